@@ -1,0 +1,1 @@
+"""Enqueue Auth0 passwordless sends and logins, and read their outcomes."""

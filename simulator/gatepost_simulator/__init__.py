@@ -1,0 +1,1 @@
+"""A local Authentication API: the passwordless part of Auth0, faithful enough to test against."""
