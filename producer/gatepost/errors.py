@@ -1,0 +1,194 @@
+"""Every exception Gatepost raises on the producer's side.
+
+    GatepostError
+    ├── InvalidCommand            the input is wrong; names the fields, never the values
+    ├── ConfigurationError        the environment is wrong; names the variable
+    ├── Unavailable               Redis did not answer; nothing was recorded
+    ├── SealError                 a sealed value does not open
+    │   └── UnknownKey            … because its key is not in the ring
+    ├── IdempotencyConflict       the key was used with another command
+    ├── OperationNotFound         never recorded, or its record has expired
+    ├── NotFinished               no terminal state within the timeout
+    ├── NothingToRedeem           redeemed before, expired, or not a login
+    └── OperationFailed           the operation ended, and not in `accepted`
+        ├── Rejected              Auth0 said no
+        │   ├── RecipientRejected · RequestRejected · CaptchaRequired · AccessDenied · TooManyAttempts
+        │   ├── ClientMisconfigured
+        │   ├── CodeRejected ── CodeExpired · CodeAttemptsExhausted
+        │   ├── MfaRequired
+        │   └── AnswerRejected    an answer came, and it cannot be trusted or understood
+        ├── AttemptsExhausted     no attempt reached Auth0
+        ├── DeadlinePassed        the deadline came first
+        ├── OutcomeUnknown        it may have been carried out
+        ├── Cancelled
+        └── Suppressed
+
+`OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
+carries it from the worker to `AsyncResult.get()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gatepost.states import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GatepostError(Exception):
+    """Something in Gatepost went wrong."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(args or (type(self).__doc__,)))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad field: its name and what is wrong with it, never its value."""
+
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class InvalidCommand(GatepostError, ValueError):
+    """The command is not valid."""
+
+    def __init__(self, problems: Sequence[FieldError | Sequence[str]]) -> None:
+        self.problems = [p if isinstance(p, FieldError) else FieldError(*p) for p in problems]
+        # The argument is plain JSON, for Celery's result backend.
+        super().__init__([[p.field, p.problem] for p in self.problems])
+
+    def __str__(self) -> str:
+        return "; ".join(str(problem) for problem in self.problems)
+
+
+class ConfigurationError(GatepostError):
+    """The configuration is not usable."""
+
+
+class Unavailable(GatepostError):
+    """Redis did not answer; nothing was recorded and nothing is sent."""
+
+
+class SealError(GatepostError):
+    """A sealed value does not open: it was changed, or moved from another place."""
+
+
+class UnknownKey(SealError):
+    """A sealed value names a key that is not in the ring."""
+
+
+class IdempotencyConflict(GatepostError):
+    """The idempotency key was used before with another command."""
+
+
+class OperationNotFound(GatepostError):
+    """There is no such operation; its record may have expired."""
+
+
+class NotFinished(GatepostError, TimeoutError):
+    """The operation has no terminal state yet."""
+
+
+class NothingToRedeem(GatepostError):
+    """There is no token set to redeem: it was redeemed before, it has expired, or there never was one."""
+
+
+class OperationFailed(GatepostError):
+    """The operation ended, and not in `accepted`.
+
+    Attributes:
+        operation_id: which operation.
+        reason: a value of `gatepost.states.Reason`.
+        detail: Auth0's error code, where it gave one.
+    """
+
+    def __init__(self, operation_id: str, reason: str, detail: str | None = None) -> None:
+        super().__init__(operation_id, reason, detail)
+        self.operation_id = operation_id
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        code = f" (Auth0: {self.detail})" if self.detail else ""
+        return f"{self.reason}{code}: {Reason(self.reason).advice} Operation {self.operation_id}."
+
+
+class Rejected(OperationFailed):
+    """Auth0 said no."""
+
+
+class RecipientRejected(Rejected):
+    """Auth0 or the message provider refused the address or number."""
+
+
+class RequestRejected(Rejected):
+    """Auth0 refused a field of the request."""
+
+
+class CaptchaRequired(Rejected):
+    """Bot detection asks for a captcha."""
+
+
+class AccessDenied(Rejected):
+    """An Action, a Rule or a block on the user denied the login."""
+
+
+class TooManyAttempts(Rejected):
+    """Attack protection blocks this person or IP address."""
+
+
+class ClientMisconfigured(Rejected):
+    """The credential, grant, connection, provider or tenant must be put right first."""
+
+
+class CodeRejected(Rejected):
+    """The code is wrong, used or replaced."""
+
+
+class CodeExpired(CodeRejected):
+    """The code is too old."""
+
+
+class CodeAttemptsExhausted(CodeRejected):
+    """The code was tried too often."""
+
+
+class MfaRequired(Rejected):
+    """Auth0 asks for a second factor.
+
+    Attributes:
+        challenge: the MFA challenge, when `redeem()` raised this; otherwise None.
+    """
+
+    challenge: Any = None
+
+
+class AnswerRejected(Rejected):
+    """An answer came, and it cannot be trusted or understood."""
+
+
+class AttemptsExhausted(OperationFailed):
+    """No attempt reached Auth0."""
+
+
+class DeadlinePassed(OperationFailed):
+    """The deadline came before an attempt could be made."""
+
+
+class OutcomeUnknown(OperationFailed):
+    """The request may have been carried out; it is not repeated."""
+
+
+class Cancelled(OperationFailed):
+    """The operation was cancelled before it was sent."""
+
+
+class Suppressed(OperationFailed):
+    """Nothing was sent, because of a suppression or guest list."""
