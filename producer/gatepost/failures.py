@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatepost import errors
-from gatepost.outcomes import Outcome
 from gatepost.states import Reason
+
+if TYPE_CHECKING:
+    from gatepost.outcomes import Outcome
 
 _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
     Reason.RECIPIENT_REJECTED: errors.RecipientRejected,

@@ -1,0 +1,275 @@
+"""The only reader of the environment: what to connect to, as whom, and under which keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, TomlConfigSettingsSource
+
+from gatepost.errors import ConfigurationError
+from gatepost.fingerprints import Fingerprints
+from gatepost.sealing import Key, Keyring
+from gatepost.secrets_at import SecretSource, resolve_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+DEFAULT_TENANT: Final = "default"
+_LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
+_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$"
+
+
+class Tenant(BaseModel):
+    """One Auth0 tenant, and the application Gatepost is there. The properties of node-auth0's `Passwordless`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] = DEFAULT_TENANT
+    domain: Annotated[str, Field(pattern=_HOST)]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: SecretStr | None = None
+    client_assertion_signing_key: SecretStr | None = None
+    client_assertion_signing_alg: Literal["RS256", "RS384", "PS256"] = "RS256"
+    use_mtls: bool = False
+    mtls_certificate: Path | None = None
+    mtls_key: Path | None = None
+    id_token_signing_alg: Literal["RS256", "HS256"] = "RS256"  # noqa: S105 - an algorithm
+    clock_tolerance: Annotated[int, Field(ge=0, le=600, description="Seconds.")] = 60
+    base_url: str | None = Field(default=None, description="Where to send instead of https://domain.")
+    ca_bundle: Path | None = Field(
+        default=None, description="Certificate authorities to trust instead of the usual ones."
+    )
+    proxy: str | None = None
+    telemetry: bool = True
+    max_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Calls a second, at most, an endpoint."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_elsewhere(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found = dict(values)
+        for name in ("client_secret", "client_assertion_signing_key"):
+            secret = resolve_secret(name, found)
+            for suffix in ("_file", "_command"):
+                found.pop(f"{name}{suffix}", None)
+            if secret is not None:
+                found[name] = secret
+        return found
+
+    @model_validator(mode="after")
+    def _has_a_credential(self) -> Self:
+        if self.use_mtls and not (self.mtls_certificate and self.mtls_key):
+            raise ValueError("use_mtls needs mtls_certificate and mtls_key")
+        if not (self.client_secret or self.client_assertion_signing_key or self.use_mtls):
+            raise ValueError("give a client secret, a signing key, or a client certificate")
+        return self
+
+
+class Settings(BaseSettings):
+    """Gatepost's configuration. `load_settings` reads it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEPOST_",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
+    broker_url: SecretStr | None = None
+    sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    fingerprint_key: SecretStr | None = None
+
+    auth0_domain: str | None = Field(default=None, validation_alias="AUTH0_DOMAIN")
+    auth0_client_id: str | None = Field(default=None, validation_alias="AUTH0_CLIENT_ID")
+    auth0_client_secret: SecretStr | None = Field(default=None, validation_alias="AUTH0_CLIENT_SECRET")
+    auth0_client_signing_key: SecretStr | None = Field(default=None, validation_alias="AUTH0_CLIENT_SIGNING_KEY")
+    auth0_client_signing_key_path: Path | None = Field(default=None, validation_alias="AUTH0_CLIENT_SIGNING_KEY_PATH")
+    auth0_client_signing_algorithm: str = Field(default="RS256", validation_alias="AUTH0_CLIENT_SIGNING_ALGORITHM")
+    auth0_use_mtls: bool = Field(default=False, validation_alias="AUTH0_USE_MTLS")
+    auth0_mtls_certificate: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_CERTIFICATE")
+    auth0_mtls_key: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_KEY")
+    auth0_id_token_signing_alg: str = Field(default="RS256", validation_alias="AUTH0_ID_TOKEN_SIGNING_ALG")
+    auth0_base_url: str | None = Field(default=None, validation_alias="AUTH0_BASE_URL")
+    auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
+    auth0_proxy: str | None = Field(default=None, validation_alias="AUTH0_PROXY")
+    auth0_telemetry: bool = Field(default=True, validation_alias="AUTH0_TELEMETRY")
+    auth0_max_rate: float | None = Field(default=None, validation_alias="AUTH0_MAX_RATE")
+    tenants: tuple[Tenant, ...] = ()
+
+    connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    email_deadline: Annotated[float, Field(gt=0, le=120, description="Seconds one call may take, all in all.")] = 15.0
+    sms_deadline: Annotated[float, Field(gt=0, le=120, description="As above; Auth0 waits 30 s for its provider.")] = (
+        40.0
+    )
+    login_deadline: Annotated[float, Field(gt=0, le=120)] = 15.0
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
+    result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
+    visibility_timeout: Annotated[int, Field(ge=10)] = 300
+    reconcile_every: Annotated[float, Field(gt=0)] = 10.0
+    republish_after: Annotated[float, Field(gt=0)] = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("sealing_keys", mode="before")
+    @classmethod
+    def _keys_by_comma(cls, value: Any) -> Any:
+        return (
+            tuple(part for part in value.replace("\n", ",").split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, files and commands it names, `.env`, the configuration file."""
+        sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
+        if path := os.environ.get("GATEPOST_CONFIG"):
+            return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
+        return sources
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL: its own, or the ledger's Redis."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+    def keyring(self) -> Keyring:
+        """Return the sealing keys as a ring.
+
+        Raises:
+            ConfigurationError: no key is configured, or one is malformed.
+        """
+        return Keyring([Key.parse(text.get_secret_value()) for text in self.sealing_keys])
+
+    def fingerprints(self) -> Fingerprints:
+        """Return the maker of fingerprints.
+
+        Raises:
+            ConfigurationError: GATEPOST_FINGERPRINT_KEY is not set.
+        """
+        if self.fingerprint_key is None:
+            raise ConfigurationError("GATEPOST_FINGERPRINT_KEY is not set; make one with: gatepost keys new")
+        # Derived, so that the key is 32 bytes whatever the operator typed.
+        derived = hmac.digest(
+            b"gatepost fingerprints", self.fingerprint_key.get_secret_value().encode(), hashlib.sha256
+        )
+        return Fingerprints(derived)
+
+    def all_tenants(self) -> dict[str, Tenant]:
+        """Return the tenants by name, the default one first.
+
+        Raises:
+            ConfigurationError: none is configured, one is incomplete, or two have one name.
+        """
+        listed = ([self._environment_tenant()] if self.auth0_domain else []) + list(self.tenants)
+        by_name = {tenant.name: tenant for tenant in listed}
+        if not listed:
+            raise ConfigurationError(
+                "no tenant is configured; set AUTH0_DOMAIN, AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"
+            )
+        if len(by_name) != len(listed):
+            raise ConfigurationError("two tenants have the same name")
+        return by_name
+
+    def tenant_named(self, name: str | None) -> Tenant:
+        """Return one tenant; the default one when the name is None.
+
+        Raises:
+            ConfigurationError: there is no tenant of that name.
+        """
+        tenants = self.all_tenants()
+        if name is None:
+            return next(iter(tenants.values()))
+        if name not in tenants:
+            raise ConfigurationError(f"there is no tenant named {name!r}; configured are: {', '.join(tenants)}")
+        return tenants[name]
+
+    def _environment_tenant(self) -> Tenant:
+        key = self.auth0_client_signing_key
+        if key is None and self.auth0_client_signing_key_path is not None:
+            read = resolve_secret(
+                "AUTH0_CLIENT_SIGNING_KEY", {"AUTH0_CLIENT_SIGNING_KEY_FILE": str(self.auth0_client_signing_key_path)}
+            )
+            key = SecretStr(read or "")
+        fields = {
+            "domain": self.auth0_domain,
+            "client_id": self.auth0_client_id,
+            "client_secret": self.auth0_client_secret,
+            "client_assertion_signing_key": key,
+            "client_assertion_signing_alg": self.auth0_client_signing_algorithm,
+            "use_mtls": self.auth0_use_mtls,
+            "mtls_certificate": self.auth0_mtls_certificate,
+            "mtls_key": self.auth0_mtls_key,
+            "id_token_signing_alg": self.auth0_id_token_signing_alg,
+            "base_url": self.auth0_base_url,
+            "ca_bundle": self.auth0_ca_bundle,
+            "proxy": self.auth0_proxy,
+            "telemetry": self.auth0_telemetry,
+            "max_rate": self.auth0_max_rate,
+        }
+        try:
+            return Tenant.model_validate({name: value for name, value in fields.items() if value is not None})
+        except ValidationError as failure:
+            raise _named(failure, "AUTH0_") from None
+
+
+def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
+    """Read the configuration.
+
+    Order: arguments, environment, files and commands the environment names, the `.env` file, the file `GATEPOST_CONFIG` names.
+
+    Args:
+        env_file: a `.env` file to read as well; the command line and the worker pass the project's.
+        given: settings by field name, which beat everything else.
+
+    Raises:
+        ConfigurationError: a setting is malformed. It names the setting, never its value.
+    """
+    try:
+        return Settings(_env_file=env_file, **given)
+    except ValidationError as failure:
+        raise _named(failure, "GATEPOST_") from None
+    except (OSError, ValueError) as failure:
+        raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
+
+
+def _named(failure: ValidationError, prefix: str) -> ConfigurationError:
+    problems = [
+        f"{_variable(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
+        for error in failure.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ConfigurationError("; ".join(problems))
+
+
+def _variable(place: tuple[int | str, ...], prefix: str) -> str:
+    name = ".".join(str(part) for part in place).upper()
+    return name if name.startswith(("AUTH0_", "GATEPOST_")) else f"{prefix}{name or 'configuration'}"
+
+
+def environment_names() -> Mapping[str, str]:
+    """Return every environment variable Gatepost reads, with what it is for. Documentation is made from it."""
+    names = {}
+    for field_name, field in Settings.model_fields.items():
+        names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""
+    return names
