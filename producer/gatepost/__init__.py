@@ -1,1 +1,58 @@
-"""Enqueue Auth0 passwordless sends and logins, and read their outcomes."""
+"""Enqueue Auth0 passwordless sends and logins, and read their outcomes.
+
+>>> from gatepost import Producer            # doctest: +SKIP
+>>> producer = Producer()                    # doctest: +SKIP
+>>> producer.send_email("ana@example.com")   # doctest: +SKIP
+
+Importing this package reads no environment, opens no connection and touches no Celery app; the names below are loaded when
+first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatepost.handles import AsyncHandle, Handle
+    from gatepost.outcomes import MfaChallenge, Outcome, TokenSet
+    from gatepost.producer import AsyncProducer, Producer
+    from gatepost.settings import Settings, Tenant, load_settings
+    from gatepost.states import Reason, State
+
+__all__ = [
+    "AsyncHandle",
+    "AsyncProducer",
+    "Handle",
+    "MfaChallenge",
+    "Outcome",
+    "Producer",
+    "Reason",
+    "Settings",
+    "State",
+    "Tenant",
+    "TokenSet",
+    "load_settings",
+]
+
+_WHERE = {
+    "AsyncHandle": "handles",
+    "AsyncProducer": "producer",
+    "Handle": "handles",
+    "MfaChallenge": "outcomes",
+    "Outcome": "outcomes",
+    "Producer": "producer",
+    "Reason": "states",
+    "Settings": "settings",
+    "State": "states",
+    "Tenant": "settings",
+    "TokenSet": "outcomes",
+    "load_settings": "settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: the command line starts without paying for Celery.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

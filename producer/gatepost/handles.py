@@ -1,0 +1,162 @@
+"""What a producer gets back: the operation's state, its end, and its token set, once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter
+
+from gatepost.errors import MfaRequired, NotFinished
+from gatepost.failures import raise_for_outcome
+from gatepost.ledger import answering, operation_key
+from gatepost.outcomes import MfaChallenge, Outcome, Redeemable, TokenSet
+from gatepost.sealing import Keyring, Purpose
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    from gatepost.ledger import Ledger
+
+DEFAULT_TIMEOUT_S: Final = 60.0
+# The end is published; looking again meanwhile covers a notice that was lost with its connection.
+_LOOK_AGAIN_S: Final = 2.0
+_REDEEMABLE: Final[TypeAdapter[TokenSet | MfaChallenge]] = TypeAdapter(TokenSet | MfaChallenge)
+
+
+class Handle:
+    """One operation, seen from the producer."""
+
+    def __init__(self, operation_id: str, ledger: Ledger, client: redis.Redis, keyring: Keyring) -> None:
+        self.operation_id = operation_id
+        self._ledger = ledger
+        self._redis = client
+        self._keyring = keyring
+
+    def __repr__(self) -> str:
+        return f"Handle({self.operation_id!r})"
+
+    def outcome(self) -> Outcome:
+        """Return how the operation stands now.
+
+        Raises:
+            OperationNotFound: its record has expired, or it was never recorded.
+            Unavailable: Redis did not answer.
+        """
+        return self._ledger.outcome(self.operation_id)
+
+    def state(self) -> State:
+        """Return the operation's state now. Errors are those of `outcome`."""
+        return self.outcome().state
+
+    def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
+        """Return the outcome as soon as it is terminal, whatever it is.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            NotFinished: it is not terminal after that time; it goes on.
+            OperationNotFound: its record has expired, or it was never recorded.
+            Unavailable: Redis did not answer.
+        """
+        give_up = time.monotonic() + timeout
+        with answering(), self._redis.pubsub(ignore_subscribe_messages=True) as notices:  # type: ignore[no-untyped-call] # redis-py has no hint for it
+            notices.subscribe(operation_key(self.operation_id))
+            while not (outcome := self.outcome()).state.is_terminal:
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    raise NotFinished
+                # The first message confirms the subscription, so nothing can end unseen after the look that follows it.
+                notices.get_message(timeout=min(left, _LOOK_AGAIN_S))
+            return outcome
+
+    def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
+        """Return the outcome when it is `accepted`, as `wait` does; raise the typed error of any other end.
+
+        Raises:
+            OperationFailed: it ended otherwise; the subclass says how.
+            NotFinished: it is not terminal after that time; it goes on.
+        """
+        outcome = self.wait(timeout)
+        raise_for_outcome(outcome)
+        return outcome
+
+    def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:
+        """Return the login's token set, once: it is deleted in the same moment.
+
+        Raises:
+            MfaRequired: Auth0 asks for a second factor; `challenge` holds the MFA token, once.
+            OperationFailed: the login ended otherwise.
+            NothingToRedeem: redeemed before, expired, or not a login.
+            NotFinished: no terminal state within the timeout.
+        """
+        return self.open_result(self.wait(timeout))
+
+    def open_result(self, outcome: Outcome) -> TokenSet:
+        """Redeem the sealed result of a finished login; `redeem` waits for it first."""
+        if outcome.reason is not Reason.MFA_REQUIRED:
+            raise_for_outcome(outcome)
+        sealed = self._ledger.redeem(self.operation_id)
+        redeemed: Redeemable = _REDEEMABLE.validate_json(self._keyring.open(sealed, Purpose.result(self.operation_id)))
+        if isinstance(redeemed, TokenSet):
+            return redeemed
+        failure = MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail)
+        failure.challenge = redeemed
+        raise failure
+
+    def cancel(self) -> bool:
+        """Cancel the operation if no attempt has begun, and say whether that was so."""
+        answer = self._ledger.close(self.operation_id, State.CANCELLED, Reason.CANCELLED_BY_CALLER)
+        return answer.state is State.CANCELLED
+
+
+class AsyncHandle:
+    """The same for asyncio."""
+
+    def __init__(self, handle: Handle, client: redis.asyncio.Redis) -> None:
+        self.operation_id = handle.operation_id
+        self._handle = handle
+        self._redis = client
+
+    def __repr__(self) -> str:
+        return f"AsyncHandle({self.operation_id!r})"
+
+    async def outcome(self) -> Outcome:
+        """See `Handle.outcome`."""
+        return await asyncio.to_thread(self._handle.outcome)
+
+    async def state(self) -> State:
+        """See `Handle.state`."""
+        return (await self.outcome()).state
+
+    async def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - the same signature as Handle's
+        """See `Handle.wait`."""
+        give_up = time.monotonic() + timeout
+        with answering():
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as notices:
+                await notices.subscribe(operation_key(self.operation_id))
+                while not (outcome := await self.outcome()).state.is_terminal:
+                    left = give_up - time.monotonic()
+                    if left <= 0:
+                        raise NotFinished
+                    await notices.get_message(timeout=min(left, _LOOK_AGAIN_S))
+                return outcome
+
+    async def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - as above
+        """See `Handle.result`."""
+        outcome = await self.wait(timeout)
+        raise_for_outcome(outcome)
+        return outcome
+
+    async def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:  # noqa: ASYNC109 - as above
+        """See `Handle.redeem`."""
+        outcome = await self.wait(timeout)
+        return await asyncio.to_thread(self._handle.open_result, outcome)
+
+    async def cancel(self) -> bool:
+        """See `Handle.cancel`."""
+        return await asyncio.to_thread(self._handle.cancel)

@@ -1,0 +1,205 @@
+-- One operation's record. Every change of state goes through here, so the counts always add up.
+--
+-- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by when to look at them next
+-- KEYS[3] the counts, a field per kind and state   KEYS[4] depends on the call   KEYS[5] likewise
+-- ARGV[1] the call   ARGV[2] the operation's id   ARGV[3..] its arguments
+-- Times are milliseconds since the epoch, and `now` is the server's: one clock for all workers.
+
+local operation, due, counts = KEYS[1], KEYS[2], KEYS[3]
+local id = ARGV[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local open = { queued = true, in_flight = true, deferred = true }
+
+local function get(field)
+  return redis.call('HGET', operation, field)
+end
+
+local function move(from, to)
+  local kind = get('kind')
+  if from ~= to then
+    redis.call('HINCRBY', counts, kind .. ':' .. from, -1)
+    redis.call('HINCRBY', counts, kind .. ':' .. to, 1)
+  end
+  redis.call('HSET', operation, 'state', to, 'updated', now)
+end
+
+-- A finished operation keeps its state, reason and times until its record expires; the sealed command goes at once.
+local function finish(from, state, reason, detail, http_status)
+  move(from, state)
+  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt')
+  redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
+  redis.call('PEXPIRE', operation, get('lifetime'))
+  redis.call('ZREM', due, id)
+  redis.call('PUBLISH', operation, state)
+end
+
+local function finished(state)
+  return { 'finished', state, get('reason') or '', get('detail') or '' }
+end
+
+-- An attempt that began and never ended: its worker is gone, and what it did nobody knows.
+local function give_up_lost_attempt()
+  if get('on_unknown') == 'resend' then
+    move('in_flight', 'queued')
+    redis.call('HDEL', operation, 'lease', 'attempt')
+    return false
+  end
+  finish('in_flight', 'unknown', 'worker_lost')
+  return true
+end
+
+local calls = {}
+
+-- KEYS[4] the idempotency key's own key, or the operation's again when there is none
+-- ARGV: kind, tenant, sealed command, deadline, on_unknown, payload fingerprint, look again after, lifetime, has idempotency key
+function calls.record(kind, tenant, command, deadline, on_unknown, fingerprint, look_after, lifetime, idempotent)
+  if idempotent == '1' then
+    local known = redis.call('HMGET', KEYS[4], 'operation', 'fingerprint')
+    if known[1] then
+      return { known[2] == fingerprint and 'existing' or 'conflict', known[1] }
+    end
+    redis.call('HSET', KEYS[4], 'operation', id, 'fingerprint', fingerprint)
+    redis.call('PEXPIRE', KEYS[4], math.max(deadline - now, 0) + lifetime)
+  end
+  redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'command', command, 'deadline', deadline,
+    'on_unknown', on_unknown, 'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
+  redis.call('HINCRBY', counts, kind .. ':queued', 1)
+  redis.call('ZADD', due, now + look_after, id)
+  return { 'recorded', id }
+end
+
+-- ARGV: the attempt's token, lease in milliseconds
+-- Marks the attempt just before its bytes leave.
+function calls.begin(attempt, lease)
+  local state = get('state')
+  if not state then
+    return { 'missing' }
+  end
+  if not open[state] then
+    return finished(state)
+  end
+  if state == 'in_flight' then
+    local left = get('lease') - now
+    if left > 0 then
+      return { 'busy', left }
+    end
+    if give_up_lost_attempt() then
+      return finished('unknown')
+    end
+    state = 'queued'
+  end
+  if now >= tonumber(get('deadline')) then
+    finish(state, 'expired', 'deadline_passed')
+    return finished('expired')
+  end
+  local early = (get('not_before') or 0) - now
+  if early > 0 then
+    return { 'early', early }
+  end
+  move(state, 'in_flight')
+  redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
+  redis.call('HDEL', operation, 'not_before')
+  redis.call('ZADD', due, now + lease, id)
+  return { 'begun', redis.call('HINCRBY', operation, 'attempts', 1) }
+end
+
+-- KEYS[4] the sealed result's key
+-- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its lifetime
+-- Only the attempt that began may settle: one that lost its lease finds the operation elsewhere.
+function calls.settle(attempt, state, reason, detail, http_status, result, result_lifetime)
+  if get('state') ~= 'in_flight' or get('attempt') ~= attempt then
+    local now_in = get('state')
+    return now_in and finished(now_in) or { 'missing' }
+  end
+  finish('in_flight', state, reason, detail, http_status)
+  if result ~= '' then
+    redis.call('SET', KEYS[4], result, 'PX', result_lifetime)
+  end
+  return { 'settled' }
+end
+
+-- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' when the wait costs no attempt, look again after
+function calls.postpone(attempt, wait, free, look_after)
+  local state = get('state')
+  if not state then
+    return { 'missing' }
+  end
+  if not open[state] then
+    return finished(state)
+  end
+  if state == 'in_flight' and get('attempt') ~= attempt then
+    return { 'busy', math.max(get('lease') - now, 0) }
+  end
+  if state == 'in_flight' and free == '1' then
+    redis.call('HINCRBY', operation, 'attempts', -1)
+  end
+  move(state, free == '1' and 'deferred' or 'queued')
+  redis.call('HDEL', operation, 'attempt', 'lease')
+  redis.call('HSET', operation, 'not_before', now + wait)
+  redis.call('ZADD', due, now + wait + look_after, id)
+  return { 'postponed' }
+end
+
+-- ARGV: state, reason. Ends what no attempt has begun.
+function calls.close(state_to, reason)
+  local state = get('state')
+  if not state then
+    return { 'missing' }
+  end
+  if not open[state] then
+    return finished(state)
+  end
+  if state == 'in_flight' then
+    return { 'busy', math.max(get('lease') - now, 0) }
+  end
+  finish(state, state_to, reason)
+  return finished(state_to)
+end
+
+-- ARGV: look again after (doubled at every publication, so a long queue is not filled with copies)
+function calls.sweep(look_after)
+  local state = get('state')
+  if not state or not open[state] then
+    redis.call('ZREM', due, id)
+    return { 'missing' }
+  end
+  if state == 'in_flight' then
+    local lease = tonumber(get('lease'))
+    if lease > now then
+      redis.call('ZADD', due, lease, id)
+      return { 'busy', lease - now }
+    end
+    if give_up_lost_attempt() then
+      return finished('unknown')
+    end
+    state = 'queued'
+  end
+  if now >= tonumber(get('deadline')) then
+    finish(state, 'expired', 'deadline_passed')
+    return finished('expired')
+  end
+  local published = redis.call('HINCRBY', operation, 'published', 1)
+  local again = now + look_after * 2 ^ math.min(published, 6)
+  redis.call('ZADD', due, math.min(again, get('deadline')), id)
+  return { 'publish', get('kind') }
+end
+
+-- KEYS[4] the sealed result's key   KEYS[5] Celery's copy of it
+function calls.redeem()
+  local state = get('state')
+  if not state then
+    return { 'missing' }
+  end
+  local result = redis.call('GETDEL', KEYS[4])
+  if not result then
+    return open[state] and { 'open' } or { 'nothing' }
+  end
+  redis.call('HSET', operation, 'redeemed', now)
+  redis.call('DEL', KEYS[5])
+  return { 'redeemed', result }
+end
+
+local call = calls[ARGV[1]]
+return call(unpack(ARGV, 3))

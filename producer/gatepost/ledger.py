@@ -1,0 +1,335 @@
+"""The ledger: what happened to every operation, in Redis. The queue is a hint, this is the truth.
+
+`begin` marks an attempt just before its bytes leave and `settle` ends it, so a redelivered message after a kill finds an attempt
+without an end and does not send again. The script beside this file makes every change and keeps the counts.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisError
+
+from gatepost.commands import Kind, OnUnknown
+from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost.outcomes import Outcome
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from redis import Redis
+
+_SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(encoding="utf-8")
+# With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
+_STARTING: Final = "#!lua\n" + _SOURCE
+_ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
+
+DUE: Final = "gatepost:operations:due"
+COUNTS: Final = "gatepost:operations:counts"
+
+
+def operation_key(operation_id: str) -> str:
+    """Return the key of an operation's record, which is also the channel its end is published on."""
+    return f"gatepost:operation:{operation_id}"
+
+
+def result_key(operation_id: str) -> str:
+    """Return the key of an operation's sealed result."""
+    return f"gatepost:result:{operation_id}"
+
+
+def idempotency_key(fingerprint: str) -> str:
+    """Return the key under which an idempotency key's fingerprint names its operation."""
+    return f"gatepost:idempotency:{fingerprint}"
+
+
+def celery_result_key(operation_id: str) -> str:
+    """Return the key of Celery's own copy of the result; a task's id is its operation's."""
+    return f"celery-task-meta-{operation_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewOperation:
+    """What is recorded of a command before it is published."""
+
+    operation_id: str
+    kind: Kind
+    tenant: str
+    sealed_command: str
+    deadline: datetime
+    on_unknown: OnUnknown
+    payload_fingerprint: str
+    idempotency_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An open operation, as a worker needs it."""
+
+    operation_id: str
+    kind: Kind
+    tenant: str
+    sealed_command: str
+    deadline: datetime
+    on_unknown: OnUnknown
+    attempts: int
+
+
+class Verdict(StrEnum):
+    """What the ledger answers."""
+
+    BEGUN = "begun"
+    FINISHED = "finished"
+    BUSY = "busy"
+    EARLY = "early"
+    MISSING = "missing"
+    SETTLED = "settled"
+    POSTPONED = "postponed"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The ledger's answer to begin, settle, postpone, close or sweep."""
+
+    verdict: Verdict
+    attempts: int = 0
+    wait_ms: int = 0
+    state: State | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+    kind: Kind | None = None
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what redis-py raises into `Unavailable`."""
+    try:
+        yield
+    except RedisError as failure:
+        full = " Its memory is full." if "OOM" in str(failure) else ""
+        raise Unavailable(f"Redis did not answer ({type(failure).__name__}).{full} Nothing is sent.") from None
+
+
+class Ledger:
+    """Records operations, and their attempts and ends. Safe to share between threads."""
+
+    def __init__(
+        self, client: Redis, *, record_lifetime_s: int, result_lifetime_s: int, republish_after_s: float
+    ) -> None:
+        self._redis = client
+        self._start = client.register_script(_STARTING)
+        self._end = client.register_script(_ENDING)
+        self._record_lifetime_ms = record_lifetime_s * 1000
+        self._result_lifetime_ms = result_lifetime_s * 1000
+        self._look_after_ms = int(republish_after_s * 1000)
+
+    def record(self, new: NewOperation) -> str:
+        """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key is known.
+
+        Raises:
+            IdempotencyConflict: the key is known, with another command.
+            Unavailable: Redis did not answer.
+        """
+        own = operation_key(new.operation_id)
+        key = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
+        reply = self._call(
+            self._start,
+            "record",
+            new.operation_id,
+            [key],
+            [
+                new.kind,
+                new.tenant,
+                new.sealed_command,
+                milliseconds(new.deadline),
+                new.on_unknown,
+                new.payload_fingerprint,
+                self._look_after_ms,
+                self._record_lifetime_ms,
+                int(new.idempotency_fingerprint is not None),
+            ],
+        )
+        if reply[0] == "conflict":
+            raise IdempotencyConflict
+        return reply[1]
+
+    def load(self, operation_id: str) -> Operation | None:
+        """Return an open operation with its sealed command; None when it is finished or gone."""
+        with answering():
+            fields = _texts(self._redis.hgetall(operation_key(operation_id)))
+        if "command" not in fields:
+            return None
+        return Operation(
+            operation_id=operation_id,
+            kind=Kind(fields["kind"]),
+            tenant=fields["tenant"],
+            sealed_command=fields["command"],
+            deadline=moment(fields["deadline"]),
+            on_unknown=OnUnknown(fields["on_unknown"]),
+            attempts=int(fields["attempts"]),
+        )
+
+    def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
+        """Mark an attempt; only `BEGUN` allows a request to leave."""
+        return _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+
+    def settle(
+        self,
+        operation_id: str,
+        attempt: str,
+        state: State,
+        *,
+        reason: Reason | None = None,
+        detail: str | None = None,
+        http_status: int | None = None,
+        sealed_result: str | None = None,
+    ) -> Answer:
+        """End an attempt and the operation with it. `SETTLED`, unless the attempt had lost its lease."""
+        arguments = [
+            attempt,
+            state,
+            reason or "",
+            detail or "",
+            http_status or "",
+            sealed_result or "",
+            self._result_lifetime_ms,
+        ]
+        return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id)], arguments))
+
+    def postpone(self, operation_id: str, wait_s: float, *, attempt: str = "", free: bool) -> Answer:
+        """Put an operation off. A free wait costs no attempt and is called `deferred`."""
+        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms]
+        return _answer(self._call(self._end, "postpone", operation_id, [], arguments))
+
+    def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
+        """End an operation that no attempt has begun."""
+        return _answer(self._call(self._end, "close", operation_id, [], [state, reason]))
+
+    def sweep(self, operation_id: str) -> Answer:
+        """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
+        return _answer(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
+
+    def due(self, limit: int) -> list[str]:
+        """Return the ids of operations that are to be looked at now."""
+        with answering():
+            seconds, micros = self._redis.time()
+            found = self._redis.zrangebyscore(DUE, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit)
+        return [_text(one) for one in found]
+
+    def outcome(self, operation_id: str) -> Outcome:
+        """Return how an operation stands.
+
+        Raises:
+            OperationNotFound: it was never recorded, or its record has expired.
+            Unavailable: Redis did not answer.
+        """
+        with answering():
+            fields = self._redis.hgetall(operation_key(operation_id))
+        return outcome_of(operation_id, fields)
+
+    def sealed_result(self, operation_id: str) -> str | None:
+        """Return the sealed result while it waits to be redeemed."""
+        with answering():
+            found = self._redis.get(result_key(operation_id))
+        return None if found is None else _text(found)
+
+    def redeem(self, operation_id: str) -> str:
+        """Take the sealed result, once: of two that ask at the same moment one gets it.
+
+        Raises:
+            OperationNotFound: it was never recorded, or its record has expired.
+            NothingToRedeem: it was redeemed before, it has expired, or there never was one.
+        """
+        keys = [result_key(operation_id), celery_result_key(operation_id)]
+        return redeemed(self._call(self._end, "redeem", operation_id, keys, []))
+
+    def counts(self) -> dict[tuple[Kind, State], int]:
+        """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
+        with answering():
+            fields = _texts(self._redis.hgetall(COUNTS))
+        pairs = ((name.split(":"), int(count)) for name, count in fields.items())
+        return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
+
+    def _call(
+        self, script: Any, call: str, operation_id: str, keys: Sequence[str], arguments: Sequence[Any]
+    ) -> list[str]:
+        with answering():
+            reply = script(
+                keys=[operation_key(operation_id), DUE, COUNTS, *keys],
+                args=[call, operation_id, *arguments],
+            )
+        return [_text(part) for part in reply]
+
+
+def redeemed(reply: Sequence[str]) -> str:
+    """Read the script's answer to redeem."""
+    if reply[0] == "missing":
+        raise OperationNotFound
+    if reply[0] != "redeemed":
+        raise NothingToRedeem
+    return reply[1]
+
+
+def outcome_of(operation_id: str, raw: Mapping[Any, Any]) -> Outcome:
+    """Read an operation's record.
+
+    Raises:
+        OperationNotFound: the record is empty.
+    """
+    fields = _texts(raw)
+    if "state" not in fields:
+        raise OperationNotFound
+    return Outcome(
+        operation_id=operation_id,
+        kind=Kind(fields["kind"]),
+        state=State(fields["state"]),
+        reason=Reason(fields["reason"]) if fields.get("reason") else None,
+        detail=fields.get("detail") or None,
+        http_status=int(fields["http_status"]) if fields.get("http_status") else None,
+        attempts=int(fields["attempts"]),
+        created_at=moment(fields["created"]),
+        updated_at=moment(fields["updated"]),
+        deadline=moment(fields["deadline"]),
+    )
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a moment as milliseconds since the epoch."""
+    return int(at.timestamp() * 1000)
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that `milliseconds` wrote."""
+    return datetime.fromtimestamp(int(text) / 1000, UTC)
+
+
+def _answer(reply: Sequence[str]) -> Answer:
+    match reply:
+        case ["begun", attempts]:
+            return Answer(Verdict.BEGUN, attempts=int(attempts))
+        case ["finished", state, reason, detail]:
+            why = Reason(reason) if reason else None
+            return Answer(Verdict.FINISHED, state=State(state), reason=why, detail=detail or None)
+        case [("busy" | "early") as verdict, wait]:
+            return Answer(Verdict(verdict), wait_ms=int(wait))
+        case ["publish", kind]:
+            return Answer(Verdict.PUBLISH, kind=Kind(kind))
+        case [verdict]:
+            return Answer(Verdict(verdict))
+        case _:
+            raise Unavailable("The ledger's script answered in an unknown form.")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _texts(fields: Mapping[Any, Any]) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in fields.items()}

@@ -1,0 +1,214 @@
+"""What an application imports: enqueue sends and logins, get handles back."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+
+from gatepost import commands
+from gatepost.connections import connect, connect_async, ledger_at
+from gatepost.handles import AsyncHandle, Handle
+from gatepost.ledger import NewOperation
+from gatepost.messages import operation_message, queue_of, task_name
+from gatepost.queueing import build_app, publish
+from gatepost.sealing import Purpose
+from gatepost.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from celery import Celery
+
+_log = structlog.stdlib.get_logger("gatepost.producer")
+
+
+class Producer:
+    """Enqueues operations. Thread-safe; make one for the process and keep it.
+
+    Every method validates, seals, records in the ledger, publishes, and returns a handle. Keyword options that all share:
+    `tenant`, `deadline` (aware datetime), `forwarded_for` (IP address), `language`, `extra` (further body fields),
+    `idempotency_key` (the same key gives the same operation, its outcome included, while its record lives).
+
+    Args:
+        settings: the configuration; read from the environment when absent.
+
+    Raises:
+        ConfigurationError: no sealing key, fingerprint key or tenant is configured.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._tenants = self.settings.all_tenants()
+        self._keyring = self.settings.keyring()
+        self._fingerprints = self.settings.fingerprints()
+        self._redis = connect(self.settings)
+        self.ledger = ledger_at(self._redis, self.settings)
+        self.app: Celery = build_app(self.settings)
+
+    def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+        """Enqueue an e-mail with a one-time code, or with a magic link.
+
+        Args:
+            email: the address.
+            idempotency_key: names the operation.
+            options: fields of `gatepost.commands.SendEmail`: `send` ("code" or "link"), `connection`, `auth_params`,
+                `on_unknown` ("hold" or "resend"), and those that all share.
+
+        Returns:
+            The handle of the operation.
+
+        Raises:
+            InvalidCommand: a field is wrong; nothing was recorded.
+            IdempotencyConflict: the key was used with another command.
+            Unavailable: Redis did not answer; nothing is sent.
+        """
+        return self.enqueue(commands.build(commands.SendEmail, {"email": email, **options}), idempotency_key)
+
+    def send_sms(self, phone_number: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+        """Enqueue an SMS with a one-time code. Options and errors are those of `send_email`, without `send`."""
+        fields = {"phone_number": phone_number, **options}
+        return self.enqueue(commands.build(commands.SendSms, fields), idempotency_key)
+
+    def login_with_email(self, email: str, code: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+        """Enqueue the exchange of an e-mailed code for a token set.
+
+        Args:
+            email: the address the code went to.
+            code: the one-time code.
+            idempotency_key: names the operation.
+            options: fields of `gatepost.commands.LoginWithEmail`: `realm`, `scope`, `audience`, `organization`, `nonce`,
+                `max_age`, and those that all share. The deadline is the code's 180 s by default.
+
+        Returns:
+            The handle; its `redeem()` gives the token set, once.
+
+        Raises:
+            InvalidCommand: a field is wrong; nothing was recorded.
+            IdempotencyConflict: the key was used with another command.
+            Unavailable: Redis did not answer; nothing is sent.
+        """
+        fields = {"email": email, "code": code, **options}
+        return self.enqueue(commands.build(commands.LoginWithEmail, fields), idempotency_key)
+
+    def login_with_sms(
+        self, phone_number: str, code: str, *, idempotency_key: str | None = None, **options: Any
+    ) -> Handle:
+        """Enqueue the exchange of a texted code for a token set. Options and errors are those of `login_with_email`."""
+        fields = {"phone_number": phone_number, "code": code, **options}
+        return self.enqueue(commands.build(commands.LoginWithSms, fields), idempotency_key)
+
+    def enqueue(self, command: commands.Command, idempotency_key: str | None = None) -> Handle:
+        """Enqueue a validated command; the four methods above end here."""
+        new = self._new_operation(command, idempotency_key)
+        operation_id = self.ledger.record(new)
+        if operation_id == new.operation_id:
+            self._publish(new)
+        return self.handle(operation_id)
+
+    def handle(self, operation_id: str) -> Handle:
+        """Return the handle of an operation known by its id; nothing is read yet."""
+        return Handle(operation_id, self.ledger, self._redis, self._keyring)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.app.close()
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new_operation(self, command: commands.Command, idempotency_key: str | None) -> NewOperation:
+        tenant = (
+            self._tenants[command.tenant]
+            if command.tenant in self._tenants
+            else self.settings.tenant_named(command.tenant)
+        )
+        timed = command.with_deadline()
+        if timed.deadline is None:
+            raise AssertionError("with_deadline() gives a deadline")
+        operation_id = str(uuid.uuid4())
+        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
+        payload = commands.dump_command(command.model_copy(update={"deadline": None}))
+        return NewOperation(
+            operation_id=operation_id,
+            kind=command.kind,
+            tenant=tenant.name,
+            sealed_command=self._keyring.seal(commands.dump_command(timed), Purpose.command(operation_id)),
+            deadline=timed.deadline,
+            on_unknown=getattr(command, "on_unknown", commands.OnUnknown.HOLD),
+            payload_fingerprint=self._fingerprints.digest("payload", hashlib.sha256(payload).hexdigest()).hex(),
+            idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
+        )
+
+    def _publish(self, new: NewOperation) -> None:
+        # The record is what counts: when the broker does not take the message, the reconciler publishes it later.
+        try:
+            message = operation_message(new.operation_id)
+            publish(self.app, task_name(new.kind), queue_of(new.kind), new.operation_id, message)
+        except (BrokerError, KombuError, OSError) as failure:
+            _log.warning("publish.postponed", operation_id=new.operation_id, error=type(failure).__name__)
+
+
+class AsyncProducer:
+    """The same for asyncio: every method is awaited, and handles are `AsyncHandle`. Use it as an async context manager."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._producer = Producer(settings)
+        self._redis = connect_async(self._producer.settings)
+
+    async def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> AsyncHandle:
+        """See `Producer.send_email`."""
+        return await self._call(self._producer.send_email, email, idempotency_key=idempotency_key, **options)
+
+    async def send_sms(self, phone_number: str, *, idempotency_key: str | None = None, **options: Any) -> AsyncHandle:
+        """See `Producer.send_sms`."""
+        return await self._call(self._producer.send_sms, phone_number, idempotency_key=idempotency_key, **options)
+
+    async def login_with_email(
+        self, email: str, code: str, *, idempotency_key: str | None = None, **options: Any
+    ) -> AsyncHandle:
+        """See `Producer.login_with_email`."""
+        return await self._call(
+            self._producer.login_with_email, email, code, idempotency_key=idempotency_key, **options
+        )
+
+    async def login_with_sms(
+        self, phone_number: str, code: str, *, idempotency_key: str | None = None, **options: Any
+    ) -> AsyncHandle:
+        """See `Producer.login_with_sms`."""
+        return await self._call(
+            self._producer.login_with_sms, phone_number, code, idempotency_key=idempotency_key, **options
+        )
+
+    def handle(self, operation_id: str) -> AsyncHandle:
+        """Return the handle of an operation known by its id; nothing is read yet."""
+        return AsyncHandle(self._producer.handle(operation_id), self._redis)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+        await asyncio.to_thread(self._producer.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(self, method: Any, *args: Any, **options: Any) -> AsyncHandle:
+        # Sealing, recording and publishing take about a millisecond; kombu has no asyncio form, so a thread does them.
+        handle: Handle = await asyncio.to_thread(method, *args, **options)
+        return AsyncHandle(handle, self._redis)

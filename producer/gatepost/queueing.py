@@ -1,0 +1,97 @@
+"""The Celery app that producers publish with and workers run, and how a message is published.
+
+The app never becomes the current one and its tasks are not shared, so that a host with a Celery app of its own keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from celery import Celery
+from kombu import Exchange
+from kombu import Queue as KombuQueue
+
+from gatepost.messages import SHOWN_ARGUMENTS, Queue
+
+if TYPE_CHECKING:
+    from gatepost.settings import Settings
+
+# Without these a half-open connection hangs a publish for good.
+_SOCKETS: Final[dict[str, Any]] = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+
+
+def build_app(settings: Settings) -> Celery:
+    """Return a Celery app with Gatepost's settings, without tasks."""
+    app = Celery("gatepost", set_as_current=False, fixups=[])
+    app.conf.update(
+        broker_url=settings.broker,
+        result_backend=settings.redis_url.get_secret_value(),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(settings),
+        redis_socket_timeout=_SOCKETS["socket_timeout"],
+        redis_socket_connect_timeout=_SOCKETS["socket_connect_timeout"],
+        redis_socket_keepalive=True,
+        redis_backend_health_check_interval=_SOCKETS["health_check_interval"],
+        result_expires=settings.result_lifetime,
+        result_extended=False,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        task_send_sent_event=False,
+        task_store_errors_even_if_ignored=False,
+        task_default_queue=Queue.SEND.value,
+        task_queues=[KombuQueue(name.value, Exchange(name.value), routing_key=name.value) for name in Queue],
+        task_create_missing_queues=False,
+        worker_pool="threads",
+        worker_concurrency=settings.concurrency,
+        worker_prefetch_multiplier=1,
+        worker_eta_task_limit=1000,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.broker.startswith(("redis", "rediss", "sentinel")):
+        return {}
+    # The restore throttle of 1 looks for lost messages every ten seconds instead of every hundred.
+    return {**_SOCKETS, "visibility_timeout": settings.visibility_timeout, "unacked_restore_throttle": 1}
+
+
+def publish(
+    app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, producer: Any = None
+) -> None:
+    """Publish one task message.
+
+    Not `send_task`: that subscribes to the result of everything it publishes, a subscription an operation that nobody waits for.
+    """
+    message = app.amqp.create_task_message(
+        task_id,
+        task,
+        args=(),
+        kwargs=kwargs,
+        argsrepr=SHOWN_ARGUMENTS,
+        kwargsrepr=SHOWN_ARGUMENTS,
+        create_sent_event=False,
+    )
+    with app.producer_or_acquire(producer) as ready:
+        app.amqp.send_task_message(
+            ready, task, message, queue=app.amqp.queues[queue.value], retry=True, retry_policy=_RETRY
+        )
+
+
+_RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
