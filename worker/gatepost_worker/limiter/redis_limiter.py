@@ -1,0 +1,145 @@
+"""The limiter whose state lives in Redis, so that every worker of a tenant shares it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from gatepost_worker.limiter.quota import (
+    BucketSnapshot,
+    LimiterSettings,
+    LimiterUnavailable,
+    Permit,
+    Snapshot,
+    Wait,
+    WaitReason,
+)
+from gatepost_worker.limiter.readings import pack_readings
+from gatepost_worker.limiter.scripts import entry_source, pack_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis import Redis
+    from redis.commands.core import Script
+
+    from gatepost_worker.limiter.quota import Ceiling, Lane, LimiterKey
+    from gatepost_worker.limiter.readings import Reading
+
+
+class RedisLimiter:
+    """A `Limiter` over one Redis or Valkey. It fails closed: without an answer there is no permit."""
+
+    def __init__(
+        self,
+        client: Redis,
+        settings: LimiterSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        server_clock: Callable[[], int] | None = None,
+    ) -> None:
+        """Prepare the scripts; nothing is sent to Redis yet.
+
+        Args:
+            client: The connection; its time-outs bound how long a caller waits for an answer.
+            settings: What the operator decided about pacing; None: the defaults.
+            clock: Monotonic seconds, the clock that stamps the readings.
+            wall_clock: Epoch seconds.
+            server_clock: Microseconds in place of Redis's own clock, for simulations.
+        """
+        self._settings = settings or LimiterSettings()
+        self._packed_settings = pack_settings(self._settings)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._server_clock = server_clock
+        self._acquire = client.register_script(entry_source("acquire"))
+        self._observe = client.register_script(entry_source("observe"))
+        self._describe = client.register_script(entry_source("describe"))
+
+    def acquire(
+        self,
+        key: LimiterKey,
+        lane: Lane,
+        want: int = 1,
+        *,
+        readings: Sequence[Reading] = (),
+        ceiling: Ceiling | None = None,
+    ) -> Permit | Wait:
+        """Give leave to send, or say how long to wait: see `Limiter.acquire`."""
+        if want < 1:
+            raise ValueError("want must be at least 1")
+        keys = [key.name]
+        arguments: list[Any] = [self._now(), lane.value, want, self._packed_settings, self.pack_readings(readings)]
+        if ceiling is not None:
+            keys.append(ceiling.key)
+            arguments.append(ceiling.rate)
+        granted, first_ticket, wait_us, reason = _call(self._acquire, keys, arguments)
+        if granted:
+            return Permit(granted, first_ticket)
+        return Wait(wait_us / 1e6, WaitReason(_text(reason)))
+
+    def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
+        """Take in responses without asking for anything: see `Limiter.observe`."""
+        if readings:
+            _call(self._observe, [key.name], [self._now(), self.pack_readings(readings)])
+
+    def snapshot(self, key: LimiterKey) -> Snapshot | None:
+        """Describe what is known of a quota: see `Limiter.snapshot`."""
+        flat = [_text(item) for item in _call(self._describe, [key.name], [self._now()])]
+        if not flat:
+            return None
+        values = {name: float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        bucket = self._bucket(values, "tenant")
+        age_us = values["reading_age_us"]
+        return Snapshot(
+            bucket=bucket,
+            policy=self._bucket(values, "policy"),
+            issued=int(values["issued"]),
+            blocked_for_s=values["blocked_for_us"] / 1e6,
+            reading_age_s=None if age_us < 0 else age_us / 1e6,
+            blind=bucket is None and values["headerless"] > 0,
+        )
+
+    def pack_readings(self, readings: Sequence[Reading]) -> bytes:
+        """Put readings into the form that `limiter_acquire` and `limiter_observe` take in a larger script.
+
+        Args:
+            readings: Responses, in any order.
+
+        Returns:
+            The argument for the script.
+        """
+        if not readings:
+            return b""
+        return pack_readings(readings, now=self._clock(), wall_now=self._wall_clock())
+
+    def _now(self) -> str:
+        return "" if self._server_clock is None else str(self._server_clock())
+
+    def _bucket(self, values: dict[str, float], name: str) -> BucketSnapshot | None:
+        limit = int(values[f"{name}_limit"])
+        if limit < 0:
+            return None
+        available, refill = values[f"{name}_rate"], values[f"{name}_peak"]
+        return BucketSnapshot(
+            limit=limit,
+            level=values[f"{name}_level"],
+            reserve=int(limit * self._settings.reserve_share + 1e-6),
+            available_rate=available,
+            refill_rate=refill,
+            foreign_rate=max(refill - available, 0.0),
+        )
+
+
+def _call(script: Script, keys: list[str], arguments: list[Any]) -> Any:
+    try:
+        return script(keys=keys, args=arguments)
+    except RedisError as error:
+        raise LimiterUnavailable from error
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

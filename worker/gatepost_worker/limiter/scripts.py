@@ -1,0 +1,54 @@
+"""The limiter's Lua: the core that other scripts may carry, and the entries that call it alone."""
+
+from __future__ import annotations
+
+import math
+import struct
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatepost_worker.limiter.quota import LimiterSettings
+
+_SETTINGS = struct.Struct("<4d")
+
+
+@cache
+def core_source() -> str:
+    """Lua text of plain local functions, to stand in front of a larger script's own text.
+
+    Returns:
+        The source of `limiter_acquire`, `limiter_observe`, `limiter_describe` and `limiter_now_us`.
+    """
+    return _read("limiter_core.lua")
+
+
+@cache
+def entry_source(operation: str) -> str:
+    """A whole script: the core and one entry that calls it.
+
+    Args:
+        operation: `acquire`, `observe` or `describe`.
+
+    Returns:
+        The script's text.
+    """
+    return f"{core_source()}\n{_read(f'limiter_{operation}.lua')}"
+
+
+def pack_settings(settings: LimiterSettings) -> bytes:
+    """Put the settings into the form that the limiter's script reads.
+
+    Args:
+        settings: What the operator decided.
+
+    Returns:
+        Little-endian doubles; NaN stands for "no ceiling".
+    """
+    max_rate = math.nan if settings.max_rate is None else settings.max_rate
+    return _SETTINGS.pack(settings.reserve_share, settings.fallback_rate, max_rate, settings.cold_permits)
+
+
+def _read(name: str) -> str:
+    return files("gatepost_worker.limiter").joinpath(name).read_text(encoding="utf-8")
