@@ -1,0 +1,70 @@
+"""The one reading of every shape in which an error's body comes.
+
+Shapes: A `{error, error_description}`; B `{name, code, description}`, where the description may be an object; C `{statusCode, error,
+message, errorCode}`; D `{error}` alone or `{code, error_description}`; E plain text, HTML or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEXT_LIMIT: Final = 2048
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\- ]{0,63}", re.ASCII)
+_CODE_MEMBERS: Final = ("errorCode", "error", "code")
+_TEXT_MEMBERS: Final = ("error_description", "description", "message", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """An error's body, read.
+
+    Attributes:
+        code: the error code as written; None if there is none, or if what stands there is not a code.
+        text: the human text, at most 2048 characters; it can hold the address and is never printed.
+        members: the JSON object's members; empty for shape E.
+    """
+
+    code: str | None = None
+    text: str = field(default="", repr=False)
+    members: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def normal_code(self) -> str:
+        """The code for comparing: lower case, spaces as underscores, empty if there is none."""
+        return (self.code or "").lower().replace(" ", "_")
+
+
+def parse_error_body(body: bytes) -> ErrorBody:
+    """Return what an error's body says, by java's precedence of members.
+
+    Args:
+        body: the body as it came; anything at all.
+    """
+    try:
+        members = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        return ErrorBody(text=body[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT])
+    code = _first(members, _CODE_MEMBERS)
+    return ErrorBody(
+        code=code if isinstance(code, str) and _CODE.fullmatch(code) else None,
+        text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT],
+        members=members,
+    )
+
+
+def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> object:
+    return next((members[name] for name in names if members.get(name)), None)
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

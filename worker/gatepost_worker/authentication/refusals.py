@@ -1,0 +1,252 @@
+"""One error class for each cause with which Auth0 refuses a start or a token call.
+
+    Refusal                                  answered with anything but a success
+    ├── the request        RecipientRejected · RequestRejected · AuthParamsRejected · SendRejected · ScopeRejected
+    │                      SignupDisabled · CaptchaRequired
+    ├── the configuration  TenantRejected · ClientIdRejected · ClientRejected · ClientAuthenticationRequired
+    │                      ClientNotAuthorized · ConnectionMisconfigured · GrantTypeUnsupported
+    │                      ResponseTypeUnsupported · EndpointDisabled · DpopRequired · Redirected
+    ├── the provider       ProviderRejectedRecipient · ProviderMisconfigured
+    │                      ProviderFailed ── ProviderTimedOut
+    ├── the login          CodeRejected ── CodeExpired · CodeAttemptsExhausted
+    │                      MfaRequired · AccessDenied · TooManyAttempts ── TooManyLogins
+    └── the server         RateLimited · ServerFailed ── TemporarilyUnavailable
+
+A 4xx of a cause the contract does not name is a `Refusal` itself. `classify` chooses the class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatepost_worker.authentication.causes import Cause, Remedy
+from gatepost_worker.authentication.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatepost_worker.authentication.masked import Masked
+
+
+class RecipientRejected(Refusal):
+    """Auth0 refused the address or number; correct it at its source."""
+
+    cause = Cause.RECIPIENT_REJECTED
+
+
+class RequestRejected(Refusal):
+    """Auth0 refused the request as malformed or incomplete; check connection or realm and every extra field."""
+
+    cause = Cause.REQUEST_REJECTED
+
+
+class AuthParamsRejected(Refusal):
+    """Auth0 refused authParams; it must be an object."""
+
+    cause = Cause.AUTH_PARAMS_REJECTED
+
+
+class SendRejected(Refusal):
+    """Auth0 refused send; it must be link or code."""
+
+    cause = Cause.SEND_REJECTED
+
+
+class ScopeRejected(Refusal):
+    """Auth0 refused the scope; ask for scopes that the API defines and the client may have."""
+
+    cause = Cause.SCOPE_REJECTED
+
+
+class SignupDisabled(Refusal):
+    """The person is unknown and the connection allows no sign-ups; create the user first or allow sign-ups."""
+
+    cause = Cause.SIGNUP_DISABLED
+
+
+class CaptchaRequired(Refusal):
+    """Bot detection asks for a captcha, which a worker cannot solve; set it to Never for passwordless, or allow this IP."""
+
+    cause = Cause.CAPTCHA_REQUIRED
+
+
+class TenantRejected(Refusal):
+    """Auth0 does not know the tenant; check the domain."""
+
+    cause = Cause.TENANT_REJECTED
+    remedy = Remedy.AFTER_FIX
+
+
+class ClientIdRejected(Refusal):
+    """Auth0 does not accept the client id; check it."""
+
+    cause = Cause.CLIENT_ID_REJECTED
+    remedy = Remedy.AFTER_FIX
+
+
+class ClientRejected(Refusal):
+    """Auth0 refused the client's credential; check the client secret, or the signing key, its algorithm and the clock."""
+
+    cause = Cause.CLIENT_REJECTED
+    remedy = Remedy.AFTER_FIX
+
+
+class ClientAuthenticationRequired(Refusal):
+    """Auth0 demands that the client authenticates; configure a client secret or a signing key."""
+
+    cause = Cause.CLIENT_AUTHENTICATION_REQUIRED
+    remedy = Remedy.AFTER_FIX
+
+
+class ClientNotAuthorized(Refusal):
+    """The application may not do this; enable its Passwordless OTP grant and the identifier-first login profile."""
+
+    cause = Cause.CLIENT_NOT_AUTHORIZED
+    remedy = Remedy.AFTER_FIX
+
+
+class ConnectionMisconfigured(Refusal):
+    """The connection does not exist, is disabled or is not passwordless; enable it for the application."""
+
+    cause = Cause.CONNECTION_MISCONFIGURED
+    remedy = Remedy.AFTER_FIX
+
+
+class GrantTypeUnsupported(Refusal):
+    """The tenant does not support the passwordless OTP grant; enable it."""
+
+    cause = Cause.GRANT_TYPE_UNSUPPORTED
+    remedy = Remedy.AFTER_FIX
+
+
+class ResponseTypeUnsupported(Refusal):
+    """Auth0 does not support what was asked of it; check response_type in authParams and the tenant's settings."""
+
+    cause = Cause.RESPONSE_TYPE_UNSUPPORTED
+    remedy = Remedy.AFTER_FIX
+
+
+class EndpointDisabled(Refusal):
+    """The endpoint is not there or is switched off; check the domain, the base URL and the tenant's settings."""
+
+    cause = Cause.ENDPOINT_DISABLED
+    remedy = Remedy.AFTER_FIX
+
+
+class DpopRequired(Refusal):
+    """The API demands DPoP, which this client does not speak; use an API without sender constraining."""
+
+    cause = Cause.DPOP_REQUIRED
+    remedy = Remedy.AFTER_FIX
+
+
+class Redirected(Refusal):
+    """A redirect came instead of an answer and was not followed; check the domain and the base URL (https, no path)."""
+
+    cause = Cause.REDIRECTED
+    remedy = Remedy.AFTER_FIX
+
+
+class ProviderRejectedRecipient(Refusal):
+    """The message provider refused the number (invalid, or its region is not enabled); correct it or enable it there.
+
+    Attributes:
+        provider_code: the provider's own error code, such as Twilio's 21211.
+    """
+
+    cause = Cause.PROVIDER_REJECTED_RECIPIENT
+    provider_code: int | None = None
+
+
+class ProviderMisconfigured(Refusal):
+    """Auth0 could not sign in at the message provider; renew its credentials in Auth0."""
+
+    cause = Cause.PROVIDER_MISCONFIGURED
+    remedy = Remedy.AFTER_FIX
+
+
+class ProviderFailed(Refusal):
+    """The message provider did not confirm; it may have sent the message. See the provider's own log.
+
+    Attributes:
+        provider_code: the provider's own error code or the gateway's HTTP status, where the text names one.
+    """
+
+    cause = Cause.PROVIDER_FAILED
+    remedy = Remedy.AMBIGUOUS
+    provider_code: int | None = None
+
+
+class ProviderTimedOut(ProviderFailed):
+    """The message provider gave Auth0 no answer in 30 s; it may have sent the message. See the provider's own log."""
+
+    cause = Cause.PROVIDER_TIMED_OUT
+
+
+class CodeRejected(Refusal):
+    """The code is wrong, already used or replaced by a newer one, or the person is unknown; ask again or send a new code."""
+
+    cause = Cause.CODE_REJECTED
+
+
+class CodeExpired(CodeRejected):
+    """The code is too old; send a new one."""
+
+    cause = Cause.CODE_EXPIRED
+
+
+class CodeAttemptsExhausted(CodeRejected):
+    """The code was tried too often; send a new one."""
+
+    cause = Cause.CODE_ATTEMPTS_EXHAUSTED
+
+
+class MfaRequired(Refusal):
+    """Auth0 asks for a second factor; continue with the MFA API and the MFA token, if one came.
+
+    Attributes:
+        mfa_token: the token for the MFA API, masked; None if Auth0 gave none.
+        mfa_requirements: which challenges are possible, as Auth0 says it; None if it does not.
+    """
+
+    cause = Cause.MFA_REQUIRED
+    mfa_token: Masked | None = None
+    mfa_requirements: Mapping[str, Any] | None = None
+
+
+class AccessDenied(Refusal):
+    """An Action, a Rule or a block on the user denied the login; see the tenant's log."""
+
+    cause = Cause.ACCESS_DENIED
+
+
+class TooManyAttempts(Refusal):
+    """Attack protection blocks this person or IP address; unblock it in Auth0, then send a new code. Waiting does not help soon."""
+
+    cause = Cause.TOO_MANY_ATTEMPTS
+
+
+class TooManyLogins(TooManyAttempts):
+    """The person has logged in too often in a short time; try much later."""
+
+    cause = Cause.TOO_MANY_LOGINS
+
+
+class RateLimited(Refusal):
+    """The quota is used up; nothing was carried out. Wait for the hint, and pace the calls."""
+
+    cause = Cause.RATE_LIMITED
+    remedy = Remedy.AFTER_WAIT
+
+
+class ServerFailed(Refusal):
+    """Auth0 answered with a server error; it may have carried the request out. See Auth0's status page and the tenant's log."""
+
+    cause = Cause.SERVER_FAILED
+    remedy = Remedy.AMBIGUOUS
+
+
+class TemporarilyUnavailable(ServerFailed):
+    """Auth0 is temporarily unavailable; it may have carried the request out. See Auth0's status page."""
+
+    cause = Cause.TEMPORARILY_UNAVAILABLE

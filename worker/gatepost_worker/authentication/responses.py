@@ -1,0 +1,117 @@
+"""What a successful call gives."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gatepost_worker.authentication.errors import TokenResponseUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatepost_worker.authentication.rate_limits import RateLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartResponse:
+    """Auth0 accepted a start. That is not delivery: a message may still be lost on its way.
+
+    Attributes:
+        status: the HTTP status, 200 or 201.
+        rate_limits: what the headers say of the quota.
+        id: Auth0's `_id`, for correlation only; not a message id and not an idempotency key.
+        request_language: the language that the template was chosen by (SMS).
+        email_verified: whether Auth0 holds the address for verified.
+        phone_verified: whether Auth0 holds the number for verified.
+    """
+
+    status: int
+    rate_limits: RateLimits
+    id: str | None = None
+    request_language: str | None = None
+    email_verified: bool | None = None
+    phone_verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenResponse:
+    """The tokens of a login. Printing shows none of them.
+
+    Attributes:
+        access_token: opaque or a JWT.
+        token_type: `Bearer`, whatever its case on the wire.
+        rate_limits: what the headers say of the quota.
+        expires_in: the access token's life, in seconds.
+        id_token: the JWT, if the scope had `openid`.
+        refresh_token: if the scope had `offline_access` and the API allows it.
+        scope: the scope granted, where Auth0 says it.
+        claims: the id_token's claims, once it has been verified.
+    """
+
+    access_token: str = field(repr=False)
+    token_type: str
+    rate_limits: RateLimits
+    expires_in: int | None = None
+    id_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def parse_start_response(status: int, body: bytes, rate_limits: RateLimits) -> StartResponse:
+    """Return the response of a successful start; an empty body and `{}` will do, because the status says it all."""
+    members = _members(body)
+    return StartResponse(
+        status=status,
+        rate_limits=rate_limits,
+        id=_text(members.get("_id")),
+        request_language=_text(members.get("request_language")),
+        email_verified=_truth(members.get("email_verified")),
+        phone_verified=_truth(members.get("phone_verified")),
+    )
+
+
+def parse_token_response(status: int, body: bytes, rate_limits: RateLimits) -> TokenResponse:
+    """Return the response of a successful login, its id_token not yet verified.
+
+    Raises:
+        TokenResponseUnreadable: the body is not a JSON object with an access token. The code may be spent.
+    """
+    members = _members(body)
+    access_token = _text(members.get("access_token"))
+    if not access_token:
+        raise TokenResponseUnreadable(status=status, rate_limits=rate_limits)
+    token_type = _text(members.get("token_type")) or "Bearer"
+    return TokenResponse(
+        access_token=access_token,
+        token_type="Bearer" if token_type.lower() == "bearer" else token_type,  # noqa: S106 - a scheme, not a credential
+        rate_limits=rate_limits,
+        expires_in=_whole(members.get("expires_in")),
+        id_token=_text(members.get("id_token")) or None,
+        refresh_token=_text(members.get("refresh_token")) or None,
+        scope=_text(members.get("scope")),
+    )
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return members if isinstance(members, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
