@@ -77,11 +77,10 @@ class _Command(BaseModel):
             raise ValueError(f"extra must not hold {', '.join(taken)}: use the command's own fields and the tenant")
         return self
 
-    def with_deadline(self, now: datetime | None = None) -> Self:
-        """Return the command with a deadline: its own, or now plus its kind's lifetime."""
-        if self.deadline is not None:
-            return self
-        return self.model_copy(update={"deadline": (now or datetime.now(UTC)) + self.lifetime})
+    def timed(self, now: datetime | None = None) -> tuple[Self, datetime]:
+        """Return the command with a deadline, and the deadline: its own, or now plus its kind's lifetime."""
+        deadline = self.deadline or (now or datetime.now(UTC)) + self.lifetime
+        return self.model_copy(update={"deadline": deadline}), deadline
 
 
 class _Send(_Command):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
     Reason.RECIPIENT_REJECTED: errors.RecipientRejected,
+    Reason.SIGNUP_DISABLED: errors.RecipientRejected,
     Reason.PROVIDER_REJECTED_RECIPIENT: errors.RecipientRejected,
     Reason.REQUEST_REJECTED: errors.RequestRejected,
     Reason.CONNECTION_MISCONFIGURED: errors.ClientMisconfigured,

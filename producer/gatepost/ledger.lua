@@ -3,6 +3,8 @@
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by when to look at them next
 -- KEYS[3] the counts, a field per kind and state   KEYS[4] depends on the call   KEYS[5] likewise
 -- ARGV[1] the call   ARGV[2] the operation's id   ARGV[3..] its arguments
+-- redis-py repeats a call whose reply was lost, so every call gives the same answer when it comes twice. (`redeem` cannot: what it
+-- gives is gone.)
 -- Times are milliseconds since the epoch, and `now` is the server's: one clock for all workers.
 
 local operation, due, counts = KEYS[1], KEYS[2], KEYS[3]
@@ -55,6 +57,9 @@ local calls = {}
 -- KEYS[4] the idempotency key's own key, or the operation's again when there is none
 -- ARGV: kind, tenant, sealed command, deadline, on_unknown, payload fingerprint, look again after, lifetime, has idempotency key
 function calls.record(kind, tenant, command, deadline, on_unknown, fingerprint, look_after, lifetime, idempotent)
+  if get('state') then
+    return { 'recorded', id }
+  end
   if idempotent == '1' then
     local known = redis.call('HMGET', KEYS[4], 'operation', 'fingerprint')
     if known[1] then
@@ -81,6 +86,9 @@ function calls.begin(attempt, lease)
     return finished(state)
   end
   if state == 'in_flight' then
+    if get('attempt') == attempt then
+      return { 'begun', get('attempts') }
+    end
     local left = get('lease') - now
     if left > 0 then
       return { 'busy', left }
@@ -109,11 +117,15 @@ end
 -- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its lifetime
 -- Only the attempt that began may settle: one that lost its lease finds the operation elsewhere.
 function calls.settle(attempt, state, reason, detail, http_status, result, result_lifetime)
+  if get('settled_by') == attempt then
+    return { 'settled' }
+  end
   if get('state') ~= 'in_flight' or get('attempt') ~= attempt then
     local now_in = get('state')
     return now_in and finished(now_in) or { 'missing' }
   end
   finish('in_flight', state, reason, detail, http_status)
+  redis.call('HSET', operation, 'settled_by', attempt)
   if result ~= '' then
     redis.call('SET', KEYS[4], result, 'PX', result_lifetime)
   end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import email_validator
@@ -32,6 +34,7 @@ def normalise_email(address: str) -> str:
     """Return the address as Gatepost sends and compares it.
 
     Lower case throughout: how Auth0 treats case between start and token is not documented, so both calls get one form.
+    Normalising a normalised address gives it back unchanged.
 
     Args:
         address: what a person or a file gave.
@@ -42,19 +45,21 @@ def normalise_email(address: str) -> str:
     Raises:
         ValueError: it is not an e-mail address; the message never repeats it.
     """
-    try:
-        checked = email_validator.validate_email(address.strip(), check_deliverability=False)
-    except email_validator.EmailNotValidError:
-        # The library's own text can quote the address.
-        raise ValueError("is not an e-mail address; write it as local-part@domain") from None
-    return checked.normalized.lower()
+    address = address.strip()
+    local, at, domain = address.partition("@")
+    # Most addresses have a plain local part, which email-validator takes as it is, and a domain that was seen before.
+    if at and len(local) <= _SHORT_LOCAL and len(domain) <= _SHORT_DOMAIN and _PLAIN_LOCAL(local):
+        known = _normalised_domain(domain)
+        if known is not None:
+            return f"{local.lower()}@{known}"
+    return _normalised_by_library(address)
 
 
 def normalise_phone(number: str, region: str | None = None) -> str:
     """Return the number in E.164.
 
     Args:
-        number: what a person or a file gave; spaces and punctuation are fine.
+        number: what a person or a file gave; spaces and punctuation are fine, an extension is left out.
         region: ISO 3166-1 code used when the number has no country code.
 
     Returns:
@@ -67,7 +72,8 @@ def normalise_phone(number: str, region: str | None = None) -> str:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         raise ValueError("is not a phone number; write it in E.164, such as + country code and number") from None
-    if not phonenumbers.is_possible_number(parsed):
+    # A number without its area code is "possible" too, but only from a phone next door.
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise ValueError("has the wrong number of digits for its country; write it in E.164")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
@@ -93,6 +99,41 @@ def _checked_code(value: OneTimeCode) -> OneTimeCode:
         raise ValueError(f"is not a one-time code; give its 1 to {_LONGEST_CODE} letters or digits")
     return OneTimeCode(code)
 
+
+@lru_cache(maxsize=16_384)
+def _normalised_domain(domain: str) -> str | None:
+    """Return the domain's normal form, or None when the library must judge the whole address."""
+    try:
+        checked = email_validator.validate_email(f"a@{domain}", check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        return None
+    forms = (domain.encode(), checked.domain.encode(), checked.ascii_domain.encode())
+    room = _LONGEST_ADDRESS - len("@") - _SHORT_LOCAL
+    return checked.domain.lower() if max(map(len, forms)) <= room else None
+
+
+def _normalised_by_library(address: str) -> str:
+    # No longer text is an address, and the library's time grows with the text.
+    if len(address) > _LONGEST_ADDRESS:
+        raise ValueError(_NOT_AN_ADDRESS)
+    try:
+        checked = email_validator.validate_email(address, check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        # The library's own text can quote the address.
+        raise ValueError(_NOT_AN_ADDRESS) from None
+    lowered = checked.normalized.lower()
+    # Outside ASCII a lower-case form can be longer, or composed differently: it has to hold as an address itself.
+    return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)
+
+
+_NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"
+# Octets of a whole address: RFC 5321 4.5.3.1.3 with RFC 3696 erratum 1690, as email-validator counts.
+_LONGEST_ADDRESS: Final = 254
+_SHORT_LOCAL: Final = 64
+_SHORT_DOMAIN: Final = 64
+# RFC 5322 3.2.3, dot-atom.
+_ATOM: Final = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"
+_PLAIN_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch
 
 # `totp.length` of a connection is six by default; no documented maximum, so the bound is generous.
 _LONGEST_CODE: Final = 64

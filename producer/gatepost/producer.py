@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import uuid
 from typing import TYPE_CHECKING, Any, Self
-
-import structlog
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as BrokerError
 
 from gatepost import commands
 from gatepost.connections import connect, connect_async, ledger_at
 from gatepost.handles import AsyncHandle, Handle
-from gatepost.ledger import NewOperation
-from gatepost.messages import operation_message, queue_of, task_name
-from gatepost.queueing import build_app, publish
-from gatepost.sealing import Purpose
+from gatepost.queueing import build_app
+from gatepost.recording import Recorder
 from gatepost.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from celery import Celery
-
-_log = structlog.stdlib.get_logger("gatepost.producer")
 
 
 class Producer:
@@ -44,12 +34,11 @@ class Producer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
-        self._tenants = self.settings.all_tenants()
         self._keyring = self.settings.keyring()
-        self._fingerprints = self.settings.fingerprints()
         self._redis = connect(self.settings)
         self.ledger = ledger_at(self._redis, self.settings)
         self.app: Celery = build_app(self.settings)
+        self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
 
     def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
         """Enqueue an e-mail with a one-time code, or with a magic link.
@@ -105,11 +94,7 @@ class Producer:
 
     def enqueue(self, command: commands.Command, idempotency_key: str | None = None) -> Handle:
         """Enqueue a validated command; the four methods above end here."""
-        new = self._new_operation(command, idempotency_key)
-        operation_id = self.ledger.record(new)
-        if operation_id == new.operation_id:
-            self._publish(new)
-        return self.handle(operation_id)
+        return self.handle(self._recorder.enqueue(command, idempotency_key))
 
     def handle(self, operation_id: str) -> Handle:
         """Return the handle of an operation known by its id; nothing is read yet."""
@@ -127,37 +112,6 @@ class Producer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _new_operation(self, command: commands.Command, idempotency_key: str | None) -> NewOperation:
-        tenant = (
-            self._tenants[command.tenant]
-            if command.tenant in self._tenants
-            else self.settings.tenant_named(command.tenant)
-        )
-        timed = command.with_deadline()
-        if timed.deadline is None:
-            raise AssertionError("with_deadline() gives a deadline")
-        operation_id = str(uuid.uuid4())
-        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
-        payload = commands.dump_command(command.model_copy(update={"deadline": None}))
-        return NewOperation(
-            operation_id=operation_id,
-            kind=command.kind,
-            tenant=tenant.name,
-            sealed_command=self._keyring.seal(commands.dump_command(timed), Purpose.command(operation_id)),
-            deadline=timed.deadline,
-            on_unknown=getattr(command, "on_unknown", commands.OnUnknown.HOLD),
-            payload_fingerprint=self._fingerprints.digest("payload", hashlib.sha256(payload).hexdigest()).hex(),
-            idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
-        )
-
-    def _publish(self, new: NewOperation) -> None:
-        # The record is what counts: when the broker does not take the message, the reconciler publishes it later.
-        try:
-            message = operation_message(new.operation_id)
-            publish(self.app, task_name(new.kind), queue_of(new.kind), new.operation_id, message)
-        except (BrokerError, KombuError, OSError) as failure:
-            _log.warning("publish.postponed", operation_id=new.operation_id, error=type(failure).__name__)
 
 
 class AsyncProducer:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
 
     # rejected: Auth0 answered no
     RECIPIENT_REJECTED = "recipient_rejected"
+    SIGNUP_DISABLED = "signup_disabled"
     PROVIDER_REJECTED_RECIPIENT = "provider_rejected_recipient"
     REQUEST_REJECTED = "request_rejected"
     CONNECTION_MISCONFIGURED = "connection_misconfigured"
@@ -75,6 +76,7 @@ class Reason(StrEnum):
 
 _ADVICE: Final[dict[Reason, str]] = {
     Reason.RECIPIENT_REJECTED: "Auth0 refused the address or number; correct it at its source.",
+    Reason.SIGNUP_DISABLED: "The connection is closed for sign-ups and Auth0 has no such user; open it, or create the user first.",
     Reason.PROVIDER_REJECTED_RECIPIENT: (
         "The message provider refused the number (invalid, or its region is not enabled); correct it or enable it there."
     ),

@@ -1,0 +1,81 @@
+"""Record a validated command in the ledger, then publish it: the one way in, for producers and for submissions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import structlog
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+
+from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command
+from gatepost.ledger import NewOperation
+from gatepost.messages import operation_message, queue_of, task_name
+from gatepost.queueing import publish
+from gatepost.sealing import Purpose
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from gatepost.commands import Command
+    from gatepost.ledger import Ledger
+    from gatepost.sealing import Keyring
+    from gatepost.settings import Settings
+
+_log = structlog.stdlib.get_logger("gatepost.producer")
+
+
+class Recorder:
+    """Records and publishes commands. Thread-safe.
+
+    Raises:
+        ConfigurationError: no fingerprint key or tenant is configured.
+    """
+
+    def __init__(self, app: Celery, ledger: Ledger, settings: Settings, *, keyring: Keyring) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._settings = settings
+        self._keyring = keyring
+        self._fingerprints = settings.fingerprints()
+        self._tenants = settings.all_tenants()
+
+    def enqueue(self, command: Command, idempotency_key: str | None = None) -> str:
+        """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
+
+        Raises:
+            ConfigurationError: the command names a tenant that is not configured.
+            IdempotencyConflict: the key was used with another command.
+            Unavailable: Redis did not answer; nothing is sent.
+        """
+        new = self._new(command, idempotency_key)
+        operation_id = self._ledger.record(new)
+        if operation_id == new.operation_id:
+            self._publish(new)
+        return operation_id
+
+    def _new(self, command: Command, idempotency_key: str | None) -> NewOperation:
+        tenant = self._tenants.get(command.tenant or "") or self._settings.tenant_named(command.tenant)
+        timed, deadline = command.timed()
+        operation_id = str(uuid.uuid4())
+        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
+        payload = dump_command(command.model_copy(update={"deadline": None}))
+        return NewOperation(
+            operation_id=operation_id,
+            kind=command.kind,
+            tenant=tenant.name,
+            sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
+            deadline=deadline,
+            on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
+            payload_fingerprint=self._fingerprints.digest("payload", payload.decode()).hex(),
+            idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
+        )
+
+    def _publish(self, new: NewOperation) -> None:
+        # The record is what counts: when the broker does not take the message, the reconciler publishes it later.
+        try:
+            message = operation_message(new.operation_id)
+            publish(self._app, task_name(new.kind), queue_of(new.kind), new.operation_id, message)
+        except (BrokerError, KombuError, OSError) as failure:
+            _log.warning("publish.postponed", operation_id=new.operation_id, error=type(failure).__name__)

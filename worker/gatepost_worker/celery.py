@@ -1,0 +1,60 @@
+"""The composition root: builds the Celery app that `celery -A gatepost_worker worker` runs.
+
+The only module that does something when imported: it reads the settings. Nothing is connected before a worker starts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import signals
+
+from gatepost.messages import RECONCILE, Queue
+from gatepost.queueing import build_app
+from gatepost.settings import load_settings
+from gatepost_worker import logs, tasks
+from gatepost_worker.process import Process
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from gatepost.settings import Settings
+
+
+def create(settings: Settings) -> Celery:
+    """Return the worker's app: tasks, schedule, and one set of parts for the process."""
+    app = build_app(settings)
+    process = Process(settings)
+    tasks.register(app, process)
+    app.conf.beat_schedule = {
+        "reconcile": {
+            "task": RECONCILE,
+            "schedule": settings.reconcile_every,
+            # A sweep nobody took before the next one is due is not worth running.
+            "options": {"queue": Queue.LOGIN.value, "expires": settings.reconcile_every},
+        }
+    }
+    app.conf.beat_schedule_filename = ".gatepost-beat"
+    _connect_signals(settings, process)
+    return app
+
+
+def _connect_signals(settings: Settings, process: Process) -> None:
+    def set_up_logging(**_: Any) -> None:
+        logs.configure(log_format=settings.log_format, level=settings.log_level)
+
+    def start(**_: Any) -> None:
+        process.prepare()
+
+    def stop(**_: Any) -> None:
+        process.close()
+
+    # Celery keeps weak references by default; these functions are held by nobody else.
+    signals.setup_logging.connect(set_up_logging, weak=False)
+    signals.worker_init.connect(start, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)
+
+
+app = create(load_settings(env_file=".env"))
+
+__all__ = ["app", "create"]

@@ -1,0 +1,79 @@
+"""An Authentication client for each configured tenant."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from gatepost.settings import Settings, Tenant
+
+
+def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
+    """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them."""
+    certificate = None
+    if tenant.use_mtls and tenant.mtls_certificate and tenant.mtls_key:
+        certificate = ClientCertificate(str(tenant.mtls_certificate), str(tenant.mtls_key))
+    return Passwordless(
+        domain=tenant.domain,
+        client_id=tenant.client_id,
+        client_secret=_clear(tenant.client_secret),
+        client_assertion_signing_key=_clear(tenant.client_assertion_signing_key),
+        client_assertion_signing_alg=tenant.client_assertion_signing_alg,
+        client_certificate=certificate,
+        id_token_signing_alg=tenant.id_token_signing_alg,
+        clock_tolerance=timedelta(seconds=tenant.clock_tolerance),
+        telemetry=tenant.telemetry,
+        configuration=Configuration(
+            base_url=tenant.base_url,
+            timeouts=_timeouts(settings.email_deadline, settings),
+            sms_timeouts=_timeouts(settings.sms_deadline, settings),
+            proxies={"https": tenant.proxy, "http": tenant.proxy} if tenant.proxy else None,
+            ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
+            pool_size=settings.concurrency,
+        ),
+    )
+
+
+def _timeouts(deadline_s: float, settings: Settings) -> Timeouts:
+    # The total deadline is the one that counts; a read may take all that is left of it.
+    total = timedelta(seconds=deadline_s)
+    return Timeouts(connect=min(timedelta(seconds=settings.connect_timeout), total), read=total, total=total)
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+class Clients:
+    """The clients of all tenants, each made when first used and shared by the process's threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tenants = settings.all_tenants()
+        self._clients: dict[str, Passwordless] = {}
+        self._lock = threading.Lock()
+
+    def of(self, tenant_name: str) -> Passwordless:
+        """Return the client of a tenant.
+
+        Raises:
+            ConfigurationError: no tenant of that name is configured here.
+        """
+        with self._lock:
+            if tenant_name not in self._clients:
+                tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
+                self._clients[tenant_name] = client_for(tenant, self._settings)
+            return self._clients[tenant_name]
+
+    def close(self) -> None:
+        """Close every client's connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()

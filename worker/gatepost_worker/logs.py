@@ -1,0 +1,86 @@
+"""Structured logs for the worker's process: JSON or console, redacted, one pipeline for our lines and everybody else's."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SECRET_NAMES: Final = re.compile(
+    r"e-?mail|phone|username|^code$|otp|token|secret|password|authorization|assertion|cookie|private", re.IGNORECASE
+)
+# What a person or a credential looks like, wherever it stands in a text: an address, a number in E.164, a JWT or JWE.
+_SECRET_TEXT: Final = re.compile(
+    r"[^\s@\"'<>(),;:=]+@[^\s@\"'<>(),;:=]+\.[^\s@\"'<>(),;:=]+"
+    r"|(?<![\w-])(?:\+|%2[Bb])\d{6,15}(?!\d)"
+    r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
+)
+_QUIET: Final = ("celery.app.trace", "celery.worker.strategy", "urllib3", "amqp", "kombu")
+_MASK: Final = "***"
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask what must not be logged: by the name of the field, and by what a value looks like. A structlog processor."""
+    return {name: _masked(name, value) for name, value in event.items()}
+
+
+def _masked(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        if name != "event" and _SECRET_NAMES.search(name):
+            return _MASK
+        return _SECRET_TEXT.sub(_MASK, value)
+    if isinstance(value, dict):
+        return {inner: _masked(str(inner), one) for inner, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_masked(name, one) for one in value]
+    return value if isinstance(value, bool | int | float | None) else _masked(name, str(value))
+
+
+def configure(*, log_format: str, level: str) -> None:
+    """Send every record of the process through structlog to standard error."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(allow=[]),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Frames without their locals: those hold what a task works on.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+        if log_format == "json"
+        else structlog.processors.format_exc_info,
+        redact,
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Celery's per-task lines say less than our canonical one, and repeat arguments and results.
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _renderer(log_format: str) -> Callable[..., str | bytes]:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)

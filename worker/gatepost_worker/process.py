@@ -1,0 +1,87 @@
+"""The parts that one worker process shares, each made when first used."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gatepost.connections import connect, ledger_at
+from gatepost.dead_letters import DeadLetters
+from gatepost_worker.clients import Clients
+from gatepost_worker.limiter import LimiterSettings, RedisLimiter
+from gatepost_worker.runner import Runner
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from gatepost.ledger import Ledger
+    from gatepost.sealing import Keyring
+    from gatepost.settings import Settings
+    from gatepost_worker.limiter import Limiter
+
+
+class Process:
+    """One worker process. Nothing is connected before it is asked for, so importing the app costs nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._limiters: dict[str, Limiter] = {}
+
+    @cached_property
+    def redis(self) -> Redis:
+        """The ledger's Redis."""
+        return connect(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The record of all operations."""
+        return ledger_at(self.redis, self.settings)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The sealing keys."""
+        return self.settings.keyring()
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The list of refused messages."""
+        return DeadLetters(self.redis, self.keyring)
+
+    @cached_property
+    def clients(self) -> Clients:
+        """An Authentication client a tenant."""
+        return Clients(self.settings)
+
+    def limiter_of(self, tenant_name: str) -> Limiter:
+        """Return the limiter of a tenant's quota, which the whole fleet shares."""
+        if tenant_name not in self._limiters:
+            ceiling = self.settings.tenant_named(tenant_name).max_rate
+            self._limiters[tenant_name] = RedisLimiter(self.redis, LimiterSettings(max_rate=ceiling))
+        return self._limiters[tenant_name]
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What carries out single operations."""
+        return Runner(
+            settings=self.settings,
+            ledger=self.ledger,
+            limiter_of=self.limiter_of,
+            keyring=self.keyring,
+            fingerprints=self.settings.fingerprints(),
+            clients=self.clients,
+        )
+
+    def prepare(self) -> None:
+        """Make every part now, so that a wrong configuration stops the worker at its start.
+
+        Raises:
+            ConfigurationError: says which setting is missing or malformed.
+        """
+        _ = self.settings.all_tenants(), self.runner, self.dead_letters
+
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        if "clients" in self.__dict__:
+            self.clients.close()
+        if "redis" in self.__dict__:
+            self.redis.close()

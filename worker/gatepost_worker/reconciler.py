@@ -1,0 +1,73 @@
+"""The periodic sweep that repairs what the queue lost: it ends what is over, and publishes again what was never begun."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from celery import states as celery_states
+
+from gatepost.failures import failure_of
+from gatepost.ledger import Verdict, answering
+from gatepost.messages import operation_message, queue_of, task_name
+from gatepost.queueing import publish
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from redis import Redis
+
+    from gatepost.ledger import Answer, Ledger
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+LAST_RUN: Final = "gatepost:reconciler:last"
+"""The key that holds when the reconciler last ran, in milliseconds since the epoch."""
+_LOCK: Final = "gatepost:reconciler:lock"
+_LOCK_S: Final = 60
+_PAGE: Final = 500
+
+
+class Reconciler:
+    """Sweeps the open operations that are due. Two at once would only do the same twice, so one runs at a time."""
+
+    def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._redis = client
+
+    def run(self) -> int:
+        """Sweep everything that is due, and return how many operations were looked at.
+
+        Raises:
+            Unavailable: Redis did not answer; the next run goes on.
+        """
+        with answering():
+            lock = self._redis.lock(_LOCK, timeout=_LOCK_S, blocking=False)
+            if not lock.acquire():
+                return 0
+        looked_at = 0
+        try:
+            while due := self._ledger.due(_PAGE):
+                for operation_id in due:
+                    self._settle(operation_id, self._ledger.sweep(operation_id))
+                looked_at += len(due)
+                with answering():
+                    lock.reacquire()
+            with answering():
+                self._redis.set(LAST_RUN, int(time.time() * 1000))
+        finally:
+            with answering():
+                lock.release()
+        return looked_at
+
+    def _settle(self, operation_id: str, answer: Answer) -> None:
+        if answer.verdict is Verdict.PUBLISH and answer.kind is not None:
+            message = operation_message(operation_id)
+            publish(self._app, task_name(answer.kind), queue_of(answer.kind), operation_id, message)
+            _log.info("operation.published_again", correlation_id=operation_id, command=answer.kind.value)
+        elif answer.verdict is Verdict.FINISHED and answer.reason is not None:
+            # Whoever waits with AsyncResult.get() gets the same typed error as from a worker.
+            failure = failure_of(operation_id, answer.reason, answer.detail)
+            self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
+            _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=answer.reason.value)

@@ -1,0 +1,309 @@
+"""One attempt after another: permit, begin, call, decide, settle."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, assert_never
+
+import structlog
+from pydantic import SecretStr
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from gatepost.commands import load_command, recipient_of
+from gatepost.errors import ConfigurationError, OperationNotFound, SealError, Unavailable
+from gatepost.ledger import Verdict
+from gatepost.outcomes import MfaChallenge, Redeemable
+from gatepost.personal import REVEAL
+from gatepost.sealing import Purpose
+from gatepost.states import Reason, State
+from gatepost_worker.authentication import AuthenticationError, MfaRequired, RateLimited, TokenResponse
+from gatepost_worker.calls import carry_out, deadline_of, endpoint_of, token_set_of
+from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading
+from gatepost_worker.policy import (
+    LONGEST_HOP,
+    SLEEP_IN_SLOT,
+    Attempt,
+    Dead,
+    Deferred,
+    RetryAt,
+    RetryLimits,
+    Unknown,
+    decide,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatepost.commands import Command
+    from gatepost.fingerprints import Fingerprints
+    from gatepost.ledger import Answer, Ledger, Operation
+    from gatepost.sealing import Keyring
+    from gatepost.settings import Settings
+    from gatepost_worker.authentication import Passwordless, StartResponse
+    from gatepost_worker.clients import Clients
+    from gatepost_worker.limiter import Limiter
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+# How much longer than its call an attempt's lease lasts: for signing, for fetching keys, for settling.
+LEASE_MARGIN_S: Final = 10.0
+# A worker that lacks a key or a tenant leaves the operation to others, or to its own next start.
+_CONFIGURATION_WAIT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The operation is terminal."""
+
+    state: State
+    reason: Reason | None = None
+    detail: str | None = None
+    sealed_result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The operation is to be asked for again after the wait."""
+
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurs:
+    """Nothing to do: another attempt is under way, or there is no such operation."""
+
+    verdict: Verdict
+
+
+Progress = Ended | Later | NotOurs
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    state: State
+    reason: Reason | None = None
+    detail: str | None = None
+    http_status: int | None = None
+    redeemable: Redeemable | None = None
+
+
+class Runner:
+    """Carries out operations; one for the process, shared by its threads."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        limiter_of: Callable[[str], Limiter],
+        keyring: Keyring,
+        fingerprints: Fingerprints,
+        clients: Clients,
+        limits: RetryLimits | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._limiter_of = limiter_of
+        self._keyring = keyring
+        self._fingerprints = fingerprints
+        self._clients = clients
+        self._limits = limits or RetryLimits(max_attempts=settings.max_attempts)
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self, operation_id: str) -> Progress:
+        """Bring the operation as far as this slot can.
+
+        Raises:
+            Unavailable: Redis did not answer; nothing was sent in this attempt.
+        """
+        operation = self._ledger.load(operation_id)
+        if operation is None:
+            return self._finished(operation_id)
+        try:
+            command = load_command(self._keyring.open(operation.sealed_command, Purpose.command(operation_id)))
+            client = self._clients.of(operation.tenant)
+        except (SealError, ConfigurationError) as failure:
+            _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
+            return self._put_off(operation_id, timedelta(seconds=_CONFIGURATION_WAIT_S), "", free=True)
+        slot_left = SLEEP_IN_SLOT
+        while True:
+            progress = self._attempt(operation, command, client)
+            if not isinstance(progress, Later) or progress.wait > slot_left:
+                return progress
+            slot_left -= progress.wait
+            self._sleep(progress.wait.total_seconds())
+
+    def _attempt(self, operation: Operation, command: Command, client: Passwordless) -> Progress:
+        key = LimiterKey(operation.tenant, endpoint_of(command))
+        permit = self._permit(key)
+        if not isinstance(permit, Permit):
+            return self._put_off(operation.operation_id, permit, "", free=True)
+        attempt = uuid.uuid4().hex
+        lease = deadline_of(command, self._settings) + LEASE_MARGIN_S
+        begun = self._ledger.begin(operation.operation_id, attempt, lease)
+        if begun.verdict is not Verdict.BEGUN:
+            return self._not_begun(operation.operation_id, begun)
+        started = time.monotonic()
+        failure: AuthenticationError | None = None
+        response: StartResponse | TokenResponse | None = None
+        try:
+            response = carry_out(command, client)
+        except AuthenticationError as error:
+            failure = error
+        self._observe(key, permit.first_ticket, response, failure)
+        progress = self._conclude(operation, attempt, begun.attempts, response, failure)
+        seconds = time.monotonic() - started
+        self._say(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
+        return progress
+
+    def _permit(self, key: LimiterKey) -> Permit | timedelta:
+        answer = self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE)
+        return answer if isinstance(answer, Permit) else timedelta(seconds=answer.seconds)
+
+    def _observe(
+        self,
+        key: LimiterKey,
+        ticket: int,
+        response: StartResponse | TokenResponse | None,
+        failure: AuthenticationError | None,
+    ) -> None:
+        limits = response.rate_limits if response is not None else failure and failure.rate_limits
+        if limits is None:
+            return
+        reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
+        try:
+            self._limiter_of(key.tenant).observe(key, [reading])
+        except Unavailable:
+            _log.warning("limiter.unavailable", tenant=key.tenant, endpoint=key.endpoint)
+
+    def _conclude(
+        self,
+        operation: Operation,
+        attempt: str,
+        number: int,
+        response: StartResponse | TokenResponse | None,
+        failure: AuthenticationError | None,
+    ) -> Progress:
+        if failure is None:
+            tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
+            return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=200, redeemable=tokens))
+        known = Attempt(operation.kind, number, self._clock(), operation.deadline, operation.on_unknown)
+        match decide(failure, known, self._limits):
+            case RetryAt(wait=wait):
+                return self._put_off(operation.operation_id, wait, attempt, free=False)
+            case Deferred(wait=wait):
+                return self._put_off(operation.operation_id, wait, attempt, free=True)
+            case Dead(state=state, reason=reason):
+                settlement = _Settlement(state, reason, failure.code, failure.status)
+                if isinstance(failure, MfaRequired):
+                    settlement = replace(settlement, redeemable=_challenge(failure))
+                return self._settle(operation, attempt, settlement)
+            case Unknown(reason=reason):
+                return self._settle(
+                    operation, attempt, _Settlement(State.UNKNOWN, reason, failure.code, failure.status)
+                )
+            case never:
+                assert_never(never)
+
+    def _settle(self, operation: Operation, attempt: str, end: _Settlement) -> Progress:
+        operation_id = operation.operation_id
+        sealed = None
+        if end.redeemable is not None:
+            sealed = self._keyring.seal(_document(end.redeemable), Purpose.result(operation_id))
+        # The answer is in hand and must not be lost to a Redis that restarts: try until the lease is nearly over.
+        answer: Answer = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            stop=stop_after_delay(LEASE_MARGIN_S),
+            sleep=self._sleep,
+            reraise=True,
+        )(
+            self._ledger.settle,
+            operation_id,
+            attempt,
+            end.state,
+            reason=end.reason,
+            detail=end.detail,
+            http_status=end.http_status,
+            sealed_result=sealed,
+        )
+        if answer.verdict is Verdict.SETTLED:
+            return Ended(end.state, end.reason, end.detail, sealed)
+        _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
+        return self._finished(operation_id)
+
+    def _put_off(self, operation_id: str, wait: timedelta, attempt: str, *, free: bool) -> Progress:
+        answer = self._ledger.postpone(operation_id, wait.total_seconds(), attempt=attempt, free=free)
+        if answer.verdict is Verdict.POSTPONED:
+            return Later(min(wait, LONGEST_HOP))
+        return self._not_begun(operation_id, answer)
+
+    def _not_begun(self, operation_id: str, answer: Answer) -> Progress:
+        match answer.verdict:
+            case Verdict.FINISHED:
+                return self._finished(operation_id)
+            case Verdict.EARLY:
+                return Later(min(timedelta(milliseconds=answer.wait_ms), LONGEST_HOP))
+            case _:
+                return NotOurs(answer.verdict)
+
+    def _finished(self, operation_id: str) -> Progress:
+        try:
+            outcome = self._ledger.outcome(operation_id)
+        except OperationNotFound:
+            _log.warning("operation.missing", operation_id=operation_id)
+            return NotOurs(Verdict.MISSING)
+        if not outcome.state.is_terminal:
+            return NotOurs(Verdict.BUSY)
+        return Ended(outcome.state, outcome.reason, outcome.detail, self._ledger.sealed_result(operation_id))
+
+    def _say(
+        self,
+        operation: Operation,
+        command: Command,
+        number: int,
+        *,
+        seconds: float,
+        failure: AuthenticationError | None,
+        progress: Progress,
+    ) -> None:
+        # The one line an attempt leaves. The recipient is a keyed fingerprint, the correlation id the operation's.
+        match progress:
+            case Ended(state=state, reason=reason):
+                shown, why, wait = state.value, reason and reason.value, timedelta()
+            case Later(wait=wait):
+                shown, why = "postponed", failure and failure.cause.value
+            case NotOurs(verdict=verdict):
+                shown, why, wait = verdict.value, None, timedelta()
+        _log.info(
+            "attempt.finished",
+            command=operation.kind.value,
+            tenant=operation.tenant,
+            correlation_id=operation.operation_id,
+            recipient=self._fingerprints.short("recipient", recipient_of(command)),
+            attempt=number,
+            state=shown,
+            reason=why,
+            auth0_code=failure and failure.code,
+            http_status=failure.status if failure is not None else 200,
+            wait_ms=int(wait.total_seconds() * 1000),
+            total_ms=int(seconds * 1000),
+        )
+
+
+def _document(redeemable: Redeemable) -> bytes:
+    return redeemable.model_dump_json(context=REVEAL, exclude_none=True).encode()
+
+
+def _challenge(failure: MfaRequired) -> MfaChallenge:
+    requirements = failure.mfa_requirements
+    return MfaChallenge(
+        mfa_token=failure.mfa_token and SecretStr(failure.mfa_token.reveal()),
+        mfa_requirements=None if requirements is None else dict(requirements),
+    )

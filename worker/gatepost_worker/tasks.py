@@ -1,0 +1,129 @@
+"""The Celery tasks, thin: open, run, and return, retry or raise."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import structlog
+from celery import Celery, Task
+from celery.exceptions import Ignore, Reject
+
+from gatepost.commands import Kind
+from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable
+from gatepost.failures import failure_of
+from gatepost.ledger import Verdict
+from gatepost.messages import RECONCILE, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
+from gatepost.states import State
+from gatepost_worker.intake import strategy
+from gatepost_worker.reconciler import Reconciler
+from gatepost_worker.runner import Ended, Later
+from gatepost_worker.submission import Submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatepost_worker.process import Process
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+# While Redis is away a rejected message comes back at once; this keeps the slot from spinning.
+_BREATH_S: Final = 1.0
+
+
+class SealedTask(Task[Any, Any]):
+    """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
+
+    carries_operation: ClassVar[bool] = False
+    abstract = True
+    acks_late = True
+    max_retries = None
+    # Celery cuts the result's representation to this many characters, for its events and its log.
+    resultrepr_maxsize = 0
+    throws = (OperationFailed, InvalidCommand, OperationNotFound)
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Publish with constant representations. Celery's own `retry` ends here too, and drops those it was given."""
+        options["argsrepr"] = options["kwargsrepr"] = SHOWN_ARGUMENTS
+        return super().apply_async(*args, **options)
+
+
+class OperationTask(SealedTask):
+    """A task whose only argument is an operation's id, which is the task's id too."""
+
+    carries_operation = True
+    abstract = True
+    process: ClassVar[Process]
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Forget a result that was redeemed while Celery was still storing it."""
+        if retval is not None and self.process.ledger.sealed_result(task_id) is None:
+            self.app.backend.forget(task_id)
+
+
+def register(app: Any, process: Process) -> None:
+    """Add Gatepost's tasks to an app. They are not shared with any other app."""
+    checked = partial(strategy, dead_letters=lambda: process.dead_letters)
+    for kind in Kind:
+        app.task(
+            _operation(process),
+            base=OperationTask,
+            bind=True,
+            shared=False,
+            name=task_name(kind),
+            queue=queue_of(kind).value,
+            Strategy=staticmethod(checked),
+            process=process,
+        )
+    shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked), "queue": Queue.SEND.value}
+    app.task(_submit(app, process), name=SUBMIT, **shared)
+    app.task(_reconcile(app, process), name=RECONCILE, ignore_result=True, **shared)
+
+
+def _operation(process: Process) -> Callable[..., str | None]:
+    def operation(task: OperationTask, operation_id: str, version: int = 1) -> str | None:  # noqa: ARG001 - checked at intake
+        """Carry out one operation; the result is the sealed token set, or nothing."""
+        try:
+            progress = process.runner.run(operation_id)
+        except Unavailable as failure:
+            _log.warning("operation.returned", correlation_id=operation_id, error=str(failure))
+            time.sleep(_BREATH_S)
+            raise Reject(str(failure), requeue=True) from None
+        except GatepostError:
+            raise
+        except Exception:  # noqa: BLE001 - the one broad catch of the house
+            # Whatever it was, the ledger knows how far it came and the reconciler goes on from there.
+            _log.exception("operation.failed_unexpectedly", correlation_id=operation_id)
+            raise Ignore from None
+        match progress:
+            case Ended(state=State.ACCEPTED, sealed_result=sealed):
+                return sealed
+            case Ended(reason=reason, detail=detail) if reason is not None:
+                raise failure_of(operation_id, reason, detail)
+            case Later(wait=wait):
+                raise task.retry(countdown=wait.total_seconds(), throw=False)
+            case _ if getattr(progress, "verdict", None) is Verdict.MISSING:
+                raise OperationNotFound
+            case _:
+                # Another attempt is under way; its worker, or the reconciler, ends the operation and stores its result.
+                raise Ignore
+
+    return operation
+
+
+def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
+    submissions = Submissions(app, process)
+
+    def submit(command: Any, idempotency_key: str | None = None, version: int = 1) -> dict[str, str]:  # noqa: ARG001 - checked
+        """Record and publish a command from another system, as JSON or as a JWE; the result names the operation."""
+        return {"operation_id": submissions.accept(command, idempotency_key)}
+
+    return submit
+
+
+def _reconcile(app: Celery, process: Process) -> Callable[[], None]:
+    def reconcile() -> None:
+        """Repair what the queue lost."""
+        Reconciler(app, process.ledger, process.redis).run()
+
+    return reconcile
