@@ -1,0 +1,1 @@
+"""Bulk sends: from a recipients' file to every recipient's outcome."""
