@@ -1,0 +1,77 @@
+"""The simulator's command line: `python -m gatepost_simulator`."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from gatepost_simulator.serving import Simulator
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET, SimulatorSettings
+
+app = typer.Typer(add_completion=False, help="Serve a local Authentication API: the passwordless part of Auth0.")
+
+
+@app.command()
+def simulate(
+    *,
+    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to bind; 0 takes a free one.")] = 4430,
+    tls: Annotated[bool, typer.Option(help="Serve https with certificates of a fresh authority.")] = False,
+    cert_dir: Annotated[Path | None, typer.Option(help="Write certificates and keys here and keep them.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Issuer domain; the default is the bound host and port.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as .json or .toml; the environment wins over it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ready line as JSON.")] = False,
+    until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
+) -> None:
+    """Serve until interrupted. The ready line on standard output comes once connections are accepted."""
+    settings = _settings(config, domain)
+    try:
+        simulator = Simulator(settings, host=host, port=port, tls=tls, cert_dir=cert_dir)
+    except OSError as error:
+        raise typer.BadParameter(f"Cannot bind {host}:{port}: {error.strerror}") from error
+    with simulator:
+        if until_stdin_closes:
+            threading.Thread(target=_stop_with_stdin, args=(simulator,), daemon=True).start()
+        simulator.run(lambda: _announce(simulator, as_json=as_json))
+
+
+def _settings(config: Path | None, domain: str | None) -> SimulatorSettings:
+    try:
+        return SimulatorSettings.load(config, domain=domain)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise typer.BadParameter(problems) from error
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _announce(simulator: Simulator, *, as_json: bool) -> None:
+    ready = simulator.ready
+    if as_json:
+        sys.stdout.write(json.dumps(ready.document()) + "\n")
+    else:
+        sys.stdout.write(f"Simulator ready at {ready.url} (domain {ready.domain}), control API under /simulator/docs\n")
+        sys.stdout.write(f"Client {DEV_CLIENT_ID}, secret {DEV_CLIENT_SECRET}\n")
+        if ready.ca_file:
+            sys.stdout.write(f"Trust {ready.ca_file}\n")
+    sys.stdout.flush()
+
+
+def _stop_with_stdin(simulator: Simulator) -> None:
+    sys.stdin.buffer.read()
+    simulator.stop()
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

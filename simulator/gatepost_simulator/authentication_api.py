@@ -1,0 +1,215 @@
+"""The Authentication API as an ASGI application: limits, faults, endpoint, headers, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gatepost_simulator.bodies import refusal_answer
+from gatepost_simulator.connections import Connection, cut, peer_certificate
+from gatepost_simulator.cors import allow_origin, preflight
+from gatepost_simulator.exchange import Answer, Refusal, Request
+from gatepost_simulator.faults import Drop, Fault, ScriptedFault, TokenFault
+from gatepost_simulator.magic_links import verify_redirect
+from gatepost_simulator.parameters import read_parameters
+from gatepost_simulator.start_endpoint import LimitedError, check_start, send
+from gatepost_simulator.tagged_recipients import START, TOKEN
+from gatepost_simulator.token_endpoint import check_exchange, issue
+from gatepost_simulator.well_known import jwks, openid_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from gatepost_simulator.exchange import Header
+    from gatepost_simulator.tenant import Tenant
+
+    Effect = Callable[[TokenFault], Answer]
+
+_GET = {
+    "/.well-known/jwks.json": jwks,
+    "/.well-known/openid-configuration": openid_configuration,
+    "/passwordless/verify_redirect": verify_redirect,
+}
+_POST = frozenset({START, TOKEN})
+_TOO_MANY = 429
+
+
+@dataclass(slots=True)
+class Outcome:
+    """An answer, and the fault that had a hand in it."""
+
+    answer: Answer
+    fault: Fault | None = None
+
+
+class AuthenticationApi:
+    """Serves one tenant. A plain ASGI application: a framework's routing would cost more than the endpoint does."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+
+    async def __call__(self, scope: Scope, receive: Receive, send_message: Send) -> None:
+        """Answer one request."""
+        tenant = self._tenant
+        request = _request_of(scope, await _body(receive))
+        outcome = await self._outcome(request)
+        answer = outcome.answer
+        if answer.delay_s:
+            await tenant.clock.sleep(answer.delay_s)
+        headers = self._headers(request, answer)
+        drop = outcome.fault.drop if outcome.fault else Drop.NO
+        status = 0 if drop in (Drop.CLOSE, Drop.RESET, Drop.HANG) else answer.status
+        tenant.statistics.count(request.path, status, answer.error)
+        tenant.request_log.append(tenant.clock.now(), request, status, answer.error, _name_of(outcome.fault))
+        start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        if drop is Drop.NO:
+            await send_message(start)
+            await send_message({"type": "http.response.body", "body": answer.body})
+        else:
+            await cut(drop, Connection(scope, receive, send_message), start, answer.body)
+
+    def _headers(self, request: Request, answer: Answer) -> list[Header]:
+        tenant = self._tenant
+        headers = tenant.limits.headers(request, tenant.clock.now())
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if answer.content_type:
+            headers.append((b"content-type", answer.content_type))
+        if answer.headers:
+            overridden = {name for name, _ in answer.headers}
+            headers = [header for header in headers if header[0] not in overridden]
+            headers.extend(answer.headers)
+        if b"origin" in request.headers:
+            headers.extend(allow_origin(tenant, request))
+        return headers
+
+    async def _outcome(self, request: Request) -> Outcome:
+        """Pass the limits, then serve."""
+        limits, now = self._tenant.limits, self._tenant.clock.now()
+        if request.method == "OPTIONS":
+            return Outcome(preflight(request))
+        try:
+            admitted = limits.admit(request, now)
+            if admitted and request.method == "POST":
+                read_parameters(self._tenant, request, form_allowed=request.path == TOKEN)
+                admitted = limits.admit_client(request, now)
+            if not admitted:
+                self._spend_try(request)
+                return Outcome(limits.refusal(request, now))
+            return await self._served(request)
+        except LimitedError:
+            return Outcome(limits.refusal(request, now))
+        except Refusal as refusal:
+            return Outcome(refusal_answer(refusal))
+
+    async def _served(self, request: Request) -> Outcome:
+        """Let faults strike where they should, and the endpoint do its work between them."""
+        tenant = self._tenant
+        scripted = tenant.faults.find(request) if tenant.faults else None
+        early = scripted if scripted is not None and scripted.strikes_first else None
+        if early is not None:
+            tenant.faults.use(early)
+            struck = await self._struck(early, request)
+            if struck is not None:
+                return struck
+        effect = self._effect(request)
+        late = scripted if early is None else None
+        fault = late or tenant.tagged.find(request.path, tenant.fold(request.recipient))
+        if fault is None:
+            return Outcome(effect(TokenFault.NONE), early)
+        if fault.strikes_first:
+            struck = await self._struck(fault, request)
+            if struck is not None:
+                return struck
+        answer = effect(fault.id_token)
+        if late is not None:
+            tenant.faults.use(late)
+        if not fault.strikes_first:
+            answer = self._replaced(fault, answer)
+            answer.delay_s += fault.delay_s
+        return Outcome(answer, fault)
+
+    async def _struck(self, fault: Fault, request: Request) -> Outcome | None:
+        """Strike before the effect; None if the fault only delayed the request."""
+        if fault.delay_s:
+            await self._tenant.clock.sleep(fault.delay_s)
+        if not fault.replaces:
+            return None
+        self._spend_try(request)
+        return Outcome(self._replaced(fault, Answer(200, b"{}")), fault)
+
+    def _replaced(self, fault: Fault, answer: Answer) -> Answer:
+        """Give the fault's answer if it has one; a 429 tells when to come back, as a real one does."""
+        replacement = fault.replacement()
+        if replacement is None:
+            return answer
+        if replacement.status == _TOO_MANY:
+            now = self._tenant.clock.now()
+            hints = (
+                (b"x-ratelimit-remaining", b"0"),
+                (b"x-ratelimit-reset", b"%d" % (int(now) + 1)),
+                *self._tenant.limits.retry_after(now + 1, now),
+            )
+            given = {name for name, _ in replacement.headers}
+            replacement.headers += tuple(hint for hint in hints if hint[0] not in given)
+        return replacement
+
+    def _effect(self, request: Request) -> Effect:
+        """Check the request and give what remains to be done.
+
+        Raises:
+            Refusal: The request does not pass, or there is no such endpoint.
+        """
+        tenant = self._tenant
+        path = request.path
+        if path in tenant.settings.disabled_endpoints:
+            raise Refusal(404, "endpoint_disabled", "This endpoint is disabled")
+        if request.method == "POST" and path == START:
+            start = check_start(tenant, request)
+            return lambda _: send(tenant, request, start)
+        if request.method == "POST" and path == TOKEN:
+            exchange = check_exchange(tenant, request)
+            return lambda fault: issue(tenant, request, exchange, fault)
+        if request.method in ("GET", "HEAD") and path in _GET:
+            return lambda _: _GET[path](tenant, request)
+        if path in _GET or path in _POST:
+            raise Refusal(405, "method_not_allowed", f"{request.method} is not allowed here")
+        raise Refusal(404, "not_found", "There is no such endpoint")
+
+    def _spend_try(self, request: Request) -> None:
+        if not self._tenant.points.limited_requests_spend_tries or request.path != TOKEN:
+            return
+        if not request.parameters:
+            read_parameters(self._tenant, request, form_allowed=True)
+        connection = self._tenant.connections.get(request.text("realm"))
+        if connection is not None:
+            self._tenant.codes(connection).spend_try(self._tenant.fold(request.recipient))
+
+
+async def _body(receive: Receive) -> bytes:
+    message: Message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+def _request_of(scope: Scope, body: bytes) -> Request:
+    client = scope.get("client")
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"],
+        headers=dict(scope["headers"]),
+        body=body,
+        peer=client[0] if client else "",
+        certificate=lambda: peer_certificate(scope),
+    )
+
+
+def _name_of(fault: Fault | None) -> str:
+    if fault is None:
+        return ""
+    return f"scripted:{fault.id}" if isinstance(fault, ScriptedFault) else "tagged"

@@ -1,0 +1,68 @@
+"""Certificates for https: a fresh authority, the server's certificate, a client's for mTLS, a key for assertions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trustme
+from joserfc.jwk import RSAKey
+
+from gatepost_simulator.settings import MTLS_CLIENT_ID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Where the files of one directory are."""
+
+    directory: Path
+
+    @property
+    def authority(self) -> Path:
+        """The authority's certificate, which clients must trust."""
+        return self.directory / "ca.pem"
+
+    @property
+    def server(self) -> Path:
+        """The server's private key and certificate chain."""
+        return self.directory / "server.pem"
+
+    @property
+    def client(self) -> Path:
+        """A client's private key and certificate chain, for mutual TLS."""
+        return self.directory / "client.pem"
+
+    @property
+    def assertion_key(self) -> Path:
+        """The private key (PKCS8) of the client that authenticates by assertions."""
+        return self.directory / "assertion-key.pem"
+
+
+def write_certificates(directory: Path, host: str) -> CertificateFiles:
+    """Write a new authority and what it issued into a directory, readable by its owner only."""
+    files = CertificateFiles(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA(organization_name="Gatepost simulator")
+    names = dict.fromkeys([host, "localhost", "127.0.0.1", "::1", "mtls.localhost"])
+    server = authority.issue_cert(*(name for name in names if name not in ("", "0.0.0.0", "::")))  # noqa: S104 - a name, not a bind
+    client = authority.issue_cert(f"{MTLS_CLIENT_ID}.example", common_name=MTLS_CLIENT_ID)
+    _write(files.authority, authority.cert_pem.bytes())
+    _write(files.server, server.private_key_and_cert_chain_pem.bytes())
+    _write(files.client, client.private_key_and_cert_chain_pem.bytes())
+    return files
+
+
+def write_assertion_key(directory: Path) -> str:
+    """Write a new private key for assertions, and give its public key (PEM)."""
+    key = RSAKey.generate_key(2048)
+    directory.mkdir(parents=True, exist_ok=True)
+    _write(CertificateFiles(directory).assertion_key, key.as_pem(private=True))
+    return key.as_pem(private=False).decode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)

@@ -1,0 +1,91 @@
+"""The live one-time codes: one per recipient and connection, for a while, for a few tries, once."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatepost_simulator.settings import Connection
+
+# A code that expired is remembered this long, so that its late use can be told from a wrong code.
+_REMEMBER_EXPIRED_S = 600.0
+
+
+class Verdict(StrEnum):
+    """What checking a code can find."""
+
+    GOOD = "good"
+    WRONG = "wrong"
+    EXPIRED = "expired"
+    EXHAUSTED = "exhausted"
+
+
+@dataclass(slots=True)
+class LiveCode:
+    """A code that was sent; for a magic link also what the link must carry on to the application."""
+
+    code: str
+    expires_at: float
+    tries_left: int
+    link: dict[str, Any] | None = None
+
+
+class LiveCodes:
+    """The codes of one connection, by recipient. Oldest first, so that the dead ones are dropped as new ones come."""
+
+    def __init__(self, connection: Connection, *, tries_across_resends: bool) -> None:
+        self._connection = connection
+        self._carry_tries = tries_across_resends
+        self._codes: dict[str, LiveCode] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def issue(self, recipient: str, now: float, link: dict[str, Any] | None = None) -> LiveCode:
+        """Make a new code for a recipient; the older one is void from here on."""
+        older = self._codes.pop(recipient, None)
+        self._forget(now)
+        digits = self._connection.digits
+        tries = self._connection.tries
+        if self._carry_tries and older is not None and now < older.expires_at:
+            tries = older.tries_left
+        code = LiveCode(
+            str(secrets.randbelow(10**digits)).zfill(digits), now + self._connection.lifetime_s, tries, link
+        )
+        self._codes[recipient] = code
+        return code
+
+    def find(self, recipient: str) -> LiveCode | None:
+        """Give the recipient's code, live or not."""
+        return self._codes.get(recipient)
+
+    def check(self, recipient: str, code: str, now: float) -> Verdict:
+        """Judge a try. A good one consumes the code, a wrong one a try."""
+        live = self._codes.get(recipient)
+        if live is None:
+            return Verdict.WRONG
+        if live.tries_left <= 0:
+            return Verdict.EXHAUSTED
+        if now >= live.expires_at:
+            return Verdict.EXPIRED
+        if not secrets.compare_digest(live.code.encode(), code.encode()):
+            live.tries_left -= 1
+            return Verdict.WRONG
+        del self._codes[recipient]
+        return Verdict.GOOD
+
+    def spend_try(self, recipient: str) -> None:
+        """Count a try that was never judged (switch `limited_requests_spend_tries`)."""
+        live = self._codes.get(recipient)
+        if live is not None:
+            live.tries_left -= 1
+
+    def _forget(self, now: float) -> None:
+        for _ in range(2):
+            oldest = next(iter(self._codes), None)
+            if oldest is None or self._codes[oldest].expires_at + _REMEMBER_EXPIRED_S > now:
+                return
+            del self._codes[oldest]

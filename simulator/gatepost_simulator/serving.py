@@ -1,0 +1,157 @@
+"""Runs the simulator on a socket, in the thread that calls."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from gatepost_simulator.application import simulator_application
+from gatepost_simulator.certificates import CertificateFiles, write_assertion_key, write_certificates
+from gatepost_simulator.connections import SimulatorProtocol
+from gatepost_simulator.settings import ASSERTION_CLIENT_ID, Client
+from gatepost_simulator.tenant import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Self
+
+    from gatepost_simulator.clock import Clock
+    from gatepost_simulator.settings import SimulatorSettings
+
+_ANY_HOST = ("0.0.0.0", "::", "127.0.0.1", "::1", "")  # noqa: S104 - compared with, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a caller must know once the simulator answers."""
+
+    url: str
+    domain: str
+    issuer: str
+    ca_file: str | None
+    client_certificate_file: str | None
+    assertion_key_file: str
+
+    def document(self) -> dict[str, Any]:
+        """Give it for the ready line."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Simulator:
+    """A bound simulator. `run` serves until `stop`; use it as a context manager so that socket and files go.
+
+    Args:
+        settings: What the tenant is like.
+        host: The address to bind.
+        port: The port; 0 takes a free one.
+        tls: Serve https with a certificate of a fresh authority.
+        cert_dir: Where certificates and keys are written; None uses a directory that goes with the simulator.
+        clock: The time; the wall clock unless given.
+    """
+
+    def __init__(
+        self,
+        settings: SimulatorSettings,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        cert_dir: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._stack = ExitStack()
+        directory = cert_dir or Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-simulator-"))
+        )
+        self._socket = self._stack.enter_context(_bound(host, port))
+        name = "localhost" if host in _ANY_HOST else host
+        port = self._socket.getsockname()[1]
+        scheme = "https" if tls else "http"
+        files = write_certificates(directory, name) if tls else None
+        self.tenant = Tenant(settings, f"{name}:{port}", clock, scheme)
+        self._register_assertion_key(directory)
+        self.ready = Ready(
+            url=f"{scheme}://{name}:{port}",
+            domain=self.tenant.domain,
+            issuer=f"https://{self.tenant.domain}/",
+            ca_file=str(files.authority) if files else None,
+            client_certificate_file=str(files.client) if files else None,
+            assertion_key_file=str(CertificateFiles(directory).assertion_key),
+        )
+        self._server = _Server(_configuration(self.tenant, files))
+
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until `stop`, calling back once connections are accepted."""
+        self._server.on_ready = on_ready
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Make `run` return; open connections are closed."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _register_assertion_key(self, directory: Path) -> None:
+        """Give the default assertion client a key, unless the settings brought one."""
+        client = self.tenant.clients.find(ASSERTION_CLIENT_ID)
+        if client is not None and not client.public_keys:
+            key = write_assertion_key(directory)
+            self.tenant.register_client(
+                Client(client_id=ASSERTION_CLIENT_ID, method="private_key_jwt", public_keys=[key])
+            )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it is ready."""
+
+    on_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.on_ready()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _configuration(tenant: Tenant, files: CertificateFiles | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        simulator_application(tenant),
+        http=SimulatorProtocol,
+        ws="none",
+        loop="uvloop",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4096,
+        timeout_keep_alive=75,
+        ssl_certfile=files.server if files else None,
+        ssl_ca_certs=str(files.authority) if files else None,
+        ssl_cert_reqs=ssl.CERT_OPTIONAL if files else ssl.CERT_NONE,
+    )
