@@ -85,7 +85,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(refusals.ProviderFailed, codes={"sms_provider_error"}),
     # The client
     Rule(refusals.ClientRejected, codes={"invalid_client"}),
-    Rule(refusals.ClientAuthenticationRequired, codes={"unauthorized_client"}, text="client authentication is required"),
+    Rule(
+        refusals.ClientAuthenticationRequired, codes={"unauthorized_client"}, text="client authentication is required"
+    ),
     Rule(refusals.ClientNotAuthorized, codes={"unauthorized_client"}),
     # Token
     Rule(refusals.CodeExpired, codes={"invalid_grant"}, text="code has expired"),
@@ -101,7 +103,10 @@ RULES: Final[tuple[Rule, ...]] = (
         codes={"invalid_request"},
         text=r"connection .*(disabled|not found|not exist|not enabled|unknown)|(unknown|invalid) connection",
     ),
-    Rule(refusals.CaptchaRequired, codes={"captcha_required", "requires_captcha", "requires_verification", "invalid_captcha"}),
+    Rule(
+        refusals.CaptchaRequired,
+        codes={"captcha_required", "requires_captcha", "requires_verification", "invalid_captcha"},
+    ),
     Rule(refusals.CaptchaRequired, codes={"invalid_request", ""}, statuses=_CLIENT_ERRORS, text="captcha"),
     Rule(refusals.RequestRejected, codes={"invalid_request"}),
     # 401 access_denied is a wrong credential, except where the text says that the user is blocked; 403 is an Action or Rule

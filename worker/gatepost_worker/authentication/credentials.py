@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gatepost_worker.authentication.assertion import ASSERTION_TYPE
 from gatepost_worker.authentication.endpoints import Endpoint
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatepost_worker.authentication.assertion import AssertionSigner
-
-_OWN_CREDENTIAL: Final = ("client_assertion", "client_secret")
 
 
 class Credentials:
@@ -30,7 +28,9 @@ class Credentials:
             ConfigurationError: there is none at all.
         """
         if not (secret or signer or certificate):
-            raise ConfigurationError("A client_secret, a client_assertion_signing_key or a client_certificate is required")
+            raise ConfigurationError(
+                "A client_secret, a client_assertion_signing_key or a client_certificate is required"
+            )
         self._secret = secret
         self._signer = signer
         self._certificate = certificate
@@ -50,7 +50,9 @@ class Credentials:
         Raises:
             ConfigurationError: mutual TLS is the only credential, and the endpoint has none.
         """
-        if any(given.get(name) for name in _OWN_CREDENTIAL):
+        if given.get("client_assertion"):
+            return {} if given.get("client_assertion_type") else {"client_assertion_type": ASSERTION_TYPE}
+        if given.get("client_secret"):
             return {}
         if self._signer is not None:
             return {"client_assertion": self._signer.sign(client_id), "client_assertion_type": ASSERTION_TYPE}

@@ -43,6 +43,7 @@ class TokenResponse:
         access_token: opaque or a JWT.
         token_type: `Bearer`, whatever its case on the wire.
         rate_limits: what the headers say of the quota.
+        status: the HTTP status, 200.
         expires_in: the access token's life, in seconds.
         id_token: the JWT, if the scope had `openid`.
         refresh_token: if the scope had `offline_access` and the API allows it.
@@ -53,6 +54,7 @@ class TokenResponse:
     access_token: str = field(repr=False)
     token_type: str
     rate_limits: RateLimits
+    status: int = 200
     expires_in: int | None = None
     id_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
@@ -86,8 +88,9 @@ def parse_token_response(status: int, body: bytes, rate_limits: RateLimits) -> T
     token_type = _text(members.get("token_type")) or "Bearer"
     return TokenResponse(
         access_token=access_token,
-        token_type="Bearer" if token_type.lower() == "bearer" else token_type,  # noqa: S106 - a scheme, not a credential
+        token_type="Bearer" if token_type.lower() == "bearer" else token_type,
         rate_limits=rate_limits,
+        status=status,
         expires_in=_whole(members.get("expires_in")),
         id_token=_text(members.get("id_token")) or None,
         refresh_token=_text(members.get("refresh_token")) or None,

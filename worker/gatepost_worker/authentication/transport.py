@@ -1,0 +1,148 @@
+"""The one place that speaks requests: one prepared request out, one answer in, within a total deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from requests.utils import get_environ_proxies
+
+from gatepost_worker.authentication.adapter import DeadlineAdapter
+from gatepost_worker.authentication.endpoints import Endpoint
+from gatepost_worker.authentication.errors import AnswerUnreadable, AuthenticationError, DeadlineExceeded
+from gatepost_worker.authentication.exchange import exchange
+from gatepost_worker.authentication.middleware import HttpResponse
+from gatepost_worker.authentication.rate_limits import parse_rate_limits
+from gatepost_worker.authentication.transport_failures import TRANSPORT_ERRORS, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from requests import PreparedRequest, Response
+    from requests.adapters import BaseAdapter
+
+    from gatepost_worker.authentication.configuration import ClientCertificate, Configuration, Timeouts
+    from gatepost_worker.authentication.exchange import Exchange
+
+BODY_LIMIT: Final = 1 << 20
+_CHUNK: Final = 1 << 16
+
+
+class Transport:
+    """Sends prepared requests through requests' adapter interface. Redirects are not followed, cookies not kept, `.netrc` not read.
+
+    Safe for many threads. Build it after a fork, not before: processes must not share connections.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        urls: Mapping[Endpoint, str],
+        certificate: ClientCertificate | None,
+        environ: Mapping[str, str],
+    ) -> None:
+        """Resolve proxies and trust, once.
+
+        Args:
+            configuration: how to reach Auth0.
+            urls: where each endpoint is.
+            certificate: shown on token calls alone.
+            environ: the environment, for the CA bundle.
+        """
+        self._ca_bundle = configuration.ca_bundle or (_ca_bundle(environ) if configuration.trust_env else None)
+        self._cert = (certificate.certificate_path, certificate.key_path) if certificate else None
+        self._foreign = configuration.adapter is not None
+        self._adapter = configuration.adapter or self._build(configuration, None)
+        self._token_adapter = self._adapter
+        if self._cert is not None and not self._foreign:
+            self._token_adapter = self._build(configuration, self._cert)
+        self._proxies = {url: _proxies(configuration, url) for url in urls.values()}
+
+    def exchange(self, endpoint: Endpoint, request: PreparedRequest, timeouts: Timeouts) -> HttpResponse:
+        """Send one request and return its answer, whatever its status.
+
+        Args:
+            endpoint: which endpoint it is for.
+            request: the request.
+            timeouts: how long it may take.
+
+        Raises:
+            NotReached: nothing was sent.
+            AnswerLost: it may have been carried out.
+            AnswerUnreadable: the answer cannot be read.
+        """
+        started = time.monotonic()
+        response: Response | None = None
+        with exchange(started + timeouts.total.total_seconds()) as attempt:
+            try:
+                response = self._send(endpoint, request, timeouts)
+                body = _read(response, attempt)
+            except AuthenticationError as error:
+                failure = error
+            except TRANSPORT_ERRORS as error:
+                failure = translate(error, attempt, response.status_code if response is not None else None)
+            else:
+                return HttpResponse(
+                    status=response.status_code,
+                    headers=response.headers,
+                    body=body,
+                    sent_at=attempt.write_began_at or started,
+                    received_at=time.monotonic(),
+                )
+            finally:
+                if response is not None:
+                    response.close()
+        if response is not None:
+            failure.status = response.status_code
+            failure.rate_limits = parse_rate_limits(response.headers, now_epoch_s=time.time())
+        raise failure  # outside the handler: requests' exceptions hold the request, so they are not chained
+
+    def close(self) -> None:
+        """Close the adapters, a foreign one included."""
+        self._adapter.close()
+        if self._token_adapter is not self._adapter:
+            self._token_adapter.close()
+
+    def _build(self, configuration: Configuration, certificate: tuple[str, str] | None) -> BaseAdapter:
+        return DeadlineAdapter(
+            pool_size=configuration.pool_size,
+            ca_bundle=self._ca_bundle,
+            certificate=certificate,
+            idle_limit_s=configuration.idle_connection.total_seconds(),
+        )
+
+    def _send(self, endpoint: Endpoint, request: PreparedRequest, timeouts: Timeouts) -> Response:
+        is_token = endpoint is Endpoint.TOKEN
+        total = timeouts.total.total_seconds()
+        return (self._token_adapter if is_token else self._adapter).send(
+            request,
+            stream=True,
+            timeout=(min(timeouts.connect.total_seconds(), total), min(timeouts.read.total_seconds(), total)),
+            verify=self._ca_bundle or True,
+            cert=self._cert if is_token and self._foreign else None,
+            proxies=self._proxies.get(str(request.url), {}),
+        )
+
+
+def _read(response: Response, attempt: Exchange) -> bytes:
+    chunks, size = [], 0
+    for chunk in response.iter_content(_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise AnswerUnreadable(
+                "The answer is larger than 1 MiB, so it is not Auth0's; what was asked may have been carried out."
+            )
+        if attempt.remaining() <= 0:  # a foreign adapter's sockets do not look at the deadline
+            raise DeadlineExceeded
+    return b"".join(chunks)
+
+
+def _proxies(configuration: Configuration, url: str) -> dict[str, str]:
+    if configuration.proxies is not None:
+        return dict(configuration.proxies)
+    return dict(get_environ_proxies(url)) if configuration.trust_env else {}
+
+
+def _ca_bundle(environ: Mapping[str, str]) -> str | None:
+    return environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or None
