@@ -13,7 +13,7 @@ from enum import StrEnum
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
@@ -113,8 +113,9 @@ def answering() -> Iterator[None]:
     try:
         yield
     except RedisError as failure:
-        full = " Its memory is full." if "OOM" in str(failure) else ""
-        raise Unavailable(f"Redis did not answer ({type(failure).__name__}).{full} Nothing is sent.") from None
+        if isinstance(failure, OutOfMemoryError):
+            raise Unavailable("Redis refuses new data: its memory is full. Nothing is sent.") from None
+        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). Nothing is sent.") from None
 
 
 class Ledger:

@@ -1,0 +1,74 @@
+"""Fixtures that every tier shares: a real Valkey, settings that lead to it, and a clean database a test."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from gatepost.embedded import EmbeddedValkey
+from gatepost.sealing import Key
+from gatepost.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the configuration of the person who runs it."""
+    for name in list(os.environ):
+        if name.startswith(("AUTH0_", "GATEPOST_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A real Valkey for the session."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(valkey_server: EmbeddedValkey) -> Iterator[EmbeddedValkey]:
+    """The session's Valkey, emptied for this test."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server
+
+
+@pytest.fixture
+def redis_client(valkey: EmbeddedValkey) -> Iterator[redis.Redis]:
+    """A client of the emptied Valkey."""
+    with redis.Redis.from_url(valkey.url, protocol=2) as client:
+        yield client
+
+
+SEALING_KEY = Key("test", bytes(range(32)))
+
+
+@pytest.fixture
+def make_settings(valkey: EmbeddedValkey) -> Callable[..., Settings]:
+    """Make settings that lead to the test's Valkey and to a tenant that does not exist; keywords change them."""
+
+    def make(**given: Any) -> Settings:
+        fields: dict[str, Any] = {
+            "redis_url": valkey.url,
+            "sealing_keys": SEALING_KEY.reveal(),
+            "fingerprint_key": "a key for tests",
+            "auth0_domain": "localhost:1",
+            "auth0_client_id": "client",
+            "auth0_client_secret": "s3cret",
+        }
+        return Settings(**{**fields, **given})
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings that lead to the test's Valkey."""
+    return make_settings()

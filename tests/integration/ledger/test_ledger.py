@@ -1,0 +1,307 @@
+"""The ledger against a real Valkey: what each call allows, and that the counts always add up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost.commands import Kind, OnUnknown
+from gatepost.connections import connect, ledger_at
+from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost.ledger import Ledger, NewOperation, Verdict, celery_result_key, operation_key
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    import redis
+
+    from gatepost.embedded import EmbeddedValkey
+    from gatepost.settings import Settings
+
+
+@pytest.fixture
+def ledger(redis_client: redis.Redis) -> Ledger:
+    return Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+
+
+def new(operation_id: str = "op-1", **changes: object) -> NewOperation:
+    fields: dict[str, object] = {
+        "operation_id": operation_id,
+        "kind": Kind.SEND_EMAIL,
+        "tenant": "default",
+        "sealed_command": "sealed",
+        "deadline": datetime.now(UTC) + timedelta(minutes=5),
+        "on_unknown": OnUnknown.HOLD,
+        "payload_fingerprint": "payload",
+    }
+    return NewOperation(**{**fields, **changes})  # type: ignore[arg-type] # a table of overrides
+
+
+def test_an_operation_is_queued_when_recorded(ledger: Ledger) -> None:
+    """Recording gives the id back and the state is `queued`."""
+    assert ledger.record(new()) == "op-1"
+
+    assert ledger.outcome("op-1").state is State.QUEUED
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 1}
+
+
+def test_recording_twice_counts_once(ledger: Ledger) -> None:
+    """A call whose reply was lost is repeated by redis-py; it must not count twice."""
+    ledger.record(new())
+    ledger.record(new())
+
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 1}
+
+
+def test_only_one_attempt_begins(ledger: Ledger) -> None:
+    """A second delivery of the message finds the first attempt under way."""
+    ledger.record(new())
+
+    assert ledger.begin("op-1", "first", lease_s=10).verdict is Verdict.BEGUN
+    assert ledger.begin("op-1", "second", lease_s=10).verdict is Verdict.BUSY
+    assert ledger.begin("op-1", "first", lease_s=10).attempts == 1
+
+
+def test_of_many_workers_exactly_one_begins(ledger: Ledger) -> None:
+    """Twenty threads that begin at the same moment get one permission between them."""
+    ledger.record(new())
+    verdicts: list[Verdict] = []
+    start = threading.Barrier(20)
+
+    def begin(number: int) -> None:
+        start.wait()
+        verdicts.append(ledger.begin("op-1", f"attempt-{number}", lease_s=10).verdict)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert verdicts.count(Verdict.BEGUN) == 1
+    assert verdicts.count(Verdict.BUSY) == 19
+
+
+def test_settling_ends_the_operation_and_drops_its_command(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """A finished record keeps state, reason and times, and nothing sealed."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+
+    answer = ledger.settle(
+        "op-1", "first", State.REJECTED, reason=Reason.RECIPIENT_REJECTED, detail="bad.email", http_status=400
+    )
+
+    outcome = ledger.outcome("op-1")
+    assert answer.verdict is Verdict.SETTLED
+    assert (outcome.state, outcome.reason, outcome.detail) == (State.REJECTED, Reason.RECIPIENT_REJECTED, "bad.email")
+    assert outcome.http_status == 400
+    assert ledger.load("op-1") is None
+    assert b"command" not in redis_client.hgetall(operation_key("op-1"))
+    assert 0 < redis_client.pttl(operation_key("op-1")) <= 3_600_000
+
+
+def test_settling_twice_with_the_same_attempt_gives_the_same_answer(ledger: Ledger) -> None:
+    """The reply of the first may have been lost."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+    ledger.settle("op-1", "first", State.ACCEPTED)
+
+    assert ledger.settle("op-1", "first", State.ACCEPTED).verdict is Verdict.SETTLED
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.ACCEPTED): 1}
+
+
+def test_an_attempt_that_lost_its_lease_cannot_settle(ledger: Ledger) -> None:
+    """What was called `unknown` stays so: a terminal state is terminal."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=0)
+    assert ledger.begin("op-1", "second", lease_s=10).state is State.UNKNOWN
+
+    late = ledger.settle("op-1", "first", State.ACCEPTED)
+
+    assert late.verdict is Verdict.FINISHED
+    assert ledger.outcome("op-1").reason is Reason.WORKER_LOST
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.UNKNOWN): 1}
+
+
+def test_a_lost_attempt_is_repeated_only_when_the_caller_chose_so(ledger: Ledger) -> None:
+    """`on_unknown=resend` lets the next delivery begin again."""
+    ledger.record(new(on_unknown=OnUnknown.RESEND))
+    ledger.begin("op-1", "first", lease_s=0)
+
+    second = ledger.begin("op-1", "second", lease_s=10)
+
+    assert (second.verdict, second.attempts) == (Verdict.BEGUN, 2)
+
+
+def test_nothing_begins_after_the_deadline(ledger: Ledger) -> None:
+    """A late message ends as `expired`."""
+    ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+
+    answer = ledger.begin("op-1", "first", lease_s=10)
+
+    assert (answer.verdict, answer.state, answer.reason) == (Verdict.FINISHED, State.EXPIRED, Reason.DEADLINE_PASSED)
+
+
+def test_a_free_wait_costs_no_attempt_and_is_called_deferred(ledger: Ledger) -> None:
+    """A 429 gives the attempt back; until the wait is over nothing begins."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+
+    ledger.postpone("op-1", 30, attempt="first", free=True)
+
+    outcome = ledger.outcome("op-1")
+    assert (outcome.state, outcome.attempts) == (State.DEFERRED, 0)
+    early = ledger.begin("op-1", "second", lease_s=10)
+    assert early.verdict is Verdict.EARLY
+    assert 29_000 < early.wait_ms <= 30_000
+
+
+def test_a_costly_wait_keeps_the_attempt(ledger: Ledger) -> None:
+    """After a failure that counts the operation is queued again, with one attempt spent."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+    ledger.postpone("op-1", 0, attempt="first", free=False)
+
+    outcome = ledger.outcome("op-1")
+
+    assert (outcome.state, outcome.attempts) == (State.QUEUED, 1)
+    assert ledger.begin("op-1", "second", lease_s=10).attempts == 2
+
+
+def test_a_foreign_attempt_cannot_postpone(ledger: Ledger) -> None:
+    """Only the attempt that began may give the operation back."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+
+    assert ledger.postpone("op-1", 1, attempt="other", free=True).verdict is Verdict.BUSY
+    assert ledger.outcome("op-1").state is State.IN_FLIGHT
+
+
+def test_the_same_idempotency_key_gives_the_same_operation(ledger: Ledger) -> None:
+    """A second call with the key and the same command names the first operation, finished or not."""
+    ledger.record(new("op-1", idempotency_fingerprint="key"))
+    ledger.begin("op-1", "first", lease_s=10)
+    ledger.settle("op-1", "first", State.ACCEPTED)
+
+    assert ledger.record(new("op-2", idempotency_fingerprint="key")) == "op-1"
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.ACCEPTED): 1}
+
+
+def test_an_idempotency_key_refuses_another_command(ledger: Ledger) -> None:
+    """The key names one command."""
+    ledger.record(new("op-1", idempotency_fingerprint="key"))
+
+    with pytest.raises(IdempotencyConflict):
+        ledger.record(new("op-2", idempotency_fingerprint="key", payload_fingerprint="another"))
+
+
+def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """Of twenty that ask at once one gets it, and Celery's copy is gone with it."""
+    ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL))
+    ledger.begin("op-1", "first", lease_s=10)
+    ledger.settle("op-1", "first", State.ACCEPTED, sealed_result="sealed tokens")
+    redis_client.set(celery_result_key("op-1"), "sealed tokens")
+    redeemed: list[str] = []
+    start = threading.Barrier(20)
+
+    def redeem() -> None:
+        start.wait()
+        try:
+            redeemed.append(ledger.redeem("op-1"))
+        except NothingToRedeem:
+            redeemed.append("nothing")
+
+    threads = [threading.Thread(target=redeem) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(redeemed) == ["nothing"] * 19 + ["sealed tokens"]
+    assert redis_client.get(celery_result_key("op-1")) is None
+
+
+def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
+    """An unknown id is an error, not a state."""
+    with pytest.raises(OperationNotFound):
+        ledger.outcome("nobody")
+    with pytest.raises(OperationNotFound):
+        ledger.redeem("nobody")
+    assert ledger.begin("nobody", "first", lease_s=10).verdict is Verdict.MISSING
+
+
+def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: redis.Redis) -> None:
+    """Every publication doubles the time to the next look."""
+    ledger = Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=0.05)
+    ledger.record(new())
+    time.sleep(0.06)
+    assert ledger.due(10) == ["op-1"]
+
+    answer = ledger.sweep("op-1")
+
+    assert (answer.verdict, answer.kind) == (Verdict.PUBLISH, Kind.SEND_EMAIL)
+    assert ledger.due(10) == []
+
+
+def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:
+    """A killed worker's attempt may have been carried out."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=0)
+
+    answer = ledger.sweep("op-1")
+
+    assert (answer.state, answer.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
+
+
+def test_the_sweep_ends_what_is_past_its_deadline_as_expired(ledger: Ledger) -> None:
+    """Nobody will begin it any more."""
+    ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+
+    assert ledger.sweep("op-1").state is State.EXPIRED
+    assert ledger.due(10) == []
+
+
+def test_the_sweep_leaves_an_attempt_under_way_alone(ledger: Ledger) -> None:
+    """Its lease is still good."""
+    ledger.record(new())
+    ledger.begin("op-1", "first", lease_s=10)
+
+    assert ledger.sweep("op-1").verdict is Verdict.BUSY
+    assert ledger.outcome("op-1").state is State.IN_FLIGHT
+
+
+def test_cancelling_ends_only_what_no_attempt_has_begun(ledger: Ledger) -> None:
+    """What is under way cannot be called back."""
+    ledger.record(new("op-1"))
+    ledger.record(new("op-2"))
+    ledger.begin("op-2", "first", lease_s=10)
+
+    assert ledger.close("op-1", State.CANCELLED, Reason.CANCELLED_BY_CALLER).state is State.CANCELLED
+    assert ledger.close("op-2", State.CANCELLED, Reason.CANCELLED_BY_CALLER).verdict is Verdict.BUSY
+
+
+def test_a_full_redis_refuses_new_operations_and_still_settles(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """With `noeviction` at its limit nothing new starts and nothing half-recorded stays, and what is under way ends."""
+    ledger.record(new("op-1"))
+    ledger.begin("op-1", "first", lease_s=10)
+    redis_client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable, match="memory is full"):
+            ledger.record(new("op-2"))
+        settled = ledger.settle("op-1", "first", State.ACCEPTED)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    assert settled.verdict is Verdict.SETTLED
+    assert ledger.counts() == {(Kind.SEND_EMAIL, State.ACCEPTED): 1}
+
+
+def test_a_redis_that_does_not_answer_is_unavailable(settings: Settings, valkey: EmbeddedValkey) -> None:
+    """Nothing of redis-py's own errors reaches the caller."""
+    client = connect(settings.model_copy(update={"redis_url": type(settings.redis_url)("redis://127.0.0.1:1/0")}))
+
+    with pytest.raises(Unavailable, match="did not answer"):
+        ledger_at(client, settings).record(new())
