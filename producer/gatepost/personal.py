@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import email_validator
 import phonenumbers
 from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REVEAL: Final = {"reveal": True}
 """Serialization context that writes the values in clear. Only sealing may use it."""
@@ -68,6 +71,8 @@ def normalise_phone(number: str, region: str | None = None) -> str:
     Raises:
         ValueError: it cannot be a phone number; the message never repeats it.
     """
+    if _E164(number) and _is_in_plan(number):
+        return number
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -125,6 +130,33 @@ def _normalised_by_library(address: str) -> str:
     # Outside ASCII a lower-case form can be longer, or composed differently: it has to hold as an address itself.
     return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)
 
+
+def _is_in_plan(number: str) -> bool:
+    # What the library does with most numbers in E.164: their length is right and no national prefix is left to strip.
+    plan = _plan_of(number[1:4])
+    if plan is None:
+        return False
+    start, lengths, has_prefix = plan
+    return len(number) - start in lengths and not has_prefix(number[start:])
+
+
+@lru_cache(maxsize=1000)
+def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]] | None:
+    """Return where a number with these first digits goes on after its country code, its lengths, its prefix's match."""
+    for size in range(1, len(digits) + 1):
+        code = int(digits[:size])
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            region = phonenumbers.region_code_for_country_code(code)
+            plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+            if plan is None or plan.general_desc is None:
+                return None
+            prefix = re.compile(plan.national_prefix_for_parsing or _NOTHING)
+            return 1 + size, frozenset(plan.general_desc.possible_length), prefix.match
+    return None
+
+
+_NOTHING: Final = r"(?!)"
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 
 _NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"
 # Octets of a whole address: RFC 5321 4.5.3.1.3 with RFC 3696 erratum 1690, as email-validator counts.
