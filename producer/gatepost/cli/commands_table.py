@@ -1,0 +1,45 @@
+"""The table of commands: what `gatepost --help` lists, and where each one lives. A new noun is a file and a row here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+OPERATIONS: Final = "Operations"
+PROCESSES: Final = "Processes"
+SETTING_UP: Final = "Setting up"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command or noun.
+
+    Attributes:
+        name: what the operator types.
+        where: `module:attribute` under `gatepost.cli`, a `typer.Typer`: with one command and no callback it is that command,
+            otherwise a noun with verbs.
+        summary: the first line of its help, said here so that listing imports nothing.
+        panel: the heading it stands under.
+    """
+
+    name: str
+    where: str
+    summary: str
+    panel: str
+
+
+TABLE: Final = (
+    Entry("send-email", "send:email_app", "Send a one-time code or a magic link to an e-mail address.", OPERATIONS),
+    Entry("send-sms", "send:sms_app", "Send a one-time code to a phone number.", OPERATIONS),
+    Entry("login", "login:app", "Exchange the code a person received for a token set.", OPERATIONS),
+    Entry("status", "operation:status_app", "Show how an operation stands now.", OPERATIONS),
+    Entry(
+        "result", "operation:result_app", "Wait for an operation's end, and redeem its token set if asked.", OPERATIONS
+    ),
+    Entry("worker", "worker:app", "Run a worker in this terminal.", PROCESSES),
+    Entry("simulator", "simulator:app", "Run the local Authentication API.", PROCESSES),
+    Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
+    Entry("demo", "demo:app", "Run the whole way once, with real processes, and count.", PROCESSES),
+    Entry("doctor", "doctor:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
+    Entry("keys", "keys:app", "Make the keys that seal what is stored.", SETTING_UP),
+)

@@ -1,0 +1,50 @@
+"""The exit codes, and which error or outcome gives which."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from gatepost import errors
+from gatepost.failures import failure_of
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from gatepost.outcomes import Outcome
+
+
+class ExitCode(IntEnum):
+    """What the command's exit code says."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    NOT_ACCEPTED = 3
+    CONFIGURATION = 4
+    REFUSED = 5
+    INVALID = 6
+    INTERRUPTED = 130
+
+
+def exit_code_of_error(error: BaseException) -> ExitCode:
+    """Return the exit code that an error ends the command with."""
+    match error:
+        case errors.ClientMisconfigured() | errors.ConfigurationError() | errors.UnknownKey():
+            return ExitCode.CONFIGURATION
+        case errors.InvalidCommand():
+            return ExitCode.INVALID
+        case errors.IdempotencyConflict():
+            return ExitCode.REFUSED
+        case errors.OperationFailed():
+            return ExitCode.NOT_ACCEPTED
+        case _:
+            return ExitCode.UNEXPECTED
+
+
+def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
+    """Return 0 for an operation that is accepted or goes on, otherwise the code of the error that its reason stands for."""
+    if outcome.state is State.ACCEPTED or not outcome.state.is_terminal:
+        return ExitCode.DONE
+    if outcome.reason is None:
+        return ExitCode.NOT_ACCEPTED
+    return exit_code_of_error(failure_of(outcome.operation_id, outcome.reason, outcome.detail))

@@ -1,0 +1,39 @@
+"""`gatepost keys`: the keys that seal what is stored."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gatepost.cli.exits import ExitCode
+from gatepost.cli.options import JsonOption, command_app, examples
+from gatepost.cli.output import say, write, write_json
+from gatepost.sealing import KEY_BYTES, Key
+
+app = command_app()
+
+
+@app.callback()
+def keys() -> None:
+    """Make the keys that seal what is stored."""
+
+
+@app.command(epilog=examples("gatepost keys new >> .env", "gatepost keys new --kid 2026-01 --json"))
+def new(
+    *,
+    kid: Annotated[
+        str | None, typer.Option("--kid", metavar="ID", help="The sealing key's id; today's date when absent.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Print a new sealing key and a new fingerprint key, as environment lines."""
+    sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}").reveal()
+    fingerprint = secrets.token_urlsafe(KEY_BYTES)
+    if as_json:
+        write_json({"GATEPOST_SEALING_KEYS": sealing, "GATEPOST_FINGERPRINT_KEY": fingerprint})
+        return ExitCode.DONE
+    write(f"GATEPOST_SEALING_KEYS={sealing}")
+    write(f"GATEPOST_FINGERPRINT_KEY={fingerprint}")
+    say("To rotate, put the new sealing key before the old ones, with a comma; keep the fingerprint key you have.")
+    return ExitCode.DONE

@@ -1,0 +1,49 @@
+"""`gatepost worker`: replaces this process with Celery's worker, set up as Gatepost needs it."""
+
+import os
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from gatepost.cli.options import command_app, examples
+from gatepost.cli.processes import require_worker, worker_command
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatepost worker",
+        "gatepost worker --queues bulk --concurrency 64",
+        "gatepost worker --queues login,send --beat --log-format console",
+    )
+)
+def worker(
+    *,
+    queues: Annotated[
+        str, typer.Option("--queues", metavar="NAMES", help="Which of login, send and bulk, with commas.")
+    ] = "login,send",
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads; 32 when absent.")
+    ] = None,
+    beat: Annotated[
+        bool, typer.Option("--beat", help="Run the reconciler's schedule here too; in one worker of all.")
+    ] = False,
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None, typer.Option("--log-level", case_sensitive=False)
+    ] = None,
+    log_format: Annotated[Literal["json", "console"] | None, typer.Option("--log-format")] = None,
+) -> None:
+    """Run a worker in this terminal.
+
+    Bulk wants workers of its own, so that a campaign never delays a login. Ctrl-C finishes what is under way.
+    """
+    require_worker()
+    environment = dict(os.environ)
+    if log_level:
+        environment["GATEPOST_LOG_LEVEL"] = log_level
+    if log_format:
+        environment["GATEPOST_LOG_FORMAT"] = log_format
+    command = worker_command(queues.split(","), concurrency=concurrency, beat=beat, name=str(os.getpid()))
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments, no shell
