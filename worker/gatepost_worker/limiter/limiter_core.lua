@@ -15,9 +15,10 @@ do
   -- One string of little-endian doubles a key. The slots:
   local VERSION, FIRST, ISSUED, LAST_GRANT, LAST_READING, UNCONFIRMED = 1, 2, 3, 4, 5, 6
   local BLOCKED_UNTIL, BLOCKED_TICKET, STRIKES, DENIED, PROBES, HEADERLESS = 7, 8, 9, 10, 11, 12
-  local PACE_AT, BLIND_AT = 13, 14
-  local TENANT, POLICY, BUCKET_SLOTS = 14, 24, 10 -- the slot before each bucket's first
-  local LIMIT, SUPPLY, RATE, AT, VAR_SUPPLY, COVARIANCE, VAR_RATE, PEAK, TREND, REFILL_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+  local PACE_AT, BLIND_AT, SEND_RATE = 13, 14, 15
+  local TENANT, POLICY, BUCKET_SLOTS = 15, 26, 11 -- the slot before each bucket's first
+  local LIMIT, SUPPLY, RATE, AT, VAR_SUPPLY, COVARIANCE, VAR_RATE = 1, 2, 3, 4, 5, 6, 7
+  local PEAK, TREND, REFILL_AT, LONGEST_RESET = 8, 9, 10, 11
   local SLOTS = POLICY + BUCKET_SLOTS
   local STATE = '<' .. string.rep('d', SLOTS)
   local STATE_BYTES = 8 * SLOTS
@@ -30,10 +31,15 @@ do
   local LOST = 5 * SECOND          -- a permit without an answer for this long no longer holds up a cold start
   local SLOWEST_REFILL = 1 / 3600  -- of the limit a second: nobody documents a bucket slower than its size an hour
   local AGILITY = 0.25             -- how far the rate may wander in its own time, as a share of itself, squared
-  local JITTER = 0.02              -- seconds by which requests overtake each other on the way
+  local JITTER = 0.03              -- seconds by which requests overtake each other on the way
+  local HURRY = 0.2
+  local CAUTION = 0.5
+  local CUSHION = 0.5
+  local SENDING_WINDOW = 0.3       -- seconds over which our own rate is averaged
   local HEADERLESS_BLIND = 10      -- so many answers in a row without headers: the headers are gone
   local BLOCK_FLOOR, BLOCK_CEILING = 0.5, 60
-  local PROBE_FLOOR, PROBE_CEILING = 0.2 * SECOND, 2 * SECOND
+  local PROBE_FLOOR = 0.2 * SECOND
+  local PROBE_CEILING = SECOND
 
   local floor, max, min, sqrt = math.floor, math.max, math.min, math.sqrt
 
@@ -68,14 +74,29 @@ do
 
   -- The observer: a Kalman filter of supply and its rate -------------------------------------------------------------
 
+  -- Seconds in which at least one request flows back: what Reset has shown, or else the slowest bucket of this size.
+  local function token_time(state, bucket)
+    local longest = state[bucket + LONGEST_RESET]
+    return longest > 0 and max(1, longest) or 1 / (state[bucket + LIMIT] * SLOWEST_REFILL)
+  end
+
+  -- The rate that this bucket is capable of, as far as it is known.
   local function scale(state, bucket)
-    return max(state[bucket + PEAK], state[bucket + RATE], state[bucket + LIMIT] * SLOWEST_REFILL)
+    return max(state[bucket + PEAK], 1 / token_time(state, bucket))
   end
 
   local function begin_bucket(state, bucket, limit, supply, at, rate, spread)
     state[bucket + LIMIT], state[bucket + SUPPLY], state[bucket + AT] = limit, supply, at
     state[bucket + RATE], state[bucket + TREND], state[bucket + PEAK] = rate, rate, rate
+    state[bucket + LONGEST_RESET] = 0
     state[bucket + VAR_SUPPLY], state[bucket + COVARIANCE], state[bucket + VAR_RATE] = 1, 0, spread * spread
+  end
+
+  -- Another plan: the level is known at once, the rate is doubted and found again.
+  local function change_limit(state, bucket, limit, supply, at)
+    state[bucket + LIMIT], state[bucket + SUPPLY], state[bucket + AT] = limit, supply, at
+    state[bucket + VAR_SUPPLY], state[bucket + COVARIANCE] = 1, 0
+    state[bucket + VAR_RATE] = state[bucket + VAR_RATE] + scale(state, bucket) ^ 2
   end
 
   local function advance(state, bucket, at)
@@ -93,9 +114,14 @@ do
     return dt
   end
 
+  local function sending(state, now)
+    local dt = max(0, now - state[LAST_GRANT]) / SECOND
+    return state[SEND_RATE] * max(0, 1 - dt / SENDING_WINDOW)
+  end
+
   local function correct(state, bucket, sample, lag)
     local typical = scale(state, bucket)
-    local noise = 0.1 + (JITTER * typical) ^ 2 + 0.5 * typical * lag
+    local noise = 0.1 + (JITTER * sending(state, state[bucket + AT])) ^ 2 + 0.5 * typical * lag
     local p_supply = state[bucket + VAR_SUPPLY] - lag * state[bucket + COVARIANCE]
     local p_rate = state[bucket + COVARIANCE] - lag * state[bucket + VAR_RATE]
     local spread = p_supply - lag * p_rate + noise
@@ -120,13 +146,19 @@ do
     local window = max(2, 5 / scale(state, bucket))
     local share = dt / (window + dt)
     state[bucket + TREND] = state[bucket + TREND] + share * (state[bucket + RATE] - state[bucket + TREND])
-    state[bucket + PEAK] = max(state[bucket + PEAK] * (1 - dt / (300 * window + dt)), state[bucket + TREND])
+    state[bucket + PEAK] = state[bucket + PEAK] * (1 - dt / (300 * window + dt))
+    if state[bucket + VAR_RATE] < 0.25 * state[bucket + TREND] ^ 2 then
+      state[bucket + PEAK] = max(state[bucket + PEAK], state[bucket + TREND])
+    end
   end
 
   local function sample_bucket(state, bucket, limit, remaining, ticket, at, rate, spread)
     local supply = remaining + ticket
-    if state[bucket + LIMIT] ~= limit then
+    if state[bucket + LIMIT] < 1 then
       begin_bucket(state, bucket, limit, supply, at, rate, spread)
+      return
+    elseif state[bucket + LIMIT] ~= limit then
+      change_limit(state, bucket, limit, supply, at)
       return
     end
     local newest = at >= state[bucket + AT]
@@ -148,6 +180,9 @@ do
     local newest = at >= state[TENANT + AT]
     sample_bucket(state, TENANT, limit, remaining, ticket, at, rate, spread)
     if newest then
+      if said(reset_in) and remaining < limit then
+        state[TENANT + LONGEST_RESET] = max(state[TENANT + LONGEST_RESET], reset_in)
+      end
       state[TENANT + REFILL_AT] = (said(reset_in) and remaining < limit) and now + max(0, reset_in) * SECOND or 0
     end
   end
@@ -227,18 +262,29 @@ do
     if limit < 0 then return math.huge, 0 end
     if limit == 0 then return 0, now + 60 * SECOND, now + 60 * SECOND end
     local reserve = floor(limit * share + 1e-6)
+    if share > 0 then reserve = reserve + min(CUSHION * sqrt(state[bucket + PEAK]), 0.2 * limit) end
     local predicted, held = level(state, bucket, now)
-    local count = floor(predicted - reserve + 0.5)
+    if share > 0 and not (state[bucket + REFILL_AT] > 0 and now >= state[bucket + REFILL_AT]) then
+      local dt = max(0, now - state[bucket + AT]) / SECOND
+      local var = state[bucket + VAR_SUPPLY] + 2 * dt * state[bucket + COVARIANCE] + dt * dt * state[bucket + VAR_RATE] + 0.5 * dt * state[bucket + PEAK]
+      predicted = predicted - min(CAUTION * sqrt(max(0, var)), 0.15 * limit)
+    end
+    -- Remaining is a whole number, so half a request is within its error; but never guess at an empty bucket.
+    local slack = reserve >= 1 and 0.5 or 0.05
+    local count = floor(predicted - reserve + slack)
     if count >= 1 then return count, now end
     local ready = math.huge
     local rate = state[bucket + RATE]
-    if rate > 0 then ready = now + (reserve + 0.5 - predicted) / rate * SECOND end
+    if rate > 0 then ready = now + (reserve + 1 - slack - predicted) / rate * SECOND end
     local refill_at = state[bucket + REFILL_AT]
-    if refill_at > now and held + 1 >= reserve + 0.5 then ready = min(ready, refill_at) end
+    if refill_at > now and held + 1 >= reserve + 1 - slack then ready = min(ready, refill_at) end
     -- If everybody else had stopped at the last reading, the bucket would be back above its reserve by then: look.
-    local pause = max(PROBE_FLOOR, (reserve + 0.5 - held) / scale(state, bucket) * SECOND)
-    pause = min(pause * 2 ^ state[PROBES], max(pause, PROBE_CEILING))
+    local backoff = 2 ^ state[PROBES]
+    local pause = max(PROBE_FLOOR, (reserve + 1 - slack - held) / scale(state, bucket) * SECOND)
+    pause = min(pause * backoff, max(pause, PROBE_CEILING))
+    pause = min(pause, 2 * min(4, backoff) * token_time(state, bucket) * SECOND)
     local probe_at = max(state[bucket + AT], state[LAST_GRANT]) + pause
+    if state[PROBES] == 0 and refill_at > 0 then probe_at = min(probe_at, max(refill_at, state[LAST_GRANT] + PROBE_FLOOR)) end
     return 0, min(ready, probe_at), probe_at
   end
 
@@ -254,6 +300,7 @@ do
   local function grant(state, now, count)
     local first = state[ISSUED] + 1
     state[ISSUED] = state[ISSUED] + count
+    state[SEND_RATE] = sending(state, now) + count / SENDING_WINDOW * 2
     state[LAST_GRANT] = now
     state[UNCONFIRMED] = state[UNCONFIRMED] + count
     state[DENIED] = max(0, state[DENIED] - count)
@@ -301,13 +348,20 @@ do
     return count
   end
 
+  -- The longest that a waiter may sleep without missing much, should the others stop.
+  local function hurry(state, bucket)
+    local fill = HURRY * state[bucket + LIMIT] / scale(state, bucket)
+    return max(0.05, min(fill, token_time(state, bucket))) * (1 + state[DENIED] / 24) * SECOND
+  end
+
   -- Waiters are told different times, so that they do not all come back for the same permit.
   local function patience(state, now, ready, reason)
     local wait = max(0, ready - now)
     if reason ~= 'ceiling' then
-      state[DENIED] = min(64, state[DENIED] + 1)
-      local rate = max(state[TENANT + RATE], 0.1 * scale(state, TENANT), 1)
+      state[DENIED] = min(256, state[DENIED] + 1)
+      local rate = reason == 'cold' and 1000 or max(state[TENANT + RATE], 0.1 * scale(state, TENANT), 1)
       wait = wait + min(SECOND, (state[DENIED] - 1) / rate * SECOND)
+      if reason == 'level' then wait = min(wait, hurry(state, TENANT)) end
     end
     return max(2000, floor(wait))
   end
