@@ -1,0 +1,154 @@
+"""`gatepost doctor`: looks at everything a worker needs, and says what to do about what is not well."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final
+
+import typer
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+from rich.table import Table
+from rich.text import Text
+
+from gatepost.cli.checks import Check, Status, judge_probe, judge_reconciler, judge_server, judge_workers, worst
+from gatepost.cli.exits import ExitCode
+from gatepost.cli.options import JsonOption, TenantOption, command_app, examples
+from gatepost.cli.output import write_json
+from gatepost.cli.processes import require_worker
+from gatepost.cli.session import ENV_FILE
+from gatepost.cli.terminal import console
+from gatepost.connections import connect
+from gatepost.errors import ConfigurationError
+from gatepost.messages import Queue
+from gatepost.queueing import build_app
+from gatepost.settings import Settings, Tenant, load_settings
+
+app = command_app()
+
+# The reconciler, in the worker, writes it; the producer's side may not import it from there.
+_RECONCILER_LAST: Final = "gatepost:reconciler:last"
+_ASK_WORKERS_S: Final = 2
+_PROBE_S: Final = 60.0
+_MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
+_STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
+
+
+@app.command(epilog=examples("gatepost doctor", "gatepost doctor --json | jq '.checks[] | select(.status != \"ok\")'"))
+def doctor(
+    *,
+    tenant: TenantOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call Auth0.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Check the configuration, Redis, the workers and Auth0.
+
+    Calls Auth0 once a tenant, with a request that sends nothing. Exit code 0 when nothing failed, 4 when the configuration or
+    the credentials did, 1 when something else did.
+    """
+    checks = list(_examine(tenant, offline=offline))
+    if as_json:
+        write_json({"status": worst(checks).value, "checks": [check.as_json() for check in checks]})
+    else:
+        _show(checks)
+    failed = [check for check in checks if check.status is Status.FAILED]
+    if any(check.configuration for check in failed):
+        return ExitCode.CONFIGURATION
+    return ExitCode.UNEXPECTED if failed else ExitCode.DONE
+
+
+def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
+    try:
+        settings = load_settings(env_file=ENV_FILE)
+    except ConfigurationError as failure:
+        yield Check("settings", Status.FAILED, "malformed", str(failure), configuration=True)
+        return
+    yield Check("settings", Status.OK, "read")
+    yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
+    yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
+    yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
+    yield from _redis(settings)
+    yield from _queue(settings)
+    if not offline:
+        yield from _auth0(settings, tenant_name)
+
+
+def _configured(name: str, read: Callable[[], Any]) -> Check:
+    try:
+        return Check(name, Status.OK, str(read()))
+    except ConfigurationError as failure:
+        return Check(name, Status.FAILED, "missing or malformed", str(failure), configuration=True)
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    try:
+        with connect(settings) as client:
+            before = time.time()
+            seconds, micros = client.time()
+            between = (before + time.time()) / 2
+            info: dict[str, Any] = client.info()
+            last = client.get(_RECONCILER_LAST)
+    except (RedisError, OSError, ValueError) as failure:
+        advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
+        yield Check("redis", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
+        return
+    server_now = int(seconds) + int(micros) / 1e6
+    yield Check("redis", Status.OK, "answers")
+    yield from judge_server(info, ahead_s=between - server_now)
+    yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
+
+
+def _queue(settings: Settings) -> Iterator[Check]:
+    celery = build_app(settings)
+    try:
+        with celery.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
+            connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
+            replies = celery.control.inspect(timeout=_ASK_WORKERS_S, connection=connection).active_queues() or {}
+    except (KombuError, OSError, RedisError) as failure:
+        advice = "Check GATEPOST_BROKER_URL, or GATEPOST_REDIS_URL when it is not set."
+        yield Check("broker", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
+        return
+    finally:
+        celery.close()
+    yield Check("broker", Status.OK, "answers")
+    served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
+    yield judge_workers(served, [queue.value for queue in Queue])
+
+
+def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:
+    try:
+        require_worker()
+        tenants = settings.all_tenants()
+        asked = [settings.tenant_named(tenant_name)] if tenant_name else list(tenants.values())
+    except ConfigurationError as failure:
+        yield Check("Auth0", Status.FAILED, "not called", str(failure), configuration=True)
+        return
+    for tenant in asked:
+        yield from judge_probe(tenant.name, _probe(tenant), clock_tolerance_s=tenant.clock_tolerance)
+
+
+def _probe(tenant: Tenant) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gatepost_worker.probe", "--tenant", tenant.name]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, with a configured name
+            command, capture_output=True, check=True, text=True, timeout=_PROBE_S, env=dict(os.environ)
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as failure:
+        message = f"The probe itself failed ({type(failure).__name__}); run it by hand: python -m gatepost_worker.probe"
+        return {"error": {"cause": "probe failed", "message": message}}
+    return found
+
+
+def _show(checks: list[Check]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for check in checks:
+        mark = Text(_MARKS[check.status], style=_STYLES[check.status])
+        table.add_row(mark, check.name, Text(f"{check.found}\n{check.advice}".strip()))
+    counts = {status: sum(check.status is status for check in checks) for status in Status}
+    terminal = console()
+    terminal.print(table)
+    terminal.print(", ".join(f"{count} {status}" for status, count in counts.items()))
