@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PASSWORDLESS_OTP: Final = "http://auth0.com/oauth/grant-type/passwordless/otp"
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def present(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def present(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def json_body(members: Mapping[str, Any]) -> bytes:
     """Return the members as compact JSON."""
-    return json.dumps(members, separators=(",", ":")).encode("ascii")
+    return _ENCODE(members).encode("ascii")
 
 
 def form_body(members: Mapping[str, Any]) -> bytes:
@@ -34,4 +35,4 @@ def form_body(members: Mapping[str, Any]) -> bytes:
 def _form_value(value: object) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":"))  # true, 1, {...}: a form has text alone
+    return _ENCODE(value)  # true, 1, {...}: a form has text alone

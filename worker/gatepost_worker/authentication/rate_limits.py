@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NUMBER: Final = re.compile(r"\s*\d{1,15}(\.\d{1,9})?\s*", re.ASCII)
 _PARAMETER: Final = re.compile(r";\s*([a-z]+)\s*=\s*\"?(-?\d+)\"?", re.IGNORECASE)
 
 
@@ -93,9 +94,7 @@ def parse_rate_limits(
 
 
 def _seconds(text: str | None) -> float | None:
-    if text is None or not re.fullmatch(r"\s*\d{1,15}(\.\d{1,9})?\s*", text, re.ASCII):
-        return None
-    return float(text)
+    return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
 def _whole(text: str | None) -> int | None:

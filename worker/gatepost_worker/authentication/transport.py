@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from requests.utils import get_environ_proxies
+from urllib3 import HTTPResponse as RawResponse
 
 from gatepost_worker.authentication.adapter import DeadlineAdapter
 from gatepost_worker.authentication.endpoints import Endpoint
@@ -125,6 +126,13 @@ class Transport:
 
 
 def _read(response: Response, attempt: Exchange) -> bytes:
+    raw = response.raw
+    if (
+        isinstance(raw, RawResponse)
+        and "Content-Encoding" not in raw.headers
+        and (raw.length_remaining or _CHUNK) < _CHUNK
+    ):
+        return raw.read()  # the usual answer: short, plain and of known length
     chunks, size = [], 0
     for chunk in response.iter_content(_CHUNK):
         chunks.append(chunk)
