@@ -44,7 +44,7 @@ _NAMES: Final[dict[str, Field]] = {
 }
 _ONE_PARAMETER: Final = re.compile(r"(?:authParams|auth_params)\.(?P<name>.+)", re.IGNORECASE)
 # Without a header row, a name is somebody's data: only what can hardly be is ever repeated.
-_SHOWABLE: Final = re.compile(r"(?!.*\d{4})[A-Za-z_][\w .-]{0,39}", re.ASCII)
+_SHOWABLE: Final = re.compile(r"(?!.*\d{4})[^\W\d][\w .-]{0,39}")
 
 
 class ColumnsError(ValueError):

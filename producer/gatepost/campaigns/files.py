@@ -27,7 +27,7 @@ _HEAD: Final = 65_536
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 # Deflate reaches about 1,030; a list of recipients stays under 100 even where only a number differs between its rows.
 _STEEPEST_RATIO: Final = 400
-_RATIO_COUNTS_FROM: Final = 64 * 1024 * 1024
+_RATIO_COUNTS_FROM: Final = 8 * 1024 * 1024
 _FOREIGN: Final = {
     b"PK\x03\x04": "a spreadsheet or ZIP archive",
     b"\xd0\xcf\x11\xe0": "a spreadsheet",

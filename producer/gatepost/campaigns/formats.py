@@ -21,6 +21,7 @@ _DELIMITERS: Final = ",;\t|"
 # Excel's own way to say in a CSV file which delimiter it has.
 _DELIMITER_LINE: Final = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _DATA: Final = re.compile(r"@|(?:\d\D*){5}")
+_JSON_ARRAY: Final = re.compile(r"\s*\[\s*(?:\{.*)?", re.DOTALL)
 _JSON_SUFFIXES: Final = frozenset({".jsonl", ".ndjson", ".json"})
 
 
@@ -74,9 +75,9 @@ def open_records(
     """
     number, first = _first_line(lines)
     following = chain([first], lines)
+    if _JSON_ARRAY.fullmatch(first):
+        raise FileError(f"{lines.name} is a JSON array; write one object on each line (JSON Lines)")
     if looks_like_json(first) or _suffix(lines.name) in _JSON_SUFFIXES:
-        if first.lstrip().startswith("["):
-            raise FileError(f"{lines.name} is a JSON array; write one object on each line (JSON Lines)")
         return JsonLinesFile(json_records(following, number))
     given = _DELIMITER_LINE.fullmatch(first)
     if given:
@@ -136,7 +137,7 @@ def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Fi
     except ColumnsError as problem:
         raise FileError(f"{name}: {problem}") from None
     if not layout.has_recipient:
-        if any("@" in cell for cell in header):
+        if any(map(_DATA.search, header)):
             raise FileError(f"{name} has no header row; begin it with the columns' names, such as email,language")
         raise FileError(
             f"{name} has no column of recipients; it has {', '.join(layout.ignored)}."

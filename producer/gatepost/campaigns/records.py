@@ -98,7 +98,7 @@ class CsvRecords:
             except (csv.Error, _RecordTooLong):
                 yield first, feed.give_up()
             else:
-                if len(cells) == self._width or (cells and not self._width):
+                if cells and (len(cells) == self._width or not self._width):
                     yield first, cells
                 elif any(map(str.strip, cells)):
                     yield first, self._fitted(cells)

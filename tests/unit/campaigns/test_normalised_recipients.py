@@ -1,0 +1,160 @@
+"""Tests for the one definition of a valid address and a valid number."""
+
+from __future__ import annotations
+
+import random
+
+import email_validator
+import phonenumbers
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gatepost.personal import normalise_email, normalise_phone
+
+ASCII = [chr(code) for code in range(128)]
+DOMAINS = [
+    "example.com",
+    "Example.COM",
+    "mail.example.org",
+    "xn--bcher-kva.example",
+    "bücher.example",
+    "BÜCHER.example",
+    "例え.jp",
+    "example.c0m",
+    "localhost",
+    "example.test",
+    "-example.com",
+    "ex_ample.com",
+    "example.com.",
+    "a..example.com",
+    "[192.0.2.1]",
+    "exam ple.com",
+    "b@example.com",
+    "\u0338example.com",
+    "x" * 63 + ".example",
+    "x" * 64 + ".example",
+    ".".join(["x" * 60] * 3) + ".example",
+    "example.com>",
+    "",
+]
+LOCAL = st.text(st.one_of(st.sampled_from("abZ09.+-_'\"@<> \\\u0338"), st.characters()), max_size=80)
+ADDRESSES = st.one_of(
+    st.emails(),
+    st.builds("{}@{}".format, LOCAL, st.sampled_from(DOMAINS)),
+    st.builds("{}@{}".format, st.text("aB.", min_size=50, max_size=70), st.text("xY.-é", max_size=260)),
+    st.text(max_size=300),
+)
+
+
+def library_email(address: str) -> str | None:
+    """What email-validator makes of the address, in lower case, as long as that is an address itself."""
+    try:
+        lowered = email_validator.validate_email(address.strip(), check_deliverability=False).normalized.lower()
+    except email_validator.EmailNotValidError:
+        return None
+    return lowered if lowered == address else library_email(lowered)
+
+
+def our_email(address: str) -> str | None:
+    """What Gatepost makes of the address, None where it refuses."""
+    try:
+        return normalise_email(address)
+    except ValueError:
+        return None
+
+
+@settings(deadline=None, max_examples=1_000)
+@given(ADDRESSES)
+@example("İ" * 80 + "@example.com")
+@example("a" * 64 + "@" + "x" * 63 + "." + "y" * 61 + "." + "z" * 61 + ".com")
+def test_short_way_and_library_agree(address: str) -> None:
+    """The fast path for plain addresses gives exactly what email-validator gives."""
+    assert our_email(address) == library_email(address)
+
+
+@pytest.mark.parametrize("pattern", ["{}@example.com", "a{}b@example.com", "{}a@example.com", "a{}@example.com"])
+def test_short_way_and_library_agree_on_every_character(pattern: str) -> None:
+    """Each ASCII character in each position of the local part is judged as email-validator judges it."""
+    for character in ASCII:
+        address = pattern.format(character)
+
+        assert our_email(address) == library_email(address), ascii(address)
+
+
+@settings(deadline=None, max_examples=300)
+@given(ADDRESSES)
+def test_normal_address_stays_as_it_is(address: str) -> None:
+    """Normalising twice is normalising once, so that every layer compares the same text."""
+    normal = our_email(address)
+
+    if normal is not None:
+        assert our_email(normal) == normal
+
+
+@pytest.mark.parametrize("address", ["ada" * 100 + "@example.com", "\N{BUG}" * 1_000_000 + "@example.com"])
+def test_endless_address_is_refused_without_reading_it(address: str) -> None:
+    """The time a hostile cell takes does not grow with its length."""
+    with pytest.raises(ValueError, match="is not an e-mail address"):
+        normalise_email(address)
+
+
+def test_refusal_does_not_repeat_the_address() -> None:
+    """The message of a refusal can be shown and logged."""
+    with pytest.raises(ValueError, match=r"^is not an e-mail address") as refusal:
+        normalise_email("guest 017@example.com")
+
+    assert "017" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
+
+
+def library_phone(number: str, region: str | None = None) -> str | None:
+    """What phonenumbers makes of the number, None where it has not the digits of a full number."""
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def our_phone(number: str, region: str | None = None) -> str | None:
+    """What Gatepost makes of the number, None where it refuses."""
+    try:
+        return normalise_phone(number, region)
+    except ValueError:
+        return None
+
+
+def test_short_way_and_library_agree_in_every_country() -> None:
+    """Numbers in E.164 of all lengths, for every country code, come out as phonenumbers gives them."""
+    digits = random.Random(20)  # noqa: S311 - a repeatable sample, not a secret
+    for code in [*phonenumbers.COUNTRY_CODE_TO_REGION_CODE, *range(1, 1_000)]:
+        for length in range(2, 14):
+            number = f"+{code}" + "".join(digits.choice("0123456789019") for _ in range(length))
+
+            assert our_phone(number) == library_phone(number), number
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.one_of(
+        st.from_regex(r"\+?[0-9 ().-]{4,20}", fullmatch=True),
+        st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True),
+        st.text(max_size=300),
+    ),
+    st.sampled_from([None, "GB", "US", "IT", "BR"]),
+)
+def test_short_way_and_library_agree_on_any_number(number: str, region: str | None) -> None:
+    """Any text is taken or refused as phonenumbers does it."""
+    assert our_phone(number, region) == library_phone(number, region)
+
+
+@pytest.mark.parametrize(
+    ("number", "region"), [("555 0123", "US"), ("+1 555 0123", None), ("7946 0123", "GB"), ("020 7946 0123", None)]
+)
+def test_number_without_its_area_or_country_is_refused(number: str, region: str | None) -> None:
+    """A number that only a neighbour could dial is not one to send to."""
+    with pytest.raises(ValueError, match=r"write it in E\.164"):
+        normalise_phone(number, region)
