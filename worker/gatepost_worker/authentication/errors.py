@@ -25,7 +25,7 @@ code, a token, a URL or a body; no error keeps the lower exception, because requ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gatepost_worker.authentication.causes import Cause, Delivery, Remedy
 
@@ -111,6 +111,9 @@ class RequiredError(NotAttempted, ValueError):
     def __init__(self, field: str = "") -> None:
         super().__init__(f"{field} is required and must not be empty")
         self.field = field
+
+    def __reduce__(self) -> tuple[type[RequiredError], tuple[str], dict[str, Any]]:
+        return type(self), (self.field,), self.__dict__
 
 
 class ConfigurationError(NotAttempted, ValueError):
@@ -249,6 +252,7 @@ class IdTokenInvalid(LoginUnusable):
 
     Attributes:
         claim: the claim or header member that failed; never its value.
+        problem: what is wrong with it.
     """
 
     cause = Cause.ID_TOKEN_INVALID
@@ -258,6 +262,10 @@ class IdTokenInvalid(LoginUnusable):
             f"The id_token's {claim} {problem}; the code is spent. Check issuer, audience, organization, clock and signing algorithm."
         )
         self.claim = claim
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[IdTokenInvalid], tuple[str, str], dict[str, Any]]:
+        return type(self), (self.claim, self.problem), self.__dict__
 
 
 class IdTokenNotVerified(LoginUnusable):

@@ -6,6 +6,7 @@ Source: OpenID Connect Core 1.0, section 3.1.3.7; https://auth0.com/docs/secure/
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -87,7 +88,7 @@ class IdTokenValidator:
             raise ConfigurationError("id_token_signing_alg HS256 needs a client_secret")
         self._issuer = issuer
         self._algorithm = algorithm
-        self._secret = OctKey.import_key(secret.encode()) if secret and algorithm == "HS256" else None
+        self._secret = _secret_key(secret) if secret and algorithm == "HS256" else None
         self._keys = keys
         self._leeway = leeway.total_seconds()
         self._clock = clock
@@ -172,6 +173,12 @@ class IdTokenValidator:
             authenticated_at = _moment(claims, "auth_time")
             if now > authenticated_at + expected.max_age.total_seconds() + self._leeway:
                 raise IdTokenInvalid("auth_time", "is too long ago")
+
+
+def _secret_key(secret: str) -> OctKey:
+    with suppress(ValueError):  # a public key in PEM, say
+        return OctKey.import_key(secret.encode())  # the bytes as they are: Auth0 does not mean them as base64
+    raise ConfigurationError("client_secret cannot serve as an HS256 key")
 
 
 def _decode(token: str, key: OctKey | RSAKey, algorithm: str) -> dict[str, Any] | None:

@@ -1,0 +1,133 @@
+"""The tree of errors: complete, told apart, and safe to print."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+from gatepost_worker import authentication
+from gatepost_worker.authentication import (
+    AnswerLost,
+    AnswerTimedOut,
+    AnswerUnreadable,
+    AuthenticationError,
+    Cause,
+    ClientRejected,
+    Delivery,
+    Masked,
+    NotAttempted,
+    NotReached,
+    RateLimited,
+    Refusal,
+    Remedy,
+    RequiredError,
+    ServerFailed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A base class shares the cause of the one that stands for it where nothing more is known.
+GROUPS = {AuthenticationError, NotAttempted, NotReached, AnswerLost, authentication.LoginUnusable}
+
+
+def tree(root: type[AuthenticationError] = AuthenticationError) -> Iterator[type[AuthenticationError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+CLASSES = sorted(set(tree()), key=lambda found: found.__name__)
+
+
+def test_every_cause_has_exactly_one_error_class() -> None:
+    """The policy can match on the cause alone."""
+    by_cause: dict[Cause, list[str]] = {cause: [] for cause in Cause}
+    for found in CLASSES:
+        if found not in GROUPS:
+            by_cause[found.cause].append(found.__name__)
+
+    assert {cause: names for cause, names in by_cause.items() if len(names) != 1} == {}
+
+
+@pytest.mark.parametrize("found", CLASSES, ids=lambda found: found.__name__)
+def test_every_error_class_is_public_and_says_what_to_do(found: type[AuthenticationError]) -> None:
+    """The docstring of a class is its message, in a sentence of its own."""
+    message = (found.__doc__ or "").partition("\n\n")[0]
+
+    assert getattr(authentication, found.__name__) is found
+    assert found.__doc__ != AuthenticationError.__doc__ or found is AuthenticationError
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize("found", CLASSES, ids=lambda found: found.__name__)
+def test_delivery_follows_the_branch_of_the_tree(found: type[AuthenticationError]) -> None:
+    """How far a request got is a matter of the branch."""
+    expected = {
+        NotAttempted: Delivery.NOT_SENT,
+        NotReached: Delivery.NOT_SENT,
+        AnswerLost: Delivery.MAYBE_SENT,
+        Refusal: Delivery.ANSWERED,
+        AnswerUnreadable: Delivery.ANSWERED,
+        authentication.LoginUnusable: Delivery.ANSWERED,
+    }
+    branch = next((base for base in expected if issubclass(found, base)), None)
+
+    assert found.delivery is (expected[branch] if branch else Delivery.MAYBE_SENT)
+
+
+def test_only_what_was_surely_not_carried_out_may_go_again() -> None:
+    """`after_wait` is never a remedy for what may have arrived."""
+    waiting = {found for found in CLASSES if found.remedy is Remedy.AFTER_WAIT}
+
+    assert all(issubclass(found, (NotReached, RateLimited)) for found in waiting)
+    assert not any(found().may_have_taken_effect for found in waiting)
+
+
+def test_what_may_have_taken_effect_says_so() -> None:
+    """A server error is answered, and yet nobody knows what it did."""
+    assert ServerFailed().may_have_taken_effect
+    assert AnswerTimedOut().may_have_taken_effect
+    assert not ClientRejected().may_have_taken_effect
+
+
+def test_an_error_prints_its_facts_and_not_auth0s_text() -> None:
+    """Auth0's text can hold the address."""
+    error = ClientRejected(status=401, code="invalid_client", description=Masked("someone@example.com is not known"))
+
+    assert str(error).endswith("(HTTP 401, invalid_client)")
+    assert "someone" not in repr(error) + str(error) + repr(vars(error))
+    assert error.description is not None
+    assert error.description.reveal() == "someone@example.com is not known"
+
+
+def test_a_required_error_names_its_field() -> None:
+    """The field is there for programs, the message for people."""
+    error = RequiredError("email")
+
+    assert error.field == "email"
+    assert "email" in str(error)
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize("found", CLASSES, ids=lambda found: found.__name__)
+def test_every_error_survives_pickling(found: type[AuthenticationError]) -> None:
+    """An error may cross a process."""
+    error = found()
+    error.status, error.code = 400, "bad.email"
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - pickled two lines above
+
+    assert type(copy) is found
+    assert (copy.status, copy.code, copy.delivery) == (400, "bad.email", found.delivery)
+    assert copy.args == error.args
+
+
+def test_masked_text_shows_itself_only_when_asked() -> None:
+    """Equality works on the text, printing does not."""
+    text = Masked("token")
+
+    assert (str(text), repr(text), f"{text}") == ("***", "Masked('***')", "***")
+    assert text == Masked("token")
+    assert hash(text) == hash(Masked("token"))
+    assert text != Masked("other")
