@@ -108,7 +108,7 @@ class SendEmail(_Send):
 
     kind: Literal[Kind.SEND_EMAIL] = Kind.SEND_EMAIL
     email: EmailField
-    send: Literal["code", "link", "link_ios", "link_android"] = "code"
+    send: Literal["code", "link"] = "code"
     connection: Annotated[str, Field(min_length=1, max_length=128)] = "email"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from gatepost.errors import ConfigurationError
 from gatepost.fingerprints import Fingerprints
@@ -40,6 +40,7 @@ class Tenant(BaseModel):
     use_mtls: bool = False
     mtls_certificate: Path | None = None
     mtls_key: Path | None = None
+    mtls_base_url: str | None = Field(default=None, description="Where token calls go with the certificate.")
     id_token_signing_alg: Literal["RS256", "HS256"] = "RS256"  # noqa: S105 - an algorithm
     clock_tolerance: Annotated[int, Field(ge=0, le=600, description="Seconds.")] = 60
     base_url: str | None = Field(default=None, description="Where to send instead of https://domain.")
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     auth0_use_mtls: bool = Field(default=False, validation_alias="AUTH0_USE_MTLS")
     auth0_mtls_certificate: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_CERTIFICATE")
     auth0_mtls_key: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_KEY")
+    auth0_mtls_base_url: str | None = Field(default=None, validation_alias="AUTH0_MTLS_BASE_URL")
     auth0_id_token_signing_alg: str = Field(default="RS256", validation_alias="AUTH0_ID_TOKEN_SIGNING_ALG")
     auth0_base_url: str | None = Field(default=None, validation_alias="AUTH0_BASE_URL")
     auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
@@ -115,6 +117,14 @@ class Settings(BaseSettings):
         40.0
     )
     login_deadline: Annotated[float, Field(gt=0, le=120)] = 15.0
+    lease_margin: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=300,
+            description="Seconds an attempt's lease lasts longer than its call: to sign, to fetch keys, to settle.",
+        ),
+    ] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
     result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
@@ -221,6 +231,7 @@ class Settings(BaseSettings):
             "use_mtls": self.auth0_use_mtls,
             "mtls_certificate": self.auth0_mtls_certificate,
             "mtls_key": self.auth0_mtls_key,
+            "mtls_base_url": self.auth0_mtls_base_url,
             "id_token_signing_alg": self.auth0_id_token_signing_alg,
             "base_url": self.auth0_base_url,
             "ca_bundle": self.auth0_ca_bundle,
@@ -250,6 +261,8 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         return Settings(_env_file=env_file, **given)
     except ValidationError as failure:
         raise _named(failure, "GATEPOST_") from None
+    except SettingsError:
+        raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
     except (OSError, ValueError) as failure:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
 

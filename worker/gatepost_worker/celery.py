@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
+from gatepost.errors import ConfigurationError
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
@@ -44,7 +45,11 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         logs.configure(log_format=settings.log_format, level=settings.log_level)
 
     def start(**_: Any) -> None:
-        process.prepare()
+        try:
+            process.prepare()
+        except ConfigurationError as failure:
+            # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
+            raise SystemExit(f"gatepost: {failure}") from None
 
     def stop(**_: Any) -> None:
         process.close()

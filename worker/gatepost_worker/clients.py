@@ -18,7 +18,9 @@ def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
     """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them."""
     certificate = None
     if tenant.use_mtls and tenant.mtls_certificate and tenant.mtls_key:
-        certificate = ClientCertificate(str(tenant.mtls_certificate), str(tenant.mtls_key))
+        certificate = ClientCertificate(
+            certificate_path=str(tenant.mtls_certificate), key_path=str(tenant.mtls_key), base_url=tenant.mtls_base_url
+        )
     return Passwordless(
         domain=tenant.domain,
         client_id=tenant.client_id,

@@ -42,14 +42,12 @@ if TYPE_CHECKING:
     from gatepost.ledger import Answer, Ledger, Operation
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
-    from gatepost_worker.authentication import Passwordless, StartResponse
+    from gatepost_worker.authentication import Cause, Passwordless, StartResponse
     from gatepost_worker.clients import Clients
     from gatepost_worker.limiter import Limiter
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
-# How much longer than its call an attempt's lease lasts: for signing, for fetching keys, for settling.
-LEASE_MARGIN_S: Final = 10.0
 # A worker that lacks a key or a tenant leaves the operation to others, or to its own next start.
 _CONFIGURATION_WAIT_S: Final = 30.0
 
@@ -145,7 +143,7 @@ class Runner:
         if not isinstance(permit, Permit):
             return self._put_off(operation.operation_id, permit, "", free=True)
         attempt = uuid.uuid4().hex
-        lease = deadline_of(command, self._settings) + LEASE_MARGIN_S
+        lease = deadline_of(command, self._settings) + self._settings.lease_margin
         begun = self._ledger.begin(operation.operation_id, attempt, lease)
         if begun.verdict is not Verdict.BEGUN:
             return self._not_begun(operation.operation_id, begun)
@@ -173,10 +171,10 @@ class Runner:
         response: StartResponse | TokenResponse | None,
         failure: AuthenticationError | None,
     ) -> None:
-        limits = response.rate_limits if response is not None else failure and failure.rate_limits
-        if limits is None:
+        answer = response or failure
+        if answer is None or answer.rate_limits is None:
             return
-        reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
+        reading = Reading(ticket=ticket, limits=answer.rate_limits, refused=isinstance(failure, RateLimited))
         try:
             self._limiter_of(key.tenant).observe(key, [reading])
         except Unavailable:
@@ -220,7 +218,7 @@ class Runner:
         answer: Answer = Retrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_exponential(multiplier=0.1, max=2),
-            stop=stop_after_delay(LEASE_MARGIN_S),
+            stop=stop_after_delay(self._settings.lease_margin),
             sleep=self._sleep,
             reraise=True,
         )(
@@ -274,11 +272,12 @@ class Runner:
         progress: Progress,
     ) -> None:
         # The one line an attempt leaves. The recipient is a keyed fingerprint, the correlation id the operation's.
+        why: Reason | Cause | None
         match progress:
             case Ended(state=state, reason=reason):
-                shown, why, wait = state.value, reason and reason.value, timedelta()
+                shown, why, wait = state.value, reason, timedelta()
             case Later(wait=wait):
-                shown, why = "postponed", failure and failure.cause.value
+                shown, why = "postponed", failure.cause if failure is not None else None
             case NotOurs(verdict=verdict):
                 shown, why, wait = verdict.value, None, timedelta()
         _log.info(
@@ -289,7 +288,7 @@ class Runner:
             recipient=self._fingerprints.short("recipient", recipient_of(command)),
             attempt=number,
             state=shown,
-            reason=why,
+            reason=why and why.value,
             auth0_code=failure and failure.code,
             http_status=failure.status if failure is not None else 200,
             wait_ms=int(wait.total_seconds() * 1000),

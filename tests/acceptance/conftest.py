@@ -1,0 +1,55 @@
+"""Fixtures of the acceptance tier: the whole stack, real processes over https."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost.embedded import EmbeddedValkey
+from gatepost_simulator.server import SimulatorServer
+from stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gatepost import Producer
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[SimulatorServer]:
+    """The simulator over https, without limits."""
+    with SimulatorServer(tls=True, quota={"plan": "unlimited"}, slow_s=1.5) as server:
+        yield server
+
+
+@pytest.fixture
+def simulator(simulator_server: SimulatorServer) -> SimulatorServer:
+    """The session's simulator, reset for this test."""
+    simulator_server.control.reset()
+    return simulator_server
+
+
+@pytest.fixture
+def stack(valkey: EmbeddedValkey, simulator: SimulatorServer, tmp_path: Path) -> Iterator[Stack]:
+    """Valkey and the simulator; a test starts the workers it needs."""
+    with Stack(valkey, simulator, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[Stack]:
+    """A stack with one worker and the scheduler, shared by the tests that break nothing; each uses recipients of its own."""
+    directory = tmp_path_factory.mktemp("running")
+    with EmbeddedValkey(directory / "valkey") as valkey, Stack(valkey, simulator_server, directory) as stack:
+        stack.worker()
+        stack.beat()
+        yield stack
+
+
+@pytest.fixture
+def producer(running: Stack) -> Iterator[Producer]:
+    """A producer for the shared stack."""
+    with running.producer() as ready:
+        yield ready

@@ -1,0 +1,182 @@
+"""What breaks for real: killed workers, a restarted Valkey, a deployment's SIGTERM, lost and doubled messages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost import State
+from gatepost import errors as e
+from gatepost.messages import Queue, operation_message, queue_of, task_name
+from gatepost.queueing import publish
+from gatepost.states import Reason
+
+if TYPE_CHECKING:
+    from gatepost import Handle
+    from stack import Stack
+
+
+def hold_the_answer(stack: Stack, recipient: str, seconds: float) -> None:
+    """Let the simulator send the message at once and answer late."""
+    stack.simulator.control.script_fault(
+        endpoint="/passwordless/start", recipient=recipient, when="after", delay_s=seconds, count=1
+    )
+
+
+def test_a_worker_killed_between_write_and_settle_leaves_unknown_and_no_second_message(stack: Stack) -> None:
+    """The message is out, the answer never arrives: the reconciler ends the attempt, and nobody sends again."""
+    first = stack.worker()
+    stack.beat()
+    control = stack.simulator.control
+    hold_the_answer(stack, "guest@example.com", 20)
+    with stack.producer() as producer:
+        handle = producer.send_email("guest@example.com")
+        stack.until(lambda: control.count("guest@example.com") == 1, "the message is out", first)
+
+        first.kill()
+        stack.worker()
+        outcome = handle.wait(30)
+
+        assert (outcome.state, outcome.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
+        with pytest.raises(e.OutcomeUnknown):
+            producer.app.AsyncResult(handle.operation_id).get(timeout=10)
+    assert control.count("guest@example.com") == 1
+
+
+def test_a_redelivered_message_does_not_send_again(stack: Stack) -> None:
+    """The broker gives a killed worker's message to another one; the ledger answers for it."""
+    stack.environment["GATEPOST_VISIBILITY_TIMEOUT"] = "10"
+    first = stack.worker()
+    control = stack.simulator.control
+    hold_the_answer(stack, "guest@example.com", 30)
+    with stack.producer() as producer, stack.redis() as client:
+        handle = producer.send_email("guest@example.com")
+        stack.until(lambda: control.count("guest@example.com") == 1, "the message is out", first)
+        first.kill()
+        assert client.hlen("unacked") == 1
+
+        # No scheduler runs here: only the redelivery can end the operation.
+        second = stack.worker()
+        stack.until(lambda: handle.state().is_terminal, "the redelivered message was taken", second, timeout=60)
+
+        assert handle.outcome().reason is Reason.WORKER_LOST
+        stack.until(lambda: client.hlen("unacked") == 0, "the message is acknowledged", second)
+    assert control.count("guest@example.com") == 1
+
+
+def test_a_doubled_message_sends_once(stack: Stack) -> None:
+    """Ten copies of one message, two workers."""
+    with stack.producer() as producer:
+        handle = producer.send_email("guest@example.com")
+        kind = handle.outcome().kind
+        for _ in range(10):
+            message = operation_message(handle.operation_id)
+            publish(producer.app, task_name(kind), queue_of(kind), handle.operation_id, message)
+        stack.worker()
+        stack.worker()
+        handle.result(30)
+        stack.until(lambda: no_message_left(stack), "every copy was taken")
+
+    assert stack.simulator.control.count("guest@example.com") == 1
+
+
+def test_a_lost_message_is_published_again(stack: Stack) -> None:
+    """The queue is a hint: what was recorded and never begun is found by the reconciler."""
+    with stack.producer() as producer, stack.redis() as client:
+        handle = producer.send_email("guest@example.com")
+        assert client.delete(Queue.SEND.value) == 1
+        stack.worker()
+        stack.beat()
+
+        assert handle.result(30).state is State.ACCEPTED
+    assert stack.simulator.control.count("guest@example.com") == 1
+
+
+def test_a_restarted_valkey_loses_nothing_and_doubles_nothing(stack: Stack) -> None:
+    """With attempts under way and messages queued; workers resume by themselves."""
+    stack.worker()
+    stack.beat()
+    recipients = [f"guest-{number}@example.com" for number in range(60)]
+    for recipient in recipients[:10]:
+        hold_the_answer(stack, recipient, 1)
+    with stack.producer() as producer:
+        handles = [producer.send_email(recipient) for recipient in recipients]
+        stack.until(lambda: stack.simulator.control.counts()["total"] >= 5, "sending has begun")
+
+        stack.valkey.restart()
+        states = [wait_through_the_restart(handle) for handle in handles]
+
+        counts = producer.ledger.counts()
+    sent = stack.simulator.control.counts_of(recipients)
+    assert sum(counts.values()) == len(recipients)
+    assert max(sent.values()) == 1
+    for recipient, state in zip(recipients, states, strict=True):
+        assert state in {State.ACCEPTED, State.UNKNOWN}
+        assert sent[recipient] == 1 or state is State.UNKNOWN
+
+
+def test_sigterm_finishes_what_is_under_way_and_leaves_the_rest(stack: Stack) -> None:
+    """A deployment: nothing lost, nothing doubled, nothing unknown."""
+    first = stack.worker()
+    recipients = [f"guest-{number}@example.com" for number in range(30)]
+    for recipient in recipients:
+        hold_the_answer(stack, recipient, 0.5)
+    with stack.producer() as producer:
+        handles = [producer.send_email(recipient) for recipient in recipients]
+        stack.until(lambda: stack.simulator.control.counts()["total"] >= 8, "a full house is under way", first)
+
+        first.terminate()
+        assert first.wait(30) == 0
+        after_the_first = [handle.state() for handle in handles]
+        stack.worker()
+        for handle in handles:
+            handle.result(30)
+
+    assert State.IN_FLIGHT not in after_the_first
+    assert State.QUEUED in after_the_first
+    assert set(stack.simulator.control.counts_of(recipients).values()) == {1}
+
+
+def no_message_left(stack: Stack) -> bool:
+    with stack.redis() as client:
+        return client.llen(Queue.SEND.value) == 0 and client.hlen("unacked") == 0
+
+
+def wait_through_the_restart(handle: Handle) -> State:
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            return handle.wait(60).state
+        except e.Unavailable:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.2)
+
+
+def test_the_counts_of_the_ledger_and_the_outbox_agree_after_all(stack: Stack) -> None:
+    """A mixture of every kind of failure: the states sum to what was asked, and the outbox tells the same story."""
+    tags = ["", "bad-email", "503-after", "drop-after", "429-once", "captcha", "drop-before", "reset-after"]
+    recipients = [
+        f"guest-{number}+{tag}@example.com" if tag else f"guest-{number}@example.com"
+        for number in range(5)
+        for tag in tags
+    ]
+    stack.worker()
+    stack.worker()
+    with stack.producer() as producer:
+        outcomes = {
+            recipient: handle.wait(60)
+            for recipient, handle in [(recipient, producer.send_email(recipient)) for recipient in recipients]
+        }
+        counts = producer.ledger.counts()
+
+    sent = stack.simulator.control.counts_of(recipients)
+    assert sum(counts.values()) == len(recipients)
+    assert max(sent.values()) == 1
+    for recipient, outcome in outcomes.items():
+        if outcome.state is State.ACCEPTED:
+            assert sent[recipient] == 1
+        if sent[recipient]:
+            assert outcome.state in {State.ACCEPTED, State.UNKNOWN}
