@@ -39,7 +39,7 @@ TABLE: Final = (
     Entry("worker", "worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("simulator", "simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
-    Entry("demo", "demo:app", "Run the whole way once, with real processes, and count.", PROCESSES),
+    Entry("demo", "demo.command:app", "Run the whole way once, with real processes, and count.", PROCESSES),
     Entry("doctor", "doctor:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry("keys", "keys:app", "Make the keys that seal what is stored.", SETTING_UP),
 )

@@ -1,0 +1,143 @@
+"""`gatepost demo`: sets the stage, runs the scenario, kills a worker in the middle, and counts."""
+
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from gatepost.cli.demo.audit import audit
+from gatepost.cli.demo.people import People, read_people
+from gatepost.cli.demo.progress import Watching, watching
+from gatepost.cli.demo.report import Report, show
+from gatepost.cli.demo.scenario import Scenario
+from gatepost.cli.demo.stage import Stage
+from gatepost.cli.demo.tokens import TokenVerifier
+from gatepost.cli.exits import ExitCode
+from gatepost.cli.options import JsonOption, command_app, examples
+from gatepost.cli.output import write_json
+from gatepost.cli.processes import Child, require_simulator, require_worker
+from gatepost.errors import Unavailable
+from gatepost.producer import Producer
+
+app = command_app()
+
+_LOOK_EVERY_S: Final = 0.2
+_GIVE_UP_S: Final = 120.0
+_KILL_AT: Final = 0.35
+# Long enough that several requests are under way at any moment, also when the worker is killed.
+_ANSWER_AFTER_S: Final = 0.1
+# What a shell reports of a process that a signal ended.
+_SIGNALLED: Final = 128
+_START: Final = "/passwordless/start"
+
+
+@app.command(epilog=examples("gatepost demo", "gatepost demo --file people.csv --json"))
+def demo(
+    *,
+    file: Annotated[
+        Path, typer.Option("--file", metavar="FILE", help="CSV or JSON Lines with e-mail addresses and phone numbers.")
+    ] = Path("examples/people.csv"),
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Run the whole way once, with real processes, and count.
+
+    Starts Valkey, the simulator and two workers of its own, sends a code to everybody in the file, kills a worker in the middle,
+    logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real tenant. Exit code 0
+    when the two agree.
+    """
+    require_worker()
+    require_simulator()
+    started = time.monotonic()
+    people = read_people(file)
+    directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
+    # Ended from outside, everything it started must end too.
+    signal.signal(signal.SIGTERM, _end)
+    with watching() as watcher:
+        report = _run(people, directory, watcher, started)
+    for data in ("valkey", "simulator"):
+        shutil.rmtree(directory / data, ignore_errors=True)
+    if as_json:
+        write_json(report.as_json())
+    else:
+        show(report)
+    return ExitCode.DONE if report.agrees else ExitCode.UNEXPECTED
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_SIGNALLED + number)
+
+
+def _run(people: People, directory: Path, watcher: Watching, started: float) -> Report:
+    watcher.event(f"{people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
+    with Stage(directory) as stage:
+        watcher.event(f"simulator {stage.address.url} (trust {stage.address.ca_file})")
+        victim = stage.start_worker("worker-1")
+        stage.start_worker("worker-2")
+        stage.start_beat()
+        control = stage.control()
+        control.slow_down(_START, _ANSWER_AFTER_S)
+        with Producer() as producer:
+            tenant = producer.settings.tenant_named(None)
+            verifier = TokenVerifier(control.signing_keys(), issuer=stage.address.issuer, client_id=tenant.client_id)
+            scenario = Scenario(producer, control, verifier)
+            scenario.enqueue_sends(people)
+            watcher.event("all sends enqueued; two workers start")
+            _Director(stage, scenario, watcher, victim).play()
+            facts = scenario.facts()
+    return Report(
+        rows=people.rows,
+        malformed=len(people.malformed),
+        duplicates=scenario.duplicates,
+        states=scenario.states(),
+        facts=facts,
+        findings=audit(facts),
+        logs=stage.logs,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Director:
+    """Lets the scenario run to its end, with one crash on the way."""
+
+    def __init__(self, stage: Stage, scenario: Scenario, watcher: Watching, victim: Child) -> None:
+        self._stage = stage
+        self._scenario = scenario
+        self._watcher = watcher
+        self._victim: Child | None = victim
+        self._give_up = time.monotonic() + _GIVE_UP_S
+
+    def play(self) -> None:
+        """Run everything.
+
+        Raises:
+            Unavailable: a process ended by itself.
+        """
+        self._until_settled()
+        late = self._scenario.let_codes_expire()
+        self._watcher.event(f"the simulator's clock moved on: {late} people log in with an expired code")
+        self._until_settled()
+
+    def _until_settled(self) -> None:
+        while not self._scenario.settled and time.monotonic() < self._give_up:
+            self._scenario.look()
+            self._watcher.show(self._scenario.states())
+            self._perhaps_kill()
+            if (dead := self._stage.dead()) is not None:
+                raise Unavailable(f"The demo's {dead} ended by itself; see {self._stage.logs}.")
+            time.sleep(_LOOK_EVERY_S)
+        self._watcher.show(self._scenario.states())
+
+    def _perhaps_kill(self) -> None:
+        if self._victim is None or self._scenario.sends_ended() < _KILL_AT:
+            return
+        self._stage.kill_worker(self._victim)
+        under_way = self._scenario.under_way()
+        self._watcher.event(f"worker-1 killed (SIGKILL) with {under_way} requests under way in both workers")
+        self._stage.start_worker("worker-3")
+        self._watcher.event("worker-3 starts in its place")
+        self._victim = None

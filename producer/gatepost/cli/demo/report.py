@@ -1,0 +1,114 @@
+"""The demo's last word: per kind and state how many, what the simulator counted, and whether the two agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from gatepost.cli.demo.progress import LABELS
+from gatepost.cli.terminal import console
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gatepost.cli.demo.audit import Facts, Finding
+    from gatepost.commands import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that is shown at the end."""
+
+    rows: int
+    malformed: int
+    duplicates: int
+    states: Mapping[Kind, Counter[State]]
+    facts: Facts
+    findings: Sequence[Finding]
+    logs: Path
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every rule holds."""
+        return all(finding.holds for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "rows": self.rows,
+            "malformed": self.malformed,
+            "duplicates": self.duplicates,
+            "operations": {
+                kind.value: {state.value: counts[state] for state in State if counts[state]}
+                for kind, counts in self.states.items()
+            },
+            "simulator": {**_messages_by_channel(self.facts), "token_sets": self.facts.tokens_issued},
+            "findings": [{"rule": one.rule, "holds": one.holds, "seen": one.seen} for one in self.findings],
+            "agrees": self.agrees,
+            "logs": str(self.logs),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def show(report: Report) -> None:
+    """Print the report on stdout."""
+    terminal = console()
+    people = report.rows - report.malformed - report.duplicates
+    terminal.print(
+        f"\n{report.rows} rows: {report.malformed} malformed, {report.duplicates} duplicates, {people} recipients\n"
+    )
+    terminal.print(_table(report))
+    by_channel = _messages_by_channel(report.facts)
+    terminal.print(
+        f"\nThe simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
+        f"{report.facts.tokens_issued} token sets.\n"
+    )
+    terminal.print(f"Refused logins: {_reasons(report.facts)}.\n")
+    terminal.print(_findings(report))
+    verdict = "Both sides agree." if report.agrees else "The two sides DISAGREE."
+    terminal.print(Text(f"\n{verdict}", style="bold green" if report.agrees else "bold red"))
+    terminal.print(f"{report.seconds:.1f} s. Logs of the workers: {report.logs}", soft_wrap=True)
+
+
+def _table(report: Report) -> Table:
+    present = [state for state in State if any(counts[state] for counts in report.states.values())]
+    table = Table()
+    table.add_column("")
+    for name in [*present, "sum"]:
+        table.add_column(str(name), justify="right")
+    total: Counter[State] = Counter()
+    for kind, counts in report.states.items():
+        table.add_row(LABELS[kind], *(str(counts[state]) for state in present), str(counts.total()))
+        total.update(counts)
+    table.add_section()
+    table.add_row("sum", *(str(total[state]) for state in present), str(total.total()))
+    return table
+
+
+def _findings(report: Report) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for finding in report.findings:
+        mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
+        table.add_row(mark, finding.rule, finding.seen)
+    return table
+
+
+def _reasons(facts: Facts) -> str:
+    refused = Counter(
+        str(one.outcome.reason)
+        for one in facts.operations
+        if one.outcome.kind.is_login and one.outcome.state is State.REJECTED
+    )
+    return ", ".join(f"{count} {reason}" for reason, count in refused.most_common()) or "none"
+
+
+def _messages_by_channel(facts: Facts) -> dict[str, int]:
+    counted = Counter(channel for channel, _ in facts.outbox)
+    return {"email": counted["email"], "sms": counted["sms"]}
