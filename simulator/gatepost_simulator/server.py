@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ class _InThread:
             cert_dir=options.cert_dir,
         )
         self.ready = self.simulator.ready.document()
+        self.process_id = os.getpid()
         started = threading.Event()
         self._thread = threading.Thread(
             target=self.simulator.run, args=(started.set,), name="gatepost-simulator", daemon=True
@@ -69,6 +71,7 @@ class _InProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, with arguments made above
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
+            self.process_id = self._process.pid
             self.ready = self._read_ready()
 
     def _read_ready(self) -> dict[str, Any]:
@@ -132,6 +135,11 @@ class SimulatorServer:
         self.client_certificate_file: str | None = ready["client_certificate_file"]
         self.assertion_key_file: str = ready["assertion_key_file"]
         self.control = ControlClient(self.url, self.ca_file)
+
+    @property
+    def process_id(self) -> int:
+        """The process that serves; this one, if the server runs in a thread."""
+        return self._running.process_id
 
     @property
     def simulator(self) -> Simulator:
