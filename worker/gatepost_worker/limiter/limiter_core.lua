@@ -15,8 +15,8 @@ do
   -- One string of little-endian doubles a key. The slots:
   local VERSION, FIRST, ISSUED, LAST_GRANT, LAST_READING, UNCONFIRMED = 1, 2, 3, 4, 5, 6
   local BLOCKED_UNTIL, BLOCKED_TICKET, STRIKES, DENIED, PROBES, HEADERLESS = 7, 8, 9, 10, 11, 12
-  local PACE_AT, BLIND_AT, SEND_RATE = 13, 14, 15
-  local TENANT, POLICY, BUCKET_SLOTS = 15, 26, 11 -- the slot before each bucket's first
+  local PACE_AT, BLIND_AT, SEND_RATE, DENIED_AT = 13, 14, 15, 16
+  local TENANT, POLICY, BUCKET_SLOTS = 16, 27, 11 -- the slot before each bucket's first
   local LIMIT, SUPPLY, RATE, AT, VAR_SUPPLY, COVARIANCE, VAR_RATE = 1, 2, 3, 4, 5, 6, 7
   local PEAK, TREND, REFILL_AT, LONGEST_RESET = 8, 9, 10, 11
   local SLOTS = POLICY + BUCKET_SLOTS
@@ -32,9 +32,11 @@ do
   local SLOWEST_REFILL = 1 / 3600  -- of the limit a second: nobody documents a bucket slower than its size an hour
   local AGILITY = 0.25             -- how far the rate may wander in its own time, as a share of itself, squared
   local JITTER = 0.03              -- seconds by which requests overtake each other on the way
-  local HURRY = 0.2
+  local DOUBT = 0.3
+  local HURRY = 0.15
+  local ASKING = 3
   local CAUTION = 0.5
-  local CUSHION = 0.5
+  local CUSHION = 0.7
   local SENDING_WINDOW = 0.3       -- seconds over which our own rate is averaged
   local HEADERLESS_BLIND = 10      -- so many answers in a row without headers: the headers are gone
   local BLOCK_FLOOR, BLOCK_CEILING = 0.5, 60
@@ -103,6 +105,7 @@ do
     local dt = (at - state[bucket + AT]) / SECOND
     if dt <= 0 then return 0 end
     local typical = scale(state, bucket)
+    typical = max(typical, math.abs(state[bucket + RATE]))
     local wander = AGILITY * typical * typical * min(1, typical / 5)
     local covariance, variance = state[bucket + COVARIANCE], state[bucket + VAR_RATE]
     state[bucket + SUPPLY] = state[bucket + SUPPLY] + state[bucket + RATE] * dt
@@ -119,7 +122,7 @@ do
     return state[SEND_RATE] * max(0, 1 - dt / SENDING_WINDOW)
   end
 
-  local function correct(state, bucket, sample, lag)
+  local function correct(state, bucket, sample, lag, dt)
     local typical = scale(state, bucket)
     local noise = 0.1 + (JITTER * sending(state, state[bucket + AT])) ^ 2 + 0.5 * typical * lag
     local p_supply = state[bucket + VAR_SUPPLY] - lag * state[bucket + COVARIANCE]
@@ -129,14 +132,16 @@ do
     if surprise * surprise > 16 * spread and lag < 0.5 then
       -- Not noise: the world changed. Believe the sample, and doubt the rate.
       state[bucket + VAR_SUPPLY] = state[bucket + VAR_SUPPLY] + surprise * surprise
-      state[bucket + VAR_RATE] = state[bucket + VAR_RATE] + typical * typical
+      local doubt = (surprise / max(dt, DOUBT)) ^ 2
+      state[bucket + VAR_RATE] = state[bucket + VAR_RATE] + doubt
       p_supply = p_supply + surprise * surprise
-      p_rate = p_rate - lag * typical * typical
+      p_rate = p_rate - lag * doubt
       spread = p_supply - lag * p_rate + noise
     end
     local gain_supply, gain_rate = p_supply / spread, p_rate / spread
     state[bucket + SUPPLY] = state[bucket + SUPPLY] + gain_supply * surprise
-    state[bucket + RATE] = state[bucket + RATE] + gain_rate * surprise
+    local bound = 2 * max(state[bucket + LIMIT], typical)
+    state[bucket + RATE] = max(-bound, min(bound, state[bucket + RATE] + gain_rate * surprise))
     state[bucket + VAR_SUPPLY] = max(1e-9, state[bucket + VAR_SUPPLY] - gain_supply * p_supply)
     state[bucket + COVARIANCE] = state[bucket + COVARIANCE] - gain_supply * p_rate
     state[bucket + VAR_RATE] = max(1e-12, state[bucket + VAR_RATE] - gain_rate * p_rate)
@@ -164,19 +169,28 @@ do
     local newest = at >= state[bucket + AT]
     if limit >= 4 and remaining >= limit - 1 then
       -- Full: what flowed in was lost, so the sample tells the level and nothing of the rate.
-      if newest then state[bucket + SUPPLY], state[bucket + AT], state[bucket + VAR_SUPPLY] = supply, at, 1 end
+      if newest then
+        local dt = max(0.1, (at - state[bucket + AT]) / SECOND)
+        local surprise = supply - state[bucket + SUPPLY] - state[bucket + RATE] * dt
+        if surprise > 2 then state[bucket + VAR_RATE] = state[bucket + VAR_RATE] + (surprise / dt) ^ 2 end
+        state[bucket + SUPPLY], state[bucket + AT], state[bucket + VAR_SUPPLY] = supply, at, 1
+      end
       return
     end
     local lag = max(0, state[bucket + AT] - at) / SECOND
     local dt = advance(state, bucket, at)
-    correct(state, bucket, supply, lag)
+    correct(state, bucket, supply, lag, dt)
     follow_trend(state, bucket, dt)
   end
 
-  local function sample_tenant(state, now, ticket, at, limit, remaining, reset_in)
+  local function sample_tenant(state, now, ticket, at, limit, remaining, reset_in, refused)
     local slow = said(reset_in) and reset_in > 2 and remaining < limit
     local rate, spread = 0, limit / 2
     if slow then rate, spread = 1 / reset_in, 1 / reset_in end
+    if refused == 1 then
+      -- The server took nothing for this ticket: what was ever there is one more than the ticket count says.
+      state[TENANT + SUPPLY] = state[TENANT + SUPPLY] + 1
+    end
     local newest = at >= state[TENANT + AT]
     sample_bucket(state, TENANT, limit, remaining, ticket, at, rate, spread)
     if newest then
@@ -187,12 +201,13 @@ do
     end
   end
 
-  local function sample_policy(state, ticket, at, quota, interval, remaining)
+  local function sample_policy(state, ticket, at, quota, interval, remaining, refused)
     if not said(quota) then
       state[POLICY + LIMIT] = -1
       return
     end
     local rate = quota / max(interval, 1)
+    if refused == 1 then state[POLICY + SUPPLY] = state[POLICY + SUPPLY] + 1 end
     sample_bucket(state, POLICY, quota, remaining, ticket, at, rate, 0.3 * rate)
   end
 
@@ -220,8 +235,8 @@ do
       state[HEADERLESS] = 0
       if known then
         state[LAST_READING], state[UNCONFIRMED] = now, 0
-        sample_tenant(state, now, ticket, at, limit, remaining, reset_in)
-        if said(quota) or refused == 0 then sample_policy(state, ticket, at, quota, interval, policy_remaining) end
+        sample_tenant(state, now, ticket, at, limit, remaining, reset_in, refused)
+        if said(quota) or refused == 0 then sample_policy(state, ticket, at, quota, interval, policy_remaining, refused) end
       end
     else
       state[HEADERLESS] = state[HEADERLESS] + 1
@@ -262,9 +277,9 @@ do
     if limit < 0 then return math.huge, 0 end
     if limit == 0 then return 0, now + 60 * SECOND, now + 60 * SECOND end
     local reserve = floor(limit * share + 1e-6)
-    if share > 0 then reserve = reserve + min(CUSHION * sqrt(state[bucket + PEAK]), 0.2 * limit) end
+    if share > 0 and reserve >= 1 then reserve = reserve + min(CUSHION * sqrt(state[bucket + PEAK]), 0.2 * limit) end
     local predicted, held = level(state, bucket, now)
-    if share > 0 and not (state[bucket + REFILL_AT] > 0 and now >= state[bucket + REFILL_AT]) then
+    if share > 0 and reserve >= 1 and not (state[bucket + REFILL_AT] > 0 and now >= state[bucket + REFILL_AT]) then
       local dt = max(0, now - state[bucket + AT]) / SECOND
       local var = state[bucket + VAR_SUPPLY] + 2 * dt * state[bucket + COVARIANCE] + dt * dt * state[bucket + VAR_RATE] + 0.5 * dt * state[bucket + PEAK]
       predicted = predicted - min(CAUTION * sqrt(max(0, var)), 0.15 * limit)
@@ -284,7 +299,7 @@ do
     pause = min(pause * backoff, max(pause, PROBE_CEILING))
     pause = min(pause, 2 * min(4, backoff) * token_time(state, bucket) * SECOND)
     local probe_at = max(state[bucket + AT], state[LAST_GRANT]) + pause
-    if state[PROBES] == 0 and refill_at > 0 then probe_at = min(probe_at, max(refill_at, state[LAST_GRANT] + PROBE_FLOOR)) end
+    if state[PROBES] < 3 and refill_at > 0 then probe_at = min(probe_at, max(refill_at, state[LAST_GRANT] + PROBE_FLOOR)) end
     return 0, min(ready, probe_at), probe_at
   end
 
@@ -303,7 +318,6 @@ do
     state[SEND_RATE] = sending(state, now) + count / SENDING_WINDOW * 2
     state[LAST_GRANT] = now
     state[UNCONFIRMED] = state[UNCONFIRMED] + count
-    state[DENIED] = max(0, state[DENIED] - count)
     return count, first
   end
 
@@ -348,21 +362,25 @@ do
     return count
   end
 
-  -- The longest that a waiter may sleep without missing much, should the others stop.
-  local function hurry(state, bucket)
-    local fill = HURRY * state[bucket + LIMIT] / scale(state, bucket)
-    return max(0.05, min(fill, token_time(state, bucket))) * (1 + state[DENIED] / 24) * SECOND
+  -- Seconds that a waiter may sleep without missing much, should everybody else stop, and the rate of what there is to wait for.
+  local function prospects(state, bucket)
+    if state[bucket + LIMIT] < 1 then return math.huge, math.huge end
+    local typical = scale(state, bucket)
+    local refill = state[bucket + PEAK] > 0 and typical or state[bucket + LIMIT] / token_time(state, bucket)
+    local nap = min(HURRY * state[bucket + LIMIT] / refill, token_time(state, bucket))
+    return max(0.05, nap), max(state[bucket + RATE], 0.1 * typical)
   end
 
-  -- Waiters are told different times, so that they do not all come back for the same permit.
+  -- Waiters are told different times, so that they do not all come back for the same permit; and longer ones, the more of them ask.
   local function patience(state, now, ready, reason)
     local wait = max(0, ready - now)
-    if reason ~= 'ceiling' then
-      state[DENIED] = min(256, state[DENIED] + 1)
-      local rate = reason == 'cold' and 1000 or max(state[TENANT + RATE], 0.1 * scale(state, TENANT), 1)
-      wait = wait + min(SECOND, (state[DENIED] - 1) / rate * SECOND)
-      if reason == 'level' then wait = min(wait, hurry(state, TENANT)) end
-    end
+    local nap, rate = prospects(state, TENANT)
+    local policy_nap, policy_rate = prospects(state, POLICY)
+    nap, rate = min(nap, policy_nap, 60), min(rate, policy_rate, 1000)
+    local calm = ASKING * max(8, rate) * (now - state[DENIED_AT]) / SECOND
+    state[DENIED], state[DENIED_AT] = max(0, state[DENIED] - calm) + 1, now
+    wait = wait + min(SECOND, (state[DENIED] - 1) / max(1, rate) * SECOND)
+    if reason == 'level' then wait = min(wait, nap * (1 + state[DENIED] / 25) * SECOND) end
     return max(2000, floor(wait))
   end
 
