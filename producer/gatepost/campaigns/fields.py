@@ -43,6 +43,11 @@ class BadValue(ValueError):
         self.field = field
 
 
+def unguarded(cell: str) -> str:
+    """Return the cell without the apostrophe that an export has put before a formula's first character."""
+    return cell[1:] if cell.startswith(_GUARDED) else cell
+
+
 def text_of(cell: Any, field: Field) -> str:
     """Return the cell's text without spaces around it and without a spreadsheet's apostrophe; empty for no value.
 
@@ -53,7 +58,7 @@ def text_of(cell: Any, field: Field) -> str:
         return ""
     if not isinstance(cell, str):
         raise BadValue(field, "must be text, in quotation marks")
-    text: str = cell[1:] if cell.startswith(_GUARDED) else cell
+    text = unguarded(cell)
     if not text.isascii() and _UNDECODED.search(text):
         raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
     return text.strip()

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.columns import ColumnsError, Field, Layout, field_of, layout_of
+from gatepost.campaigns.fields import unguarded
 from gatepost.campaigns.files import FileError, TextLines
 from gatepost.campaigns.records import CsvRecords, Malformed, json_records, looks_like_json
 
@@ -132,6 +133,7 @@ def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Fi
         # A bare list of addresses or numbers.
         records = chain([(number, header)], records)
         header = [Field.RECIPIENT.value]
+    header = list(map(unguarded, header))
     try:
         layout = layout_of(header, mapping)
     except ColumnsError as problem:

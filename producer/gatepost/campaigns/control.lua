@@ -1,0 +1,244 @@
+-- What operators, imports and the reconciler do to a campaign. ARGV[1] the call   ARGV[2..] its arguments
+
+local calls = {}
+
+local function conflict(status)
+  return { 'conflict', status }
+end
+
+-- ARGV: then fields and values of the record
+function calls.create(...)
+  local status = get('status')
+  if status then return { 'exists', status } end
+  for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
+  redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0,
+    'window', FIRST_WINDOW, ...)
+  redis.call('ZADD', CAMPAIGNS, now, campaign)
+  return { 'created', 'draft' }
+end
+
+-- ARGV: fingerprints. Gives '1' for a known one and '0' for a new one, in order.
+function calls.probe(fingerprints)
+  local index = index_open(campaign, campaign .. ':i:')
+  local known = {}
+  for at = 1, #fingerprints, 8 do
+    known[#known + 1] = index_find(index, fingerprints:sub(at, at + 7)) and '1' or '0'
+  end
+  return { 'probed', table.concat(known) }
+end
+
+-- ARGV: the batch's number, its sealed rows, their fingerprints, rows before it
+-- A batch is added whole or not at all: 'taken' when another import was faster, 'known' when it has added one of these recipients.
+function calls.append(number, rows, fingerprints)
+  number = tonumber(number)
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if redis.call('HGET', batch_key(number), 'rows') == rows then return { 'added', status } end
+  if status == 'cancelling' or status == 'cancelled' or status == 'deleting' then return conflict(status) end
+  local batches = tonumber(get('batches'))
+  if batches ~= number then return { 'taken', batches } end
+  local index = index_open(campaign, campaign .. ':i:')
+  for at = 1, #fingerprints, 8 do
+    if index_find(index, fingerprints:sub(at, at + 7)) then return { 'known', batches } end
+  end
+  local size = #fingerprints / 8
+  local first = number * 256
+  for row = 0, size - 1 do index_put(index, fingerprints:sub(row * 8 + 1, row * 8 + 8), string.format('%d', first + row)) end
+  index_close(index)
+  redis.call('HSET', batch_key(number), 'rows', rows, 'states', string.rep('q', size))
+  redis.call('HINCRBY', campaign, 'total', size)
+  redis.call('HINCRBY', campaign, 'queued', size)
+  redis.call('HSET', campaign, 'batches', number + 1, 'updated', now)
+  if status == 'finished' then go_on() end
+  return { 'added', get('status') }
+end
+
+-- ARGV: nothing is sent before ('' for at once)
+function calls.start(rests_until)
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status ~= 'draft' then return status == 'running' and { 'done' } or conflict(status) end
+  go_on()
+  if rests_until ~= '' then redis.call('HSET', campaign, 'rests_until', rests_until) end
+  end_if_done()
+  return { 'done' }
+end
+
+function calls.pause()
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status ~= 'running' then return status == 'paused' and { 'done' } or conflict(status) end
+  pause('by_operator', 0)
+  return { 'done' }
+end
+
+function calls.resume(rests_until)
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status ~= 'paused' then return status == 'running' and { 'done' } or conflict(status) end
+  go_on()
+  if rests_until ~= '' then redis.call('HSET', campaign, 'rests_until', rests_until) end
+  end_if_done()
+  return { 'done' }
+end
+
+-- The rows are closed page by page afterwards; what is not in flight is sent to nobody from here on.
+function calls.cancel()
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status == 'finished' or status == 'deleting' then return conflict(status) end
+  if status ~= 'cancelling' and status ~= 'cancelled' then
+    redis.call('HDEL', campaign, 'pause_reason', 'pause_cause')
+    redis.call('SADD', ACTIVE, campaign)
+    set_status('cancelling')
+  end
+  return { 'done' }
+end
+
+-- ARGV: options, then fields and values that mirror them ('' for none)
+function calls.change(options, ...)
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status == 'deleting' then return conflict(status) end
+  redis.call('HSET', campaign, 'options', options, 'updated', now, ...)
+  return { 'done' }
+end
+
+local function why_closing()
+  local found = redis.call('HMGET', campaign, 'status', 'deadline')
+  local deadline = tonumber(found[2])
+  if found[1] == 'cancelling' or found[1] == 'cancelled' then return 'c' end
+  if deadline and now >= deadline and (found[1] == 'running' or found[1] == 'paused') then return 'e' end
+end
+
+-- ARGV: the first batch, how many. Ends what nobody has begun, if the campaign is cancelled or past its deadline.
+function calls.close(from, size)
+  local to = why_closing()
+  if not to then return { 'open' } end
+  local batches = tonumber(get('batches'))
+  local last = math.min(from + size, batches) - 1
+  local closed = 0
+  for number = tonumber(from), last do
+    local batch = load_batch(number)
+    if batch and batch.states:find('[qd]') then
+      closed = closed + close_rows(batch, to)
+      save_batch(batch)
+      if not batch.token then give_back(batch, now) end
+    end
+  end
+  save_counts()
+  if last + 1 >= batches then end_if_done() end
+  return { 'closed', closed, last + 1, batches }
+end
+
+-- ARGV: the page's own token, the first batch, how many, states (their bytes), reasons (their codes as bytes, '' for all), '1' to only count
+-- A finished or cancelled campaign goes on with the first row that is found.
+function calls.retry(token, from, size, states, reasons, dry_run)
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status == 'cancelling' or status == 'deleting' then return conflict(status) end
+  if get('retry_token') == token then return cmsgpack.unpack(get('retry_reply')) end
+  local found = redis.call('HMGET', campaign, 'batches', 'next')
+  local batches, next_batch = tonumber(found[1]), tonumber(found[2])
+  local last = math.min(from + size, batches) - 1
+  local matched, total = {}, 0
+  for number = tonumber(from), last do
+    local batch = load_batch(number)
+    local before = total
+    for at = 1, #states do
+      local state = states:sub(at, at)
+      local row = batch.states:find(state, 1, true)
+      while row do
+        local _, record = find_record(batch, row - 1)
+        local reason = record and record:byte(2) or 0
+        if reason == 0 then reason = IMPLIED[state] or 0 end
+        if reasons == '' or reasons:find(string.char(reason), 1, true) then
+          matched[state] = (matched[state] or 0) + 1
+          total = total + 1
+          if dry_run ~= '1' then change(batch, row - 1, 'q', nil) end
+        end
+        row = batch.states:find(state, row + 1, true)
+      end
+    end
+    if total > before and dry_run ~= '1' then
+      save_batch(batch)
+      if number < next_batch and not redis.call('ZSCORE', out, number) then redis.call('ZADD', waiting, now, number) end
+    end
+  end
+  save_counts()
+  if total > 0 and dry_run ~= '1' then
+    if status == 'finished' or status == 'cancelled' then go_on() else new_baseline() end
+  end
+  local reply = { 'retried', last + 1, batches }
+  for state, times in pairs(matched) do
+    reply[#reply + 1] = state
+    reply[#reply + 1] = times
+  end
+  redis.call('HSET', campaign, 'retry_token', token, 'retry_reply', cmsgpack.pack(reply))
+  return reply
+end
+
+-- ARGV: look again after. Finds what leases and messages have lost, at most a hundred batches a call.
+function calls.sweep(look_after)
+  local status = get('status')
+  if not status then
+    redis.call('SREM', ACTIVE, campaign)
+    return { 'missing', 0, 0 }
+  end
+  local due = redis.call('ZRANGE', out, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)
+  local lost = 0
+  for _, number in ipairs(due) do
+    local batch = load_batch(tonumber(number))
+    if batch.token and batch.lease > now then
+      redis.call('ZADD', out, batch.lease, number)
+    else
+      if batch.token then
+        lost = lost + give_up_lost(batch)
+        save_batch(batch)
+        redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply')
+      end
+      give_back(batch, now)
+    end
+  end
+  save_counts()
+  end_if_done()
+  return { get('status'), #due, lost, why_closing() or '' }
+end
+
+-- ARGV: look again after
+function calls.feed(look_after)
+  return numbers('publish', feed(tonumber(look_after)))
+end
+
+-- From here on nobody works on the campaign, so its keys can go page by page.
+function calls.delete()
+  local status = get('status')
+  if not status then return { 'missing' } end
+  if status == 'running' or status == 'cancelling' then return conflict(status) end
+  if redis.call('EXISTS', out) == 1 then
+    for _, number in ipairs(redis.call('ZRANGE', out, 0, -1)) do
+      local leased = redis.call('HMGET', batch_key(tonumber(number)), 'token', 'lease')
+      if leased[1] and tonumber(leased[2]) > now then return { 'busy' } end
+    end
+  end
+  redis.call('SREM', ACTIVE, campaign)
+  set_status('deleting')
+  return { 'done' }
+end
+
+-- ARGV: the first batch and bucket, how many of each. Gives whether there may be more.
+function calls.erase(from, size)
+  local found = redis.call('HMGET', campaign, 'status', 'batches', 'index_width', 'index_split')
+  if not found[1] then return { 'erased' } end
+  if found[1] ~= 'deleting' then return conflict(found[1]) end
+  local batches, buckets = tonumber(found[2]), (tonumber(found[3]) or 1) + (tonumber(found[4]) or 0)
+  local last = from + size - 1
+  for number = tonumber(from), last do
+    if number < batches then redis.call('UNLINK', batch_key(number)) end
+    if number < buckets then redis.call('UNLINK', campaign .. ':i:' .. string.format('%d', number)) end
+  end
+  if last + 1 < math.max(batches, buckets) then return { 'more', last + 1 } end
+  redis.call('UNLINK', campaign, out, waiting)
+  redis.call('ZREM', CAMPAIGNS, campaign)
+  return { 'erased' }
+end

@@ -1,0 +1,250 @@
+-- What every call on a campaign shares: rows that change state, counts that follow, pauses, the end, and what is published next.
+--
+-- KEYS[1] the campaign's record. Its other keys are made from it:
+--   :batch:N   rows (sealed), states (a byte a row), details (a record a row that did not simply succeed), and while leased: token, lease,
+--              seq, reply
+--   :out       batches on the broker or leased, by when to look at them again
+--   :waiting   batches given back, by when they may be published
+--   :i:N       the index of recipients
+-- A batch from `next` on was never published. One in neither set has no open row, or is in the hands of nobody.
+-- redis-py repeats a call whose reply was lost, so a call that comes twice changes nothing the second time.
+-- Times are milliseconds since the epoch by the server's clock, `now_us` (microseconds) comes from the text in front of this one.
+
+local campaign = KEYS[1]
+local out, waiting = campaign .. ':out', campaign .. ':waiting'
+local CAMPAIGNS, ACTIVE, SUPPRESSION = 'gatepost:campaigns', 'gatepost:campaigns:active', 'gatepost:suppression'
+local now = math.floor(now_us / 1000)
+
+local RECORD, RECORD_BYTES = '<BBHBI4', 9
+local HOP = 60000 -- a message is held no longer than this before it is due
+local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
+local FIRST_WINDOW = 4
+
+local function get(field)
+  return redis.call('HGET', campaign, field)
+end
+
+local function batch_key(number)
+  return campaign .. ':batch:' .. string.format('%d', number)
+end
+
+-- Counts -----------------------------------------------------------------------------------------------------------
+
+local pending = {}
+
+local function count(field, by)
+  pending[field] = (pending[field] or 0) + by
+end
+
+local function save_counts()
+  for field, by in pairs(pending) do
+    if by ~= 0 then redis.call('HINCRBY', campaign, field, by) end
+  end
+  pending = {}
+end
+
+local function tally(state, record, by)
+  local reason = record:byte(2)
+  if TERMINAL[state] and reason ~= 0 then count('reason:' .. NAME[state] .. ':' .. reason, by) end
+end
+
+-- Rows -------------------------------------------------------------------------------------------------------------
+
+local function load_batch(number)
+  local found = redis.call('HMGET', batch_key(number), 'states', 'details', 'token', 'lease', 'seq', 'reply')
+  if not found[1] then return nil end
+  local details = found[2] or ''
+  return {
+    number = number, states = found[1], details = details, loaded_details = details,
+    token = found[3], lease = tonumber(found[4]) or 0, seq = found[5], reply = found[6],
+  }
+end
+
+local function save_batch(batch, ...)
+  if batch.details ~= batch.loaded_details then
+    redis.call('HSET', batch_key(batch.number), 'details', batch.details)
+  end
+  redis.call('HSET', batch_key(batch.number), 'states', batch.states, ...)
+end
+
+local function is_open(batch)
+  return batch.states:find('[qdf]') ~= nil
+end
+
+local function find_record(batch, row)
+  local details = batch.details
+  for at = 1, #details, RECORD_BYTES do
+    if details:byte(at) == row then return at, details:sub(at, at + RECORD_BYTES - 1) end
+  end
+end
+
+local function record_of(row, reason, attempts)
+  return struct.pack(RECORD, row, reason, 0, attempts, math.floor(now / 1000))
+end
+
+local function attempts_of(record)
+  return record and record:byte(5) or 0
+end
+
+-- Row numbers begin at 0. `record` is what is kept of the row from now on; nil: nothing.
+local function change(batch, row, to, record)
+  local from = batch.states:sub(row + 1, row + 1)
+  if batch.details ~= '' then
+    local at, old = find_record(batch, row)
+    if at then
+      tally(from, old, -1)
+      batch.details = batch.details:sub(1, at - 1) .. batch.details:sub(at + RECORD_BYTES)
+    end
+  end
+  if record then
+    tally(to, record, 1)
+    batch.details = batch.details .. record
+  end
+  if from ~= to then
+    count(NAME[from], -1)
+    count(NAME[to], 1)
+    batch.states = batch.states:sub(1, row) .. to .. batch.states:sub(row + 2)
+  end
+end
+
+-- Rows that began and never ended: their worker is gone, and what it did nobody knows.
+local function give_up_lost(batch)
+  local row = batch.states:find('f', 1, true)
+  if not row then return 0 end
+  local policy = redis.call('HMGET', campaign, 'on_unknown', 'max_attempts')
+  local lost = 0
+  while row do
+    local _, old = find_record(batch, row - 1)
+    local attempts = attempts_of(old) + 1
+    local again = policy[1] == 'resend' and attempts < tonumber(policy[2])
+    change(batch, row - 1, again and 'q' or 'u', record_of(row - 1, CODE.worker_lost, attempts))
+    lost = lost + 1
+    row = batch.states:find('f', row, true)
+  end
+  return lost
+end
+
+-- Ends the rows that nobody has begun. Why is plain from the state; a record is kept only for the attempts in it.
+local function close_rows(batch, to)
+  local closed = 0
+  if batch.details == '' then
+    for from in ('qd'):gmatch('.') do
+      local states, times = batch.states:gsub(from, to)
+      batch.states = states
+      count(NAME[from], -times)
+      closed = closed + times
+    end
+    count(NAME[to], closed)
+    return closed
+  end
+  local row = batch.states:find('[qd]')
+  while row do
+    local _, old = find_record(batch, row - 1)
+    change(batch, row - 1, to, old and record_of(row - 1, 0, attempts_of(old)))
+    closed = closed + 1
+    row = batch.states:find('[qd]', row)
+  end
+  return closed
+end
+
+-- Leases -----------------------------------------------------------------------------------------------------------
+
+local function drop_lease(batch)
+  redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply', 'published')
+  batch.token = nil
+end
+
+-- Nobody works on the batch any more: what is open in it waits, and a batch with nothing open is done.
+local function give_back(batch, not_before)
+  redis.call('ZREM', out, batch.number)
+  if is_open(batch) then
+    redis.call('ZADD', waiting, not_before, batch.number)
+  else
+    redis.call('ZREM', waiting, batch.number)
+  end
+end
+
+-- Status -----------------------------------------------------------------------------------------------------------
+
+local function set_status(status)
+  redis.call('HSET', campaign, 'status', status, 'updated', now)
+  redis.call('PUBLISH', campaign, status)
+end
+
+local function new_baseline()
+  local counts = redis.call('HMGET', campaign, 'accepted', 'rejected', 'exhausted', 'unknown')
+  local failed = counts[2] + counts[3] + counts[4]
+  redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + counts[1], 'run_length', 0, 'run_reason', 0)
+end
+
+local function pause(reason, cause)
+  if get('status') ~= 'running' then return end
+  redis.call('HSET', campaign, 'pause_reason', reason, 'pause_cause', cause)
+  set_status('paused')
+end
+
+local function go_on()
+  redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'ended', 'rests_until')
+  redis.call('HSETNX', campaign, 'started', now)
+  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', 0, 'rate', 0)
+  redis.call('SADD', ACTIVE, campaign)
+  new_baseline()
+  set_status('running')
+end
+
+-- With nothing open a campaign has reached its end.
+local function end_if_done()
+  local found = redis.call('HMGET', campaign, 'status', 'started', 'queued', 'in_flight', 'deferred')
+  if found[3] + found[4] + found[5] > 0 then return end
+  local ended = found[1] == 'cancelling' and 'cancelled' or found[2] and (found[1] == 'running' or found[1] == 'paused') and 'finished'
+  if not ended then return end
+  redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'rests_until')
+  redis.call('HSET', campaign, 'ended', now, 'rate', 0)
+  redis.call('SREM', ACTIVE, campaign)
+  redis.call('DEL', out, waiting)
+  set_status(ended)
+end
+
+-- Publishing -------------------------------------------------------------------------------------------------------
+
+-- Gives the batches to publish now, as number and delay in milliseconds in turn, so that no more than the window are out.
+-- A batch whose message is lost is found in `out` later; longer each time, so that a long queue is not filled with copies.
+local function feed(look_after)
+  local found = redis.call('HMGET', campaign, 'status', 'window', 'next', 'batches', 'rests_until', 'deadline')
+  local deadline = tonumber(found[6])
+  if found[1] ~= 'running' or deadline and now >= deadline then return {} end
+  local room = found[2] - redis.call('ZCARD', out)
+  local rest = math.max(0, (tonumber(found[5]) or 0) - now)
+  if room <= 0 or rest > HOP then return {} end
+  local picked = {}
+  local function pick(number, delay)
+    local published = redis.call('HINCRBY', batch_key(number), 'published', 1)
+    redis.call('ZREM', waiting, number)
+    redis.call('ZADD', out, now + delay + look_after * 2 ^ math.min(published - 1, 6), number)
+    picked[#picked + 1] = number
+    picked[#picked + 1] = delay
+    room = room - 1
+  end
+  local function pick_waiting(from, to)
+    if room <= 0 then return end
+    local found_waiting = redis.call('ZRANGE', waiting, from, to, 'BYSCORE', 'LIMIT', 0, room, 'WITHSCORES')
+    for at = 1, #found_waiting, 2 do
+      pick(tonumber(found_waiting[at]), math.max(rest, math.ceil(found_waiting[at + 1] - now)))
+    end
+  end
+  pick_waiting('-inf', now + rest)
+  local next_batch, batches = tonumber(found[3]), tonumber(found[4])
+  local fresh = math.max(0, math.min(room, batches - next_batch))
+  for number = next_batch, next_batch + fresh - 1 do pick(number, rest) end
+  if fresh > 0 then redis.call('HSET', campaign, 'next', next_batch + fresh) end
+  pick_waiting('(' .. now + rest, now + HOP)
+  return picked
+end
+
+local function numbers(first, ...)
+  local reply = { first }
+  for _, list in ipairs({ ... }) do
+    for _, value in ipairs(list) do reply[#reply + 1] = value end
+  end
+  return reply
+end

@@ -1,0 +1,32 @@
+-- The suppression list: one for all campaigns. KEYS[1] its record   ARGV[1] the call   ARGV[2..] its arguments
+
+local home = KEYS[1]
+local calls = {}
+
+-- ARGV: fingerprints, the value of each. Gives how many are new.
+function calls.add(fingerprints, value)
+  local index = index_open(home, home .. ':i:')
+  local new = 0
+  for at = 1, #fingerprints, 8 do
+    if index_put(index, fingerprints:sub(at, at + 7), value) then new = new + 1 end
+  end
+  index_close(index)
+  return new
+end
+
+function calls.remove(fingerprints)
+  local index = index_open(home, home .. ':i:')
+  local gone = 0
+  for at = 1, #fingerprints, 8 do
+    if index_remove(index, fingerprints:sub(at, at + 7)) then gone = gone + 1 end
+  end
+  index_close(index)
+  return gone
+end
+
+function calls.find(fingerprint)
+  return index_find(index_open(home, home .. ':i:'), fingerprint)
+end
+
+local call = calls[ARGV[1]]
+return call(unpack(ARGV, 2))
