@@ -73,9 +73,16 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 def publish(
-    app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, producer: Any = None
+    app: Celery,
+    task: str,
+    queue: Queue,
+    task_id: str,
+    kwargs: dict[str, Any],
+    *,
+    countdown: float | None = None,
+    producer: Any = None,
 ) -> None:
-    """Publish one task message.
+    """Publish one task message; with a countdown, to be carried out so many seconds later.
 
     Not `send_task`: that subscribes to the result of everything it publishes, a subscription an operation that nobody waits for.
     """
@@ -86,6 +93,7 @@ def publish(
         kwargs=kwargs,
         argsrepr=SHOWN_ARGUMENTS,
         kwargsrepr=SHOWN_ARGUMENTS,
+        countdown=countdown,
         create_sent_event=False,
     )
     with app.producer_or_acquire(producer) as ready:

@@ -27,7 +27,7 @@ function calls.probe(fingerprints)
   return { 'probed', table.concat(known) }
 end
 
--- ARGV: the batch's number, its sealed rows, their fingerprints, rows before it
+-- ARGV: the batch's number, its sealed rows, their fingerprints
 -- A batch is added whole or not at all: 'taken' when another import was faster, 'known' when it has added one of these recipients.
 function calls.append(number, rows, fingerprints)
   number = tonumber(number)
@@ -242,3 +242,6 @@ function calls.erase(from, size)
   redis.call('ZREM', CAMPAIGNS, campaign)
   return { 'erased' }
 end
+
+local call = calls[ARGV[1]]
+return call(unpack(ARGV, 2))

@@ -104,7 +104,8 @@ class Options(BaseModel):
         default=25, description="So many identical failures in a row pause the campaign."
     )
     pause_above_error_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=0.25, description="A larger share of failures pauses the campaign, once a hundred recipients are settled."
+        default=0.25,
+        description="A larger share of failures pauses the campaign, once a hundred recipients are settled.",
     )
     language: str | None = Field(default=None, description="For recipients without a language of their own.")
     auth_params: dict[str, JsonValue] | None = Field(

@@ -183,10 +183,15 @@ local function pause(reason, cause)
   set_status('paused')
 end
 
+local function done_count()
+  local found = redis.call('HMGET', campaign, 'total', 'queued', 'in_flight', 'deferred')
+  return found[1] - found[2] - found[3] - found[4]
+end
+
 local function go_on()
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'ended', 'rests_until')
   redis.call('HSETNX', campaign, 'started', now)
-  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', 0, 'rate', 0)
+  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done_count(), 'rate', 0)
   redis.call('SADD', ACTIVE, campaign)
   new_baseline()
   set_status('running')

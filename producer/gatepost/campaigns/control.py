@@ -1,0 +1,279 @@
+"""Campaigns as operators handle them: create, add, start, pause, resume, cancel, retry, export, delete."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
+from gatepost.campaigns.importing import Added, Import
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options
+from gatepost.campaigns.publishing import BatchPublisher
+from gatepost.campaigns.recipients import fingerprint, normalised
+from gatepost.campaigns.report import Reports, campaign_of
+from gatepost.campaigns.store import CampaignStore
+from gatepost.campaigns.suppression import Suppressions
+from gatepost.connections import connect
+from gatepost.ledger import milliseconds
+from gatepost.queueing import build_app
+from gatepost.settings import load_settings
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from types import TracebackType
+
+    from gatepost.campaigns.report import RecipientReport
+    from gatepost.campaigns.rows import Row
+    from gatepost.settings import Settings
+    from gatepost.states import Reason
+
+__all__ = ["Added", "Campaigns", "Retried"]
+
+RETRYABLE: Final = frozenset(
+    {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
+)
+"""The states that `retry` takes. Not `accepted`: a second message would void the first code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What `retry` found, and queued unless it only looked."""
+
+    dry_run: bool
+    by_state: dict[State, int] = field(default_factory=dict)
+
+    @property
+    def matched(self) -> int:
+        """How many recipients."""
+        return sum(self.by_state.values())
+
+
+class Campaigns:
+    """All campaigns of one Redis. Thread-safe; use it as a context manager or close it.
+
+    Every method raises `CampaignNotFound` for a campaign that is not there, `CampaignConflict` when its status forbids what is
+    asked, and `Unavailable` when Redis does not answer.
+
+    Args:
+        settings: the configuration; read from the environment when absent.
+
+    Raises:
+        ConfigurationError: no sealing key, fingerprint key or tenant is configured.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._keyring = self.settings.keyring()
+        self._fingerprints = self.settings.fingerprints()
+        self._redis = connect(self.settings)
+        self._app = build_app(self.settings)
+        self.store = CampaignStore(self._redis, republish_after_s=self.settings.republish_after)
+        self.suppressions = Suppressions(self._redis, self._fingerprints)
+        self._publisher = BatchPublisher(self._app, self.store)
+        self._reports = Reports(self._redis, self._keyring)
+
+    def create(
+        self,
+        name: str,
+        options: Options | None = None,
+        *,
+        guest_list: Iterable[str] | None = None,
+        campaign_id: str | None = None,
+    ) -> str:
+        """Record a campaign as a draft, and return its id.
+
+        Args:
+            name: what people call it.
+            options: how it is sent.
+            guest_list: the only people who are really sent to, for a rehearsal; the others become `suppressed`.
+            campaign_id: a UUID; a second call with the same one changes nothing.
+
+        Raises:
+            ConfigurationError: the options name a tenant that is not configured.
+            ValueError: the id is no UUID, or a guest is neither an address nor a number.
+        """
+        campaign_id = str(uuid.UUID(campaign_id)) if campaign_id else str(uuid.uuid4())
+        chosen = options or Options()
+        changes: dict[str, Any] = {"tenant": self.settings.tenant_named(chosen.tenant).name}
+        if guest_list is not None:
+            marks = (fingerprint(self._fingerprints, normalised(guest)) for guest in guest_list)
+            changes["guests"] = frozenset(mark.hex() for mark in marks)
+        chosen = chosen.model_copy(update=changes)
+        fields = {
+            "name": name,
+            "options": chosen.model_dump_json(),
+            "on_unknown": chosen.on_unknown.value,
+            "max_attempts": self.settings.max_attempts,
+            "max_window": chosen.max_in_flight,
+            "pause_after": chosen.pause_after_errors or 0,
+            "pause_share": chosen.pause_above_error_share or 0,
+            "deadline": _milliseconds(chosen.deadline),
+        }
+        self.store.create(campaign_id, fields)
+        return campaign_id
+
+    def add(
+        self, campaign_id: str, rows: Iterable[Row], *, on_progress: Callable[[Added], None] | None = None
+    ) -> Added:
+        """Add recipients, each once: those the campaign has already are counted as duplicates and left alone.
+
+        Run it again after an interruption; it goes on where it was. A finished campaign runs again.
+
+        Args:
+            campaign_id: the campaign.
+            rows: the valid rows of a file; they are read as a stream.
+            on_progress: is called after every batch.
+        """
+        campaign = self.status(campaign_id)
+        added = Import(
+            campaign_id,
+            campaign.batches,
+            store=self.store,
+            keyring=self._keyring,
+            fingerprints=self._fingerprints,
+            on_progress=on_progress,
+        ).run(rows)
+        self._publisher.feed(campaign_id)
+        return added
+
+    def start(self, campaign_id: str) -> Campaign:
+        """Let a draft run."""
+        self.store.start(campaign_id, self._opening(campaign_id))
+        return self._fed(campaign_id)
+
+    def pause(self, campaign_id: str) -> Campaign:
+        """Pause a campaign: every worker stops before its next recipient."""
+        self.store.pause(campaign_id)
+        return self.status(campaign_id)
+
+    def resume(self, campaign_id: str) -> Campaign:
+        """Let a paused campaign go on; runs and shares of failures are counted anew."""
+        self.store.resume(campaign_id, self._opening(campaign_id))
+        return self._fed(campaign_id)
+
+    def cancel(self, campaign_id: str) -> Campaign:
+        """Stop a campaign for good: whoever has not been sent to becomes `cancelled`."""
+        self.store.cancel(campaign_id)
+        self.store.close(campaign_id)
+        return self.status(campaign_id)
+
+    def change_deadline(self, campaign_id: str, deadline: datetime | None) -> Campaign:
+        """Set another deadline, or none. Recipients that have expired stay so until they are retried."""
+        return self._change(campaign_id, {"deadline": deadline}, {"deadline": _milliseconds(deadline)})
+
+    def change_rate(self, campaign_id: str, rate: float | None) -> Campaign:
+        """Set another ceiling on recipients a second, or none; it holds from the next batch on."""
+        return self._change(campaign_id, {"rate": rate}, {})
+
+    def retry(
+        self,
+        campaign_id: str,
+        states: Collection[State],
+        reasons: Collection[Reason] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Retried:
+        """Queue recipients again who ended in one of these states, for one of these reasons if any are named.
+
+        A finished or cancelled campaign runs again. Retrying `unknown` sends a second message to whoever got the first, whose code
+        is then void.
+
+        Args:
+            campaign_id: the campaign.
+            states: final states other than `accepted`.
+            reasons: only these; all when absent.
+            dry_run: only count.
+
+        Raises:
+            ValueError: a state cannot be retried.
+        """
+        refused = sorted(state.value for state in set(states) - RETRYABLE)
+        if refused:
+            raise ValueError(f"cannot be retried: {', '.join(refused)}; choose among {', '.join(sorted(RETRYABLE))}")
+        found = self.store.retry(
+            campaign_id,
+            "".join(STATE_CHARS[state] for state in states).encode(),
+            bytes(REASON_CODES[reason] for reason in reasons or ()),
+            dry_run=dry_run,
+        )
+        if not dry_run:
+            self._publisher.feed(campaign_id)
+        return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
+
+    def delete(self, campaign_id: str) -> None:
+        """Delete a campaign with everything that was kept of its recipients."""
+        self.store.delete(campaign_id)
+
+    def status(self, campaign_id: str) -> Campaign:
+        """Return how a campaign stands; nothing is scanned."""
+        return campaign_of(campaign_id, self.store.record(campaign_id))
+
+    def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
+        """Return campaigns, the newest first."""
+        found = []
+        for campaign_id in self.store.campaign_ids(offset, limit):
+            try:
+                found.append(self.status(campaign_id))
+            except CampaignNotFound:  # deleted meanwhile
+                continue
+        return found
+
+    def export(self, campaign_id: str, states: Collection[State] | None = None) -> Iterator[RecipientReport]:
+        """Give the recipients in these states, or all, in the order they were added.
+
+        Raises:
+            SealError: a batch does not open; its key may have left the ring.
+        """
+        return self._reports.all_of(campaign_id, self.status(campaign_id).batches, states)
+
+    def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
+        """Return what happened to one recipient; None when the campaign does not have it.
+
+        Args:
+            campaign_id: the campaign.
+            recipient: an address or number in clear.
+
+        Raises:
+            ValueError: it is neither an address nor a number.
+        """
+        self.store.record(campaign_id)
+        number = self._reports.number_of(campaign_id, fingerprint(self._fingerprints, normalised(recipient)))
+        return None if number is None else self._reports.one(campaign_id, number)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.close()
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _fed(self, campaign_id: str) -> Campaign:
+        self._publisher.feed(campaign_id)
+        return self.status(campaign_id)
+
+    def _opening(self, campaign_id: str) -> int | None:
+        options = self.status(campaign_id).options
+        now = datetime.now(UTC)
+        opening = max(options.start_at or now, now)
+        if options.hours is not None:
+            opening = options.hours.next_opening(opening)
+        return milliseconds(opening) if opening > now else None
+
+    def _change(self, campaign_id: str, changes: dict[str, Any], mirrored: dict[str, str | int]) -> Campaign:
+        options = self.status(campaign_id).options
+        changed = Options.model_validate({**dict(options), **changes})
+        self.store.change(campaign_id, changed.model_dump_json(), mirrored)
+        return self.status(campaign_id)
+
+
+def _milliseconds(at: datetime | None) -> int | str:
+    return "" if at is None else milliseconds(at)

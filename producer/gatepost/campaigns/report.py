@@ -1,0 +1,193 @@
+"""What happened: a campaign's record read as a `Campaign`, and its recipients one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost.campaigns.batch import BATCH_ROWS, open_rows
+from gatepost.campaigns.coding import IMPLIED, REASONS, STATES, unpack_records
+from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost.campaigns.rows import Channel
+from gatepost.campaigns.store import batch_key, campaign_key
+from gatepost.ledger import answering, moment
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime
+
+    from redis import Redis
+
+    from gatepost.campaigns.coding import Record
+    from gatepost.campaigns.rows import Row
+    from gatepost.sealing import Keyring
+
+_AHEAD: Final = 32
+_REASON_FIELD: Final = "reason:"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientReport:
+    """What happened to one recipient.
+
+    Attributes:
+        row: the recipient as the file had it; its line is not kept.
+        at: when the state was reached; None for a recipient who simply was accepted.
+    """
+
+    row: Row
+    state: State
+    reason: Reason | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    at: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, the recipient in clear: an object that `read_rows` takes again."""
+        name = "email" if self.row.kind is Channel.EMAIL else "phone_number"
+        columns = {
+            name: self.row.recipient,
+            "language": self.row.language,
+            "client_ip": self.row.forwarded_for,
+            "auth_params": self.row.auth_params and json.loads(self.row.auth_params),
+            "state": self.state.value,
+            "reason": self.reason and self.reason.value,
+            "http_status": self.http_status,
+            "attempts": self.attempts,
+            "at": self.at and self.at.isoformat(),
+        }
+        return {column: value for column, value in columns.items() if value is not None}
+
+
+def campaign_of(campaign_id: str, record: Mapping[str, str]) -> Campaign:
+    """Read a campaign's record."""
+    return Campaign(
+        campaign_id=campaign_id,
+        name=record["name"],
+        options=Options.model_validate_json(record["options"]),
+        status=Status(record["status"]),
+        pause=_pause(record),
+        total=int(record["total"]),
+        counts={state: int(record[state.value]) for state in State},
+        reasons=_reasons(record),
+        batches=int(record["batches"]),
+        created_at=moment(record["created"]),
+        updated_at=moment(record["updated"]),
+        started_at=_moment(record, "started"),
+        ended_at=_moment(record, "ended"),
+        rests_until=_moment(record, "rests_until"),
+        rate=float(record.get("rate", 0)),
+        latency_s=float(record["row_us"]) / 1e6 if "row_us" in record else None,
+        in_flight_limit=int(record["window"]),
+    )
+
+
+def _pause(record: Mapping[str, str]) -> Pause | None:
+    if "pause_reason" not in record:
+        return None
+    return Pause(PauseReason(record["pause_reason"]), REASONS.get(int(record["pause_cause"])))
+
+
+def _reasons(record: Mapping[str, str]) -> dict[tuple[State, Reason], int]:
+    found = {}
+    for field, number in record.items():
+        if field.startswith(_REASON_FIELD) and int(number):
+            state, code = field.removeprefix(_REASON_FIELD).split(":")
+            found[State(state), REASONS[int(code)]] = int(number)
+    for state, reason in IMPLIED.items():
+        plain = int(record[state.value]) - sum(number for (named, _), number in found.items() if named is state)
+        if plain:
+            found[state, reason] = found.get((state, reason), 0) + plain
+    return found
+
+
+def _moment(record: Mapping[str, str], field: str) -> datetime | None:
+    return moment(record[field]) if record.get(field) else None
+
+
+class Reports:
+    """Reads recipients' outcomes, batch by batch."""
+
+    def __init__(self, client: Redis, keyring: Keyring) -> None:
+        self._redis = client
+        self._keyring = keyring
+
+    def all_of(
+        self, campaign_id: str, batches: int, states: Collection[State] | None = None
+    ) -> Iterator[RecipientReport]:
+        """Give the recipients in these states, in the order they were added; all when no states are named.
+
+        Raises:
+            SealError: a batch does not open; its key may have left the ring.
+            Unavailable: Redis did not answer.
+        """
+        wanted = None if states is None else frozenset(states)
+        for first in range(0, batches, _AHEAD):
+            for batch, fields in self._batches(campaign_id, range(first, min(first + _AHEAD, batches)), wanted):
+                yield from self._reports(campaign_id, batch, fields, wanted)
+
+    def one(self, campaign_id: str, number: int) -> RecipientReport:
+        """Return the outcome of the recipient of this number."""
+        batch, row = divmod(number, BATCH_ROWS)
+        with answering():
+            fields: Any = self._redis.hmget(batch_key(campaign_id, batch), "states", "rows", "details")
+        rows = open_rows(fields[1].decode(), self._keyring, campaign_id, batch)
+        return _report(rows[row], STATES[fields[0][row]], unpack_records(fields[2] or b"").get(row))
+
+    def number_of(self, campaign_id: str, fingerprint: bytes) -> int | None:
+        """Return the number of a recipient, by fingerprint; None when the campaign has no such recipient."""
+        # The same arithmetic as index.lua's.
+        place = int.from_bytes(fingerprint[:3], "little")
+        with answering():
+            found = self._redis.hmget(campaign_key(campaign_id), "index_width", "index_split")
+            width, split = int(found[0] or 1), int(found[1] or 0)
+            bucket = place % width if place % width >= split else place % (2 * width)
+            number = self._redis.hget(f"{campaign_key(campaign_id)}:i:{bucket}", fingerprint)
+        return None if number is None else int(number)
+
+    def _batches(
+        self, campaign_id: str, batches: range, wanted: frozenset[State] | None
+    ) -> list[tuple[int, list[bytes | None]]]:
+        with answering():
+            numbers = list(batches)
+            if wanted is not None:
+                numbers = self._with_states(campaign_id, numbers, wanted)
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for batch in numbers:
+                    pipeline.hmget(batch_key(campaign_id, batch), "states", "rows", "details")
+                return list(zip(numbers, pipeline.execute(), strict=True))
+
+    def _with_states(self, campaign_id: str, batches: list[int], wanted: frozenset[State]) -> list[int]:
+        # The states are a fraction of the rows: batches that have none of the wanted are not fetched.
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for batch in batches:
+                pipeline.hget(batch_key(campaign_id, batch), "states")
+            found = pipeline.execute()
+        return [
+            batch
+            for batch, states in zip(batches, found, strict=True)
+            if any(STATES[char] in wanted for char in set(states or b""))
+        ]
+
+    def _reports(
+        self, campaign_id: str, batch: int, fields: list[bytes | None], wanted: frozenset[State] | None
+    ) -> Iterator[RecipientReport]:
+        states, sealed, details = fields
+        if states is None or sealed is None:  # deleted meanwhile
+            return
+        rows = open_rows(sealed.decode(), self._keyring, campaign_id, batch)
+        records = unpack_records(details or b"")
+        for number, (row, char) in enumerate(zip(rows, states, strict=True)):
+            state = STATES[char]
+            if wanted is None or state in wanted:
+                yield _report(row, state, records.get(number))
+
+
+def _report(row: Row, state: State, record: Record | None) -> RecipientReport:
+    if record is None:
+        return RecipientReport(row, state, IMPLIED.get(state), attempts=int(state is State.ACCEPTED))
+    return RecipientReport(
+        row, state, record.reason or IMPLIED.get(state), record.http_status, record.attempts, record.at
+    )

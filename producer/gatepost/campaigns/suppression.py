@@ -1,0 +1,131 @@
+"""The suppression list: people who are sent nothing, by keyed fingerprint, whatever the campaign."""
+
+from __future__ import annotations
+
+import struct
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost.campaigns.recipients import fingerprint, in_chunks, normalised
+from gatepost.campaigns.scripts import part, starting
+from gatepost.campaigns.store import SUPPRESSION
+from gatepost.ledger import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redis import Redis
+
+    from gatepost.campaigns.rows import Row
+    from gatepost.fingerprints import Fingerprints
+
+_ENTRY: Final = struct.Struct("<BII")
+_CHUNK: Final = 500
+
+
+class SuppressionReason(StrEnum):
+    """Why somebody is sent nothing."""
+
+    MANUAL = "manual"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    ERASED = "erased"
+
+
+# Stored for as long as the list lives: a number is never given to another reason.
+_CODES: Final = {
+    SuppressionReason.MANUAL: 1,
+    SuppressionReason.BOUNCED: 2,
+    SuppressionReason.COMPLAINED: 3,
+    SuppressionReason.UNSUBSCRIBED: 4,
+    SuppressionReason.ERASED: 5,
+}
+_REASONS: Final = {code: reason for reason, code in _CODES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One entry: nothing of the person is in it."""
+
+    reason: SuppressionReason
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class Suppressions:
+    """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch."""
+
+    def __init__(self, client: Redis, fingerprints: Fingerprints) -> None:
+        self._redis = client
+        self._fingerprints = fingerprints
+        self._script = client.register_script(starting(part("index") + part("suppression")))
+
+    def add(
+        self,
+        recipient: str,
+        reason: SuppressionReason = SuppressionReason.MANUAL,
+        *,
+        expires_at: datetime | None = None,
+    ) -> bool:
+        """Put somebody on the list, or change the entry; True when it is new.
+
+        Args:
+            recipient: an address or number in clear; it is normalised here, and only its fingerprint is kept.
+            reason: why.
+            expires_at: when the entry loses its effect; None: never.
+
+        Raises:
+            ValueError: it is neither an address nor a number.
+            Unavailable: Redis did not answer.
+        """
+        known = self._call("add", self._of(recipient), _entry(reason, expires_at))
+        return bool(known)
+
+    def remove(self, recipient: str) -> bool:
+        """Take somebody off the list; True when there was an entry."""
+        return bool(self._call("remove", self._of(recipient)))
+
+    def find(self, recipient: str) -> Suppression | None:
+        """Return somebody's entry, if it has not expired."""
+        found = self._call("find", self._of(recipient))
+        if found is None:
+            return None
+        code, created, expires = _ENTRY.unpack(found)
+        if expires and expires <= time.time():
+            return None
+        return Suppression(_REASONS[code], _moment(created), _moment(expires) if expires else None)
+
+    def import_rows(
+        self,
+        rows: Iterable[Row],
+        reason: SuppressionReason = SuppressionReason.MANUAL,
+        *,
+        expires_at: datetime | None = None,
+    ) -> int:
+        """Put everybody of a file on the list, and return how many are new there."""
+        entry = _entry(reason, expires_at)
+        known = (fingerprint(self._fingerprints, row.recipient) for row in rows)
+        return sum(self._call("add", b"".join(chunk), entry) for chunk in in_chunks(known, _CHUNK))
+
+    def __len__(self) -> int:
+        with answering():
+            return int(self._redis.hget(SUPPRESSION, "index_size") or 0)
+
+    def _of(self, recipient: str) -> bytes:
+        return fingerprint(self._fingerprints, normalised(recipient))
+
+    def _call(self, call: str, *arguments: Any) -> Any:
+        with answering():
+            return self._script(keys=[SUPPRESSION], args=[call, *arguments])
+
+
+def _entry(reason: SuppressionReason, expires_at: datetime | None) -> bytes:
+    return _ENTRY.pack(_CODES[reason], int(time.time()), 0 if expires_at is None else int(expires_at.timestamp()))
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,166 @@
+"""Adding recipients: each once, however often and by however many a file is read."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from campaign_parts import assert_adds_up, email, rows
+from gatepost.campaigns.control import Added, Campaigns
+from gatepost.campaigns.model import CampaignConflict, CampaignNotFound
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.campaigns.store import campaign_key
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+    from gatepost.settings import Settings
+
+
+@pytest.fixture
+def campaigns(settings: Settings) -> Iterator[Campaigns]:
+    with Campaigns(settings) as opened:
+        yield opened
+
+
+def test_every_recipient_is_added_once(campaigns: Campaigns) -> None:
+    """A file with duplicates of its own gives each person once, in order."""
+    campaign_id = campaigns.create("spring")
+    added = campaigns.add(campaign_id, [*rows(300), *rows(10)])
+
+    assert added == Added(added=300, duplicates=10)
+    campaign = campaigns.status(campaign_id)
+    assert (campaign.total, campaign.counts[State.QUEUED], campaign.batches) == (300, 300, 2)
+    assert [report.row.recipient for report in campaigns.export(campaign_id)] == [email(n) for n in range(300)]
+
+
+def test_the_same_file_twice_adds_nobody(campaigns: Campaigns) -> None:
+    """A second run finds everybody known."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1000))
+
+    assert campaigns.add(campaign_id, rows(1000)) == Added(added=0, duplicates=1000)
+    assert campaigns.status(campaign_id).total == 1000
+
+
+def test_an_interrupted_import_goes_on_where_it_was(campaigns: Campaigns) -> None:
+    """What was added before the interruption stays, and the rest follows."""
+    campaign_id = campaigns.create("spring")
+
+    def broken() -> Iterator[Row]:
+        yield from rows(700)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk"):
+        campaigns.add(campaign_id, broken())
+    before = campaigns.status(campaign_id).total
+    added = campaigns.add(campaign_id, rows(1000))
+
+    assert before == 512
+    assert added == Added(added=1000 - before, duplicates=before)
+    assert sorted(r.row.recipient for r in campaigns.export(campaign_id)) == sorted(email(n) for n in range(1000))
+
+
+def test_two_imports_at_once_add_nobody_twice(campaigns: Campaigns, settings: Settings) -> None:
+    """Two processes read overlapping files at the same moment."""
+    campaign_id = campaigns.create("spring")
+    results: list[Added] = []
+
+    def run(first: int) -> None:
+        with Campaigns(settings) as own:
+            results.append(own.add(campaign_id, rows(3000, first)))
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in (0, 1000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    people = [report.row.recipient for report in campaigns.export(campaign_id)]
+    assert len(people) == len(set(people)) == 4000
+    assert sum(result.added for result in results) == 4000
+    assert sum(result.seen for result in results) == 6000
+    assert_adds_up(campaigns.status(campaign_id))
+
+
+def test_every_column_comes_back(campaigns: Campaigns) -> None:
+    """Language, client IP, authParams and the kind of recipient belong to each row."""
+    campaign_id = campaigns.create("mixed")
+    given = [
+        Row(1, Channel.EMAIL, "ana@example.com", "de", "192.0.2.1", '{"scope":"openid"}'),
+        Row(2, Channel.SMS, "+4915112345678"),
+        Row(3, Channel.EMAIL, "bob@example.com", None, "2001:db8::1", None),
+    ]
+    campaigns.add(campaign_id, given)
+
+    reports = list(campaigns.export(campaign_id))
+    assert [(r.row.kind, r.row.recipient, r.row.language, r.row.forwarded_for, r.row.auth_params) for r in reports] == [
+        (row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in given
+    ]
+
+
+def test_one_recipient_is_found_among_many(campaigns: Campaigns) -> None:
+    """`show` finds anybody, in whatever spelling, while the index grows by splitting."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(20_000))
+
+    for number in (0, 1, 255, 256, 9_999, 19_999):
+        report = campaigns.show(campaign_id, f" Person{number}@EXAMPLE.com ")
+        assert report is not None
+        assert report.row.recipient == email(number)
+        assert report.state is State.QUEUED
+    assert campaigns.show(campaign_id, "nobody@example.com") is None
+    with pytest.raises(ValueError, match="is not"):
+        campaigns.show(campaign_id, "nobody")
+
+
+def test_the_index_stays_in_small_hashes(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """No bucket grows past what Redis keeps as a packed list, and every recipient is in exactly one."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(20_000))
+    buckets = list(redis_client.scan_iter(f"{campaign_key(campaign_id)}:i:*", count=1000))
+
+    sizes = [redis_client.hlen(bucket) for bucket in buckets]
+    assert sum(sizes) == 20_000
+    assert max(sizes) <= 128
+    assert {redis_client.object("encoding", bucket) for bucket in buckets} == {b"listpack"}
+
+
+def test_nothing_of_a_person_is_readable(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """Neither address nor guest list stands in Redis in clear, and reprs mask."""
+    campaign_id = campaigns.create("spring", guest_list=["guest@example.com"])
+    campaigns.add(campaign_id, [Row(1, Channel.EMAIL, "secret.person@example.com")])
+    report = campaigns.show(campaign_id, "secret.person@example.com")
+    stored = b"".join(redis_client.dump(key) or b"" for key in redis_client.scan_iter("*"))
+
+    assert b"secret.person" not in stored
+    assert b"guest@" not in stored
+    assert "secret.person" not in repr(report)
+
+
+def test_a_repeated_append_adds_once(campaigns: Campaigns, settings: Settings) -> None:
+    """redis-py repeats a call whose reply was lost: the same batch again is answered alike and adds nothing."""
+    campaign_id = campaigns.create("spring")
+    marks = [bytes([n]) * 8 for n in range(3)]
+
+    assert campaigns.store.append(campaign_id, 0, "sealed", marks) == "added"
+    assert campaigns.store.append(campaign_id, 0, "sealed", marks) == "added"
+    assert campaigns.store.append(campaign_id, 0, "other", marks) == "taken"
+    assert campaigns.store.append(campaign_id, 1, "other", marks) == "known"
+    assert campaigns.status(campaign_id).total == 3
+
+
+def test_a_cancelled_or_missing_campaign_takes_nobody(campaigns: Campaigns) -> None:
+    """The error says why."""
+    campaign_id = campaigns.create("spring")
+    campaigns.cancel(campaign_id)
+
+    with pytest.raises(CampaignConflict, match="cancelled"):
+        campaigns.add(campaign_id, rows(1))
+    with pytest.raises(CampaignNotFound):
+        campaigns.add("00000000-0000-4000-8000-000000000000", rows(1))
