@@ -13,9 +13,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from gatepost_worker.authentication import Passwordless
+    from collections.abc import Mapping
 
 
 @dataclass
@@ -78,6 +76,3 @@ class ScriptedAdapter(BaseAdapter):
 
     def close(self) -> None:
         self.closed = True
-
-
-MakeClient = "Callable[..., tuple[Passwordless, ScriptedAdapter]]"

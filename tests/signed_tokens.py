@@ -19,7 +19,7 @@ NOW = 1_800_000_000
 @cache
 def signing_key(kid: str = "key-1") -> RSAKey:
     """Make one RSA key for each id, once."""
-    return RSAKey.generate_key(2048, {"kid": kid, "use": "sig", "alg": "RS256"})
+    return RSAKey.generate_key(2048, {"kid": kid, "use": "sig"})
 
 
 def private_pem(kid: str = "assertion") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gatepost_worker.authentication import Configuration, Passwordless
 from scripted_adapter import ScriptedAdapter
 from signed_tokens import CLIENT_ID, NOW

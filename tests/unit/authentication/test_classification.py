@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery, RateLimits, Remedy
 from gatepost_worker.authentication.classify import RULES, classify

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from gatepost_worker.authentication.error_bodies import TEXT_LIMIT, parse_error_body
 
 
@@ -54,7 +55,7 @@ from gatepost_worker.authentication.error_bodies import TEXT_LIMIT, parse_error_
     ],
 )
 def test_the_members_are_read_by_javas_precedence(body: object, code: str | None, text: str) -> None:
-    """errorCode > error > code; error_description > description > message > error."""
+    """Codes: errorCode, error, code; texts: error_description, description, message, error."""
     read = parse_error_body(json.dumps(body).encode())
 
     assert (read.code, read.text) == (code, text)

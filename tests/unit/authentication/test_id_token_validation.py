@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from joserfc.jwk import RSAKey
+
 from gatepost_worker.authentication import ConfigurationError, IdTokenInvalid
 from gatepost_worker.authentication.id_token import Expectations, IdTokenValidator
 from gatepost_worker.authentication.jwks import SigningKeys
-from joserfc.jwk import RSAKey
 from signed_tokens import CLIENT_ID, ISSUER, NOW, hs256_token, id_token, jwks, signing_key
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits, parse_rate_limits
 from requests.structures import CaseInsensitiveDict
+
+from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits, parse_rate_limits
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 

@@ -6,9 +6,10 @@ import json
 import threading
 
 import pytest
+from joserfc.jwk import ECKey
+
 from gatepost_worker.authentication import ConnectFailed, IdTokenInvalid, IdTokenNotVerified
 from gatepost_worker.authentication.jwks import SigningKeys, parse_jwks
-from joserfc.jwk import ECKey
 from signed_tokens import jwks, signing_key
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from gatepost_worker.authentication.causes import Delivery
 from gatepost_worker.authentication.errors import AuthenticationError, MiddlewareFailed
@@ -43,7 +43,7 @@ class HttpResponse:
         return 200 <= self.status < 300  # noqa: PLR2004 - the bounds of RFC 9110's class "successful"
 
 
-class Middleware(Protocol):
+class Middleware:
     """One hook's three places. Derive from it and override what you need; the rest does nothing.
 
     A request holds the credential and the person: do not log its body. Every attempt of a call passes here, each with its own client
