@@ -1,10 +1,12 @@
 """The simulator's command line: `python -m gatepost_simulator`."""
 
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -35,6 +37,8 @@ def simulate(
         simulator = Simulator(settings, host=host, port=port, tls=tls, cert_dir=cert_dir)
     except OSError as error:
         raise typer.BadParameter(f"Cannot bind {host}:{port}: {error.strerror}") from error
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    signal.signal(signal.SIGINT, _exit_on_signal)
     with simulator:
         if until_stdin_closes:
             threading.Thread(target=_stop_with_stdin, args=(simulator,), daemon=True).start()
@@ -61,6 +65,11 @@ def _announce(simulator: Simulator, *, as_json: bool) -> None:
         if ready.ca_file:
             sys.stdout.write(f"Trust {ready.ca_file}\n")
     sys.stdout.flush()
+
+
+def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through the context managers, so that temporary keys go. 130 for Ctrl-C, as shells have it."""
+    sys.exit(130 if number == signal.SIGINT else 0)
 
 
 def _stop_with_stdin(simulator: Simulator) -> None:

@@ -11,6 +11,7 @@ from joserfc.jwk import RSAKey
 from gatepost_simulator.settings import MTLS_CLIENT_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -41,12 +42,12 @@ class CertificateFiles:
         return self.directory / "assertion-key.pem"
 
 
-def write_certificates(directory: Path, host: str) -> CertificateFiles:
+def write_certificates(directory: Path, hosts: Sequence[str]) -> CertificateFiles:
     """Write a new authority and what it issued into a directory, readable by its owner only."""
     files = CertificateFiles(directory)
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA(organization_name="Gatepost simulator")
-    names = dict.fromkeys([host, "localhost", "127.0.0.1", "::1", "mtls.localhost"])
+    names = dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1", "mtls.localhost"])
     server = authority.issue_cert(*(name for name in names if name not in ("", "0.0.0.0", "::")))  # noqa: S104 - a name, not a bind
     client = authority.issue_cert(f"{MTLS_CLIENT_ID}.example", common_name=MTLS_CLIENT_ID)
     _write(files.authority, authority.cert_pem.bytes())

@@ -75,7 +75,7 @@ class Simulator:
         name = "localhost" if host in _ANY_HOST else host
         port = self._socket.getsockname()[1]
         scheme = "https" if tls else "http"
-        files = write_certificates(directory, name) if tls else None
+        files = write_certificates(directory, [name, settings.domain.partition(":")[0]]) if tls else None
         self.tenant = Tenant(settings, f"{name}:{port}", clock, scheme)
         self._register_assertion_key(directory)
         self.ready = Ready(
@@ -151,6 +151,7 @@ def _configuration(tenant: Tenant, files: CertificateFiles | None) -> uvicorn.Co
         proxy_headers=False,
         backlog=4096,
         timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
         ssl_certfile=files.server if files else None,
         ssl_ca_certs=str(files.authority) if files else None,
         ssl_cert_reqs=ssl.CERT_OPTIONAL if files else ssl.CERT_NONE,

@@ -150,7 +150,7 @@ class OpenPoints(_Part):
     scope_member: Literal["when_different", "always"] = "when_different"
     audience: Literal["any", "registered"] = "any"
     bearer_spelling: Literal["Bearer", "bearer"] = "Bearer"
-    start_status: Literal[200, 201] = 200
+    start_status: Literal[200, 201, 204] = 200
     start_body: Literal["document", "empty_object", "empty"] = "document"
     request_language: Literal["present", "absent"] = "present"
     captcha: Literal["never", "always"] = "never"

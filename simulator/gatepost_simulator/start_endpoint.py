@@ -35,6 +35,7 @@ _SENDS = frozenset({"link", "link_ios", "link_android", "code"})
 _EMAIL = re.compile(r"^[^@\s<>()\[\]\\,;:\"]+@[^@\s<>()\[\]\\,;:\"]+\.[^@\s.]+$")
 _PHONE = re.compile(r"^\+[0-9]{1,15}$")
 _LIMIT_EMAIL = 320
+_NO_CONTENT = 204
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ def send(tenant: Tenant, request: Request, start: Start) -> Answer:
         if failure is not None:
             raise failure
     tenant.statistics.starts_accepted += 1
-    if tenant.points.start_body == "empty":
+    if tenant.points.start_body == "empty" or tenant.points.start_status == _NO_CONTENT:
         return Answer(tenant.points.start_status, b"", b"", headers)
     document = _document(tenant, request, start, request_id, verified=profile is not None and profile.verified)
     return Answer.of(document, tenant.points.start_status, headers)

@@ -36,7 +36,7 @@ class Tenant:
     ) -> None:
         self.clock = clock or Clock()
         self.domain = settings.domain or domain
-        self.base_url = f"{scheme}://{domain}"
+        self.base_url = f"{scheme}://{self.domain}"
         self.keys = SigningKeys()
         self._initial = settings
         self._registered: dict[str, Client] = {}
