@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gatepost import errors
@@ -33,12 +34,19 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
             return ExitCode.CONFIGURATION
         case errors.InvalidCommand():
             return ExitCode.INVALID
+        case errors.GatepostError() if _is_unreadable_file(error):
+            return ExitCode.INVALID
         case errors.IdempotencyConflict():
             return ExitCode.REFUSED
         case errors.OperationFailed():
             return ExitCode.NOT_ACCEPTED
         case _:
             return ExitCode.UNEXPECTED
+
+
+def _is_unreadable_file(error: BaseException) -> bool:
+    # Looked up when an error has come: importing the reader of files would slow every start.
+    return isinstance(error, import_module("gatepost.campaigns.files").FileError)
 
 
 def exit_code_of_outcome(outcome: Outcome) -> ExitCode:

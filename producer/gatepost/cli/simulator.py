@@ -14,9 +14,12 @@ app = command_app()
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog=examples("gatepost simulator --help"),
+    epilog=examples("gatepost simulator --help", "gatepost simulator --port 4430 --tls"),
 )
 def simulator(context: typer.Context) -> None:
-    """Run the local Authentication API. Its options are its own."""
+    """Run the local Authentication API.
+
+    Its options are its own; --help shows them.
+    """
     require_simulator()
     os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - as typed

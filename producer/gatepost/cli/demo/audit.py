@@ -86,27 +86,25 @@ def _sums(facts: Facts, kind: Kind) -> Finding:
     enqueued = Counter(one.outcome.state for one in facts.operations if one.outcome.kind is kind)
     counted = Counter({state: count for (counted_kind, state), count in facts.counts.items() if counted_kind is kind})
     seen = f"{counted.total()} of {enqueued.total()}"
-    return Finding(f"{kind}: the ledger's states sum to what was enqueued", counted == enqueued, seen)
+    return Finding(f"{kind}: the states sum up", counted == enqueued, seen)
 
 
 def _accepted_once(facts: Facts) -> Finding:
     sent = Counter(facts.outbox)
     accepted = [_message_of(one) for one in _sends(facts) if one.outcome.state is State.ACCEPTED]
     exact = sum(sent[message] == 1 for message in accepted)
-    return Finding(
-        "every accepted send is in the outbox exactly once", exact == len(accepted), f"{exact} of {len(accepted)}"
-    )
+    return Finding("accepted: in the outbox exactly once", exact == len(accepted), f"{exact} of {len(accepted)}")
 
 
 def _nobody_twice(facts: Facts) -> Finding:
     twice = sum(count > 1 for count in Counter(facts.outbox).values())
-    return Finding("nobody got two messages", twice == 0, f"{twice} recipients")
+    return Finding("recipients of two messages", twice == 0, str(twice))
 
 
 def _nobody_unaccounted(facts: Facts) -> Finding:
     expected = {_message_of(one) for one in _sends(facts) if one.outcome.state in _MAY_HAVE_ARRIVED}
     astray = len(set(facts.outbox) - expected)
-    return Finding("everybody in the outbox is accepted or unknown", astray == 0, f"{astray} others")
+    return Finding("in the outbox: accepted or unknown", astray == 0, f"{astray} others")
 
 
 def _tokens(facts: Facts) -> Finding:
@@ -114,20 +112,20 @@ def _tokens(facts: Facts) -> Finding:
     certain = sum(one.state is State.ACCEPTED or one.reason in _REFUSED_TOKENS for one in logins)
     unknown = sum(one.state is State.UNKNOWN for one in logins)
     agree = certain <= facts.tokens_issued <= certain + unknown
-    seen = f"{facts.tokens_issued} issued, {certain} accounted for, {unknown} unknown"
-    return Finding("the simulator issued a token set a login, unknown ones aside", agree, seen)
+    seen = f"{facts.tokens_issued} issued, {certain} logins, {unknown} unknown"
+    return Finding("a token set issued is a login", agree, seen)
 
 
 def _verified(facts: Facts) -> Finding:
     accepted = sum(one.outcome.kind.is_login and one.outcome.state is State.ACCEPTED for one in facts.operations)
     seen = f"{facts.verified} of {accepted}"
-    return Finding("every accepted login gave a genuine token set of that person", facts.verified == accepted, seen)
+    return Finding("redeemed token sets are genuine", facts.verified == accepted, seen)
 
 
 def _bad_codes(facts: Facts) -> Finding:
     bad = [one.outcome for one in facts.operations if one.bad_code]
     let_in = sum(outcome.state is State.ACCEPTED for outcome in bad)
-    return Finding("no wrong, used or expired code was accepted", let_in == 0, f"{let_in} of {len(bad)}")
+    return Finding("wrong, used and expired codes accepted", let_in == 0, f"{let_in} of {len(bad)}")
 
 
 def _sends(facts: Facts) -> list[Ended]:

@@ -1,0 +1,57 @@
+"""Which exit code an error or an outcome gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatepost import errors
+from gatepost.campaigns.files import FileError
+from gatepost.cli.exits import ExitCode, exit_code_of_error, exit_code_of_outcome
+from gatepost.commands import Kind
+from gatepost.outcomes import Outcome
+from gatepost.states import Reason, State
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigurationError("wrong"), ExitCode.CONFIGURATION),
+        (errors.UnknownKey("wrong"), ExitCode.CONFIGURATION),
+        (errors.ClientMisconfigured("id", "client_rejected"), ExitCode.CONFIGURATION),
+        (errors.InvalidCommand([("email", "is wrong")]), ExitCode.INVALID),
+        (FileError("cannot be read"), ExitCode.INVALID),
+        (errors.IdempotencyConflict(), ExitCode.REFUSED),
+        (errors.CodeExpired("id", "code_expired"), ExitCode.NOT_ACCEPTED),
+        (errors.OutcomeUnknown("id", "answer_lost"), ExitCode.NOT_ACCEPTED),
+        (errors.Unavailable(), ExitCode.UNEXPECTED),
+        (errors.OperationNotFound(), ExitCode.UNEXPECTED),
+        (RuntimeError("surprise"), ExitCode.UNEXPECTED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_an_error_gives_its_exit_code(error: BaseException, code: ExitCode) -> None:
+    """The code tells a script what kind of failure it was."""
+    assert exit_code_of_error(error) is code
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        (State.QUEUED, None, ExitCode.DONE),
+        (State.IN_FLIGHT, None, ExitCode.DONE),
+        (State.DEFERRED, None, ExitCode.DONE),
+        (State.ACCEPTED, None, ExitCode.DONE),
+        (State.REJECTED, Reason.RECIPIENT_REJECTED, ExitCode.NOT_ACCEPTED),
+        (State.REJECTED, Reason.CLIENT_REJECTED, ExitCode.CONFIGURATION),
+        (State.REJECTED, Reason.CONNECTION_MISCONFIGURED, ExitCode.CONFIGURATION),
+        (State.EXPIRED, Reason.DEADLINE_PASSED, ExitCode.NOT_ACCEPTED),
+        (State.EXHAUSTED, Reason.NOT_REACHED, ExitCode.NOT_ACCEPTED),
+        (State.UNKNOWN, Reason.WORKER_LOST, ExitCode.NOT_ACCEPTED),
+        (State.UNKNOWN, None, ExitCode.NOT_ACCEPTED),
+    ],
+)
+def test_an_outcome_gives_its_exit_code(state: State, reason: Reason | None, code: ExitCode) -> None:
+    """What goes on or is accepted is 0, any other end is 3, or 4 when the configuration is to blame."""
+    outcome = Outcome("id", Kind.SEND_EMAIL, state, reason)
+
+    assert exit_code_of_outcome(outcome) is code

@@ -1,0 +1,173 @@
+"""What goes to stdout, what to stderr, and what the exit code is, run through the command line's own entry."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from gatepost.cli.entry import main
+from gatepost.sealing import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONFIGURATION = {
+    # Nobody listens on this port.
+    "GATEPOST_REDIS_URL": "redis://127.0.0.1:1/0",
+    "GATEPOST_SEALING_KEYS": Key("test", bytes(32)).reveal(),
+    "GATEPOST_FINGERPRINT_KEY": "fingerprints",
+    "AUTH0_DOMAIN": "tenant.example.com",
+    "AUTH0_CLIENT_ID": "client",
+    "AUTH0_CLIENT_SECRET": "secret",
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No `.env` of a real project is read, and the log goes back to where it was."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complete configuration, with a Redis that does not answer."""
+    for name, value in CONFIGURATION.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_usage_error_is_one_sentence_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, nothing on stdout, and where to find help."""
+    code = main(["send-email", "ana@example.com", "--sned", "link"])
+    seen = capsys.readouterr()
+
+    assert (code, seen.out) == (2, "")
+    assert seen.err.startswith("gatepost send-email: No such option: --sned")
+    assert seen.err.rstrip().endswith("Try: gatepost send-email --help")
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command is answered with the ones that are near."""
+    code = main(["send-emali"])
+
+    assert code == 2
+    assert "send-email" in capsys.readouterr().err
+
+
+def test_with_json_a_usage_error_is_an_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that asked for JSON gets JSON."""
+    code = main(["send-email", "--json"])
+    seen = capsys.readouterr()
+
+    assert code == 2
+    assert json.loads(seen.out)["error"]["exit_code"] == 2
+    assert seen.err == ""
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_missing_configuration_names_the_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 4, and the variable to set."""
+    monkeypatch.delenv("AUTH0_DOMAIN")
+    code = main(["send-email", "ana@example.com"])
+    seen = capsys.readouterr()
+
+    assert (code, seen.out) == (4, "")
+    assert "AUTH0_DOMAIN" in seen.err
+    assert len(seen.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_invalid_address_is_named_and_never_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 6, the field and what is wrong with it, not the value."""
+    code = main(["send-email", "ana-canary.example.com", "--json"])
+    error = json.loads(capsys.readouterr().out)["error"]
+
+    assert code == 6
+    assert [problem["field"] for problem in error["problems"]] == ["email"]
+    assert "canary" not in json.dumps(error)
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_redis_that_does_not_answer_is_unexpected(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 and one sentence: nothing was sent."""
+    code = main(["send-sms", "+34600000001"])
+    seen = capsys.readouterr()
+
+    assert (code, seen.out) == (1, "")
+    assert "Nothing is sent" in seen.err
+    assert "Traceback" not in seen.err
+
+
+@pytest.mark.usefixtures("configured")
+def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence stays, the traceback comes with it."""
+    code = main(["--debug", "send-sms", "+34600000001"])
+    error = capsys.readouterr().err
+
+    assert code == 1
+    assert "Traceback" in error
+    assert error.splitlines()[-1].startswith("gatepost: Redis did not answer")
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_address_and_a_code_may_come_from_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` takes the first line; the code, which no flag takes, is the second."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("not-an-address\n??\n"))
+    code = main(["login", "-", "--json"])
+    fields = [problem["field"] for problem in json.loads(capsys.readouterr().out)["error"]["problems"]]
+
+    assert code == 6
+    assert fields == ["code", "phone_number"]
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_empty_standard_input_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that gives nothing is an invalid input, not a hang."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    code = main(["send-email", "-"])
+
+    assert code == 6
+    assert "standard input" in capsys.readouterr().err
+
+
+def test_redeem_does_not_go_with_no_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    """A token set is there at the login's end."""
+    code = main(["login", "ana@example.com", "--redeem", "--no-wait"])
+
+    assert code == 2
+    assert "--no-wait" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--code", "--otp", "--client-secret", "--password"])
+def test_no_flag_takes_a_secret(flag: str) -> None:
+    """A secret in a flag is in the process list and in the shell's history."""
+    assert main(["login", "ana@example.com", flag, "123456"]) == 2
+
+
+def test_new_keys_are_environment_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Data on stdout, so that it can be appended to a file; advice on stderr."""
+    code = main(["keys", "new", "--kid", "spring"])
+    seen = capsys.readouterr()
+    lines = dict(line.split("=", 1) for line in seen.out.splitlines())
+
+    assert code == 0
+    assert Key.parse(lines["GATEPOST_SEALING_KEYS"]).kid == "spring"
+    assert len(lines["GATEPOST_FINGERPRINT_KEY"]) > 32
+    assert "rotate" in seen.err
+
+
+def test_a_malformed_key_id_is_a_configuration_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """An id with a space would not be read back."""
+    assert main(["keys", "new", "--kid", "two words"]) == 4
+    assert capsys.readouterr().out == ""
