@@ -1,0 +1,221 @@
+"""Sends, logins, status and result against a real ledger; the worker's part is played through the ledger itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from pydantic import SecretStr
+
+from gatepost.cli.entry import main
+from gatepost.outcomes import MfaChallenge, TokenSet
+from gatepost.personal import REVEAL
+from gatepost.producer import Producer
+from gatepost.sealing import Purpose
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., tuple[int, dict[str, Any]]]
+
+pytestmark = pytest.mark.usefixtures("configured")
+
+CLAIMS = {"iss": "https://localhost:1/", "sub": "email|1", "aud": "client", "email": "ana-canary@example.com"}
+ID_TOKEN = jwt.encode({"alg": "HS256"}, CLAIMS, OctKey.import_key(bytes(32)))
+TOKENS = TokenSet(access_token=SecretStr("access-canary"), id_token=SecretStr(ID_TOKEN), expires_in=60, scope="openid")
+
+
+@pytest.fixture
+def producer() -> Iterator[Producer]:
+    """What the command line uses, here to play the worker."""
+    with Producer() as ready:
+        yield ready
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command with --json; its exit code and its one object."""
+
+    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code = main([*arguments, "--json"])
+        shown = capsys.readouterr()
+        assert "canary" not in shown.err
+        return code, json.loads(shown.out)
+
+    return call
+
+
+def settle(producer: Producer, operation_id: str, state: State, **how: Any) -> None:
+    """End an operation as a worker does."""
+    producer.ledger.begin(operation_id, "attempt", 60)
+    producer.ledger.settle(operation_id, "attempt", state, **how)
+
+
+def sealed(producer: Producer, operation_id: str, value: TokenSet | MfaChallenge) -> str:
+    document = value.model_dump_json(context=REVEAL).encode()
+    return producer.settings.keyring().seal(document, Purpose.result(operation_id))
+
+
+def finished_login(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
+    _, queued = run("login", "ana@example.com", "--no-wait")
+    operation_id = str(queued["operation_id"])
+    settle(producer, operation_id, State.ACCEPTED, sealed_result=sealed(producer, operation_id, TOKENS))
+    return operation_id
+
+
+def test_a_send_that_nobody_waits_for_is_queued(run: Run) -> None:
+    """Exit code 0 and the operation's id, which status knows."""
+    code, queued = run("send-email", "ana@example.com", "--send", "link", "--no-wait")
+    later, found = run("status", queued["operation_id"])
+
+    assert (code, queued["state"], queued["kind"]) == (0, "queued", "send_email")
+    assert (later, found) == (0, queued)
+
+
+def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
+    """What is sealed for the worker is what was typed."""
+    options = ["--language", "pt-BR", "--forwarded-for", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
+    bodies = ["--auth-params", '{"scope": "openid"}', "--extra", '{"x": 1}', "--connection", "vip"]
+    _, queued = run("send-email", "Ana@Example.com", "--no-wait", *options, *bodies)
+    operation = producer.ledger.load(queued["operation_id"])
+
+    assert operation is not None
+    opened = producer.settings.keyring().open(operation.sealed_command, Purpose.command(operation.operation_id))
+    command = json.loads(opened)
+    assert command.pop("deadline")
+    assert command == {
+        "kind": "send_email",
+        "email": "ana@example.com",
+        "send": "code",
+        "connection": "vip",
+        "language": "pt-BR",
+        "forwarded_for": "203.0.113.7",
+        "on_unknown": "resend",
+        "auth_params": {"scope": "openid"},
+        "extra": {"x": 1},
+    }
+
+
+def test_waiting_ends_and_the_operation_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1, how it stands on stdout, and how to look again on stderr."""
+    code = main(["send-sms", "+34600000001", "--timeout", "0"])
+    seen = capsys.readouterr()
+    operation_id, state = seen.out.split()
+
+    assert (code, state) == (1, "queued")
+    assert f"gatepost status {operation_id}" in seen.err
+
+
+def test_the_same_key_gives_the_same_operation(run: Run) -> None:
+    """And with another command it is refused by the guard."""
+    _, first = run("send-email", "ana@example.com", "--no-wait", "--idempotency-key", "k")
+    _, second = run("send-email", "ana@example.com", "--no-wait", "--idempotency-key", "k")
+    code, refused = run("send-email", "eva@example.com", "--no-wait", "--idempotency-key", "k")
+
+    assert second["operation_id"] == first["operation_id"]
+    assert (code, refused["error"]["type"]) == (5, "IdempotencyConflict")
+
+
+@pytest.mark.parametrize(
+    ("state", "how", "expected"),
+    [
+        (State.ACCEPTED, {}, 0),
+        (State.REJECTED, {"reason": Reason.RECIPIENT_REJECTED, "detail": "bad.email"}, 3),
+        (State.REJECTED, {"reason": Reason.CLIENT_REJECTED}, 4),
+        (State.UNKNOWN, {"reason": Reason.ANSWER_LOST}, 3),
+    ],
+)
+def test_an_end_gives_its_exit_code(
+    run: Run, producer: Producer, state: State, how: dict[str, Any], expected: int
+) -> None:
+    """Status and result say the same; the advice comes with the reason."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait")
+    settle(producer, queued["operation_id"], state, **how)
+    by_status, shown = run("status", queued["operation_id"])
+    by_result, waited = run("result", queued["operation_id"])
+
+    assert (by_status, by_result) == (expected, expected)
+    assert shown == waited
+    assert shown["state"] == state
+    assert bool(shown["advice"]) is bool(how)
+
+
+def test_an_end_is_told_to_people_too(producer: Producer, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line on stdout that a script can split, the advice on stderr."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait")
+    settle(producer, queued["operation_id"], State.REJECTED, reason=Reason.RECIPIENT_REJECTED, detail="bad.email")
+    main(["status", queued["operation_id"]])
+    seen = capsys.readouterr()
+
+    assert seen.out == f"{queued['operation_id']} rejected recipient_rejected\n"
+    assert "correct it at its source" in seen.err
+    assert "bad.email" in seen.err
+
+
+def test_an_operation_nobody_knows_is_an_error(run: Run) -> None:
+    """Its record may have expired."""
+    code, error = run("status", "no-such-operation")
+
+    assert (code, error["error"]["type"]) == (1, "OperationNotFound")
+
+
+def test_no_token_is_printed_unasked(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The id_token's technical claims are; the person and the tokens are not, and nothing is used up."""
+    operation_id = finished_login(run, producer, monkeypatch)
+    code, shown = run("result", operation_id)
+
+    assert code == 0
+    assert shown["claims"] == {
+        "iss": "https://localhost:1/",
+        "sub": "email|1",
+        "aud": "client",
+        "scope": "openid",
+        "expires_in": 60,
+    }
+    assert "canary" not in json.dumps(shown)
+    assert ID_TOKEN not in json.dumps(shown)
+    assert producer.ledger.sealed_result(operation_id) is not None
+
+
+def test_a_token_set_is_redeemed_once(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for, it is printed and deleted; asked for again there is nothing."""
+    operation_id = finished_login(run, producer, monkeypatch)
+    first, shown = run("result", operation_id, "--redeem")
+    second, error = run("result", operation_id, "--redeem")
+
+    assert first == 0
+    assert shown["token_set"]["access_token"] == "access-canary"
+    assert shown["token_set"]["id_token"] == ID_TOKEN
+    assert (second, error["error"]["type"]) == (1, "NothingToRedeem")
+
+
+def test_redeemed_tokens_are_alone_on_stdout(
+    run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe gets the token set as JSON, the rest is on stderr."""
+    operation_id = finished_login(run, producer, monkeypatch)
+    main(["result", operation_id, "--redeem"])
+    seen = capsys.readouterr()
+
+    assert json.loads(seen.out)["access_token"] == "access-canary"
+    assert seen.err == f"{operation_id} accepted\n"
+
+
+def test_a_second_factor_is_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The MFA token is redeemed like a token set; the login is not accepted."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
+    _, queued = run("login", "+34600000001", "--no-wait")
+    operation_id = queued["operation_id"]
+    challenge = sealed(producer, operation_id, MfaChallenge(mfa_token=SecretStr("mfa")))
+    settle(producer, operation_id, State.REJECTED, reason=Reason.MFA_REQUIRED, sealed_result=challenge)
+    code, shown = run("result", operation_id, "--redeem")
+
+    assert (code, shown["kind"]) == (3, "login_with_sms")
+    assert shown["mfa_challenge"]["mfa_token"] == "mfa"
