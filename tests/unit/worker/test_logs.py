@@ -1,0 +1,113 @@
+"""Nothing of a person or a credential reaches the log, by name or by look, and tracebacks come without locals."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from gatepost_worker import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CANARY = "canary-51c2"
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Configure the worker's logs as it does, into a buffer, and put everything back."""
+    buffer = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", buffer)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure(log_format="json", level="DEBUG")
+    yield buffer
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in ("celery.app.trace", "celery.worker.strategy", "urllib3", "amqp", "kombu"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def lines(buffer: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in buffer.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"email": CANARY},
+        {"phone_number": "12025550143"},
+        {"otp": "914377"},
+        {"code": "914377"},
+        {"access_token": CANARY},
+        {"client_secret": CANARY},
+        {"headers": {"Authorization": CANARY}},
+        {"note": f"sent to {CANARY}@example.com today"},
+        {"note": "called +12025550143"},
+        {"note": "username=%2B12025550143&realm=sms"},
+        {"note": ["eyJhbGciOiJkaXIifQ.canary-51c2.x"]},
+        {
+            "object": type(
+                "Odd",
+                (),
+                {"__repr__": lambda _: f"<{CANARY}@example.com>", "__str__": lambda _: f"{CANARY}@example.com"},
+            )()
+        },
+    ],
+)
+def test_a_field_is_masked_by_its_name_and_by_its_look(log: io.StringIO, fields: dict[str, Any]) -> None:
+    """Whoever writes a careless log line next year is covered."""
+    structlog.stdlib.get_logger("gatepost.worker").info("something.happened", **fields)
+
+    for secret in (CANARY, "12025550143", "914377"):
+        assert secret not in log.getvalue()
+    assert lines(log)[0]["event"] == "something.happened"
+
+
+def test_a_foreign_librarys_record_is_masked_too(log: io.StringIO) -> None:
+    """Celery, urllib3 and the rest go through the same pipeline."""
+    logging.getLogger("somebody.else").warning("mail for %s", f"{CANARY}@example.com", extra={"data": {"args": CANARY}})
+
+    assert lines(log)[0]["event"] == "mail for ***"
+    assert CANARY not in log.getvalue()
+
+
+def test_a_traceback_shows_frames_and_no_locals(log: io.StringIO) -> None:
+    """Locals hold what a task works on."""
+    held = CANARY
+    try:
+        int(f"{len(held)} characters")
+    except ValueError:
+        structlog.stdlib.get_logger("gatepost.worker").exception("it.failed")
+
+    line = lines(log)[0]
+    assert line["exception"][0]["exc_type"] == "ValueError"
+    assert CANARY not in log.getvalue()
+
+
+def test_what_an_operator_needs_is_not_masked(log: io.StringIO) -> None:
+    """A redaction that hides everything would pass every other test."""
+    logger = structlog.stdlib.get_logger("gatepost.worker")
+    logger.info("attempt.finished", state="accepted", attempt=1, http_status=200, reason=None, auth0_code="bad.email")
+
+    line = lines(log)[0]
+    assert (line["state"], line["attempt"], line["http_status"], line["auth0_code"]) == (
+        "accepted",
+        1,
+        200,
+        "bad.email",
+    )
+
+
+def test_celerys_own_task_lines_are_silent(log: io.StringIO) -> None:
+    """They would repeat arguments and results; ours says more."""
+    logging.getLogger("celery.app.trace").info("Task succeeded: %s", CANARY)
+
+    assert log.getvalue() == ""
