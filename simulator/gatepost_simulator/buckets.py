@@ -9,6 +9,9 @@ from enum import StrEnum
 
 # More foreign arrivals than this between two looks are settled as a flow, not one by one.
 _ARRIVALS_ONE_BY_ONE = 20_000
+# Sums of refills fall short of a whole token by a rounding error.
+_ROUNDING = 1e-9
+_ONE = 1.0 - _ROUNDING
 
 
 class Refill(StrEnum):
@@ -19,10 +22,10 @@ class Refill(StrEnum):
 
 
 class Arrivals(StrEnum):
-    """How foreign requests are spaced."""
+    """How foreign requests are spaced: at random, or evenly (which can fall into step with the refill)."""
 
-    EVEN = "even"
     POISSON = "poisson"
+    EVEN = "even"
 
 
 @dataclass(slots=True)
@@ -30,13 +33,13 @@ class ForeignTraffic:
     """Requests of everybody else: their rate (a second) and what became of them."""
 
     rate: float = 0.0
-    arrivals: Arrivals = Arrivals.EVEN
+    arrivals: Arrivals = Arrivals.POISSON
     accepted: int = 0
     refused: int = 0
     next_at: float = math.inf
     spacing: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - repeatable arrivals, no secret
 
-    def set_rate(self, rate: float, now: float, arrivals: Arrivals = Arrivals.EVEN) -> None:
+    def set_rate(self, rate: float, now: float, arrivals: Arrivals = Arrivals.POISSON) -> None:
         """Change the rate from `now` on; 0 stops the traffic."""
         self.rate = rate
         self.arrivals = arrivals
@@ -71,18 +74,18 @@ class TokenBucket:
     def take(self, now: float) -> bool:
         """Take one token; say whether there was one."""
         self.settle(now)
-        if self._level < 1.0:
+        if self._level < _ONE:
             return False
         self._level -= 1.0
         return True
 
     def remaining(self) -> int:
         """Give the whole tokens left, as of the last look."""
-        return int(self._level)
+        return int(self._level + _ROUNDING)
 
     def wait(self, now: float) -> float:
         """Give the seconds until a token is there (infinite when the bucket never refills)."""
-        if self._level >= 1.0 and self.size > 0:
+        if self._level >= _ONE and self.size > 0:
             return 0.0
         if self.size < 1 or self.rate <= 0:
             return math.inf
@@ -122,7 +125,7 @@ class TokenBucket:
         self._refill_until(now)
 
     def _serve_foreign(self) -> None:
-        if self._level >= 1.0:
+        if self._level >= _ONE:
             self._level -= 1.0
             self.foreign.accepted += 1
         else:

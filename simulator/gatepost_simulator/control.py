@@ -118,7 +118,7 @@ class ControlClient:
         self.call("DELETE", "/faults" if number is None else f"/faults/{number}")
 
     def foreign_traffic(
-        self, rate: float | None = None, *, endpoint: str | None = None, arrivals: str = "even"
+        self, rate: float | None = None, *, endpoint: str | None = None, arrivals: str = "poisson"
     ) -> dict[str, Any]:
         """Set the rate (a second) of everybody else's requests, or just read what became of them."""
         if rate is None:

@@ -25,7 +25,7 @@ class ForeignTrafficRate(_Body):
 
     rate: Annotated[float, Field(ge=0, le=1_000_000)]
     endpoint: str | None = None
-    arrivals: Arrivals = Arrivals.EVEN
+    arrivals: Arrivals = Arrivals.POISSON
 
 
 class ClockChange(_Body):
