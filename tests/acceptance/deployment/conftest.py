@@ -1,0 +1,53 @@
+"""What an operator of docker-compose.yml has: the file, a .env, and the services."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compose_deployment import Deployment
+from compose_file import Service, read_services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def compose_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an operator has after the first two lines of docker-compose.yml: the file, and a .env with keys of its own."""
+    directory = tmp_path_factory.mktemp("compose")
+    shutil.copy(CHECKOUT / "docker-compose.yml", directory)
+    keys = subprocess.run(
+        [sys.executable, "-m", "gatepost.cli", "keys", "new"], capture_output=True, text=True, check=True
+    )
+    example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
+    (directory / ".env").write_text(example + keys.stdout, encoding="utf-8")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def services(compose_directory: Path) -> dict[str, Service]:
+    """The services of docker-compose.yml, by name."""
+    return read_services(compose_directory)
+
+
+@pytest.fixture
+def deployment(services: dict[str, Service], tmp_path: Path) -> Iterator[Deployment]:
+    """The services, ready to be started."""
+    ports = {"redis": _free_port(), "simulator": _free_port()}
+    with Deployment(tmp_path, services, ports) as ready:
+        yield ready
