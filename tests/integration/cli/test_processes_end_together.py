@@ -1,0 +1,184 @@
+"""`gatepost worker` and `gatepost dev` as real processes: they serve, they end in order, and nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost.cli.local_world import read_export_lines
+from gatepost_simulator.server import SimulatorServer
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GATEPOST = [sys.executable, "-m", "gatepost.cli"]
+PATIENCE_S = 60.0
+
+
+def outside() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AUTH0_", "GATEPOST_"))}
+
+
+def run(*arguments: str, environment: dict[str, str], directory: Path) -> dict[str, Any]:
+    """Run one command with --json in the environment given."""
+    done = subprocess.run(
+        [*GATEPOST, *arguments, "--json"],
+        env={**outside(), **environment},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return {**found, "exit_code": done.returncode}
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """The command lines of a process's children."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == pid:
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, IndexError):
+                continue
+    return found
+
+
+def until(holds: Any, what: str) -> Any:
+    give_up = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < give_up, what
+        time.sleep(0.1)
+    return found
+
+
+class Dev:
+    """`gatepost dev` in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "dev.log"
+        with self.log.open("wb") as log, (directory / "dev.out").open("wb") as out:
+            self.process = subprocess.Popen([*GATEPOST, "dev"], env=outside(), cwd=directory, stdout=out, stderr=log)
+        self.variables = until(self._ready, "dev.env is written and the workers take messages")
+        self.children = children_of(self.process.pid)
+
+    def _ready(self) -> dict[str, str]:
+        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+        ready = self.log.read_text(encoding="utf-8").count(" ready.")
+        return read_export_lines(self.directory / ".gatepost" / "dev.env") if ready == 2 else {}
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    """A running `gatepost dev`."""
+    started = Dev(tmp_path)
+    yield started
+    if started.process.poll() is None:
+        started.end(signal.SIGTERM)
+
+
+def alive(pids: dict[int, str]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.slow
+def test_a_second_terminal_sends_and_logs_in(dev: Dev) -> None:
+    """With the lines that dev prints and nothing else; SIGTERM ends all of it with 0."""
+    printed = dict(
+        line.removeprefix("export ").split("=", 1)
+        for line in (dev.directory / "dev.out").read_text(encoding="utf-8").splitlines()
+    )
+    sent = run("send-email", "ana@example.com", environment=dev.variables, directory=dev.directory)
+    checked = run("doctor", environment=dev.variables, directory=dev.directory)
+    code = dev.end(signal.SIGTERM)
+
+    assert printed == dev.variables
+    assert (sent["exit_code"], sent["state"]) == (0, "accepted")
+    # The reconciler's first run may be to come.
+    assert {check["name"] for check in checked["checks"] if check["status"] != "ok"} <= {"reconciler"}
+    assert checked["exit_code"] == 0
+    assert (code, len(dev.children), alive(dev.children)) == (0, 5, [])
+
+
+@pytest.mark.slow
+def test_a_dead_child_ends_everything(dev: Dev) -> None:
+    """Exit code 1, the name of what died, and nothing left behind."""
+    beat = next(pid for pid, command in dev.children.items() if " beat " in command)
+    os.kill(beat, signal.SIGKILL)
+    code = dev.process.wait(PATIENCE_S)
+
+    assert code == 1
+    assert "beat ended with exit code -9" in dev.log.read_text(encoding="utf-8")
+    assert alive(dev.children) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_everything(dev: Dev) -> None:
+    """Exit code 130; the keys stay for the next start, so that what was sealed still opens."""
+    keys = dev.variables["GATEPOST_SEALING_KEYS"]
+    code = dev.end(signal.SIGINT)
+    again = Dev(dev.directory)
+    again.end(signal.SIGTERM)
+
+    assert (code, alive(dev.children)) == (130, [])
+    assert again.variables["GATEPOST_SEALING_KEYS"] == keys
+
+
+@pytest.mark.slow
+def test_a_worker_replaces_the_command(variables: dict[str, str], tmp_path: Path) -> None:
+    """The same process serves the queue, and ends warmly."""
+    with SimulatorServer(tls=True) as simulator:
+        environment = {
+            **variables,
+            "AUTH0_DOMAIN": simulator.domain,
+            "AUTH0_CLIENT_ID": DEV_CLIENT_ID,
+            "AUTH0_CLIENT_SECRET": DEV_CLIENT_SECRET,
+            "AUTH0_CA_BUNDLE": str(simulator.ca_file),
+        }
+        log = tmp_path / "worker.log"
+        with log.open("wb") as stream:
+            worker = subprocess.Popen(
+                [*GATEPOST, "worker", "--queues", "send", "--concurrency", "2", "--log-format", "json"],
+                env={**outside(), **environment},
+                cwd=tmp_path,
+                stdout=stream,
+                stderr=stream,
+            )
+        try:
+            sent = run("send-sms", "+34600000001", environment=environment, directory=tmp_path)
+            command = Path(f"/proc/{worker.pid}/cmdline").read_bytes().split(b"\0")
+        finally:
+            worker.terminate()
+            code = worker.wait(PATIENCE_S)
+
+    assert (sent["state"], code) == ("accepted", 0)
+    assert b"celery" in command
+    assert "+34600000001" not in log.read_text(encoding="utf-8")
+
+
+def test_simulator_options_are_passed_on(tmp_path: Path) -> None:
+    """`gatepost simulator` is the simulator's own command line, its help included."""
+    done = subprocess.run(
+        [*GATEPOST, "simulator", "--help"], env=outside(), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert "python -m gatepost_simulator" in done.stdout
+    assert "--cert-dir" in done.stdout
