@@ -89,7 +89,7 @@ def test_a_busy_neighbour_leaves_us_our_share() -> None:
     tokens.foreign.set_rate(20, 1000.0)
     ours = sum(tokens.take(1000.0 + number / 20.3) for number in range(2000))
 
-    assert ours == pytest.approx(500, abs=100)
+    assert 300 < ours < 800
     assert ours + tokens.foreign.accepted == pytest.approx(1000, abs=10)
 
 
