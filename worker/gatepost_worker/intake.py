@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.worker.strategy import default as celery_strategy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gatepost.dead_letters import DeadLetters
 
+_BATCHES: Final = 1 << 24
 _log = structlog.stdlib.get_logger("gatepost.worker")
 _consumer_log = logging.getLogger("gatepost.worker")
 
@@ -92,13 +93,29 @@ def check(task: Any, message: Any) -> None:
         raise Malformed("the version of the message's form is unknown to this worker")
     if getattr(task, "carries_operation", False):
         _check_operation(kwargs)
+    if getattr(task, "carries_batch", False):
+        _check_batch(kwargs)
 
 
 def _check_operation(kwargs: dict[str, Any]) -> None:
     operation_id = kwargs.get("operation_id")
     if set(kwargs) - {"operation_id", "version"} or not isinstance(operation_id, str):
         raise Malformed("the arguments are not operation_id and version")
+    _check_uuid("operation_id", operation_id)
+
+
+def _check_batch(kwargs: dict[str, Any]) -> None:
+    campaign_id, batch = kwargs.get("campaign_id"), kwargs.get("batch")
+    # A bool is an int to Python, and no number of a batch.
+    if set(kwargs) - {"campaign_id", "batch", "version"} or not isinstance(campaign_id, str) or type(batch) is not int:
+        raise Malformed("the arguments are not campaign_id, batch and version")
+    if not 0 <= batch < _BATCHES:
+        raise Malformed("batch is out of range")
+    _check_uuid("campaign_id", campaign_id)
+
+
+def _check_uuid(name: str, text: str) -> None:
     try:
-        uuid.UUID(operation_id)
+        uuid.UUID(text)
     except ValueError:
-        raise Malformed("operation_id is not a UUID") from None
+        raise Malformed(f"{name} is not a UUID") from None

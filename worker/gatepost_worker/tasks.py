@@ -14,8 +14,9 @@ from gatepost.commands import Kind
 from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable
 from gatepost.failures import failure_of
 from gatepost.ledger import Verdict
-from gatepost.messages import RECONCILE, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
+from gatepost.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
 from gatepost.states import State
+from gatepost_worker.batch_task import CampaignParts
 from gatepost_worker.intake import strategy
 from gatepost_worker.reconciler import Reconciler
 from gatepost_worker.runner import Ended, Later
@@ -35,6 +36,7 @@ class SealedTask(Task[Any, Any]):
     """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
 
     carries_operation: ClassVar[bool] = False
+    carries_batch: ClassVar[bool] = False
     abstract = True
     acks_late = True
     max_retries = None
@@ -61,8 +63,16 @@ class OperationTask(SealedTask):
             self.app.backend.forget(task_id)
 
 
+class BatchTask(SealedTask):
+    """A task whose arguments are a campaign's id and a batch's number."""
+
+    carries_batch = True
+    abstract = True
+
+
 def register(app: Any, process: Process) -> None:
     """Add Gatepost's tasks to an app. They are not shared with any other app."""
+    campaigns = CampaignParts(app, process)
     checked = partial(strategy, dead_letters=lambda: process.dead_letters)
     for kind in Kind:
         app.task(
@@ -77,7 +87,9 @@ def register(app: Any, process: Process) -> None:
         )
     shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked), "queue": Queue.SEND.value}
     app.task(_submit(app, process), name=SUBMIT, **shared)
-    app.task(_reconcile(app, process), name=RECONCILE, ignore_result=True, **shared)
+    app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
+    bulk = {**shared, "base": BatchTask, "queue": Queue.BULK.value}
+    app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **bulk)
 
 
 def _operation(process: Process) -> Callable[..., str | None]:
@@ -121,9 +133,23 @@ def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
     return submit
 
 
-def _reconcile(app: Celery, process: Process) -> Callable[[], None]:
+def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
+    def send_batch(campaign_id: str, batch: int, version: int = 1) -> None:  # noqa: ARG001 - checked at intake
+        """Send a batch's recipients for a bounded time."""
+        try:
+            campaigns.runner.run(campaign_id, batch)
+        except Unavailable as failure:
+            # The message goes: the reconciler finds the batch by its lease, or by having been published in vain.
+            _log.warning("batch.interrupted", campaign_id=campaign_id, batch=batch, error=str(failure))
+            time.sleep(_BREATH_S)
+
+    return send_batch
+
+
+def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Callable[[], None]:
     def reconcile() -> None:
         """Repair what the queue lost."""
         Reconciler(app, process.ledger, process.redis).run()
+        campaigns.sweep.run()
 
     return reconcile

@@ -201,6 +201,7 @@ function calls.sweep(look_after)
     end
   end
   save_counts()
+  if status == 'running' then measure(nil, 5000) end
   end_if_done()
   return { get('status'), #due, lost, why_closing() or '' }
 end

@@ -19,6 +19,7 @@ local RECORD, RECORD_BYTES = '<BBHBI4', 9
 local HOP = 60000 -- a message is held no longer than this before it is due
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
 local FIRST_WINDOW = 4
+local GAIN = 1.5
 
 local function get(field)
   return redis.call('HGET', campaign, field)
@@ -208,6 +209,29 @@ local function end_if_done()
   redis.call('SREM', ACTIVE, campaign)
   redis.call('DEL', out, waiting)
   set_status(ended)
+end
+
+-- The window --------------------------------------------------------------------------------------------------------
+
+-- As many batches may be under way as the rate needs at the shortest latency seen, and some more: how else would a higher rate be found?
+-- What waits for a core or a permit makes answers late too, and more of it under way would only make them later; so the shortest
+-- counts, and is forgotten slowly. `row_us`: how long a recipient took; nil: nobody was sent to.
+local function measure(row_us, every)
+  local found = redis.call('HMGET', campaign, 'paced_at', 'paced_done', 'rate', 'row_us', 'max_window')
+  local elapsed = now - found[1]
+  local shortest = math.min(row_us or math.huge, tonumber(found[4]) or math.huge)
+  if elapsed < every then
+    if row_us then redis.call('HSET', campaign, 'row_us', math.floor(shortest)) end
+    return
+  end
+  local done = done_count()
+  local rate = math.max(0, done - found[2]) * 1000 / elapsed
+  local smooth = found[3] + (rate - found[3]) / 2
+  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done, 'rate', string.format('%.3f', smooth))
+  if shortest == math.huge then return end
+  local window = math.ceil(GAIN * math.max(rate, smooth) * shortest / 1e6) + 1
+  redis.call('HSET', campaign, 'window', math.min(window, tonumber(found[5])))
+  if row_us then redis.call('HSET', campaign, 'row_us', math.floor(math.min(row_us, shortest * 1.1))) end
 end
 
 -- Publishing -------------------------------------------------------------------------------------------------------

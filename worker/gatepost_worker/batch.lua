@@ -1,0 +1,211 @@
+-- What a worker does with one batch. In front of this text stand the campaigns' library and the limiter's core.
+--
+-- KEYS[1] the campaign's record   KEYS[2] the limiter's key   KEYS[3] perhaps a ceiling's   ARGV[1] the call   ARGV[2..] its arguments
+-- A batch is leased by a token: whoever does not have it changes nothing. A step has a number, and gives the same answer when it is
+-- repeated.
+
+local calls = {}
+
+local SETTLEMENT_BYTES = 11
+local FAILED, REFUSED = 1, 2
+local ENOUGH = 100 -- recipients settled before their share of failures means anything
+
+-- Why nothing may be begun.
+local function stopped()
+  local found = redis.call('HMGET', campaign, 'status', 'deadline')
+  if found[1] ~= 'running' then return found[1] or 'missing' end
+  local deadline = tonumber(found[2])
+  return deadline and now >= deadline and 'deadline' or nil
+end
+
+local function hold(batch, lease, ...)
+  save_batch(batch, 'token', batch.token, 'lease', now + lease, ...)
+  redis.call('ZADD', out, now + lease, batch.number)
+end
+
+-- ARGV: the batch's number, the lease's token, its milliseconds
+function calls.claim(number, token, lease)
+  number = tonumber(number)
+  local batch = load_batch(number)
+  if not batch or number >= tonumber(get('next')) then return { 'missing' } end
+  if batch.token and batch.token ~= token and batch.lease > now then return { 'busy' } end
+  local not_before = redis.call('ZSCORE', waiting, number)
+  if not_before and tonumber(not_before) > now then return { 'early' } end
+  if batch.token ~= token then
+    if batch.token then give_up_lost(batch) end
+    local why = not is_open(batch) and 'done' or stopped()
+    if why then
+      save_batch(batch)
+      drop_lease(batch)
+      give_back(batch, now)
+      save_counts()
+      end_if_done()
+      return { why }
+    end
+    redis.call('HDEL', batch_key(number), 'seq', 'reply', 'published')
+    redis.call('ZREM', waiting, number)
+    batch.token = token
+    hold(batch, lease)
+    save_counts()
+  end
+  local suppressed = redis.call('HGET', SUPPRESSION, 'index_size')
+  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0 }
+end
+
+-- ARGV: the batch's number, the token, rows (a byte each), their fingerprints, a byte each: '1' for who is not on the guest list
+function calls.screen(number, token, rows, fingerprints, uninvited)
+  local batch = load_batch(tonumber(number))
+  if not batch or batch.token ~= token then return { 'lost' } end
+  local index = index_open(SUPPRESSION, SUPPRESSION .. ':i:')
+  for at = 1, #rows do
+    local row = rows:byte(at)
+    local reason = uninvited:sub(at, at) == '1' and CODE.not_on_guest_list
+    if not reason and index.size > 0 then
+      local entry = index_find(index, fingerprints:sub(at * 8 - 7, at * 8))
+      if entry then
+        local _, _, expires = struct.unpack('<BI4I4', entry)
+        reason = (expires == 0 or expires * 1000 > now) and CODE.on_suppression_list
+      end
+    end
+    if reason and batch.states:find('^[qd]', row + 1) then
+      local _, old = find_record(batch, row)
+      change(batch, row, 's', record_of(row, reason, attempts_of(old)))
+    end
+  end
+  save_batch(batch)
+  save_counts()
+  return { 'screened', batch.states }
+end
+
+-- Pauses ------------------------------------------------------------------------------------------------------------
+
+local function watch_run(reason, failed, watch)
+  if not failed then
+    if watch.length > 0 then watch.length, watch.reason, watch.changed = 0, 0, true end
+    return
+  end
+  watch.length = watch.reason == reason and watch.length + 1 or 1
+  watch.reason, watch.changed = reason, true
+  if watch.limit > 0 and watch.length >= watch.limit then pause('failures_in_a_row', reason) end
+end
+
+local function watch_share(reason)
+  local found = redis.call('HMGET', campaign, 'pause_share', 'base_failed', 'base_settled', 'accepted', 'rejected', 'exhausted', 'unknown')
+  local all_failed = found[5] + found[6] + found[7]
+  local failed = all_failed - found[2]
+  local settled = all_failed + found[4] - found[3]
+  local share = tonumber(found[1])
+  if share > 0 and settled >= ENOUGH and failed > share * settled then pause('error_share', reason) end
+end
+
+local function begin_watch()
+  local found = redis.call('HMGET', campaign, 'run_reason', 'run_length', 'pause_after')
+  return { reason = tonumber(found[1]), length = tonumber(found[2]), limit = tonumber(found[3]) }
+end
+
+-- Settling and beginning --------------------------------------------------------------------------------------------
+
+-- A settlement: row, state, flags, reason, HTTP status (two bytes), attempts, seconds (four bytes).
+local function settle(batch, settlements)
+  local watch = begin_watch()
+  local failure
+  for at = 1, #settlements, SETTLEMENT_BYTES do
+    local row, to, flags, reason = settlements:byte(at), settlements:sub(at + 1, at + 1), settlements:byte(at + 2, at + 3)
+    local attempts = settlements:byte(at + 6)
+    if batch.states:byte(row + 1) == 102 then -- in flight
+      local record
+      if reason ~= 0 or attempts > (to == 'a' and 1 or 0) then record = settlements:sub(at, at) .. settlements:sub(at + 3, at + 10) end
+      if (to == 'q' or to == 'd') and watch.cancelled == nil then
+        local status = get('status')
+        watch.cancelled = status == 'cancelling' or status == 'cancelled'
+      end
+      if (to == 'q' or to == 'd') and watch.cancelled then
+        to, record = 'c', record and record_of(row, 0, attempts)
+      end
+      change(batch, row, to, record)
+      if flags == REFUSED then
+        pause('refused', reason)
+      elseif flags == FAILED or to == 'a' then
+        watch_run(reason, flags == FAILED, watch)
+        if flags == FAILED then failure = reason end
+      end
+    end
+  end
+  save_counts()
+  if watch.changed then redis.call('HSET', campaign, 'run_reason', watch.reason, 'run_length', watch.length) end
+  if failure then watch_share(failure) end
+end
+
+local function open_from(batch, cursor, most)
+  local rows = {}
+  local at = batch.states:find('[qd]', cursor + 1)
+  while at and #rows < most do
+    rows[#rows + 1] = at - 1
+    at = batch.states:find('[qd]', at + 1)
+  end
+  return rows
+end
+
+local function begin(batch, rows, granted)
+  local begun = {}
+  for at = 1, granted do
+    local row = rows[at]
+    count(NAME[batch.states:sub(row + 1, row + 1)], -1)
+    count('in_flight', 1)
+    batch.states = batch.states:sub(1, row) .. 'f' .. batch.states:sub(row + 2)
+    begun[at] = row
+  end
+  return begun
+end
+
+-- What comes next, after everything that was under way is settled.
+local function go_further(batch, cursor, want, config, readings, ceiling_rate)
+  local why = stopped()
+  local rows = why and {} or open_from(batch, cursor, want)
+  if #rows == 0 then
+    if readings ~= '' then limiter_observe(KEYS[2], now_us, readings) end
+    return { why and 'stopped' or 'end', why or '' }
+  end
+  local granted, ticket, wait_us, reason = limiter_acquire(KEYS[2], now_us, 'bulk', #rows, config, readings, KEYS[3], ceiling_rate)
+  if granted == 0 then return { 'wait', wait_us, reason } end
+  return numbers('begun', { ticket }, begin(batch, rows, granted))
+end
+
+-- ARGV: the batch's number, the token, the step's number, the lease's milliseconds, settlements, the first row to look at, how many rows
+-- to begin at most, the limiter's settings, readings, the ceiling's rate
+-- One round trip: settles what was begun, takes in what the answers said of the quota, takes permits, and begins as many rows.
+function calls.step(number, token, seq, lease, settlements, cursor, want, config, readings, ceiling_rate)
+  local batch = load_batch(tonumber(number))
+  if not batch or batch.token ~= token then return { 'lost' } end
+  if batch.seq == seq then return cmsgpack.unpack(batch.reply) end
+  if settlements ~= '' then settle(batch, settlements) end
+  local reply = go_further(batch, tonumber(cursor), tonumber(want), config, readings, tonumber(ceiling_rate))
+  hold(batch, lease, 'seq', seq, 'reply', cmsgpack.pack(reply))
+  save_counts()
+  return reply
+end
+
+-- ARGV: the batch's number, the token, milliseconds until it may be taken again, milliseconds the whole campaign rests, look again after
+function calls.release(number, token, wait, rest, look_after)
+  local batch = load_batch(tonumber(number))
+  if not batch or batch.token ~= token then return { 'lost' } end
+  give_up_lost(batch)
+  save_batch(batch)
+  drop_lease(batch)
+  give_back(batch, now + wait)
+  if tonumber(rest) > 0 then
+    redis.call('HSET', campaign, 'rests_until', math.max(now + rest, tonumber(get('rests_until')) or 0))
+  end
+  save_counts()
+  end_if_done()
+  return numbers('publish', feed(tonumber(look_after)))
+end
+
+-- ARGV: how long a recipient took, in microseconds, look again after
+function calls.pace(row_us, look_after)
+  measure(tonumber(row_us), 1000)
+  return numbers('publish', feed(tonumber(look_after)))
+end
+
+local call = calls[ARGV[1]]
+return call(unpack(ARGV, 2))

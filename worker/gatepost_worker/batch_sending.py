@@ -1,0 +1,152 @@
+"""Sends one recipient of a campaign, and says how the row goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from gatepost.campaigns.model import FAR_AWAY
+from gatepost.campaigns.rows import Channel
+from gatepost.commands import Kind
+from gatepost.states import Reason, State
+from gatepost_worker.authentication import AuthenticationError, RateLimited
+from gatepost_worker.batch_store import Mark, Settlement
+from gatepost_worker.limiter import Reading
+from gatepost_worker.policy import Attempt, Dead, Deferred, RetryAt, RetryLimits, Unknown, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from gatepost.campaigns.coding import Record
+    from gatepost.campaigns.model import Options
+    from gatepost.campaigns.rows import Row
+    from gatepost_worker.authentication import Passwordless
+
+REFUSED: Final = frozenset(
+    {
+        Reason.CONNECTION_MISCONFIGURED,
+        Reason.PROVIDER_MISCONFIGURED,
+        Reason.TENANT_MISCONFIGURED,
+        Reason.CLIENT_REJECTED,
+        Reason.CLIENT_NOT_AUTHORIZED,
+        Reason.CAPTCHA_REQUIRED,
+        Reason.ENDPOINT_DISABLED,
+        Reason.DPOP_REQUIRED,
+    }
+)
+"""Refusals that say nothing of the recipient: everybody would get them, so nobody is lost to them and the campaign pauses."""
+
+_FAILURES: Final = frozenset({State.REJECTED, State.EXHAUSTED, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one request led to.
+
+    Attributes:
+        settlement: how the row goes on.
+        reading: what the answer said of the quota.
+        failure: what went wrong, if anything did.
+        wait: how long the row has to wait before it is begun again.
+        halts: whether the rows begun with it had better not be sent: they would fail alike.
+    """
+
+    settlement: Settlement
+    reading: Reading | None = None
+    failure: AuthenticationError | None = None
+    wait: timedelta | None = None
+    halts: bool = False
+
+
+class Sender:
+    """Sends recipients the way one campaign wants it."""
+
+    def __init__(
+        self, client: Passwordless, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._client = client
+        self._options = options
+        self._limits = limits
+        self._clock = clock
+        self._shared: dict[str, Any] = {"auth_params": options.auth_params, "language": options.language}
+        self._email: dict[str, Any] = {"send": options.send, "connection": options.connection or "email"}
+        self._sms: dict[str, Any] = {"connection": options.connection or "sms"}
+
+    def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
+        """Make the one request for a row.
+
+        Args:
+            number: the row's number in its batch.
+            row: the recipient.
+            ticket: the permit's.
+            record: what is known of earlier attempts.
+        """
+        before = 0 if record is None else record.attempts
+        try:
+            response = self._request(row)
+        except AuthenticationError as failure:
+            limits = failure.rate_limits
+            reading = None
+            if limits is not None:
+                reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
+            return self._failed(number, row, before, failure, reading)
+        settlement = Settlement(
+            number, State.ACCEPTED, http_status=response.status, attempts=before + 1, at_s=self._seconds()
+        )
+        return Sent(settlement, Reading(ticket=ticket, limits=response.rate_limits))
+
+    def unsent(self, number: int, record: Record | None) -> Settlement:
+        """Return how a row goes on that was begun and then not sent: as if it had not been begun."""
+        if record is None:
+            return Settlement(number, State.QUEUED)
+        return Settlement(
+            number,
+            State.QUEUED,
+            reason=record.reason,
+            http_status=record.http_status,
+            attempts=record.attempts,
+            at_s=record.at_s,
+        )
+
+    def _request(self, row: Row) -> Any:
+        own = dict(self._shared)
+        if row.language:
+            own["language"] = row.language
+        if row.auth_params:
+            own["auth_params"] = json.loads(row.auth_params)
+        if row.forwarded_for:
+            own["forwarded_for"] = row.forwarded_for
+        if row.kind is Channel.EMAIL:
+            return self._client.send_email(row.recipient, **self._email, **own)
+        return self._client.send_sms(row.recipient, **self._sms, **own)
+
+    def _failed(
+        self, number: int, row: Row, before: int, failure: AuthenticationError, reading: Reading | None
+    ) -> Sent:
+        now = self._clock()
+        kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
+        deadline = self._options.deadline or now + FAR_AWAY
+        decision = decide(failure, Attempt(kind, before + 1, now, deadline, self._options.on_unknown), self._limits)
+        match decision:
+            case RetryAt(reason=reason):
+                state, mark, attempts, halts = State.QUEUED, Mark.FAILED, before + 1, False
+                kept: Reason | None = reason
+            case Deferred():
+                state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, None
+            case Dead(reason=reason) if reason in REFUSED:
+                state, mark, attempts, halts, kept = State.QUEUED, Mark.REFUSED, before, True, reason
+            case Dead(state=end, reason=reason):
+                state, attempts, halts, kept = end, before + 1, False, reason
+                mark = Mark.FAILED if end in _FAILURES else Mark.PLAIN
+            case Unknown(reason=reason):
+                state, mark, attempts, halts, kept = State.UNKNOWN, Mark.FAILED, before + 1, False, reason
+            case never:
+                assert_never(never)
+        settlement = Settlement(number, state, mark, kept, failure.status, attempts, int(now.timestamp()))
+        again = decision.wait if isinstance(decision, RetryAt | Deferred) else None
+        return Sent(settlement, reading, failure, again, halts)
+
+    def _seconds(self) -> int:
+        return int(self._clock().timestamp())

@@ -1,0 +1,71 @@
+"""The periodic sweep over campaigns: ends expired leases and late rows, and publishes what the queue lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gatepost.campaigns.model import CampaignNotFound
+from gatepost.ledger import answering
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from gatepost.campaigns.publishing import BatchPublisher
+    from gatepost.campaigns.store import CampaignStore
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+_LOCK: Final = "gatepost:campaigns:sweep:lock"
+_LOCK_S: Final = 60
+_PAGE: Final = 100
+
+
+class CampaignSweep:
+    """Sweeps the campaigns that are under way. Two at once would only do the same twice, so one runs at a time."""
+
+    def __init__(self, client: Redis, store: CampaignStore, publisher: BatchPublisher) -> None:
+        self._redis = client
+        self._store = store
+        self._publisher = publisher
+
+    def run(self) -> int:
+        """Sweep every campaign, and return how many batches were published.
+
+        Raises:
+            Unavailable: Redis did not answer; the next run goes on.
+        """
+        with answering():
+            lock = self._redis.lock(_LOCK, timeout=_LOCK_S, blocking=False)
+            if not lock.acquire():
+                return 0
+        published = 0
+        try:
+            for campaign_id in self._store.active_ids():
+                published += self._sweep(campaign_id)
+                with answering():
+                    lock.reacquire()
+        finally:
+            with answering():
+                lock.release()
+        return published
+
+    def _sweep(self, campaign_id: str) -> int:
+        try:
+            lost = self._find_lost(campaign_id)
+            published = self._publisher.feed(campaign_id)
+        except CampaignNotFound:  # deleted meanwhile
+            return 0
+        if lost or published:
+            _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)
+        return published
+
+    def _find_lost(self, campaign_id: str) -> int:
+        all_lost, looked_at = 0, _PAGE
+        while looked_at >= _PAGE:
+            _, looked_at, lost, closing = self._store.sweep(campaign_id)
+            all_lost += lost
+            if closing:
+                self._store.close(campaign_id)
+        return all_lost
