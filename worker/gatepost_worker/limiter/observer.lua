@@ -1,0 +1,166 @@
+-- The observer of a remote token bucket: a Kalman filter of its supply and of the rate at which that grows.
+--
+-- Every permit has a ticket, the running count of permits. A response's Remaining plus its ticket is a sample of the
+-- bucket's supply: what it ever held, plus what flowed in, less what others took, whatever else is under way.
+-- NaN means "not said", so `x == x` asks whether x was said. Why it is built this way: docs/explanation/pacing.md.
+
+-- Seconds in which at least one request flows back: what Reset has shown, or the size an hour, which is the slowest
+-- bucket that is documented.
+local function token_time(bucket)
+  return bucket.longest_reset > 0 and max(1, bucket.longest_reset) or 3600 / bucket.limit
+end
+
+-- The rate that the bucket is capable of, as far as it is known.
+local function capability(bucket)
+  return max(bucket.peak, 1 / token_time(bucket))
+end
+
+-- Moves the estimate to a later time; the rate may wander by half of itself in its own time, others come at random.
+local function advance(bucket, at)
+  local dt = (at - bucket.at) / 1e6
+  if dt <= 0 then return 0 end
+  local typical = max(capability(bucket), bucket.rate, -bucket.rate)
+  local wander = 0.25 * typical * typical * min(1, typical / 5)
+  local covariance, var_rate = bucket.covariance, bucket.var_rate
+  bucket.supply = bucket.supply + bucket.rate * dt
+  bucket.var_supply = bucket.var_supply + dt * (2 * covariance + dt * var_rate + 0.5 * typical) + wander * dt ^ 3 / 3
+  bucket.covariance = covariance + dt * var_rate + wander * dt * dt / 2
+  bucket.var_rate = var_rate + wander * dt
+  bucket.at = at
+  return dt
+end
+
+-- Takes in a sample that was true `lag` seconds before the estimate's own time. Requests overtake each other by some
+-- 30 ms, so the faster we send, the less a ticket says about its place in the queue.
+local function correct(bucket, sample, lag, dt, send_rate)
+  local noise = 0.1 + (0.03 * send_rate) ^ 2 + 0.5 * capability(bucket) * lag
+  local p_supply = bucket.var_supply - lag * bucket.covariance
+  local p_rate = bucket.covariance - lag * bucket.var_rate
+  local spread = p_supply - lag * p_rate + noise
+  local surprise = sample - (bucket.supply - lag * bucket.rate)
+  if surprise * surprise > 16 * spread and lag < 0.5 then
+    -- No noise is that large: the world has changed. Believe the sample and doubt the rate.
+    local doubt = (surprise / max(dt, 0.3)) ^ 2
+    bucket.var_supply = bucket.var_supply + surprise * surprise
+    bucket.var_rate = bucket.var_rate + doubt
+    p_supply = p_supply + surprise * surprise
+    p_rate = p_rate - lag * doubt
+    spread = p_supply - lag * p_rate + noise
+  end
+  local bound = 2 * max(bucket.limit, bucket.peak)
+  local gain_supply, gain_rate = p_supply / spread, p_rate / spread
+  bucket.supply = bucket.supply + gain_supply * surprise
+  bucket.rate = max(-bound, min(bound, bucket.rate + gain_rate * surprise))
+  bucket.var_supply = max(1e-9, bucket.var_supply - gain_supply * p_supply)
+  bucket.covariance = bucket.covariance - gain_supply * p_rate
+  bucket.var_rate = max(1e-12, bucket.var_rate - gain_rate * p_rate)
+end
+
+-- The slow average of the rate, and the highest it has been: what flows in when nobody else takes any.
+local function follow_trend(bucket, dt)
+  local window = max(2, 5 / capability(bucket))
+  bucket.trend = bucket.trend + dt / (window + dt) * (bucket.rate - bucket.trend)
+  bucket.peak = bucket.peak * (1 - dt / (300 * window + dt))
+  if bucket.var_rate < 0.25 * bucket.trend ^ 2 then bucket.peak = max(bucket.peak, bucket.trend) end
+end
+
+-- A full bucket loses what flows in: the sample tells the level, and of the rate only that it was higher than thought.
+local function sample_full(bucket, sample, at)
+  if at < bucket.at then return end
+  local dt = max(0.1, (at - bucket.at) / 1e6)
+  local surprise = sample - bucket.supply - bucket.rate * dt
+  if surprise > 2 then bucket.var_rate = bucket.var_rate + (surprise / dt) ^ 2 end
+  bucket.supply, bucket.at, bucket.var_supply = sample, at, 1
+end
+
+local function sample_bucket(bucket, limit, remaining, ticket, at, refused, rate, spread, send_rate)
+  local sample = remaining + ticket
+  if bucket.limit < 1 then
+    bucket.limit, bucket.supply, bucket.at, bucket.refill_at, bucket.longest_reset = limit, sample, at, 0, 0
+    bucket.rate, bucket.trend, bucket.peak = rate, rate, rate
+    bucket.var_supply, bucket.covariance, bucket.var_rate = 1, 0, spread * spread
+  elseif bucket.limit ~= limit then
+    -- Another plan: the level is known at once, the rate is found again.
+    bucket.limit, bucket.supply, bucket.at = limit, sample, at
+    bucket.var_supply, bucket.covariance = 1, 0
+    bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
+  else
+    -- The server took nothing for a refused ticket: the supply is one more than the tickets say, and no faster.
+    if refused then bucket.supply = bucket.supply + 1 end
+    if limit >= 4 and remaining >= limit - 1 then return sample_full(bucket, sample, at) end
+    local lag = max(0, bucket.at - at) / 1e6
+    local dt = advance(bucket, at)
+    correct(bucket, sample, lag, dt, send_rate)
+    follow_trend(bucket, dt)
+  end
+end
+
+-- Our own recent rate.
+local function sending(s, now)
+  return s.send_rate * max(0, 1 - max(0, now - s.granted_at) / (0.3 * 1e6))
+end
+
+local function sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
+  local tenant = s.tenant
+  local newest, announced = at >= tenant.at, reset_in == reset_in and remaining < limit
+  -- A bucket that needs seconds for one request shows its rate in Reset; a fast one has to be watched.
+  local rate, spread = 0, limit / 2
+  if announced and reset_in > 2 then rate, spread = 1 / reset_in, 1 / reset_in end
+  sample_bucket(tenant, limit, remaining, ticket, at, refused, rate, spread, sending(s, at))
+  if newest then
+    if announced then tenant.longest_reset = max(tenant.longest_reset, reset_in) end
+    tenant.refill_at = announced and now + reset_in * 1e6 or 0
+  end
+end
+
+local function sample_policy(s, ticket, at, refused, quota, interval, remaining)
+  if quota == quota then
+    local rate = quota / max(interval, 1)
+    sample_bucket(s.policy, quota, remaining, ticket, at, refused, rate, 0.3 * rate, sending(s, at))
+  elseif not refused then
+    s.policy.limit = -1
+  end
+end
+
+local function block(s, now, ticket, remaining, reset_in, retry_after, interval, policy_remaining)
+  if ticket > s.blocked_ticket then
+    -- Refusals of requests that were under way together are one strike.
+    s.strikes, s.blocked_ticket = s.strikes + 1, s.issued
+  end
+  local hint = retry_after == retry_after and retry_after or 0
+  -- Reset speaks of the tenant's bucket; while that holds something, another bucket has refused.
+  if reset_in == reset_in and not (remaining == remaining and remaining > 0) then hint = max(hint, reset_in) end
+  if hint <= 0 and policy_remaining == policy_remaining and policy_remaining <= 0 then hint = interval end
+  if hint <= 0 then hint = min(60, 2 ^ (s.strikes - 1)) end
+  local jitter = 0.25 * (now % 997) / 997
+  s.blocked_until = max(s.blocked_until, now + (max(0.5, hint) + jitter) * 1e6)
+end
+
+local function take_reading(s, now, readings, offset)
+  local ticket, age, was_refused, limit, remaining, reset_in, retry_after, quota, interval, policy_remaining =
+    struct.unpack('<dddddddddd', readings, offset)
+  local refused, at = was_refused == 1, now - max(0, age)
+  local known = ticket > s.first and ticket <= s.issued
+  if not known then ticket = s.issued end
+  if limit ~= limit or remaining ~= remaining then
+    s.headerless = s.headerless + 1
+    -- So many answers in a row: the headers are gone.
+    if s.headerless >= 10 then s.tenant.limit, s.policy.limit = -1, -1 end
+  else
+    s.headerless = 0
+    if known then
+      s.read_at, s.unconfirmed = now, 0
+      sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
+      sample_policy(s, ticket, at, refused, quota, interval, policy_remaining)
+    end
+  end
+  if refused then
+    block(s, now, ticket, remaining, reset_in, retry_after, interval, policy_remaining)
+  elseif known and ticket > s.blocked_ticket then
+    s.strikes = 0
+  end
+end
+
+local function take_readings(s, now, readings)
+  for offset = 1, #readings, 80 do take_reading(s, now, readings, offset) end
+end

@@ -1,0 +1,202 @@
+-- The rule that spends what the buckets hold: how many permits now, or how long to wait.
+-- It has no clock of its own, so that a larger script can carry it and a simulation can drive it.
+
+-- The level once everything under way has arrived: now, and as it was at the last reading.
+local function level(s, bucket, now)
+  local dt = max(0, now - bucket.at) / 1e6
+  if bucket.rate < 0 then dt = min(dt, 1) end
+  local held = bucket.supply - s.issued
+  local predicted = held + bucket.rate * dt
+  if bucket.refill_at > 0 and now >= bucket.refill_at then predicted = max(predicted, held + 1) end
+  if predicted > bucket.limit then
+    bucket.supply = bucket.supply - (predicted - bucket.limit)
+    predicted = bucket.limit
+  end
+  return max(0, predicted), held
+end
+
+-- What bulk keeps clear of beside the reserve: what others may take before we hear of it, and our own error.
+local function margin(bucket, now)
+  local cushion = min(0.7 * math.sqrt(bucket.peak), 0.2 * bucket.limit)
+  if bucket.refill_at > 0 and now >= bucket.refill_at then return cushion, 0 end
+  local dt = max(0, now - bucket.at) / 1e6
+  local variance = bucket.var_supply + dt * (2 * bucket.covariance + dt * bucket.var_rate + 0.5 * bucket.peak)
+  return cushion, min(0.5 * math.sqrt(max(0, variance)), 0.25 * bucket.limit)
+end
+
+-- When to look although the estimate says no: if everybody else had stopped at the last reading, the bucket would be
+-- back above its reserve by then. A look that finds nothing makes the next one wait longer.
+local function probe_time(s, bucket, deficit)
+  local backoff = 2 ^ s.probes
+  local pause = max(0.2, deficit / capability(bucket))
+  pause = min(pause * backoff, max(pause, 1), 2 * min(4, backoff) * token_time(bucket))
+  local probe_at = max(bucket.at, s.granted_at) + pause * 1e6
+  if bucket.refill_at > 0 and s.probes < 3 then
+    probe_at = min(probe_at, max(bucket.refill_at, s.granted_at + 0.2 * 1e6))
+  end
+  return probe_at
+end
+
+-- How many the bucket gives above the reserve, when it is worth asking again, and when to look in any case.
+local function allowance(s, bucket, now, share)
+  if bucket.limit < 0 then return math.huge, 0, 0 end
+  if bucket.limit == 0 then -- a policy of nothing blocks its client; look whether it still stands
+    local probe_at = s.granted_at + 60 * 1e6
+    return 0, probe_at, probe_at
+  end
+  local target, error, slack = math.floor(bucket.limit * share + 1e-6), 0, 0.05
+  if target >= 1 then
+    local cushion
+    cushion, error = margin(bucket, now)
+    -- Remaining is a whole number: half a request is within its error. Near zero it would be a guess.
+    target, slack = target + cushion, 0.5
+  end
+  local predicted, held = level(s, bucket, now)
+  local count = math.floor(predicted - error - target + slack)
+  if count >= 1 then return count, now, now end
+  local needed = target + 1 - slack
+  local probe_at = probe_time(s, bucket, needed - held)
+  local ready = probe_at
+  if bucket.rate > 0 then ready = min(ready, now + (needed + error - predicted) / bucket.rate * 1e6) end
+  if bucket.refill_at > now and held + 1 >= needed then ready = min(ready, bucket.refill_at) end
+  return 0, ready, probe_at
+end
+
+-- A fixed rate, as the generic cell rate algorithm: how many now, when the first is due, and the time between two.
+local function pace(at, now, rate)
+  local gap = 1e6 / rate
+  local due = max(at, now - max(gap, 0.1 * 1e6) + gap)
+  return max(0, math.floor((now - due) / gap) + 1), due, gap
+end
+
+-- How many requests may find out about a quota that nobody knows, or knows no longer.
+local function cold_allowance(s, now, cold_permits)
+  local stale = max(2 * 1e6, 2 * (s.read_at - s.tenant.at))
+  if s.tenant.limit >= 0 and now - s.read_at <= stale then return math.huge end
+  -- Permits without an answer for so long are lost with their worker.
+  if now - s.granted_at > 5 * 1e6 then s.unconfirmed = min(s.unconfirmed, cold_permits - 1) end
+  return cold_permits - s.unconfirmed
+end
+
+local function bucket_allowance(s, now, share)
+  local tenant, tenant_ready, tenant_probe = allowance(s, s.tenant, now, share)
+  local policy, policy_ready, policy_probe = allowance(s, s.policy, now, share)
+  local count = min(tenant, policy)
+  if count >= 1 then
+    s.probes = 0
+  elseif now >= max(tenant_probe, policy_probe) then
+    s.probes = min(10, s.probes + 1)
+    count = 1
+  end
+  return count, max(tenant_ready, policy_ready)
+end
+
+local function decide(s, now, bulk, want, config)
+  local reserve_share, fallback_rate, max_rate, cold_permits = struct.unpack('<dddd', config)
+  if now < s.blocked_until then return 0, s.blocked_until, 'blocked' end
+  local count, due, gap, allowed, ready = want, nil, nil, nil, nil
+  if max_rate == max_rate then
+    allowed, due, gap = pace(s.pace_at, now, max_rate)
+    if allowed < 1 then return 0, due, 'ceiling' end
+    count = min(count, allowed)
+  end
+  if s.tenant.limit < 0 and s.headerless > 0 then
+    local blind_due, blind_gap
+    allowed, blind_due, blind_gap = pace(s.blind_at, now, fallback_rate)
+    if allowed < 1 then return 0, blind_due, 'blind' end
+    count = min(count, allowed)
+    s.blind_at = blind_due + blind_gap * count
+  else
+    count = min(count, cold_allowance(s, now, cold_permits))
+    if count < 1 then return 0, min(now + 0.1 * 1e6, s.granted_at + 5 * 1e6 + 1), 'cold' end
+    allowed, ready = bucket_allowance(s, now, bulk and reserve_share or 0)
+    if allowed < 1 then return 0, ready, 'level' end
+    count = min(count, allowed)
+  end
+  if due then s.pace_at = due + gap * count end
+  return count
+end
+
+-- Seconds that a waiter may sleep without missing much if everybody else stopped, and the rate there is to wait for.
+local function prospects(bucket)
+  if bucket.limit < 1 then return math.huge, math.huge end
+  local possible = bucket.peak > 0 and capability(bucket) or bucket.limit / token_time(bucket)
+  local nap = min(0.15 * bucket.limit / possible, token_time(bucket))
+  return max(0.05, nap), max(bucket.rate, 0.1 * capability(bucket))
+end
+
+-- Waiters are told different times, so that they do not come back for the same permit; and longer ones, the more ask.
+local function patience(s, now, ready, reason)
+  local nap, rate = prospects(s.tenant)
+  local policy_nap, policy_rate = prospects(s.policy)
+  nap, rate = min(nap, policy_nap, 60), max(1, min(rate, policy_rate, 1000))
+  s.asked = max(0, s.asked - 3 * max(8, rate) * (now - s.asked_at) / 1e6) + 1
+  s.asked_at = now
+  local wait = max(0, ready - now) + min(1, (s.asked - 1) / rate) * 1e6
+  if reason == 'level' then wait = min(wait, nap * (1 + s.asked / 25) * 1e6) end
+  return max(2000, math.floor(wait))
+end
+
+-- What callers use.
+
+function limiter_now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1e6 + time[2]
+end
+
+-- Takes in `readings` and asks for `want` permits in a lane ('interactive' or 'bulk'). A ceiling is a key and a rate.
+-- Gives granted, first ticket, wait in microseconds, reason.
+function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ceiling_rate)
+  local s = load(key, now)
+  if readings and #readings > 0 then take_readings(s, now, readings) end
+  local count, ready, reason, due, gap = 0, nil, 'ceiling', nil, nil
+  if ceiling_key then
+    local allowed
+    allowed, due, gap = pace(tonumber(redis.call('GET', ceiling_key) or 0), now, ceiling_rate)
+    want, ready = min(want, allowed), due
+  end
+  if want >= 1 then count, ready, reason = decide(s, now, lane == 'bulk', want, config) end
+  if count < 1 then
+    local wait = patience(s, now, ready, reason)
+    save(key, s)
+    return 0, 0, wait, reason
+  end
+  local first = s.issued + 1
+  s.send_rate = sending(s, now) + count / 0.15 -- a window of 0.3 s that empties evenly
+  s.issued, s.granted_at, s.unconfirmed = s.issued + count, now, s.unconfirmed + count
+  save(key, s)
+  if ceiling_key then redis.call('SET', ceiling_key, string.format('%.0f', due + gap * count), 'PX', '604800000') end
+  return count, first, 0, ''
+end
+
+-- Takes in `readings` alone.
+function limiter_observe(key, now, readings)
+  local s = load(key, now)
+  take_readings(s, now, readings)
+  save(key, s)
+end
+
+-- The model as it stands, for people: a flat list of names and values, or nil if the key was never used.
+function limiter_describe(key, now)
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local s = load(key, now)
+  local described = {}
+  local function add(name, value)
+    described[#described + 1] = name
+    described[#described + 1] = string.format('%.17g', value)
+  end
+  add('issued', s.issued - s.first)
+  add('blocked_for_us', max(0, s.blocked_until - now))
+  add('reading_age_us', s.read_at > 0 and now - s.read_at or -1)
+  add('headerless', s.headerless)
+  for name, bucket in pairs({ tenant = s.tenant, policy = s.policy }) do
+    add(name .. '_limit', bucket.limit)
+    if bucket.limit >= 0 then
+      add(name .. '_level', (level(s, bucket, now)))
+      add(name .. '_rate', bucket.trend)
+      add(name .. '_peak', bucket.peak)
+      add(name .. '_instant_rate', bucket.rate)
+    end
+  end
+  return described
+end
