@@ -66,7 +66,7 @@ def test_every_error_class_is_public_and_says_what_to_do(found: type[Authenticat
 @pytest.mark.parametrize("found", CLASSES, ids=lambda found: found.__name__)
 def test_delivery_follows_the_branch_of_the_tree(found: type[AuthenticationError]) -> None:
     """How far a request got is a matter of the branch."""
-    expected = {
+    expected: dict[type, Delivery] = {
         NotAttempted: Delivery.NOT_SENT,
         NotReached: Delivery.NOT_SENT,
         AnswerLost: Delivery.MAYBE_SENT,

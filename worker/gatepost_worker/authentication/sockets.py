@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from urllib3.util.connection import allowed_gai_family
@@ -103,13 +104,14 @@ def connect(
         TimeoutError: neither resolved nor connected in time.
         OSError: every address refused or was unreachable.
     """
+    until = None if timeout is None else time.monotonic() + timeout
     failure: OSError = OSError("the name has no addresses")
     for family, kind, protocol, _, address in _resolve(host.strip("[]"), port, timeout, resolver):
         sock = DeadlineSocket(family, kind, protocol)
         try:
             for option in options:
                 sock.setsockopt(*option)
-            sock.settimeout(timeout)
+            sock.settimeout(None if until is None else max(0.001, until - time.monotonic()))
             _bound_wait(sock)
             sock.connect(address)
         except OSError as error:

@@ -1,0 +1,46 @@
+"""Clients over real sockets, and a certificate authority for TLS."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost_worker.authentication import Configuration, Passwordless, Timeouts
+from signed_tokens import CLIENT_ID
+from tls_authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One authority for the session, with a client certificate."""
+    return Authority.create(tmp_path_factory.mktemp("authority"))
+
+
+def timeouts(*, connect: float = 5, read: float = 5, total: float = 10) -> Timeouts:
+    """Return timeouts from seconds."""
+    return Timeouts(connect=timedelta(seconds=connect), read=timedelta(seconds=read), total=timedelta(seconds=total))
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., Passwordless]]:
+    """Make clients of a base URL; they are closed after the test."""
+    made: list[Passwordless] = []
+
+    def make(
+        base_url: str, *, limits: Timeouts | None = None, configuration: dict[str, Any] | None = None, **given: Any
+    ) -> Passwordless:
+        limits = limits or timeouts()
+        changes = {"timeouts": limits, "sms_timeouts": limits, "trust_env": False, **(configuration or {})}
+        fields: dict[str, Any] = {"domain": "tenant.example.com", "client_id": CLIENT_ID, "client_secret": "s3cret"}
+        client = Passwordless(**{**fields, **given}, configuration=Configuration(base_url=base_url, **changes))
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()

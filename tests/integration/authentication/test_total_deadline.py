@@ -1,0 +1,228 @@
+"""The total deadline cuts every way in which a server can take its time.
+
+No test here measures time to be right: the servers never stop of their own accord, so a call that returns was cut. The read timeout is far
+longer than any pause, so it is not what cuts.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from requests.adapters import HTTPAdapter
+
+from gatepost_worker import authentication as auth
+from gatepost_worker.authentication import AuthenticationError, Delivery, Exchange, Timeouts, current_exchange
+from socket_server import Heard, SocketServer, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from requests import PreparedRequest, Response
+
+    from gatepost_worker.authentication import Passwordless
+    from tls_authority import Authority
+
+    MakeClient = Callable[..., Passwordless]
+
+LIMITS = Timeouts(connect=timedelta(seconds=60), read=timedelta(seconds=60), total=timedelta(seconds=0.4))
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def failure_of(client: Passwordless) -> AuthenticationError:
+    with pytest.raises(AuthenticationError) as caught:
+        client.send_email("user@example.com")
+    return caught.value
+
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+# What is said at once, and what then drips, a byte at a time.
+DRIPS: dict[str, tuple[bytes, bytes]] = {
+    "the status line": (b"", b"HTTP/1.1 200 " + b"O" * 100),
+    "a header": (OK + b"X-Long: ", b"x"),
+    "many headers": (OK, b"X: y\r\n"),
+    "a body of known length": (OK + b"Content-Length: 1000000\r\n\r\n", b"x"),
+    "a short body of known length": (OK + b"Content-Length: 1000\r\n\r\n", b"x"),
+    "a body without end": (OK + b"\r\n", b"x"),
+    "a chunk's size": (CHUNKED, b"0"),
+    "a chunk": (CHUNKED + b"ffff\r\n", b"x"),
+    "trailers": (CHUNKED + b"0\r\n", b"X: y\r\n"),
+}
+# The same, in whole pieces.
+STREAMS: dict[str, tuple[bytes, bytes]] = {
+    "informational answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "many chunks": (CHUNKED, b"1\r\nx\r\n"),
+}
+
+
+def dawdle(wire: Wire, how: str) -> bool:
+    """Take all the time in the world."""
+    if how in DRIPS:
+        wire.write(DRIPS[how][0])
+        wire.drip(DRIPS[how][1])
+    elif how in STREAMS:
+        wire.write(STREAMS[how][0])
+        while not wire.stop.wait(0.01):
+            wire.write(STREAMS[how][1])
+    else:
+        wire.hang()
+    return False
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("how", ["silence", *DRIPS, *STREAMS])
+def test_a_dripping_answer_is_cut(make_client: MakeClient, authority: Authority, how: str, tls: bool) -> None:  # noqa: FBT001 - of the table
+    """Wherever it drips, the thread is free after the deadline, and the request may have been carried out."""
+    context = authority.server_context() if tls else None
+    with SocketServer(lambda wire, _: dawdle(wire, how), tls=context) as server:
+        error = failure_of(make_client(server.url, limits=LIMITS, configuration={"ca_bundle": authority.bundle}))
+
+        assert len(server.heard) == 1
+    assert error.delivery is Delivery.MAYBE_SENT
+    assert isinstance(error, (auth.DeadlineExceeded, auth.AnswerTruncated))
+
+
+def test_a_silent_handshake_is_cut(make_client: MakeClient) -> None:
+    """Before the write: nothing was sent."""
+    with SocketServer(lambda _wire, _heard: False, greet=lambda wire: wire.hang()) as server:
+        error = failure_of(make_client(f"https://localhost:{server.port}", limits=LIMITS))
+
+    assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
+
+
+def test_a_dripping_handshake_is_cut(make_client: MakeClient) -> None:
+    """A TLS record whose end never comes."""
+
+    def greet(wire: Wire) -> None:
+        wire.write(b"\x16\x03\x03\x3f\xff")
+        wire.drip(b"\x02")
+
+    with SocketServer(lambda _wire, _heard: False, greet=greet) as server:
+        error = failure_of(make_client(f"https://localhost:{server.port}", limits=LIMITS))
+
+    assert error.delivery is Delivery.NOT_SENT
+
+
+def test_a_dripping_proxy_is_cut(make_client: MakeClient) -> None:
+    """The tunnel is no part of the request."""
+
+    def tunnel(wire: Wire, _: Heard) -> bool:
+        wire.drip(b"HTTP/1.1 200 " + b"O" * 100)
+        return False
+
+    with SocketServer(tunnel) as proxy:
+        proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
+        error = failure_of(make_client("https://tenant.example.com", limits=LIMITS, configuration={"proxies": proxies}))
+
+        assert proxy.heard[0].target == "tenant.example.com:443"
+    assert error.delivery is Delivery.NOT_SENT
+
+
+@pytest.fixture
+def silent_resolver() -> Iterator[Callable[..., Any]]:
+    """A resolver that answers nothing until the test is over."""
+    over = threading.Event()
+
+    def resolve(*_: object) -> list[Any]:
+        over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    yield resolve
+    over.set()
+
+
+def test_a_silent_resolver_is_cut(make_client: MakeClient, silent_resolver: Callable[..., Any]) -> None:
+    """`getaddrinfo` cannot be interrupted, so it is left behind."""
+    adapter = auth.DeadlineAdapter(resolver=silent_resolver)
+    error = failure_of(make_client("http://tenant.example.com", limits=LIMITS, configuration={"adapter": adapter}))
+
+    assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
+
+
+def test_many_addresses_share_one_connect_timeout(make_client: MakeClient) -> None:
+    """Not one each."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", listener.getsockname())
+        adapter = auth.DeadlineAdapter(resolver=lambda *_: [address] * 1000)
+        patient = Timeouts(connect=timedelta(seconds=0.3), read=timedelta(seconds=60), total=timedelta(seconds=60))
+        error = failure_of(make_client("http://tenant.example.com", limits=patient, configuration={"adapter": adapter}))
+        for filler in fillers:
+            filler.close()
+
+    assert (type(error), error.delivery) == (auth.ConnectTimedOut, Delivery.NOT_SENT)
+
+
+def test_the_next_request_has_a_deadline_of_its_own(make_client: MakeClient) -> None:
+    """A kept connection does not keep the shortened timeout."""
+    with SocketServer(lambda wire, _: wire.respond()) as server:
+        client = make_client(server.url, limits=LIMITS)
+        client.send_email("user@example.com")
+        server._stop.wait(0.6)  # longer than the first one's deadline
+
+        assert client.send_email("user@example.com").status == 200
+        assert [heard.connection for heard in server.heard] == [0, 0]
+
+
+def test_threads_do_not_share_a_deadline(make_client: MakeClient) -> None:
+    """One is cut, the others are answered."""
+    release = threading.Event()
+
+    def behave(wire: Wire, heard: Heard) -> bool | None:
+        if b"slow" in heard.body:
+            return dawdle(wire, "a header")
+        release.wait(30)
+        wire.respond()
+        return None
+
+    outcomes: dict[str, object] = {}
+    with SocketServer(behave) as server:
+        client = make_client(server.url)
+
+        def send(name: str, limits: Timeouts) -> None:
+            try:
+                outcomes[name] = client.send_email(
+                    f"{name}@example.com", overrides=auth.RequestOverrides(timeouts=limits)
+                ).status
+            except AuthenticationError as error:
+                outcomes[name] = type(error)
+
+        patient = Timeouts(read=timedelta(seconds=60), total=timedelta(seconds=60))
+        threads = [threading.Thread(target=send, args=(f"user{number}", patient)) for number in range(4)]
+        cut = threading.Thread(target=send, args=("slow", LIMITS))
+        for thread in [*threads, cut]:
+            thread.start()
+        cut.join(60)
+        release.set()
+        for thread in threads:
+            thread.join(60)
+
+    assert outcomes == {"slow": auth.DeadlineExceeded, **{f"user{number}": 200 for number in range(4)}}
+
+
+def test_a_foreign_adapter_is_cut_between_chunks_and_told_what_is_left(make_client: MakeClient) -> None:
+    """Its sockets do not know the deadline; `current_exchange` does."""
+    left: list[float] = []
+
+    class Foreign(HTTPAdapter):
+        def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+            attempt = current_exchange()
+            assert isinstance(attempt, Exchange)
+            left.append(attempt.remaining())
+            return super().send(request, *args, **options)
+
+    with SocketServer(lambda wire, _: dawdle(wire, "many chunks")) as server:
+        error = failure_of(make_client(server.url, limits=LIMITS, configuration={"adapter": Foreign()}))
+
+    assert (type(error), error.delivery, error.status) == (auth.DeadlineExceeded, Delivery.MAYBE_SENT, 200)
+    assert 0 < left[0] <= 0.4
+    assert current_exchange() is None
