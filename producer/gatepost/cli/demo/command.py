@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from gatepost.cli.demo.audit import audit
+from gatepost.cli.demo.mishaps import START, scripted
 from gatepost.cli.demo.people import People, read_people
 from gatepost.cli.demo.progress import Watching, watching
 from gatepost.cli.demo.report import Report, show
@@ -29,11 +30,12 @@ app = command_app()
 _LOOK_EVERY_S: Final = 0.2
 _GIVE_UP_S: Final = 120.0
 _KILL_AT: Final = 0.35
+_KILL_LATEST: Final = 0.85
+_WORTH_KILLING: Final = 6
 # Long enough that several requests are under way at any moment, also when the worker is killed.
 _ANSWER_AFTER_S: Final = 0.1
 # What a shell reports of a process that a signal ended.
 _SIGNALLED: Final = 128
-_START: Final = "/passwordless/start"
 
 
 @app.command(epilog=examples("gatepost demo", "gatepost demo --file people.csv --json"))
@@ -80,11 +82,15 @@ def _run(people: People, directory: Path, watcher: Watching, started: float) -> 
         stage.start_worker("worker-2")
         stage.start_beat()
         control = stage.control()
-        control.slow_down(_START, _ANSWER_AFTER_S)
+        mishaps = list(scripted(people.addresses))
+        for _, fault in mishaps:
+            control.script(fault)
+        watcher.event(f"on purpose, once each: {', '.join(mishap.title for mishap, _ in mishaps) or 'nothing'}")
+        control.slow_down(START, _ANSWER_AFTER_S)
         with Producer() as producer:
             tenant = producer.settings.tenant_named(None)
             verifier = TokenVerifier(control.signing_keys(), issuer=stage.address.issuer, client_id=tenant.client_id)
-            scenario = Scenario(producer, control, verifier)
+            scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in mishaps})
             scenario.enqueue_sends(people)
             watcher.event("all sends enqueued; two workers start")
             _Director(stage, scenario, watcher, victim).play()
@@ -133,7 +139,11 @@ class _Director:
         self._watcher.show(self._scenario.states())
 
     def _perhaps_kill(self) -> None:
-        if self._victim is None or self._scenario.sends_ended() < _KILL_AT:
+        share = self._scenario.sends_ended()
+        if self._victim is None or share < _KILL_AT:
+            return
+        # A worker that is killed with nothing in hand proves nothing.
+        if self._scenario.under_way() < _WORTH_KILLING and share < _KILL_LATEST:
             return
         self._stage.kill_worker(self._victim)
         under_way = self._scenario.under_way()

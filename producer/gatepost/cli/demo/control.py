@@ -51,9 +51,13 @@ class SimulatorControl:
         found: dict[str, Any] = self._call("GET", "/.well-known/jwks.json")
         return found
 
+    def script(self, fault: dict[str, Any]) -> None:
+        """Put a fault behind those that wait already: the first that matches a request strikes."""
+        self._call("POST", "/simulator/faults", fault)
+
     def slow_down(self, endpoint: str, seconds: float) -> None:
         """Delay every answer of an endpoint, so that there are requests under way at any moment."""
-        self._call("POST", "/simulator/faults", {"endpoint": endpoint, "delay_s": seconds, "count": 0})
+        self.script({"endpoint": endpoint, "delay_s": seconds, "count": 0})
 
     def now(self) -> float:
         """Return the simulated time, in epoch seconds."""

@@ -29,6 +29,11 @@ class People:
         """How many rows there are."""
         return len(self.valid) + len(self.malformed)
 
+    @property
+    def addresses(self) -> list[str]:
+        """Every e-mail address once, in the file's order."""
+        return list(dict.fromkeys(row.recipient for row in self.valid if is_email(row)))
+
 
 def read_people(file: Path) -> People:
     """Read a file of recipients.

@@ -50,6 +50,9 @@ class Report:
                 for kind, counts in self.states.items()
             },
             "simulator": {**_messages_by_channel(self.facts), "token_sets": self.facts.tokens_issued},
+            "reasons": {
+                state.value: dict(_reason_counts(self.facts, state)) for state in (State.REJECTED, State.UNKNOWN)
+            },
             "findings": [{"rule": one.rule, "holds": one.holds, "seen": one.seen} for one in self.findings],
             "agrees": self.agrees,
             "logs": str(self.logs),
@@ -70,7 +73,8 @@ def show(report: Report) -> None:
         f"\nThe simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
         f"{report.facts.tokens_issued} token sets.\n"
     )
-    terminal.print(f"Refused logins: {_reasons(report.facts)}.\n")
+    terminal.print(f"Rejected: {_reasons(report.facts, State.REJECTED)}.")
+    terminal.print(f"Unknown: {_reasons(report.facts, State.UNKNOWN)}.\n")
     terminal.print(_findings(report))
     verdict = "Both sides agree." if report.agrees else "The two sides DISAGREE."
     terminal.print(Text(f"\n{verdict}", style="bold green" if report.agrees else "bold red"))
@@ -100,13 +104,13 @@ def _findings(report: Report) -> Table:
     return table
 
 
-def _reasons(facts: Facts) -> str:
-    refused = Counter(
-        str(one.outcome.reason)
-        for one in facts.operations
-        if one.outcome.kind.is_login and one.outcome.state is State.REJECTED
-    )
-    return ", ".join(f"{count} {reason}" for reason, count in refused.most_common()) or "none"
+def _reasons(facts: Facts, state: State) -> str:
+    counted = _reason_counts(facts, state).most_common()
+    return ", ".join(f"{count} {reason}" for reason, count in counted) or "none"
+
+
+def _reason_counts(facts: Facts, state: State) -> Counter[str]:
+    return Counter(str(one.outcome.reason) for one in facts.operations if one.outcome.state is state)
 
 
 def _messages_by_channel(facts: Facts) -> dict[str, int]:

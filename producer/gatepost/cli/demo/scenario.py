@@ -14,7 +14,7 @@ from gatepost.errors import IdempotencyConflict
 from gatepost.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from gatepost.cli.demo.control import SimulatorControl
     from gatepost.cli.demo.people import People
@@ -59,12 +59,16 @@ class Scenario:
         producer: enqueues.
         control: the simulator's, for the codes and the clock.
         verifier: checks what is redeemed.
+        spoiled: recipients for whom something goes wrong anyway; their code is the right one.
     """
 
-    def __init__(self, producer: Producer, control: SimulatorControl, verifier: TokenVerifier) -> None:
+    def __init__(
+        self, producer: Producer, control: SimulatorControl, verifier: TokenVerifier, *, spoiled: Collection[str] = ()
+    ) -> None:
         self._producer = producer
         self._control = control
         self._verifier = verifier
+        self._spoiled = frozenset(spoiled)
         self._operations: list[_Operation] = []
         self._open: list[_Operation] = []
         self._late: list[_Operation] = []
@@ -155,8 +159,10 @@ class Scenario:
         return ended
 
     def _follow_up(self, send: _Operation) -> None:
-        plan = _PLAN.get(self._logged_in % _DOZEN, Code.RIGHT)
-        self._logged_in += 1
+        plan = Code.RIGHT
+        if send.recipient not in self._spoiled:
+            plan = _PLAN.get(self._logged_in % _DOZEN, Code.RIGHT)
+            self._logged_in += 1
         if plan is Code.EXPIRED:
             self._late.append(send)
             return
