@@ -88,6 +88,22 @@ class _Settlement:
     redeemable: Redeemable | None = None
 
 
+class _Slot:
+    """How long this run may still sleep in its place among the worker's threads."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self._sleep = sleep
+        self._left = SLEEP_IN_SLOT
+
+    def bridges(self, wait: timedelta) -> bool:
+        """Sleep the wait and return True, or return False at once when it is too long."""
+        if wait > self._left:
+            return False
+        self._left -= wait
+        self._sleep(wait.total_seconds())
+        return True
+
+
 class Runner:
     """Carries out operations; one for the process, shared by its threads."""
 
@@ -129,19 +145,18 @@ class Runner:
         except (SealError, ConfigurationError) as failure:
             _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
             return self._put_off(operation_id, timedelta(seconds=_CONFIGURATION_WAIT_S), "", free=True)
-        slot_left = SLEEP_IN_SLOT
+        slot = _Slot(self._sleep)
         while True:
-            progress = self._attempt(operation, command, client)
-            if not isinstance(progress, Later) or progress.wait > slot_left:
+            progress = self._attempt(operation, command, client, slot)
+            if not isinstance(progress, Later) or not slot.bridges(progress.wait):
                 return progress
-            slot_left -= progress.wait
-            self._sleep(progress.wait.total_seconds())
 
-    def _attempt(self, operation: Operation, command: Command, client: Passwordless) -> Progress:
+    def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
         key = LimiterKey(operation.tenant, endpoint_of(command))
-        permit = self._permit(key)
-        if not isinstance(permit, Permit):
-            return self._put_off(operation.operation_id, permit, "", free=True)
+        while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE), Permit):
+            wait = timedelta(seconds=permit.seconds)
+            if not slot.bridges(wait):
+                return self._put_off(operation.operation_id, wait, "", free=True)
         attempt = uuid.uuid4().hex
         lease = deadline_of(command, self._settings) + self._settings.lease_margin
         begun = self._ledger.begin(operation.operation_id, attempt, lease)
@@ -159,10 +174,6 @@ class Runner:
         seconds = time.monotonic() - started
         self._say(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
         return progress
-
-    def _permit(self, key: LimiterKey) -> Permit | timedelta:
-        answer = self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE)
-        return answer if isinstance(answer, Permit) else timedelta(seconds=answer.seconds)
 
     def _observe(
         self,

@@ -1,0 +1,243 @@
+"""One operation in a worker, with a real ledger, a scripted Auth0, and a limiter, clock and sleeper that the test holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from requests import ConnectionError as Refused
+from tenacity import wait_none
+from urllib3.exceptions import NewConnectionError
+
+from gatepost import Producer, State
+from gatepost.connections import ledger_at
+from gatepost.errors import Unavailable
+from gatepost.ledger import Answer as LedgerAnswer
+from gatepost.ledger import Ledger, Verdict
+from gatepost.states import Reason
+from gatepost_worker.authentication import Configuration, Passwordless
+from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
+from gatepost_worker.policy import RetryLimits
+from gatepost_worker.runner import Ended, Later, NotOurs, Runner
+from scripted_adapter import Answer, ScriptedAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis
+
+    from gatepost.settings import Settings
+    from gatepost_worker.limiter import LimiterKey
+
+
+@dataclass
+class HeldLimiter:
+    """Answers what the test says, and keeps what it was shown."""
+
+    answers: list[Any] = field(default_factory=list)
+    readings: list[Any] = field(default_factory=list)
+    asked: list[LimiterKey] = field(default_factory=list)
+
+    def acquire(self, key: LimiterKey, *_: Any, **__: Any) -> Any:
+        self.asked.append(key)
+        answer = self.answers.pop(0) if self.answers else Permit(granted=1, first_ticket=1)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def observe(self, _key: LimiterKey, readings: Any) -> None:
+        self.readings += readings
+
+
+@dataclass
+class World:
+    """Everything around a runner."""
+
+    runner: Runner
+    ledger: Ledger
+    limiter: HeldLimiter
+    auth0: ScriptedAdapter
+    slept: list[float]
+    producer: Producer
+
+    def send(self, **options: Any) -> str:
+        return self.producer.send_email("guest@example.com", **options).operation_id
+
+
+@pytest.fixture
+def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..., World]]:
+    """Make a world in which Auth0 answers by a script."""
+    with Producer(settings) as producer:
+
+        def make(*script: Any, ledger: Ledger | None = None) -> World:
+            adapter, limiter, slept = ScriptedAdapter(*script), HeldLimiter(), list[float]()
+            tenant = Passwordless(
+                domain="tenant.example",
+                client_id="client",
+                client_secret="secret",
+                configuration=Configuration(adapter=adapter),
+            )
+            own_ledger = ledger or ledger_at(redis_client, settings)
+            runner = Runner(
+                settings=settings,
+                ledger=own_ledger,
+                limiter_of=lambda _: limiter,
+                keyring=settings.keyring(),
+                fingerprints=settings.fingerprints(),
+                clients=SimpleNamespace(of=lambda _: tenant),
+                limits=RetryLimits(max_attempts=3, backoff=wait_none()),
+                sleep=slept.append,
+            )
+            return World(runner, own_ledger, limiter, adapter, slept, producer)
+
+        yield make
+
+
+def refused() -> Refused:
+    return Refused(NewConnectionError(None, "refused"))  # type: ignore[arg-type] # no pool is needed
+
+
+def test_a_closed_limiter_lets_nothing_leave(world: Callable[..., World]) -> None:
+    """If Redis cannot say what the quota allows, no request is made and the operation stays as it was."""
+    here = world()
+    operation_id = here.send()
+    here.limiter.answers = [LimiterUnavailable("away")]
+
+    with pytest.raises(Unavailable):
+        here.runner.run(operation_id)
+
+    assert here.auth0.sent == []
+    assert here.ledger.outcome(operation_id).state is State.QUEUED
+
+
+def test_a_short_wait_for_a_permit_sleeps_in_the_slot(world: Callable[..., World]) -> None:
+    """Up to two seconds in all; the message does not go back to the queue for that."""
+    here = world()
+    here.limiter.answers = [Wait(0.7, WaitReason.LEVEL), Wait(0.7, WaitReason.LEVEL)]
+
+    progress = here.runner.run(here.send())
+
+    assert isinstance(progress, Ended)
+    assert here.slept == [0.7, 0.7]
+    assert len(here.auth0.sent) == 1
+
+
+def test_a_long_wait_for_a_permit_goes_back_to_the_queue(world: Callable[..., World]) -> None:
+    """`deferred`, no attempt spent, in hops of at most a minute."""
+    here = world()
+    here.limiter.answers = [Wait(300, WaitReason.BLOCKED)]
+    operation_id = here.send()
+
+    progress = here.runner.run(operation_id)
+
+    assert progress == Later(timedelta(seconds=60))
+    outcome = here.ledger.outcome(operation_id)
+    assert (outcome.state, outcome.attempts) == (State.DEFERRED, 0)
+    assert here.auth0.sent == []
+
+
+def test_what_did_not_arrive_is_tried_again_in_the_same_slot(world: Callable[..., World]) -> None:
+    """Two refused connections, then an answer: three attempts, one request that arrived."""
+    here = world(refused(), refused(), Answer(200))
+    operation_id = here.send()
+
+    progress = here.runner.run(operation_id)
+
+    assert progress == Ended(State.ACCEPTED)
+    assert here.ledger.outcome(operation_id).attempts == 3
+
+
+def test_the_quotas_headers_reach_the_limiter(world: Callable[..., World]) -> None:
+    """Of a success and of a 429 alike, with the ticket of the permit."""
+    headers = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "49"}
+    here = world(Answer(429, {"error": "too_many_requests"}, {**headers, "Retry-After": "0"}), Answer(200, {}, headers))
+
+    here.runner.run(here.send())
+
+    assert [(one.ticket, one.refused, one.limits.remaining) for one in here.limiter.readings] == [
+        (1, True, 49),
+        (1, False, 49),
+    ]
+    assert {key.endpoint for key in here.limiter.asked} == {"passwordless/start"}
+
+
+def test_a_finished_operation_is_not_carried_out_again(world: Callable[..., World]) -> None:
+    """A message that comes after the end gets the recorded end."""
+    here = world(Answer(400, {"error": "bad.email"}))
+    operation_id = here.send()
+
+    first, second = here.runner.run(operation_id), here.runner.run(operation_id)
+
+    assert first == second == Ended(State.REJECTED, Reason.RECIPIENT_REJECTED, "bad.email")
+    assert len(here.auth0.sent) == 1
+
+
+def test_an_unknown_operation_is_nobodys(world: Callable[..., World]) -> None:
+    """Its record has expired, or the message is forged."""
+    assert world().runner.run("7a0c1c1e-0000-4000-8000-000000000000") == NotOurs(Verdict.MISSING)
+
+
+class Flaky(Ledger):
+    """A ledger whose Redis is away for the first few times somebody wants to settle."""
+
+    away = 0
+
+    def settle(self, *args: Any, **options: Any) -> LedgerAnswer:
+        if self.away > 0:
+            self.away -= 1
+            raise Unavailable
+        return super().settle(*args, **options)
+
+
+def test_an_answer_in_hand_waits_for_redis(
+    world: Callable[..., World], redis_client: redis.Redis, settings: Settings
+) -> None:
+    """A Redis that restarts between the answer and its record does not make a success unknown."""
+    flaky = Flaky(redis_client, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+    flaky.away = 4
+    here = world(ledger=flaky)
+
+    progress = here.runner.run(here.send())
+
+    assert progress == Ended(State.ACCEPTED)
+    assert len(here.slept) == 4
+    assert len(here.auth0.sent) == 1
+
+
+def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], settings: Settings) -> None:
+    """The sweep called it `unknown` while this worker stood still; terminal is terminal."""
+    here = world()
+    operation_id = here.send()
+
+    class Overtaken(ScriptedAdapter):
+        def send(self, request: Any, **options: Any) -> Any:
+            here.producer._redis.hset(f"gatepost:operation:{operation_id}", "lease", 1)
+            here.ledger.sweep(operation_id)
+            return super().send(request, **options)
+
+    here.runner._clients = SimpleNamespace(  # type: ignore[assignment] # another script for the same runner
+        of=lambda _: Passwordless(
+            domain="tenant.example",
+            client_id="client",
+            client_secret="secret",
+            configuration=Configuration(adapter=Overtaken()),
+        )
+    )
+
+    progress = here.runner.run(operation_id)
+
+    assert isinstance(progress, Ended)
+    assert progress.state is State.UNKNOWN
+    assert here.ledger.counts()[here.ledger.outcome(operation_id).kind, State.UNKNOWN] == 1
+
+
+def test_the_deadline_stops_retries(world: Callable[..., World]) -> None:
+    """An operation that cannot be reached in time ends as `expired`."""
+    here = world(refused())
+    operation_id = here.send(deadline=datetime.now(UTC) + timedelta(milliseconds=300))
+    here.runner._clock = lambda: datetime.now(UTC) + timedelta(seconds=1)
+
+    assert here.runner.run(operation_id) == Ended(State.EXPIRED, Reason.DEADLINE_PASSED)
