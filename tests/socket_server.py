@@ -162,3 +162,24 @@ class SocketServer:
             self.heard.append(heard)
             if self._behave(wire, heard) is False:
                 return
+
+
+def relay(wire: Wire, heard: Heard) -> bool:
+    """Behave as a proxy does on CONNECT: reach the target and carry bytes both ways until either end has gone."""
+    host, _, port = heard.target.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as upstream:
+        wire.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        back = threading.Thread(target=_carry, args=(upstream, wire.sock), daemon=True)
+        back.start()
+        _carry(wire.sock, upstream)
+        back.join(30)
+    return False
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

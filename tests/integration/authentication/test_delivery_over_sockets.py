@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery
-from socket_server import Heard, SocketServer, Wire
+from socket_server import Heard, SocketServer, Wire, relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,6 +152,30 @@ def test_a_request_goes_through_a_forwarding_proxy(make_client: MakeClient) -> N
         assert proxy.heard[0].target == "http://tenant.example.com/passwordless/start"
         error = failure_of(client)
         assert (type(error), error.delivery) == (auth.ProxyFailed, Delivery.NOT_SENT)
+
+
+@pytest.mark.parametrize("proxy_scheme", ["http", "https"])
+def test_a_request_goes_through_a_tunnel(make_client: MakeClient, authority: Authority, proxy_scheme: str) -> None:
+    """Under TLS to the end; a failure behind the tunnel is told like any other."""
+    answers = iter(["respond", "close"])
+
+    def behave(wire: Wire, _: Heard) -> bool | None:
+        if next(answers) == "close":
+            return False
+        wire.respond()
+        return None
+
+    with (
+        SocketServer(behave, tls=authority.server_context()) as server,
+        SocketServer(relay, tls=authority.server_context() if proxy_scheme == "https" else None) as proxy,
+    ):
+        client = make_client(server.url, configuration={"ca_bundle": authority.bundle, "proxies": {"https": proxy.url}})
+        status = client.send_email(EMAIL).status
+        error = failure_of(client)
+
+        assert status == 200
+        assert [heard.target for heard in proxy.heard] == [f"localhost:{server.port}"]
+        assert (type(error), error.delivery) == (auth.ConnectionLost, Delivery.MAYBE_SENT)
 
 
 # TLS
@@ -445,6 +469,7 @@ def test_cookies_and_redirects_are_not_followed(make_client: MakeClient) -> None
         failure_of(client)
 
         assert [heard.target for heard in server.heard] == ["/passwordless/start"] * 2
+        assert [heard.connection for heard in server.heard] == [0, 0]
         assert "cookie" not in server.heard[1].headers
 
 

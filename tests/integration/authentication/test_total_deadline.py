@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery, Exchange, Timeouts, current_exchange
-from socket_server import Heard, SocketServer, Wire
+from socket_server import Heard, SocketServer, Wire, relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,11 +73,11 @@ def dawdle(wire: Wire, how: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("how", ["silence", *DRIPS, *STREAMS])
-def test_a_dripping_answer_is_cut(make_client: MakeClient, authority: Authority, how: str, tls: bool) -> None:  # noqa: FBT001 - of the table
+def test_a_dripping_answer_is_cut(make_client: MakeClient, authority: Authority, how: str, scheme: str) -> None:
     """Wherever it drips, the thread is free after the deadline, and the request may have been carried out."""
-    context = authority.server_context() if tls else None
+    context = authority.server_context() if scheme == "https" else None
     with SocketServer(lambda wire, _: dawdle(wire, how), tls=context) as server:
         error = failure_of(make_client(server.url, limits=LIMITS, configuration={"ca_bundle": authority.bundle}))
 
@@ -120,6 +120,22 @@ def test_a_dripping_proxy_is_cut(make_client: MakeClient) -> None:
 
         assert proxy.heard[0].target == "tenant.example.com:443"
     assert error.delivery is Delivery.NOT_SENT
+
+
+@pytest.mark.parametrize("proxy_scheme", ["http", "https"])
+def test_a_dripping_answer_behind_a_tunnel_is_cut(
+    make_client: MakeClient, authority: Authority, proxy_scheme: str
+) -> None:
+    """TLS within TLS included."""
+    with (
+        SocketServer(lambda wire, _: dawdle(wire, "a header"), tls=authority.server_context()) as server,
+        SocketServer(relay, tls=authority.server_context() if proxy_scheme == "https" else None) as proxy,
+    ):
+        configuration = {"ca_bundle": authority.bundle, "proxies": {"https": proxy.url}}
+        error = failure_of(make_client(server.url, limits=LIMITS, configuration=configuration))
+
+        assert len(server.heard) == 1
+    assert (type(error), error.delivery) == (auth.DeadlineExceeded, Delivery.MAYBE_SENT)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from joserfc import jwt
 
 from gatepost_worker.authentication import (
     ClientCertificate,
+    Configuration,
     ConfigurationError,
     Passwordless,
     RequestOverrides,
@@ -488,8 +489,6 @@ def test_proxies_and_trust_go_to_the_adapter(make_client: MakeClient) -> None:
 
 def test_the_environment_is_read_once_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proxy and CA bundle, and NO_PROXY with them; never while a call is made."""
-    from gatepost_worker.authentication import Configuration  # noqa: PLC0415 - stands beside what it builds
-
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/ca.pem")
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -51,6 +51,7 @@ from gatepost_worker.authentication.error_bodies import TEXT_LIMIT, parse_error_
         pytest.param({}, None, "", id="an empty object"),
         pytest.param({"error": {"nested": 1}}, None, '{"nested": 1}', id="an object for a code"),
         pytest.param({"error": "someone@example.com"}, None, "someone@example.com", id="an address is no code"),
+        pytest.param({"error": "Jane Doe"}, None, "Jane Doe", id="nor is a name"),
         pytest.param({"error": "x" * 65}, None, "x" * 65, id="a long text is no code"),
     ],
 )

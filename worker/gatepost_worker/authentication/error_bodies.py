@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEXT_LIMIT: Final = 2048
-_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\- ]{0,63}", re.ASCII)
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}", re.ASCII)
+_PHRASES: Final = frozenset(
+    status.phrase for status in HTTPStatus
+)  # shape C writes "Too Many Requests" where others write a code
 _CODE_MEMBERS: Final = ("errorCode", "error", "code")
 _TEXT_MEMBERS: Final = ("error_description", "description", "message", "error")
 
@@ -54,7 +58,7 @@ def parse_error_body(body: bytes) -> ErrorBody:
         return ErrorBody(text=body[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT])
     code = _first(members, _CODE_MEMBERS)
     return ErrorBody(
-        code=code if isinstance(code, str) and _CODE.fullmatch(code) else None,
+        code=code if isinstance(code, str) and (code in _PHRASES or _CODE.fullmatch(code)) else None,
         text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT],
         members=members,
     )
