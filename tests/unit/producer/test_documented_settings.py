@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from gatepost.settings import environment_names
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
