@@ -1,0 +1,57 @@
+"""Every documented way of starting a worker makes one that works."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost import State
+
+if TYPE_CHECKING:
+    from stack import Stack
+
+CHECKOUT = Path(__file__).parents[3]
+_OPTIONS = ["worker", "-l", "INFO", "-n", "started@test", "--without-gossip", "--without-mingle"]
+
+
+def _sends(stack: Stack) -> bool:
+    with stack.producer() as producer:
+        return producer.send_email("ana@example.com").wait(30).state is State.ACCEPTED
+
+
+def test_from_a_checkout_by_the_name_of_its_directory(stack: Stack, tmp_path: Path) -> None:
+    """`celery -A worker worker`, in a copy of the checkout whose path has a space."""
+    checkout = tmp_path / "a checkout"
+    shutil.copytree(CHECKOUT / "worker", checkout / "worker", ignore=shutil.ignore_patterns("__pycache__"))
+    stack.directory = checkout
+
+    program = stack.start("worker", "-m", "celery", "-A", "worker", *_OPTIONS)
+    stack.until(lambda: "ready." in program.output(), "the worker is ready", program)
+
+    assert _sends(stack)
+
+
+@pytest.mark.parametrize("program", ["celery", "gatepost"])
+def test_from_anywhere_by_the_installed_programs(stack: Stack, program: str) -> None:
+    """`celery -A gatepost_worker worker` and `gatepost worker`, in a directory that has nothing of ours."""
+    script = shutil.which(program, path=str(Path(sys.executable).parent))
+    assert script is not None
+    arguments = ["-A", "gatepost_worker", *_OPTIONS] if program == "celery" else ["worker", "--queues", "login,send"]
+
+    started = stack.start("worker", script, *arguments)
+    stack.until(lambda: "ready." in started.output(), "the worker is ready", started)
+
+    assert _sends(stack)
+
+
+def test_a_worker_that_is_asked_to_end_does(stack: Stack) -> None:
+    """SIGTERM, which an engine sends, ends it with exit code 0."""
+    worker = stack.worker()
+
+    worker.terminate()
+
+    assert worker.wait(30) == 0
