@@ -14,7 +14,7 @@ from gatepost.sealing import KEY_BYTES, Key
 app = command_app()
 
 
-@app.callback()
+@app.callback(epilog=examples("gatepost keys new >> .env"))
 def keys() -> None:
     """Make the keys that seal what is stored."""
 

@@ -32,7 +32,7 @@ app = command_app()
     epilog=examples(
         "gatepost login ana@example.com",
         "gatepost login +34600000001 --code-file code.txt --redeem --json",
-        "printf '%s\\n%s\\n' ana@example.com 123456 | gatepost login -",
+        "gatepost login ana@example.com < code.txt",
     )
 )
 def login(

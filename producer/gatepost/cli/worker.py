@@ -31,9 +31,12 @@ def worker(
         bool, typer.Option("--beat", help="Run the reconciler's schedule here too; in one worker of all.")
     ] = False,
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None, typer.Option("--log-level", case_sensitive=False)
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option("--log-level", case_sensitive=False, help="The least that is logged; info when absent."),
     ] = None,
-    log_format: Annotated[Literal["json", "console"] | None, typer.Option("--log-format")] = None,
+    log_format: Annotated[
+        Literal["json", "console"] | None, typer.Option("--log-format", help="How it is logged; json when absent.")
+    ] = None,
 ) -> None:
     """Run a worker in this terminal.
 
@@ -42,7 +45,7 @@ def worker(
     require_worker()
     environment = dict(os.environ)
     if log_level:
-        environment["GATEPOST_LOG_LEVEL"] = log_level
+        environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
     if log_format:
         environment["GATEPOST_LOG_FORMAT"] = log_format
     command = worker_command(queues.split(","), concurrency=concurrency, beat=beat, name=str(os.getpid()))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from gatepost.cli.local_world import read_export_lines
 from gatepost_simulator.server import SimulatorServer
@@ -182,3 +183,28 @@ def test_simulator_options_are_passed_on(tmp_path: Path) -> None:
 
     assert "python -m gatepost_simulator" in done.stdout
     assert "--cert-dir" in done.stdout
+
+
+def test_ctrl_c_while_waiting_leaves_the_operation(variables: dict[str, str], tmp_path: Path) -> None:
+    """Exit code 130, and how to look at what goes on; without a worker it stays queued."""
+    environment = {**outside(), **variables}
+    with (
+        subprocess.Popen(
+            [*GATEPOST, "send-email", "ana@example.com"],
+            env=environment,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as waiting,
+        redis.Redis.from_url(variables["GATEPOST_REDIS_URL"], protocol=2) as client,
+    ):
+        until(lambda: client.pubsub_channels("gatepost:operation:*"), "the command waits for the end")
+        waiting.send_signal(signal.SIGINT)
+        out, error = waiting.communicate(timeout=PATIENCE_S)
+    operation_id = error.split()[-1]
+    found = run("status", operation_id, environment=variables, directory=tmp_path)
+
+    assert (waiting.returncode, out) == (130, "")
+    assert "the operation goes on: gatepost status" in error
+    assert found["state"] == "queued"

@@ -28,9 +28,9 @@ def test_every_row_leads_to_a_command_that_says_the_same(entry: Entry) -> None:
 def test_every_command_shows_an_example(entry: Entry) -> None:
     """Nobody has to guess how a command is typed."""
     command: Any = load(entry)
-    lone = [command] if not hasattr(command, "commands") else list(command.commands.values())
+    verbs = getattr(command, "commands", {}).values()
 
-    for one in lone:
+    for one in [command, *verbs]:
         help_text = one.get_help(Context(one, info_name=one.name))
         assert "Example" in help_text
         assert f"gatepost {entry.name}" in help_text
