@@ -14,6 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gatepost.campaigns.control import Campaigns
+    from gatepost.campaigns.hours import SendingHours
+    from gatepost.campaigns.model import Campaign
+    from gatepost.campaigns.model import Options as CampaignOptions
     from gatepost.handles import AsyncHandle, Handle
     from gatepost.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost.producer import AsyncProducer, Producer
@@ -23,11 +27,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncHandle",
     "AsyncProducer",
+    "Campaign",
+    "CampaignOptions",
+    "Campaigns",
     "Handle",
     "MfaChallenge",
     "Outcome",
     "Producer",
     "Reason",
+    "SendingHours",
     "Settings",
     "State",
     "Tenant",
@@ -38,11 +46,15 @@ __all__ = [
 _WHERE = {
     "AsyncHandle": "handles",
     "AsyncProducer": "producer",
+    "Campaign": "campaigns.model",
+    "CampaignOptions": "campaigns.model:Options",
+    "Campaigns": "campaigns.control",
     "Handle": "handles",
     "MfaChallenge": "outcomes",
     "Outcome": "outcomes",
     "Producer": "producer",
     "Reason": "states",
+    "SendingHours": "campaigns.hours",
     "Settings": "settings",
     "State": "states",
     "Tenant": "settings",
@@ -55,4 +67,5 @@ def __getattr__(name: str) -> object:
     # PEP 562: the command line starts without paying for Celery.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    module, _, own_name = _WHERE[name].partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), own_name or name)

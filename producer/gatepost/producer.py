@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost import commands
+from gatepost.campaigns.control import Campaigns
 from gatepost.connections import connect, connect_async, ledger_at
 from gatepost.handles import AsyncHandle, Handle
 from gatepost.queueing import build_app
@@ -39,6 +41,16 @@ class Producer:
         self.ledger = ledger_at(self._redis, self.settings)
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
+        self._campaigns: Campaigns | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """The campaigns under the same settings: create, add, start, pause, resume, cancel, retry, export. Closed with the producer."""
+        with self._lock:
+            if self._campaigns is None:
+                self._campaigns = Campaigns(self.settings)
+            return self._campaigns
 
     def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
         """Enqueue an e-mail with a one-time code, or with a magic link.
@@ -102,6 +114,8 @@ class Producer:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._campaigns is not None:
+            self._campaigns.close()
         self.app.close()
         self._redis.close()
 

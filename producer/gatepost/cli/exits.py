@@ -27,6 +27,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Refused(errors.GatepostError):
+    """A guard of the command line refused; nothing was done."""
+
+
 def exit_code_of_error(error: BaseException) -> ExitCode:
     """Return the exit code that an error ends the command with."""
     match error:
@@ -34,19 +38,21 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
             return ExitCode.CONFIGURATION
         case errors.InvalidCommand():
             return ExitCode.INVALID
-        case errors.GatepostError() if _is_unreadable_file(error):
-            return ExitCode.INVALID
-        case errors.IdempotencyConflict():
+        case errors.IdempotencyConflict() | Refused():
             return ExitCode.REFUSED
         case errors.OperationFailed():
             return ExitCode.NOT_ACCEPTED
         case _:
-            return ExitCode.UNEXPECTED
+            return _of_campaign_error(error)
 
 
-def _is_unreadable_file(error: BaseException) -> bool:
-    # Looked up when an error has come: importing the reader of files would slow every start.
-    return isinstance(error, import_module("gatepost.campaigns.files").FileError)
+def _of_campaign_error(error: BaseException) -> ExitCode:
+    # Looked up when an error has come: importing what reads files would slow every start.
+    if isinstance(error, import_module("gatepost.campaigns.files").FileError):
+        return ExitCode.INVALID
+    if isinstance(error, import_module("gatepost.campaigns.model").CampaignConflict):
+        return ExitCode.REFUSED
+    return ExitCode.UNEXPECTED
 
 
 def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
