@@ -29,7 +29,9 @@ def simulate(
         Path | None, typer.Option(help="Settings as .json or .toml; the environment wins over it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ready line as JSON.")] = False,
-    until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve until interrupted. The ready line on standard output comes once connections are accepted."""
     settings = _settings(config, domain)
