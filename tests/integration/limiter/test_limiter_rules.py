@@ -1,0 +1,388 @@
+"""The limiter's rules one by one, over a real Valkey and a clock that stands until it is moved."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gatepost.errors import Unavailable
+from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
+from gatepost_worker.limiter import (
+    Ceiling,
+    Lane,
+    LimiterKey,
+    LimiterSettings,
+    LimiterUnavailable,
+    Permit,
+    Reading,
+    RedisLimiter,
+    Wait,
+    WaitReason,
+    core_source,
+    pack_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EPOCH = 1_800_000_000
+KEY = LimiterKey("tenant", "passwordless/start")
+
+
+class Desk:
+    """A limiter, its clock, and the readings that a server would give."""
+
+    def __init__(self, client: redis.Redis, **settings: Any) -> None:
+        self.now = 0.0
+        self.limiter = RedisLimiter(
+            client,
+            LimiterSettings(**settings),
+            clock=lambda: self.now,
+            wall_clock=lambda: EPOCH + self.now,
+            server_clock=lambda: int((EPOCH + self.now) * 1e6),
+        )
+
+    def ask(self, lane: Lane = Lane.BULK, want: int = 1, **more: Any) -> Permit | Wait:
+        return self.limiter.acquire(KEY, lane, want, **more)
+
+    def permit(self, lane: Lane = Lane.BULK, want: int = 1, **more: Any) -> Permit:
+        answer = self.ask(lane, want, **more)
+        assert isinstance(answer, Permit)
+        return answer
+
+    def wait(self, lane: Lane = Lane.BULK, want: int = 1, **more: Any) -> Wait:
+        answer = self.ask(lane, want, **more)
+        assert isinstance(answer, Wait)
+        return answer
+
+    def reading(self, ticket: int, *, refused: bool = False, **limits: Any) -> Reading:
+        told = RateLimits(sent_at=self.now - 0.1, received_at=self.now, **limits)
+        return Reading(ticket=ticket, limits=told, refused=refused)
+
+    def observe(self, ticket: int, *, refused: bool = False, **limits: Any) -> None:
+        self.limiter.observe(KEY, [self.reading(ticket, refused=refused, **limits)])
+
+    def know(self, limit: int, remaining: int) -> int:
+        """Make the quota known; give the ticket that did it."""
+        ticket = self.permit(Lane.INTERACTIVE).first_ticket
+        self.now += 0.1
+        self.observe(ticket, limit=limit, remaining=remaining)
+        return ticket
+
+
+@pytest.fixture
+def desk(redis_client: redis.Redis) -> Desk:
+    return Desk(redis_client)
+
+
+def drain(desk: Desk, lane: Lane) -> int:
+    """Take permits until there are none; give how many there were."""
+    taken = 0
+    while isinstance(answer := desk.ask(lane), Permit):
+        taken += answer.granted
+    return taken
+
+
+def test_nobody_bursts_into_an_unknown_quota(desk: Desk) -> None:
+    """Two requests find out; the others wait for what those learn."""
+    permits = drain(desk, Lane.BULK)
+
+    assert permits == 2
+    assert desk.wait().reason is WaitReason.COLD
+
+
+def test_a_lost_first_answer_does_not_stop_the_cold_start_for_ever(desk: Desk) -> None:
+    """The worker that was to find out has died; five seconds later another may."""
+    drain(desk, Lane.BULK)
+    desk.now += 6
+
+    assert drain(desk, Lane.BULK) == 1
+
+
+def test_bulk_leaves_the_reserve_and_logins_take_it(desk: Desk) -> None:
+    """Of a bucket of 50, ten stay for logins."""
+    desk.know(50, 50 - 1)
+
+    assert drain(desk, Lane.BULK) == pytest.approx(39, abs=1)
+    assert drain(desk, Lane.INTERACTIVE) == pytest.approx(10, abs=1)
+
+
+def test_the_share_of_the_reserve_can_be_chosen(redis_client: redis.Redis) -> None:
+    """Half of the bucket, if the operator says so."""
+    desk = Desk(redis_client, reserve_share=0.5)
+    desk.know(50, 50 - 1)
+
+    assert drain(desk, Lane.BULK) == pytest.approx(24, abs=1)
+
+
+def test_a_permit_covers_no_more_than_was_asked_for_and_than_there_is(desk: Desk) -> None:
+    """Blocks of permits have tickets that follow each other."""
+    desk.know(50, 50 - 1)
+    first, rest = desk.permit(want=30), desk.permit(want=30)
+
+    assert first.granted == 30
+    assert rest.granted == pytest.approx(9, abs=1)
+    assert [*first.tickets, *rest.tickets] == list(range(first.first_ticket, first.first_ticket + 30 + rest.granted))
+
+
+def test_a_reading_can_come_with_the_question(desk: Desk) -> None:
+    """One round trip takes in the last answer and gives the next permit."""
+    ticket = desk.permit().first_ticket
+    desk.permit()
+    desk.now += 0.1
+
+    assert isinstance(desk.ask(), Wait)
+    assert isinstance(desk.ask(readings=[desk.reading(ticket, limit=50, remaining=49)]), Permit)
+
+
+def test_what_is_under_way_counts(desk: Desk) -> None:
+    """An answer from before the others arrived says 49; the limiter knows that 20 more are on their way."""
+    ticket = desk.know(50, 49)
+    desk.permit(want=20)
+    desk.observe(ticket, limit=50, remaining=49)
+
+    assert drain(desk, Lane.BULK) == pytest.approx(19, abs=1)
+
+
+def test_a_foreign_consumer_is_seen_by_the_next_answer(desk: Desk) -> None:
+    """Somebody else took 25 of 50 between two of our answers."""
+    desk.know(50, 49)
+    ticket = desk.permit().first_ticket
+    desk.now += 0.5
+    desk.observe(ticket, limit=50, remaining=23)
+
+    assert 8 <= drain(desk, Lane.BULK) <= 13
+
+
+@pytest.mark.parametrize(
+    ("hints", "seconds"),
+    [
+        ({"retry_after_s": 7.0, "remaining": 0, "reset_epoch_s": EPOCH + 3}, 7),
+        ({"retry_after_s": 2.0, "remaining": 0, "reset_epoch_s": EPOCH + 30}, 30),
+        ({"remaining": 0, "reset_epoch_s": EPOCH + 72}, 72),
+        ({"retry_after_s": 4.0, "remaining": 20, "reset_epoch_s": EPOCH + 30}, 4),
+        ({"remaining": 0, "reset_epoch_s": EPOCH - 5}, 1),
+        ({"remaining": 20, "client_quota": ClientQuota(10, 15, 0)}, 15),
+        ({}, 1),
+    ],
+)
+@pytest.mark.parametrize("lane", list(Lane))
+def test_a_429_blocks_everybody_until_the_hint(desk: Desk, lane: Lane, hints: dict[str, Any], seconds: float) -> None:
+    """The longer of Retry-After and Reset; Reset only if it is that bucket which is empty; a second if nobody says."""
+    ticket = desk.know(50, 30)
+    desk.now = 0
+    limits = {"limit": 50, **hints} if "remaining" in hints else hints
+    desk.observe(ticket, refused=True, **limits)
+    wait = desk.wait(lane)
+
+    assert wait.reason is WaitReason.BLOCKED
+    assert wait.seconds == pytest.approx(seconds, abs=0.5)
+
+
+def test_refusals_without_a_hint_wait_twice_as_long_each_time(desk: Desk) -> None:
+    """Refusals of requests that were under way together count as one."""
+    waits = []
+    desk.know(50, 40)
+    for _ in range(4):
+        for ticket in desk.permit(Lane.INTERACTIVE, want=2).tickets:
+            desk.observe(ticket, refused=True, limit=50, remaining=40)
+        wait = desk.wait(Lane.INTERACTIVE)
+        waits.append(round(wait.seconds))
+        desk.now += wait.seconds + 6
+
+    assert waits == [1, 2, 4, 8]
+
+
+def test_a_success_ends_the_strikes(desk: Desk) -> None:
+    """The next refusal is a first one again."""
+    for _ in range(3):
+        desk.observe(desk.permit(Lane.INTERACTIVE).first_ticket, refused=True)
+        desk.now += 20
+    desk.observe(desk.permit(Lane.INTERACTIVE).first_ticket, limit=50, remaining=40)
+    desk.observe(desk.permit(Lane.INTERACTIVE).first_ticket, refused=True)
+
+    assert round(desk.wait().seconds) == 1
+
+
+def test_a_policy_of_nothing_blocks_its_client(desk: Desk) -> None:
+    """A custom policy with the limit 0 refuses everything; the limiter asks once a minute whether it still stands."""
+    ticket = desk.permit().first_ticket
+    desk.observe(ticket, limit=100, remaining=99, client_quota=ClientQuota(0, 1, 0))
+
+    assert desk.wait().reason is WaitReason.LEVEL
+    desk.now += 61
+    assert drain(desk, Lane.INTERACTIVE) == 1
+
+
+def test_a_policy_that_is_no_longer_told_is_forgotten(desk: Desk) -> None:
+    """The header has gone with the policy."""
+    ticket = desk.permit().first_ticket
+    desk.observe(ticket, limit=100, remaining=99, client_quota=ClientQuota(10, 1, 2))
+    bound = desk.limiter.snapshot(KEY)
+    desk.observe(ticket, limit=100, remaining=99)
+    free = desk.limiter.snapshot(KEY)
+
+    assert bound is not None
+    assert free is not None
+    assert bound.policy is not None
+    assert free.policy is None
+
+
+def test_the_ceiling_of_a_campaign_is_kept_beside_the_quota(desk: Desk) -> None:
+    """Ten a second, though the quota has hundreds; another campaign has its own."""
+    ticket = desk.know(1000, 999)
+    sent = 0
+    for _ in range(100):
+        desk.now += 0.05
+        fresh = desk.reading(ticket, limit=1000, remaining=999)
+        sent += isinstance(desk.ask(readings=[fresh], ceiling=Ceiling("one", 10.0)), Permit)
+
+    assert sent == pytest.approx(50, abs=2)
+    assert desk.wait(ceiling=Ceiling("one", 0.1)).reason is WaitReason.CEILING
+    assert desk.permit(ceiling=Ceiling("two", 10.0)).granted == 1
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_the_highest_rate_of_a_tenant_holds_for_everybody(redis_client: redis.Redis, lane: Lane) -> None:
+    """Five a second, whatever the quota."""
+    desk = Desk(redis_client, max_rate=5.0)
+    ticket = desk.know(1000, 999)
+    sent = 0
+    for _ in range(200):
+        desk.now += 0.05
+        fresh = desk.reading(ticket, limit=1000, remaining=999)
+        sent += isinstance(desk.ask(lane, readings=[fresh]), Permit)
+
+    assert sent == pytest.approx(50, abs=2)
+
+
+def test_headers_that_stay_away_lead_to_the_fallback_rate(redis_client: redis.Redis) -> None:
+    """Ten answers in a row without headers, and the quota counts as unknown."""
+    desk = Desk(redis_client, fallback_rate=2.0)
+    ticket = desk.know(1000, 999)
+    for _ in range(10):
+        desk.observe(ticket)
+
+    assert desk.permit(want=50).granted == 1
+    assert desk.wait().reason is WaitReason.BLIND
+    snapshot = desk.limiter.snapshot(KEY)
+    assert snapshot is not None
+    assert snapshot.blind
+
+
+def test_the_state_is_shared_and_outlives_its_workers(desk: Desk, redis_client: redis.Redis) -> None:
+    """Another process finds the level where the first one left it."""
+    desk.know(50, 49)
+    drain(desk, Lane.BULK)
+    other = Desk(redis_client)
+    other.now = desk.now
+
+    assert other.wait().reason is WaitReason.LEVEL
+
+
+def test_after_a_pause_a_few_requests_look_before_the_rest_follow(desk: Desk) -> None:
+    """The bucket has refilled by then, if nobody else emptied it."""
+    desk.know(50, 49)
+    desk.now += 3600
+
+    assert drain(desk, Lane.BULK) == 2
+    assert desk.wait().reason is WaitReason.COLD
+
+
+def test_tickets_of_a_lost_state_are_strangers(desk: Desk, redis_client: redis.Redis) -> None:
+    """An answer to a request from before Redis lost its memory does not pretend to know the new level."""
+    ticket = desk.know(50, 49)
+    redis_client.flushall()
+    desk.now += 1
+    desk.permit()
+    desk.observe(ticket, limit=50, remaining=49)
+    snapshot = desk.limiter.snapshot(KEY)
+
+    assert snapshot is not None
+    assert snapshot.bucket is None
+
+
+def test_tenants_and_endpoints_have_quotas_of_their_own(desk: Desk) -> None:
+    """Another endpoint of the same tenant starts from nothing."""
+    desk.know(50, 49)
+
+    assert desk.limiter.snapshot(LimiterKey("tenant", "oauth/token")) is None
+    assert desk.limiter.snapshot(LimiterKey("other", "passwordless/start")) is None
+
+
+def test_a_snapshot_tells_an_operator_what_is_known(desk: Desk) -> None:
+    """Limit, level, reserve, block, age."""
+    ticket = desk.know(50, 30)
+    desk.observe(ticket, refused=True, limit=50, remaining=0, reset_epoch_s=EPOCH + 10)
+    desk.now += 1
+    snapshot = desk.limiter.snapshot(KEY)
+
+    assert snapshot is not None
+    assert snapshot.bucket is not None
+    assert (snapshot.bucket.limit, snapshot.bucket.reserve) == (50, 10)
+    assert snapshot.issued == 1
+    assert snapshot.blocked_for_s == pytest.approx(9, abs=0.5)
+    assert snapshot.reading_age_s == pytest.approx(1)
+    assert not snapshot.blind
+
+
+def test_nothing_is_sent_when_redis_does_not_answer() -> None:
+    """Closed, not open: every question ends in the same error."""
+    limiter = RedisLimiter(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)))
+    questions: list[Callable[[], object]] = [
+        lambda: limiter.acquire(KEY, Lane.INTERACTIVE),
+        lambda: limiter.observe(KEY, [Reading(ticket=1, limits=RateLimits())]),
+        lambda: limiter.snapshot(KEY),
+    ]
+
+    for question in questions:
+        with pytest.raises(LimiterUnavailable):
+            question()
+    assert issubclass(LimiterUnavailable, Unavailable)
+
+
+def test_nothing_is_sent_when_redis_answers_nonsense(desk: Desk, redis_client: redis.Redis) -> None:
+    """The key holds something else: an error, not a permit."""
+    redis_client.rpush(KEY.name, "not ours")
+
+    with pytest.raises(LimiterUnavailable):
+        desk.ask()
+
+
+def test_a_damaged_state_is_a_cold_start(desk: Desk, redis_client: redis.Redis) -> None:
+    """A value of another length or version is not read."""
+    redis_client.set(KEY.name, b"x" * 217)
+
+    assert drain(desk, Lane.BULK) == 2
+
+
+def test_redis_clock_is_the_clock(redis_client: redis.Redis) -> None:
+    """Without a clock of the caller's, Redis's own paces: what was granted now is due again by its time."""
+    limiter = RedisLimiter(redis_client, LimiterSettings(max_rate=20.0))
+    granted = limiter.acquire(KEY, Lane.BULK)
+    ticket = granted.first_ticket if isinstance(granted, Permit) else 0
+
+    assert ticket / 1e6 == pytest.approx(time.time(), abs=60)
+
+
+def test_the_core_is_carried_by_a_larger_script(redis_client: redis.Redis) -> None:
+    """One script of somebody else's takes in readings, takes a permit, and does its own work."""
+    script = redis_client.register_script(
+        core_source()
+        + """
+        local granted, first, wait_us, reason =
+          limiter_acquire(KEYS[1], limiter_now_us(), 'bulk', 1, ARGV[1], ARGV[2], KEYS[2], 100)
+        redis.call('INCRBY', KEYS[3], granted)
+        return { granted, first, wait_us, reason }
+        """
+    )
+    keys = [KEY.name, Ceiling("campaign", 100.0).key, "sent"]
+    answers = [script(keys=keys, args=[pack_settings(LimiterSettings()), b""]) for _ in range(3)]
+
+    assert [answer[0] for answer in answers].count(1) >= 1
+    assert int(redis_client.get("sent") or 0) == sum(answer[0] for answer in answers)

@@ -1,0 +1,130 @@
+"""What a reading hands to the limiter's script."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import pytest
+
+from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
+from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Permit, Reading
+from gatepost_worker.limiter.readings import pack_readings
+
+NAMES = (
+    "ticket",
+    "age_us",
+    "refused",
+    "limit",
+    "remaining",
+    "reset_in",
+    "retry_after",
+    "quota",
+    "interval",
+    "policy_remaining",
+)
+
+
+def unpacked(reading: Reading, *, now: float, wall_now: float = 1_800_000_000.0) -> dict[str, float]:
+    return dict(zip(NAMES, struct.unpack("<10d", reading.pack(now=now, wall_now=wall_now)), strict=True))
+
+
+def test_what_the_response_says_arrives() -> None:
+    """Every header has its place."""
+    limits = RateLimits(
+        limit=100,
+        remaining=42,
+        reset_epoch_s=1_800_000_003,
+        retry_after_s=5.0,
+        client_quota=ClientQuota(10, 1, 9),
+        sent_at=9.9,
+        received_at=10.0,
+    )
+    packed = unpacked(Reading(ticket=7, limits=limits, refused=True), now=10.0)
+
+    assert packed == {
+        "ticket": 7,
+        "age_us": pytest.approx(50_000),
+        "refused": 1,
+        "limit": 100,
+        "remaining": 42,
+        "reset_in": 3,
+        "retry_after": 5,
+        "quota": 10,
+        "interval": 1,
+        "policy_remaining": 9,
+    }
+
+
+def test_what_the_response_does_not_say_is_no_number() -> None:
+    """An absent header is not a zero."""
+    packed = unpacked(Reading(ticket=7, limits=RateLimits()), now=10.0)
+
+    assert all(math.isnan(packed[name]) for name in NAMES[3:])
+    assert packed["age_us"] == 0
+
+
+def test_a_slow_answer_was_counted_when_its_request_came_in() -> None:
+    """An SMS provider kept the answer back for half a minute; the quota was taken at its beginning."""
+    limits = RateLimits(limit=50, remaining=20, sent_at=0.0, received_at=30.0)
+    packed = unpacked(Reading(ticket=7, limits=limits), now=30.5)
+
+    assert packed["age_us"] == pytest.approx(30.45e6)
+
+
+@pytest.mark.parametrize("skew", [-300.0, -0.4, 0.0, 0.4, 300.0])
+def test_the_refill_is_found_by_auth0s_clock(skew: float) -> None:
+    """Reset is an epoch second there; a clock here that is wrong by minutes does not matter."""
+    wall = 1_800_000_000.0
+    limits = RateLimits(reset_epoch_s=wall + 72 + skew, date_epoch_s=math.floor(wall + skew), received_at=10.0)
+    packed = unpacked(Reading(ticket=7, limits=limits), now=10.0, wall_now=wall)
+
+    assert packed["reset_in"] == pytest.approx(72, abs=1)
+
+
+def test_hints_age_until_they_are_handed_over() -> None:
+    """A reading that waited a second for its round trip says a second less."""
+    limits = RateLimits(reset_epoch_s=1_800_000_002, retry_after_s=3.0, received_at=10.0)
+    packed = unpacked(Reading(ticket=7, limits=limits), now=11.0)
+
+    assert packed["retry_after"] == 2
+    assert packed["reset_in"] == 2
+
+
+def test_hints_are_bounded() -> None:
+    """A refill in the past is now; one next year is a day."""
+    past = RateLimits(reset_epoch_s=1_700_000_000, received_at=10.0)
+    future = RateLimits(reset_epoch_s=1_900_000_000, retry_after_s=1e12, received_at=10.0)
+
+    assert unpacked(Reading(ticket=7, limits=past), now=10.0)["reset_in"] == 0
+    assert unpacked(Reading(ticket=7, limits=future), now=10.0)["reset_in"] == 86_400
+    assert unpacked(Reading(ticket=7, limits=future), now=10.0)["retry_after"] == 86_400
+
+
+def test_readings_follow_each_other() -> None:
+    """Eighty bytes each."""
+    readings = [Reading(ticket=ticket, limits=RateLimits()) for ticket in (1, 2, 3)]
+
+    assert len(pack_readings(readings, now=0.0, wall_now=0.0)) == 240
+    assert pack_readings([], now=0.0, wall_now=0.0) == b""
+
+
+def test_a_permit_has_a_ticket_for_each_request() -> None:
+    """In sending order."""
+    assert list(Permit(3, 10).tickets) == [10, 11, 12]
+
+
+def test_keys_name_what_they_hold() -> None:
+    """One key a tenant and endpoint; one a ceiling."""
+    assert LimiterKey("main", "oauth/token").name == "gatepost:limiter:main:oauth/token"
+    assert Ceiling("c-1", 5.0).key == "gatepost:ceiling:c-1"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reserve_share": 1.0}, {"reserve_share": -0.1}, {"fallback_rate": 0}, {"max_rate": 0}, {"cold_permits": 0}],
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
+    """At once, with the field's name."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LimiterSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
