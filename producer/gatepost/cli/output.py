@@ -62,4 +62,4 @@ def sentence_of(error: BaseException) -> str:
     """Return what an error says. Only our own errors are sure to hold nothing of a person; others are named by their type."""
     if isinstance(error, GatepostError):
         return str(error)
-    return f"unexpected {type(error).__name__}; run it again with --debug before the command for the traceback"
+    return f"unexpected {type(error).__name__}; for the traceback: gatepost --debug COMMAND"

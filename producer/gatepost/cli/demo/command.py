@@ -27,6 +27,7 @@ from gatepost.producer import Producer
 
 app = command_app()
 
+_EXAMPLE: Final = Path("examples/people.csv")
 _LOOK_EVERY_S: Final = 0.2
 _GIVE_UP_S: Final = 120.0
 _KILL_AT: Final = 0.35
@@ -42,8 +43,11 @@ _SIGNALLED: Final = 128
 def demo(
     *,
     file: Annotated[
-        Path, typer.Option("--file", metavar="FILE", help="CSV or JSON Lines with e-mail addresses and phone numbers.")
-    ] = Path("examples/people.csv"),
+        Path | None,
+        typer.Option(
+            "--file", metavar="FILE", help="CSV or JSON Lines with recipients; examples/people.csv when absent."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Run the whole way once, with real processes, and count.
@@ -55,7 +59,7 @@ def demo(
     require_worker()
     require_simulator()
     started = time.monotonic()
-    people = read_people(file)
+    people = read_people(file or _example())
     directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
     # Ended from outside, everything it started must end too.
     signal.signal(signal.SIGTERM, _end)
@@ -68,6 +72,12 @@ def demo(
     else:
         show(report)
     return ExitCode.DONE if report.agrees else ExitCode.UNEXPECTED
+
+
+def _example() -> Path:
+    # From another directory, the one beside the source; an installed package has none.
+    beside_the_source = Path(__file__).parents[4] / _EXAMPLE
+    return beside_the_source if beside_the_source.is_file() and not _EXAMPLE.is_file() else _EXAMPLE
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -73,8 +73,8 @@ def show(report: Report) -> None:
         f"\nThe simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
         f"{report.facts.tokens_issued} token sets.\n"
     )
-    terminal.print(f"Rejected: {_reasons(report.facts, State.REJECTED)}.")
-    terminal.print(f"Unknown: {_reasons(report.facts, State.UNKNOWN)}.\n")
+    terminal.print(f"Rejected: {_reasons(report.facts, State.REJECTED)}.", soft_wrap=True)
+    terminal.print(f"Unknown: {_reasons(report.facts, State.UNKNOWN)}.\n", soft_wrap=True)
     terminal.print(_findings(report))
     verdict = "Both sides agree." if report.agrees else "The two sides DISAGREE."
     terminal.print(Text(f"\n{verdict}", style="bold green" if report.agrees else "bold red"))
