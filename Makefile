@@ -10,21 +10,28 @@ DEMO   := .venv-demo
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-# A virtual environment holds uv, and exactly what the hash-pinned requirements name.
+# $(call environment,DIRECTORY,REQUIREMENTS): a virtual environment with what the hash-pinned file names, and Gatepost, editable.
+# uv installs; pip does where uv cannot reach what pip is configured to reach. Options in pip's configuration that would put
+# packages elsewhere, or other versions in, do not count here.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Gatepost needs Python 3.11 or newer, and $(PYTHON) is none; name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "Preparing a virtual environment in $(1) (once) ..."
+	@$(1)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+	@unset PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONPATH; \
+	export PIP_USER=0 PIP_CONSTRAINT=/dev/null PIP_NO_BINARY=:none: PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	set -e; pip="$(1)/bin/python -m pip install --quiet"; uv="$(1)/bin/uv pip install --quiet --python $(1)/bin/python"; \
+	$$pip --require-hashes -r requirements/uv.txt; \
+	$$uv --require-hashes -r $(2) || $$pip --require-hashes -r $(2); \
+	$$uv --no-deps --no-build-isolation --editable . || $$pip --no-deps --no-build-isolation --editable .
+	@touch $(1)/.ready
+endef
+
 $(DEV)/.ready: requirements/uv.txt requirements/dev.txt pyproject.toml
-	@test -x $(DEV)/bin/python || $(PYTHON) -m venv $(DEV)
-	@$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@VIRTUAL_ENV=$(DEV) $(DEV)/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
-	@VIRTUAL_ENV=$(DEV) $(DEV)/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call environment,$(DEV),requirements/dev.txt)
 
 $(DEMO)/.ready: requirements/uv.txt requirements/run.txt pyproject.toml
-	@echo "Preparing a virtual environment in $(DEMO) (once) ..."
-	@test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
-	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@VIRTUAL_ENV=$(DEMO) $(DEMO)/bin/uv pip install --quiet --require-hashes -r requirements/run.txt
-	@VIRTUAL_ENV=$(DEMO) $(DEMO)/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call environment,$(DEMO),requirements/run.txt)
 
 demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real workers
 	@$(DEMO)/bin/gatepost demo

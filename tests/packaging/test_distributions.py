@@ -1,0 +1,141 @@
+"""The wheel holds what it needs and nothing else, and the sdist makes the same wheel."""
+
+from __future__ import annotations
+
+import email
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+CHECKOUT = Path(__file__).parents[2]
+_ROOTS = {"gatepost": "producer", "gatepost_worker": "worker", "gatepost_simulator": "simulator"}
+_SOURCES = ("producer", "worker", "simulator", "pyproject.toml", "README.md", "LICENSE")
+
+
+def _build(source: Path, kind: str, target: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", str(target), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(target.iterdir())
+
+
+@pytest.fixture(scope="session")
+def clean_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources without anything that a working copy gathers."""
+    source = tmp_path_factory.mktemp("packaging") / "source"
+    source.mkdir()
+    for name in (*_SOURCES, "tests", "requirements", "examples", "benchmarks", "docs", "Makefile", "CHANGELOG.md"):
+        found = CHECKOUT / name
+        if found.is_dir():
+            shutil.copytree(found, source / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        elif found.exists():
+            shutil.copy(found, source / name)
+    return source
+
+
+@pytest.fixture(scope="session")
+def wheel(clean_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the sources."""
+    return _build(clean_source, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def metadata(wheel: Path) -> Message:
+    """What the wheel says about itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name))
+
+
+def _names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
+    """Every module, script and marker of them, so also the Lua; and no `worker` that would shadow a host's own."""
+    wanted = {
+        str(Path(package) / file.relative_to(CHECKOUT / root / package))
+        for package, root in _ROOTS.items()
+        for file in (CHECKOUT / root / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+    assert _names(wheel) == wanted
+    assert any(name.endswith(".lua") for name in wanted)
+    assert {f"{package}/py.typed" for package in _ROOTS} <= wanted
+
+
+def test_the_sdist_makes_the_same_wheel(clean_source: Path, wheel: Path, tmp_path: Path) -> None:
+    """Who builds from the sdist gets what the wheel holds, byte by byte."""
+    sdist = _build(clean_source, "sdist", tmp_path / "sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    again = _build(next((tmp_path / "unpacked").iterdir()), "wheel", tmp_path / "again")
+
+    with zipfile.ZipFile(wheel) as first, zipfile.ZipFile(again) as second:
+        assert _names(wheel) == _names(again)
+        assert all(first.read(name) == second.read(name) for name in _names(wheel))
+
+
+def test_the_metadata_names_what_is_needed(metadata: Message) -> None:
+    """A producer's dependencies have no extra; every dependency of the others has one that exists."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = metadata.get_all("Requires-Dist", [])
+
+    light = {line.split(";")[0].strip() for line in required if "extra ==" not in line}
+    assert len(light) == len(project["dependencies"])
+    assert not any(name in line for line in light for name in ("requests", "tenacity", "fastapi", "typer"))
+    assert set(metadata.get_all("Provides-Extra", [])) == set(project["optional-dependencies"])
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "MIT"
+
+
+def test_the_wheel_brings_the_command(wheel: Path) -> None:
+    """`gatepost` starts the command line."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(one for one in archive.namelist() if one.endswith("entry_points.txt"))
+
+        assert "gatepost = gatepost.cli:main" in archive.read(name).decode()
+
+
+def test_the_dockerfile_builds_from_what_the_ignore_file_lets_through() -> None:
+    """Every file that the image is made of exists and reaches the engine; .env and tests do not."""
+    dockerfile = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
+    allowed = {
+        line.removeprefix("!")
+        for line in (CHECKOUT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    copied = {
+        word
+        for line in dockerfile.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for word in line.split()[1:-1]
+    }
+
+    assert copied == allowed
+    assert set(_SOURCES) <= copied
+    assert all((CHECKOUT / name).exists() for name in copied)
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    """Built in a stage of its own from pinned hashes; then without root, unbuffered, ended by SIGTERM."""
+    stages = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").split("FROM ")[1:]
+    build, final = stages
+
+    assert "--require-hashes" in build
+    assert "\nUSER 10001" in final
+    assert "PYTHONUNBUFFERED=1" in final
+    assert "\nSTOPSIGNAL SIGTERM" in final
+    assert "pip" not in final
