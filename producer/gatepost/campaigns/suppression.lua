@@ -28,5 +28,17 @@ function calls.find(fingerprint)
   return index_find(index_open(home, home .. ':i:'), fingerprint)
 end
 
+-- ARGV: fingerprints, now in seconds. Gives how many have an entry that holds.
+function calls.count(fingerprints, now)
+  local index = index_open(home, home .. ':i:')
+  local holding = 0
+  for at = 1, #fingerprints, 8 do
+    local entry = index_find(index, fingerprints:sub(at, at + 7))
+    local expires = entry and struct.unpack('<I4', entry, 6)
+    if entry and (expires == 0 or expires > tonumber(now)) then holding = holding + 1 end
+  end
+  return holding
+end
+
 local call = calls[ARGV[1]]
 return call(unpack(ARGV, 2))

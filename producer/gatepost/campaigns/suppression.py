@@ -99,6 +99,16 @@ class Suppressions:
             return None
         return Suppression(_REASONS[code], _moment(created), _moment(expires) if expires else None)
 
+    def count_among(self, recipients: Iterable[str]) -> int:
+        """Return how many of these are on the list, by entries that have not expired.
+
+        Args:
+            recipients: addresses and numbers, normalised, each once.
+        """
+        now = int(time.time())
+        marks = (fingerprint(self._fingerprints, recipient) for recipient in recipients)
+        return sum(self._call("count", b"".join(chunk), now) for chunk in in_chunks(marks, _CHUNK))
+
     def import_rows(
         self,
         rows: Iterable[Row],
