@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -50,12 +51,18 @@ def normalise_email(address: str) -> str:
     """
     address = address.strip()
     local, at, domain = address.partition("@")
-    # Most addresses have a plain local part, which email-validator takes as it is, and a domain that was seen before.
-    if at and len(local) <= _SHORT_LOCAL and len(domain) <= _SHORT_DOMAIN and _PLAIN_LOCAL(local):
-        known = _normalised_domain(domain)
-        if known is not None:
-            return f"{local.lower()}@{known}"
-    return _normalised_by_library(address)
+    # email-validator judges the two parts apart, but for the length of the whole: most domains were seen before, and
+    # most local parts are plain, so that it takes them as they are.
+    known = _normalised_domain(domain) if at and len(local) <= _SHORT and len(domain) <= _SHORT else None
+    if known is None:
+        return _normalised_by_library(address)
+    if _PLAIN_LOCAL(local):
+        return f"{local.lower()}@{known}"
+    normal = _normalised_by_library(local + _STAND_IN).removesuffix(_STAND_IN)
+    composed = unicodedata.normalize("NFC", local)
+    if max(len(form.encode()) for form in (local, composed, composed.lower(), normal)) > _SHORT:
+        return _normalised_by_library(address)
+    return f"{normal}@{known}"
 
 
 def normalise_phone(number: str, region: str | None = None) -> str:
@@ -113,7 +120,7 @@ def _normalised_domain(domain: str) -> str | None:
     except email_validator.EmailNotValidError:
         return None
     forms = (domain.encode(), checked.domain.encode(), checked.ascii_domain.encode())
-    room = _LONGEST_ADDRESS - len("@") - _SHORT_LOCAL
+    room = _LONGEST_ADDRESS - len("@") - _SHORT
     return checked.domain.lower() if max(map(len, forms)) <= room else None
 
 
@@ -161,8 +168,8 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 _NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"
 # Octets of a whole address: RFC 5321 4.5.3.1.3 with RFC 3696 erratum 1690, as email-validator counts.
 _LONGEST_ADDRESS: Final = 254
-_SHORT_LOCAL: Final = 64
-_SHORT_DOMAIN: Final = 64
+_SHORT: Final = 64
+_STAND_IN: Final = "@example.com"
 # RFC 5322 3.2.3, dot-atom.
 _ATOM: Final = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"
 _PLAIN_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch

@@ -214,20 +214,27 @@ class _Tally:
 
 
 def _region_of(number: str) -> str:
-    only = _only_region(number[1:4])
-    if only:
-        return only
-    parsed = phonenumbers.parse(number)
-    # A number of no known range counts for the first country of its code.
-    return phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
-        parsed.country_code or 0
+    size, regions = _regions_of(number[1:4])
+    if len(regions) == 1:
+        return regions[0]
+    national = number[1 + size :]
+    zeros = len(national) - len(national.lstrip("0"))
+    # Built from its parts, which a normalised number shows: to parse it once more would cost more than all the rest.
+    parts = phonenumbers.PhoneNumber(
+        country_code=int(number[1 : 1 + size]),
+        national_number=int(national),
+        italian_leading_zero=zeros > 0,
+        number_of_leading_zeros=zeros,
     )
+    # A number of no known range counts for the first country of its code.
+    return phonenumbers.region_code_for_number(parts) or regions[0]
 
 
 @lru_cache(maxsize=1000)
-def _only_region(digits: str) -> str | None:
+def _regions_of(digits: str) -> tuple[int, tuple[str, ...]]:
+    """Return the length of the country code that a normalised number begins with, and the countries that share it."""
     for size in range(1, len(digits) + 1):
         regions = phonenumbers.region_codes_for_country_code(int(digits[:size]))
         if regions:
-            return regions[0] if len(regions) == 1 else None
-    return None
+            return size, regions
+    return len(digits), ("ZZ",)

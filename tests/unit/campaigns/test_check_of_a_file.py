@@ -106,6 +106,9 @@ def test_domains_beyond_the_bound_are_counted_together() -> None:
         ("+33639981234", "FR"),
         ("+80012345678", "001"),
         ("+19995550123", "US"),
+        ("+390669812345", "VA"),
+        ("+390612345678", "IT"),
+        ("+77012345678", "KZ"),
     ],
 )
 def test_numbers_count_for_their_country(number: str, region: str) -> None:
