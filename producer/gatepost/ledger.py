@@ -32,6 +32,8 @@ _ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
 
 DUE: Final = "gatepost:operations:due"
 COUNTS: Final = "gatepost:operations:counts"
+RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
+"""The key that holds when the reconciler last ran, in milliseconds since the epoch."""
 
 
 def operation_key(operation_id: str) -> str:

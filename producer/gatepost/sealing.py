@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
 KEY_BYTES: Final = 32
 _KID: Final = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
-_REGISTRY: Final = jwe.JWERegistry(
+LONGEST_VALUE: Final = 6 << 20
+"""Bytes that may be sealed as one value: what it opens, it must be able to hold."""
+
+
+class _Registry(jwe.JWERegistry):
+    # The default of 64 KiB is a server's guard against strangers; it would seal a batch of rows that it then refuses to open.
+    max_ciphertext_length = LONGEST_VALUE * 4 // 3 + 4
+
+
+_REGISTRY: Final = _Registry(
     header_registry={"for": HeaderParameter("What the value is for, and whose it is", "str", required=True)},
     algorithms=["dir", "A256GCM"],
 )
@@ -117,7 +126,7 @@ class Keyring:
     def __init__(self, keys: Iterable[Key]) -> None:
         ring = list(keys)
         if not ring:
-            raise ConfigurationError("no sealing key is configured; make one with: gatepost keys new")
+            raise ConfigurationError("no sealing key is configured; set GATEPOST_SEALING_KEYS, which gatepost keys new makes")
         self._keys = {key.kid: OctKey.import_key(key.secret) for key in ring}
         if len(self._keys) != len(ring):
             raise ConfigurationError("two sealing keys have the same id")
@@ -129,7 +138,13 @@ class Keyring:
         return tuple(self._keys)
 
     def seal(self, value: bytes, purpose: Purpose) -> str:
-        """Return the value as a compact JWE."""
+        """Return the value as a compact JWE.
+
+        Raises:
+            ValueError: it has more than `LONGEST_VALUE` bytes, and would not open again.
+        """
+        if len(value) > LONGEST_VALUE:
+            raise ValueError(f"a value of {len(value)} bytes is too long to seal; {LONGEST_VALUE} is the most")
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._first, "for": str(purpose)}
         return jwe.encrypt_compact(header, value, self._keys[self._first], registry=_REGISTRY)
 

@@ -13,7 +13,8 @@ from gatepost.errors import ConfigurationError
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
-from gatepost_worker import logs, tasks
+from gatepost_worker import envelopes, logs, tasks
+from gatepost_worker.consumer import consumer_class
 from gatepost_worker.process import Process
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def create(settings: Settings) -> Celery:
     app = build_app(settings)
     process = Process(settings)
     tasks.register(app, process)
+    app.conf.worker_consumer = consumer_class(lambda: process.dead_letters)
+    envelopes.install(app, lambda raw, *, reason, queue: process.bury(raw, reason=reason, queue=queue))
     app.conf.beat_schedule = {
         "reconcile": {
             "task": RECONCILE,

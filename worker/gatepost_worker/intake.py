@@ -46,7 +46,12 @@ def strategy(
             return None
         # A foreign producer's own idea of what to show is not trusted.
         message.headers["argsrepr"] = message.headers["kwargsrepr"] = SHOWN_ARGUMENTS
-        return handle(message, body, ack, reject, callbacks, **options)
+        try:
+            return handle(message, body, ack, reject, callbacks, **options)
+        except (TypeError, ValueError, KeyError, AttributeError) as failure:
+            # Celery trusts headers it did not write; what it trips over would trip it again after every reconnect.
+            bury(message, f"the headers are malformed ({type(failure).__name__})", consumer, dead_letters())
+            return None
 
     return checked
 

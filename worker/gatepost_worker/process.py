@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import structlog
+
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetters
 from gatepost_worker.clients import Clients
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
     from gatepost_worker.limiter import Limiter
+
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Process:
@@ -70,6 +75,11 @@ class Process:
             fingerprints=self.settings.fingerprints(),
             clients=self.clients,
         )
+
+    def bury(self, raw: str, *, reason: str, queue: str) -> None:
+        """Keep an envelope that could not be read."""
+        letter_id = self.dead_letters.add({"raw": raw}, reason=reason, queue=queue)
+        _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
 
     def prepare(self) -> None:
         """Make every part now, so that a wrong configuration stops the worker at its start.

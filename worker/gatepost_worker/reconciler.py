@@ -9,7 +9,7 @@ import structlog
 from celery import states as celery_states
 
 from gatepost.failures import failure_of
-from gatepost.ledger import Verdict, answering
+from gatepost.ledger import RECONCILER_LAST_RUN, Verdict, answering
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
-LAST_RUN: Final = "gatepost:reconciler:last"
-"""The key that holds when the reconciler last ran, in milliseconds since the epoch."""
 _LOCK: Final = "gatepost:reconciler:lock"
 _LOCK_S: Final = 60
 _PAGE: Final = 500
@@ -55,7 +53,7 @@ class Reconciler:
                 with answering():
                     lock.reacquire()
             with answering():
-                self._redis.set(LAST_RUN, int(time.time() * 1000))
+                self._redis.set(RECONCILER_LAST_RUN, int(time.time() * 1000))
         finally:
             with answering():
                 lock.release()

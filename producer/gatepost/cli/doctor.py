@@ -23,6 +23,7 @@ from gatepost.cli.session import ENV_FILE
 from gatepost.cli.terminal import console
 from gatepost.connections import connect
 from gatepost.errors import ConfigurationError
+from gatepost.ledger import RECONCILER_LAST_RUN
 from gatepost.messages import Queue
 from gatepost.queueing import build_app
 from gatepost.settings import Settings, Tenant, load_settings
@@ -30,7 +31,6 @@ from gatepost.settings import Settings, Tenant, load_settings
 app = command_app()
 
 # The reconciler, in the worker, writes it; the producer's side may not import it from there.
-_RECONCILER_LAST: Final = "gatepost:reconciler:last"
 _ASK_WORKERS_S: Final = 2
 _PROBE_S: Final = 60.0
 _MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
@@ -90,7 +90,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
             seconds, micros = client.time()
             between = (before + time.time()) / 2
             info: dict[str, Any] = client.info()
-            last = client.get(_RECONCILER_LAST)
+            last = client.get(RECONCILER_LAST_RUN)
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
         yield Check("redis", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)

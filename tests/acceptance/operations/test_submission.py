@@ -120,3 +120,69 @@ def test_a_malformed_message_goes_to_the_dead_letters_and_the_worker_goes_on(
 
     assert says in newest.reason
     assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+
+
+ENVELOPES = {
+    "not-json": "{",
+    "not-text": b"\xff\xfe\x00",
+    "list": "[]",
+    "number": "7",
+    "empty-object": "{}",
+    "no-delivery-tag": json.dumps({"body": "", "headers": {}, "properties": {"delivery_info": {}}}),
+    "no-delivery-info": json.dumps({"body": "", "headers": {}, "properties": {"delivery_tag": "x"}}),
+    "body-object": json.dumps(
+        {
+            "body": {},
+            "headers": {},
+            "properties": {"delivery_tag": "x", "delivery_info": {"exchange": "", "routing_key": "q"}},
+        }
+    ),
+    "deep": "[" * 100_000,
+    "huge": json.dumps({"body": "x" * 2_000_000}),
+    "forged-type": json.dumps({"__type__": "decimal", "__value__": "x"}),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_an_envelope_kombu_cannot_read_goes_to_the_dead_letters(running: Stack, producer: Producer, name: str) -> None:
+    """The consumer goes on, and nothing of the envelope is readable in Redis."""
+    with running.redis() as client:
+        letters = DeadLetters(client, Keyring([SEALING_KEY]))
+        before = len(letters)
+        client.lpush(Queue.SEND.value, ENVELOPES[name])
+        running.until(lambda: len(letters) == before + 1, "the envelope is in the dead letters")
+        newest = letters.list(1)[0]
+
+    assert newest.reason.startswith("the envelope")
+    assert newest.queue == Queue.SEND.value
+    assert "raw" in letters.open(newest)
+    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "gatepost.nothing"},
+        {"task": None},
+        {"task": 7},
+        {"eta": "tomorrow"},
+        {"eta": {}},
+        {"expires": []},
+        {"timelimit": "x"},
+        {"retries": "many"},
+        {"root_id": {}},
+        {"group": []},
+        {"stamped_headers": 7},
+        {"body": {}},
+        {"body": [[], {"command": {}}, "x"]},
+    ],
+    ids=str,
+)
+def test_no_header_stops_the_consumer(running: Stack, producer: Producer, changes: dict[str, Any]) -> None:
+    """Whatever a foreign client writes there, the next message is carried out, by the same connection."""
+    before = running.programs[0].output().count("Connection to broker lost")
+    push(running, {"command": {}}, **changes)
+
+    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+    assert running.programs[0].output().count("Connection to broker lost") == before
+    assert running.programs[0].process.poll() is None

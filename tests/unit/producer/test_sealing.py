@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.errors import ConfigurationError, SealError, UnknownKey
-from gatepost.sealing import Key, Keyring, Purpose
+from gatepost.sealing import LONGEST_VALUE, Key, Keyring, Purpose
 
 OLD, NEW = Key("old", b"o" * 32), Key("new", b"n" * 32)
 PURPOSE = Purpose.command("op-1")
@@ -85,3 +85,12 @@ def test_an_empty_ring_and_a_doubled_id_are_refused() -> None:
         Keyring([])
     with pytest.raises(ConfigurationError, match="same id"):
         Keyring([OLD, Key("old", b"x" * 32)])
+
+
+def test_a_long_value_opens_again_and_a_longer_one_is_not_sealed() -> None:
+    """A batch of rows with parameters of their own has some hundred kilobytes; what cannot be opened must not be sealed."""
+    longest = b"x" * LONGEST_VALUE
+
+    assert Keyring([OLD]).open(Keyring([OLD]).seal(longest, PURPOSE), PURPOSE) == longest
+    with pytest.raises(ValueError, match="too long"):
+        Keyring([OLD]).seal(longest + b"x", PURPOSE)

@@ -1,0 +1,47 @@
+"""A Celery consumer that keeps what it cannot take: unknown tasks, foreign protocols and undecodable bodies go to the dead letters.
+
+Celery's own logs such a message and drops it. Named by the setting `worker_consumer`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from celery.worker.consumer import Consumer
+
+from gatepost_worker.intake import bury
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatepost.dead_letters import DeadLetters
+
+
+class KeepingConsumer(Consumer):
+    """Buries instead of dropping. The app that names this class sets `dead_letters`."""
+
+    dead_letters: ClassVar[Callable[[], DeadLetters]]
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Keep a message that is of no protocol Celery knows."""
+        self._bury(message, "the message is not of Celery's protocol 2")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
+        """Keep a message for a task that this worker does not have."""
+        self._bury(message, "there is no such task here")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
+        """Keep a message from which Celery could not build a request."""
+        self._bury(message, f"the headers are malformed ({type(exc).__name__})")
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Keep a message whose body cannot be decoded."""
+        self._bury(message, f"the body cannot be read ({type(exc).__name__})")
+
+    def _bury(self, message: Any, reason: str) -> None:
+        bury(message, reason, self, type(self).dead_letters())
+
+
+def consumer_class(dead_letters: Callable[[], DeadLetters]) -> type[KeepingConsumer]:
+    """Return the consumer class of one app."""
+    return type("GatepostConsumer", (KeepingConsumer,), {"dead_letters": staticmethod(dead_letters)})

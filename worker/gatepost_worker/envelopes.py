@@ -1,0 +1,100 @@
+"""Envelopes that kombu itself cannot read: caught where they leave Redis, before anything is built from them.
+
+On Redis the envelope is JSON that any client may write. Without `properties`, `delivery_tag` or `delivery_info`, or when it is no JSON at
+all, kombu raises in the consumer's loop; the message is lost and the connection starts anew. RabbitMQ's envelopes are its own, so this is
+for the Redis transports only.
+"""
+
+from __future__ import annotations
+
+from queue import Empty
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from kombu.transport import redis as kombu_redis
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+LONGEST_ENVELOPE: Final = 1 << 20
+"""Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
+
+
+class Bury(Protocol):
+    """Keeps what could not be read."""
+
+    def __call__(self, raw: str, *, reason: str, queue: str) -> None:
+        """Keep the raw text with the reason and the queue it came from."""
+
+
+def flaw_of(envelope: Any) -> str | None:
+    """Return what is wrong with an envelope, or None. kombu can build a message from one without a flaw."""
+    match envelope:
+        case {"properties": {"delivery_tag": str(), "delivery_info": {"exchange": _, "routing_key": _}} as properties}:
+            pass
+        case {"properties": {"delivery_tag": str()}}:
+            return "the envelope has no delivery_info with exchange and routing_key"
+        case dict():
+            return "the envelope has no properties with a delivery_tag"
+        case _:
+            return "the envelope is no JSON object"
+    if not isinstance(envelope.get("headers", {}), dict) or not isinstance(properties.get("priority", 0), int):
+        return "the envelope's headers are no JSON object, or its priority is no number"
+    if not isinstance(envelope.get("body"), str) or properties.get("body_encoding") not in {None, "base64"}:
+        return "the envelope's body is no text, or of an unknown body_encoding"
+    return None
+
+
+def install(app: Celery, bury: Bury) -> None:
+    """Let the app's consumers read envelopes with a check. For a Redis broker; any other keeps its transport."""
+    scheme = str(app.conf.broker_url).partition("://")[0]
+    base: Any = {
+        "redis": kombu_redis.Transport,
+        "rediss": kombu_redis.Transport,
+        "sentinel": kombu_redis.SentinelTransport,
+    }.get(scheme)
+    if base is not None:
+        app.conf.broker_transport = _checked(base, bury)
+
+
+def _checked(base: Any, bury: Bury) -> type:
+    class CheckedChannel(base.Channel):  # type: ignore[misc] # kombu has no hints
+        def _brpop_read(self, **options: Any) -> bool:
+            """Read one message. kombu's own method, with a check between reading and delivering."""
+            try:
+                try:
+                    found = self.client.parse_response(self.client.connection, "BRPOP", **options)
+                except self.connection_errors:
+                    self.client.connection.disconnect()
+                    raise
+                if not found:
+                    raise Empty
+                name, item = found
+                queue = bytes_to_str(name).rsplit(self.sep, 1)[0]
+                self._queue_cycle.rotate(queue)
+                self._deliver_checked(item, queue)
+                return True
+            finally:
+                self._in_poll = None
+                self._flush_brpop_reauth()
+
+        def _deliver_checked(self, item: bytes, queue: str) -> None:
+            flaw: str | None
+            if len(item) > LONGEST_ENVELOPE:
+                flaw = f"the envelope has more than {LONGEST_ENVELOPE} bytes"
+            else:
+                try:
+                    envelope = loads(bytes_to_str(item))
+                    flaw = flaw_of(envelope)
+                except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
+                    flaw = "the envelope is not JSON"
+            if flaw is not None:
+                bury(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
+                return
+            self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
+
+    class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
+        Channel = CheckedChannel
+
+    return CheckedTransport
