@@ -274,7 +274,7 @@ def _unknowns(quota: Quota | None, running: int) -> Iterator[str]:
     elif quota.blind:
         yield "The answers carry no quota headers; the limiter goes at its fallback rate."
     elif not quota.is_learnt:
-        yield "The refill has not been learnt, only the level: the times are those of the slowest and the fastest documented refill."
+        yield "The refill has not been learnt, only the level; a bucket of this size is taken to refill as Auth0 documents it."
     else:
         yield "What others take of the quota changes; these times hold as long as they take what they take now."
     if running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+CAMPAIGNS: Final = "Campaigns"
 OPERATIONS: Final = "Operations"
 PROCESSES: Final = "Processes"
 SETTING_UP: Final = "Setting up"
@@ -29,6 +30,11 @@ class Entry:
 
 
 TABLE: Final = (
+    Entry(
+        "campaign", "campaign.app:app", "Send to a file of recipients, and account for every one of them.", CAMPAIGNS
+    ),
+    Entry("suppression", "suppression:app", "Keep the list of people who are sent nothing.", CAMPAIGNS),
+    Entry("quota", "quota:app", "Show what the limiter knows of the quota.", CAMPAIGNS),
     Entry("send-email", "send:email_app", "Send a one-time code or a magic link to an e-mail address.", OPERATIONS),
     Entry("send-sms", "send:sms_app", "Send a one-time code to a phone number.", OPERATIONS),
     Entry("login", "login:app", "Exchange the code a person received for a token set.", OPERATIONS),

@@ -1,0 +1,125 @@
+"""`gatepost campaign pause`, `resume`, `cancel`, `change` and `delete`."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gatepost.campaigns.model import Campaign, Status
+from gatepost.cli.campaign.making import CampaignArgument, go_on
+from gatepost.cli.campaign.report_text import counted
+from gatepost.cli.campaign.session import ask, campaign_named, campaigning
+from gatepost.cli.campaign.watching import WatchOption
+from gatepost.cli.exits import ExitCode, Refused
+from gatepost.cli.moments import moment_of
+from gatepost.cli.options import JsonOption
+from gatepost.cli.output import say, write, write_json
+from gatepost.errors import FieldError, InvalidCommand
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_NONE = "none"
+
+
+def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Pause a campaign: workers stop before their next recipient."""
+    with campaigning() as campaigns:
+        found = campaigns.pause(campaign_named(campaigns, campaign).campaign_id)
+        _show(found, as_json=as_json)
+        if not as_json:
+            say(f"Let it go on: gatepost campaign resume {found.campaign_id}")
+    return ExitCode.DONE
+
+
+def resume(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
+    """Let a paused campaign go on, where it was."""
+    with campaigning() as campaigns:
+        found = campaigns.resume(campaign_named(campaigns, campaign).campaign_id)
+        return go_on(campaigns, found, watch=watch, as_json=as_json)
+
+
+def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
+    """Stop a campaign for good.
+
+    Whoever has not been sent to becomes cancelled.
+    """
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        if found.status not in {Status.CANCELLING, Status.CANCELLED}:
+            ask(f"Cancel {found.name}? {counted(found.open, 'recipient')} would not be sent to.", sure=yes)
+        _show(campaigns.cancel(found.campaign_id), as_json=as_json)
+    return ExitCode.DONE
+
+
+def change(
+    campaign: CampaignArgument,
+    *,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N|none", help="Another ceiling on recipients a second.")
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="MOMENT|none", help="Another deadline: 2026-05-04T18:00+02:00, 2d."),
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="NAME", help="Of the moment: Europe/Berlin.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Give a campaign another rate or deadline; it may run meanwhile."""
+    if rate is None and deadline is None:
+        raise InvalidCommand([FieldError("change", "nothing; give --rate or --deadline")])
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        if rate is not None:
+            found = campaigns.change_rate(found.campaign_id, None if rate == _NONE else _rate(rate))
+        if deadline is not None:
+            text = None if deadline == _NONE else deadline
+            moment = moment_of(text, "deadline", now=datetime.now(UTC), timezone=timezone)
+            found = campaigns.change_deadline(found.campaign_id, moment)
+        _show(found, as_json=as_json)
+    return ExitCode.DONE
+
+
+def delete(
+    campaign: CampaignArgument,
+    *,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's id, where nobody can be asked.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Delete a campaign and all that is kept of it.
+
+    Afterwards nothing is known of who was sent to: the same file could be sent again.
+    """
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        if confirm not in {None, found.campaign_id}:
+            raise Refused(f"--confirm names another campaign than {found.campaign_id}. Nothing was done.")
+        question = f"Delete {found.name} and what happened to {counted(found.total, 'recipient')}, for good?"
+        ask(question, sure=confirm is not None, flag=f"--confirm {found.campaign_id}")
+        campaigns.delete(found.campaign_id)
+        if as_json:
+            write_json({"campaign_id": found.campaign_id, "deleted": True})
+        else:
+            write(f"{found.campaign_id} deleted")
+    return ExitCode.DONE
+
+
+def _show(campaign: Campaign, *, as_json: bool) -> None:
+    if as_json:
+        write_json(campaign.as_json())
+    else:
+        write(f"{campaign.campaign_id} {campaign.status}")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if rate <= 0:
+        raise InvalidCommand([FieldError("rate", "must be a number above 0, or none")])
+    return rate

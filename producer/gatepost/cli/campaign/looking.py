@@ -1,0 +1,79 @@
+"""`gatepost campaign status`, `list` and `show`: how campaigns stand, and what happened to one recipient."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gatepost.cli.campaign.making import CampaignArgument
+from gatepost.cli.campaign.report_text import campaign_lines, joined, list_lines, recipient_line, what_next
+from gatepost.cli.campaign.session import campaign_named, campaigning, exit_code_of
+from gatepost.cli.exits import ExitCode
+from gatepost.cli.inputs import address_from
+from gatepost.cli.options import AddressArgument, JsonOption
+from gatepost.cli.output import say, write, write_json
+from gatepost.errors import FieldError, InvalidCommand
+from gatepost.states import State
+
+
+def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Show how a campaign stands now, and why people failed.
+
+    Exit code 0 while it goes on and when everybody was accepted; otherwise that of `watch`.
+    """
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        if as_json:
+            write_json(found.as_json())
+        else:
+            write(joined(campaign_lines(found, datetime.now(UTC))))
+            for line in what_next(found):
+                say(line)
+    return exit_code_of(found)
+
+
+def list_command(
+    *,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many, at most.")] = 20,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """List campaigns, the newest first."""
+    with campaigning() as campaigns:
+        found = campaigns.list(limit)
+        if as_json:
+            write_json({"campaigns": [one.as_json() for one in found]})
+        elif found:
+            write(joined(list_lines(found)))
+        else:
+            say("There are no campaigns.")
+    return ExitCode.DONE
+
+
+def show(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Show what happened to one recipient of a campaign.
+
+    Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while it is open or when it was
+    accepted, 3 when it ended otherwise, 1 when the campaign does not have it.
+    """
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        try:
+            report = campaigns.show(found.campaign_id, address_from(recipient))
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("recipient", str(problem))]) from None
+        if report is None:
+            if as_json:
+                write_json({"campaign_id": found.campaign_id, "state": None})
+            else:
+                say("gatepost: the campaign does not have this recipient.")
+            return ExitCode.UNEXPECTED
+        if as_json:
+            write_json({"campaign_id": found.campaign_id, **report.as_json()})
+        else:
+            write(recipient_line(report))
+            if report.reason is not None:
+                say(report.reason.advice)
+    fine = report.state is State.ACCEPTED or not report.state.is_terminal
+    return ExitCode.DONE if fine else ExitCode.NOT_ACCEPTED

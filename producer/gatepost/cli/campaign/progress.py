@@ -1,0 +1,204 @@
+"""How watching looks: a bar on a terminal, a line every few seconds elsewhere, or a JSON object a line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from gatepost.campaigns.watching import Activity
+from gatepost.cli.bulk_workers import START_ONE
+from gatepost.cli.moments import duration_text, in_zone, rate_text
+from gatepost.cli.output import say, write_json
+from gatepost.cli.terminal import console
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from gatepost.campaigns.model import Campaign
+    from gatepost.campaigns.quota import Quota
+    from gatepost.campaigns.watching import Snapshot
+    from gatepost.cli.exits import ExitCode
+
+_FAILED: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
+
+
+class Display(Protocol):
+    """What somebody who watches is shown."""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Show how the campaign stands."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def display_for(*, as_json: bool, every_s: float) -> Display:
+    """Return events as JSON when asked, a bar when standard error is a terminal, lines otherwise."""
+    if as_json:
+        return Events()
+    return Bar() if sys.stderr.isatty() else Lines(every_s)
+
+
+def numbers_text(campaign: Campaign) -> str:
+    """Return the counts that somebody watches: accepted, failed, put off, unknown."""
+    counts = campaign.counts
+    failed = sum(counts[state] for state in _FAILED)
+    parts = [(counts[State.ACCEPTED], "accepted"), (failed, "failed")]
+    rare = [State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED]
+    parts += [(counts[state], state.value) for state in rare if counts[state]]
+    return " · ".join(f"{number:,} {word}" for number, word in parts)
+
+
+def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
+    """Return the rate, the quota that is left, and the finish time, as far as they are known."""
+    campaign = snapshot.campaign
+    timezone = campaign.options.hours.timezone if campaign.options.hours else None
+    parts = []
+    if snapshot.activity is Activity.SENDING:
+        parts.append(rate_text(campaign.rate))
+    if quota is not None and quota.left is not None and quota.buckets:
+        parts.append(f"quota {quota.left:,.0f} of {min(bucket.limit for bucket in quota.buckets):,} left")
+    if quota is not None and quota.blocked_for_s > 0:
+        parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
+    if snapshot.activity is Activity.RESTING and campaign.rests_until is not None:
+        parts.append(f"rests until {in_zone(campaign.rests_until, timezone)}")
+    if snapshot.finish_at is not None:
+        parts.append(f"done in about {duration_text((snapshot.finish_at - snapshot.at).total_seconds())}")
+    return " · ".join(parts)
+
+
+def state_text(snapshot: Snapshot) -> str:
+    """Return what has to be said of a campaign that does not send."""
+    campaign_id = snapshot.campaign.campaign_id
+    match snapshot.activity:
+        case Activity.NOT_STARTED:
+            return f"not started; start it: gatepost campaign start {campaign_id}"
+        case Activity.PAUSED_BY_HAND:
+            return f"paused by hand; let it go on: gatepost campaign resume {campaign_id}"
+        case Activity.CANCELLING:
+            return "being cancelled; what is under way is finished"
+        case _:
+            return ""
+
+
+def waiting_text(workers: int | None) -> str:
+    """Return what has to be said while nothing moves.
+
+    Args:
+        workers: how many take batches; None when nobody knows.
+    """
+    if workers:
+        return "waiting: nothing has moved for some seconds, though a worker takes campaigns; look at its log"
+    return f"waiting for a worker; start one: {START_ONE}"
+
+
+class Bar:
+    """A bar with the counts beside it, and what has to be said beneath."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[numbers]}"),
+            console=console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", numbers="")
+        self._pace = self._progress.add_task("", numbers="", visible=False)
+        self._said = ""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Move the bar."""
+        campaign = snapshot.campaign
+        numbers = "\n".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)]))
+        self._progress.update(
+            self._task,
+            description=campaign.name,
+            total=max(1, campaign.total),
+            completed=campaign.done,
+            numbers=numbers,
+        )
+        text = note or state_text(snapshot)
+        if text and text != self._said:
+            self._progress.console.print(text, markup=False, soft_wrap=True)
+        self._said = text
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class Lines:
+    """A line every few seconds, and one at once when something else has to be said."""
+
+    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._next = monotonic()
+        self._said = ""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Write a line when it is time."""
+        text = note or state_text(snapshot)
+        now = self._monotonic()
+        if now < self._next and text == self._said and not snapshot.is_last:
+            return
+        self._next, self._said = now + self._every_s, text
+        campaign = snapshot.campaign
+        parts = [f"{campaign.done:,} of {campaign.total:,}", numbers_text(campaign), pace_text(snapshot, quota), text]
+        say(" · ".join(filter(None, parts)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End without a trace."""
+
+
+class Events:
+    """A JSON object a line: `progress` when something has changed, and one `result` at the end."""
+
+    def __init__(self) -> None:
+        self._before: tuple[Any, ...] | None = None
+
+    def event(self, kind: str, document: dict[str, Any]) -> None:
+        """Write an event of another kind."""
+        write_json({"event": kind, **document})
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Write an event, unless it would say the same as the last one."""
+        campaign = snapshot.campaign
+        state = (snapshot.activity, campaign.status, tuple(campaign.counts.values()), note)
+        if state == self._before:
+            return
+        self._before = state
+        left = None if quota is None or quota.left is None else int(quota.left)
+        self.event("progress", snapshot.as_json() | {"quota_left": left, "note": note or state_text(snapshot) or None})
+
+    def result(self, campaign: Campaign, code: ExitCode) -> None:
+        """Write the last event."""
+        self.event("result", campaign.as_json() | {"exit_code": int(code)})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End without a trace."""

@@ -1,0 +1,220 @@
+"""What a check, a plan and a campaign look like to people: plain lines that a terminal shows and a log keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gatepost.campaigns.model import Status
+from gatepost.campaigns.watching import Activity, snapshot_of
+from gatepost.cli.moments import duration_text, in_zone, rate_text
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from gatepost.campaigns.check import CheckReport
+    from gatepost.campaigns.hours import SendingHours
+    from gatepost.campaigns.model import Campaign
+    from gatepost.campaigns.plan import Forecast, Plan, Skipped
+    from gatepost.campaigns.quota import Quota
+    from gatepost.campaigns.report import RecipientReport
+
+_WIDTH: Final = 12
+_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_MOST_COUNTRIES: Final = 8
+_PRECISE_S: Final = 1.0
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{_WIDTH}}{text}"
+
+
+def counted(number: int, word: str, plural: str = "") -> str:
+    """Return `1 row`, `1,200 rows`."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def check_lines(report: CheckReport, name: str) -> Iterator[str]:
+    """Describe a file. Domains and countries are named, people never."""
+    delimiter = f", {_DELIMITERS.get(report.delimiter or '', repr(report.delimiter))}" if report.delimiter else ""
+    kind = "CSV" if report.delimiter else "JSON Lines"
+    yield _line("file", f"{name} ({kind}{delimiter}, {report.encoding})")
+    yield _line(
+        "rows",
+        f"{report.rows:,}: {report.valid:,} valid, {report.invalid:,} invalid, {counted(report.duplicates, 'duplicate')}",
+    )
+    yield _line("recipients", f"{report.recipients:,}{_kinds(report)}")
+    if report.domains:
+        others = f", {report.other_domains:,} in others" if report.other_domains else ""
+        yield _line("domains", f"{_most(report.domains, len(report.domains))}{others}")
+    if report.ignored_columns:
+        yield _line("ignored", f"columns {', '.join(report.ignored_columns)}")
+
+
+def error_lines(report: CheckReport) -> Iterator[str]:
+    """Give the first bad rows, and how many there are of each kind."""
+    for error in report.first_errors:
+        yield f"  {error}"
+    if report.invalid > len(report.first_errors):
+        yield f"  … and {counted(report.invalid - len(report.first_errors), 'more row')}:"
+        for problem in report.problems:
+            yield f"  {problem.rows:>9,}  {problem.field}: {problem.problem}"
+
+
+def _kinds(report: CheckReport) -> str:
+    emails, numbers = report.kinds.get("email", 0), report.kinds.get("sms", 0)
+    if not report.valid:
+        return ""
+    countries = f" ({_most(report.regions, _MOST_COUNTRIES)})" if numbers else ""
+    parts = [counted(emails, "e-mail row")] if emails else []
+    if numbers:
+        parts.append(f"{counted(numbers, 'SMS row')}{countries}")
+    return f", from {' and '.join(parts)}"
+
+
+def _most(counts: Mapping[str, int], most: int) -> str:
+    shown = [f"{name} {number:,}" for name, number in list(counts.items())[:most]]
+    return ", ".join(shown) + (" …" if len(counts) > most else "")
+
+
+def plan_lines(plan: Plan, hours: SendingHours | None, now: datetime) -> Iterator[str]:
+    """Describe a plan."""
+    timezone = hours.timezone if hours else None
+    if plan.skipped.total:
+        yield _line("skipped", _skipped(plan.skipped))
+    if plan.quota is not None:
+        yield _line("quota", quota_line(plan.quota))
+    if hours:
+        yield _line("window", str(hours))
+    for forecast in plan.forecasts:
+        yield from _forecast_lines(forecast, plan, timezone, now)
+    if plan.deadline is not None:
+        yield _line("deadline", in_zone(plan.deadline, timezone))
+    for number, sentence in enumerate(plan.unknowns):
+        yield _line("" if number else "not known", sentence)
+
+
+def _skipped(skipped: Skipped) -> str:
+    parts = [
+        (skipped.invalid, "invalid"),
+        (skipped.duplicates, "duplicate" if skipped.duplicates == 1 else "duplicates"),
+        (skipped.suppressed, "on the suppression list"),
+        (skipped.not_guests, "not on the guest list"),
+    ]
+    return ", ".join(f"{number:,} {why}" for number, why in parts if number)
+
+
+def _forecast_lines(forecast: Forecast, plan: Plan, timezone: str | None, now: datetime) -> Iterator[str]:
+    supply = forecast.supply
+    burst = f"{int(supply.burst):,} at once, then " if supply.burst >= 1 else ""
+    several = "if the refill is " if len(plan.forecasts) > 1 else ""
+    yield _line("sends", f"{burst}{several}{rate_text(supply.rate)}")
+    if (forecast.begins - now).total_seconds() > _PRECISE_S:
+        yield _line("  begins", in_zone(forecast.begins, timezone))
+    if forecast.ends is None:
+        if plan.deadline is not None:
+            yield _line("  leaves", f"{forecast.left:,} without a message at the deadline")
+        else:
+            yield _line("  finishes", "not within ten years")
+        return
+    took = duration_text(max(1.0, (forecast.ends - now).total_seconds()))
+    days = f", on {len(forecast.stretches):,} days" if len(forecast.stretches) > 1 else ""
+    yield _line("  finishes", f"{in_zone(forecast.ends, timezone)}, {took} from now{days}")
+
+
+def quota_line(quota: Quota) -> str:
+    """Describe what is known of one quota in a line."""
+    if not quota.is_known:
+        return "not known yet"
+    if quota.blind:
+        return f"answers carry no headers; {rate_text(quota.fallback_rate)} until they do"
+    parts = []
+    for bucket, name in ((quota.bucket, ""), (quota.policy, "policy: ")):
+        if bucket is None:
+            continue
+        flow = "refill not learnt yet"
+        if bucket.is_learnt:
+            flow = f"{rate_text(max(0.0, bucket.available_rate))} of {rate_text(bucket.refill_rate)} free"
+        parts.append(f"{name}{bucket.level:,.0f} of {bucket.limit:,} left, {bucket.reserve:,} kept for logins, {flow}")
+    if quota.blocked_for_s > 0:
+        parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
+    return "; ".join(parts)
+
+
+def campaign_lines(campaign: Campaign, now: datetime) -> Iterator[str]:
+    """Describe how a campaign stands."""
+    timezone = campaign.options.hours.timezone if campaign.options.hours else None
+    yield _line("campaign", f"{campaign.name}  {campaign.campaign_id}")
+    yield _line("status", _status(campaign, now, timezone))
+    yield _line("recipients", f"{campaign.total:,}")
+    for state in State:
+        if number := campaign.counts[state]:
+            yield f"  {state.value:<{_WIDTH}}{number:>10,}  {_share(number, campaign.total)}"
+    yield from reason_lines(campaign)
+
+
+def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
+    snapshot = snapshot_of(campaign, now)
+    match snapshot.activity:
+        case Activity.RESTING if campaign.rests_until is not None:
+            return f"{campaign.status}, rests until {in_zone(campaign.rests_until, timezone)}"
+        case Activity.ENDED if campaign.ended_at is not None:
+            return f"{campaign.status} at {in_zone(campaign.ended_at, timezone)}"
+        case Activity.SENDING if snapshot.finish_at is not None:
+            finish = in_zone(snapshot.finish_at, timezone)
+            return f"{campaign.status}, {rate_text(campaign.rate)}, finishes about {finish}"
+        case _:
+            return campaign.status.value
+
+
+def reason_lines(campaign: Campaign) -> Iterator[str]:
+    """Give every reason with how many have it and what to do about it."""
+    if campaign.pause is not None:
+        yield f"paused: {campaign.pause.advice}"
+        yield f"  go on:   gatepost campaign resume {campaign.campaign_id}"
+    for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: -item[1]):
+        yield f"{number:,} {state} ({reason}): {reason.advice}"
+
+
+def what_next(campaign: Campaign) -> Iterator[str]:
+    """Give the commands that follow from an end."""
+    name = campaign.campaign_id
+    failed = sum(campaign.counts[state] for state in (State.REJECTED, State.EXHAUSTED, State.EXPIRED))
+    unknown = campaign.counts[State.UNKNOWN]
+    if campaign.status not in {Status.FINISHED, Status.CANCELLED} or not (failed or unknown):
+        return
+    states = " ".join(f"--state {one}" for one, number in (("failed", failed), ("unknown", unknown)) if number)
+    yield f"who, and why:     gatepost campaign export {name} {states} --output failed.ndjson"
+    if failed:
+        yield f"retry the failed: gatepost campaign retry {name} --state failed"
+    if unknown:
+        yield f"send again to the unknown (voids a code that did arrive): gatepost campaign retry {name} --state unknown"
+
+
+def list_lines(campaigns: Sequence[Campaign]) -> Iterator[str]:
+    """Give a line a campaign, the newest first."""
+    for one in campaigns:
+        created = in_zone(one.created_at)
+        yield f"{one.campaign_id}  {one.status:<10}  {one.done:>10,} of {one.total:>10,}  {created}  {one.name}"
+
+
+def recipient_line(report: RecipientReport) -> str:
+    """Describe what happened to one recipient, without saying who it is."""
+    parts = [report.state.value, *([report.reason.value] if report.reason else [])]
+    if report.attempts:
+        parts.append(counted(report.attempts, "attempt"))
+    if report.http_status:
+        parts.append(f"status {report.http_status}")
+    if report.at:
+        parts.append(in_zone(report.at))
+    return ", ".join(parts)
+
+
+def _share(number: int, total: int) -> str:
+    return f"{number / total:.1%}" if total else ""
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Return lines as one text."""
+    return "\n".join(lines)

@@ -1,0 +1,150 @@
+"""`gatepost campaign send`: check, create, add, start and watch in one; run again, it goes on where it was."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.files import STANDARD_INPUT
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status
+from gatepost.cli.bulk_workers import START_ONE, bulk_workers
+from gatepost.cli.campaign.checking import check_document, known_quota, plan_text, planned
+from gatepost.cli.campaign.delivery import DeliveryOptions
+from gatepost.cli.campaign.files import FileArgument, FileOptions, RecipientFile, SkipInvalidOption, opened
+from gatepost.cli.campaign.making import add_rows, added_document, added_text, refuse_invalid
+from gatepost.cli.campaign.progress import Events
+from gatepost.cli.campaign.report_text import counted
+from gatepost.cli.campaign.session import ask, campaigning
+from gatepost.cli.campaign.watching import follow
+from gatepost.cli.exits import ExitCode, Refused
+from gatepost.cli.moments import in_zone
+from gatepost.cli.option_groups import grouped
+from gatepost.cli.output import say, write
+from gatepost.settings import Settings
+
+_NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
+_SAME: Final = ("guests", "start_at", "deadline")
+
+
+@grouped
+def send(
+    file: FileArgument,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The campaign's name; the file's when absent.")
+    ] = None,
+    reading: FileOptions,
+    delivery: DeliveryOptions,
+    skip_invalid: SkipInvalidOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it until it ends.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line; the last one is the result.")
+    ] = False,
+) -> ExitCode:
+    """Send to everybody in a file, in one step.
+
+    Checks the file, then creates, fills, starts and watches a campaign. A name is one campaign: run it again, after a crash or with a longer file, and it goes on; whom it has already is not sent to a
+    second time. Another name is another campaign. Exit codes are those of `watch`, and 6 when rows are not valid.
+    """
+    events = Events() if as_json else None
+    with opened(file, reading) as recipients, campaigning() as campaigns:
+        options = delivery.options(reading.channel)
+        called = name or _name_of(file)
+        before = _existing(campaigns, called, options)
+        report = recipients.check()
+        if not skip_invalid:
+            refuse_invalid(report, file)
+        quota, failure = known_quota(options.tenant, offline=before is not None)
+        made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
+        if events:
+            events.event("checked", check_document(report, recipients.name, None))
+            events.event("planned", made.as_json() | {"quota_failure": failure})
+        else:
+            (write if dry_run else say)(plan_text(made, report, recipients.name, options))
+        if dry_run:
+            return _nothing_sent(events)
+        if sys.stdin.isatty() and file != STANDARD_INPUT:
+            ask(f"Send to {counted(made.recipients, 'recipient')}?", sure=yes)
+        campaign_id = _create(campaigns, called, delivery, options, before)
+        return _run(campaigns, campaign_id, recipients, watch=watch, events=events)
+
+
+def _nothing_sent(events: Events | None) -> ExitCode:
+    if events:
+        events.event("result", {"dry_run": True, "exit_code": int(ExitCode.DONE)})
+    else:
+        say("Dry run: nothing was recorded, nothing was sent.")
+    return ExitCode.DONE
+
+
+def _name_of(file: str) -> str:
+    if file == STANDARD_INPUT:
+        raise Refused("Standard input has no name to call the campaign by; give one: --name NAME. Nothing was done.")
+    return Path(file.removesuffix(".gz")).stem
+
+
+def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
+    """Return the id that `send` gives to a name: the same one every time, so that nobody is sent to twice under it."""
+    return str(uuid.uuid5(_NAMES, f"{settings.tenant_named(tenant).name}\n{name}"))
+
+
+def _existing(campaigns: Campaigns, name: str, options: Options) -> Campaign | None:
+    try:
+        found = campaigns.status(campaign_id_of(campaigns.settings, name, options.tenant))
+    except CampaignNotFound:
+        return None
+    asked, kept = (one.model_dump(exclude={*_SAME, "tenant", "channel"}) for one in (options, found.options))
+    if different := sorted(field for field in asked if asked[field] != kept[field]):
+        raise Refused(
+            f"The campaign {name} is there since {in_zone(found.created_at)}, with another {', '.join(different)}; for a new one "
+            f"give another --name. Nothing was done."
+        )
+    if found.status in {Status.CANCELLING, Status.CANCELLED, Status.DELETING}:
+        raise Refused(f"The campaign {name} is {found.status}; for a new one give another --name. Nothing was done.")
+    say(
+        f"The campaign {name} is there since {in_zone(found.created_at)} ({found.status}): only who is new is added, with the "
+        "options it has. For a new campaign give another --name."
+    )
+    return found
+
+
+def _create(
+    campaigns: Campaigns, name: str, delivery: DeliveryOptions, options: Options, before: Campaign | None
+) -> str:
+    if before is not None:
+        return before.campaign_id
+    campaign_id = campaign_id_of(campaigns.settings, name, options.tenant)
+    return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
+
+
+def _run(
+    campaigns: Campaigns, campaign_id: str, file: RecipientFile, *, watch: bool, events: Events | None
+) -> ExitCode:
+    if events:
+        events.event("created", {"campaign_id": campaign_id})
+    else:
+        write(f"campaign {campaign_id}")
+    added, counts = add_rows(campaigns, campaign_id, file)
+    if events:
+        events.event("added", added_document(campaign_id, added, counts))
+    else:
+        say(added_text(added, counts))
+    if campaigns.status(campaign_id).status is Status.DRAFT:
+        campaigns.start(campaign_id)
+    if watch:
+        return follow(campaigns, campaign_id, as_json=events is not None)
+    campaign = campaigns.status(campaign_id)
+    if campaign.open and bulk_workers(campaigns.settings) == 0:
+        say(f"No worker takes campaigns yet; start one: {START_ONE}")
+    if events:
+        events.result(campaign, ExitCode.DONE)
+    else:
+        say(f"Watch it: gatepost campaign watch {campaign_id}")
+    return ExitCode.DONE
