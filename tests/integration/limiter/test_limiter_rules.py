@@ -108,8 +108,8 @@ def test_bulk_leaves_the_reserve_and_logins_take_it(desk: Desk) -> None:
     """Of a bucket of 50, ten stay for logins."""
     desk.know(50, 50 - 1)
 
-    assert drain(desk, Lane.BULK) == pytest.approx(39, abs=1)
-    assert drain(desk, Lane.INTERACTIVE) == pytest.approx(10, abs=1)
+    assert 37 <= drain(desk, Lane.BULK) <= 39
+    assert 10 <= drain(desk, Lane.INTERACTIVE) <= 12
 
 
 def test_the_share_of_the_reserve_can_be_chosen(redis_client: redis.Redis) -> None:
@@ -117,7 +117,7 @@ def test_the_share_of_the_reserve_can_be_chosen(redis_client: redis.Redis) -> No
     desk = Desk(redis_client, reserve_share=0.5)
     desk.know(50, 50 - 1)
 
-    assert drain(desk, Lane.BULK) == pytest.approx(24, abs=1)
+    assert 22 <= drain(desk, Lane.BULK) <= 24
 
 
 def test_a_permit_covers_no_more_than_was_asked_for_and_than_there_is(desk: Desk) -> None:
@@ -126,7 +126,7 @@ def test_a_permit_covers_no_more_than_was_asked_for_and_than_there_is(desk: Desk
     first, rest = desk.permit(want=30), desk.permit(want=30)
 
     assert first.granted == 30
-    assert rest.granted == pytest.approx(9, abs=1)
+    assert 7 <= rest.granted <= 9
     assert [*first.tickets, *rest.tickets] == list(range(first.first_ticket, first.first_ticket + 30 + rest.granted))
 
 
@@ -146,7 +146,7 @@ def test_what_is_under_way_counts(desk: Desk) -> None:
     desk.permit(want=20)
     desk.observe(ticket, limit=50, remaining=49)
 
-    assert drain(desk, Lane.BULK) == pytest.approx(19, abs=1)
+    assert 16 <= drain(desk, Lane.BULK) <= 19
 
 
 def test_a_foreign_consumer_is_seen_by_the_next_answer(desk: Desk) -> None:

@@ -70,7 +70,7 @@ local function sample_full(bucket, sample, at)
   local dt = max(0.1, (at - bucket.at) / 1e6)
   local surprise = sample - bucket.supply - bucket.rate * dt
   if surprise > 2 then bucket.var_rate = bucket.var_rate + (surprise / dt) ^ 2 end
-  bucket.supply, bucket.at, bucket.var_supply = sample, at, 1
+  bucket.supply, bucket.at, bucket.var_supply = sample, at, 0.25
 end
 
 local function sample_bucket(bucket, limit, remaining, ticket, at, refused, rate, spread, send_rate)
@@ -78,11 +78,11 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, refused, rate
   if bucket.limit < 1 then
     bucket.limit, bucket.supply, bucket.at, bucket.refill_at, bucket.longest_reset = limit, sample, at, 0, 0
     bucket.rate, bucket.trend, bucket.peak = rate, rate, rate
-    bucket.var_supply, bucket.covariance, bucket.var_rate = 1, 0, spread * spread
+    bucket.var_supply, bucket.covariance, bucket.var_rate = 0.25, 0, spread * spread
   elseif bucket.limit ~= limit then
     -- Another plan: the level is known at once, the rate is found again.
     bucket.limit, bucket.supply, bucket.at = limit, sample, at
-    bucket.var_supply, bucket.covariance = 1, 0
+    bucket.var_supply, bucket.covariance = 0.25, 0
     bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
   else
     -- The server took nothing for a refused ticket: the supply is one more than the tickets say, and no faster.

@@ -21,7 +21,8 @@ local function margin(bucket, now)
   if bucket.refill_at > 0 and now >= bucket.refill_at then return cushion, 0 end
   local dt = max(0, now - bucket.at) / 1e6
   local variance = bucket.var_supply + dt * (2 * bucket.covariance + dt * bucket.var_rate + 0.5 * bucket.peak)
-  return cushion, min(0.5 * math.sqrt(max(0, variance)), 0.25 * bucket.limit)
+  local doubt = bucket.peak > 0 and 0.5 or 1.5 -- standard errors; more while the refill has never been seen
+  return cushion, min(doubt * math.sqrt(max(0, variance)), 0.25 * bucket.limit)
 end
 
 -- When to look although the estimate says no: if everybody else had stopped at the last reading, the bucket would be
@@ -117,22 +118,24 @@ local function decide(s, now, bulk, want, config)
   return count
 end
 
--- Seconds that a waiter may sleep without missing much if everybody else stopped, and the rate there is to wait for.
+-- Seconds that a waiter may sleep without missing much if everybody else stopped, the rate there is to wait for, and the
+-- rate there could be.
 local function prospects(bucket)
-  if bucket.limit < 1 then return math.huge, math.huge end
+  if bucket.limit < 1 then return math.huge, math.huge, math.huge end
   local possible = bucket.peak > 0 and capability(bucket) or bucket.limit / token_time(bucket)
   local nap = min(0.15 * bucket.limit / possible, token_time(bucket))
-  return max(0.05, nap), max(bucket.rate, 0.1 * capability(bucket))
+  return max(0.05, nap), max(bucket.rate, 0.1 * capability(bucket)), possible
 end
 
 -- Waiters are told different times, so that they do not come back for the same permit; and longer ones, the more ask.
 local function patience(s, now, ready, reason)
-  local nap, rate = prospects(s.tenant)
-  local policy_nap, policy_rate = prospects(s.policy)
-  nap, rate = min(nap, policy_nap, 60), max(1, min(rate, policy_rate, 1000))
-  s.asked = max(0, s.asked - 3 * max(8, rate) * (now - s.asked_at) / 1e6) + 1
+  local nap, rate, possible = prospects(s.tenant)
+  local policy_nap, policy_rate, policy_possible = prospects(s.policy)
+  nap, rate, possible = min(nap, policy_nap, 60), min(rate, policy_rate, 1000), min(possible, policy_possible, 1000)
+  local leak = 3 * max(2, rate, 0.3 * possible)
+  s.asked = max(0, s.asked - leak * (now - s.asked_at) / 1e6) + 1
   s.asked_at = now
-  local wait = max(0, ready - now) + min(1, (s.asked - 1) / rate) * 1e6
+  local wait = max(0, ready - now) + min(1, (s.asked - 1) / max(1, rate)) * 1e6
   if reason == 'level' then wait = min(wait, nap * (1 + s.asked / 25) * 1e6) end
   return max(2000, math.floor(wait))
 end

@@ -1,0 +1,173 @@
+"""What share of a quota three workers use, and who meets a 429: `python benchmarks/limiter_simulation.py [SEEDS]`.
+
+The shipped limiter, script and all, over a real Valkey, in a world of simulated time (`tests/limiter_world.py`); beside it the usual ways.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+
+from gatepost.embedded import EmbeddedValkey
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+# The world belongs to the tests, which are no package.
+from limiter_world import Bucket, Run, SharedLimiter, Tenant, World, nobody_else, simulate, stepping
+from usual_pacing import CeleryRateLimit, ExponentialBackoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from limiter_world import Pacing
+
+SEEDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A bucket and what is done with it."""
+
+    limit: int
+    refill: float
+    seconds: float
+    share: Callable[[float], float] = nobody_else
+    slots: int = 24
+    recipients: float = math.inf
+
+    @property
+    def name(self) -> str:
+        """The bucket, as the table shows it."""
+        rate = f"{self.refill:g}/s" if self.refill >= 1 else f"{self.refill * 3600:g}/h"
+        return f"{self.limit} at {rate}"
+
+    def run(self, way: Callable[[World, Case], Pacing], seed: int) -> Run:
+        """Run it once."""
+        world = World(seed)
+        tenant = Tenant(world=world, bucket=Bucket(world, self.limit, self.refill))
+        return simulate(
+            tenant,
+            way(world, self),
+            seconds=self.seconds,
+            share=self.share,
+            slots=self.slots,
+            recipients=self.recipients,
+        )
+
+
+STEPPED = [
+    Case(limit=limit, refill=refill, seconds=seconds, share=stepping(seconds))
+    for limit, refill, seconds in [
+        (25, 25.0, 90.0),
+        (200, 25.0, 90.0),
+        (300, 25.0, 90.0),
+        (100, 100.0, 45.0),
+        (300, 100.0, 45.0),
+        (400, 100.0, 45.0),
+        (300, 5.0, 300.0),
+        (50, 1.0, 300.0),
+    ]
+] + [Case(limit=500, refill=500.0, seconds=12.0, share=stepping(12.0), slots=120)]
+CAMPAIGN = Case(limit=50, refill=1.0, seconds=1000, recipients=300, slots=12)
+HOURLY = Case(limit=50, refill=1 / 72, seconds=4 * 3600, slots=6)
+
+
+def shared(client: redis.Redis, world: World, _case: Case) -> Pacing:
+    """Gatepost's limiter, from a cold start."""
+    client.flushall()
+    return SharedLimiter(world, client)
+
+
+def guessed(share: float, world: World, case: Case) -> Pacing:
+    """Celery's rate_limit, at a share of the true refill."""
+    return CeleryRateLimit(world, share * case.refill)
+
+
+def backing_off(world: World, _case: Case) -> Pacing:
+    """Retries alone."""
+    return ExponentialBackoff(world)
+
+
+def report(case: Case, way: str, runs: list[Run]) -> None:
+    """Print a row: means over the seeds, and the worst."""
+    mean = statistics.fmean
+    print(
+        f"| {case.name:<12} | {way:<38} "
+        f"| {mean(run.used for run in runs):>6.1%} ({min(run.used for run in runs):.1%}) "
+        f"| {mean(run.refused for run in runs):>6.2%} ({max(run.refused for run in runs):.2%}) "
+        f"| {mean(run.foreign_refused for run in runs):>6.2%} ({max(run.foreign_refused for run in runs):.2%}) "
+        f"| {mean(run.seconds for run in runs):>6.0f} | {'' if math.isnan(runs[0].asked) else format(mean(run.asked for run in runs), '.1f'):>4} |",
+        flush=True,
+    )
+
+
+def heading(text: str) -> None:
+    """Print a table's head."""
+    print(f"\n{text}\n")
+    print(
+        "| bucket | way | quota used, mean (worst) | our 429s, mean (worst) | others' 429s, mean (worst) | seconds | asks a send |"
+    )
+    print("|---|---|---|---|---|---|---|")
+
+
+def compare(cases: list[Case], client: redis.Redis, seeds: int) -> None:
+    """Run every way on every case."""
+    ways: dict[str, Callable[[World, Case], Pacing]] = {
+        "Gatepost": partial(shared, client),
+        "Celery rate_limit, guess: all of it": partial(guessed, 1.0),
+        "Celery rate_limit, guess: half of it": partial(guessed, 0.5),
+        "exponential backoff, full jitter": backing_off,
+    }
+    for case in cases:
+        for name, way in ways.items():
+            report(case, name, [case.run(way, seed) for seed in range(1, seeds + 1)])
+
+
+def cost(client: redis.Redis, calls: int = 3000) -> None:
+    """Print what one question costs the server, beside a script that does nothing."""
+    world = World()
+    pacing = SharedLimiter(world, client)
+    nothing = client.register_script("return 1")
+
+    def server_cpu(call: Callable[[], object]) -> None:
+        call()
+        before, started = client.info("cpu"), time.perf_counter()
+        for _ in range(calls):
+            call()
+        after, took = client.info("cpu"), time.perf_counter() - started
+        used = sum(after[name] - before[name] for name in ("used_cpu_user_main_thread", "used_cpu_sys_main_thread"))
+        print(f"  {used / calls * 1e6:5.1f} us of the server's CPU, {took / calls * 1e6:5.0f} us for the caller")
+
+    print("\nOne question to the limiter, the network's part included; then a script that does nothing:")
+    server_cpu(lambda: pacing.ask(0))
+    server_cpu(nothing)
+
+
+def main() -> None:
+    """Print the tables."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
+    with tempfile.TemporaryDirectory() as directory, EmbeddedValkey(Path(directory)) as server:
+        client = redis.Redis.from_url(server.url)
+        heading(
+            "Foreign traffic steps from nothing to 70 % to 20 % of the refill; 3 workers with 8 slots; answers take 50-150 ms."
+        )
+        compare(STEPPED, client, seeds)
+        heading("300 recipients. The arithmetic: 40 at once, down to the reserve of 10, then one a second: 260 s.")
+        compare([CAMPAIGN], client, seeds)
+        heading("50 an hour, for four hours, one slot a worker and more.")
+        compare([HOURLY], client, seeds)
+        cost(client)
+        client.close()
+
+
+if __name__ == "__main__":
+    main()
