@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from compose_file import Service
 
 # An engine's image has no redis-cli of ours; this one says what the real one says.
-_REDIS_CLI = """#!{python}
-import redis
-print("PONG" if redis.Redis(host="127.0.0.1", port={port}).ping() else "")
+_REDIS_CLI = """#!/bin/sh
+exec '{python}' -c 'import redis; print("PONG" if redis.Redis(port={port}).ping() else "")'
 """
 
 
