@@ -159,6 +159,23 @@ def test_a_silent_resolver_is_cut(make_client: MakeClient, silent_resolver: Call
     assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
 
 
+def test_a_deadline_that_passes_while_connecting_proves_that_nothing_was_sent(make_client: MakeClient) -> None:
+    """The request is not begun once its time is over."""
+    with SocketServer(lambda wire, _: wire.respond()) as server:
+
+        def slow_resolver(*_: object) -> list[Any]:
+            attempt = current_exchange()
+            assert attempt is not None
+            attempt.deadline = 0.0  # what a slow connection would leave
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port))]
+
+        adapter = auth.DeadlineAdapter(resolver=slow_resolver)
+        error = failure_of(make_client(f"http://127.0.0.1:{server.port}", configuration={"adapter": adapter}))
+
+        assert server.heard == []
+    assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
+
+
 def test_many_addresses_share_one_connect_timeout(make_client: MakeClient) -> None:
     """Not one each."""
     with socket.socket() as listener:

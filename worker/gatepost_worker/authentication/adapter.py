@@ -79,6 +79,8 @@ class _TrackedConnection(HTTPConnection):
             self.connect()
         attempt = current_exchange()
         if attempt is not None and not self._connecting:
+            if attempt.remaining() <= 0:
+                raise TimeoutError("the total deadline has passed")
             self._last_used = time.monotonic()
             attempt.write_began_at = attempt.write_began_at or self._last_used
         super().send(data)
