@@ -62,6 +62,7 @@ class Forecast:
         begins: when the first message leaves.
         ends: when the last one does; None when that is beyond the horizon, or never.
         stretches: one for each time that the hours are open.
+        ceiling: recipients a second that the campaign or the settings allow at most.
         left: recipients that the deadline, or the horizon, leaves without a message.
     """
 
@@ -69,6 +70,7 @@ class Forecast:
     begins: datetime
     ends: datetime | None
     stretches: tuple[Stretch, ...]
+    ceiling: float | None = None
     left: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -76,6 +78,7 @@ class Forecast:
         return {
             "burst": int(self.supply.burst),
             "rate": round(self.supply.rate, 6),
+            "ceiling": self.ceiling,
             "begins": self.begins.isoformat(),
             "ends": self.ends and self.ends.isoformat(),
             "sending_s": round(sum((one.ends - one.begins).total_seconds() for one in self.stretches), 1),
@@ -118,7 +121,7 @@ def forecast(
         longest_s = (closes - opens).total_seconds()
         if needed_s <= longest_s:
             ends = opens + timedelta(seconds=needed_s)
-            return Forecast(supply, begins, ends, (*stretches, Stretch(opens, ends, left)))
+            return Forecast(supply, begins, ends, (*stretches, Stretch(opens, ends, left)), ceiling)
         sent = sent_within(longest_s, burst, supply.rate, ceiling)
         burst = max(0.0, burst + supply.rate * longest_s - sent)
         # What is not a whole recipient yet stays in the bucket.
@@ -127,7 +130,7 @@ def forecast(
         left -= whole
         stretches.append(Stretch(opens, closes, whole))
         previous = closes
-    return Forecast(supply, begins, None, tuple(stretches), left)
+    return Forecast(supply, begins, None, tuple(stretches), ceiling, left)
 
 
 def seconds_for(recipients: float, burst: float, rate: float, ceiling: float | None) -> float:

@@ -6,7 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from gatepost.campaigns.watching import Activity
 from gatepost.cli.bulk_workers import START_ONE
@@ -101,45 +104,42 @@ def waiting_text(workers: int | None) -> str:
 
 
 class Bar:
-    """A bar with the counts beside it, and what has to be said beneath."""
+    """A bar, the counts beneath it, and above it what has to be said."""
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[numbers]}"),
-            console=console(stderr=True),
-            transient=True,
+            MofNCompleteColumn(),
         )
-        self._task = self._progress.add_task("", numbers="")
-        self._pace = self._progress.add_task("", numbers="", visible=False)
+        self._task = self._progress.add_task("", total=None)
+        self._counts = Text()
+        self._live = Live(
+            Group(self._progress, self._counts), console=console(stderr=True), transient=True, refresh_per_second=4
+        )
         self._said = ""
 
     def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
         """Move the bar."""
         campaign = snapshot.campaign
-        numbers = "\n".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)]))
         self._progress.update(
-            self._task,
-            description=campaign.name,
-            total=max(1, campaign.total),
-            completed=campaign.done,
-            numbers=numbers,
+            self._task, description=campaign.name, total=max(1, campaign.total), completed=campaign.done
         )
+        self._counts.plain = " · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)]))
         text = note or state_text(snapshot)
         if text and text != self._said:
-            self._progress.console.print(text, markup=False, soft_wrap=True)
+            self._live.console.print(text, markup=False, soft_wrap=True)
         self._said = text
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
 
 class Lines:

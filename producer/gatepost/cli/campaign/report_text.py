@@ -106,10 +106,7 @@ def _skipped(skipped: Skipped) -> str:
 
 
 def _forecast_lines(forecast: Forecast, plan: Plan, timezone: str | None, now: datetime) -> Iterator[str]:
-    supply = forecast.supply
-    burst = f"{int(supply.burst):,} at once, then " if supply.burst >= 1 else ""
-    several = "if the refill is " if len(plan.forecasts) > 1 else ""
-    yield _line("sends", f"{burst}{several}{rate_text(supply.rate)}")
+    yield _line("sends", _flow(forecast, several=len(plan.forecasts) > 1))
     if (forecast.begins - now).total_seconds() > _PRECISE_S:
         yield _line("  begins", in_zone(forecast.begins, timezone))
     if forecast.ends is None:
@@ -121,6 +118,15 @@ def _forecast_lines(forecast: Forecast, plan: Plan, timezone: str | None, now: d
     took = duration_text(max(1.0, (forecast.ends - now).total_seconds()))
     days = f", on {len(forecast.stretches):,} days" if len(forecast.stretches) > 1 else ""
     yield _line("  finishes", f"{in_zone(forecast.ends, timezone)}, {took} from now{days}")
+
+
+def _flow(forecast: Forecast, *, several: bool) -> str:
+    supply, ceiling = forecast.supply, forecast.ceiling
+    if ceiling is not None and ceiling <= supply.rate:
+        return f"{rate_text(ceiling)}, the rate that is set; the quota would give {rate_text(supply.rate)}"
+    burst = f"{int(supply.burst):,} at once, then " if supply.burst >= 1 else ""
+    slowed = f", never above {rate_text(ceiling)}" if ceiling is not None else ""
+    return f"{burst}{'if the refill is ' if several else ''}{rate_text(supply.rate)}{slowed}"
 
 
 def quota_line(quota: Quota) -> str:

@@ -1,0 +1,100 @@
+"""Which exit code a campaign's end gives, and what is said to go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign_views import NOW, campaign_with
+from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
+from gatepost.cli.campaign.report_text import campaign_lines, what_next
+from gatepost.cli.campaign.session import exit_code_of
+from gatepost.cli.exits import ExitCode, Refused, exit_code_of_error
+from gatepost.states import Reason, State
+
+
+@pytest.mark.parametrize(
+    ("campaign", "code"),
+    [
+        (campaign_with(Status.DRAFT, queued=3), ExitCode.DONE),
+        (campaign_with(queued=3, rejected=1), ExitCode.DONE),
+        (campaign_with(Status.FINISHED, accepted=3), ExitCode.DONE),
+        (campaign_with(Status.FINISHED, accepted=3, suppressed=2), ExitCode.DONE),
+        (campaign_with(Status.FINISHED, accepted=3, rejected=1), ExitCode.NOT_ACCEPTED),
+        (campaign_with(Status.FINISHED, accepted=3, exhausted=1), ExitCode.NOT_ACCEPTED),
+        (campaign_with(Status.FINISHED, accepted=3, expired=1), ExitCode.NOT_ACCEPTED),
+        (campaign_with(Status.FINISHED, accepted=3, unknown=1), ExitCode.NOT_ACCEPTED),
+        (campaign_with(Status.CANCELLED, accepted=3, cancelled=1), ExitCode.NOT_ACCEPTED),
+        (campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.BY_OPERATOR)), ExitCode.DONE),
+        (
+            campaign_with(
+                Status.PAUSED, queued=1, pause=Pause(PauseReason.FAILURES_IN_A_ROW, Reason.RECIPIENT_REJECTED)
+            ),
+            ExitCode.REFUSED,
+        ),
+        (campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.ERROR_SHARE)), ExitCode.REFUSED),
+        (
+            campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED)),
+            ExitCode.CONFIGURATION,
+        ),
+        (
+            campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.REFUSED, Reason.CAPTCHA_REQUIRED)),
+            ExitCode.REFUSED,
+        ),
+    ],
+    ids=lambda value: value.status.value if isinstance(value, Campaign) else value.name,
+)
+def test_an_end_gives_its_exit_code(campaign: Campaign, code: ExitCode) -> None:
+    """All done 0, finished and some failed 3, credentials 4, paused itself 5."""
+    assert exit_code_of(campaign) is code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CampaignConflict("It is running."), ExitCode.REFUSED),
+        (Refused("Nothing was done."), ExitCode.REFUSED),
+        (CampaignNotFound(), ExitCode.UNEXPECTED),
+    ],
+)
+def test_an_error_gives_its_exit_code(error: BaseException, code: ExitCode) -> None:
+    """A status that forbids it and a guard are the same to a script."""
+    assert exit_code_of_error(error) is code
+
+
+def test_a_pause_says_why_and_what_to_do() -> None:
+    """The advice of the pause, that of its cause, and the command that goes on."""
+    paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED))
+    text = "\n".join(campaign_lines(paused, NOW))
+
+    assert "Auth0 refuses everything" in text
+    assert "check the client secret" in text
+    assert f"gatepost campaign resume {paused.campaign_id}" in text
+
+
+def test_an_end_with_failures_names_the_commands_that_follow() -> None:
+    """The file of those who failed, and the retry; `unknown` apart, because it may send twice."""
+    failed = campaign_with(Status.FINISHED, accepted=1, rejected=1, unknown=1)
+    text = "\n".join(what_next(failed))
+
+    assert "export" in text
+    assert "--state failed --state unknown" in text
+    assert f"retry {failed.campaign_id} --state failed" in text
+    assert f"retry {failed.campaign_id} --state unknown" in text
+
+
+@pytest.mark.parametrize("campaign", [campaign_with(queued=1, rejected=1), campaign_with(Status.FINISHED, accepted=1)])
+def test_without_an_end_or_a_failure_nothing_follows(campaign: Campaign) -> None:
+    """Nobody is told to retry what still runs."""
+    assert list(what_next(campaign)) == []
+
+
+def test_reasons_come_with_numbers_and_advice() -> None:
+    """The most frequent first."""
+    reasons = {
+        (State.REJECTED, Reason.RECIPIENT_REJECTED): 2,
+        (State.EXHAUSTED, Reason.NOT_REACHED): 5,
+    }
+    lines = list(campaign_lines(campaign_with(Status.FINISHED, rejected=2, exhausted=5, reasons=reasons), NOW))
+
+    assert lines[-2].startswith("5 exhausted (not_reached): No attempt reached Auth0")
+    assert lines[-1].startswith("2 rejected (recipient_rejected): ")

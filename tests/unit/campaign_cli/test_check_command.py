@@ -1,0 +1,129 @@
+"""`gatepost campaign check` through the command line's own entry: it needs no configuration and no Redis."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatepost.campaigns.rows import Row, read_rows
+from gatepost.cli.entry import main
+
+GOOD = "email,language\nana@example.com,de\neva@example.com,\n"
+BAD = "email;language\nana@example.com;de\nno-canary-address;de\nANA@EXAMPLE.COM;\n"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def written(text: str | bytes, name: str = "people.csv") -> str:
+    Path(name).write_bytes(text.encode() if isinstance(text, str) else text)
+    return name
+
+
+def test_a_good_file_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0, and no file of bad rows is left behind."""
+    code = main(["campaign", "check", written(GOOD)])
+    seen = capsys.readouterr()
+
+    assert code == 0
+    assert "2: 2 valid, 0 invalid" in seen.out
+    assert [path.name for path in Path().iterdir()] == ["people.csv"]
+
+
+def test_bad_rows_are_named_and_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 6; line, field and problem, never the value; all of them in a private file that is read again once corrected."""
+    code = main(["campaign", "check", written(BAD)])
+    seen = capsys.readouterr()
+    rejects = Path("people.rejects.csv")
+
+    assert code == 6
+    assert "line 3, email: is not an e-mail address" in seen.out
+    assert "1 duplicate" in seen.out
+    assert "canary" not in seen.out + seen.err
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    corrected = rejects.read_text(encoding="utf-8-sig").replace("no-canary-address", "no@example.com")
+    rejects.write_text(corrected, encoding="utf-8")
+    assert [row.recipient for row in read_rows(rejects) if isinstance(row, Row)] == ["no@example.com"]
+
+
+def test_with_json_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the counts, the problems, and where the bad rows are."""
+    code = main(["campaign", "check", written(BAD), "--json", "--rejects", "bad.jsonl"])
+    report = json.loads(capsys.readouterr().out)
+
+    assert code == 6
+    assert (report["rows"], report["valid"], report["invalid"], report["duplicates"]) == (3, 2, 1, 1)
+    assert (report["format"], report["delimiter"], report["rejects"]) == ("csv", ";", "bad.jsonl")
+    assert report["first_errors"][0]["line"] == 3
+    assert json.loads(Path("bad.jsonl").read_text(encoding="utf-8"))["error_field"] == "email"
+
+
+def test_the_file_of_bad_rows_can_be_left_out() -> None:
+    """And how many are shown can be chosen."""
+    assert main(["campaign", "check", written(BAD), "--no-rejects", "--errors", "0"]) == 6
+    assert [path.name for path in Path().iterdir()] == ["people.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options"),
+    [
+        (GOOD.encode("utf-8-sig"), "bom.csv", []),
+        (gzip.compress(GOOD.encode()), "people.csv.gz", []),
+        (b'{"email": "ana@example.com"}\n{"phone_number": "+447700900123"}\n', "people.jsonl", []),
+        (b"ana@example.com\neva@example.com\n", "list.txt", []),
+        (
+            "Kontakt;Größe\nana@example.com;1\neva@example.com;2\n".encode("cp1252"),
+            "k.csv",
+            ["--column", "email=Kontakt"],
+        ),
+        (GOOD.encode("utf-16"), "wide.csv", []),
+        (b"phone\n07700 900123\n07700 900124\n", "numbers.csv", ["--region", "GB", "--channel", "sms"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_every_form_of_file_is_read(
+    content: bytes, name: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Byte order marks, gzip, JSON Lines, bare lists, other delimiters, encodings, column names and regions."""
+    encoding = ["--encoding", "cp1252"] if name == "k.csv" else []
+    code = main(["campaign", "check", written(content, name), *options, *encoding, "--json"])
+
+    assert (code, json.loads(capsys.readouterr().out)["valid"]) == (0, 2)
+
+
+def test_standard_input_is_read_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its bad rows go to a file that names nothing."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BAD.encode())))
+    code = main(["campaign", "check", "-"])
+
+    assert code == 6
+    assert "standard input" in capsys.readouterr().out
+    assert Path("rows.rejects.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere.csv"], "nowhere.csv"),
+        (["people.csv", "--column", "email"], "FIELD=NAME"),
+        (["people.csv", "--region", "ZZ"], "ISO 3166-1"),
+    ],
+)
+def test_what_cannot_be_used_is_invalid_input(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 6 and one sentence."""
+    written(GOOD)
+    code = main(["campaign", "check", *arguments])
+    seen = capsys.readouterr()
+
+    assert (code, seen.out) == (6, "")
+    assert says in seen.err
+    assert len(seen.err.splitlines()) == 1
