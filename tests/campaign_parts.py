@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import json
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.model import Options
+from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.rows import Channel, Row
+from gatepost.connections import connect
+from gatepost.messages import Queue
+from gatepost.queueing import build_app
 from gatepost.states import State
+from gatepost_worker.batch_store import BatchStore
+from gatepost_worker.batches import BatchRunner
+from gatepost_worker.campaign_sweep import CampaignSweep
+from gatepost_worker.clients import Clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +28,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost.campaigns.model import Campaign
+    from gatepost.settings import Settings
 
 CLOCK_KEY = "test:clock"
 TEST_CLOCK = f"local now_us = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
@@ -54,3 +70,75 @@ class TestClock:
     def advance(self, seconds: float) -> None:
         self._ms += int(seconds * 1000)
         self._redis.set(CLOCK_KEY, self._ms * 1000)
+
+
+class Bench:
+    """A worker's parts without Celery's loop: a test takes messages from the queue and works on them, in this thread."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self.settings = settings
+        self.redis = connect(settings)
+        self.campaigns = Campaigns(settings)
+        self._app = build_app(settings)
+        self._clients = Clients(settings)
+        publisher = BatchPublisher(self._app, self.campaigns.store)
+        self.store = BatchStore(self.redis, republish_after_s=settings.republish_after)
+        self.runner = BatchRunner(
+            settings=settings,
+            store=self.store,
+            publisher=publisher,
+            keyring=settings.keyring(),
+            fingerprints=settings.fingerprints(),
+            clients=self._clients,
+            **options,
+        )
+        self.sweep = CampaignSweep(self.redis, self.campaigns.store, publisher)
+
+    def started(self, count: int, **options: Any) -> str:
+        """A running campaign of so many people."""
+        return self.start(rows(count), **options)
+
+    def start(self, given: Any, *, guest_list: Any = None, **options: Any) -> str:
+        """A running campaign of these people."""
+        campaign_id = self.campaigns.create("spring", Options(**options), guest_list=guest_list)
+        self.campaigns.add(campaign_id, given)
+        self.campaigns.start(campaign_id)
+        return campaign_id
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What is on the queue, the oldest first: each with its arguments and when it is due."""
+        raw: list[Any] = self.redis.lrange(Queue.BULK.value, 0, -1)
+        return [_opened(one) for one in reversed(raw)]
+
+    def take(self) -> dict[str, Any] | None:
+        """Take the oldest message."""
+        raw: Any = self.redis.rpop(Queue.BULK.value)
+        return None if raw is None else _opened(raw)
+
+    def work(self) -> Counter[State]:
+        """Work until the queue is empty, and return how rows ended."""
+        ended: Counter[State] = Counter()
+        while (message := self.take()) is not None:
+            if message["eta"] is not None:
+                time.sleep(max(0.0, (message["eta"] - datetime.now(UTC)).total_seconds()))
+            ended += self.runner.run(message["campaign_id"], message["batch"]) or Counter()
+        return ended
+
+    def status(self, campaign_id: str) -> Campaign:
+        """How the campaign stands; its sums are checked on the way."""
+        campaign = self.campaigns.status(campaign_id)
+        assert_adds_up(campaign)
+        return campaign
+
+    def close(self) -> None:
+        self._clients.close()
+        self.campaigns.close()
+        self._app.close()
+        self.redis.close()
+
+
+def _opened(raw: bytes) -> dict[str, Any]:
+    message = json.loads(raw)
+    _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    eta = message["headers"].get("eta")
+    return {**kwargs, "eta": None if eta is None else datetime.fromisoformat(eta), "raw": raw}

@@ -174,7 +174,7 @@ class _Work:
         # When the rows that are put off may be begun again, by the monotonic clock.
         self._due = 0.0
         self._ended: Counter[State] = Counter()
-        self._says_all = _log.isEnabledFor(logging.DEBUG)
+        self._says_all = logging.getLogger("gatepost.worker").isEnabledFor(logging.DEBUG)
 
     def run(self) -> Counter[State] | None:
         rest_s = self._until_opening_s()

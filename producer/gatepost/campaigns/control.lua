@@ -137,7 +137,7 @@ function calls.retry(token, from, size, states, reasons, dry_run)
   local status = get('status')
   if not status then return { 'missing' } end
   if status == 'cancelling' or status == 'deleting' then return conflict(status) end
-  if get('retry_token') == token then return cmsgpack.unpack(get('retry_reply')) end
+  if get('retry_token') == token then return cjson.decode(get('retry_reply')) end
   local found = redis.call('HMGET', campaign, 'batches', 'next')
   local batches, next_batch = tonumber(found[1]), tonumber(found[2])
   local last = math.min(from + size, batches) - 1
@@ -174,7 +174,7 @@ function calls.retry(token, from, size, states, reasons, dry_run)
     reply[#reply + 1] = state
     reply[#reply + 1] = times
   end
-  redis.call('HSET', campaign, 'retry_token', token, 'retry_reply', cmsgpack.pack(reply))
+  redis.call('HSET', campaign, 'retry_token', token, 'retry_reply', cjson.encode(reply))
   return reply
 end
 

@@ -29,6 +29,8 @@ class SendingHours:
     def __post_init__(self) -> None:
         if self.opens == self.closes:
             raise ValueError("hours: opening and closing are the same minute; leave the hours out to send at any time")
+        if any(at.second or at.microsecond or at.tzinfo for at in (self.opens, self.closes)):
+            raise ValueError("hours: give whole minutes, and the timezone by its name")
         _zone(self.timezone)
 
     @classmethod

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from gatepost.settings import Settings
 
 
-@pytest.fixture
-def campaigns(settings: Settings) -> Iterator[Campaigns]:
-    with Campaigns(settings) as opened:
-        yield opened
-
-
 def test_every_recipient_is_added_once(campaigns: Campaigns) -> None:
     """A file with duplicates of its own gives each person once, in order."""
     campaign_id = campaigns.create("spring")
