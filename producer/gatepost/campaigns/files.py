@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import os
+import stat
 import sys
 import zlib
 from contextlib import ExitStack
@@ -137,7 +138,9 @@ class TextLines:
             return sys.stdin.buffer
         try:
             stream = self._own.enter_context(io.FileIO(source))
-            self.bytes_total = os.fstat(stream.fileno()).st_size
+            status = os.fstat(stream.fileno())
+            # A pipe has a name as well, and no size.
+            self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         except (OSError, ValueError) as failure:
             reason = failure.strerror if isinstance(failure, OSError) else "that is not a path"
             raise FileError(f"{self.name} cannot be opened: {reason}") from failure

@@ -271,9 +271,9 @@ class _RowParser:
         kind, recipient = self._recipient(places, cells)
         language = client_ip = auth_params = None
         if len(places) + len(layout.parameters) > 1:
-            if (place := places.get(Field.LANGUAGE)) is not None and (text := text_of(cells[place], Field.LANGUAGE)):
+            if text := _text(places, cells, Field.LANGUAGE):
                 language = language_of(text)
-            if (place := places.get(Field.CLIENT_IP)) is not None and (text := text_of(cells[place], Field.CLIENT_IP)):
+            if text := _text(places, cells, Field.CLIENT_IP):
                 client_ip = client_ip_of(text)
             auth_params = _auth_params(layout, cells)
         return Row(line, kind, recipient, language, client_ip, auth_params)
@@ -282,21 +282,21 @@ class _RowParser:
         self, places: Mapping[Field, int], cells: Sequence[Any]
     ) -> tuple[Literal[Channel.EMAIL, Channel.SMS], str]:
         by_email, by_phone = self._channel is not Channel.SMS, self._channel is not Channel.EMAIL
-        if by_email and (place := places.get(Field.EMAIL)) is not None:
-            text = text_of(cells[place], Field.EMAIL)
-            if text:
-                return Channel.EMAIL, email_of(text, Field.EMAIL)
-        if by_phone and (place := places.get(Field.PHONE_NUMBER)) is not None:
-            text = text_of(cells[place], Field.PHONE_NUMBER)
-            if text:
-                return Channel.SMS, phone_of(text, Field.PHONE_NUMBER, self._region)
-        if (place := places.get(Field.RECIPIENT)) is not None:
-            text = text_of(cells[place], Field.RECIPIENT)
-            if text and (not by_phone or (by_email and "@" in text)):
-                return Channel.EMAIL, email_of(text, Field.RECIPIENT)
-            if text:
-                return Channel.SMS, phone_of(text, Field.RECIPIENT, self._region)
-        raise BadValue(_MISSING[self._channel], "is missing")
+        if by_email and (text := _text(places, cells, Field.EMAIL)):
+            return Channel.EMAIL, email_of(text, Field.EMAIL)
+        if by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
+            return Channel.SMS, phone_of(text, Field.PHONE_NUMBER, self._region)
+        text = _text(places, cells, Field.RECIPIENT)
+        if not text:
+            raise BadValue(_MISSING[self._channel], "is missing")
+        if by_email and ("@" in text or not by_phone):
+            return Channel.EMAIL, email_of(text, Field.RECIPIENT)
+        return Channel.SMS, phone_of(text, Field.RECIPIENT, self._region)
+
+
+def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> str:
+    place = places.get(field)
+    return "" if place is None else text_of(cells[place], field)
 
 
 _MISSING: Final = {

@@ -38,6 +38,13 @@ def test_example_has_every_kind_of_row(report: CheckReport) -> None:
     assert len({(problem.field, problem.problem) for problem in report.problems}) >= 10
 
 
+def test_every_problem_is_in_the_reference(report: CheckReport) -> None:
+    """Whoever looks up a problem finds it word for word."""
+    page = (PEOPLE.parents[1] / "docs" / "reference" / "recipient-files.md").read_text(encoding="utf-8")
+
+    assert [problem.problem for problem in report.problems if f"| {problem.problem} |" not in page] == []
+
+
 def test_example_names_nobody_who_exists() -> None:
     """Domains are reserved for documentation, numbers for fiction."""
     rows = [row for row in read_rows(PEOPLE) if isinstance(row, Row)]

@@ -71,6 +71,21 @@ def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not pipe.closed
 
 
+def test_named_pipe_is_read_and_has_no_size(tmp_path: Path) -> None:
+    """A shell's `<(…)` works like a file, and no bar is drawn against nothing."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(PLAIN, "utf-8"))
+    writer.start()
+
+    with read_rows(path) as reader:
+        rows = list(reader)
+    writer.join()
+
+    assert [type(row) for row in rows] == [Row, Row]
+    assert reader.bytes_total is None
+
+
 @pytest.mark.parametrize(
     ("encoding", "name"),
     [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"), ("utf-32", "utf-32")],
