@@ -87,7 +87,14 @@ def test_refuses(
 
 def test_json_null_is_absent(tenant: TenantClient, simulator: SimulatorServer) -> None:
     """Members that are null count as not given."""
-    body = {**tenant.credentials, "connection": "sms", "phone_number": "+12015550123", "send": None, "email": None}
+    body = {
+        **tenant.credentials,
+        "connection": "sms",
+        "phone_number": "+12015550123",
+        "send": None,
+        "email": None,
+        "surprise": None,
+    }
     answer = tenant.session.post(f"{simulator.url}/passwordless/start", json=body, timeout=10)
 
     assert answer.status_code == 200
