@@ -1,10 +1,9 @@
-"""A clock that only moves when told, and requests made by hand, for tests of the simulator's parts."""
+"""Requests made by hand, for tests of the simulator's parts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost_simulator.clock import Clock
 from gatepost_simulator.exchange import Request
 
 if TYPE_CHECKING:
@@ -12,17 +11,6 @@ if TYPE_CHECKING:
 
 START = "/passwordless/start"
 TOKEN = "/oauth/token"
-
-
-class StillClock(Clock):
-    """Stands at 1,000,000 seconds until it is advanced; a sleep advances it and returns at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._frozen_at = 1_000_000.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
 
 
 def request(
