@@ -1,34 +1,58 @@
-"""Redis clients with time-outs, the same everywhere."""
+"""Redis clients with time-outs, the same everywhere; directly, over TLS, or found through Sentinel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 
+from gatepost.errors import ConfigurationError
 from gatepost.ledger import Ledger
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
 
-_OPTIONS: Final[dict[str, Any]] = {
+# Without these a half-open connection hangs its caller for good.
+SOCKETS: Final[dict[str, Any]] = {
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 25,
-    "protocol": 2,
 }
+_OPTIONS: Final[dict[str, Any]] = {**SOCKETS, "protocol": 2}
+_SENTINEL: Final = "sentinel://"
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """Return a client of the ledger's Redis; it connects when first used."""
-    return redis.Redis.from_url(settings.redis_url.get_secret_value(), **_OPTIONS)
+    """Return a client of the ledger's Redis; it connects when first used.
+
+    Raises:
+        ConfigurationError: the URL is malformed.
+    """
+    url = settings.redis_url.get_secret_value()
+    client: redis.Redis = (
+        _master(redis.sentinel.Sentinel, url, settings) if url.startswith(_SENTINEL) else _from_url(redis.Redis, url)
+    )
+    return client
 
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:
-    """Return an asyncio client of the ledger's Redis; it connects when first used."""
-    return redis.asyncio.Redis.from_url(settings.redis_url.get_secret_value(), **_OPTIONS)
+    """Return an asyncio client of the ledger's Redis; it connects when first used.
+
+    Raises:
+        ConfigurationError: the URL is malformed.
+    """
+    url = settings.redis_url.get_secret_value()
+    client: redis.asyncio.Redis = (
+        _master(redis.asyncio.sentinel.Sentinel, url, settings)
+        if url.startswith(_SENTINEL)
+        else _from_url(redis.asyncio.Redis, url)
+    )
+    return client
 
 
 def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
@@ -38,4 +62,32 @@ def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
         record_lifetime_s=settings.record_lifetime,
         result_lifetime_s=settings.result_lifetime,
         republish_after_s=settings.republish_after,
+        wait_replicas=settings.wait_replicas,
     )
+
+
+def _from_url(client: Any, url: str) -> Any:
+    try:
+        return client.from_url(url, **_OPTIONS)
+    except ValueError:
+        # redis-py's own text repeats the URL, which may hold a password.
+        raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None
+
+
+def _master(sentinel: Any, url: str, settings: Settings) -> Any:
+    hosts, options = _sentinels(url)
+    return sentinel(hosts, sentinel_kwargs=SOCKETS, **options).master_for(settings.sentinel_master)
+
+
+def _sentinels(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """Read `sentinel://[user:password@]host:port[;sentinel://host:port …][/database]`, as kombu and Celery do."""
+    parts = [urlsplit(part) for part in url.split(";")]
+    try:
+        hosts = [(part.hostname or "", part.port or 26379) for part in parts]
+        database = int(parts[-1].path.strip("/") or 0)
+    except ValueError:
+        raise ConfigurationError(
+            "GATEPOST_REDIS_URL must name sentinels as sentinel://host:port;sentinel://host:port/0"
+        ) from None
+    credentials = {"username": parts[0].username, "password": parts[0].password}
+    return hosts, {**_OPTIONS, "db": database, **{name: value for name, value in credentials.items() if value}}

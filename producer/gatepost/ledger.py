@@ -30,6 +30,11 @@ _SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(en
 _STARTING: Final = "#!lua\n" + _SOURCE
 _ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
 
+_REPLICATION_MARK: Final = "gatepost:replication"
+_REPLICATION_WAIT_MS: Final = 1000
+# How long an operation rests that could not be replicated.
+_REPLICAS_AWAY_S: Final = 5.0
+
 DUE: Final = "gatepost:operations:due"
 COUNTS: Final = "gatepost:operations:counts"
 RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
@@ -124,7 +129,13 @@ class Ledger:
     """Records operations, and their attempts and ends. Safe to share between threads."""
 
     def __init__(
-        self, client: Redis, *, record_lifetime_s: int, result_lifetime_s: int, republish_after_s: float
+        self,
+        client: Redis,
+        *,
+        record_lifetime_s: int,
+        result_lifetime_s: int,
+        republish_after_s: float,
+        wait_replicas: int = 0,
     ) -> None:
         self._redis = client
         self._start = client.register_script(_STARTING)
@@ -132,6 +143,7 @@ class Ledger:
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
         self._look_after_ms = int(republish_after_s * 1000)
+        self._wait_replicas = wait_replicas
 
     def record(self, new: NewOperation) -> str:
         """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key is known.
@@ -180,8 +192,16 @@ class Ledger:
         )
 
     def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
-        """Mark an attempt; only `BEGUN` allows a request to leave."""
-        return _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+        """Mark an attempt; only `BEGUN` allows a request to leave.
+
+        Raises:
+            Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
+        """
+        begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+        if begun.verdict is Verdict.BEGUN and self._wait_replicas and not self._replicated():
+            self.postpone(operation_id, _REPLICAS_AWAY_S, attempt=attempt, free=True)
+            raise Unavailable(f"Fewer than {self._wait_replicas} replicas have the attempt. Nothing is sent.")
+        return begun
 
     def settle(
         self,
@@ -259,6 +279,15 @@ class Ledger:
             fields = _texts(self._redis.hgetall(COUNTS))
         pairs = ((name.split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
+
+    def _replicated(self) -> bool:
+        # WAIT counts what its own connection wrote last; replication keeps the order of all writes, so a replica that has the mark
+        # has the attempt too.
+        with answering():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.set(_REPLICATION_MARK, 1, px=_REPLICATION_WAIT_MS)
+            pipe.wait(self._wait_replicas, _REPLICATION_WAIT_MS)
+            return int(pipe.execute()[1]) >= self._wait_replicas
 
     def _call(
         self, script: Any, call: str, operation_id: str, keys: Sequence[str], arguments: Sequence[Any]

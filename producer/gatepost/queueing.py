@@ -11,18 +11,11 @@ from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
+from gatepost.connections import SOCKETS
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
-
-# Without these a half-open connection hangs a publish for good.
-_SOCKETS: Final[dict[str, Any]] = {
-    "socket_timeout": 10,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 25,
-}
 
 
 def build_app(settings: Settings) -> Celery:
@@ -31,13 +24,14 @@ def build_app(settings: Settings) -> Celery:
     app.conf.update(
         broker_url=settings.broker,
         result_backend=settings.redis_url.get_secret_value(),
+        result_backend_transport_options={"master_name": settings.sentinel_master},
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
-        redis_socket_timeout=_SOCKETS["socket_timeout"],
-        redis_socket_connect_timeout=_SOCKETS["socket_connect_timeout"],
+        redis_socket_timeout=SOCKETS["socket_timeout"],
+        redis_socket_connect_timeout=SOCKETS["socket_connect_timeout"],
         redis_socket_keepalive=True,
-        redis_backend_health_check_interval=_SOCKETS["health_check_interval"],
+        redis_backend_health_check_interval=SOCKETS["health_check_interval"],
         result_expires=settings.result_lifetime,
         result_extended=False,
         task_serializer="json",
@@ -68,8 +62,13 @@ def build_app(settings: Settings) -> Celery:
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith(("redis", "rediss", "sentinel")):
         return {}
-    # The restore throttle of 1 looks for lost messages every ten seconds instead of every hundred.
-    return {**_SOCKETS, "visibility_timeout": settings.visibility_timeout, "unacked_restore_throttle": 1}
+    return {
+        **SOCKETS,
+        "visibility_timeout": settings.visibility_timeout,
+        # Looks for lost messages every ten seconds instead of every hundred.
+        "unacked_restore_throttle": 1,
+        "master_name": settings.sentinel_master,
+    }
 
 
 def publish(

@@ -90,6 +90,10 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
     broker_url: SecretStr | None = None
+    sentinel_master: str = Field(default="mymaster", description="The name under which Sentinel knows the master.")
+    wait_replicas: Annotated[
+        int, Field(ge=0, le=10, description="Replicas that must have an attempt before it leaves.")
+    ] = 0
     sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     fingerprint_key: SecretStr | None = None
 
