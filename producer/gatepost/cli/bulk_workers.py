@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 START_ONE: Final = "gatepost worker --queues bulk --beat"
 """The command that starts one."""
-_ASK_S: Final = 2
+_ASK_S: Final = 1
 
 
 def bulk_workers(settings: Settings) -> int | None:

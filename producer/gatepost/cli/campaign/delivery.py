@@ -120,11 +120,12 @@ class DeliveryOptions:
         """
         if self.guest_list is None:
             return None
-        guests = []
-        for item in read_rows(self.guest_list):
-            if not isinstance(item, Row):
-                raise InvalidCommand([FieldError("guest-list", str(item))])
-            guests.append(item.recipient)
+        with read_rows(self.guest_list) as reader:
+            guests = []
+            for item in reader:
+                if not isinstance(item, Row):
+                    raise InvalidCommand([FieldError("guest-list", str(item))])
+                guests.append(item.recipient)
         return guests
 
     def _hours(self) -> SendingHours | None:

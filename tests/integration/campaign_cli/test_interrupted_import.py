@@ -1,0 +1,70 @@
+"""An import that breaks off in the middle: what was added stays, and the same command adds the rest, each person once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost.campaigns.batch import BATCH_ROWS
+from gatepost.cli.entry import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gatepost.campaigns.control import Campaigns
+
+ROWS = 20_000
+HELD_BACK = 5_000
+
+
+ADDRESSES = [f"person{number}@example.com\n" for number in range(ROWS)]
+
+
+@pytest.fixture
+def importing(campaigns: Campaigns, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that adds the rows of a pipe to `spring`; some have been added, and it waits for more."""
+    campaign_id = campaigns.create("spring")
+    pipe = tmp_path / "slow.csv"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "gatepost.cli", "campaign", "add", "spring", str(pipe), "--skip-invalid"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with pipe.open("w", encoding="utf-8") as stream:
+        stream.writelines(["email\n", *ADDRESSES[:-HELD_BACK]])
+        stream.flush()
+        give_up = time.monotonic() + 60
+        while campaigns.status(campaign_id).total < BATCH_ROWS and time.monotonic() < give_up:
+            time.sleep(0.05)
+        yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_broke_off_is_gone_on_with(
+    importing: subprocess.Popen[str],
+    campaigns: Campaigns,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    """Ctrl-C says how to go on; after a crash the id is known as well. The same file again adds who is missing."""
+    importing.send_signal(number)
+    _, said = importing.communicate(timeout=60)
+    partial = campaigns.list()[0]
+    whole = tmp_path / "whole.csv"
+    whole.write_text("".join(["email\n", *ADDRESSES]), encoding="utf-8")
+
+    assert importing.returncode == code
+    assert 0 < partial.total < ROWS
+    if number is signal.SIGINT:
+        assert f"gatepost campaign add {partial.campaign_id}" in said
+    assert main(["campaign", "add", partial.campaign_id, str(whole)]) == 0
+    recipients = [one.row.recipient for one in campaigns.export(partial.campaign_id)]
+    assert len(recipients) == len(set(recipients)) == ROWS

@@ -1,0 +1,112 @@
+"""`gatepost campaign send`: what it refuses, what it records, and that a second run sends nobody a second message."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gatepost.cli.entry import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from gatepost.campaigns.control import Campaigns
+
+    Run = Callable[..., tuple[int, Any]]
+    People = Callable[..., str]
+
+
+def test_a_dry_run_records_nothing(run: Run, people: People, campaigns: Campaigns) -> None:
+    """The check and the plan, and one result."""
+    code, events = run("campaign", "send", people(3), "--dry-run")
+
+    assert code == 0
+    assert [one["event"] for one in events] == ["checked", "planned", "result"]
+    assert events[1]["recipients"] == 3
+    assert campaigns.list() == []
+
+
+def test_bad_rows_are_refused_before_anything_is_recorded(run: Run, people: People, campaigns: Campaigns) -> None:
+    """Exit code 6; with --skip-invalid the others are sent to."""
+    file = people(3, bad=2)
+    refused, _ = run("campaign", "send", file, "--no-watch")
+    before = campaigns.list()
+    code, events = run("campaign", "send", file, "--no-watch", "--skip-invalid")
+
+    assert (refused, before, code) == (6, [], 0)
+    assert events[-1]["total"] == 3
+
+
+def test_the_id_comes_first_and_the_result_once(run: Run, people: People) -> None:
+    """Whoever has the id can go on after any crash."""
+    _, events = run("campaign", "send", people(3), "--no-watch")
+    kinds = [one["event"] for one in events]
+
+    assert kinds == ["checked", "planned", "created", "added", "result"]
+    assert events[2]["campaign_id"] == events[-1]["campaign_id"]
+    assert (events[-1]["name"], events[-1]["status"]) == ("people", "running")
+
+
+def test_the_same_name_is_the_same_campaign(run: Run, people: People, campaigns: Campaigns) -> None:
+    """Run again, with the same file or a longer one: only who is new is added."""
+    first = run("campaign", "send", people(3), "--no-watch")[1][-1]["campaign_id"]
+    again = run("campaign", "send", people(3), "--no-watch")[1]
+    longer = run("campaign", "send", people(5), "--no-watch")[1]
+
+    assert {again[-1]["campaign_id"], longer[-1]["campaign_id"]} == {first}
+    assert [(one["added"], one["duplicates"]) for one in (again[-2], longer[-2])] == [(0, 3), (2, 3)]
+    assert [one.total for one in campaigns.list()] == [5]
+
+
+def test_another_name_is_another_campaign(run: Run, people: People, campaigns: Campaigns) -> None:
+    """Whoever means to send again says so."""
+    run("campaign", "send", people(3), "--no-watch")
+    run("campaign", "send", people(3), "--no-watch", "--name", "again")
+
+    assert [one.name for one in campaigns.list()] == ["again", "people"]
+
+
+def test_another_way_of_sending_is_not_mixed_in(run: Run, people: People, campaigns: Campaigns) -> None:
+    """The options of the campaign that is there would hold: it is refused, and says which differ."""
+    run("campaign", "send", people(3), "--no-watch")
+    code, error = run("campaign", "send", people(5), "--no-watch", "--send", "link", "--rate", "3")
+
+    assert code == 5
+    assert "rate, send" in error["error"]["message"]
+    assert campaigns.list()[0].total == 3
+
+
+def test_a_cancelled_campaign_is_not_gone_on_with(run: Run, people: People) -> None:
+    """It was stopped for good."""
+    run("campaign", "send", people(3), "--no-watch")
+    run("campaign", "cancel", "people", "--yes")
+
+    assert run("campaign", "send", people(3), "--no-watch")[0] == 5
+
+
+def test_standard_input_needs_a_name(run: Run, monkeypatch: pytest.MonkeyPatch, campaigns: Campaigns) -> None:
+    """A name is what makes a second run safe."""
+    given = b"email\nana@example.com\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    code, error = run("campaign", "send", "-", "--no-watch")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    named, _ = run("campaign", "send", "-", "--no-watch", "--name", "piped")
+
+    assert (code, error["error"]["type"], named) == (5, "Refused", 0)
+    assert [one.name for one in campaigns.list()] == ["piped"]
+
+
+def test_on_a_terminal_it_asks_before_it_sends(
+    people: People, campaigns: Campaigns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the plan, with the number of recipients; no is an answer."""
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+
+    assert main(["campaign", "send", people(3)]) == 5
+    assert "Send to 3 recipients?" in capsys.readouterr().err
+    assert campaigns.list() == []

@@ -1,0 +1,149 @@
+"""The suppression list, and what a plan makes of it and of the quota."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost.campaigns.suppression import SuppressionReason
+from gatepost.cli.entry import main
+from gatepost_worker.authentication import RateLimits
+from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
+from gatepost_worker.quota_report import main as report_main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost.campaigns.control import Campaigns
+
+    Run = Callable[..., tuple[int, Any]]
+    People = Callable[..., str]
+
+
+@pytest.fixture
+def known_quota(redis_client: redis.Redis) -> None:
+    """The limiter has read one answer: 90 of 100 left."""
+    limiter, key = RedisLimiter(redis_client), LimiterKey("default", "passwordless/start")
+    permit = limiter.acquire(key, Lane.BULK)
+    assert isinstance(permit, Permit)
+    now = time.monotonic()
+    limits = RateLimits(limit=100, remaining=90, reset_epoch_s=time.time() + 1, sent_at=now, received_at=now)
+    limiter.observe(key, [Reading(ticket=permit.first_ticket, limits=limits)])
+
+
+def test_people_are_put_on_the_list_and_taken_off(run: Run) -> None:
+    """With a reason and an end, by fingerprint."""
+    _, added = run("suppression", "add", "Ana@Example.com", "--reason", "bounced", "--expires", "90d")
+    _, again = run("suppression", "add", "ana@example.com")
+    _, shown = run("suppression", "show", "ana@example.com")
+    _, counted = run("suppression", "list-count")
+    _, removed = run("suppression", "remove", "ana@example.com")
+    _, gone = run("suppression", "show", "ana@example.com")
+
+    assert (added["new"], again["new"], added["reason"], shown["reason"]) == (True, False, "bounced", "manual")
+    assert (counted["count"], removed["removed"], gone["suppressed"]) == (1, True, False)
+
+
+def test_a_file_is_imported(run: Run, people: People) -> None:
+    """Whom the list has already is not new; bad rows are refused unless skipped."""
+    _, imported = run("suppression", "import", people(3), "--reason", "unsubscribed")
+    refused, _ = run("suppression", "import", people(4, bad=1))
+    _, skipped = run("suppression", "import", people(4, bad=1), "--skip-invalid")
+
+    assert (imported["new"], refused) == (3, 6)
+    assert (skipped["new"], skipped["rows"], skipped["invalid"]) == (1, 4, 1)
+
+
+def test_what_is_no_address_is_refused(run: Run) -> None:
+    """And never repeated."""
+    for verb in ("add", "remove", "show"):
+        code, error = run("suppression", verb, "canary")
+        assert code == 6
+        assert "canary" not in str(error)
+
+
+def test_a_plan_counts_whom_it_would_skip(run: Run, people: People, campaigns: Campaigns) -> None:
+    """Invalid rows, duplicates, the suppression list (what has expired does not count), the guest list."""
+    campaigns.suppressions.add("person0@example.com")
+    campaigns.suppressions.add("person1@example.com", SuppressionReason.BOUNCED, expires_at=_yesterday())
+    file = people(10, bad=1)
+    _, made = run("campaign", "plan", file, "--offline")
+    guests = people(2, name="guests.csv")
+    _, rehearsal = run("campaign", "plan", file, "--offline", "--guest-list", guests)
+
+    assert made["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 0}
+    assert made["recipients"] == 9
+    assert rehearsal["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 8}
+    assert rehearsal["recipients"] == 1
+    assert campaigns.list() == []
+
+
+def _yesterday() -> datetime:
+    return datetime.now(UTC) - timedelta(days=1)
+
+
+def test_a_plan_without_a_quota_says_so(people: People, capsys: pytest.CaptureFixture[str]) -> None:
+    """No finish time is made up."""
+    assert main(["campaign", "plan", people(3), "--offline"]) == 0
+    shown = capsys.readouterr().out
+
+    assert "The quota is not known" in shown
+    assert "finishes" not in shown
+
+
+@pytest.mark.usefixtures("known_quota")
+def test_a_plan_uses_what_the_limiter_knows(run: Run, people: People) -> None:
+    """Seventy above the reserve at once, or one more that flowed in; the refill of a bucket of a hundred as documented; the window and the ceiling."""
+    _, made = run("campaign", "plan", people(100), "--offline", "--rate", "10")
+    [forecast] = made["forecasts"]
+
+    assert made["quota"]["bucket"]["limit"] == 100
+    assert forecast["burst"] in {70, 71}
+    assert (forecast["rate"], forecast["ceiling"], forecast["sending_s"]) == (100, 10, 10)
+
+
+@pytest.mark.usefixtures("known_quota")
+def test_the_quota_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row a tenant and endpoint."""
+    code, shown = run("quota")
+    main(["quota", "--endpoint", "passwordless/start"])
+    table = capsys.readouterr().out
+
+    assert code == 0
+    assert [(one["endpoint"], bool(one["bucket"])) for one in shown["quotas"]] == [
+        ("passwordless/start", True),
+        ("oauth/token", False),
+    ]
+    assert "refill not learnt" in table
+    assert "oauth/token" not in table
+
+
+def test_a_probe_that_reaches_nobody_is_said(run: Run) -> None:
+    """The tenant does not exist: exit code 1, and what to look at."""
+    code, shown = run("quota", "--probe", "--endpoint", "passwordless/start")
+
+    assert code == 1
+    assert shown["failures"][0].startswith("default: ")
+
+
+def test_a_report_of_an_unknown_tenant_is_a_configuration_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the report, and of the command that reads it."""
+    code, error = run("quota", "--tenant", "acme")
+    assert report_main(["--tenant", "acme"]) == 0
+
+    assert (code, error["error"]["type"]) == (4, "ConfigurationError")
+    assert json.loads(capsys.readouterr().out)["error"]["cause"] == "configuration"
+
+
+def test_a_redis_that_does_not_answer_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1."""
+    monkeypatch.setenv("GATEPOST_REDIS_URL", "redis://127.0.0.1:1/0")
+    code, error = run("quota")
+
+    assert (code, error["error"]["type"]) == (1, "Unavailable")
