@@ -159,6 +159,26 @@ def test_a_foreign_consumer_is_seen_by_the_next_answer(desk: Desk) -> None:
     assert 8 <= drain(desk, Lane.BULK) <= 13
 
 
+def test_another_limit_moves_the_reserve_at_once(desk: Desk) -> None:
+    """The plan was upgraded: of 100 there are 70 left, and 20 of those are the reserve."""
+    ticket = desk.know(50, 49)
+    desk.observe(ticket, limit=100, remaining=70)
+
+    assert 40 <= drain(desk, Lane.BULK) <= 50
+
+
+def test_a_bucket_holds_no_more_than_its_limit(desk: Desk) -> None:
+    """A refill of 25 a second that nobody used for two seconds is lost beyond the bucket's 25."""
+    ticket = desk.know(25, 24)
+    for _ in range(50):
+        desk.now += 0.04
+        ticket = desk.permit(readings=[desk.reading(ticket, limit=25, remaining=15)]).first_ticket
+    desk.observe(ticket, limit=25, remaining=15)
+    desk.now += 1.9
+
+    assert 10 <= drain(desk, Lane.BULK) <= 20
+
+
 @pytest.mark.parametrize(
     ("hints", "seconds"),
     [

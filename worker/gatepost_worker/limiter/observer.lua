@@ -64,16 +64,7 @@ local function follow_trend(bucket, dt)
   if bucket.var_rate < 0.25 * bucket.trend ^ 2 then bucket.peak = max(bucket.peak, bucket.trend) end
 end
 
--- A full bucket loses what flows in: the sample tells the level, and of the rate only that it was higher than thought.
-local function sample_full(bucket, sample, at)
-  if at < bucket.at then return end
-  local dt = max(0.1, (at - bucket.at) / 1e6)
-  local surprise = sample - bucket.supply - bucket.rate * dt
-  if surprise > 2 then bucket.var_rate = bucket.var_rate + (surprise / dt) ^ 2 end
-  bucket.supply, bucket.at, bucket.var_supply = sample, at, 0.25
-end
-
-local function sample_bucket(bucket, limit, remaining, ticket, at, refused, rate, spread, send_rate)
+local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread, send_rate)
   local sample = remaining + ticket
   if bucket.limit < 1 then
     bucket.limit, bucket.supply, bucket.at, bucket.refill_at, bucket.longest_reset = limit, sample, at, 0, 0
@@ -85,9 +76,6 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, refused, rate
     bucket.var_supply, bucket.covariance = 0.25, 0
     bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
   else
-    -- The server took nothing for a refused ticket: the supply is one more than the tickets say, and no faster.
-    if refused then bucket.supply = bucket.supply + 1 end
-    if limit >= 4 and remaining >= limit - 1 then return sample_full(bucket, sample, at) end
     local lag = max(0, bucket.at - at) / 1e6
     local dt = advance(bucket, at)
     correct(bucket, sample, lag, dt, send_rate)
@@ -100,13 +88,13 @@ local function sending(s, now)
   return s.send_rate * max(0, 1 - max(0, now - s.granted_at) / (0.3 * 1e6))
 end
 
-local function sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
+local function sample_tenant(s, now, ticket, at, limit, remaining, reset_in)
   local tenant = s.tenant
   local newest, announced = at >= tenant.at, reset_in == reset_in and remaining < limit
   -- A bucket that needs seconds for one request shows its rate in Reset; a fast one has to be watched.
   local rate, spread = 0, limit / 2
   if announced and reset_in > 2 then rate, spread = 1 / reset_in, 1 / reset_in end
-  sample_bucket(tenant, limit, remaining, ticket, at, refused, rate, spread, sending(s, at))
+  sample_bucket(tenant, limit, remaining, ticket, at, rate, spread, sending(s, at))
   if newest then
     if announced then tenant.longest_reset = max(tenant.longest_reset, reset_in) end
     tenant.refill_at = announced and now + reset_in * 1e6 or 0
@@ -116,7 +104,7 @@ end
 local function sample_policy(s, ticket, at, refused, quota, interval, remaining)
   if quota == quota then
     local rate = quota / max(interval, 1)
-    sample_bucket(s.policy, quota, remaining, ticket, at, refused, rate, 0.3 * rate, sending(s, at))
+    sample_bucket(s.policy, quota, remaining, ticket, at, rate, 0.3 * rate, sending(s, at))
   elseif not refused then
     s.policy.limit = -1
   end
@@ -150,7 +138,7 @@ local function take_reading(s, now, readings, offset)
     s.headerless = 0
     if known then
       s.read_at, s.unconfirmed = now, 0
-      sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
+      sample_tenant(s, now, ticket, at, limit, remaining, reset_in)
       sample_policy(s, ticket, at, refused, quota, interval, policy_remaining)
     end
   end
