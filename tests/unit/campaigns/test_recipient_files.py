@@ -152,7 +152,7 @@ def test_broken_bytes_in_an_ignored_column_cost_nothing() -> None:
         (b"\xef\xbb\xbf", "is empty"),
         (b"\n \r\n\n", "is empty"),
         (b"sep=;\n", "is empty"),
-        (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"", mtime=0), "is empty"),
         (b"PK\x03\x04rest", "a spreadsheet or ZIP archive"),
         (b"\xd0\xcf\x11\xe0rest", "a spreadsheet"),
         (b"%PDF-1.7", "a PDF"),
