@@ -18,8 +18,10 @@ from gatepost_worker.authentication import (
     IdTokenInvalid,
     IdTokenNotVerified,
     RateLimited,
+    RateLimits,
     Redirected,
     RequestOverrides,
+    TokenResponse,
     TokenResponseUnreadable,
 )
 from scripted_adapter import Answer
@@ -190,6 +192,19 @@ def test_when_the_keys_cannot_be_had_the_tokens_are_kept(make_client: MakeClient
     assert "opaque" not in repr(kept) + repr(caught.value) + str(caught.value)
     assert client.verify(kept).claims is not None
     assert [str(sent.request.url).rpartition("/")[2] for sent in adapter.sent] == ["token", *["jwks.json"] * 4]
+
+
+def test_a_later_check_can_be_for_another_client(make_client: MakeClient) -> None:
+    """The client id given is the audience, as it was for the login."""
+    client, _ = make_client(Answer(body=jwks()))
+    kept = TokenResponse(
+        access_token="opaque", token_type="Bearer", rate_limits=RateLimits(), id_token=id_token(aud="client-2")
+    )
+
+    assert client.verify(kept, client_id="client-2").claims is not None
+    with pytest.raises(IdTokenInvalid) as caught:
+        client.verify(kept)
+    assert caught.value.claim == "aud"
 
 
 def test_an_invalid_id_token_carries_the_quota_and_no_tokens(make_client: MakeClient) -> None:

@@ -162,6 +162,7 @@ def test_the_grant_type_cannot_be_overridden(make_client: MakeClient) -> None:
 
     assert adapter.sent[0].form["grant_type"].endswith("passwordless/otp")
     assert adapter.sent[0].body.count(b"grant_type") == 1
+    assert list(adapter.sent[0].form)[-1] == "grant_type"
 
 
 def test_text_is_sent_as_utf8(make_client: MakeClient) -> None:

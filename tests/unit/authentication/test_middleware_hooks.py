@@ -176,3 +176,4 @@ def test_a_hook_that_raises_does_not_hide_how_far_the_request_got(
     assert "test_middleware_hooks.py:" in str(caught.value)
     assert EMAIL not in str(caught.value)
     assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
