@@ -66,7 +66,7 @@ def our_email(address: str) -> str | None:
 
 @settings(deadline=None, max_examples=1_000)
 @given(ADDRESSES)
-@example("İ" * 80 + "@example.com")
+@example("İ" * 84 + "@example.com")
 @example("a" * 64 + "@" + "x" * 63 + "." + "y" * 61 + "." + "z" * 61 + ".com")
 def test_short_way_and_library_agree(address: str) -> None:
     """The fast path for plain addresses gives exactly what email-validator gives."""
@@ -80,6 +80,20 @@ def test_short_way_and_library_agree_on_every_character(pattern: str) -> None:
         address = pattern.format(character)
 
         assert our_email(address) == library_email(address), ascii(address)
+
+
+HANZI = "".join(chr(0x4E00 + 397 * number) for number in range(14))
+LONG_DOMAINS = ["x" * 59 + ".com", f"{HANZI}.{HANZI}.{HANZI}.{HANZI}.jp", "é" * 40 + ".example"]
+
+
+@pytest.mark.parametrize("domain", [*LONG_DOMAINS, "example.com"])
+@pytest.mark.parametrize("character", ["a", "É", "e\u0301", "漢", "\N{BUG}", "İ"])
+def test_short_way_and_library_agree_on_every_length(character: str, domain: str) -> None:
+    """The octets of the whole address count, before and after each of its forms is made."""
+    for count in range(1, 66):
+        address = f"{character * count}@{domain}"
+
+        assert our_email(address) == library_email(address), count
 
 
 @settings(deadline=None, max_examples=300)

@@ -120,6 +120,15 @@ def test_other_auth_params_are_an_error(value: str, problem: str) -> None:
     assert problem in error.problem
 
 
+@pytest.mark.parametrize("value", [r'{"a":"\ufffd"}', r'{"a":{"\ufffd":1}}'])
+def test_lost_character_inside_auth_params_is_an_error(value: str) -> None:
+    """However it is written."""
+    quoted = value.replace('"', '""')
+
+    assert "could not be decoded" in one_error(f'{{"email":"guest@example.com","authParams":{value}}}').problem
+    assert "could not be decoded" in one_error(f'email,auth_params\nguest@example.com,"{quoted}"').problem
+
+
 def test_empty_auth_params_are_none() -> None:
     """An empty object asks for nothing."""
     assert one_row("email,auth_params\nguest@example.com,{}").auth_params is None
