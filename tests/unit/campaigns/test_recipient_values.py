@@ -129,6 +129,14 @@ def test_lost_character_inside_auth_params_is_an_error(value: str) -> None:
     assert "could not be decoded" in one_error(f'email,auth_params\nguest@example.com,"{quoted}"').problem
 
 
+def test_auth_params_are_limited_in_every_form() -> None:
+    """As an object, and put together from columns."""
+    long = "x" * 8_192
+
+    assert "is longer" in one_error(f'{{"email":"guest@example.com","authParams":{{"a":"{long}"}}}}').problem
+    assert "is longer" in one_error(f"email,authParams.a\nguest@example.com,{long}").problem
+
+
 def test_empty_auth_params_are_none() -> None:
     """An empty object asks for nothing."""
     assert one_row("email,auth_params\nguest@example.com,{}").auth_params is None
