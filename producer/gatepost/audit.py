@@ -2,6 +2,8 @@
 
 Each entry carries the keyed digest of the one before it, so an entry that was changed, taken out or put in is found. Only the end can be
 cut off unseen, by somebody who may delete in Redis: keep the head that `gatepost audit verify` prints elsewhere.
+
+An act is recorded before it happens, so what cannot be recorded is not done; how it ended is an entry of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +14,15 @@ import json
 import os
 import socket
 import time
+import uuid
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
+from gatepost.errors import Unavailable
 from gatepost.ledger import answering
 
 if TYPE_CHECKING:
@@ -27,8 +35,12 @@ if TYPE_CHECKING:
 KEY: Final = "gatepost:audit"
 _BEGINNING: Final = "0" * 64
 _PAGE: Final = 500
-# Appends only after the entry it was made for: of two that append at once one makes its entry anew.
+_acting: ContextVar[str | None] = ContextVar("gatepost_acting", default=None)
+_log = structlog.stdlib.get_logger("gatepost.audit")
+# Appends only after the entry it was made for: of two that append at once one makes its entry anew. redis-py repeats a call whose reply
+# was lost, so the same entry twice is the same entry.
 _APPEND: Final = """#!lua flags=allow-oom
+if redis.call('LINDEX', KEYS[1], -1) == ARGV[2] then return 1 end
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[2])
 return 1
@@ -40,6 +52,7 @@ class Entry:
     """One entry. `about` names ids and counts, never a person."""
 
     number: int
+    id: str
     at_ms: int
     who: str
     action: str
@@ -50,29 +63,44 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a look at the whole chain found."""
+    """What a look at the whole chain found.
+
+    Attributes:
+        entries: how many there are, up to the first that does not fit.
+        head: the digest of the last of them.
+        broken_at: the number of the first that does not fit.
+        cut_off: whether a head that was noted earlier is no longer in the chain.
+    """
 
     entries: int
     head: str
     broken_at: int | None = None
+    cut_off: bool = False
 
     @property
     def intact(self) -> bool:
         """Whether every entry is where and what it was when it was written."""
-        return self.broken_at is None
+        return self.broken_at is None and not self.cut_off
 
 
 def operator() -> str:
-    """Return who acts: `GATEPOST_OPERATOR`, or the user and the machine."""
-    named = os.environ.get("GATEPOST_OPERATOR")
-    if named:
-        return named
+    """Return who acts when nobody says so: the user and the machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         # A container may run under a number that has no name.
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+@contextmanager
+def acting_as(who: str) -> Iterator[None]:
+    """Record what this thread or asyncio task does meanwhile under this name: a service that acts for others says for whom."""
+    token = _acting.set(who)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
 
 
 class AuditLog:
@@ -99,11 +127,44 @@ class AuditLog:
                 number = int(self._redis.llen(KEY))
                 last = self._redis.lindex(KEY, -1) if number else None
             previous = json.loads(last)["digest"] if last else _BEGINNING
-            undigested = Entry(number, int(time.time() * 1000), self._who, action, about, previous, digest="")
+            who = _acting.get() or self._who
+            now_ms = int(time.time() * 1000)
+            undigested = Entry(number, uuid.uuid4().hex, now_ms, who, action, about, previous, digest="")
             entry = replace(undigested, digest=self._digest(undigested))
             with answering():
                 if self._append(keys=[KEY], args=[number, json.dumps(asdict(entry))]):
                     return entry
+
+    @contextmanager
+    def act(self, action: str, **about: Any) -> Iterator[dict[str, Any]]:
+        """Record an act before it happens, and its end after it: `ACTION.failed`, or `ACTION.done` if there is something to say.
+
+        Args:
+            action: what is about to be done, such as `campaign.start`.
+            about: ids and counts.
+
+        Yields:
+            A dictionary for what is known afterwards: counts.
+
+        Raises:
+            Unavailable: the act could not be recorded, so it is not done.
+        """
+        begun = self.record(action, **about)
+        found: dict[str, Any] = {}
+        try:
+            yield found
+        except BaseException as failure:
+            self._end(f"{action}.failed", begun, {"error": type(failure).__name__, **found})
+            raise
+        if found:
+            self._end(f"{action}.done", begun, found)
+
+    def _end(self, action: str, begun: Entry, found: dict[str, Any]) -> None:
+        try:
+            self.record(action, entry=begun.number, **found)
+        except Unavailable:
+            # It was done, or has failed, and that it was begun stands in the log.
+            _log.warning("audit.end_not_recorded", action=action, entry=begun.number)
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, the oldest first.
@@ -120,13 +181,17 @@ class AuditLog:
                 return
             start += _PAGE
 
-    def verify(self) -> Verification:
+    def verify(self, expected_head: str | None = None) -> Verification:
         """Look at every entry and at the chain between them.
+
+        Args:
+            expected_head: a head that was noted earlier; when it is in the chain no more, its end was cut off.
 
         Raises:
             Unavailable: Redis did not answer.
         """
         previous, number = _BEGINNING, 0
+        seen = expected_head in {None, _BEGINNING}
         entries = self.entries()
         while True:
             try:
@@ -134,11 +199,12 @@ class AuditLog:
             except (ValueError, TypeError):
                 return Verification(number, previous, broken_at=number)
             if entry is None:
-                return Verification(number, previous)
+                return Verification(number, previous, cut_off=not seen)
             expected = self._digest(entry)
             in_place = (entry.number, entry.previous) == (number, previous)
             if not in_place or not hmac.compare_digest(expected, str(entry.digest)):
                 return Verification(number, previous, broken_at=number)
+            seen = seen or entry.digest == expected_head
             previous, number = entry.digest, number + 1
 
     def _digest(self, entry: Entry) -> str:

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     ] = 0
     sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     fingerprint_key: SecretStr | None = None
+    operator: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Who acts, for the audit log; user@machine when absent."
+    )
 
     auth0_domain: str | None = Field(default=None, validation_alias="AUTH0_DOMAIN")
     auth0_client_id: str | None = Field(default=None, validation_alias="AUTH0_CLIENT_ID")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from gatepost.audit import AuditLog
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.model import Campaign, CampaignNotFound, Options
@@ -54,6 +55,8 @@ class Retried:
 class Campaigns:
     """All campaigns of one Redis. Thread-safe; use it as a context manager or close it.
 
+    Whatever starts, stops, changes, reveals or deletes is in the audit log before it is done.
+
     Every method raises `CampaignNotFound` for a campaign that is not there, `CampaignConflict` when its status forbids what is
     asked, and `Unavailable` when Redis does not answer.
 
@@ -71,7 +74,8 @@ class Campaigns:
         self._redis = connect(self.settings)
         self._app = build_app(self.settings)
         self.store = CampaignStore(self._redis, republish_after_s=self.settings.republish_after)
-        self.suppressions = Suppressions(self._redis, self._fingerprints)
+        self.audit = AuditLog(self._redis, self._fingerprints, who=self.settings.operator)
+        self.suppressions = Suppressions(self._redis, self._fingerprints, self.audit)
         self._publisher = BatchPublisher(self._app, self.store)
         self._reports = Reports(self._redis, self._keyring)
 
@@ -141,22 +145,26 @@ class Campaigns:
 
     def start(self, campaign_id: str) -> Campaign:
         """Let a draft run."""
-        self.store.start(campaign_id, self._opening(campaign_id))
+        with self.audit.act("campaign.start", campaign=campaign_id):
+            self.store.start(campaign_id, self._opening(campaign_id))
         return self._fed(campaign_id)
 
     def pause(self, campaign_id: str) -> Campaign:
         """Pause a campaign: every worker stops before its next recipient."""
-        self.store.pause(campaign_id)
+        with self.audit.act("campaign.pause", campaign=campaign_id):
+            self.store.pause(campaign_id)
         return self.status(campaign_id)
 
     def resume(self, campaign_id: str) -> Campaign:
         """Let a paused campaign go on; runs and shares of failures are counted anew."""
-        self.store.resume(campaign_id, self._opening(campaign_id))
+        with self.audit.act("campaign.resume", campaign=campaign_id):
+            self.store.resume(campaign_id, self._opening(campaign_id))
         return self._fed(campaign_id)
 
     def cancel(self, campaign_id: str) -> Campaign:
         """Stop a campaign for good: whoever has not been sent to becomes `cancelled`."""
-        self.store.cancel(campaign_id)
+        with self.audit.act("campaign.cancel", campaign=campaign_id):
+            self.store.cancel(campaign_id)
         self.store.close(campaign_id)
         return self.status(campaign_id)
 
@@ -193,19 +201,19 @@ class Campaigns:
         refused = sorted(state.value for state in set(states) - RETRYABLE)
         if refused:
             raise ValueError(f"cannot be retried: {', '.join(refused)}; choose among {', '.join(sorted(RETRYABLE))}")
-        found = self.store.retry(
-            campaign_id,
-            "".join(STATE_CHARS[state] for state in states).encode(),
-            bytes(REASON_CODES[reason] for reason in reasons or ()),
-            dry_run=dry_run,
-        )
-        if not dry_run:
-            self._publisher.feed(campaign_id)
-        return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
+        if dry_run:
+            return self._retry(campaign_id, states, reasons, dry_run=True)
+        wanted = {"states": sorted(states), "reasons": sorted(reasons or ())}
+        with self.audit.act("campaign.retry", campaign=campaign_id, **wanted) as found:
+            retried = self._retry(campaign_id, states, reasons, dry_run=False)
+            found["recipients"] = retried.matched
+        self._publisher.feed(campaign_id)
+        return retried
 
     def delete(self, campaign_id: str) -> None:
         """Delete a campaign with everything that was kept of its recipients."""
-        self.store.delete(campaign_id)
+        with self.audit.act("campaign.delete", campaign=campaign_id):
+            self.store.delete(campaign_id)
 
     def status(self, campaign_id: str) -> Campaign:
         """Return how a campaign stands; nothing is scanned."""
@@ -227,7 +235,10 @@ class Campaigns:
         Raises:
             SealError: a batch does not open; its key may have left the ring.
         """
-        return self._reports.all_of(campaign_id, self.status(campaign_id).batches, states)
+        batches = self.status(campaign_id).batches
+        named = None if states is None else sorted(states)
+        with self.audit.act("campaign.export", campaign=campaign_id, states=named):
+            return self._reports.all_of(campaign_id, batches, states)
 
     def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
         """Return what happened to one recipient; None when the campaign does not have it.
@@ -260,6 +271,17 @@ class Campaigns:
         self._publisher.feed(campaign_id)
         return self.status(campaign_id)
 
+    def _retry(
+        self, campaign_id: str, states: Collection[State], reasons: Collection[Reason] | None, *, dry_run: bool
+    ) -> Retried:
+        found = self.store.retry(
+            campaign_id,
+            "".join(STATE_CHARS[state] for state in states).encode(),
+            bytes(REASON_CODES[reason] for reason in reasons or ()),
+            dry_run=dry_run,
+        )
+        return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
+
     def _opening(self, campaign_id: str) -> int | None:
         options = self.status(campaign_id).options
         now = datetime.now(UTC)
@@ -271,7 +293,8 @@ class Campaigns:
     def _change(self, campaign_id: str, changes: dict[str, Any], mirrored: dict[str, str | int]) -> Campaign:
         options = self.status(campaign_id).options
         changed = Options.model_validate({**dict(options), **changes})
-        self.store.change(campaign_id, changed.model_dump_json(), mirrored)
+        with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
+            self.store.change(campaign_id, changed.model_dump_json(), mirrored)
         return self.status(campaign_id)
 
 

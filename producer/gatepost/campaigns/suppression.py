@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost.audit import AuditLog
     from gatepost.campaigns.rows import Row
     from gatepost.fingerprints import Fingerprints
 
@@ -57,10 +58,11 @@ class Suppression:
 
 
 class Suppressions:
-    """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch."""
+    """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch. Every change is in the audit log."""
 
-    def __init__(self, client: Redis, fingerprints: Fingerprints) -> None:
+    def __init__(self, client: Redis, fingerprints: Fingerprints, audit: AuditLog) -> None:
         self._redis = client
+        self._audit = audit
         self._fingerprints = fingerprints
         self._script = client.register_script(starting(part("index") + part("suppression")))
 
@@ -82,12 +84,16 @@ class Suppressions:
             ValueError: it is neither an address nor a number.
             Unavailable: Redis did not answer.
         """
-        known = self._call("add", self._of(recipient), _entry(reason, expires_at))
-        return bool(known)
+        mark = self._of(recipient)
+        with self._audit.act("suppression.add", reason=reason.value, expires_at=expires_at and expires_at.isoformat()):
+            return bool(self._call("add", mark, _entry(reason, expires_at)))
 
     def remove(self, recipient: str) -> bool:
         """Take somebody off the list; True when there was an entry."""
-        return bool(self._call("remove", self._of(recipient)))
+        mark = self._of(recipient)
+        with self._audit.act("suppression.remove") as found:
+            found["removed"] = int(self._call("remove", mark))
+            return bool(found["removed"])
 
     def find(self, recipient: str) -> Suppression | None:
         """Return somebody's entry, if it has not expired."""
@@ -119,7 +125,12 @@ class Suppressions:
         """Put everybody of a file on the list, and return how many are new there."""
         entry = _entry(reason, expires_at)
         known = (fingerprint(self._fingerprints, row.recipient) for row in rows)
-        return sum(self._call("add", b"".join(chunk), entry) for chunk in in_chunks(known, _CHUNK))
+        with self._audit.act("suppression.import", reason=reason.value) as found:
+            found.update(rows=0, new=0)
+            for chunk in in_chunks(known, _CHUNK):
+                found["new"] += self._call("add", b"".join(chunk), entry)
+                found["rows"] += len(chunk)
+            return int(found["new"])
 
     def __len__(self) -> int:
         with answering():

@@ -46,6 +46,16 @@ def moment_of(text: str | None, field: str, *, now: datetime, timezone: str | No
     return moment.replace(tzinfo=_zone(timezone)).astimezone(UTC)
 
 
+def past_moment_of(text: str | None, field: str, *, now: datetime) -> datetime | None:
+    """Read a moment that has passed: ISO 8601 with an offset, or a time ago such as `90m`, `36h` or `2d`. Errors are those of `moment_of`."""
+    if text is None:
+        return None
+    if _DURATION.fullmatch(text.strip()):
+        ahead = moment_of(text, field, now=now)
+        return None if ahead is None else now - (ahead - now)
+    return moment_of(text, field, now=now)
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

@@ -35,6 +35,11 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait; the operation goes on after it.")
 ]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="MOMENT", help="From here on: 2026-05-04T18:00+02:00, or so long ago: 90m, 2d."),
+]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="Up to here; likewise.")]
 
 
 def command_app() -> typer.Typer:

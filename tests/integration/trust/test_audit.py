@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.audit import KEY, AuditLog
+from gatepost.audit import KEY, AuditLog, acting_as
+from gatepost.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +84,67 @@ def test_many_that_append_at_once_make_one_chain(log: AuditLog) -> None:
 
     found = log.verify()
     assert (found.intact, found.entries) == (True, 85)
+
+
+def test_a_cut_off_end_is_found_by_a_head_that_was_noted(log: AuditLog, redis_client: redis.Redis) -> None:
+    """The rest of the chain is whole, so only the noted head tells."""
+    noted = log.record("campaign.deleted").digest
+    log.record("campaign.started")
+    before = log.verify(noted)
+    redis_client.rpop(KEY, 2)
+
+    after = log.verify(noted)
+    assert (before.intact, before.cut_off) == (True, False)
+    assert (after.intact, after.cut_off, after.broken_at) == (False, True, None)
+    assert log.verify().intact
+
+
+def test_an_act_is_recorded_before_it_happens_and_its_end_after_it(log: AuditLog) -> None:
+    """Who reads the log of a crash finds that the act was begun."""
+    with log.act("rows.counted", campaign="c") as found:
+        begun = [entry.action for entry in log.entries()][-1]
+        found["rows"] = 7
+
+    ended = list(log.entries())[-1]
+    assert begun == "rows.counted"
+    assert (ended.action, ended.about) == ("rows.counted.done", {"entry": 5, "rows": 7})
+
+
+def test_an_act_that_fails_is_recorded_as_failed(log: AuditLog) -> None:
+    """The entry names the error's type, never its text."""
+    with pytest.raises(KeyError), log.act("rows.counted"):
+        raise KeyError("ana@example.com")
+
+    assert [entry.about for entry in log.entries()][-1] == {"entry": 5, "error": "KeyError"}
+
+
+def test_what_cannot_be_recorded_is_not_done(log: AuditLog, redis_client: redis.Redis) -> None:
+    """A log that somebody has put another type in the place of stops the act."""
+    redis_client.delete(KEY)
+    redis_client.set(KEY, "no list")
+    done = []
+
+    with pytest.raises(Unavailable), log.act("rows.counted"):
+        done.append("yes")
+    assert done == []
+
+
+def test_a_service_says_for_whom_it_acts(log: AuditLog) -> None:
+    """The name holds within the block, and for this thread."""
+    with acting_as("api:key-7"):
+        within = log.record("campaign.started")
+        thread = threading.Thread(target=lambda: log.record("elsewhere"))
+        thread.start()
+        thread.join()
+
+    assert within.who == "api:key-7"
+    assert [entry.who for entry in log.entries()][-1] == "operator@example"
+    assert log.record("campaign.started").who == "operator@example"
+
+
+def test_the_same_entry_sent_twice_is_one(log: AuditLog, redis_client: redis.Redis) -> None:
+    """redis-py repeats a call whose reply was lost."""
+    last = redis_client.lindex(KEY, -1)
+
+    assert log._append(keys=[KEY], args=[4, last]) == 1
+    assert log.verify().entries == 5

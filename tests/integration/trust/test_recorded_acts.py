@@ -1,0 +1,136 @@
+"""Whoever starts, stops, changes, reveals or deletes is in the audit log, from Python as from a shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaign_parts import email, rows
+from gatepost.audit import KEY
+from gatepost.campaigns.control import RETRYABLE
+from gatepost.campaigns.model import CampaignConflict
+from gatepost.campaigns.suppression import SuppressionReason
+from gatepost.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost.campaigns.control import Campaigns
+
+
+def recorded(campaigns: Campaigns) -> list[tuple[str, dict[str, Any]]]:
+    assert campaigns.audit.verify().intact
+    return [(entry.action, entry.about) for entry in campaigns.audit.entries()]
+
+
+def test_everything_that_is_done_to_a_campaign(campaigns: Campaigns) -> None:
+    """In the order it was done, by the campaign's id."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(3))
+    campaigns.start(campaign_id)
+    campaigns.pause(campaign_id)
+    campaigns.change_rate(campaign_id, 5.0)
+    campaigns.resume(campaign_id)
+    campaigns.cancel(campaign_id)
+    campaigns.retry(campaign_id, RETRYABLE)
+    list(campaigns.export(campaign_id))
+    campaigns.cancel(campaign_id)
+    campaigns.delete(campaign_id)
+
+    assert [action for action, _ in recorded(campaigns)] == [
+        "campaign.start",
+        "campaign.pause",
+        "campaign.change",
+        "campaign.resume",
+        "campaign.cancel",
+        "campaign.retry",
+        "campaign.retry.done",
+        "campaign.export",
+        "campaign.cancel",
+        "campaign.delete",
+    ]
+    about = dict(recorded(campaigns))
+    assert about["campaign.start"] == {"campaign": campaign_id}
+    assert about["campaign.retry.done"]["recipients"] == 3
+
+
+def test_an_export_is_recorded_though_nobody_reads_it_to_its_end(campaigns: Campaigns) -> None:
+    """Asking for it counts: what was read of it is known to the reader alone."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(3))
+    campaigns.export(campaign_id)
+
+    assert [action for action, _ in recorded(campaigns)] == ["campaign.export"]
+
+
+def test_what_was_refused_is_recorded_as_failed(campaigns: Campaigns) -> None:
+    """That somebody tried is worth knowing."""
+    campaign_id = campaigns.create("spring")
+    with pytest.raises(CampaignConflict):
+        campaigns.pause(campaign_id)
+
+    failed = recorded(campaigns)[-1]
+    assert failed == ("campaign.pause.failed", {"entry": 0, "error": "CampaignConflict"})
+
+
+def test_nothing_starts_that_cannot_be_recorded(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """An audit log that is out of order stops the act, not the other way round."""
+    campaign_id = campaigns.create("spring")
+    redis_client.set(KEY, "no list")
+    with pytest.raises(Unavailable):
+        campaigns.start(campaign_id)
+
+    assert campaigns.status(campaign_id).status == "draft"
+
+
+def test_changes_of_the_suppression_list_are_counts(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """Nobody's address, number or fingerprint is in the log."""
+    campaigns.suppressions.add(email(1), SuppressionReason.BOUNCED)
+    campaigns.suppressions.remove(email(1))
+    campaigns.suppressions.import_rows(rows(5), SuppressionReason.COMPLAINED)
+
+    assert recorded(campaigns) == [
+        ("suppression.add", {"reason": "bounced", "expires_at": None}),
+        ("suppression.remove", {}),
+        ("suppression.remove.done", {"entry": 1, "removed": 1}),
+        ("suppression.import", {"reason": "complained"}),
+        ("suppression.import.done", {"entry": 3, "rows": 5, "new": 5}),
+    ]
+    assert b"person" not in b"".join(redis_client.lrange(KEY, 0, -1))
+
+
+def test_a_shell_shows_and_verifies_the_log(campaigns: Campaigns, gatepost: Callable[..., Any]) -> None:
+    """The operator is who GATEPOST_OPERATOR says; the head is what --expect-head takes."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1))
+    gatepost("campaign", "start", campaign_id)
+    gatepost("campaign", "pause", campaign_id)
+
+    listed = gatepost("audit", "list", "--json").document["entries"]
+    verified = gatepost("audit", "verify", "--json").document
+    assert [(one["who"], one["action"]) for one in listed] == [("ines", "campaign.start"), ("ines", "campaign.pause")]
+    assert verified["intact"]
+    assert verified["entries"] == 2
+    assert gatepost("audit", "verify", "--expect-head", verified["head"]).code == 0
+    assert "campaign.pause" in gatepost("audit", "list", "--action", "campaign.p", "--since", "1h").out
+    assert gatepost("audit", "list", "--until", "1h", "--json").document["entries"] == []
+
+
+def test_a_broken_log_ends_the_command_with_5(
+    campaigns: Campaigns, gatepost: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    """A script that verifies every night notices."""
+    campaigns.suppressions.add(email(1))
+    campaigns.suppressions.add(email(2))
+    head = gatepost("audit", "verify", "--json").document["head"]
+    redis_client.rpop(KEY)
+    cut = gatepost("audit", "verify", "--expect-head", head)
+    redis_client.lset(KEY, 0, "{}")
+    changed = gatepost("audit", "verify")
+
+    assert (cut.code, changed.code) == (5, 5)
+    assert "cut off" in cut.err
+    assert "entry 0" in changed.err
