@@ -159,7 +159,7 @@ def test_a_rehearsal_reaches_the_guests_alone(working: Terminal, sent: Sent) -> 
     guests = working.people(*people[:3], name="guests.csv")
     working.run("suppression", "add", people[0], "--reason", "unsubscribed")
     code, events = working.events("campaign", "send", working.people(*people), "--guest-list", guests)
-    _, shown = working.events("campaign", "show", "people", people[0])
+    _, shown = working.events("campaign", "show", "people-rehearsal", people[0])
 
     assert code == 0
     assert (events[-1]["counts"]["accepted"], events[-1]["counts"]["suppressed"]) == (2, 8)

@@ -79,6 +79,18 @@ def test_another_way_of_sending_is_not_mixed_in(run: Run, people: People, campai
     assert campaigns.list()[0].total == 3
 
 
+def test_a_rehearsal_is_a_campaign_of_its_own(run: Run, people: People, campaigns: Campaigns) -> None:
+    """The real one is still to come; under one name the two are not mixed."""
+    guests = people(1, name="guests.csv")
+    run("campaign", "send", people(3), "--no-watch", "--guest-list", guests)
+    run("campaign", "send", people(3), "--no-watch")
+    code, error = run("campaign", "send", people(3), "--no-watch", "--name", "people-rehearsal")
+
+    assert [one.name for one in campaigns.list()] == ["people", "people-rehearsal"]
+    assert code == 5
+    assert "guest list" in error["error"]["message"]
+
+
 def test_a_cancelled_campaign_is_not_gone_on_with(run: Run, people: People) -> None:
     """It was stopped for good."""
     run("campaign", "send", people(3), "--no-watch")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _WIDTH: Final = 12
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _MOST_COUNTRIES: Final = 8
+_MOST_DOMAINS: Final = 5
 _PRECISE_S: Final = 1.0
 
 
@@ -46,8 +47,9 @@ def check_lines(report: CheckReport, name: str) -> Iterator[str]:
     )
     yield _line("recipients", f"{report.recipients:,}{_kinds(report)}")
     if report.domains:
-        others = f", {report.other_domains:,} in others" if report.other_domains else ""
-        yield _line("domains", f"{_most(report.domains, len(report.domains))}{others}")
+        shown = dict(list(report.domains.items())[:_MOST_DOMAINS])
+        others = sum(report.domains.values()) + report.other_domains - sum(shown.values())
+        yield _line("domains", _most(shown, _MOST_DOMAINS) + (f", {others:,} in others" if others else ""))
     if report.ignored_columns:
         yield _line("ignored", f"columns {', '.join(report.ignored_columns)}")
 

@@ -28,7 +28,8 @@ from gatepost.cli.output import say, write
 from gatepost.settings import Settings
 
 _NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
-_SAME: Final = ("guests", "start_at", "deadline")
+# Moments are often given as times from now, which differ from run to run.
+_NOT_COMPARED: Final = {"guests", "start_at", "deadline", "tenant", "channel"}
 
 
 @grouped
@@ -36,7 +37,10 @@ def send(
     file: FileArgument,
     *,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The campaign's name; the file's when absent.")
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The campaign's name; the file's when absent, -rehearsal for guests."
+        ),
     ] = None,
     reading: FileOptions,
     delivery: DeliveryOptions,
@@ -56,8 +60,8 @@ def send(
     events = Events() if as_json else None
     with opened(file, reading) as recipients, campaigning() as campaigns:
         options = delivery.options(reading.channel)
-        called = name or _name_of(file)
-        before = _existing(campaigns, called, options)
+        called = name or _name_of(file, rehearsal=delivery.guest_list is not None)
+        before = _existing(campaigns, called, options, rehearsal=delivery.guest_list is not None)
         report = recipients.check()
         if not skip_invalid:
             refuse_invalid(report, file)
@@ -84,10 +88,11 @@ def _nothing_sent(events: Events | None) -> ExitCode:
     return ExitCode.DONE
 
 
-def _name_of(file: str) -> str:
+def _name_of(file: str, *, rehearsal: bool) -> str:
     if file == STANDARD_INPUT:
         raise Refused("Standard input has no name to call the campaign by; give one: --name NAME. Nothing was done.")
-    return Path(file.removesuffix(".gz")).stem
+    # A campaign of its own: the real one is still to come, to those whom the rehearsal leaves out.
+    return Path(file.removesuffix(".gz")).stem + ("-rehearsal" if rehearsal else "")
 
 
 def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
@@ -95,13 +100,16 @@ def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
     return str(uuid.uuid5(_NAMES, f"{settings.tenant_named(tenant).name}\n{name}"))
 
 
-def _existing(campaigns: Campaigns, name: str, options: Options) -> Campaign | None:
+def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: bool) -> Campaign | None:
     try:
         found = campaigns.status(campaign_id_of(campaigns.settings, name, options.tenant))
     except CampaignNotFound:
         return None
-    asked, kept = (one.model_dump(exclude={*_SAME, "tenant", "channel"}) for one in (options, found.options))
-    if different := sorted(field for field in asked if asked[field] != kept[field]):
+    asked, kept = (one.model_dump(exclude=_NOT_COMPARED) for one in (options, found.options))
+    different = sorted(field for field in asked if asked[field] != kept[field])
+    if (found.options.guests is not None) != rehearsal:
+        different.append("guest list")
+    if different:
         raise Refused(
             f"The campaign {name} is there since {in_zone(found.created_at)}, with another {', '.join(different)}; for a new one "
             f"give another --name. Nothing was done."
