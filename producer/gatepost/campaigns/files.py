@@ -197,8 +197,7 @@ class _Counted(io.RawIOBase):
     """A stream that counts what is read from it, and leaves the one below open."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        # What has come in is enough: `read` of a buffered pipe would wait until the whole buffer is full.
-        self._take = getattr(stream, "read1", stream.read)
+        self._stream = stream
         self.total = 0
 
     def readable(self) -> bool:
@@ -206,7 +205,7 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
-        chunk = self._take(len(view))
+        chunk: bytes | None = self._stream.read(len(view))
         if chunk is None:
             raise BlockingIOError("the stream does not wait for data")
         view[: len(chunk)] = chunk

@@ -276,6 +276,17 @@ def test_forgotten_quotation_mark_costs_its_row_alone() -> None:
     assert [row.line for row in rows[1:] if isinstance(row, Row)] == list(range(3, 203))
 
 
+@pytest.mark.parametrize(("lines", "kind"), [(64, Row), (65, RowError)])
+def test_quoted_cell_has_a_bounded_number_of_lines(lines: int, kind: type) -> None:
+    """Beyond it, two forgotten quotation marks are likelier than one long cell, and must not swallow what is between."""
+    content = 'email,note\na@example.com,"' + "\n" * (lines - 1) + '"\nb@example.com,x\n'
+
+    rows = rows_of(content)
+
+    assert type(rows[0]) is kind
+    assert [row.recipient for row in rows if isinstance(row, Row)][-1] == "b@example.com"
+
+
 def test_text_after_a_closing_quotation_mark_is_an_error() -> None:
     """A cell that cannot be told for sure is not guessed."""
     rows = rows_of('email,note\na@example.com,"x"y\nb@example.com,x"y\n')
