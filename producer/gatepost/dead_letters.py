@@ -6,36 +6,114 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.ledger import answering
+from gatepost.errors import GatepostError
+from gatepost.ledger import answering, milliseconds
 from gatepost.sealing import Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from redis import Redis
 
     from gatepost.sealing import Keyring
 
-KEY: Final = "gatepost:dead_letters"
+INDEX: Final = "gatepost:dead_letters"
+PREFIX: Final = "gatepost:dead_letter:"
+DEFAULT_LIFETIME_S: Final = 30 * 86_400
+_PAGE: Final = 200
+
+# A letter goes to its queue and out of the dead letters in one step.
+_MOVE: Final = """#!lua flags=allow-oom
+if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[2])
+return 1
+"""
+# To a broker elsewhere that takes two steps: what is marked and still there was perhaps published.
+_MARK: Final = """#!lua flags=allow-oom
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+if redis.call('HEXISTS', KEYS[1], 'published_perhaps') == 1 and ARGV[1] ~= 'again' then return 'interrupted' end
+redis.call('HSET', KEYS[1], 'published_perhaps', 1)
+return 'marked'
+"""
+
+
+class DeadLetterNotFound(GatepostError):
+    """There is no such dead letter; it may have been replayed, dropped or forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One refused message: everything but what it carried."""
+    """One refused message: everything but what it carried.
+
+    Attributes:
+        size: bytes of the sealed message.
+        published_perhaps: whether a replay to another broker was interrupted, so that nobody knows whether it happened.
+    """
 
     id: str
     reason: str
     queue: str
     at_ms: int
-    sealed_message: str
+    size: int
+    published_perhaps: bool = False
+
+    @property
+    def at(self) -> datetime:
+        """When it was refused."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        shown = {
+            "id": self.id,
+            "at": self.at.isoformat(),
+            "queue": self.queue,
+            "reason": self.reason,
+            "size": self.size,
+        }
+        return shown | {"published_perhaps": self.published_perhaps}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant: those that fit everything that is given.
+
+    Attributes:
+        reason: a part of the reason; upper and lower case are the same.
+        since: refused at this moment or later.
+        until: refused at this moment or earlier.
+        ids: only these.
+    """
+
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: frozenset[str] | None = None
+
+    def fits(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (self.reason is None or self.reason.casefold() in letter.reason.casefold())
+            and (self.since is None or letter.at_ms >= milliseconds(self.since))
+            and (self.until is None or letter.at_ms <= milliseconds(self.until))
+            and (self.ids is None or letter.id in self.ids)
+        )
 
 
 class DeadLetters:
-    """The list of refused messages, the newest first."""
+    """The refused messages. Each is forgotten after a while, because it may hold what belongs to a person."""
 
-    def __init__(self, client: Redis, keyring: Keyring) -> None:
+    def __init__(self, client: Redis, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S) -> None:
         self._redis = client
         self._keyring = keyring
+        self._lifetime_ms = lifetime_s * 1000
+        self._move = client.register_script(_MOVE)
+        self._mark = client.register_script(_MARK)
 
     def add(self, message: dict[str, Any], *, reason: str, queue: str) -> str:
         """Keep a message, sealed, and return the dead letter's id.
@@ -44,30 +122,130 @@ class DeadLetters:
             Unavailable: Redis did not answer.
         """
         letter_id = str(uuid.uuid4())
-        sealed = self._keyring.seal(json.dumps(message, default=str).encode(), Purpose("dead_letter", letter_id))
-        entry = {"id": letter_id, "reason": reason, "queue": queue, "at_ms": int(time.time() * 1000), "sealed": sealed}
-        with answering():
-            self._redis.lpush(KEY, json.dumps(entry))
+        sealed = self._keyring.seal(json.dumps(message, default=str).encode(), Purpose.dead_letter(letter_id))
+        now_ms = int(time.time() * 1000)
+        fields: dict[Any, Any] = {"reason": reason, "queue": queue, "at_ms": now_ms, "sealed": sealed}
+        with answering(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hset(_key(letter_id), mapping=fields)
+            pipeline.pexpire(_key(letter_id), self._lifetime_ms)
+            pipeline.zadd(INDEX, {letter_id: now_ms})
+            pipeline.zremrangebyscore(INDEX, "-inf", now_ms - self._lifetime_ms)
+            pipeline.execute()
         return letter_id
 
-    def list(self, limit: int = 100) -> list[DeadLetter]:
-        """Return the newest dead letters."""
-        with answering():
-            found = self._redis.lrange(KEY, 0, limit - 1)
-        entries = [json.loads(one) for one in found]
-        return [DeadLetter(e["id"], e["reason"], e["queue"], e["at_ms"], e["sealed"]) for e in entries]
+    def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:
+        """Return the newest dead letters that are meant, the newest first.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        return [*islice(self._all(selection or Selection()), limit)]
+
+    def select(self, selection: Selection) -> Iterator[DeadLetter]:
+        """Give the dead letters that are meant, the newest first, reading page by page; what comes meanwhile is not among them.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        return self._all(selection)
+
+    def find(self, letter_id: str) -> DeadLetter:
+        """Return one dead letter.
+
+        Raises:
+            DeadLetterNotFound: there is none of this id.
+            Unavailable: Redis did not answer.
+        """
+        for letter in self._read([letter_id]):
+            return letter
+        raise DeadLetterNotFound
 
     def open(self, letter: DeadLetter) -> dict[str, Any]:
         """Return the message of a dead letter, in clear.
 
         Raises:
+            DeadLetterNotFound: it is gone.
             SealError: it was changed or its key is not in the ring.
+            Unavailable: Redis did not answer.
         """
-        opened: dict[str, Any] = json.loads(
-            self._keyring.open(letter.sealed_message, Purpose("dead_letter", letter.id))
-        )
+        with answering():
+            sealed = self._redis.hget(_key(letter.id), "sealed")
+        if sealed is None:
+            raise DeadLetterNotFound
+        opened: dict[str, Any] = json.loads(self._keyring.open(_text(sealed), Purpose.dead_letter(letter.id)))
         return opened
 
-    def __len__(self) -> int:
+    def move(self, letter_id: str, queue: str, envelope: str) -> bool:
+        """Put an envelope on a queue of this Redis and forget the letter, in one step; False when the letter is gone.
+
+        Raises:
+            Unavailable: Redis did not answer; it may have been done.
+        """
         with answering():
-            return int(self._redis.llen(KEY))
+            return bool(self._move(keys=[_key(letter_id), INDEX, queue], args=[letter_id, envelope]))
+
+    def mark(self, letter_id: str, *, again: bool) -> str:
+        """Note that a letter is about to be published elsewhere.
+
+        Args:
+            letter_id: which.
+            again: whether an earlier replay that was interrupted does not matter.
+
+        Returns:
+            `marked`, `interrupted` when it was marked before, or `gone`.
+        """
+        with answering():
+            return _text(self._mark(keys=[_key(letter_id)], args=["again" if again else ""]))
+
+    def drop(self, letter_id: str) -> bool:
+        """Forget a letter; False when it was gone already."""
+        with answering(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.delete(_key(letter_id))
+            pipeline.zrem(INDEX, letter_id)
+            return bool(pipeline.execute()[0])
+
+    def __len__(self) -> int:
+        oldest = int(time.time() * 1000) - self._lifetime_ms
+        with answering():
+            return int(self._redis.zcount(INDEX, oldest, "+inf"))
+
+    def _all(self, selection: Selection) -> Iterator[DeadLetter]:
+        if selection.ids is not None:
+            letters = sorted(self._read(sorted(selection.ids)), key=lambda letter: -letter.at_ms)
+            yield from (letter for letter in letters if selection.fits(letter))
+            return
+        newest = int(time.time() * 1000) if selection.until is None else milliseconds(selection.until)
+        oldest = "-inf" if selection.since is None else milliseconds(selection.since)
+        # By time and not by number: what is replayed or dropped meanwhile shifts no page.
+        seen: frozenset[str] = frozenset()
+        while True:
+            with answering():
+                page: Any = self._redis.zrevrangebyscore(
+                    INDEX, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
+                )
+            fresh = [_text(letter_id) for letter_id, _ in page if _text(letter_id) not in seen]
+            if not fresh:
+                return
+            yield from (letter for letter in self._read(fresh) if selection.fits(letter))
+            last = int(page[-1][1])
+            here = frozenset(_text(letter_id) for letter_id, at in page if int(at) == last)
+            seen = here | (seen if last == newest else frozenset())
+            newest = last
+
+    def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
+        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            for letter_id in ids:
+                pipeline.hmget(_key(letter_id), "reason", "queue", "at_ms", "published_perhaps")
+                pipeline.hstrlen(_key(letter_id), "sealed")
+            answers = pipeline.execute()
+        for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
+            if at_ms is not None:
+                yield DeadLetter(letter_id, _text(reason), _text(queue), int(at_ms), int(size), mark is not None)
+
+
+def _key(letter_id: str) -> str:
+    return f"{PREFIX}{letter_id}"
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -73,6 +73,11 @@ class Purpose:
         """The rows of one batch of a campaign."""
         return cls("rows", f"{campaign_id}:{batch}")
 
+    @classmethod
+    def dead_letter(cls, letter_id: str) -> Purpose:
+        """A message that no worker could take."""
+        return cls("dead_letter", letter_id)
+
 
 @dataclass(frozen=True)
 class Key:
@@ -126,7 +131,9 @@ class Keyring:
     def __init__(self, keys: Iterable[Key]) -> None:
         ring = list(keys)
         if not ring:
-            raise ConfigurationError("no sealing key is configured; set GATEPOST_SEALING_KEYS, which gatepost keys new makes")
+            raise ConfigurationError(
+                "no sealing key is configured; set GATEPOST_SEALING_KEYS, which gatepost keys new makes"
+            )
         self._keys = {key.kid: OctKey.import_key(key.secret) for key in ring}
         if len(self._keys) != len(ring):
             raise ConfigurationError("two sealing keys have the same id")

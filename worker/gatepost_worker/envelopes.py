@@ -8,17 +8,16 @@ for the Redis transports only.
 from __future__ import annotations
 
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
+from gatepost.message_form import LONGEST_ENVELOPE, flaw_of_envelope
+
 if TYPE_CHECKING:
     from celery import Celery
-
-LONGEST_ENVELOPE: Final = 1 << 20
-"""Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
 
 
 class Bury(Protocol):
@@ -26,24 +25,6 @@ class Bury(Protocol):
 
     def __call__(self, raw: str, *, reason: str, queue: str) -> None:
         """Keep the raw text with the reason and the queue it came from."""
-
-
-def flaw_of(envelope: Any) -> str | None:
-    """Return what is wrong with an envelope, or None. kombu can build a message from one without a flaw."""
-    match envelope:
-        case {"properties": {"delivery_tag": str(), "delivery_info": {"exchange": _, "routing_key": _}} as properties}:
-            pass
-        case {"properties": {"delivery_tag": str()}}:
-            return "the envelope has no delivery_info with exchange and routing_key"
-        case dict():
-            return "the envelope has no properties with a delivery_tag"
-        case _:
-            return "the envelope is no JSON object"
-    if not isinstance(envelope.get("headers", {}), dict) or not isinstance(properties.get("priority", 0), int):
-        return "the envelope's headers are no JSON object, or its priority is no number"
-    if not isinstance(envelope.get("body"), str) or properties.get("body_encoding") not in {None, "base64"}:
-        return "the envelope's body is no text, or of an unknown body_encoding"
-    return None
 
 
 def install(app: Celery, bury: Bury) -> None:
@@ -86,7 +67,7 @@ def _checked(base: Any, bury: Bury) -> type:
             else:
                 try:
                     envelope = loads(bytes_to_str(item))
-                    flaw = flaw_of(envelope)
+                    flaw = flaw_of_envelope(envelope)
                 except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
                     flaw = "the envelope is not JSON"
             if flaw is not None:

@@ -50,7 +50,7 @@ class Process:
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """The list of refused messages."""
-        return DeadLetters(self.redis, self.keyring)
+        return DeadLetters(self.redis, self.keyring, lifetime_s=self.settings.dead_letter_lifetime)
 
     @cached_property
     def clients(self) -> Clients:

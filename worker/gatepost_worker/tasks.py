@@ -35,8 +35,6 @@ _BREATH_S: Final = 1.0
 class SealedTask(Task[Any, Any]):
     """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
 
-    carries_operation: ClassVar[bool] = False
-    carries_batch: ClassVar[bool] = False
     abstract = True
     acks_late = True
     max_retries = None
@@ -53,7 +51,6 @@ class SealedTask(Task[Any, Any]):
 class OperationTask(SealedTask):
     """A task whose only argument is an operation's id, which is the task's id too."""
 
-    carries_operation = True
     abstract = True
     process: ClassVar[Process]
 
@@ -61,13 +58,6 @@ class OperationTask(SealedTask):
         """Forget a result that was redeemed while Celery was still storing it."""
         if retval is not None and self.process.ledger.sealed_result(task_id) is None:
             self.app.backend.forget(task_id)
-
-
-class BatchTask(SealedTask):
-    """A task whose arguments are a campaign's id and a batch's number."""
-
-    carries_batch = True
-    abstract = True
 
 
 def register(app: Any, process: Process) -> None:
@@ -88,7 +78,7 @@ def register(app: Any, process: Process) -> None:
     shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked), "queue": Queue.SEND.value}
     app.task(_submit(app, process), name=SUBMIT, **shared)
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
-    bulk = {**shared, "base": BatchTask, "queue": Queue.BULK.value}
+    bulk = {**shared, "queue": Queue.BULK.value}
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **bulk)
 
 

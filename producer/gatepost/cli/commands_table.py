@@ -42,6 +42,7 @@ TABLE: Final = (
     Entry(
         "result", "operation:result_app", "Wait for an operation's end, and redeem its token set if asked.", OPERATIONS
     ),
+    Entry("dead-letters", "dead_letters:app", "Handle the messages that no worker could take.", OPERATIONS),
     Entry("worker", "worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("simulator", "simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),

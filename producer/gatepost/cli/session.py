@@ -31,7 +31,7 @@ def producing() -> Iterator[Producer]:
     Raises:
         ConfigurationError: the configuration is incomplete or malformed.
     """
-    _log_to_stderr()
+    log_to_stderr()
     with Producer(load_settings(env_file=ENV_FILE)) as producer:
         yield producer
 
@@ -66,7 +66,8 @@ def await_end(handle: Handle, timeout_s: float) -> Outcome | None:
         raise
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Let the library's warnings go to stderr, as plain lines."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,0 +1,117 @@
+"""The form that a message must have before anything is built from it: checked at a worker's intake, and again before a replay."""
+
+from __future__ import annotations
+
+import uuid
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost.commands import Kind
+from gatepost.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT, task_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_ENVELOPE: Final = 1 << 20
+"""Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
+_BATCHES: Final = 1 << 24
+
+
+class Carries(Enum):
+    """What a task's arguments are."""
+
+    OPERATION = auto()
+    BATCH = auto()
+    ANYTHING = auto()
+
+
+TASKS: Final = {
+    **{task_name(kind): Carries.OPERATION for kind in Kind},
+    SEND_BATCH: Carries.BATCH,
+    SUBMIT: Carries.ANYTHING,
+    RECONCILE: Carries.ANYTHING,
+}
+"""Every task that a worker has, and what its arguments are."""
+
+
+class Malformed(Exception):
+    """The message has not the form of `gatepost.messages`."""
+
+
+def flaw_of_envelope(envelope: Any) -> str | None:
+    """Return what is wrong with an envelope on a Redis list, or None. kombu can build a message from one without a flaw."""
+    match envelope:
+        case {"properties": {"delivery_tag": str(), "delivery_info": {"exchange": _, "routing_key": _}} as properties}:
+            pass
+        case {"properties": {"delivery_tag": str()}}:
+            return "the envelope has no delivery_info with exchange and routing_key"
+        case dict():
+            return "the envelope has no properties with a delivery_tag"
+        case _:
+            return "the envelope is no JSON object"
+    if not isinstance(envelope.get("headers", {}), dict) or not isinstance(properties.get("priority", 0), int):
+        return "the envelope's headers are no JSON object, or its priority is no number"
+    if not isinstance(envelope.get("body"), str) or properties.get("body_encoding") not in {None, "base64"}:
+        return "the envelope's body is no text, or of an unknown body_encoding"
+    return None
+
+
+def check_message(headers: Any, payload: Callable[[], Any]) -> None:
+    """Check a message's headers and arguments.
+
+    Args:
+        headers: as they came.
+        payload: decodes the body; may raise anything.
+
+    Raises:
+        Malformed: says what is wrong, never a value.
+    """
+    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
+        raise Malformed("the header id is missing or no text")
+    task = headers.get("task")
+    if not isinstance(task, str):
+        raise Malformed("the message is not of Celery's protocol 2")
+    if task not in TASKS:
+        raise Malformed("there is no such task here")
+    try:
+        found = payload()
+    except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
+        raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
+    match found:
+        case [list(), dict() as kwargs, dict() | None]:
+            _check_arguments(kwargs, TASKS[task])
+        case _:
+            raise Malformed("the body is not [args, kwargs, embed]")
+
+
+def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
+    if kwargs.get("version", MESSAGE_VERSION) != MESSAGE_VERSION:
+        raise Malformed("the version of the message's form is unknown to this worker")
+    if carries is Carries.OPERATION:
+        _check_operation(kwargs)
+    elif carries is Carries.BATCH:
+        _check_batch(kwargs)
+
+
+def _check_operation(kwargs: dict[str, Any]) -> None:
+    operation_id = kwargs.get("operation_id")
+    if set(kwargs) - {"operation_id", "version"} or not isinstance(operation_id, str):
+        raise Malformed("the arguments are not operation_id and version")
+    _check_uuid("operation_id", operation_id)
+
+
+def _check_batch(kwargs: dict[str, Any]) -> None:
+    campaign_id, batch = kwargs.get("campaign_id"), kwargs.get("batch")
+    # A bool is an int to Python, and no number of a batch.
+    if set(kwargs) - {"campaign_id", "batch", "version"} or not isinstance(campaign_id, str) or type(batch) is not int:
+        raise Malformed("the arguments are not campaign_id, batch and version")
+    if not 0 <= batch < _BATCHES:
+        raise Malformed("batch is out of range")
+    _check_uuid("campaign_id", campaign_id)
+
+
+def _check_uuid(name: str, text: str) -> None:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise Malformed(f"{name} is not a UUID") from None

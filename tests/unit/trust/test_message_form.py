@@ -1,0 +1,82 @@
+"""What a message must look like: the same rules at a worker's intake and before a replay."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from gatepost.message_form import Malformed, check_message, flaw_of_envelope
+
+OPERATION = {"operation_id": str(uuid.uuid4()), "version": 1}
+BATCH = {"campaign_id": str(uuid.uuid4()), "batch": 0, "version": 1}
+
+
+def check(kwargs: Any, *, task: str = "gatepost.send_email", **headers: Any) -> None:
+    check_message({"id": "x", "task": task, **headers}, lambda: [[], kwargs, {}])
+
+
+@pytest.mark.parametrize(
+    ("task", "kwargs"),
+    [
+        ("gatepost.login_with_sms", OPERATION),
+        ("gatepost.send_batch", BATCH),
+        ("gatepost.submit", {"command": {"kind": "send_email"}}),
+        ("gatepost.reconcile", {}),
+    ],
+)
+def test_every_task_has_a_form_that_passes(task: str, kwargs: dict[str, Any]) -> None:
+    """As the producers of today write it."""
+    check(kwargs, task=task)
+
+
+@pytest.mark.parametrize(
+    ("task", "kwargs", "says"),
+    [
+        ("gatepost.nothing", OPERATION, "there is no such task here"),
+        ("gatepost.send_email", {**OPERATION, "version": 2}, "version"),
+        ("gatepost.send_email", {**OPERATION, "email": "x"}, "not operation_id and version"),
+        ("gatepost.send_email", {"operation_id": 7}, "not operation_id and version"),
+        ("gatepost.send_email", {"operation_id": "x"}, "operation_id is not a UUID"),
+        ("gatepost.send_batch", {**BATCH, "batch": True}, "not campaign_id, batch and version"),
+        ("gatepost.send_batch", {**BATCH, "batch": -1}, "batch is out of range"),
+        ("gatepost.send_batch", {**BATCH, "campaign_id": "x"}, "campaign_id is not a UUID"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_value(task: str, kwargs: dict[str, Any], says: str) -> None:
+    """The sentence becomes the dead letter's reason, which anybody may read."""
+    with pytest.raises(Malformed, match=says):
+        check(kwargs, task=task)
+
+
+def test_a_body_that_does_not_decode_is_named_by_its_error() -> None:
+    """Kombu's decoders raise whatever a foreign body makes them raise; its text may quote the body."""
+    with pytest.raises(Malformed, match=r"the body cannot be read \(JSONDecodeError\)"):
+        check_message({"id": "x", "task": "gatepost.submit"}, lambda: json.loads("ana@example.com"))
+
+
+@pytest.mark.parametrize("headers", [None, [], {}, {"id": 7, "task": "gatepost.submit"}, {"id": "x"}])
+def test_headers_without_an_id_or_a_task_do_not_pass(headers: Any) -> None:
+    """Celery would trip over them."""
+    with pytest.raises(Malformed):
+        check_message(headers, lambda: [[], {}, {}])
+
+
+def test_an_envelope_as_kombu_writes_it_has_no_flaw() -> None:
+    """And each of its parts matters."""
+    properties = {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "q"}, "body_encoding": "base64"}
+    good = {"headers": {}, "properties": properties, "body": ""}
+
+    assert flaw_of_envelope(good) is None
+    for flawed in (
+        [],
+        {**good, "properties": {}},
+        {**good, "properties": {"delivery_tag": "t"}},
+        {**good, "headers": []},
+        {**good, "body": {}},
+        {**good, "properties": {**properties, "body_encoding": "rot13"}},
+        {**good, "properties": {**properties, "priority": "high"}},
+    ):
+        assert flaw_of_envelope(flawed)
