@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 PEOPLE = Path(__file__).parents[3] / "examples" / "people.csv"
 COMMAND = [sys.executable, "-m", "gatepost.cli", "demo", "--file", str(PEOPLE)]
 PATIENCE_S = 170
+LABELS = ("e-mails", "SMS", "logins by e-mail", "logins by SMS", "campaign")
 
 
 @pytest.fixture
@@ -84,14 +85,17 @@ def test_both_sides_agree(environment: dict[str, str], real_tenant: socket.socke
     assert "Both sides agree." in shown
     assert "✗" not in shown
     header = next(line for line in shown.splitlines() if "accepted" in line and "sum" in line)
-    rows = {label: numbers_of(shown, label) for label in ("e-mails", "SMS", "logins by e-mail", "logins by SMS")}
+    rows = {label: numbers_of(shown, label) for label in LABELS}
     assert len(header.split()) - header.count("┃") == len(rows["e-mails"])
     for numbers in rows.values():
         assert sum(numbers[:-1]) == numbers[-1] > 0
     assert "worker-1 killed (SIGKILL)" in done.stderr
+    assert "bulk-1 killed (SIGKILL)" in done.stderr
     assert "worker_lost" in shown
     logs = Path(shown.rstrip().rpartition("Logs of the workers: ")[2])
-    assert {"worker-1.log", "worker-2.log", "worker-3.log", "beat.log"} <= {log.name for log in logs.iterdir()}
+    assert {"worker-1.log", "worker-3.log", "bulk-1.log", "bulk-2.log", "beat.log"} <= {
+        log.name for log in logs.iterdir()
+    }
     assert nobody_came(real_tenant)
     assert left_behind(tmp_path) == []
 

@@ -88,6 +88,44 @@ def test_each_disagreement_is_found(facts: Facts, rules: list[str]) -> None:
     assert broken(facts) == rules
 
 
+CAMPAIGN = {
+    "a+campaign@example.com": State.ACCEPTED,
+    "b+campaign@example.com": State.UNKNOWN,
+    "c+campaign@example.com": State.REJECTED,
+}
+IN_BULK = replace(
+    AGREEING,
+    campaign=CAMPAIGN,
+    campaign_counts=Counter(CAMPAIGN.values()),
+    outbox=[*AGREEING.outbox, ("email", "a+campaign@example.com")],
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "rules"),
+    [
+        (IN_BULK, []),
+        (replace(IN_BULK, outbox=AGREEING.outbox), ["accepted: in the outbox exactly once"]),
+        (
+            replace(IN_BULK, outbox=[*IN_BULK.outbox, ("email", "c+campaign@example.com")]),
+            ["in the outbox: accepted or unknown"],
+        ),
+        (
+            replace(IN_BULK, outbox=[*IN_BULK.outbox, IN_BULK.outbox[-1]]),
+            ["accepted: in the outbox exactly once", "recipients of two messages"],
+        ),
+        (replace(IN_BULK, campaign_counts={State.ACCEPTED: 3}), ["campaign: the states sum up"]),
+        (
+            replace(IN_BULK, campaign={**CAMPAIGN, "c+campaign@example.com": State.QUEUED}),
+            ["every operation has ended", "campaign: the states sum up"],
+        ),
+    ],
+)
+def test_the_campaign_is_counted_too(facts: Facts, rules: list[str]) -> None:
+    """By the same rules as the single messages, and by its own sum."""
+    assert broken(facts) == rules
+
+
 def test_an_open_operation_is_found() -> None:
     """Nothing may be left without an end."""
     assert broken(facts_of([*OPERATIONS, ended(Kind.SEND_SMS, "+12025550101", State.QUEUED)])) == [

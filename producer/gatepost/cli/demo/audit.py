@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost.commands import Kind
@@ -45,6 +45,9 @@ class Facts:
         outbox: channel and recipient of every message that the simulator sent.
         tokens_issued: how many token sets the simulator issued.
         verified: how many token sets were redeemed and verified.
+        campaign: everybody in the campaign with the state they ended in.
+        campaign_counts: the campaign's own counts.
+        campaign_reasons: how many of it ended in a state for a reason.
     """
 
     operations: Sequence[Ended]
@@ -52,6 +55,9 @@ class Facts:
     outbox: Sequence[tuple[str, str]]
     tokens_issued: int
     verified: int
+    campaign: Mapping[str, State] = field(default_factory=dict)
+    campaign_counts: Mapping[State, int] = field(default_factory=dict)
+    campaign_reasons: Mapping[tuple[State, Reason], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ def audit(facts: Facts) -> list[Finding]:
     return [
         _all_terminal(facts),
         *(_sums(facts, kind) for kind in Kind),
+        _campaign_sums(facts),
         _accepted_once(facts),
         _nobody_twice(facts),
         _nobody_unaccounted(facts),
@@ -78,8 +85,9 @@ def audit(facts: Facts) -> list[Finding]:
 
 
 def _all_terminal(facts: Facts) -> Finding:
-    still_open = sum(not one.outcome.state.is_terminal for one in facts.operations)
-    return Finding("every operation has ended", still_open == 0, f"{still_open} of {len(facts.operations)} open")
+    states = [one.outcome.state for one in facts.operations] + list(facts.campaign.values())
+    still_open = sum(not state.is_terminal for state in states)
+    return Finding("every operation has ended", still_open == 0, f"{still_open} of {len(states)} open")
 
 
 def _sums(facts: Facts, kind: Kind) -> Finding:
@@ -89,9 +97,15 @@ def _sums(facts: Facts, kind: Kind) -> Finding:
     return Finding(f"{kind}: the states sum up", counted == enqueued, seen)
 
 
+def _campaign_sums(facts: Facts) -> Finding:
+    listed = Counter(facts.campaign.values())
+    counted = Counter(facts.campaign_counts)
+    return Finding("campaign: the states sum up", counted == listed, f"{counted.total()} of {listed.total()}")
+
+
 def _accepted_once(facts: Facts) -> Finding:
     sent = Counter(facts.outbox)
-    accepted = [_message_of(one) for one in _sends(facts) if one.outcome.state is State.ACCEPTED]
+    accepted = _messages(facts, frozenset({State.ACCEPTED}))
     exact = sum(sent[message] == 1 for message in accepted)
     return Finding("accepted: in the outbox exactly once", exact == len(accepted), f"{exact} of {len(accepted)}")
 
@@ -102,8 +116,7 @@ def _nobody_twice(facts: Facts) -> Finding:
 
 
 def _nobody_unaccounted(facts: Facts) -> Finding:
-    expected = {_message_of(one) for one in _sends(facts) if one.outcome.state in _MAY_HAVE_ARRIVED}
-    astray = len(set(facts.outbox) - expected)
+    astray = len(set(facts.outbox) - set(_messages(facts, _MAY_HAVE_ARRIVED)))
     return Finding("in the outbox: accepted or unknown", astray == 0, f"{astray} others")
 
 
@@ -128,9 +141,10 @@ def _bad_codes(facts: Facts) -> Finding:
     return Finding("wrong, used and expired codes accepted", let_in == 0, f"{let_in} of {len(bad)}")
 
 
-def _sends(facts: Facts) -> list[Ended]:
-    return [one for one in facts.operations if not one.outcome.kind.is_login]
-
-
-def _message_of(send: Ended) -> tuple[str, str]:
-    return _CHANNELS[send.outcome.kind], send.recipient
+def _messages(facts: Facts, states: frozenset[State]) -> list[tuple[str, str]]:
+    singly = [
+        (_CHANNELS[one.outcome.kind], one.recipient)
+        for one in facts.operations
+        if one.outcome.kind in _CHANNELS and one.outcome.state in states
+    ]
+    return singly + [("email", recipient) for recipient, state in facts.campaign.items() if state in states]

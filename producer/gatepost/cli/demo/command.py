@@ -4,6 +4,8 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -11,9 +13,10 @@ from typing import Annotated, Final
 import typer
 
 from gatepost.cli.demo.audit import audit
+from gatepost.cli.demo.campaign import DemoCampaign
 from gatepost.cli.demo.mishaps import START, scripted
 from gatepost.cli.demo.people import People, read_people
-from gatepost.cli.demo.progress import Watching, watching
+from gatepost.cli.demo.progress import CAMPAIGN, Watching, watching
 from gatepost.cli.demo.report import Report, show
 from gatepost.cli.demo.scenario import Scenario
 from gatepost.cli.demo.stage import Stage
@@ -27,6 +30,7 @@ from gatepost.producer import Producer
 
 app = command_app()
 
+_BULK: Final = ("bulk",)
 _EXAMPLE: Final = Path("examples/people.csv")
 _LOOK_EVERY_S: Final = 0.2
 _GIVE_UP_S: Final = 120.0
@@ -52,9 +56,9 @@ def demo(
 ) -> ExitCode:
     """Run the whole way once, with real processes, and count.
 
-    Starts Valkey, the simulator and two workers of its own, sends a code to everybody in the file, kills a worker in the middle,
-    logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real tenant. Exit code 0
-    when the two agree.
+    Starts Valkey, the simulator and workers of its own, sends a code to everybody in the file, runs a campaign next to it, kills two
+    workers in the middle, logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real
+    tenant. Exit code 0 when the two agree.
     """
     require_worker()
     require_simulator()
@@ -90,6 +94,7 @@ def _run(people: People, directory: Path, watcher: Watching, started: float) -> 
         watcher.event(f"simulator {stage.address.url} (trust {stage.address.ca_file})")
         victim = stage.start_worker("worker-1")
         stage.start_worker("worker-2")
+        bulk_victim = stage.start_worker("bulk-1", _BULK)
         stage.start_beat()
         control = stage.control()
         mishaps = list(scripted(people.addresses))
@@ -102,14 +107,22 @@ def _run(people: People, directory: Path, watcher: Watching, started: float) -> 
             verifier = TokenVerifier(control.signing_keys(), issuer=stage.address.issuer, client_id=tenant.client_id)
             scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in mishaps})
             scenario.enqueue_sends(people)
-            watcher.event("all sends enqueued; two workers start")
-            _Director(stage, scenario, watcher, victim).play()
-            facts = scenario.facts()
+            campaign = DemoCampaign(producer.campaigns)
+            number = campaign.start(people)
+            watcher.event(f"all sends enqueued, and a campaign of {number} more started; three workers start")
+            _Director(stage, scenario, campaign, watcher, victims=(victim, bulk_victim)).play()
+            facts = replace(
+                scenario.facts(),
+                campaign=campaign.recipients(),
+                campaign_counts=campaign.states(),
+                campaign_reasons=campaign.reasons(),
+            )
+            states = {**scenario.states(), CAMPAIGN: campaign.states()}
     return Report(
         rows=people.rows,
         malformed=len(people.malformed),
         duplicates=scenario.duplicates,
-        states=scenario.states(),
+        states=states,
         facts=facts,
         findings=audit(facts),
         logs=stage.logs,
@@ -118,13 +131,23 @@ def _run(people: People, directory: Path, watcher: Watching, started: float) -> 
 
 
 class _Director:
-    """Lets the scenario run to its end, with one crash on the way."""
+    """Lets the scenario and the campaign run to their ends, with a crash on the way of each."""
 
-    def __init__(self, stage: Stage, scenario: Scenario, watcher: Watching, victim: Child) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        scenario: Scenario,
+        campaign: DemoCampaign,
+        watcher: Watching,
+        *,
+        victims: tuple[Child, Child],
+    ) -> None:
         self._stage = stage
         self._scenario = scenario
+        self._campaign = campaign
         self._watcher = watcher
-        self._victim: Child | None = victim
+        self._victim: Child | None = victims[0]
+        self._bulk_victim: Child | None = victims[1]
         self._give_up = time.monotonic() + _GIVE_UP_S
 
     def play(self) -> None:
@@ -133,27 +156,27 @@ class _Director:
         Raises:
             Unavailable: a process ended by itself.
         """
-        self._until_settled()
+        self._until(lambda: self._scenario.settled)
         late = self._scenario.let_codes_expire()
         self._watcher.event(f"the simulator's clock moved on: {late} people log in with an expired code")
-        self._until_settled()
+        self._until(lambda: self._scenario.settled and self._campaign.settled)
 
-    def _until_settled(self) -> None:
-        while not self._scenario.settled and time.monotonic() < self._give_up:
+    def _until(self, ended: Callable[[], bool]) -> None:
+        while not ended() and time.monotonic() < self._give_up:
             self._scenario.look()
-            self._watcher.show(self._scenario.states())
+            self._show()
             self._perhaps_kill()
+            self._perhaps_kill_bulk()
             if (dead := self._stage.dead()) is not None:
                 raise Unavailable(f"The demo's {dead} ended by itself; see {self._stage.logs}.")
             time.sleep(_LOOK_EVERY_S)
-        self._watcher.show(self._scenario.states())
+        self._show()
+
+    def _show(self) -> None:
+        self._watcher.show({**self._scenario.states(), CAMPAIGN: self._campaign.states()})
 
     def _perhaps_kill(self) -> None:
-        share = self._scenario.sends_ended()
-        if self._victim is None or share < _KILL_AT:
-            return
-        # A worker that is killed with nothing in hand proves nothing.
-        if self._scenario.under_way() < _WORTH_KILLING and share < _KILL_LATEST:
+        if self._victim is None or not _worth_killing(self._scenario.sends_ended(), self._scenario.under_way()):
             return
         self._stage.kill_worker(self._victim)
         under_way = self._scenario.under_way()
@@ -161,3 +184,18 @@ class _Director:
         self._stage.start_worker("worker-3")
         self._watcher.event("worker-3 starts in its place")
         self._victim = None
+
+    def _perhaps_kill_bulk(self) -> None:
+        if self._bulk_victim is None or not _worth_killing(self._campaign.share_done(), self._campaign.under_way()):
+            return
+        self._stage.kill_worker(self._bulk_victim)
+        under_way = self._campaign.under_way()
+        self._watcher.event(f"bulk-1 killed (SIGKILL) with {under_way} requests of the campaign under way")
+        self._stage.start_worker("bulk-2", _BULK)
+        self._watcher.event("bulk-2 starts in its place")
+        self._bulk_victim = None
+
+
+def _worth_killing(share_done: float, under_way: int) -> bool:
+    # A worker that is killed with nothing in hand proves nothing.
+    return share_done >= _KILL_LATEST or (share_done >= _KILL_AT and under_way >= _WORTH_KILLING)

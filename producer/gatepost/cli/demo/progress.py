@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    States = Mapping[Kind, Counter[State]]
+    States = Mapping[str, Counter[State]]
 
-LABELS: Final = {
+CAMPAIGN: Final = "campaign"
+LABELS: Final[dict[str, str]] = {
     Kind.SEND_EMAIL: "e-mails",
     Kind.SEND_SMS: "SMS",
     Kind.LOGIN_WITH_EMAIL: "logins by e-mail",
     Kind.LOGIN_WITH_SMS: "logins by SMS",
+    CAMPAIGN: "campaign",
 }
 _LINE_EVERY_S: Final = 3.0
 
@@ -63,7 +65,7 @@ class Bars:
             TextColumn("{task.fields[states]}"),
             console=console(stderr=True),
         )
-        self._bars: dict[Kind, TaskID] = {}
+        self._bars: dict[str, TaskID] = {}
 
     def event(self, text: str) -> None:
         """Show that something happened."""

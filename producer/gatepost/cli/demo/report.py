@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gatepost.cli.demo.audit import Facts, Finding
-    from gatepost.commands import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Report:
     rows: int
     malformed: int
     duplicates: int
-    states: Mapping[Kind, Counter[State]]
+    states: Mapping[str, Counter[State]]
     facts: Facts
     findings: Sequence[Finding]
     logs: Path
@@ -46,7 +45,7 @@ class Report:
             "malformed": self.malformed,
             "duplicates": self.duplicates,
             "operations": {
-                kind.value: {state.value: counts[state] for state in State if counts[state]}
+                str(kind): {state.value: counts[state] for state in State if counts[state]}
                 for kind, counts in self.states.items()
             },
             "simulator": {**_messages_by_channel(self.facts), "token_sets": self.facts.tokens_issued},
@@ -110,7 +109,9 @@ def _reasons(facts: Facts, state: State) -> str:
 
 
 def _reason_counts(facts: Facts, state: State) -> Counter[str]:
-    return Counter(str(one.outcome.reason) for one in facts.operations if one.outcome.state is state)
+    singly = Counter(str(one.outcome.reason) for one in facts.operations if one.outcome.state is state)
+    in_bulk = {str(reason): count for (ended, reason), count in facts.campaign_reasons.items() if ended is state}
+    return singly + Counter(in_bulk)
 
 
 def _messages_by_channel(facts: Facts) -> dict[str, int]:

@@ -134,9 +134,9 @@ class Scenario:
         counts = self._producer.ledger.counts()
         return sum(count for (_, state), count in counts.items() if state is State.IN_FLIGHT)
 
-    def states(self) -> Mapping[Kind, Counter[State]]:
+    def states(self) -> Mapping[str, Counter[State]]:
         """Return how many operations of each kind stand in each state, as last read."""
-        found: dict[Kind, Counter[State]] = {kind: Counter() for kind in Kind}
+        found: dict[str, Counter[State]] = {kind: Counter() for kind in Kind}
         for operation in self._operations:
             found[operation.outcome.kind][operation.outcome.state] += 1
         return found

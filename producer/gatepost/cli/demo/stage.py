@@ -85,9 +85,9 @@ class Stage:
         """Start Celery beat, whose only task is the reconciler."""
         self._start("beat", beat_command(self.directory / "beat-schedule"))
 
-    def start_worker(self, name: str) -> Child:
+    def start_worker(self, name: str, queues: Sequence[str] = _QUEUES) -> Child:
         """Start one more worker."""
-        return self._start(name, worker_command(_QUEUES, name=name))
+        return self._start(name, worker_command(queues, name=name))
 
     def kill_worker(self, worker: Child) -> None:
         """End a worker as a crash would (SIGKILL): it cannot say what it had in hand."""
