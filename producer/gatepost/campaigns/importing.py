@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from gatepost.campaigns.batch import BATCH_ROWS, seal_rows
+from gatepost.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
 from gatepost.campaigns.recipients import fingerprint, in_chunks
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Import:
         """
         for chunk in in_chunks(rows, BATCH_ROWS):
             self._take(chunk)
-            while len(self._pending) >= BATCH_ROWS:
+            while len(self._pending) >= rows_in(self._batches):
                 self._append()
             self._report()
         while self._pending:
@@ -92,7 +93,7 @@ class Import:
                 self._pending[mark] = row
 
     def _append(self) -> None:
-        marks = list(self._pending)[:BATCH_ROWS]
+        marks = list(islice(self._pending, rows_in(self._batches)))
         rows = [self._pending[mark] for mark in marks]
         sealed = seal_rows(rows, self._keyring, self._campaign_id, self._batches)
         match self._store.append(self._campaign_id, self._batches, sealed, marks):

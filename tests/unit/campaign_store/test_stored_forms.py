@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.campaigns.batch import open_rows, pack_rows, seal_rows, unpack_rows
+from gatepost.campaigns.batch import BATCH_ROWS, open_rows, pack_rows, rows_in, seal_rows, unpack_rows
 from gatepost.campaigns.coding import (
     REASON_CODES,
     REASONS,
@@ -100,3 +100,12 @@ def test_every_pause_says_what_to_do() -> None:
     for reason in PauseReason:
         assert Pause(reason).advice
     assert Reason.CLIENT_REJECTED.advice in Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED).advice
+
+
+def test_a_small_campaign_has_enough_batches_and_a_large_one_full_ones() -> None:
+    """Five thousand people are dozens of batches; from the fiftieth on a batch is full."""
+    sizes = [rows_in(batch) for batch in range(60)]
+
+    assert sum(sizes[:55]) > 5000 > sum(sizes[:40])
+    assert sizes == sorted(sizes)
+    assert set(sizes[48:]) == {BATCH_ROWS}
