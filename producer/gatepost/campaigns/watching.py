@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gatepost.campaigns.model import PauseReason, Status
 from gatepost.campaigns.plan import Supply, forecast
+from gatepost.errors import Unavailable
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def watch(
     campaign_id: str,
     *,
     every_s: float = 1.0,
+    patience_s: float = 60.0,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -100,18 +102,26 @@ def watch(
         campaigns: where campaigns are.
         campaign_id: which.
         every_s: seconds between two looks.
+        patience_s: how long Redis may not answer before watching gives up.
         clock: the time.
         monotonic: seconds that only go forward.
         sleep: waits so many seconds.
 
     Raises:
         CampaignNotFound: there is no such campaign.
-        Unavailable: Redis did not answer; the campaign goes on.
+        Unavailable: Redis did not answer for too long; the campaign goes on.
     """
-    moved_at, before = monotonic(), None
+    moved_at, answered_at, before = monotonic(), monotonic(), None
     while True:
-        campaign = campaigns.status(campaign_id)
+        try:
+            campaign = campaigns.status(campaign_id)
+        except Unavailable:
+            if monotonic() - answered_at >= patience_s:
+                raise
+            sleep(every_s)
+            continue
         now, tick = clock(), monotonic()
+        answered_at = tick
         seen = (campaign.status, campaign.total, campaign.done, campaign.counts[State.IN_FLIGHT])
         if seen != before or campaign.status is not Status.RUNNING or _rests(campaign, now):
             moved_at, before = tick, seen

@@ -10,18 +10,22 @@ from campaign_views import CAMPAIGN_ID, NOW, campaign_with
 from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost.campaigns.watching import STALLED_AFTER_S, Activity, Snapshot, finish_at, snapshot_of, watch
+from gatepost.errors import Unavailable
 
 
 class Played:
-    """Campaigns that stand as a script says; a clock that moves with every sleep."""
+    """Campaigns that stand as a script says, None when Redis does not answer; a clock that moves with every sleep."""
 
-    def __init__(self, *campaigns: Campaign) -> None:
+    def __init__(self, *campaigns: Campaign | None) -> None:
         self._left = list(campaigns)
         self.elapsed = 0.0
 
     def status(self, campaign_id: str) -> Campaign:
         assert campaign_id == CAMPAIGN_ID
-        return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        found = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        if found is None:
+            raise Unavailable
+        return found
 
     def sleep(self, seconds: float) -> None:
         self.elapsed += seconds
@@ -83,6 +87,17 @@ def test_what_moves_does_not_wait() -> None:
 
     assert {one.activity for one in Played(*moving).watched(20)} == {Activity.SENDING}
     assert {one.activity for one in Played(slow).watched(20)} == {Activity.SENDING}
+
+
+def test_redis_may_be_away_for_a_while() -> None:
+    """A restart of Redis does not end the watching; a minute of silence does."""
+    back = Played(campaign_with(queued=1), *[None] * 50, campaign_with(Status.FINISHED, accepted=1))
+    gone = Played(campaign_with(queued=1), None)
+
+    assert [one.activity for one in back.watched()] == [Activity.SENDING, Activity.ENDED]
+    with pytest.raises(Unavailable):
+        gone.watched()
+    assert gone.elapsed == 60
 
 
 def test_a_rest_is_no_stall() -> None:

@@ -53,12 +53,10 @@ def retry(
 ) -> ExitCode:
     """Send again to those who failed, and to nobody else.
 
-    To those who ended in the named states, for the named reasons: those who failed (rejected, exhausted, expired) when no state is named. `accepted` cannot be retried. `unknown` must be named: some
-    of them have a message, and a second one voids its code.
+    To those who ended in the named states, for the named reasons: those who failed (rejected, exhausted, expired) when no state is named. `accepted` cannot be retried. `unknown` must be named, or
+    its reason: some of them have a message, and a second one voids its code.
     """
     states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
-    if reason and not state:
-        states -= {State.UNKNOWN} if not _names_unknown(reason) else set()
     reasons = reasons_of(reason)
     if refused := sorted(states - RETRYABLE):
         raise InvalidCommand([FieldError("state", f"{', '.join(refused)} cannot be retried")])
@@ -70,12 +68,6 @@ def retry(
             campaigns.change_deadline(found.campaign_id, new_deadline)
         retried = campaigns.retry(found.campaign_id, states, reasons, dry_run=dry_run)
         return _after_retry(campaigns, found, retried, watch=watch, as_json=as_json)
-
-
-def _names_unknown(reasons: Iterable[str]) -> bool:
-    return not {Reason.ANSWER_LOST, Reason.SERVER_FAILED, Reason.PROVIDER_SILENT, Reason.WORKER_LOST}.isdisjoint(
-        reasons
-    )
 
 
 def _check_deadline(campaign: Campaign, new: datetime | None, *, dry_run: bool) -> None:
