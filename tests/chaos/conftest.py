@@ -1,0 +1,86 @@
+"""The chaos tier: its markers, the table it prints, and the parts that its tests share."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chaos_stack import ALL_QUEUES, ChaosStack
+from gatepost.embedded import EmbeddedValkey
+from gatepost_simulator.server import SimulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chaos_accounts import Account
+
+_HERE = Path(__file__).parent
+_TABLE = "chaos"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "chaos: injects faults into real processes")
+    config.addinivalue_line("markers", "chaos_long: the same for minutes instead of seconds; `make chaos` runs it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long ones out unless they are asked for by name."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.chaos)
+    if "chaos_long" in config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("chaos_long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was injected, and what was lost, doubled or unknown for it."""
+    rows: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == _TABLE and report.when == "call":
+                fault, *figures = json.loads(value)
+                rows[fault] = [old + new for old, new in zip(rows[fault], figures, strict=True)]
+    if not rows:
+        return
+    terminalreporter.section("chaos: faults, and what became of sends, logins and recipients")
+    width = max(map(len, rows))
+    heads = ("injected", "affected", "lost", "doubled", "unknown")
+    terminalreporter.write_line(f"{'fault':{width}}  {'  '.join(f'{head:>8}' for head in heads)}")
+    for fault, figures in rows.items():
+        terminalreporter.write_line(f"{fault:{width}}  {'  '.join(f'{figure:>8}' for figure in figures)}")
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Put a line into the table that is printed at the end."""
+
+    def put(fault: str, account: Account, *, injected: int = 1) -> None:
+        figures = [injected, account.total, len(account.lost), len(account.doubled), account.unknown]
+        request.node.user_properties.append((_TABLE, json.dumps([fault, *figures])))
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[SimulatorServer]:
+    """The simulator over http, without limits that matter."""
+    with SimulatorServer(tls=False, quota={"plan": "unlimited"}, slow_s=0.5) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ward(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
+    """A stack with one sound worker for all queues, which takes over what struck workers leave. Each test uses recipients of its own."""
+    directory = tmp_path_factory.mktemp("ward")
+    with EmbeddedValkey(directory / "valkey") as valkey, ChaosStack(valkey, simulator_server, directory) as stack:
+        stack.worker(ALL_QUEUES)
+        yield stack

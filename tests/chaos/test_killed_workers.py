@@ -1,0 +1,200 @@
+"""A worker that is killed at every point of an attempt: each operation ends once, and nobody gets a second message."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges_of
+from chaos_stack import fault
+from gatepost import Producer, State
+from gatepost import errors as e
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.states import Reason
+from gatepost_simulator.control import ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chaos_stack import ChaosStack
+
+ROWS = 5
+THE_WRITE = "after write"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where a worker dies with a send, a login and a batch in its hands, and what must come of them.
+
+    Attributes:
+        single: the point at which the send and the login are.
+        state: how both end.
+        sent: how many messages, and how many exchanges, there are in the end.
+        batch: the point at which the batch is.
+        rows_unknown: whether rows of the batch end as `unknown`; None: those, if any, that the step began besides settling.
+        rows_sent: whether those were sent.
+    """
+
+    single: str
+    state: State
+    sent: int
+    batch: str
+    rows_unknown: bool | None = False
+    rows_sent: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.single.replace(" ", "-")
+
+    def address(self, role: str) -> str:
+        return f"{role}-{self.name}@example.com"
+
+
+CASES = (
+    Case("before acquire", State.ACCEPTED, 1, "before claim"),
+    Case("amid begin", State.UNKNOWN, 0, "after claim"),
+    Case("after begin", State.UNKNOWN, 0, "after begin-rows", rows_unknown=True),
+    Case(THE_WRITE, State.UNKNOWN, 1, THE_WRITE, rows_unknown=True, rows_sent=True),
+    Case("before observe", State.UNKNOWN, 1, "before settle-rows", rows_unknown=True, rows_sent=True),
+    Case("before settle", State.UNKNOWN, 1, "amid settle-rows", rows_unknown=None),
+    Case("amid settle", State.ACCEPTED, 1, "after settle-rows", rows_unknown=None),
+    Case("after settle", State.ACCEPTED, 1, "before release"),
+    Case("before ack", State.ACCEPTED, 1, "after release"),
+)
+
+
+@dataclass(frozen=True)
+class Victims:
+    """What the worker had in its hands, by id."""
+
+    send: str
+    login: str
+    campaign: str
+
+
+@pytest.fixture(scope="module")
+def producer(ward: ChaosStack) -> Iterator[Producer]:
+    with ward.producer() as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def victims(ward: ChaosStack, producer: Producer) -> dict[str, Victims]:
+    """One worker after the other is killed with its hands full; then the sound one and the reconciler take over."""
+    for handle in [producer.send_email(case.address("login")) for case in CASES]:
+        handle.result(30)
+    found = {case.name: _strike(ward, case, database) for database, case in enumerate(CASES, 1)}
+
+    def all_ended() -> bool:
+        singles = [producer.handle(one).state() for victim in found.values() for one in (victim.send, victim.login)]
+        campaigns = [producer.campaigns.status(victim.campaign) for victim in found.values()]
+        return all(state.is_terminal for state in singles) and not any(campaign.open for campaign in campaigns)
+
+    ward.until_swept(all_ended, "everything that was in a killed worker's hands has ended")
+    return found
+
+
+def _strike(ward: ChaosStack, case: Case, database: int) -> Victims:
+    # A broker of its own, so that the sound worker does not take these messages meanwhile; the ledger is the same.
+    broker = ward.valkey.url.removesuffix("/0") + f"/{database}"
+    points = [] if case.single == THE_WRITE else [fault("kill", case.single, case.single, case.batch)]
+    # Long enough that the call under way does not end by itself before the kill.
+    patient = {} if points else dict.fromkeys(("GATEPOST_EMAIL_DEADLINE", "GATEPOST_LOGIN_DEADLINE"), "6")
+    worker = ward.struck(*points, GATEPOST_BROKER_URL=broker, **patient)
+    if not points:
+        _hold_answers(ward, case)
+    with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as producer:
+        code = ward.simulator.control.latest_code(case.address("login"))
+        victims = Victims(
+            send=producer.send_email(case.address("send")).operation_id,
+            login=producer.login_with_email(case.address("login"), code, scope="openid").operation_id,
+            campaign=_campaign(producer, case),
+        )
+    if not points:
+        ward.until(lambda: all(_written(ward, case)), "all three requests are written", worker)
+        worker.kill()
+    assert worker.wait(60) == -signal.SIGKILL, worker.output()
+    return victims
+
+
+def _hold_answers(ward: ChaosStack, case: Case) -> None:
+    for role in ("send", "login", "row-0"):
+        ward.simulator.control.script_fault(recipient=case.address(role), when="after", delay_s=8)
+
+
+def _written(ward: ChaosStack, case: Case) -> list[bool]:
+    control = ward.simulator.control
+    try:
+        control.latest_code(case.address("login"))
+        spent = False
+    except ControlError:
+        spent = True
+    return [spent, control.count(case.address("send")) == 1, control.count(case.address("row-0")) == 1]
+
+
+def _campaign(producer: Producer, case: Case) -> str:
+    campaigns = producer.campaigns
+    campaign_id = campaigns.create(case.name)
+    campaigns.add(
+        campaign_id, [Row(number + 1, Channel.EMAIL, case.address(f"row-{number}")) for number in range(ROWS)]
+    )
+    campaigns.start(campaign_id)
+    return campaign_id
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_send_whose_worker_is_killed_ends_once(
+    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+) -> None:
+    """Before `begin` it is carried out by another worker, after `settle` it stays settled; in between nobody sends again."""
+    handle = producer.handle(victims[case.name].send)
+    with ward.redis() as client:
+        account = account_of_sends(client, ward.simulator.control, {case.address("send"): handle.operation_id})
+    record(f"worker killed {case.single}: send", account)
+
+    outcome = handle.outcome()
+    assert (outcome.state, ward.simulator.control.count(case.address("send"))) == (case.state, case.sent)
+    assert case.state is State.ACCEPTED or outcome.reason is Reason.WORKER_LOST
+    account.assert_holds()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_login_whose_worker_is_killed_is_not_exchanged_again(
+    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+) -> None:
+    """The tokens of one that was settled can be redeemed; one that was not says `unknown`, never a wrong code."""
+    handle = producer.handle(victims[case.name].login)
+    control = ward.simulator.control
+    ward.until(lambda: exchanges_of(control, case.address("login")) == case.sent, "the exchange is in the log")
+    with ward.redis() as client:
+        account = account_of_logins(client, control, {case.address("login"): handle.operation_id})
+    record(f"worker killed {case.single}: login", account)
+
+    assert handle.state() is case.state
+    account.assert_holds()
+    if case.state is State.ACCEPTED:
+        assert handle.redeem(1).id_token is not None
+    else:
+        with pytest.raises(e.OutcomeUnknown):
+            handle.redeem(1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.batch.replace(" ", "-"))
+def test_a_campaign_whose_worker_is_killed_reaches_everybody_at_most_once(
+    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+) -> None:
+    """What was begun and not settled is `unknown`; everybody else in the batch gets the message from another worker."""
+    control = ward.simulator.control
+    campaign_id = victims[case.name].campaign
+    account = account_of_campaign(producer.campaigns, control, campaign_id)
+    record(f"worker killed {case.batch}: campaign", account)
+
+    unknown = [report.row.recipient for report in producer.campaigns.export(campaign_id, {State.UNKNOWN})]
+    assert set(account.states) <= {State.ACCEPTED, State.UNKNOWN}
+    assert case.rows_unknown in {None, bool(unknown)}
+    assert set(control.counts_of(unknown).values()) == ({int(case.rows_sent)} if unknown else set())
+    account.assert_holds()

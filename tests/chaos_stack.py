@@ -1,0 +1,87 @@
+"""The stack of the chaos tests: worker processes that faults strike, and the reconciler's tick from the test itself."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatepost import errors as e
+from gatepost.messages import RECONCILE, Queue
+from gatepost.queueing import build_app, publish
+from stack import Program, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery import Celery
+
+ALL_QUEUES = ",".join(queue.value for queue in Queue)
+_TICK_S = 0.3
+
+
+@dataclass
+class ChaosStack(Stack):
+    """Short times, so that what was lost is found soon; one worker's faults do not reach another's messages."""
+
+    _app: Celery | None = None
+
+    def __post_init__(self) -> None:
+        times = {
+            "GATEPOST_EMAIL_DEADLINE": "2",
+            "GATEPOST_SMS_DEADLINE": "2",
+            "GATEPOST_LOGIN_DEADLINE": "2",
+            "GATEPOST_LEASE_MARGIN": "1",
+            "GATEPOST_REPUBLISH_AFTER": "1",
+        }
+        self.environment = {**times, **self.environment}
+        super().__post_init__()
+
+    def struck(self, *faults: dict[str, Any], queues: str = ALL_QUEUES, **environment: str) -> Program:
+        """Start a worker that `chaos_worker` strikes at the points named, and wait until it takes messages."""
+        name = f"struck{len(self.programs)}@test"
+        program = self.start(
+            name,
+            *("-m", "celery", "-A", "chaos_worker", "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"),
+            *("--without-gossip", "--without-mingle"),
+            PYTHONPATH=str(Path(__file__).parent),
+            CHAOS_FAULTS=json.dumps(faults),
+            **environment,
+        )
+        self.until(lambda: "ready." in program.output(), f"{name} is ready", program)
+        return program
+
+    def tick(self) -> None:
+        """Ask a worker for one run of the reconciler, as beat does."""
+        if self._app is None:
+            self._app = build_app(self.settings)
+        publish(self._app, RECONCILE, Queue.LOGIN, str(uuid.uuid4()), {})
+
+    def until_swept(self, holds: Callable[[], bool], what: str, timeout: float = 60) -> None:
+        """Wait for something that needs the reconciler, through any restart of Redis."""
+        last = 0.0
+
+        def look() -> bool:
+            nonlocal last
+            try:
+                if time.monotonic() - last > _TICK_S:
+                    last = time.monotonic()
+                    self.tick()
+                return holds()
+            except (e.Unavailable, OSError):
+                return False
+
+        self.until(look, what, timeout=timeout)
+
+    def __exit__(self, *args: object) -> None:
+        super().__exit__(*args)
+        if self._app is not None:
+            self._app.close()
+
+
+def fault(action: str, *points: str, seconds: float = 0.0) -> dict[str, Any]:
+    """Describe a fault for `ChaosStack.struck`."""
+    return {"action": action, "points": list(points), "seconds": seconds}
