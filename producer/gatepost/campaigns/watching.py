@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gatepost.campaigns.model import Campaign
+    from gatepost.campaigns.quota import Quota
 
 STALLED_AFTER_S: Final = 5.0
 """A running campaign of which nothing moves for so long waits for a worker."""
@@ -137,13 +138,21 @@ def snapshot_of(campaign: Campaign, now: datetime, still_for_s: float = 0.0) -> 
     return Snapshot(campaign, now, _activity(campaign, now, still_for_s), finish_at(campaign, now), still_for_s)
 
 
-def finish_at(campaign: Campaign, now: datetime) -> datetime | None:
-    """Return when the campaign will have ended if it goes on at its present rate; None while that cannot be told."""
-    if campaign.status is not Status.RUNNING or campaign.rate <= _SLOWEST:
+def finish_at(campaign: Campaign, now: datetime, quota: Quota | None = None) -> datetime | None:
+    """Return when the campaign will have ended if it goes on at its present rate; None while that cannot be told.
+
+    Args:
+        campaign: how it stands.
+        now: the moment.
+        quota: what is known of its quota. While the campaign rests its rate is one of the past, and the quota may give less.
+    """
+    rate = campaign.rate
+    if quota is not None and quota.is_learnt and _rests(campaign, now):
+        rate = min(rate, quota.rate)
+    if campaign.status is not Status.RUNNING or rate <= _SLOWEST:
         return None
-    options = campaign.options
     start = max(now, campaign.rests_until or now)
-    return forecast(campaign.open, Supply(0.0, campaign.rate), start, hours=options.hours).ends
+    return forecast(campaign.open, Supply(0.0, rate), start, hours=campaign.options.hours).ends
 
 
 def _activity(campaign: Campaign, now: datetime, still_for_s: float) -> Activity:

@@ -9,6 +9,7 @@ import pytest
 from campaign_views import CAMPAIGN_ID, NOW, campaign_with
 from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost.campaigns.quota import Bucket, Quota
 from gatepost.campaigns.watching import STALLED_AFTER_S, Activity, Snapshot, finish_at, snapshot_of, watch
 from gatepost.errors import Unavailable
 
@@ -133,6 +134,19 @@ def test_the_finish_follows_from_the_rate_and_the_hours() -> None:
 
     assert finish_at(without, afternoon) == afternoon + timedelta(hours=1)
     assert finish_at(within, afternoon) == NOW + timedelta(hours=24, minutes=30)
+
+
+def test_a_rest_ends_with_what_the_quota_gives() -> None:
+    """The rate before it is one of the past: here the quota has become a tenth of it."""
+    bucket = Bucket(limit=50, level=0, reserve=10, available_rate=0.1, refill_rate=0.1, foreign_rate=0)
+    quota = Quota(tenant="default", endpoint="passwordless/start", bucket=bucket)
+    minute = timedelta(seconds=60)
+    resting = campaign_with(queued=60, rate=1.0, rests_until=NOW + minute)
+    sending = campaign_with(queued=60, rate=1.0)
+
+    assert finish_at(resting, NOW, quota) == NOW + 11 * minute
+    assert finish_at(resting, NOW) == NOW + 2 * minute
+    assert finish_at(sending, NOW, quota) == NOW + minute
 
 
 @pytest.mark.parametrize(

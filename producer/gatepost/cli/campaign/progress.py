@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from gatepost.campaigns.watching import Activity
+from gatepost.campaigns.watching import Activity, finish_at
 from gatepost.cli.bulk_workers import START_ONE
 from gatepost.cli.moments import duration_text, in_zone, rate_text
 from gatepost.cli.output import say, write_json
@@ -69,12 +69,13 @@ def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
         parts.append(rate_text(campaign.rate))
     if quota is not None and quota.left is not None and quota.buckets:
         parts.append(f"quota {quota.left:,.0f} of {min(bucket.limit for bucket in quota.buckets):,} left")
-    if quota is not None and quota.blocked_for_s > 0:
+    if quota is not None and quota.blocked_for_s >= 1:
         parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
     if snapshot.activity is Activity.RESTING and campaign.rests_until is not None:
         parts.append(f"rests until {in_zone(campaign.rests_until, timezone)}")
-    if snapshot.finish_at is not None:
-        parts.append(f"done in about {duration_text((snapshot.finish_at - snapshot.at).total_seconds())}")
+    finish = finish_at(campaign, snapshot.at, quota)
+    if finish is not None:
+        parts.append(f"done in about {duration_text((finish - snapshot.at).total_seconds())}")
     return " · ".join(parts)
 
 
@@ -189,7 +190,13 @@ class Events:
             return
         self._before = state
         left = None if quota is None or quota.left is None else int(quota.left)
-        self.event("progress", snapshot.as_json() | {"quota_left": left, "note": note or state_text(snapshot) or None})
+        finish = finish_at(campaign, snapshot.at, quota)
+        told = {
+            "finish_at": finish and finish.isoformat(),
+            "quota_left": left,
+            "note": note or state_text(snapshot) or None,
+        }
+        self.event("progress", snapshot.as_json() | told)
 
     def result(self, campaign: Campaign, code: ExitCode) -> None:
         """Write the last event."""
