@@ -46,6 +46,8 @@ class Deployment:
         simulator = str(self.ports["simulator"])
         text = text.replace("redis:6379", f"127.0.0.1:{self.ports['redis']}")
         text = text.replace("simulator:4430", f"localhost:{simulator}").replace("4430", simulator)
+        for name in ("8787", "8788"):
+            text = str(self.ports[name]) if text == name else text
         return text.replace("0.0.0.0", "127.0.0.1").replace("/tmp/", f"{self.directory}/")  # noqa: S104, S108 - replaced
 
     def environment(self, service: Service) -> dict[str, str]:

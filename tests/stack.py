@@ -121,10 +121,16 @@ class Stack:
         self.programs.append(program)
         return program
 
-    def worker(self, queues: str = "gatepost.login,gatepost.send", *options: str, **environment: str) -> Program:
+    def worker(
+        self,
+        queues: str = "gatepost.login,gatepost.send",
+        *options: str,
+        application: str = "gatepost_worker",
+        **environment: str,
+    ) -> Program:
         """Start a worker process and wait until it takes messages."""
         name = f"worker{len(self.programs)}@test"
-        arguments = ["-A", "gatepost_worker", "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"]
+        arguments = ["-A", application, "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"]
         program = self.start(
             name, "-m", "celery", *arguments, "--without-gossip", "--without-mingle", *options, **environment
         )

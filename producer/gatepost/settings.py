@@ -140,6 +140,13 @@ class Settings(BaseSettings):
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0
     republish_after: Annotated[float, Field(gt=0)] = 30.0
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    health_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="Where a worker answers /health; nowhere when absent."
+    )
+    health_host: str = Field(default="127.0.0.1", description="The address of that port.")
+    health_patience: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds without progress before a worker calls itself unhealthy.")
+    ] = 30.0
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

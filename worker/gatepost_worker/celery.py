@@ -15,6 +15,7 @@ from gatepost.queueing import build_app
 from gatepost.settings import load_settings
 from gatepost_worker import envelopes, logs, tasks
 from gatepost_worker.consumer import consumer_class
+from gatepost_worker.liveness import step_for
 from gatepost_worker.process import Process
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def create(settings: Settings) -> Celery:
     app = build_app(settings)
     process = Process(settings)
     tasks.register(app, process)
-    app.conf.worker_consumer = consumer_class(lambda: process.dead_letters)
+    app.conf.worker_consumer = consumer_class(lambda: process.dead_letters, process.liveness)
+    app.steps["consumer"].add(step_for(process.liveness))
     envelopes.install(app, lambda raw, *, reason, queue: process.bury(raw, reason=reason, queue=queue))
     app.conf.beat_schedule = {
         "reconcile": {
@@ -47,12 +49,16 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     def set_up_logging(**_: Any) -> None:
         logs.configure(log_format=settings.log_format, level=settings.log_level)
 
-    def start(**_: Any) -> None:
+    def start(sender: Any, **_: Any) -> None:
         try:
             process.prepare()
+            process.serve_health(sender.app, sender.app.amqp.queues.consume_from, sender.concurrency)
         except ConfigurationError as failure:
             # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
             raise SystemExit(f"gatepost: {failure}") from None
+
+    def stopping(**_: Any) -> None:
+        process.liveness.stopping()
 
     def stop(**_: Any) -> None:
         process.close()
@@ -60,6 +66,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     # Celery keeps weak references by default; these functions are held by nobody else.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
 
 

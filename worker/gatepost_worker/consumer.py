@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepost.dead_letters import DeadLetters
+    from gatepost_worker.liveness import Liveness
 
 
 class KeepingConsumer(Consumer):
-    """Buries instead of dropping. The app that names this class sets `dead_letters`."""
+    """Buries instead of dropping, and notes every message taken. The app that names this class sets its parts."""
 
     dead_letters: ClassVar[Callable[[], DeadLetters]]
+    liveness: ClassVar[Liveness]
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Return Celery's handler of messages, behind a note that one was taken."""
+        handle: Callable[[Any], Any] = super().create_task_handler(*args, **options)
+
+        def noted(message: Any) -> Any:
+            self.liveness.took()
+            return handle(message)
+
+        return noted
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Keep a message that is of no protocol Celery knows."""
@@ -42,6 +54,7 @@ class KeepingConsumer(Consumer):
         bury(message, reason, self, type(self).dead_letters())
 
 
-def consumer_class(dead_letters: Callable[[], DeadLetters]) -> type[KeepingConsumer]:
+def consumer_class(dead_letters: Callable[[], DeadLetters], liveness: Liveness) -> type[KeepingConsumer]:
     """Return the consumer class of one app."""
-    return type("GatepostConsumer", (KeepingConsumer,), {"dead_letters": staticmethod(dead_letters)})
+    parts = {"dead_letters": staticmethod(dead_letters), "liveness": liveness}
+    return type("GatepostConsumer", (KeepingConsumer,), parts)

@@ -10,10 +10,15 @@ import structlog
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetters
 from gatepost_worker.clients import Clients
+from gatepost_worker.health_server import HealthServer, QueueSampler
 from gatepost_worker.limiter import LimiterSettings, RedisLimiter
+from gatepost_worker.liveness import Liveness
 from gatepost_worker.runner import Runner
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from celery import Celery
     from redis import Redis
 
     from gatepost.ledger import Ledger
@@ -30,7 +35,9 @@ class Process:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}
+        self._health: HealthServer | None = None
 
     @cached_property
     def redis(self) -> Redis:
@@ -89,8 +96,27 @@ class Process:
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
 
+    def serve_health(self, app: Celery, queues: Collection[str], slots: int) -> None:
+        """Answer at the health port, if one is configured.
+
+        Raises:
+            ConfigurationError: the port cannot be had.
+        """
+        if self.settings.health_port is None:
+            return
+        server = HealthServer(
+            self.liveness,
+            QueueSampler(app, tuple(queues), slots),
+            host=self.settings.health_host,
+            port=self.settings.health_port,
+            patience_s=self.settings.health_patience,
+        )
+        self._health = server.start()
+
     def close(self) -> None:
         """Close the connections that were opened."""
+        if self._health is not None:
+            self._health.stop()
         if "clients" in self.__dict__:
             self.clients.close()
         if "redis" in self.__dict__:

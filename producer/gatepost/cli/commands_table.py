@@ -44,6 +44,7 @@ TABLE: Final = (
     ),
     Entry("dead-letters", "dead_letters:app", "Handle the messages that no worker could take.", OPERATIONS),
     Entry("worker", "worker:app", "Run a worker in this terminal.", PROCESSES),
+    Entry("health", "health:app", "Ask a worker whether it makes progress.", PROCESSES),
     Entry("simulator", "simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
     Entry("demo", "demo.command:app", "Run the whole way once, with real processes, and count.", PROCESSES),

@@ -15,7 +15,7 @@ app = command_app()
 @app.command(
     epilog=examples(
         "gatepost worker",
-        "gatepost worker --queues bulk --concurrency 64",
+        "gatepost worker --queues bulk --concurrency 64 --health-port 8788",
         "gatepost worker --queues login,send --beat --log-format console",
     )
 )
@@ -30,6 +30,13 @@ def worker(
     beat: Annotated[
         bool, typer.Option("--beat", help="Run the reconciler's schedule here too; in one worker of all.")
     ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Answer GET /health at this port."),
+    ] = None,
+    health_host: Annotated[
+        str | None, typer.Option("--health-host", metavar="HOST", help="At this address; 127.0.0.1 when absent.")
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
         typer.Option("--log-level", case_sensitive=False, help="The least that is logged; info when absent."),
@@ -44,6 +51,10 @@ def worker(
     """
     require_worker()
     environment = dict(os.environ)
+    if health_port:
+        environment["GATEPOST_HEALTH_PORT"] = str(health_port)
+    if health_host:
+        environment["GATEPOST_HEALTH_HOST"] = health_host
     if log_level:
         environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
     if log_format:

@@ -48,6 +48,6 @@ def services(compose_directory: Path) -> dict[str, Service]:
 @pytest.fixture
 def deployment(services: dict[str, Service], tmp_path: Path) -> Iterator[Deployment]:
     """The services, ready to be started."""
-    ports = {"redis": _free_port(), "simulator": _free_port()}
+    ports = {name: _free_port() for name in ("redis", "simulator", "8787", "8788")}
     with Deployment(tmp_path, services, ports) as ready:
         yield ready
