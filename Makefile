@@ -37,7 +37,7 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 	@$(DEMO)/bin/gatepost demo
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
-	@$(DEV)/bin/python -m pytest
+	@$(DEV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .
