@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gatepost_worker.limiter import Reading
 
 T = TypeVar("T")
+
+_FIRST_PAUSE_S: Final = 0.05
 
 
 class Lease:
@@ -86,9 +88,13 @@ class Lease:
         return self._patiently(lambda: self._store.release(self._claim, wait_s=wait_s, rest_s=rest_s))
 
     def _patiently(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Unavailable:
+            self._sleep(_FIRST_PAUSE_S)
         return Retrying(
             retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential(multiplier=0.1, max=2),
+            wait=wait_exponential(multiplier=2 * _FIRST_PAUSE_S, max=2),
             stop=stop_after_delay(self._patience_s),
             sleep=self._sleep,
             reraise=True,

@@ -1,5 +1,6 @@
 -- What operators, imports and the reconciler do to a campaign. ARGV[1] the call   ARGV[2..] its arguments
 
+local KIDS = 'gatepost:kids' -- the sealing keys' ids that stored values need
 local calls = {}
 
 local function conflict(status)
@@ -11,8 +12,7 @@ function calls.create(...)
   local status = get('status')
   if status then return { 'exists', status } end
   for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
-  redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0,
-    'window', FIRST_WINDOW, ...)
+  redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0, ...)
   redis.call('ZADD', CAMPAIGNS, now, campaign)
   return { 'created', 'draft' }
 end
@@ -27,9 +27,9 @@ function calls.probe(fingerprints)
   return { 'probed', table.concat(known) }
 end
 
--- ARGV: the batch's number, its sealed rows, their fingerprints
+-- ARGV: the batch's number, its sealed rows, their fingerprints, the id of the key that sealed them
 -- A batch is added whole or not at all: 'taken' when another import was faster, 'known' when it has added one of these recipients.
-function calls.append(number, rows, fingerprints)
+function calls.append(number, rows, fingerprints, kid)
   number = tonumber(number)
   local status = get('status')
   if not status then return { 'missing' } end
@@ -46,6 +46,7 @@ function calls.append(number, rows, fingerprints)
   for row = 0, size - 1 do index_put(index, fingerprints:sub(row * 8 + 1, row * 8 + 8), string.format('%d', first + row)) end
   index_close(index)
   redis.call('HSET', batch_key(number), 'rows', rows, 'states', string.rep('q', size))
+  if kid ~= '' then redis.call('HSET', KIDS, kid, now) end
   redis.call('HINCRBY', campaign, 'total', size)
   redis.call('HINCRBY', campaign, 'queued', size)
   redis.call('HSET', campaign, 'batches', number + 1, 'updated', now)

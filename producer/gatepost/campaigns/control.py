@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Added", "Campaigns", "Retried"]
 
+# Batches under way until rate and latency are known.
+_FIRST_WINDOW: Final = 4
+
 RETRYABLE: Final = frozenset(
     {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
 )
@@ -111,6 +114,7 @@ class Campaigns:
             "options": chosen.model_dump_json(),
             "on_unknown": chosen.on_unknown.value,
             "max_attempts": self.settings.max_attempts,
+            "window": min(_FIRST_WINDOW, chosen.max_in_flight),
             "max_window": chosen.max_in_flight,
             "pause_after": chosen.pause_after_errors or 0,
             "pause_share": chosen.pause_above_error_share or 0,

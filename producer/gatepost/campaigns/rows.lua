@@ -18,7 +18,6 @@ local now = math.floor(now_us / 1000)
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
 local HOP = 60000 -- a message is held no longer than this before it is due
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
-local FIRST_WINDOW = 4
 local GAIN = 2
 
 local function get(field)

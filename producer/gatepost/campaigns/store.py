@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost.campaigns.scripts import SERVER_CLOCK, ending, library, part, starting
 from gatepost.ledger import answering
+from gatepost.sealing import kid_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ CAMPAIGNS: Final = "gatepost:campaigns"
 ACTIVE: Final = "gatepost:campaigns:active"
 SUPPRESSION: Final = "gatepost:suppression"
 FINGERPRINT_BYTES: Final = 8
-PAGE: Final = 250
+PAGE: Final = 50
 """Batches that one call looks at: some milliseconds of Redis's time."""
 
 _PREFIX: Final = "gatepost:campaign:"
@@ -110,7 +111,8 @@ class CampaignStore:
             CampaignConflict: its status takes no recipients.
             Unavailable: Redis did not answer, or its memory is full.
         """
-        return _text(self._call(self._start, "append", campaign_id, batch, sealed_rows, b"".join(fingerprints))[0])
+        marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
+        return _text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
 
     def start(self, campaign_id: str, rests_until_ms: int | None) -> None:
         """Let a draft run; one that runs is left alone."""

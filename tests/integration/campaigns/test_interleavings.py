@@ -106,6 +106,7 @@ class Interleavings(RuleBasedStateMachine):
                 "options": OPTIONS,
                 "on_unknown": "resend" if self.resend else "hold",
                 "max_attempts": 3,
+                "window": 3,
                 "max_window": 3,
                 "pause_after": 6,
                 "pause_share": 0,

@@ -91,7 +91,8 @@ def test_hours_have_whole_minutes() -> None:
 def test_the_next_opening_is_soon_and_the_text_comes_back(opens: int, length: int, zone: str, now: datetime) -> None:
     """Whatever the hours and the day: the next opening is at most about a day away, and `str` can be read again."""
     minutes = (opens, (opens + length) % 1440)
-    hours = SendingHours(*(time(*divmod(minute, 60)) for minute in minutes), zone)
+    first, last = (time(*divmod(minute, 60)) for minute in minutes)
+    hours = SendingHours(first, last, zone)
     opening = hours.next_opening(now)
 
     assert now <= opening <= now + timedelta(hours=49)

@@ -1,0 +1,118 @@
+"""A campaign while everything goes wrong: everybody ends in one state, and nobody is sent to twice."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.exceptions import RedisError
+
+from campaign_parts import assert_adds_up
+from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.model import Options, Status
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.messages import Queue
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stack import Program, Stack
+
+PEOPLE = 5000
+RATE = 250.0
+QUEUES = "gatepost.login,gatepost.bulk"
+
+
+def people() -> Iterator[Row]:
+    """One in a hundred loses the answer after the message has left."""
+    for number in range(PEOPLE):
+        tag = "+drop-after" if number % 100 == 7 else ""
+        yield Row(number + 1, Channel.EMAIL, f"person{number}{tag}@example.com")
+
+
+class Chaos:
+    """Kills a worker every two seconds, and takes messages from the queue and doubles them all the while."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._spoil_the_queue), threading.Thread(target=self._kill_workers)]
+        self.kills = 0
+        self.deleted = 0
+        self.doubled = 0
+        self.workers: list[Program] = []
+
+    def begin(self) -> None:
+        self.workers = [self._stack.worker(QUEUES) for _ in range(3)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _kill_workers(self) -> None:
+        for number in itertools.count():
+            if self._stopped.wait(2):
+                return
+            self.workers[number % 3].kill()
+            self.kills += 1
+            self.workers[number % 3] = self._replacement(number)
+
+    def _replacement(self, number: int) -> Program:
+        """Start another worker, without waiting until it is ready."""
+        options = ["-n", f"replacement{number}@test", "-Q", QUEUES, "--without-gossip", "--without-mingle"]
+        return self._stack.start("replacement", "-m", "celery", "-A", "gatepost_worker", "worker", *options)
+
+    def _spoil_the_queue(self) -> None:
+        queue = Queue.BULK.value
+        with self._stack.redis() as client:
+            for number in itertools.count():
+                if self._stopped.wait(0.05):
+                    return
+                try:
+                    if number % 3 == 0:
+                        self.deleted += client.rpop(queue) is not None
+                    else:
+                        copied: Any = client.lindex(queue, 0)
+                        self.doubled += copied is not None and bool(client.lpush(queue, copied))
+                except RedisError:
+                    continue
+
+
+@pytest.mark.slow
+def test_everybody_ends_in_one_state_and_nobody_is_sent_to_twice(stack: Stack) -> None:
+    """Workers killed, messages lost and doubled, Valkey restarted, answers dropped: the sums come out."""
+    stack.beat()
+    chaos = Chaos(stack)
+    chaos.begin()
+    with Campaigns(stack.settings) as campaigns:
+        campaign_id = campaigns.create("chaos", Options(rate=RATE, pause_above_error_share=None))
+        campaigns.add(campaign_id, people())
+        campaigns.start(campaign_id)
+        try:
+            stack.until(lambda: campaigns.status(campaign_id).done > PEOPLE / 2, "half are done", timeout=80)
+            stack.valkey.restart()
+            time.sleep(1)
+            stack.until(lambda: campaigns.status(campaign_id).share_done > 0.8, "most are done", timeout=80)
+        finally:
+            chaos.end()
+        stack.until(lambda: campaigns.status(campaign_id).status is Status.FINISHED, "it is finished", timeout=80)
+        campaign = campaigns.status(campaign_id)
+        states = {report.row.recipient: report.state for report in campaigns.export(campaign_id)}
+
+    accepted = {person for person, state in states.items() if state is State.ACCEPTED}
+    unknown = {person for person, state in states.items() if state is State.UNKNOWN}
+    sent = {entry["recipient"] for entry in stack.simulator.control.counts(minimum=1, limit=10 * PEOPLE)["at_least"]}
+    assert min(chaos.kills, chaos.deleted, chaos.doubled) > 0
+    assert_adds_up(campaign)
+    assert len(states) == campaign.total == PEOPLE
+    assert accepted | unknown == set(states)
+    assert stack.simulator.control.counts()["repeated"] == 0
+    assert accepted <= sent <= accepted | unknown
+    assert len(unknown) < PEOPLE / 10

@@ -1,0 +1,248 @@
+"""What operators do to campaigns: create, list, retry, export, delete, and what each status forbids."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from campaign_parts import Bench, email, rows
+from gatepost.campaigns.control import Campaigns, Retried
+from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
+from gatepost.campaigns.rows import Channel, Row, read_rows
+from gatepost.campaigns.suppression import SuppressionReason
+from gatepost.errors import ConfigurationError
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost_simulator.server import SimulatorServer
+
+MISSING = "00000000-0000-4000-8000-000000000000"
+
+
+def bad(number: int) -> Row:
+    return Row(number, Channel.EMAIL, f"bad{number}+bad-email@example.com")
+
+
+def test_a_new_campaign_is_a_draft_with_its_options(campaigns: Campaigns) -> None:
+    """Nothing is sent, and what was asked for stands in the record."""
+    campaign_id = campaigns.create("spring", Options(rate=5, send="link"))
+    campaign = campaigns.status(campaign_id)
+
+    assert (campaign.name, campaign.status, campaign.total) == ("spring", Status.DRAFT, 0)
+    assert (campaign.options.rate, campaign.options.send, campaign.options.tenant) == (5, "link", "default")
+    assert set(campaign.counts) == set(State)
+
+
+def test_the_same_id_gives_the_same_campaign(campaigns: Campaigns) -> None:
+    """A caller that repeats itself makes one campaign."""
+    first = campaigns.create("first", campaign_id="11111111-1111-4111-8111-111111111111")
+    again = campaigns.create("again", campaign_id="11111111-1111-4111-8111-111111111111")
+
+    assert first == again
+    assert campaigns.status(first).name == "first"
+
+
+def test_campaigns_are_listed_newest_first(campaigns: Campaigns) -> None:
+    """A page at a time."""
+    ids = [campaigns.create(f"campaign {number}") for number in range(5)]
+    listed = [campaign.campaign_id for campaign in campaigns.list(limit=3)]
+    rest = [campaign.campaign_id for campaign in campaigns.list(limit=3, offset=3)]
+
+    assert set(listed + rest) == set(ids)
+    assert len(listed) == 3
+
+
+def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> None:
+    """Before anything is recorded."""
+    with pytest.raises(ConfigurationError, match="elsewhere"):
+        campaigns.create("spring", Options(tenant="elsewhere"))
+
+    assert campaigns.list() == []
+
+
+def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns) -> None:
+    """The error says what the status is and what to do."""
+    draft = campaigns.create("draft")
+    running = campaigns.create("running")
+    campaigns.add(running, rows(1))
+    campaigns.start(running)
+
+    with pytest.raises(CampaignConflict, match="start it first"):
+        campaigns.pause(draft)
+    with pytest.raises(CampaignConflict, match="pause or cancel it first"):
+        campaigns.delete(running)
+    for call in (campaigns.start, campaigns.pause, campaigns.resume, campaigns.cancel, campaigns.delete):
+        with pytest.raises(CampaignNotFound):
+            call(MISSING)
+
+
+def test_every_call_may_come_twice(campaigns: Campaigns) -> None:
+    """Start, pause, resume and cancel change nothing the second time."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1))
+
+    for call, status in (
+        (campaigns.start, Status.RUNNING),
+        (campaigns.pause, Status.PAUSED),
+        (campaigns.resume, Status.RUNNING),
+        (campaigns.cancel, Status.CANCELLED),
+    ):
+        assert call(campaign_id).status is call(campaign_id).status is status
+
+
+def test_a_pause_by_hand_says_so(campaigns: Campaigns) -> None:
+    """Who reads the status sees why, and a resume forgets it."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1))
+    campaigns.start(campaign_id)
+    paused = campaigns.pause(campaign_id)
+
+    assert paused.pause is not None
+    assert paused.pause.reason is PauseReason.BY_OPERATOR
+    assert campaigns.resume(campaign_id).pause is None
+
+
+def test_retry_sends_again_to_those_it_names(bench: Bench, simulator: SimulatorServer) -> None:
+    """A dry run counts; the real one makes a finished campaign run again, for these people only."""
+    campaign_id = bench.start([*rows(20), bad(1), bad(2)])
+    bench.work()
+    looked = bench.campaigns.retry(campaign_id, [State.REJECTED], dry_run=True)
+    still = bench.status(campaign_id)
+    retried = bench.campaigns.retry(campaign_id, [State.REJECTED])
+    again = bench.status(campaign_id)
+    bench.work()
+
+    assert looked == Retried(dry_run=True, by_state={State.REJECTED: 2})
+    assert still.status is Status.FINISHED
+    assert retried.matched == 2
+    assert (again.status, again.counts[State.QUEUED], again.reasons) == (Status.RUNNING, 2, {})
+    assert bench.status(campaign_id).counts[State.REJECTED] == 2
+    assert simulator.control.counts()["total"] == 20
+
+
+def test_retry_can_be_narrowed_to_reasons(bench: Bench) -> None:
+    """Two kinds of refusal, one of them is tried again."""
+    suppressed = "someone@example.com"
+    bench.campaigns.suppressions.add(suppressed)
+    campaign_id = bench.start([bad(1), Row(9, Channel.EMAIL, suppressed)])
+    bench.work()
+    states = [State.REJECTED, State.SUPPRESSED, State.CANCELLED]
+    found = bench.campaigns.retry(campaign_id, states, [Reason.ON_SUPPRESSION_LIST, Reason.CANCELLED_BY_CALLER])
+
+    assert found.by_state == {State.SUPPRESSED: 1}
+
+
+def test_who_was_cancelled_can_be_retried(bench: Bench, simulator: SimulatorServer) -> None:
+    """A cancelled campaign runs again, for those who were not sent to."""
+    campaign_id = bench.started(50)
+    bench.campaigns.cancel(campaign_id)
+    bench.campaigns.retry(campaign_id, [State.CANCELLED])
+    bench.work()
+
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 50
+    assert simulator.control.counts()["repeated"] == 0
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.QUEUED, State.IN_FLIGHT])
+def test_accepted_and_open_recipients_cannot_be_retried(campaigns: Campaigns, state: State) -> None:
+    """A second message voids the first code, and who is open needs no retry."""
+    campaign_id = campaigns.create("spring")
+
+    with pytest.raises(ValueError, match=state.value):
+        campaigns.retry(campaign_id, [State.UNKNOWN, state])
+
+
+def test_an_export_can_be_read_again(bench: Bench) -> None:
+    """JSON lines of those who failed, with every column of theirs, are a recipients' file."""
+    given = [
+        Row(1, Channel.EMAIL, "ana+bad-email@example.com", "de", "192.0.2.1", '{"scope":"openid"}'),
+        Row(2, Channel.EMAIL, email(2)),
+        Row(3, Channel.SMS, "+15005550001"),
+    ]
+    campaign_id = bench.start(given)
+    bench.work()
+    failed = list(bench.campaigns.export(campaign_id, [State.REJECTED]))
+    lines = "".join(json.dumps(report.as_json()) + "\n" for report in failed)
+    read = list(read_rows(io.BytesIO(lines.encode())))
+
+    assert [report.reason for report in failed] == [Reason.RECIPIENT_REJECTED, Reason.PROVIDER_REJECTED_RECIPIENT]
+    assert [(row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in read] == [  # type: ignore[union-attr]
+        (row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in (given[0], given[2])
+    ]
+
+
+def test_a_later_deadline_and_another_rate_hold(bench: Bench) -> None:
+    """Both can be changed while the campaign runs."""
+    campaign_id = bench.started(5, deadline=datetime.now(UTC) - timedelta(seconds=1))
+    bench.campaigns.change_deadline(campaign_id, None)
+    changed = bench.campaigns.change_rate(campaign_id, 1000)
+    bench.work()
+
+    assert (changed.options.deadline, changed.options.rate) == (None, 1000)
+    bench.sweep.run()
+    bench.work()
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
+
+
+def test_delete_leaves_nothing(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """Every key of the campaign goes, and the others stay."""
+    kept = campaigns.create("kept")
+    campaign_id = campaigns.create("gone")
+    campaigns.add(campaign_id, rows(3000))
+    campaigns.delete(campaign_id)
+
+    assert list(redis_client.scan_iter(f"*{campaign_id}*")) == []
+    assert [campaign.campaign_id for campaign in campaigns.list()] == [kept]
+    with pytest.raises(CampaignNotFound):
+        campaigns.status(campaign_id)
+
+
+def test_a_campaign_goes_on_with_people_who_are_added_late(bench: Bench) -> None:
+    """A finished campaign runs again for the new ones."""
+    campaign_id = bench.started(10)
+    bench.work()
+    finished = bench.status(campaign_id)
+    bench.campaigns.add(campaign_id, rows(15))
+    bench.work()
+
+    assert finished.status is Status.FINISHED
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 15
+    assert bench.status(campaign_id).status is Status.FINISHED
+
+
+def test_the_suppression_list_keeps_reasons_and_forgets_who_is_removed(campaigns: Campaigns) -> None:
+    """Add, find, change, remove; thousands of entries; expired ones are not found."""
+    suppressions = campaigns.suppressions
+    soon = datetime.now(UTC) + timedelta(days=1)
+    new = suppressions.add(" Ana@Example.com ", SuppressionReason.BOUNCED, expires_at=soon)
+    known = suppressions.add("ana@example.com", SuppressionReason.COMPLAINED)
+    found = suppressions.find("ana@example.com")
+    imported = suppressions.import_rows(rows(3000), SuppressionReason.UNSUBSCRIBED)
+    suppressions.add("gone@example.com", expires_at=datetime.now(UTC) - timedelta(seconds=5))
+
+    assert (new, known, imported, len(suppressions)) == (True, False, 3000, 3002)
+    assert found is not None
+    assert (found.reason, found.expires_at) == (SuppressionReason.COMPLAINED, None)
+    assert suppressions.find("gone@example.com") is None
+    assert suppressions.remove(email(5))
+    assert not suppressions.remove(email(5))
+    assert suppressions.find(email(5)) is None
+
+
+def test_a_campaign_is_json_without_people(make_bench: Callable[..., Bench]) -> None:
+    """What the status shows can be printed anywhere."""
+    bench = make_bench()
+    campaign_id = bench.start([*rows(3), bad(1)], guest_list=[email(1)])
+    bench.work()
+    text = json.dumps(bench.status(campaign_id).as_json())
+
+    assert "@" not in text
+    assert json.loads(text)["options"]["guests"] == 1

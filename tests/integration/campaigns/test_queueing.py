@@ -1,0 +1,255 @@
+"""The queue is a hint: a window of messages, lost ones found again, leases that end, campaigns side by side."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
+from gatepost.campaigns.model import Options, Status
+from gatepost.campaigns.store import CampaignStore, campaign_key
+from gatepost.messages import Queue
+from gatepost.states import Reason, State
+from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Full, Quota, Settlement, Stopped
+from gatepost_worker.limiter import LimiterKey, LimiterSettings
+
+if TYPE_CHECKING:
+    import redis
+
+    from gatepost.campaigns.control import Campaigns
+    from gatepost_simulator.server import SimulatorServer
+
+QUOTA = Quota(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings(cold_permits=8))
+
+
+@pytest.fixture
+def clock(redis_client: redis.Redis) -> TestClock:
+    return TestClock(redis_client)
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis, clock: TestClock) -> CampaignStore:
+    return CampaignStore(redis_client, republish_after_s=30, clock=TEST_CLOCK)
+
+
+@pytest.fixture
+def batches(redis_client: redis.Redis, clock: TestClock) -> BatchStore:
+    return BatchStore(redis_client, republish_after_s=30, clock=TEST_CLOCK)
+
+
+def running(campaigns: Campaigns, store: CampaignStore, count: int, **options: Any) -> str:
+    """A campaign that runs under the test's clock."""
+    campaign_id = campaigns.create("spring", Options(**options))
+    campaigns.add(campaign_id, rows(count))
+    store.start(campaign_id, None)
+    return campaign_id
+
+
+def test_only_a_window_of_batches_is_on_the_queue(bench: Bench) -> None:
+    """Forty batches, four messages; they name a campaign and a number, and nobody."""
+    campaign_id = bench.started(3000)
+    messages = bench.messages()
+
+    assert bench.status(campaign_id).batches > 30
+    assert [(message["campaign_id"], message["batch"]) for message in messages] == [(campaign_id, n) for n in range(4)]
+    assert all(b"example.com" not in message["raw"] for message in messages)
+
+
+def test_a_finished_batch_publishes_the_next(bench: Bench) -> None:
+    """The window stays full until the campaign runs out of batches."""
+    campaign_id = bench.started(3000)
+    message = bench.take()
+    assert message is not None
+    bench.runner.run(campaign_id, message["batch"])
+
+    assert 4 in [message["batch"] for message in bench.messages()]
+
+
+def test_a_lost_message_is_published_again(campaigns: Campaigns, store: CampaignStore, clock: TestClock) -> None:
+    """After the time a message may lie, and then after twice that: a long queue is not filled with copies."""
+    campaign_id = running(campaigns, store, 20)
+    first = store.feed(campaign_id)
+    clock.advance(29)
+    early = store.sweep(campaign_id)[1], store.feed(campaign_id)
+    clock.advance(2)
+    store.sweep(campaign_id)
+    second = store.feed(campaign_id)
+    clock.advance(31)
+    store.sweep(campaign_id)
+    third_early = store.feed(campaign_id)
+    clock.advance(30)
+    store.sweep(campaign_id)
+
+    assert first == second == store.feed(campaign_id) == [(0, 0.0)]
+    assert early == (0, [])
+    assert third_early == []
+
+
+def test_an_expired_lease_makes_what_was_in_flight_unknown(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """A worker was killed in the middle: its rows are unknown, the rest of the batch goes on."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "killed")
+    assert isinstance(batches.claim(claim, 10), Claimed)
+    begun = batches.step(claim, 1, 10, quota=QUOTA, want=3)
+    assert isinstance(begun, Begun)
+    clock.advance(11)
+    lost = store.sweep(campaign_id)[2]
+    late = [Settlement(row, State.ACCEPTED, attempts=1) for row in begun.rows]
+    batches.step(claim, 2, 10, quota=QUOTA, settlements=late)
+    campaign = campaigns.status(campaign_id)
+
+    assert lost == 3
+    assert campaign.reasons == {(State.UNKNOWN, Reason.WORKER_LOST): 3}
+    assert (campaign.counts[State.QUEUED], campaign.counts[State.ACCEPTED]) == (17, 0)
+    assert store.feed(campaign_id) == [(0, 0.0)]
+
+
+def test_a_batch_given_back_waits_and_is_published_with_its_delay(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """Up to a minute ahead the message carries the delay; what waits longer is published when its time comes."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    soon = batches.release(claim, wait_s=20)
+    clock.advance(20)
+    claim = Claim(campaign_id, 0, "another")
+    batches.claim(claim, 10)
+    later = batches.release(claim, wait_s=100)
+    clock.advance(50)
+
+    assert soon == [(0, 20.0)]
+    assert later == []
+    assert store.feed(campaign_id) == [(0, 50.0)]
+
+
+def test_a_rest_holds_for_the_whole_campaign(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """While the quota is used up, no other batch is tried in vain."""
+    campaign_id = running(campaigns, store, 600)
+    assert len(store.feed(campaign_id)) == 4
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    picked = batches.release(claim, wait_s=90, rest_s=90)
+    campaign = campaigns.status(campaign_id)
+    clock.advance(91)
+
+    assert picked == []
+    assert campaign.rests_until is not None
+    assert store.feed(campaign_id) == [(0, 0.0)]
+
+
+def test_the_window_follows_rate_and_latency(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock, redis_client: redis.Redis
+) -> None:
+    """A slow tenant gets more batches under way, a fast one few, and never more than allowed."""
+    campaign_id = running(campaigns, store, 2000, max_in_flight=30)
+
+    def pace(settled: int, row_s: float) -> int:
+        redis_client.hincrby(campaign_key(campaign_id), "queued", -settled)
+        redis_client.hincrby(campaign_key(campaign_id), "accepted", settled)
+        clock.advance(1)
+        batches.pace(campaign_id, row_s)
+        return campaigns.status(campaign_id).in_flight_limit
+
+    slow = pace(50, 0.1)
+    slower = [pace(300, 0.1) for _ in range(3)][-1]
+    fast = [pace(300, 0.001) for _ in range(3)][-1]
+
+    assert slow == 11
+    assert slower == 30
+    assert fast == 2
+
+
+def test_two_campaigns_share_the_queue(bench: Bench) -> None:
+    """Neither fills it: their messages alternate, and a small one ends while a large one goes on."""
+    large = bench.started(5000)
+    small = bench.start(rows(100, 10_000))
+    queued = {message["campaign_id"] for message in bench.messages()}
+    for _ in range(12):
+        message = bench.take()
+        assert message is not None
+        bench.runner.run(message["campaign_id"], message["batch"])
+
+    assert queued == {large, small}
+    assert bench.status(small).status is Status.FINISHED
+    assert bench.status(large).status is Status.RUNNING
+
+
+def test_nothing_is_begun_while_redis_is_full_and_what_was_begun_is_settled(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, redis_client: redis.Redis
+) -> None:
+    """Memory is used up between two steps."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    begun = batches.step(claim, 1, 10, quota=QUOTA, want=3)
+    assert isinstance(begun, Begun)
+    settled = [Settlement(row, State.ACCEPTED, attempts=1) for row in begun.rows]
+    redis_client.config_set("maxmemory", 1)
+    try:
+        full = batches.step(claim, 2, 10, quota=QUOTA, settlements=settled, want=3)
+        store.pause(campaign_id)
+        picked = batches.release(claim)
+        status = campaigns.status(campaign_id)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    assert isinstance(full, Full)
+    assert picked == []
+    assert (status.status, status.counts[State.ACCEPTED], status.counts[State.IN_FLIGHT]) == (Status.PAUSED, 3, 0)
+
+
+def test_a_late_step_after_a_cancel_settles_and_begins_nothing(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore
+) -> None:
+    """What was begun before the cancel has its answer recorded; what would be tried again is cancelled."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    begun = batches.step(claim, 1, 10, quota=QUOTA, want=2)
+    assert isinstance(begun, Begun)
+    store.cancel(campaign_id)
+    store.close(campaign_id)
+    first, second = begun.rows
+    settlements = [Settlement(first, State.ACCEPTED, attempts=1), Settlement(second, State.DEFERRED)]
+    step = batches.step(claim, 2, 10, quota=QUOTA, settlements=settlements, want=2)
+    batches.release(claim)
+    campaign = campaigns.status(campaign_id)
+
+    assert isinstance(step, Stopped)
+    assert campaign.status is Status.CANCELLED
+    assert (campaign.counts[State.ACCEPTED], campaign.counts[State.CANCELLED]) == (1, 19)
+
+
+def test_the_sweep_finds_what_a_dead_worker_left(bench: Bench, simulator: SimulatorServer) -> None:
+    """All messages are lost; the reconciler alone brings the campaign to its end."""
+    campaign_id = bench.started(100)
+    bench.redis.delete(Queue.BULK.value)
+    record = campaign_key(campaign_id)
+    out: list[Any] = bench.redis.zrange(f"{record}:out", 0, -1)
+    bench.redis.zadd(f"{record}:out", dict.fromkeys(out, 0))
+    bench.sweep.run()
+    bench.work()
+
+    assert bench.status(campaign_id).status is Status.FINISHED
+    assert simulator.control.count(email(0)) == 1
+
+
+def test_a_message_is_small_and_says_nothing(bench: Bench) -> None:
+    """Its headers show neither arguments nor people."""
+    bench.started(5)
+    headers = json.loads(bench.messages()[0]["raw"])["headers"]
+
+    assert headers["argsrepr"] == headers["kwargsrepr"] == "(sealed)"
+    assert headers["task"] == "gatepost.send_batch"
+    assert len(bench.messages()[0]["raw"]) < 1500
