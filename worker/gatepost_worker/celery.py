@@ -5,7 +5,7 @@ The only module that does something when imported: it reads the settings. Nothin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from gatepost.settings import Settings
 
+_SWEEP_EXPIRES_S: Final = 600.0
+
 
 def create(settings: Settings) -> Celery:
     """Return the worker's app: tasks, schedule, and one set of parts for the process."""
@@ -36,8 +38,9 @@ def create(settings: Settings) -> Celery:
         "reconcile": {
             "task": RECONCILE,
             "schedule": settings.reconcile_every,
-            # A sweep nobody took before the next one is due is not worth running.
-            "options": {"queue": Queue.LOGIN.value, "expires": settings.reconcile_every},
+            # A sweep nobody took is worth nothing after the next ones. Not much sooner: by the clock of a worker that is ahead of the
+            # scheduler's, all of them would have expired, and nothing would be repaired.
+            "options": {"queue": Queue.LOGIN.value, "expires": max(settings.reconcile_every, _SWEEP_EXPIRES_S)},
         }
     }
     app.conf.beat_schedule_filename = ".gatepost-beat"
