@@ -35,6 +35,8 @@ __all__ = ["Added", "Campaigns", "Retried"]
 
 # Batches under way until rate and latency are known.
 _FIRST_WINDOW: Final = 4
+_LONGEST_NAME: Final = 200
+_MOST_GUESTS: Final = 1000
 
 RETRYABLE: Final = frozenset(
     {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
@@ -100,14 +102,16 @@ class Campaigns:
 
         Raises:
             ConfigurationError: the options name a tenant that is not configured.
-            ValueError: the id is no UUID, or a guest is neither an address nor a number.
+            ValueError: the name is empty or long, the id is no UUID, a guest is neither an address nor a number, or there are more
+                guests than a rehearsal needs.
         """
+        if not 0 < len(name.strip()) <= _LONGEST_NAME:
+            raise ValueError(f"the name must have 1 to {_LONGEST_NAME} characters")
         campaign_id = str(uuid.UUID(campaign_id)) if campaign_id else str(uuid.uuid4())
         chosen = options or Options()
         changes: dict[str, Any] = {"tenant": self.settings.tenant_named(chosen.tenant).name}
         if guest_list is not None:
-            marks = (fingerprint(self._fingerprints, normalised(guest)) for guest in guest_list)
-            changes["guests"] = frozenset(mark.hex() for mark in marks)
+            changes["guests"] = self._guests(guest_list)
         chosen = chosen.model_copy(update=changes)
         fields = {
             "name": name,
@@ -285,6 +289,13 @@ class Campaigns:
             dry_run=dry_run,
         )
         return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
+
+    def _guests(self, guest_list: Iterable[str]) -> frozenset[str]:
+        marks = frozenset(fingerprint(self._fingerprints, normalised(guest)).hex() for guest in guest_list)
+        # Every batch carries the list to its worker.
+        if len(marks) > _MOST_GUESTS:
+            raise ValueError(f"a guest list is for a rehearsal: {_MOST_GUESTS} guests at most")
+        return marks
 
     def _opening(self, campaign_id: str) -> int | None:
         options = self.status(campaign_id).options

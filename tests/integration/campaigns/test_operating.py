@@ -68,6 +68,26 @@ def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> Non
     assert campaigns.list() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "guests", "campaign_id", "problem"),
+    [
+        (" ", None, None, "name"),
+        ("n" * 201, None, None, "name"),
+        ("spring", ["nobody"], None, "is not"),
+        ("spring", [email(number) for number in range(1001)], None, "rehearsal"),
+        ("spring", None, "no uuid", "UUID|hexadecimal"),
+    ],
+)
+def test_what_no_campaign_can_be_made_of_is_refused(
+    campaigns: Campaigns, name: str, guests: list[str] | None, campaign_id: str | None, problem: str
+) -> None:
+    """The sentence says what is wrong, and nothing is recorded."""
+    with pytest.raises(ValueError, match=problem):
+        campaigns.create(name, guest_list=guests, campaign_id=campaign_id)
+
+    assert campaigns.list() == []
+
+
 def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns) -> None:
     """The error says what the status is and what to do."""
     draft = campaigns.create("draft")

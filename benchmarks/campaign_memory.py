@@ -1,0 +1,149 @@
+"""Redis memory a recipient, rows added a second, broker memory and status latency, at a million recipients.
+
+Run: python benchmarks/campaign_memory.py [recipients]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import redis
+from campaign_setup import expect, keep, people, settings_for, valkey
+
+from gatepost.campaigns.check import check_file
+from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.model import Options
+from gatepost.campaigns.rows import Row, read_rows
+from gatepost.campaigns.store import campaign_key
+from gatepost.messages import Queue
+from gatepost.states import Reason, State
+from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Mark, Quota, Settlement
+from gatepost_worker.limiter import LimiterKey, LimiterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatepost.campaigns.control import Added
+    from gatepost.embedded import EmbeddedValkey
+
+FAILURES = 0.02
+
+
+def main() -> None:
+    """Measure."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with valkey() as server, TemporaryDirectory() as directory:
+        keep("campaign_memory", measure(server, Path(directory) / "people.csv", count))
+
+
+def measure(server: EmbeddedValkey, path: Path, count: int) -> dict[str, Any]:
+    """Import a file, start it, and settle everybody."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write("email\n")
+        file.writelines(f"{row.recipient}\n" for row in people(count))
+    figures: dict[str, Any] = {"recipients": count}
+    client = redis.Redis.from_url(server.url)
+    with Campaigns(settings_for(server.url)) as campaigns:
+        campaign_id = campaigns.create("benchmark")
+        before = used(client)
+
+        started = time.perf_counter()
+        check_file(path)
+        checked = time.perf_counter()
+        added = import_file(campaigns, campaign_id, path)
+        done = time.perf_counter()
+        expect(added.added == count, "everybody is added")
+        figures["checked_rows_per_s"] = count / (checked - started)
+        figures["added_rows_per_s"] = count / (done - checked)
+        figures["checked_and_added_rows_per_s"] = count / (done - started)
+        figures["bytes_per_recipient_added"] = (used(client) - before) / count
+
+        campaigns.start(campaign_id)
+        figures["broker_bytes_at_the_start"] = queue_bytes(client)
+        # As wide as the window can become: the most that a campaign ever has on the broker, whatever its size.
+        client.hset(campaign_key(campaign_id), "window", Options().max_in_flight)
+        campaigns.resume(campaign_id)
+        figures["broker_messages_at_most"] = client.llen(Queue.BULK.value)
+        figures["broker_bytes_at_most"] = queue_bytes(client)
+        figures["status_ms_median"], figures["status_ms_worst"] = latency(campaigns, campaign_id)
+
+        settle_all(campaigns, client, campaign_id)
+        campaign = campaigns.status(campaign_id)
+        expect(campaign.open == 0, "everybody is settled")
+        figures["bytes_per_recipient_settled"] = (used(client) - before) / count
+        figures["share_failed"] = campaign.counts[State.REJECTED] / count
+    return figures
+
+
+def import_file(campaigns: Campaigns, campaign_id: str, path: Path) -> Added:
+    """Add a file's rows, as the command line does."""
+    with read_rows(path) as reader:
+        return campaigns.add(campaign_id, (row for row in reader if isinstance(row, Row)))
+
+
+def queue_bytes(client: redis.Redis) -> int:
+    """Bytes of the messages on the queue."""
+    return int(client.memory_usage(Queue.BULK.value, samples=0) or 0)
+
+
+def used(client: redis.Redis) -> int:
+    """Bytes that Redis holds data in, once what it was asked to unlink is gone."""
+    time.sleep(0.3)
+    return int(client.info("memory")["used_memory"])
+
+
+def latency(campaigns: Campaigns, campaign_id: str) -> tuple[float, float]:
+    """Milliseconds of a status call, the median and the worst of a hundred."""
+    times = []
+    for _ in range(100):
+        started = time.perf_counter()
+        campaigns.status(campaign_id)
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times), max(times)
+
+
+def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> None:
+    """Play a worker that is never refused a permit: everybody is accepted but for the usual share of bad addresses."""
+    store = BatchStore(client, republish_after_s=30)
+    every = round(1 / FAILURES)
+    for batch in batches(client, campaigns, campaign_id):
+        claim = Claim(campaign_id, batch, f"{batch}")
+        claimed = store.claim(claim, 60)
+        expect(isinstance(claimed, Claimed), "the batch is free")
+        settlements: list[Settlement] = []
+        seq = 0
+        while True:
+            seq += 1
+            key = LimiterKey(f"benchmark-{batch}-{seq}", "passwordless/start")
+            quota = Quota(key=key, settings=LimiterSettings(cold_permits=256))
+            step = store.step(claim, seq, 60, quota=quota, settlements=settlements, want=256)
+            client.delete(key.name)
+            if not isinstance(step, Begun):
+                break
+            settlements = [settlement(row, failed=(batch * 256 + row) % every == 0) for row in step.rows]
+        store.release(claim)
+
+
+def settlement(row: int, *, failed: bool) -> Settlement:
+    """How a row ended."""
+    if failed:
+        return Settlement(row, State.REJECTED, Mark.PLAIN, Reason.RECIPIENT_REJECTED, 400, 1, int(time.time()))
+    return Settlement(row, State.ACCEPTED, http_status=200, attempts=1)
+
+
+def batches(client: redis.Redis, campaigns: Campaigns, campaign_id: str) -> Iterator[int]:
+    """Give every batch as it would be published."""
+    client.delete(Queue.BULK.value)
+    client.delete(Queue.BULK.value)
+    for batch in range(campaigns.status(campaign_id).batches):
+        client.hset(campaign_key(campaign_id), "next", batch + 1)
+        yield batch
+
+
+if __name__ == "__main__":
+    main()

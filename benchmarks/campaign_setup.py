@@ -1,0 +1,107 @@
+"""What the campaigns' benchmarks share: a Valkey of their own, settings, made-up people, and where figures go."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.embedded import EmbeddedValkey
+from gatepost.sealing import Key
+from gatepost.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESULTS = Path(__file__).parent / "results"
+SEALING_KEY = Key("bench", bytes(range(32)))
+
+_FIRST_NAMES = (
+    "anna ben clara david emma felix greta hans ida jonas klara leon mia noah olivia paul quinn rosa simon tina ulrich vera "
+    "walter xenia yara zoe maria jose juan luis carlos james mary john patricia robert jennifer michael linda wei fang li "
+    "mohammed fatima ahmed yuki kenji aisha omar nina sven lars ingrid pierre marie jean luc chloe hugo giulia marco sofia"
+)
+_LAST_NAMES = (
+    "smith johnson williams brown jones garcia miller davis rodriguez martinez hernandez lopez gonzalez wilson anderson "
+    "thomas taylor moore jackson martin lee perez thompson white harris sanchez clark ramirez lewis robinson mueller schmidt "
+    "schneider fischer weber meyer wagner becker schulz hoffmann dubois laurent rossi ferrari esposito kowalski nowak novak"
+)
+_DOMAINS = (
+    ["gmail.com"] * 40
+    + ["yahoo.com"] * 10
+    + ["hotmail.com", "outlook.com"] * 8
+    + ["icloud.com"] * 5
+    + ["gmx.de", "web.de", "t-online.de", "aol.com", "live.com", "me.com", "orange.fr", "libero.it", "proton.me"]
+)
+
+
+_FIRST, _LAST = _FIRST_NAMES.split(), _LAST_NAMES.split()
+
+
+def people(count: int, seed: int = 1) -> Iterator[Row]:
+    """Made-up people with addresses as long and as varied as real ones: about 24 characters, no two alike."""
+    chance = random.Random(seed)  # noqa: S311 - made-up people
+    for number in range(count):
+        first, last = chance.choice(_FIRST), chance.choice(_LAST)
+        joint = chance.choice(("", ".", "_", "."))
+        name = f"{first}{joint}{last}" if chance.random() < 0.7 else f"{first[0]}{joint}{last}"
+        # A tenth at companies of their own, whose domains hardly repeat.
+        domain = chance.choice(_DOMAINS) if chance.random() < 0.9 else f"{last}{chance.randrange(5000)}.example"
+        yield Row(number + 1, Channel.EMAIL, f"{name}{number:x}@{domain}")
+
+
+@contextmanager
+def valkey() -> Iterator[EmbeddedValkey]:
+    """A Valkey that goes with the benchmark."""
+    with TemporaryDirectory(prefix="gatepost-bench-") as directory, EmbeddedValkey(directory) as server:
+        yield server
+
+
+def settings_for(url: str, **given: Any) -> Settings:
+    """Settings that lead to a Valkey, and to a tenant where the benchmark says."""
+    fields: dict[str, Any] = {
+        "redis_url": url,
+        "sealing_keys": SEALING_KEY.reveal(),
+        "fingerprint_key": "a key for benchmarks",
+        "auth0_domain": "localhost:1",
+        "auth0_client_id": "client",
+        "auth0_client_secret": "secret",
+    }
+    return Settings(**{**fields, **given})
+
+
+def expect(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Stop when the benchmark did not do what it measures."""
+    if not holds:
+        raise SystemExit(f"not as expected: {what}")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else ""
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": model,
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+    }
+
+
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """Print the figures and write them beside a description of the machine."""
+    for key, value in figures.items():
+        print(f"{key:40} {value:,.3f}" if isinstance(value, float) else f"{key:40} {value}")
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps({"benchmark": name, "machine": machine(), "figures": figures}, indent=2)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
