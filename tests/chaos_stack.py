@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class ChaosStack(Stack):
             name,
             *("-m", "celery", "-A", "chaos_worker", "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"),
             *("--without-gossip", "--without-mingle"),
-            PYTHONPATH=str(Path(__file__).parent),
+            PYTHONPATH=os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
             CHAOS_FAULTS=json.dumps(faults),
             **environment,
         )

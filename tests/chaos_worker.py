@@ -84,8 +84,10 @@ class Fault:
         if not complete:
             self._struck.wait(_ARRIVAL_S)
             return
-        self._struck.set()
-        _strike(self)
+        try:
+            _strike(self)
+        finally:
+            self._struck.set()
 
 
 def _strike(fault: Fault) -> None:
