@@ -218,13 +218,11 @@ def _region_of(number: str) -> str:
     if len(regions) == 1:
         return regions[0]
     national = number[1 + size :]
-    zeros = len(national) - len(national.lstrip("0"))
     # Built from its parts, which a normalised number shows: to parse it once more would cost more than all the rest.
     parts = phonenumbers.PhoneNumber(
         country_code=int(number[1 : 1 + size]),
         national_number=int(national),
-        italian_leading_zero=zeros > 0,
-        number_of_leading_zeros=zeros,
+        italian_leading_zero=national.startswith("0"),
     )
     # A number of no known range counts for the first country of its code.
     return phonenumbers.region_code_for_number(parts) or regions[0]

@@ -114,7 +114,7 @@ def _json_writer(file: IO[str], columns: tuple[str, ...]) -> Callable[[RowError,
         named = original if isinstance(original, dict) else {}
         if isinstance(original, list):
             named = dict(zip(columns, original, strict=True))
-        document: dict[str, Any] = {name: value for name, value in named.items() if name not in ERROR_COLUMNS}
+        document: dict[str, Any] = dict(named)
         text = _text(original, columns)
         told = (error.line, error.field, error.problem, text) if text else (error.line, error.field, error.problem)
         document.update(zip(ERROR_COLUMNS, told, strict=False))
