@@ -11,8 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.errors import GatepostError
-from gatepost.ledger import answering, milliseconds
-from gatepost.sealing import Purpose
+from gatepost.ledger import KIDS, answering, milliseconds
+from gatepost.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,17 @@ PREFIX: Final = "gatepost:dead_letter:"
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
 
+# By the server's clock: one for all, and for the key ids.
+_ADD: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local id, reason, queue, sealed, kid, lifetime = unpack(ARGV)
+redis.call('HSET', KEYS[1], 'reason', reason, 'queue', queue, 'at_ms', now, 'sealed', sealed)
+redis.call('PEXPIRE', KEYS[1], lifetime)
+redis.call('ZADD', KEYS[2], now, id)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - lifetime)
+if kid ~= '' then redis.call('HSET', KEYS[3], kid, now) end
+"""
 # A letter goes to its queue and out of the dead letters in one step.
 _MOVE: Final = """#!lua flags=allow-oom
 if redis.call('DEL', KEYS[1]) == 0 then return 0 end
@@ -112,6 +123,7 @@ class DeadLetters:
         self._redis = client
         self._keyring = keyring
         self._lifetime_ms = lifetime_s * 1000
+        self._add = client.register_script(_ADD)
         self._move = client.register_script(_MOVE)
         self._mark = client.register_script(_MARK)
 
@@ -123,14 +135,9 @@ class DeadLetters:
         """
         letter_id = str(uuid.uuid4())
         sealed = self._keyring.seal(json.dumps(message, default=str).encode(), Purpose.dead_letter(letter_id))
-        now_ms = int(time.time() * 1000)
-        fields: dict[Any, Any] = {"reason": reason, "queue": queue, "at_ms": now_ms, "sealed": sealed}
-        with answering(), self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(_key(letter_id), mapping=fields)
-            pipeline.pexpire(_key(letter_id), self._lifetime_ms)
-            pipeline.zadd(INDEX, {letter_id: now_ms})
-            pipeline.zremrangebyscore(INDEX, "-inf", now_ms - self._lifetime_ms)
-            pipeline.execute()
+        arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
+        with answering():
+            self._add(keys=[_key(letter_id), INDEX, KIDS], args=arguments)
         return letter_id
 
     def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:

@@ -97,9 +97,15 @@ class Handle:
         return self.open_result(self.wait(timeout))
 
     def open_result(self, outcome: Outcome) -> TokenSet:
-        """Redeem the sealed result of a finished login; `redeem` waits for it first."""
+        """Redeem the sealed result of a finished login; `redeem` waits for it first.
+
+        Raises:
+            UnknownKey: the result's key is not in this producer's ring; the result stays where it is.
+        """
         if outcome.reason is not Reason.MFA_REQUIRED:
             raise_for_outcome(outcome)
+        # Redeeming deletes: what could not be opened afterwards is left to a producer that can.
+        self._keyring.require(self._ledger.sealed_result(self.operation_id) or "")
         sealed = self._ledger.redeem(self.operation_id)
         redeemed: Redeemable = _REDEEMABLE.validate_json(self._keyring.open(sealed, Purpose.result(self.operation_id)))
         if isinstance(redeemed, TokenSet):

@@ -1,7 +1,7 @@
 -- One operation's record. Every change of state goes through here, so the counts always add up.
 --
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by when to look at them next
--- KEYS[3] the counts, a field per kind and state   KEYS[4] depends on the call   KEYS[5] likewise
+-- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
 -- ARGV[1] the call   ARGV[2] the operation's id   ARGV[3..] its arguments
 -- redis-py repeats a call whose reply was lost, so every call gives the same answer when it comes twice. (`redeem` cannot: what it
 -- gives is gone.)
@@ -54,24 +54,46 @@ end
 
 local calls = {}
 
--- KEYS[4] the idempotency key's own key, or the operation's again when there is none
--- ARGV: kind, tenant, sealed command, deadline, on_unknown, payload fingerprint, look again after, lifetime, has idempotency key
-function calls.record(kind, tenant, command, deadline, on_unknown, fingerprint, look_after, lifetime, idempotent)
+-- Which keys of the ring stored values need, each with when it sealed one last.
+local function need_key(kids, kid)
+  if kid ~= '' then
+    redis.call('HSET', kids, kid, now)
+  end
+end
+
+-- What there is of one recipient: the operations by when the index may forget them, which is later than their records end.
+local function index_by_recipient(index, lasts)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+  redis.call('ZADD', index, now + lasts, id)
+  if redis.call('PTTL', index) < lasts then
+    redis.call('PEXPIRE', index, lasts)
+  end
+end
+
+-- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index: the operation's key again when
+-- there is none
+-- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime
+function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime)
   if get('state') then
     return { 'recorded', id }
   end
-  if idempotent == '1' then
-    local known = redis.call('HMGET', KEYS[4], 'operation', 'fingerprint')
+  local left = math.max(deadline - now, 0)
+  if KEYS[5] ~= operation then
+    local known = redis.call('HMGET', KEYS[5], 'operation', 'fingerprint')
     if known[1] then
       return { known[2] == fingerprint and 'existing' or 'conflict', known[1] }
     end
-    redis.call('HSET', KEYS[4], 'operation', id, 'fingerprint', fingerprint)
-    redis.call('PEXPIRE', KEYS[4], math.max(deadline - now, 0) + lifetime)
+    redis.call('HSET', KEYS[5], 'operation', id, 'fingerprint', fingerprint)
+    redis.call('PEXPIRE', KEYS[5], left + lifetime)
   end
   redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'command', command, 'deadline', deadline,
     'on_unknown', on_unknown, 'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
   redis.call('HINCRBY', counts, kind .. ':queued', 1)
   redis.call('ZADD', due, now + look_after, id)
+  need_key(KEYS[4], kid)
+  if KEYS[6] ~= operation then
+    index_by_recipient(KEYS[6], left + 2 * lifetime)
+  end
   return { 'recorded', id }
 end
 
@@ -113,10 +135,10 @@ function calls.begin(attempt, lease)
   return { 'begun', redis.call('HINCRBY', operation, 'attempts', 1) }
 end
 
--- KEYS[4] the sealed result's key
--- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its lifetime
+-- KEYS[4] the sealed result's key   KEYS[5] the key ids in use
+-- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its key's id, its lifetime
 -- Only the attempt that began may settle: one that lost its lease finds the operation elsewhere.
-function calls.settle(attempt, state, reason, detail, http_status, result, result_lifetime)
+function calls.settle(attempt, state, reason, detail, http_status, result, kid, result_lifetime)
   if get('settled_by') == attempt then
     return { 'settled' }
   end
@@ -128,6 +150,7 @@ function calls.settle(attempt, state, reason, detail, http_status, result, resul
   redis.call('HSET', operation, 'settled_by', attempt)
   if result ~= '' then
     redis.call('SET', KEYS[4], result, 'PX', result_lifetime)
+    need_key(KEYS[5], kid)
   end
   return { 'settled' }
 end

@@ -18,6 +18,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost.outcomes import Outcome
+from gatepost.sealing import kid_of
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _REPLICAS_AWAY_S: Final = 5.0
 
 DUE: Final = "gatepost:operations:due"
 COUNTS: Final = "gatepost:operations:counts"
+KIDS: Final = "gatepost:kids"
+"""The key of the sealing keys' ids that stored values need, each with when it sealed one last."""
 RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
 """The key that holds when the reconciler last ran, in milliseconds since the epoch."""
 
@@ -56,6 +59,11 @@ def idempotency_key(fingerprint: str) -> str:
     return f"gatepost:idempotency:{fingerprint}"
 
 
+def recipient_key(fingerprint: str) -> str:
+    """Return the key of the index that names one recipient's operations, for as long as their records live."""
+    return f"gatepost:recipient:{fingerprint}"
+
+
 def celery_result_key(operation_id: str) -> str:
     """Return the key of Celery's own copy of the result; a task's id is its operation's."""
     return f"celery-task-meta-{operation_id}"
@@ -73,6 +81,7 @@ class NewOperation:
     on_unknown: OnUnknown
     payload_fingerprint: str
     idempotency_fingerprint: str | None = None
+    recipient_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +162,23 @@ class Ledger:
             Unavailable: Redis did not answer.
         """
         own = operation_key(new.operation_id)
-        key = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
+        by_idempotency = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
+        by_recipient = own if new.recipient_fingerprint is None else recipient_key(new.recipient_fingerprint)
         reply = self._call(
             self._start,
             "record",
             new.operation_id,
-            [key],
+            [KIDS, by_idempotency, by_recipient],
             [
                 new.kind,
                 new.tenant,
                 new.sealed_command,
+                kid_of(new.sealed_command) or "",
                 milliseconds(new.deadline),
                 new.on_unknown,
                 new.payload_fingerprint,
                 self._look_after_ms,
                 self._record_lifetime_ms,
-                int(new.idempotency_fingerprint is not None),
             ],
         )
         if reply[0] == "conflict":
@@ -222,9 +232,10 @@ class Ledger:
             detail or "",
             http_status or "",
             sealed_result or "",
+            kid_of(sealed_result or "") or "",
             self._result_lifetime_ms,
         ]
-        return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id)], arguments))
+        return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id), KIDS], arguments))
 
     def postpone(self, operation_id: str, wait_s: float, *, attempt: str = "", free: bool) -> Answer:
         """Put an operation off. A free wait costs no attempt and is called `deferred`."""

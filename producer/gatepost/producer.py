@@ -10,6 +10,7 @@ from gatepost import commands
 from gatepost.campaigns.control import Campaigns
 from gatepost.connections import connect, connect_async, ledger_at
 from gatepost.handles import AsyncHandle, Handle
+from gatepost.key_use import KeyUse
 from gatepost.queueing import build_app
 from gatepost.recording import Recorder
 from gatepost.settings import Settings, load_settings
@@ -41,6 +42,7 @@ class Producer:
         self.ledger = ledger_at(self._redis, self.settings)
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
+        self._keys_checked = False
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()
 
@@ -105,8 +107,19 @@ class Producer:
         return self.enqueue(commands.build(commands.LoginWithSms, fields), idempotency_key)
 
     def enqueue(self, command: commands.Command, idempotency_key: str | None = None) -> Handle:
-        """Enqueue a validated command; the four methods above end here."""
+        """Enqueue a validated command; the four methods above end here.
+
+        Raises:
+            ConfigurationError: stored values need a sealing key that this producer lacks, so it could not open what it is to redeem.
+        """
+        self._check_keys()
         return self.handle(self._recorder.enqueue(command, idempotency_key))
+
+    def _check_keys(self) -> None:
+        # With the first command and not when it is made: making a producer needs no Redis.
+        if not self._keys_checked:
+            KeyUse(self._redis).require(self._keyring)
+            self._keys_checked = True
 
     def handle(self, operation_id: str) -> Handle:
         """Return the handle of an operation known by its id; nothing is read yet."""

@@ -9,7 +9,7 @@ import structlog
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command
+from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
 from gatepost.ledger import NewOperation
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
@@ -69,6 +69,7 @@ class Recorder:
             deadline=deadline,
             on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
             payload_fingerprint=self._fingerprints.digest("payload", payload.decode()).hex(),
+            recipient_fingerprint=self._fingerprints.short("recipient", recipient_of(command)),
             idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import json
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ KEY_BYTES: Final = 32
 _KID: Final = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
 LONGEST_VALUE: Final = 6 << 20
 """Bytes that may be sealed as one value: what it opens, it must be able to hold."""
+_LONGEST_HEADER: Final = 1024
 
 
 class _Registry(jwe.JWERegistry):
@@ -125,6 +127,16 @@ class Key:
         return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).decode().rstrip('=')}"
 
 
+def kid_of(sealed: str) -> str | None:
+    """Return the id of the key that a value was sealed with, without opening it; None for what is no sealed value."""
+    header = sealed[:_LONGEST_HEADER].partition(".")[0]
+    try:
+        kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return kid if isinstance(kid, str) and _KID.match(kid) else None
+
+
 class Keyring:
     """Seals with its first key, opens with any."""
 
@@ -172,10 +184,22 @@ class Keyring:
             raise SealError
         return opened.plaintext
 
+    def require(self, sealed: str) -> None:
+        """Make sure that the ring has the key of a value, without opening it.
+
+        Raises:
+            UnknownKey: it has not; the message names the key's id.
+        """
+        kid = kid_of(sealed)
+        if kid is not None and kid not in self._keys:
+            raise self._unknown(kid)
+
     def _key_of(self, sealed: GuestProtocol) -> OctKey:
         kid = sealed.headers().get("kid")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
-            shown = kid if isinstance(kid, str) and _KID.match(kid) else "(none)"
-            raise UnknownKey(f"A sealed value names key {shown}, which is not in the ring ({', '.join(self._keys)}).")
+            raise self._unknown(kid if isinstance(kid, str) and _KID.match(kid) else "(none)")
         return key
+
+    def _unknown(self, kid: str) -> UnknownKey:
+        return UnknownKey(f"A sealed value names key {kid}, which is not in the ring ({', '.join(self._keys)}).")

@@ -9,6 +9,8 @@ import structlog
 
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetters
+from gatepost.errors import Unavailable
+from gatepost.key_use import KeyUse
 from gatepost_worker.clients import Clients
 from gatepost_worker.health_server import HealthServer, QueueSampler
 from gatepost_worker.limiter import LimiterSettings, RedisLimiter
@@ -92,9 +94,14 @@ class Process:
         """Make every part now, so that a wrong configuration stops the worker at its start.
 
         Raises:
-            ConfigurationError: says which setting is missing or malformed.
+            ConfigurationError: says which setting is missing or malformed, or which sealing key stored values need.
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
+        try:
+            KeyUse(self.redis).require(self.keyring)
+        except Unavailable as failure:
+            # Celery waits for its broker too. What does not open is put off, and said, when it is met.
+            _log.warning("keys.not_checked", error=str(failure))
 
     def serve_health(self, app: Celery, queues: Collection[str], slots: int) -> None:
         """Answer at the health port, if one is configured.

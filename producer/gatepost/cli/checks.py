@@ -105,6 +105,32 @@ def judge_reconciler(age_s: float | None, every_s: float) -> Check:
     return Check("reconciler", Status.WARNING, found, advice) if late else Check("reconciler", Status.OK, found)
 
 
+def judge_keys(needed: Iterable[str], ring: Sequence[str]) -> Check:
+    """Judge whether the ring opens what is stored.
+
+    Args:
+        needed: ids of the keys that stored values may need.
+        ring: ids of the keys that are configured, the sealing one first.
+    """
+    ids = set(needed)
+    if missing := sorted(ids - set(ring)):
+        advice = (
+            "Workers do not start without it: add it to GATEPOST_SEALING_KEYS, or run gatepost keys rotate where it is."
+        )
+        return Check("keys in use", Status.FAILED, f"{', '.join(missing)} is missing", advice, configuration=True)
+    if old := sorted(ids - set(ring[:1])):
+        found = f"stored values need {', '.join(old)} too"
+        return Check("keys in use", Status.OK, f"{found}; gatepost keys rotate re-seals them")
+    return Check("keys in use", Status.OK, "all in the ring")
+
+
+def judge_dead_letters(number: int) -> Check:
+    """Judge how many messages no worker could take."""
+    if number == 0:
+        return Check("dead letters", Status.OK, "none")
+    return Check("dead letters", Status.WARNING, f"{number:,}", "See why: gatepost dead-letters list")
+
+
 def judge_probe(tenant: str, found: Mapping[str, Any], *, clock_tolerance_s: float) -> list[Check]:
     """Judge what the probe found out about a tenant.
 

@@ -1,5 +1,6 @@
 """`gatepost doctor`: looks at everything a worker needs, and says what to do about what is not well."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +15,17 @@ from redis.exceptions import RedisError
 from rich.table import Table
 from rich.text import Text
 
-from gatepost.cli.checks import Check, Status, judge_probe, judge_reconciler, judge_server, judge_workers, worst
+from gatepost.cli.checks import (
+    Check,
+    Status,
+    judge_dead_letters,
+    judge_keys,
+    judge_probe,
+    judge_reconciler,
+    judge_server,
+    judge_workers,
+    worst,
+)
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.options import JsonOption, TenantOption, command_app, examples
 from gatepost.cli.output import write_json
@@ -22,8 +33,9 @@ from gatepost.cli.processes import require_worker
 from gatepost.cli.session import ENV_FILE
 from gatepost.cli.terminal import console
 from gatepost.connections import connect
+from gatepost.dead_letters import INDEX as DEAD_LETTERS
 from gatepost.errors import ConfigurationError
-from gatepost.ledger import RECONCILER_LAST_RUN
+from gatepost.ledger import KIDS, RECONCILER_LAST_RUN
 from gatepost.messages import Queue
 from gatepost.queueing import build_app
 from gatepost.settings import Settings, Tenant, load_settings
@@ -91,6 +103,8 @@ def _redis(settings: Settings) -> Iterator[Check]:
             between = (before + time.time()) / 2
             info: dict[str, Any] = client.info()
             last = client.get(RECONCILER_LAST_RUN)
+            kids = {kid.decode() for kid in client.hkeys(KIDS)}
+            dead_letters = int(client.zcard(DEAD_LETTERS))
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
         yield Check("redis", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
@@ -98,6 +112,9 @@ def _redis(settings: Settings) -> Iterator[Check]:
     server_now = int(seconds) + int(micros) / 1e6
     yield Check("redis", Status.OK, "answers")
     yield from judge_server(info, ahead_s=between - server_now)
+    with contextlib.suppress(ConfigurationError):  # said already
+        yield judge_keys(kids, settings.keyring().kids)
+    yield judge_dead_letters(dead_letters)
     yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
 
 

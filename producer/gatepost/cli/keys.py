@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gatepost.cli import key_rotation
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.options import JsonOption, command_app, examples
 from gatepost.cli.output import say, write, write_json
@@ -14,9 +15,9 @@ from gatepost.sealing import KEY_BYTES, Key
 app = command_app()
 
 
-@app.callback(epilog=examples("gatepost keys new >> .env"))
+@app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
 def keys() -> None:
-    """Make the keys that seal what is stored."""
+    """Make and rotate the keys that seal what is stored."""
 
 
 @app.command(epilog=examples("gatepost keys new >> .env", "gatepost keys new --kid 2026-01 --json"))
@@ -35,5 +36,12 @@ def new(
         return ExitCode.DONE
     write(f"GATEPOST_SEALING_KEYS={sealing}")
     write(f"GATEPOST_FINGERPRINT_KEY={fingerprint}")
-    say("To rotate, put the new sealing key before the old ones, with a comma; keep the fingerprint key you have.")
+    say("To rotate, put the new sealing key after the old ones first, with a comma; keep the fingerprint key you have.")
     return ExitCode.DONE
+
+
+app.command(epilog=examples("gatepost keys status", "gatepost keys status --json | jq '.keys[] | select(.values)'"))(
+    key_rotation.status
+)
+app.command(epilog=examples("gatepost keys rotate"))(key_rotation.rotate)
+app.command(epilog=examples("gatepost keys forget k20260104"))(key_rotation.forget)

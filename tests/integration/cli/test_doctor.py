@@ -127,7 +127,7 @@ def test_a_missing_key_is_exit_code_4(examine: Examine, monkeypatch: pytest.Monk
     code, checks = examine("--offline")
 
     assert code == 4
-    assert checks["sealing keys"]["advice"].endswith("gatepost keys new")
+    assert "gatepost keys new" in checks["sealing keys"]["advice"]
     assert checks["redis"]["status"] == "ok"
 
 
@@ -157,4 +157,4 @@ def test_the_table_says_it_to_people(capsys: pytest.CaptureFixture[str]) -> None
 
     assert any(line.split() == ["✓", "eviction", "noeviction"] for line in lines)
     assert any("Start one: gatepost worker --beat" in line for line in lines)
-    assert lines[-1] == "10 ok, 1 warning, 1 failed"
+    assert lines[-1] == "12 ok, 1 warning, 1 failed"

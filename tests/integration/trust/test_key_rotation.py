@@ -1,0 +1,277 @@
+"""A rotation re-seals everything that is stored, leaves alone what changes meanwhile, and says when an old key can go."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaign_parts import email, rows
+from gatepost.audit import AuditLog
+from gatepost.campaigns.control import Campaigns
+from gatepost.dead_letters import DeadLetters
+from gatepost.errors import ConfigurationError, UnknownKey
+from gatepost.key_use import KeyUse
+from gatepost.ledger import KIDS, celery_result_key, operation_key, result_key
+from gatepost.producer import Producer
+from gatepost.rotation import Rotation, Sealed
+from gatepost.sealing import Key, Keyring, Purpose, kid_of
+from gatepost.states import State
+from gatepost_worker.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost.settings import Settings
+
+OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
+TOKENS = b'{"access_token":"a","token_type":"Bearer","expires_in":60}'
+
+
+def ring(*keys: Key) -> str:
+    return ",".join(key.reveal() for key in keys)
+
+
+class Filled:
+    """One of everything that is stored sealed, under the old key."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        keyring = settings.keyring()
+        with Producer(settings) as producer:
+            self.open_operation = producer.send_email("ana@example.com").operation_id
+            self.login = producer.login_with_email("ana@example.com", "123456").operation_id
+            producer.ledger.begin(self.login, "attempt", 60)
+            self.sealed_result = keyring.seal(TOKENS, Purpose.result(self.login))
+            producer.ledger.settle(self.login, "attempt", State.ACCEPTED, sealed_result=self.sealed_result)
+        document = {"status": "SUCCESS", "result": self.sealed_result, "task_id": self.login}
+        client.set(celery_result_key(self.login), json.dumps(document), px=50_000)
+        self.letter = DeadLetters(client, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
+        with Campaigns(settings) as campaigns:
+            self.campaign = campaigns.create("spring")
+            campaigns.add(self.campaign, rows(300))
+            batches = campaigns.status(self.campaign).batches
+        self.all = Counter(
+            {Sealed.COMMAND: 1, Sealed.RESULT: 1, Sealed.CELERY_RESULT: 1, Sealed.ROWS: batches, Sealed.DEAD_LETTER: 1}
+        )
+
+
+@pytest.fixture
+def filled(redis_client: redis.Redis, make_settings: Callable[..., Settings]) -> Filled:
+    return Filled(redis_client, make_settings(sealing_keys=ring(OLD)))
+
+
+def rotation(client: redis.Redis, settings: Settings, *keys: Key) -> Rotation:
+    return Rotation(client, Keyring(keys), AuditLog(client, settings.fingerprints()))
+
+
+def test_everything_stored_is_re_sealed_and_opens_with_the_new_key_alone(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """Commands, results, Celery's copies, rows and dead letters; times to live stay."""
+    lives = redis_client.pttl(result_key(filled.login)), redis_client.pttl(celery_result_key(filled.login))
+    done = rotation(redis_client, make_settings(), NEW, OLD).run()
+
+    after = redis_client.pttl(result_key(filled.login)), redis_client.pttl(celery_result_key(filled.login))
+    assert (done.resealed, done.left.kids, done.forgotten) == (filled.all, set(), ["k2025"])
+    assert all(0 < now <= before for now, before in zip(after, lives, strict=True))
+    settings = make_settings(sealing_keys=ring(NEW))
+    keyring = settings.keyring()
+    command = redis_client.hget(operation_key(filled.open_operation), "command")
+    celery_copy = json.loads(redis_client.get(celery_result_key(filled.login)) or "{}")
+    letters = DeadLetters(redis_client, keyring)
+    assert b"ana@example.com" in keyring.open(str(command, "ascii"), Purpose.command(filled.open_operation))
+    assert keyring.open(celery_copy["result"], Purpose.result(filled.login)) == TOKENS
+    assert letters.open(letters.find(filled.letter)) == {"raw": "x"}
+    with Producer(settings) as producer:
+        assert producer.handle(filled.login).redeem(1).access_token.get_secret_value() == "a"
+        assert len(list(producer.campaigns.export(filled.campaign))) == 300
+    Process(settings).prepare()
+
+
+def test_a_second_rotation_finds_nothing_to_do(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """So one that was interrupted is simply run again."""
+    rotation(redis_client, make_settings(), NEW, OLD).run()
+    again = rotation(redis_client, make_settings(), NEW, OLD).run()
+
+    assert (sum(again.resealed.values()), again.forgotten) == (0, [])
+
+
+def test_an_interrupted_rotation_goes_on_where_it_was(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """Both keys stay needed until it has ended."""
+    turning = rotation(redis_client, make_settings(), NEW, OLD)
+    first = turning._reseal
+    resealed = []
+
+    def until_the_third(place: Any, kid: str, done: Any) -> None:
+        if len(resealed) == 2:
+            raise KeyboardInterrupt
+        resealed.append(place)
+        first(place, kid, done)
+
+    turning._reseal = until_the_third  # type: ignore[method-assign] # an interruption at a chosen place
+    with pytest.raises(KeyboardInterrupt):
+        turning.run()
+    between = set(KeyUse(redis_client).last_used())
+    rest = rotation(redis_client, make_settings(), NEW, OLD).run()
+
+    assert between == {"k2025", "k2026"}
+    assert sum(rest.resealed.values()) == filled.all.total() - 2
+    assert rest.forgotten == ["k2025"]
+
+
+def test_a_value_that_changes_meanwhile_is_not_put_back(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """A result that was redeemed between the look and the write does not rise again."""
+    turning = rotation(redis_client, make_settings(), NEW, OLD)
+    fresh = turning._fresh
+
+    def redeemed_meanwhile(place: Any, text: str) -> str:
+        sealed = fresh(place, text)
+        if place.kind in {Sealed.RESULT, Sealed.CELERY_RESULT}:
+            redis_client.delete(place.key)
+        if place.kind is Sealed.COMMAND:
+            redis_client.hdel(place.key, "command")
+        return sealed
+
+    turning._fresh = redeemed_meanwhile  # type: ignore[method-assign] # what another process does at that moment
+    done = turning.run()
+
+    assert dict(done.resealed) == {Sealed.ROWS: filled.all[Sealed.ROWS], Sealed.DEAD_LETTER: 1}
+    assert done.left.kids == set()
+    assert not redis_client.exists(result_key(filled.login), celery_result_key(filled.login))
+    assert redis_client.hget(operation_key(filled.open_operation), "command") is None
+
+
+def test_a_key_that_still_seals_is_not_forgotten(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """A process that was not given the new ring stores a value after the pass has gone by."""
+    turning = rotation(redis_client, make_settings(), NEW, OLD)
+    old_settings = make_settings(sealing_keys=ring(OLD))
+
+    def store_one(_seen: int, _total: int) -> None:
+        with Producer(old_settings) as producer:
+            producer._keys_checked = True  # it began before the rotation did
+            producer.send_email("late@example.com")
+
+    done = turning.run(store_one)
+
+    assert done.forgotten == []
+    assert set(KeyUse(redis_client).last_used()) == {"k2025", "k2026"}
+    assert rotation(redis_client, make_settings(), NEW, OLD).run().forgotten == ["k2025"]
+
+
+def test_what_needs_a_key_that_is_gone_is_counted_and_left(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """It names the key; nothing is lost, for the key may be found."""
+    done = rotation(redis_client, make_settings(), NEW).run()
+
+    assert done.left.of("k2025") == filled.all
+    assert (sum(done.resealed.values()), done.forgotten) == (0, [])
+    assert rotation(redis_client, make_settings(), NEW, OLD).run().resealed == filled.all
+
+
+def test_foreign_values_of_the_same_redis_are_left_alone(
+    redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """Celery results of other applications, and keys of another type than expected."""
+    foreign = {
+        celery_result_key(str(uuid.uuid4())): json.dumps({"status": "SUCCESS", "result": {"operation_id": "x"}}),
+        celery_result_key("a"): "no json",
+        celery_result_key("b"): json.dumps({"result": "a.b"}),
+        "gatepost:result:empty": "",
+    }
+    redis_client.mset(foreign)
+    redis_client.lpush(celery_result_key("list"), "x")
+    redis_client.set(operation_key("string"), "x")
+    turning = rotation(redis_client, make_settings(), NEW, OLD)
+
+    assert turning.look().kids == set()
+    assert sum(turning.run().resealed.values()) == 0
+    assert redis_client.mget(list(foreign)) == [value.encode() for value in foreign.values()]
+
+
+def test_a_worker_does_not_start_without_a_key_that_stored_values_need(
+    filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
+) -> None:
+    """It names the key. A producer is told with its first command: what it lacks it could not redeem."""
+    settings = make_settings(sealing_keys=ring(NEW))
+    with pytest.raises(ConfigurationError, match="k2025"):
+        Process(settings).prepare()
+    with Producer(settings) as producer, pytest.raises(ConfigurationError, match="k2025"):
+        producer.send_email("ana@example.com")
+
+    KeyUse(redis_client).forget("k2025")
+    Process(settings).prepare()
+
+
+def test_a_result_that_cannot_be_opened_is_not_redeemed(filled: Filled, make_settings: Callable[..., Settings]) -> None:
+    """Redeeming deletes; a producer with the right ring still gets it."""
+    with Producer(make_settings(sealing_keys=ring(NEW))) as without, pytest.raises(UnknownKey, match="k2025"):
+        without.handle(filled.login).redeem(1)
+
+    with Producer(make_settings(sealing_keys=ring(NEW, OLD))) as producer:
+        assert producer.handle(filled.login).redeem(1)
+
+
+def test_every_store_notes_its_key_in_the_same_step(redis_client: redis.Redis, filled: Filled) -> None:
+    """And when it did by the server's clock."""
+    (at,) = KeyUse(redis_client).last_used().values()
+
+    assert abs(at.timestamp() - time.time()) < 60
+    assert redis_client.hkeys(KIDS) == [b"k2025"]
+
+
+def test_a_shell_shows_rotates_and_says_what_can_go(
+    filled: Filled, gatepost: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    """Before: the old key is needed. After: it can be removed."""
+    monkeypatch.setenv("GATEPOST_SEALING_KEYS", ring(NEW, OLD))
+    before = gatepost("keys", "status", "--json").document["keys"]
+    turned = gatepost("keys", "rotate", "--json")
+    after = gatepost("keys", "status")
+    again = gatepost("keys", "rotate")
+
+    assert [(one["kid"], one["role"], sum(one["values"].values())) for one in before] == [
+        ("k2026", "seals", 0),
+        ("k2025", "opens", filled.all.total()),
+    ]
+    assert turned.code == 0
+    assert turned.document["resealed"]["rows"] == filled.all[Sealed.ROWS]
+    assert turned.document["removable"] == ["k2025"]
+    assert "k2025" in after.out
+    assert again.out == "0 values re-sealed with k2026\n"
+    assert again.err == "Can be removed from GATEPOST_SEALING_KEYS: k2025\n"
+    assert (kid_of(str(redis_client.hget(operation_key(filled.open_operation), "command"), "ascii"))) == "k2026"  # type: ignore[arg-type] # bytes here
+    actions = [entry["action"] for entry in gatepost("audit", "list", "--json").document["entries"]]
+    assert actions[:2] == ["keys.rotate", "keys.rotate.done"]
+
+
+def test_a_shell_says_which_key_is_missing(
+    filled: Filled, gatepost: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 4; a key that is lost for good can be given up."""
+    monkeypatch.setenv("GATEPOST_SEALING_KEYS", ring(NEW))
+    status = gatepost("keys", "status")
+    turned = gatepost("keys", "rotate")
+    refused = gatepost("keys", "forget", "k2025")
+    checks = gatepost("doctor", "--offline", "--json").document["checks"]
+    forgotten = gatepost("keys", "forget", "k2025", "--yes")
+
+    assert (status.code, turned.code, refused.code, forgotten.code) == (4, 4, 5, 0)
+    assert "missing" in status.out
+    assert f"{filled.all.total()} values need k2025" in turned.err
+    assert next(one for one in checks if one["name"] == "keys in use")["status"] == "failed"
+    assert gatepost("send-email", email(1), "--no-wait").code == 0

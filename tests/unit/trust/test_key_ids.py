@@ -1,0 +1,61 @@
+"""A sealed value names its key without being opened."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatepost.cli.checks import Status, judge_dead_letters, judge_keys
+from gatepost.errors import UnknownKey
+from gatepost.sealing import Key, Keyring, Purpose, kid_of
+
+OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
+
+
+def test_the_key_of_a_value_is_read_from_its_header() -> None:
+    """Also from the header alone, which is all that a rotation fetches first."""
+    sealed = Keyring([OLD, NEW]).seal(b"value", Purpose.submission())
+
+    assert kid_of(sealed) == kid_of(sealed.partition(".")[0]) == "k2025"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sealed", "e30", "bnVsbA", "WyJraWQiXQ", "eyJraWQiOjd9", "é.", "eyJraWQiOiJhIGIifQ"]
+)
+def test_what_is_no_sealed_value_names_no_key(text: str) -> None:
+    """Whatever stands there; it never raises."""
+    assert kid_of(text) is None
+
+
+def test_a_ring_says_which_key_it_lacks() -> None:
+    """Before anything that cannot be repeated is done with the value."""
+    sealed = Keyring([OLD]).seal(b"value", Purpose.submission())
+    Keyring([NEW, OLD]).require(sealed)
+    Keyring([NEW]).require("no sealed value")
+
+    with pytest.raises(UnknownKey, match="k2025"):
+        Keyring([NEW]).require(sealed)
+
+
+@pytest.mark.parametrize(
+    ("needed", "ring", "status", "says"),
+    [
+        ([], ["b"], Status.OK, "all in the ring"),
+        (["b"], ["b", "a"], Status.OK, "all in the ring"),
+        (["a", "b"], ["b", "a"], Status.OK, "need a too"),
+        (["a", "b"], ["b"], Status.FAILED, "a is missing"),
+    ],
+)
+def test_the_doctor_judges_the_ring_by_what_is_stored(
+    needed: list[str], ring: list[str], status: Status, says: str
+) -> None:
+    """A missing key is a failure of configuration."""
+    check = judge_keys(needed, ring)
+
+    assert (check.status, check.configuration) == (status, status is Status.FAILED)
+    assert says in check.found
+
+
+def test_dead_letters_are_a_warning() -> None:
+    """Somebody should look why."""
+    assert judge_dead_letters(0).status is Status.OK
+    assert judge_dead_letters(3).status is Status.WARNING
