@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     IPvAnyAddress,
-    JsonValue,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
+from gatepost.carried_json import JsonObject
 from gatepost.errors import FieldError, InvalidCommand
 from gatepost.personal import REVEAL, CodeField, EmailField, PhoneField
 
@@ -28,6 +30,9 @@ CODE_LIFETIME: Final = timedelta(seconds=180)
 """How long Auth0 accepts a one-time code by default; a login is pointless after it."""
 SEND_LIFETIME: Final = timedelta(minutes=15)
 """How late a single message may still leave; the person who waits for it has gone after that."""
+
+# As the settings have it.
+_TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 
 _RESERVED_FIELDS: Final = frozenset(
     {"client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"}
@@ -55,20 +60,29 @@ class OnUnknown(StrEnum):
     RESEND = "resend"
 
 
+def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
+    # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("must be an address without a zone")
+    return address
+
+
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
     lifetime: ClassVar[timedelta]
 
-    tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
+    tenant: Annotated[str, Field(pattern=_TENANT_NAME)] | None = Field(
+        default=None, description="Name of a configured tenant; the first one when absent."
+    )
     deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
-    forwarded_for: IPvAnyAddress | None = Field(
+    forwarded_for: Annotated[IPvAnyAddress, AfterValidator(_without_zone)] | None = Field(
         default=None, description="The person's IP address, sent as auth0-forwarded-for."
     )
     language: Annotated[str, Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None = Field(
         default=None, description="Language of the message's template, sent as x-request-language."
     )
-    extra: dict[str, JsonValue] = Field(default_factory=dict, description="Further fields of the request's body.")
+    extra: JsonObject = Field(default_factory=dict, description="Further fields of the request's body.")
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
@@ -87,7 +101,7 @@ class _Send(_Command):
     lifetime: ClassVar[timedelta] = SEND_LIFETIME
 
     on_unknown: OnUnknown = OnUnknown.HOLD
-    auth_params: dict[str, JsonValue] | None = Field(
+    auth_params: JsonObject | None = Field(
         default=None, description="authParams: scope, redirect_uri, state … of a magic link."
     )
 
@@ -181,23 +195,42 @@ def dump_command(command: Command) -> bytes:
 
 
 def load_command(document: bytes) -> Command:
-    """Read what `dump_command` wrote."""
-    return _ANY_COMMAND.validate_json(document)
+    """Read what `dump_command` wrote.
+
+    Raises:
+        InvalidCommand: another version wrote it, in a form that is unknown here. Names fields, never a value.
+    """
+    try:
+        return _ANY_COMMAND.validate_json(document)
+    except ValidationError as failure:
+        raise _named(failure) from None
 
 
+_KINDS: Final = frozenset(kind.value for kind in Kind)
 # pydantic's own sentence repeats the tag it was given.
 _UNKNOWN_KIND: Final = "kind must be one of " + ", ".join(kind.value for kind in Kind)
+_FIELDS: Final = frozenset(
+    field for model in (SendEmail, SendSms, LoginWithEmail, LoginWithSms) for field in model.model_fields
+)
+# An unknown field's name is the input's own, and may be a person's address or number: only a plain word is repeated.
+_WORD: Final = re.compile(r"[A-Za-z]{1,16}(_[A-Za-z]{1,16}){0,2}")
 
 
 def _named(failure: ValidationError) -> InvalidCommand:
     # pydantic's `input` and `ctx` can hold the value: only the place and the message travel on.
     errors = failure.errors(include_url=False, include_context=False, include_input=False)
-    kinds = {kind.value for kind in Kind}
-    named = [
-        FieldError(
-            ".".join(str(part) for part in error["loc"] if part not in kinds) or "command",
-            _UNKNOWN_KIND if error["type"] == "union_tag_invalid" else error["msg"].removeprefix("Value error, "),
-        )
-        for error in errors
-    ]
-    return InvalidCommand(named)
+    return InvalidCommand(
+        [
+            FieldError(
+                _field_at([str(part) for part in error["loc"] if part not in _KINDS]),
+                _UNKNOWN_KIND if error["type"] == "union_tag_invalid" else error["msg"].removeprefix("Value error, "),
+            )
+            for error in errors
+        ]
+    )
+
+
+def _field_at(place: list[str]) -> str:
+    # What stands deeper than a field is the input's own JSON.
+    field = place[0] if place else "command"
+    return field if field in _FIELDS or _WORD.fullmatch(field) else "an unknown field"

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gatepost.commands import load_command, recipient_of
-from gatepost.errors import ConfigurationError, OperationNotFound, SealError, Unavailable
+from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost.ledger import Verdict
 from gatepost.outcomes import MfaChallenge, Redeemable
 from gatepost.personal import REVEAL
@@ -142,7 +142,7 @@ class Runner:
         try:
             command = load_command(self._keyring.open(operation.sealed_command, Purpose.command(operation_id)))
             client = self._clients.of(operation.tenant)
-        except (SealError, ConfigurationError) as failure:
+        except (SealError, InvalidCommand, ConfigurationError) as failure:
             _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
             return self._put_off(operation_id, timedelta(seconds=_CONFIGURATION_WAIT_S), "", free=True)
         slot = _Slot(self._sleep)

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.rows import Channel
+from gatepost.carried_json import JsonObject
 from gatepost.commands import OnUnknown
 from gatepost.errors import GatepostError
 from gatepost.states import Reason, State
@@ -108,9 +109,7 @@ class Options(BaseModel):
         description="A larger share of failures pauses the campaign, once a hundred recipients are settled.",
     )
     language: str | None = Field(default=None, description="For recipients without a language of their own.")
-    auth_params: dict[str, JsonValue] | None = Field(
-        default=None, description="authParams for recipients without their own."
-    )
+    auth_params: JsonObject | None = Field(default=None, description="authParams for recipients without their own.")
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=256, description="Batches under way at once, at most."
     )

@@ -1,0 +1,38 @@
+"""The JSON objects that a command carries on to Auth0: what is sealed reads back the same, or is refused where it enters."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import AfterValidator, JsonValue
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_OBJECT: Final = 65_536
+"""Characters of one object as JSON."""
+_REFUSED: Final = (
+    f"cannot be carried: an object has at most {LONGEST_OBJECT:,} characters and some 200 levels, finite numbers, and no half of a"
+    " surrogate pair"
+)
+
+
+def _checked(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    if not members:
+        return members
+    try:
+        text = json.dumps(members, ensure_ascii=False, allow_nan=False)
+        # In a list, because it stands in the command's own object when it is read again: that counts as a level.
+        readable = len(text) <= LONGEST_OBJECT and from_json(f"[{text}]".encode()) == [members]
+    except (ValueError, RecursionError):
+        # The encoder's and the decoder's own texts can quote what they stumble over.
+        readable = False
+    if not readable:
+        raise ValueError(_REFUSED)
+    return members
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_checked)]
+"""A JSON object that survives sealing."""

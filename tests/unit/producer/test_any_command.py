@@ -1,0 +1,88 @@
+"""Whatever a foreign system submits is a command that can be sealed and read again, or an `InvalidCommand` that repeats none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from any_json import MARK, TEXTS, VALUES, given_or_refused
+from gatepost.commands import Kind, dump_command, load_command, parse_command
+from gatepost.errors import InvalidCommand
+from gatepost.ledger import milliseconds
+
+VALID: dict[str, Any] = {
+    "email": "guest@example.com",
+    "phone_number": "+12025550143",
+    "code": "914377",
+    "deadline": "2030-01-01T00:00:00Z",
+    "forwarded_for": "2001:db8::1",
+    "language": "pt-BR",
+    "tenant": "default",
+    "extra": {"state": "x"},
+    "auth_params": {"scope": "openid", "weight": 0.1, "big": 10**100},
+    "send": "link",
+    "on_unknown": "resend",
+    "max_age": 60,
+}
+FIELDS = st.sampled_from(
+    [*VALID, "kind", "connection", "realm", "scope", "audience", "organization", "nonce", "client_secret"]
+)
+FOREIGN = st.builds(
+    lambda kind, kept, changed: {"kind": kind} | {name: VALID[name] for name in kept} | changed,
+    st.sampled_from(Kind),
+    st.sets(st.sampled_from(sorted(VALID)), max_size=5),
+    st.dictionaries(FIELDS | TEXTS, VALUES, max_size=3),
+)
+SEND = {"kind": "send_email", "email": "guest@example.com"}
+
+
+@settings(deadline=None, max_examples=600)
+@given(FOREIGN)
+@example({**SEND, "extra": {"a": float("nan")}})
+@example({**SEND, "extra": {"a": f"{MARK}\ud800"}})
+@example({**SEND, "auth_params": {"a": 10**5000}})
+@example({**SEND, "forwarded_for": f"fe80::1%{MARK}\r\nX-Header: y"})
+@example({**SEND, f"{MARK}@example.com": 1})
+@example({**SEND, "tenant": MARK})
+@example({**SEND, "deadline": "0001-01-01T00:00:00+14:00"})
+def test_any_document_is_a_command_or_is_refused_without_being_repeated(document: dict[str, Any]) -> None:
+    """What is accepted reads back as it was sealed: otherwise a worker would trip over it after it was recorded."""
+    command = given_or_refused(lambda: parse_command(document), InvalidCommand)
+
+    assert command is None or load_command(dump_command(command)) == command
+    assert command is None or isinstance(milliseconds(command.timed()[1]), int)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.one_of(
+        st.binary(max_size=60).map(lambda content: MARK.encode() + content),
+        st.builds(
+            lambda kind, inner: b'{"kind":"%s",%s}' % (kind, inner), st.sampled_from([b"send_sms", b"x"]), st.binary()
+        ),
+        TEXTS.map(lambda text: dump_command(parse_command(SEND)).replace(b"guest", text.encode("utf-8", "replace"))),
+    )
+)
+@example(b'{"kind":"send_email","email":"Mark-51c2"}')
+@example(b'{"kind":"Mark-51c2"}')
+@example(b"[" * 100_000)
+def test_a_command_of_another_form_is_refused_without_being_repeated(content: bytes) -> None:
+    """The worker logs why it cannot read what it opened, and that text may hold nobody's code."""
+    command = given_or_refused(lambda: load_command(content), InvalidCommand)
+
+    assert command is None or load_command(dump_command(command)) == command
+
+
+@pytest.mark.parametrize("levels", [1, 150, 195, 196, 197, 198, 199, 200, 201, 250, 260, 2000])
+def test_every_depth_is_carried_or_refused(levels: int) -> None:
+    """The reader of sealed commands goes some 200 levels deep; an object must not pass here and fail there."""
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    command = given_or_refused(lambda: parse_command({**SEND, "extra": value}), InvalidCommand)
+
+    assert command is not None or levels > 150
+    assert command is None or load_command(dump_command(command)) == command
