@@ -27,12 +27,14 @@ class Account:
 
     Attributes:
         states: how many ended how.
+        sent: how many messages left, or exchanges were made.
         lost: neither ended nor there any more, or accepted and never sent.
         doubled: who got more than one.
         false: who got one although the state says that nothing left.
     """
 
     states: Counter[State] = field(default_factory=Counter)
+    sent: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
@@ -48,6 +50,7 @@ class Account:
     def take(self, name: str, state: State, sent: int) -> None:
         """Enter one recipient or login."""
         self.states[state] += 1
+        self.sent += sent
         if not state.is_terminal or (state is State.ACCEPTED and sent == 0):
             self.lost.append(name)
         if sent > 1:
@@ -58,6 +61,7 @@ class Account:
     def __add__(self, other: Account) -> Account:
         return Account(
             self.states + other.states,
+            self.sent + other.sent,
             self.lost + other.lost,
             self.doubled + other.doubled,
             self.false + other.false,
@@ -114,15 +118,17 @@ def account_of_campaign(campaigns: Campaigns, control: ControlClient, campaign_i
     return account
 
 
-def exchanges_of(control: ControlClient, recipient: str) -> int:
-    """Count the token calls for a login that the simulator has answered, whatever it answered."""
-    return len(control.request_log(path="/oauth/token", recipient=recipient))
+def exchanges(control: ControlClient) -> Counter[str]:
+    """Count the token calls for each recipient that the simulator has answered, whatever it answered."""
+    log = control.request_log(path="/oauth/token", limit=100_000)
+    return Counter(request["recipient"] for request in log)
 
 
 def account_of_logins(client: redis.Redis, control: ControlClient, operations: Mapping[str, str]) -> Account:
     """Compare logins, by recipient, with the exchanges that were made. One that was refused was made, too."""
     account = Account()
+    made = exchanges(control)
     for recipient, state in states_of(client, operations).items():
-        account.take(recipient, state, exchanges_of(control, recipient))
+        account.take(recipient, state, made[recipient])
     account.false.clear()
     return account

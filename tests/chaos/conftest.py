@@ -73,7 +73,9 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def simulator_server() -> Iterator[SimulatorServer]:
     """The simulator over http, without limits that matter."""
-    with SimulatorServer(tls=False, quota={"plan": "unlimited"}, slow_s=0.5) as server:
+    with SimulatorServer(
+        tls=False, quota={"plan": "unlimited"}, slow_s=0.5, providers={"timeout_s": 0.5}, request_log_size=100_000
+    ) as server:
         yield server
 
 

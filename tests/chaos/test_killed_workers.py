@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges_of
+from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges
 from chaos_stack import fault
 from gatepost import Producer, State
 from gatepost import errors as e
@@ -169,7 +169,7 @@ def test_a_login_whose_worker_is_killed_is_not_exchanged_again(
     """The tokens of one that was settled can be redeemed; one that was not says `unknown`, never a wrong code."""
     handle = producer.handle(victims[case.name].login)
     control = ward.simulator.control
-    ward.until(lambda: exchanges_of(control, case.address("login")) == case.sent, "the exchange is in the log")
+    ward.until(lambda: exchanges(control)[case.address("login")] == case.sent, "the exchange is in the log")
     with ward.redis() as client:
         account = account_of_logins(client, control, {case.address("login"): handle.operation_id})
     record(f"worker killed {case.single}: login", account)
