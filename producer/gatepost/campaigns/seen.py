@@ -12,7 +12,7 @@ _SUFFIX: Final = 6
 class SeenRecipients:
     """A set that answers one question: has this recipient come before?
 
-    It keeps 64 bits of a hash for each: 16 of them name a bucket, 48 are stored there, which takes about 70 MB for ten
+    It keeps 64 bits of a hash for each: 16 of them name a bucket, 48 are stored there, which takes about 85 MB for ten
     million recipients. The chance that any two of n different recipients are taken for one is about n² / 2⁶⁵: one in
     370,000 for ten million. That is good enough to count, and too little to leave somebody out.
     """
