@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SHELLS = frozenset({"sh", "bash", "shell", "console"})
 _INTERPRETER = Path(__file__).with_name("page_interpreter.py")
-_BLOCK_S = 90.0
+# Long, for a slow machine; a page that hangs is found all the same.
+_BLOCK_S = 300.0
 # Variables and functions live on from one command to the next, as in a reader's terminal.
 _IN_ONE_SHELL = r"""
 keep() { status=$?; trap - EXIT; unset PAGE_COMMAND PAGE_STATUS; { export -p; declare -f; } > "$PAGE_STATE/shell"; pwd > "$PAGE_STATE/directory"; exit $status; }
