@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # While Redis is away a rejected message comes back at once; this keeps the slot from spinning.
 _BREATH_S: Final = 1.0
+_UNFORESEEN: Final = (
+    "The command failed in a way that was not foreseen, perhaps after it was recorded; the worker's log says how."
+)
 
 
 class SealedTask(Task[Any, Any]):
@@ -93,7 +96,7 @@ def _operation(process: Process) -> Callable[..., str | None]:
             raise Reject(str(failure), requeue=True) from None
         except GatepostError:
             raise
-        except Exception:  # noqa: BLE001 - the one broad catch of the house
+        except Exception:  # noqa: BLE001 - a task is the outermost frame: what nobody foresaw ends here, logged
             # Whatever it was, the ledger knows how far it came and the reconciler goes on from there.
             _log.exception("operation.failed_unexpectedly", correlation_id=operation_id)
             raise Ignore from None
@@ -118,7 +121,14 @@ def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
 
     def submit(command: Any, idempotency_key: str | None = None, version: int = 1) -> dict[str, str]:  # noqa: ARG001 - checked
         """Record and publish a command from another system, as JSON or as a JWE; the result names the operation."""
-        return {"operation_id": submissions.accept(command, idempotency_key)}
+        try:
+            return {"operation_id": submissions.accept(command, idempotency_key)}
+        except GatepostError:
+            raise
+        except Exception:  # noqa: BLE001 - as in an operation's task
+            # Celery would store the error with its arguments, and those can be the very text that could not be read.
+            _log.exception("submission.failed_unexpectedly")
+            raise GatepostError(_UNFORESEEN) from None
 
     return submit
 

@@ -1,0 +1,53 @@
+"""What fails in a way that nobody thought of shows where it failed, and nothing of what it held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost.errors import GatepostError
+from gatepost.messages import SUBMIT, Queue
+from gatepost.queueing import publish
+from planted_secrets import Recording, found
+
+if TYPE_CHECKING:
+    from stack import Stack
+
+HELD = "canary-t5n4 914377"
+BREAKING = {
+    "application": "breaking_worker",
+    "BREAKING_WORKER_HOLDS": HELD,
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+}
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_has_no_locals(stack: Stack, log_format: str) -> None:
+    """An operation's task fails with an address among its locals; the log names the line."""
+    worker = stack.worker(
+        **BREAKING,
+        GATEPOST_LOG_FORMAT=log_format,
+        GATEPOST_LOG_LEVEL="DEBUG",
+    )
+    with stack.producer() as producer:
+        producer.send_email("guest@example.com")
+        stack.until(lambda: "broken while holding 2 things" in worker.output(), "it has failed", worker)
+
+    assert "breaking_worker.py" in worker.output()
+    assert found([HELD], worker.output()) == []
+
+
+def test_an_errors_own_arguments_stay_out_of_results_and_events(stack: Stack) -> None:
+    """Celery stores an error with its arguments, which may be the very text that could not be read."""
+    with Recording(stack.valkey.port) as recording, stack.producer() as producer:
+        worker = stack.worker("gatepost.send", "--task-events", **BREAKING)
+        publish(producer.app, SUBMIT, Queue.SEND, "submission-1", {"command": "sealed"})
+        with pytest.raises(GatepostError, match="worker's log"):
+            producer.app.AsyncResult("submission-1").get(timeout=60)
+        stack.until(lambda: found(["task-failed"], recording.text()) != [], "the event is out", worker)
+
+    assert "UnicodeEncodeError" in worker.output()
+    assert found([HELD], recording.text()) == []
+    assert found([HELD], worker.output()) == []
