@@ -221,6 +221,22 @@ function calls.sweep(look_after)
   return { 'publish', get('kind') }
 end
 
+-- KEYS[4] the recipient's index   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
+-- Ends what no attempt has begun, and takes away all that leads to the recipient; the record itself holds nothing of him once it has ended.
+function calls.forget()
+  local state = get('state')
+  if state == 'in_flight' then
+    return { 'busy', math.max(get('lease') - now, 0) }
+  end
+  if open[state] then
+    finish(state, 'cancelled', 'cancelled_by_caller')
+  end
+  redis.call('ZREM', KEYS[4], id)
+  local results = redis.call('DEL', KEYS[5])
+  redis.call('DEL', KEYS[6])
+  return { 'forgotten', state or '', results }
+end
+
 -- KEYS[4] the sealed result's key   KEYS[5] Celery's copy of it
 function calls.redeem()
   local state = get('state')

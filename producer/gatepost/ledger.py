@@ -123,6 +123,21 @@ class Answer:
     kind: Kind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What `Ledger.forget` found.
+
+    Attributes:
+        state: the state before; None when the record had expired, `in_flight` when nothing was done because an attempt is under way.
+        cancelled: whether the operation was open, and is cancelled now.
+        result: whether a result waited to be redeemed.
+    """
+
+    state: State | None
+    cancelled: bool = False
+    result: bool = False
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Turn what redis-py raises into `Unavailable`."""
@@ -283,6 +298,26 @@ class Ledger:
         """
         keys = [result_key(operation_id), celery_result_key(operation_id)]
         return redeemed(self._call(self._end, "redeem", operation_id, keys, []))
+
+    def operations_of(self, recipient_fingerprint: str) -> list[str]:
+        """Return the ids of one recipient's operations, as far as their records may live."""
+        with answering():
+            found: Any = self._redis.zrange(recipient_key(recipient_fingerprint), 0, -1)
+        return [_text(one) for one in found]
+
+    def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
+        """End an operation that no attempt has begun, and take away all that leads from it to its recipient: command, result, index.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        keys = [recipient_key(recipient_fingerprint), result_key(operation_id), celery_result_key(operation_id)]
+        match self._call(self._end, "forget", operation_id, keys, []):
+            case ["forgotten", state, results]:
+                known = State(state) if state else None
+                return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")
+            case _:
+                return Forgotten(State.IN_FLIGHT)
 
     def counts(self) -> dict[tuple[Kind, State], int]:
         """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""

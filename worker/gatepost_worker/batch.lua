@@ -52,14 +52,16 @@ function calls.claim(number, token, lease)
   return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0 }
 end
 
--- ARGV: the batch's number, the token, rows (a byte each), their fingerprints, a byte each: '1' for who is not on the guest list
+-- ARGV: the batch's number, the token, rows (a byte each), their fingerprints, a byte each: '1' for who is not on the guest list, '2' for
+-- who was erased
 function calls.screen(number, token, rows, fingerprints, uninvited)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end
   local index = index_open(SUPPRESSION, SUPPRESSION .. ':i:')
   for at = 1, #rows do
     local row = rows:byte(at)
-    local reason = uninvited:sub(at, at) == '1' and CODE.not_on_guest_list
+    local mark = uninvited:sub(at, at)
+    local reason = mark == '1' and CODE.not_on_guest_list or mark == '2' and CODE.on_suppression_list
     if not reason and index.size > 0 then
       local entry = index_find(index, fingerprints:sub(at * 8 - 7, at * 8))
       if entry then

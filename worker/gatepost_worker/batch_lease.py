@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from gatepost.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from gatepost_worker.batch_store import BatchStore, Claim, Quota, Settlement, Step
     from gatepost_worker.limiter import Reading
@@ -47,9 +47,15 @@ class Lease:
         self._sleep = sleep
         self._steps = 0
 
-    def screen(self, rows: Sequence[int], fingerprints: Sequence[bytes], uninvited: Sequence[bool]) -> bytes | None:
+    def screen(
+        self,
+        rows: Sequence[int],
+        fingerprints: Sequence[bytes],
+        uninvited: Sequence[bool],
+        erased: Collection[int] = frozenset(),
+    ) -> bytes | None:
         """Suppress who is on the suppression list or not on the guest list; return the states, None without the lease."""
-        return self._store.screen(self._claim, rows, fingerprints, uninvited)
+        return self._store.screen(self._claim, rows, fingerprints, uninvited, erased)
 
     def step(
         self,

@@ -20,7 +20,7 @@ from gatepost_worker.limiter import core_source, pack_settings
 from gatepost_worker.limiter.readings import pack_readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from redis import Redis
 
@@ -188,10 +188,15 @@ class BatchStore:
         return Claimed(rows.decode(), states, details, options.decode(), suppressed)
 
     def screen(
-        self, claim: Claim, rows: Sequence[int], fingerprints: Sequence[bytes], uninvited: Sequence[bool]
+        self,
+        claim: Claim,
+        rows: Sequence[int],
+        fingerprints: Sequence[bytes],
+        uninvited: Sequence[bool],
+        erased: Collection[int] = frozenset(),
     ) -> bytes | None:
-        """Suppress the rows that are on the suppression list, or not on the guest list; return the states, None without the lease."""
-        marks = "".join("1" if one else "0" for one in uninvited)
+        """Suppress the rows that are on the suppression list, not on the guest list, or erased; return the states, None without the lease."""
+        marks = "".join("2" if row in erased else str(int(one)) for row, one in zip(rows, uninvited, strict=True))
         reply = self._call(self._start, "screen", claim, bytes(rows), b"".join(fingerprints), marks)
         return reply[1] if reply[0] == b"screened" else None
 

@@ -110,12 +110,14 @@ class BatchWork:
 
     def _screen(self) -> bool:
         guests = self._options.guests
-        if not self._claimed.suppressed and guests is None:
-            return True
         rows = [row for row, char in enumerate(self._claimed.states) if not STATES[char].is_terminal]
+        # An erased person's row is open again when it is retried; the list no longer knows whose it was.
+        erased = {row for row in rows if self._rows[row].erased}
+        if not self._claimed.suppressed and not erased and guests is None:
+            return True
         marks = [fingerprint(self._runner.fingerprints, self._rows[row].recipient) for row in rows]
         uninvited = [guests is not None and mark.hex() not in guests for mark in marks]
-        return self._lease.screen(rows, marks, uninvited) is not None
+        return self._lease.screen(rows, marks, uninvited, erased) is not None
 
     def _send_all(self) -> tuple[float, float] | None:
         """Send until something stops it; return how long the batch waits and the campaign rests, None without the lease."""

@@ -245,5 +245,32 @@ function calls.erase(from, size)
   return { 'erased' }
 end
 
+-- ARGV: the batch's number, the row, its fingerprint, the sealed rows as they were read, the same without the person, their key's id
+-- A row that nobody has begun is suppressed; one that is under way is left, to be asked for again.
+function calls.forget(number, row, fingerprint, before, after, kid)
+  number, row = tonumber(number), tonumber(row)
+  if not get('status') then return { 'missing' } end
+  local index = index_open(campaign, campaign .. ':i:')
+  local batch = load_batch(number)
+  if not batch or index_find(index, fingerprint) ~= string.format('%d', number * 256 + row) then return { 'gone' } end
+  if redis.call('HGET', batch_key(number), 'rows') ~= before then return { 'changed' } end
+  local state = batch.states:sub(row + 1, row + 1)
+  if state == 'f' then return { 'in_flight' } end
+  local open = state == 'q' or state == 'd'
+  if open then
+    local _, old = find_record(batch, row)
+    change(batch, row, 's', record_of(row, CODE.on_suppression_list, attempts_of(old)))
+    save_batch(batch)
+    save_counts()
+  end
+  redis.call('HSET', batch_key(number), 'rows', after)
+  if kid ~= '' then redis.call('HSET', KIDS, kid, now) end
+  index_remove(index, fingerprint)
+  index_close(index)
+  redis.call('HINCRBY', campaign, 'erased', 1)
+  end_if_done()
+  return { open and 'suppressed' or 'forgotten' }
+end
+
 local call = calls[ARGV[1]]
 return call(unpack(ARGV, 2))

@@ -82,7 +82,7 @@ class Campaigns:
         self.audit = AuditLog(self._redis, self._fingerprints, who=self.settings.operator)
         self.suppressions = Suppressions(self._redis, self._fingerprints, self.audit)
         self._publisher = BatchPublisher(self._app, self.store)
-        self._reports = Reports(self._redis, self._keyring)
+        self.reports = Reports(self._redis, self._keyring)
 
     def create(
         self,
@@ -246,7 +246,7 @@ class Campaigns:
         batches = self.status(campaign_id).batches
         named = None if states is None else sorted(states)
         with self.audit.act("campaign.export", campaign=campaign_id, states=named):
-            return self._reports.all_of(campaign_id, batches, states)
+            return self.reports.all_of(campaign_id, batches, states)
 
     def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
         """Return what happened to one recipient; None when the campaign does not have it.
@@ -259,8 +259,8 @@ class Campaigns:
             ValueError: it is neither an address nor a number.
         """
         self.store.record(campaign_id)
-        number = self._reports.number_of(campaign_id, fingerprint(self._fingerprints, normalised(recipient)))
-        return None if number is None else self._reports.one(campaign_id, number)
+        number = self.reports.number_of(campaign_id, fingerprint(self._fingerprints, normalised(recipient)))
+        return None if number is None else self.reports.one(campaign_id, number)
 
     def close(self) -> None:
         """Close the connections."""

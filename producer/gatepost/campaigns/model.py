@@ -127,6 +127,7 @@ class Campaign:
         rate: recipients settled a second, lately.
         latency_s: the shortest time one recipient took, lately, in seconds.
         in_flight_limit: how many batches may be under way at once, as rate and latency have it.
+        erased: how many of the total were erased; they are counted, and known no more.
     """
 
     campaign_id: str
@@ -146,6 +147,7 @@ class Campaign:
     rate: float = 0.0
     latency_s: float | None = None
     in_flight_limit: int = 1
+    erased: int = 0
 
     @property
     def open(self) -> int:
@@ -192,6 +194,7 @@ class Campaign:
             "eta_s": self.eta_s and round(self.eta_s, 1),
             "latency_s": self.latency_s,
             "in_flight_limit": self.in_flight_limit,
+            "erased": self.erased,
             "batches": self.batches,
             "options": self.options.model_dump(mode="json", exclude={"guests"}, exclude_none=True)
             | {"guests": None if self.options.guests is None else len(self.options.guests)},

@@ -81,6 +81,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str]) -> Campaign:
         rate=float(record.get("rate", 0)),
         latency_s=float(record["row_us"]) / 1e6 if "row_us" in record else None,
         in_flight_limit=int(record["window"]),
+        erased=int(record.get("erased", 0)),
     )
 
 
@@ -117,7 +118,7 @@ class Reports:
     def all_of(
         self, campaign_id: str, batches: int, states: Collection[State] | None = None
     ) -> Iterator[RecipientReport]:
-        """Give the recipients in these states, in the order they were added; all when no states are named.
+        """Give the recipients in these states, in the order they were added; all when no states are named. Not who was erased.
 
         Raises:
             SealError: a batch does not open; its key may have left the ring.
@@ -181,7 +182,7 @@ class Reports:
         records = unpack_records(details or b"")
         for number, (row, char) in enumerate(zip(rows, states, strict=True)):
             state = STATES[char]
-            if wanted is None or state in wanted:
+            if not row.erased and (wanted is None or state in wanted):
                 yield _report(row, state, records.get(number))
 
 

@@ -65,6 +65,11 @@ class Row:
     forwarded_for: str | None = None
     auth_params: str | None = None
 
+    @property
+    def erased(self) -> bool:
+        """Whether the person was erased: only that there was somebody is left."""
+        return not self.recipient
+
     def __repr__(self) -> str:
         return f"Row(line={self.line}, kind={self.kind.value!r}, recipient='**********')"
 

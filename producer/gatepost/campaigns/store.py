@@ -168,6 +168,24 @@ class CampaignStore:
         """Take the batches that are to be published now, with the delay of each in seconds."""
         return picks(self._call(self._end, "feed", campaign_id, self.look_after_ms)[1:])
 
+    def forget(self, campaign_id: str, batch: int, row: int, *, fingerprint: bytes, before: str, after: str) -> str:
+        """Replace a batch's sealed rows by the same without one person.
+
+        Args:
+            campaign_id: the campaign.
+            batch: its batch.
+            row: the person's row.
+            fingerprint: the person's.
+            before: the sealed rows as they were read.
+            after: the sealed rows without the person.
+
+        Returns:
+            `forgotten`; `suppressed` when the row was open, too; `in_flight` when it is under way, `changed` when the rows are no longer
+            what was read, `gone` when the person is not there: nothing was done then.
+        """
+        arguments = (batch, row, fingerprint, before, after, kid_of(after) or "")
+        return _text(self._call(self._end, "forget", campaign_id, *arguments)[0])
+
     def delete(self, campaign_id: str) -> None:
         """Delete a campaign and everything that was kept of its recipients."""
         if self._call(self._end, "delete", campaign_id)[0] == b"busy":

@@ -1,0 +1,122 @@
+"""Takes one person out of every campaign: the row stays and is counted, who it was is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
+from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options
+from gatepost.campaigns.store import batch_key
+from gatepost.errors import SealError
+from gatepost.ledger import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatepost.campaigns.report import Reports
+    from gatepost.campaigns.store import CampaignStore
+    from gatepost.sealing import Keyring
+
+_PAGE: Final = 100
+# A rotation may re-seal the batch between the read and the write, once or twice.
+_TRIES: Final = 5
+
+
+@dataclass(slots=True)
+class ErasedRows:
+    """What was found of a person in campaigns.
+
+    Attributes:
+        campaigns: the ids of those that had the person.
+        rows: how many rows no longer know whose they were.
+        suppressed: how many of them were open, and will not be sent to.
+        in_flight: how many are under way and were left.
+        unreadable: how many could not be opened and were left.
+        guest_lists: from how many guest lists the person was taken.
+    """
+
+    campaigns: list[str] = field(default_factory=list)
+    rows: int = 0
+    suppressed: int = 0
+    in_flight: int = 0
+    unreadable: int = 0
+    guest_lists: int = 0
+
+
+class CampaignErasure:
+    """Takes people out of campaigns."""
+
+    def __init__(self, store: CampaignStore, reports: Reports, keyring: Keyring) -> None:
+        self._store = store
+        self._reports = reports
+        self._keyring = keyring
+
+    def erase(self, fingerprint: bytes, *, dry_run: bool = False) -> ErasedRows:
+        """Take one person out, or only look.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        found = ErasedRows()
+        for campaign_id in self._all_ids():
+            try:
+                self._in_guest_list(campaign_id, fingerprint, found, dry_run=dry_run)
+                number = self._reports.number_of(campaign_id, fingerprint)
+                if number is not None:
+                    found.campaigns.append(campaign_id)
+                    self._row(campaign_id, number, fingerprint, found, dry_run=dry_run)
+            except CampaignNotFound:  # deleted meanwhile
+                continue
+        return found
+
+    def _all_ids(self) -> Iterator[str]:
+        start = 0
+        while page := self._store.campaign_ids(start, _PAGE):
+            yield from page
+            start += len(page)
+
+    def _in_guest_list(self, campaign_id: str, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
+        options = Options.model_validate_json(self._store.record(campaign_id)["options"])
+        if options.guests is None or fingerprint.hex() not in options.guests:
+            return
+        found.guest_lists += 1
+        if not dry_run:
+            fewer = options.model_copy(update={"guests": options.guests - {fingerprint.hex()}})
+            try:
+                self._store.change(campaign_id, fewer.model_dump_json(), {})
+            except CampaignConflict:  # being deleted
+                return
+
+    def _row(self, campaign_id: str, number: int, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
+        batch, row = divmod(number, BATCH_ROWS)
+        for _ in range(_TRIES):
+            with answering():
+                sealed: Any = self._store.redis.hget(batch_key(campaign_id, batch), "rows")
+            if sealed is None:
+                return
+            try:
+                rows = open_rows(sealed.decode(), self._keyring, campaign_id, batch)
+            except SealError:
+                found.unreadable += 1
+                return
+            if dry_run:
+                found.rows += 1
+                return
+            nobody = replace(rows[row], recipient="", language=None, forwarded_for=None, auth_params=None)
+            rows[row] = nobody
+            after = seal_rows(rows, self._keyring, campaign_id, batch)
+            match self._store.forget(
+                campaign_id, batch, row, fingerprint=fingerprint, before=sealed.decode(), after=after
+            ):
+                case "changed":
+                    continue
+                case "in_flight":
+                    found.in_flight += 1
+                case "suppressed":
+                    found.rows += 1
+                    found.suppressed += 1
+                case "forgotten":
+                    found.rows += 1
+            return
+        found.unreadable += 1

@@ -1,0 +1,114 @@
+"""Whether a foreign document mentions a person, in whatever form: nested JSON, base64, sealed, percent-encoded, spelled otherwise.
+
+For erasure, which would rather drop a letter too many than leave one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from gatepost.personal import normalise_email
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DEEPEST: Final = 12
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_WITH_DOTS: Final = re.compile(r"[A-Za-z0-9_.-]{20,}")
+_SEALED_BEGINS: Final = "eyJ"
+_SEALED_PARTS: Final = 5
+# As much on both sides of an @ as an address can have (RFC 5321 4.5.3.1); without bounds a long text would take a long time.
+_ADDRESS: Final = re.compile(r"[^\s<>\"',;:()\[\]{}@]{1,64}@[^\s<>\"',;:()\[\]{}@]{1,255}")
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
+
+
+class Mention:
+    """One person, looked for in documents."""
+
+    def __init__(self, recipient: str, unseal: Callable[[str], str | None]) -> None:
+        """Look for somebody.
+
+        Args:
+            recipient: the normalised address, or the number in E.164.
+            unseal: opens a sealed value, or returns None when it cannot.
+        """
+        self._is_address = "@" in recipient
+        self._form = _folded(recipient) if self._is_address else recipient.removeprefix("+")
+        self._recipient = recipient
+        self._unseal = unseal
+
+    def is_in(self, document: Any) -> bool:
+        """Whether the person is in a document, as JSON gives it."""
+        return any(self._is_said(text) for text in self._texts(document, 0))
+
+    def _texts(self, value: Any, depth: int) -> Iterator[str]:
+        if depth > _DEEPEST:
+            return
+        match value:
+            case str():
+                yield value
+                for inner in self._inside(value):
+                    yield from self._texts(inner, depth + 1)
+            case dict():
+                for name, one in value.items():
+                    yield from self._texts(name, depth + 1)
+                    yield from self._texts(one, depth + 1)
+            case list():
+                for one in value:
+                    yield from self._texts(one, depth + 1)
+            case int():
+                yield str(value)
+
+    def _inside(self, text: str) -> Iterator[Any]:
+        stripped = text.strip()
+        if stripped[:1] in {"{", "[", '"'}:
+            try:
+                yield json.loads(stripped)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                return
+        # A text that is no JSON, perhaps because it was cut off: whatever in it may be more.
+        for sealed in _sealed_in(text):
+            yield self._unseal(sealed)
+        for token in _BASE64.findall(text):
+            # One character more than a multiple of four holds no whole byte.
+            whole = token[:-1] if len(token) % 4 == 1 else token
+            padded = whole.translate(_URL_SAFE) + "=" * (-len(whole) % 4)
+            yield base64.b64decode(padded).decode("utf-8", "replace")
+
+    def _is_said(self, text: str) -> bool:
+        forms = {text, unquote(text), _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)}
+        if not self._is_address:
+            return any(self._form in _BETWEEN_DIGITS.sub("", form) for form in forms)
+        return any(self._form in _folded(form) or self._is_spelled_in(form) for form in forms)
+
+    def _is_spelled_in(self, text: str) -> bool:
+        for found in set(_ADDRESS.findall(text)) if "@" in text else ():
+            try:
+                if normalise_email(found) == self._recipient:
+                    return True
+            except ValueError:
+                continue
+        return False
+
+
+def _sealed_in(text: str) -> Iterator[str]:
+    """Give what may be a compact JWE in a text."""
+    for run in _WITH_DOTS.findall(text):
+        parts = run.split(".")
+        for first in range(len(parts) - _SEALED_PARTS + 1):
+            begin = parts[first].find(_SEALED_BEGINS)
+            if begin >= 0:
+                yield ".".join([parts[first][begin:], *parts[first + 1 : first + _SEALED_PARTS]])
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()

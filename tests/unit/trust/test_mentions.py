@@ -1,0 +1,111 @@
+"""A person is found in a foreign document, whatever form it has."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+
+from gatepost.mentions import Mention
+from gatepost.sealing import Key, Keyring, Purpose
+
+RING = Keyring([Key("k", bytes(32))])
+ADDRESS = "ana.gómez@example.com"
+SEALED = RING.seal(json.dumps({"email": ADDRESS}).encode(), Purpose.submission())
+BODY = base64.b64encode(json.dumps([[], {"command": {"email": ADDRESS, "extra": "x" * 60}}, {}]).encode()).decode()
+
+
+def unseal(text: str) -> str | None:
+    return RING.open(text, Purpose.submission()).decode() if text == SEALED else None
+
+
+def mentions(document: Any, recipient: str = ADDRESS) -> bool:
+    return Mention(recipient, unseal).is_in(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"headers": {"x": ADDRESS}},
+        {"headers": {ADDRESS: 1}},
+        ["Ana Gómez <ANA.GÓMEZ@EXAMPLE.COM>"],
+        "ana.go\u0301mez@example.com",
+        json.dumps({"email": ADDRESS}),
+        json.dumps(json.dumps({"email": ADDRESS})),
+        {"body": json.dumps([[], {"command": {"email": "Ana.Gómez@Example.com"}}, {}])},
+        {"raw": json.dumps({"body": BODY, "headers": {}})},
+        {"raw": json.dumps({"body": BODY, "headers": {}})[:-20]},
+        {"body": json.dumps([[], {"command": SEALED}, {}])},
+        base64.urlsafe_b64encode(f"??>>{ADDRESS}??>>".encode()).decode().rstrip("="),
+        "https://example.com/?email=ana.g%C3%B3mez%40example.com",
+    ],
+    ids=[
+        "value",
+        "key",
+        "case",
+        "composed",
+        "json",
+        "json-twice",
+        "body",
+        "envelope",
+        "cut-off",
+        "sealed",
+        "url64",
+        "percent",
+    ],
+)
+def test_an_address_is_found(document: Any) -> None:
+    """As a sender may have written it."""
+    assert mentions(document)
+
+
+@pytest.mark.parametrize("written", ["ana@xn--bcher-kva.example", "ana@BÜCHER.example", '"x" <ana@bücher.example>,'])
+def test_a_domain_is_found_in_either_spelling(written: str) -> None:
+    """What a file says in Unicode another system says in ASCII."""
+    assert mentions({"to": written}, "ana@bücher.example")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "+447700900123",
+        "+44 7700 900-123",
+        "0044 (7700) 900123",
+        {"phone": 447700900123},
+        {"raw": "tel:+44.7700.900.123"},
+    ],
+)
+def test_a_number_is_found_however_it_is_grouped(document: Any) -> None:
+    """With its country code; without one nobody knows whose it is."""
+    assert mentions(document, "+447700900123")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"email": "other@example.com"},
+        "ana.gomez@example.com",
+        "@" * 200,
+        "7700 900123",
+        {"a": [None, 1.5, True]},
+        "[" * 100_000,
+        RING.seal(b"{}", Purpose.command("x")),
+    ],
+    ids=["other", "accent", "signs", "national", "scalars", "deep", "foreign-seal"],
+)
+def test_somebody_else_is_not(document: Any) -> None:
+    """And nothing that a stranger writes makes the search fail."""
+    assert not mentions(document)
+    assert not mentions(document, "+447700900124")
+
+
+@pytest.mark.parametrize("text", ["a" * 1_000_000, "eyJ" * 300_000, "a@" * 400_000, "a.b-" * 250_000, "(" * 1_000_000])
+def test_a_long_document_is_searched_in_time(text: str) -> None:
+    """No text makes the search take longer than its length accounts for; a minute would be a thousand times too long."""
+    started = time.process_time()
+
+    assert not mentions({"raw": text})
+    assert time.process_time() - started < 30
