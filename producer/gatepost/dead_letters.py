@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.errors import GatepostError
-from gatepost.ledger import KIDS, answering, milliseconds
+from gatepost.ledger import answering, milliseconds
+from gatepost.ledger_keys import KIDS
 from gatepost.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:

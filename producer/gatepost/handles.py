@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from gatepost.errors import MfaRequired, NotFinished
 from gatepost.failures import raise_for_outcome
-from gatepost.ledger import answering, operation_key
+from gatepost.ledger import answering
+from gatepost.ledger_keys import operation_key
 from gatepost.outcomes import MfaChallenge, Outcome, Redeemable, TokenSet
 from gatepost.sealing import Keyring, Purpose
 from gatepost.states import Reason, State

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost.errors import ConfigurationError
-from gatepost.ledger import KIDS, answering, moment
+from gatepost.ledger import answering, moment
+from gatepost.ledger_keys import KIDS
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,6 +17,16 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost.ledger_keys import (
+    COUNTS,
+    DUE,
+    KIDS,
+    celery_result_key,
+    idempotency_key,
+    operation_key,
+    recipient_key,
+    result_key,
+)
 from gatepost.outcomes import Outcome
 from gatepost.sealing import kid_of
 from gatepost.states import Reason, State
@@ -35,38 +45,6 @@ _REPLICATION_MARK: Final = "gatepost:replication"
 _REPLICATION_WAIT_MS: Final = 1000
 # How long an operation rests that could not be replicated.
 _REPLICAS_AWAY_S: Final = 5.0
-
-DUE: Final = "gatepost:operations:due"
-COUNTS: Final = "gatepost:operations:counts"
-KIDS: Final = "gatepost:kids"
-"""The key of the sealing keys' ids that stored values need, each with when it sealed one last."""
-RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
-"""The key that holds when the reconciler last ran, in milliseconds since the epoch."""
-
-
-def operation_key(operation_id: str) -> str:
-    """Return the key of an operation's record, which is also the channel its end is published on."""
-    return f"gatepost:operation:{operation_id}"
-
-
-def result_key(operation_id: str) -> str:
-    """Return the key of an operation's sealed result."""
-    return f"gatepost:result:{operation_id}"
-
-
-def idempotency_key(fingerprint: str) -> str:
-    """Return the key under which an idempotency key's fingerprint names its operation."""
-    return f"gatepost:idempotency:{fingerprint}"
-
-
-def recipient_key(fingerprint: str) -> str:
-    """Return the key of the index that names one recipient's operations, for as long as their records live."""
-    return f"gatepost:recipient:{fingerprint}"
-
-
-def celery_result_key(operation_id: str) -> str:
-    """Return the key of Celery's own copy of the result; a task's id is its operation's."""
-    return f"celery-task-meta-{operation_id}"
 
 
 @dataclass(frozen=True, slots=True)

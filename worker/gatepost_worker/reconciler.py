@@ -9,7 +9,8 @@ import structlog
 from celery import states as celery_states
 
 from gatepost.failures import failure_of
-from gatepost.ledger import RECONCILER_LAST_RUN, Verdict, answering
+from gatepost.ledger import Verdict, answering
+from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
 

@@ -35,7 +35,7 @@ from gatepost.cli.terminal import console
 from gatepost.connections import connect
 from gatepost.dead_letters import INDEX as DEAD_LETTERS
 from gatepost.errors import ConfigurationError
-from gatepost.ledger import KIDS, RECONCILER_LAST_RUN
+from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
 from gatepost.messages import Queue
 from gatepost.queueing import build_app
 from gatepost.settings import Settings, Tenant, load_settings

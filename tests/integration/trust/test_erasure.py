@@ -16,7 +16,7 @@ from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.dead_letters import DeadLetters
 from gatepost.erasure import Erasure
 from gatepost.errors import NothingToRedeem
-from gatepost.ledger import celery_result_key, recipient_key, result_key
+from gatepost.ledger_keys import celery_result_key, recipient_key, result_key
 from gatepost.producer import Producer
 from gatepost.rotation import Rotation
 from gatepost.sealing import Key, Keyring, Purpose

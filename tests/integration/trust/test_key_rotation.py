@@ -16,7 +16,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost.dead_letters import DeadLetters
 from gatepost.errors import ConfigurationError, UnknownKey
 from gatepost.key_use import KeyUse
-from gatepost.ledger import KIDS, celery_result_key, operation_key, result_key
+from gatepost.ledger_keys import KIDS, celery_result_key, operation_key, result_key
 from gatepost.producer import Producer
 from gatepost.rotation import Rotation, Sealed
 from gatepost.sealing import Key, Keyring, Purpose, kid_of
