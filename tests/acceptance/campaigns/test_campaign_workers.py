@@ -1,0 +1,60 @@
+"""A campaign through real worker processes: deployments, and what people may read of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from campaign_parts import assert_adds_up, rows
+from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.model import Options, Status
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from stack import Stack
+
+QUEUES = "gatepost.login,gatepost.bulk"
+
+
+def test_a_deployment_loses_nothing_and_takes_seconds(stack: Stack) -> None:
+    """SIGTERM in the middle: what was begun is settled, the batch goes back, and the next worker ends the campaign."""
+    stack.beat()
+    worker = stack.worker(QUEUES)
+    with Campaigns(stack.settings) as campaigns:
+        campaign_id = campaigns.create("deployment", Options(rate=50))
+        campaigns.add(campaign_id, rows(300))
+        campaigns.start(campaign_id)
+        stack.until(lambda: campaigns.status(campaign_id).done > 50, "fifty are done", worker, 60)
+        started = time.monotonic()
+        worker.terminate()
+        worker.wait(60)
+        elapsed = time.monotonic() - started
+        between = campaigns.status(campaign_id)
+        stack.worker(QUEUES)
+        stack.until(lambda: campaigns.status(campaign_id).status is Status.FINISHED, "it is finished", timeout=80)
+        campaign = campaigns.status(campaign_id)
+
+    assert (between.counts[State.IN_FLIGHT], between.counts[State.UNKNOWN]) == (0, 0)
+    assert between.open > 0
+    assert_adds_up(campaign)
+    assert campaign.counts[State.ACCEPTED] == 300
+    assert stack.simulator.control.counts()["repeated"] == 0
+    # Far less than the thirty seconds a task may take; a slow machine needs some for Celery's own shutdown.
+    assert elapsed < 25
+
+
+def test_logs_and_queue_name_nobody(stack: Stack) -> None:
+    """Workers write what happened to everybody, and an address of nobody."""
+    worker = stack.worker(QUEUES, GATEPOST_LOG_LEVEL="DEBUG")
+    with Campaigns(stack.settings) as campaigns:
+        campaign_id = campaigns.create("quiet", Options())
+        campaigns.add(campaign_id, rows(40))
+        campaigns.start(campaign_id)
+        stack.until(lambda: campaigns.status(campaign_id).status is Status.FINISHED, "it is finished", worker, 60)
+    output = worker.output()
+    with stack.redis() as client:
+        stored = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
+
+    assert output.count("attempt.finished") == 40
+    assert "example.com" not in output
+    assert b"@example.com" not in stored
