@@ -8,34 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from any_json import MARK, TEXTS, VALUES, given_or_refused
-from gatepost.commands import Kind, dump_command, load_command, parse_command
+from any_command import FOREIGN
+from any_json import MARK, TEXTS, given_or_refused
+from gatepost.commands import dump_command, load_command, parse_command
 from gatepost.errors import InvalidCommand
 from gatepost.ledger import milliseconds
 
-VALID: dict[str, Any] = {
-    "email": "guest@example.com",
-    "phone_number": "+12025550143",
-    "code": "914377",
-    "deadline": "2030-01-01T00:00:00Z",
-    "forwarded_for": "2001:db8::1",
-    "language": "pt-BR",
-    "tenant": "default",
-    "extra": {"state": "x"},
-    "auth_params": {"scope": "openid", "weight": 0.1, "big": 10**100},
-    "send": "link",
-    "on_unknown": "resend",
-    "max_age": 60,
-}
-FIELDS = st.sampled_from(
-    [*VALID, "kind", "connection", "realm", "scope", "audience", "organization", "nonce", "client_secret"]
-)
-FOREIGN = st.builds(
-    lambda kind, kept, changed: {"kind": kind} | {name: VALID[name] for name in kept} | changed,
-    st.sampled_from(Kind),
-    st.sets(st.sampled_from(sorted(VALID)), max_size=5),
-    st.dictionaries(FIELDS | TEXTS, VALUES, max_size=3),
-)
 SEND = {"kind": "send_email", "email": "guest@example.com"}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_worker.authentication import refusals
 from gatepost_worker.authentication.endpoints import Endpoint
+from gatepost_worker.authentication.error_bodies import is_sound
 from gatepost_worker.authentication.errors import AnswerUnreadable, AuthenticationError, ProxyFailed, Refusal
 from gatepost_worker.authentication.masked import Masked
 
@@ -153,5 +154,5 @@ def _add_details(error: AuthenticationError, body: ErrorBody) -> None:
         error.provider_code = int(found[1] or found[2]) if found else None
     if isinstance(error, refusals.MfaRequired):
         token, requirements = body.members.get("mfa_token"), body.members.get("mfa_requirements")
-        error.mfa_token = Masked(token) if isinstance(token, str) and token else None
-        error.mfa_requirements = requirements if isinstance(requirements, dict) else None
+        error.mfa_token = Masked(token) if isinstance(token, str) and token and is_sound(token) else None
+        error.mfa_requirements = requirements if isinstance(requirements, dict) and is_sound(requirements) else None

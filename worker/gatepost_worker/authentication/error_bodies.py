@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEXT_LIMIT: Final = 2048
+_MOST_LEVELS: Final = 64
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}", re.ASCII)
 _PHRASES: Final = frozenset(
     status.phrase for status in HTTPStatus
@@ -62,6 +63,20 @@ def parse_error_body(body: bytes) -> ErrorBody:
         text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT],
         members=members,
     )
+
+
+def is_sound(value: object) -> bool:
+    """Return whether a value can be written as JSON again: finite numbers, no half of a surrogate pair, some tens of levels."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return _has_levels(value, _MOST_LEVELS)
+
+
+def _has_levels(value: object, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most > 0 and all(_has_levels(one, most - 1) for one in inner)
 
 
 def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> object:

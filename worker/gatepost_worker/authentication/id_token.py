@@ -5,7 +5,6 @@ Source: OpenID Connect Core 1.0, section 3.1.3.7; https://auth0.com/docs/secure/
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.responses import TokenResponse
 
 ALGORITHMS: Final = ("RS256", "HS256")
+_LATEST: Final = 1 << 53
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 
 
@@ -138,7 +138,7 @@ class IdTokenValidator:
     def _verified_claims(self, token: str) -> dict[str, Any]:
         try:
             header = jws.extract_compact(token.encode()).headers()
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             header = {}
         if header.get("alg") != self._algorithm:
             raise IdTokenInvalid("alg", f"is not {self._algorithm}")
@@ -184,13 +184,14 @@ def _secret_key(secret: str) -> OctKey:
 def _decode(token: str, key: OctKey | RSAKey, algorithm: str) -> dict[str, Any] | None:
     try:
         return jwt.decode(token, key, algorithms=[algorithm]).claims
-    except (JoseError, ValueError):
+    except (JoseError, ValueError, RecursionError):
         return None
 
 
 def _moment(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    # NaN is less than nothing, and a number of a thousand digits is no float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LATEST:
         raise IdTokenInvalid(name, "is missing or not a number")
     return float(value)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_worker.authentication.errors import TokenResponseUnreadable
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatepost_worker.authentication.rate_limits import RateLimits
+
+
+# JSON can spell half of a surrogate pair, which is no text: it could not be sealed, nor sent on.
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+_LARGEST: Final = 1 << 53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,7 @@ def _members(body: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and not _HALF_PAIR.search(value) else None
 
 
 def _truth(value: object) -> bool | None:
@@ -115,6 +121,9 @@ def _truth(value: object) -> bool | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and len(value) < len(str(_LARGEST)) and value.isascii() and value.isdigit():
         value = int(value)
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    # Python's JSON has infinities and NaN; neither is within any bounds.
+    return int(value) if -_LARGEST < value < _LARGEST else None
