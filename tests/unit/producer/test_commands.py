@@ -63,6 +63,7 @@ def test_a_number_is_written_in_e164() -> None:
         ({"email": f"{CANARY}"}, "email", "is not an e-mail address"),
         ({"email": "a@example.com", "send": CANARY}, "send", "Input should be 'code'"),
         ({"email": "a@example.com", "forwarded_for": CANARY}, "forwarded_for", "not a valid IPv4 or IPv6"),
+        ({"email": "a@example.com", "forwarded_for": "fe80::1%a\r\nX-Evil: 1"}, "forwarded_for", "without a zone"),
         ({"email": "a@example.com", "deadline": "2026-01-01T00:00:00"}, "deadline", "timezone"),
         (
             {"email": "a@example.com", "extra": {"client_secret": CANARY}},
