@@ -15,6 +15,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
 from gatepost.message_form import LONGEST_ENVELOPE, flaw_of_envelope
+from gatepost_worker.enduring import enduring
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -40,7 +41,7 @@ def install(app: Celery, bury: Bury) -> None:
 
 
 def _checked(base: Any, bury: Bury) -> type:
-    class CheckedChannel(base.Channel):  # type: ignore[misc] # kombu has no hints
+    class CheckedChannel(enduring(base.Channel)):  # type: ignore[misc] # kombu has no hints
         def _brpop_read(self, **options: Any) -> bool:
             """Read one message. kombu's own method, with a check between reading and delivering."""
             try:
