@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gatepost.ledger import operation_key, outcome_of
+from gatepost.ledger import outcome_of
+from gatepost.ledger_keys import operation_key
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gatepost_simulator.control import ControlClient
 
 _PAGE = 1000
+_TOO_MANY = 429
 _MAY_HAVE_LEFT = frozenset({State.ACCEPTED, State.UNKNOWN})
 
 
@@ -119,9 +121,9 @@ def account_of_campaign(campaigns: Campaigns, control: ControlClient, campaign_i
 
 
 def exchanges(control: ControlClient) -> Counter[str]:
-    """Count the token calls for each recipient that the simulator has answered, whatever it answered."""
+    """Count the token calls for each recipient that the simulator has answered, but for a 429: that leaves the code as it was."""
     log = control.request_log(path="/oauth/token", limit=100_000)
-    return Counter(request["recipient"] for request in log)
+    return Counter(request["recipient"] for request in log if request["status"] != _TOO_MANY)
 
 
 def account_of_logins(client: redis.Redis, control: ControlClient, operations: Mapping[str, str]) -> Account:
