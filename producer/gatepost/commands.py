@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import (
@@ -65,13 +64,6 @@ def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
     # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
     if getattr(address, "scope_id", None) is not None:
         raise ValueError("must be an address without a zone")
-    return address
-
-
-def _without_zone(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    # A zone means something on one machine only, and may hold anything, line ends included.
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise ValueError("must be an IP address without a zone")
     return address
 
 
