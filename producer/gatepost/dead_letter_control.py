@@ -207,7 +207,7 @@ class DeadLetterControl:
                     exchange=bound.exchange,
                     routing_key=bound.routing_key,
                     declare=[bound],
-                    headers=_uncompressed(message["headers"]),
+                    headers=message["headers"],
                     content_type=message.get("content_type") or _JSON,
                     content_encoding=message.get("content_encoding") or "utf-8",
                     retry=False,
@@ -232,10 +232,7 @@ def _from_envelope(raw: str) -> dict[str, Any]:
         raise Malformed(flaw)
     body = envelope["body"]
     if envelope["properties"].get("body_encoding") == "base64":
-        try:
-            body = base64.b64decode(body, validate=True).decode("utf-8", "surrogateescape")
-        except ValueError:
-            raise Malformed("the envelope's body is not base64") from None
+        body = base64.b64decode(body.encode()).decode("utf-8", "surrogateescape")
     return {
         "headers": envelope.get("headers"),
         "properties": envelope["properties"],
@@ -259,15 +256,10 @@ def _envelope(message: dict[str, Any], queue: str) -> str:
             "body": base64.b64encode(_bytes(message["body"])).decode(),
             "content-encoding": message.get("content_encoding") or "utf-8",
             "content-type": message.get("content_type") or _JSON,
-            "headers": _uncompressed(message["headers"]),
+            "headers": message["headers"],
             "properties": properties,
         }
     )
-
-
-def _uncompressed(headers: dict[str, Any]) -> dict[str, Any]:
-    # kombu has unpacked the body by the time it is kept.
-    return {name: value for name, value in headers.items() if name != "compression"}
 
 
 def _bytes(body: str) -> bytes:

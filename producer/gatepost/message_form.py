@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 LONGEST_ENVELOPE: Final = 1 << 20
 """Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
 _BATCHES: Final = 1 << 24
+_COMPRESSED: Final = "the body is compressed, which Gatepost does not take"
+# Celery's own headers have three. Python's JSON reads a little deeper than it writes: what lies in between could not be kept.
+_MOST_LEVELS: Final = 32
 
 
 class Carries(Enum):
@@ -49,11 +53,33 @@ def flaw_of_envelope(envelope: Any) -> str | None:
             return "the envelope has no properties with a delivery_tag"
         case _:
             return "the envelope is no JSON object"
-    if not isinstance(envelope.get("headers", {}), dict) or not isinstance(properties.get("priority", 0), int):
+    headers = envelope.get("headers", {})
+    if not isinstance(headers, dict) or not isinstance(properties.get("priority", 0), int):
         return "the envelope's headers are no JSON object, or its priority is no number"
-    if not isinstance(envelope.get("body"), str) or properties.get("body_encoding") not in {None, "base64"}:
+    if not _has_levels(envelope, _MOST_LEVELS):
+        return f"the envelope has more than {_MOST_LEVELS} levels"
+    return _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
+
+
+def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | None:
+    if headers.get("compression"):
+        # A megabyte can unpack to a gigabyte, and kombu unpacks it before anybody can look.
+        return _COMPRESSED
+    if not isinstance(body, str) or encoding not in (None, "base64"):
         return "the envelope's body is no text, or of an unknown body_encoding"
+    try:
+        raw = body.encode()
+        if encoding:
+            # As kombu does, which takes more than the alphabet.
+            base64.b64decode(raw)
+    except ValueError:
+        return "the envelope's body is not base64, or no UTF-8"
     return None
+
+
+def _has_levels(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most > 0 and all(_has_levels(one, most - 1) for one in inner)
 
 
 def check_message(headers: Any, payload: Callable[[], Any]) -> None:
@@ -73,6 +99,8 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
         raise Malformed("the message is not of Celery's protocol 2")
     if task not in TASKS:
         raise Malformed("there is no such task here")
+    if headers.get("compression"):
+        raise Malformed(_COMPRESSED)
     try:
         found = payload()
     except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise

@@ -13,7 +13,7 @@ from gatepost.errors import ConfigurationError
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
-from gatepost_worker import envelopes, logs, tasks
+from gatepost_worker import compression, envelopes, logs, tasks
 from gatepost_worker.consumer import consumer_class
 from gatepost_worker.liveness import step_for
 from gatepost_worker.process import Process
@@ -28,6 +28,7 @@ _SWEEP_EXPIRES_S: Final = 600.0
 
 def create(settings: Settings) -> Celery:
     """Return the worker's app: tasks, schedule, and one set of parts for the process."""
+    compression.refuse()
     app = build_app(settings)
     process = Process(settings)
     tasks.register(app, process)
