@@ -52,5 +52,5 @@ class Submissions:
                 raise InvalidCommand([("command", str(failure))]) from None
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidCommand([("command", "is not JSON")]) from None

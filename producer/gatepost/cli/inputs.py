@@ -57,7 +57,7 @@ def json_object(given: str | None, field: str) -> dict[str, Any] | None:
     text = _text_of(Path(given[1:]), field) if given.startswith("@") else given
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidCommand([FieldError(field, "is not JSON")]) from None
     if not isinstance(document, dict):
         raise InvalidCommand([FieldError(field, "is not a JSON object")])
@@ -65,8 +65,15 @@ def json_object(given: str | None, field: str) -> dict[str, Any] | None:
 
 
 def deadline_in(seconds: float | None) -> datetime | None:
-    """Return the moment that is so many seconds from now."""
-    return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+    """Return the moment that is so many seconds from now.
+
+    Raises:
+        InvalidCommand: no calendar goes that far.
+    """
+    try:
+        return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        raise InvalidCommand([FieldError("deadline", "is too far away")]) from None
 
 
 def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,5 +96,6 @@ def _line(field: str) -> str:
 def _text_of(file: Path, field: str) -> str:
     try:
         return file.expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
+    except (OSError, ValueError, RuntimeError) as failure:
+        # A name with a null byte, and a home of nobody's, are no OSError.
         raise InvalidCommand([FieldError(field, f"{file} cannot be read ({type(failure).__name__})")]) from None

@@ -32,10 +32,18 @@ def moment_of(text: str | None, field: str, *, now: datetime, timezone: str | No
     """
     if text is None:
         return None
-    if duration := _DURATION.fullmatch(text.strip().removeprefix("+")):
+    try:
+        return _read(text.strip(), field, now, timezone)
+    except OverflowError:
+        # A year before 1 or after 9999, perhaps only in UTC.
+        raise InvalidCommand([FieldError(field, "is too far away")]) from None
+
+
+def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetime:
+    if duration := _DURATION.fullmatch(text.removeprefix("+")):
         return now + timedelta(**{_UNITS[duration[2]]: float(duration[1])})
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text)
     except ValueError:
         problem = "is not a moment; write it as 2026-05-04T09:00+02:00, or as a time from now: 90m, 36h, 2d"
         raise InvalidCommand([FieldError(field, problem)]) from None
@@ -52,7 +60,10 @@ def past_moment_of(text: str | None, field: str, *, now: datetime) -> datetime |
         return None
     if _DURATION.fullmatch(text.strip()):
         ahead = moment_of(text, field, now=now)
-        return None if ahead is None else now - (ahead - now)
+        try:
+            return None if ahead is None else now - (ahead - now)
+        except OverflowError:
+            raise InvalidCommand([FieldError(field, "is too far away")]) from None
     return moment_of(text, field, now=now)
 
 
