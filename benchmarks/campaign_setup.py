@@ -95,6 +95,8 @@ def machine() -> dict[str, Any]:
         "cpu": model,
         "python": sys.version.split()[0],
         "system": platform.platform(),
+        # What else ran: figures by the clock mean little above one a core.
+        "load_average": [round(load, 1) for load in os.getloadavg()],
     }
 
 
