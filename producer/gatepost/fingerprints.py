@@ -18,7 +18,7 @@ class Fingerprints:
 
     def digest(self, *parts: str) -> bytes:
         """Return 32 bytes for the parts; their order and boundaries count."""
-        return hmac.digest(self.key, "\x1f".join(parts).encode(), "sha256")
+        return hmac.digest(self.key, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256")
 
     def short(self, *parts: str) -> str:
         """Return 16 hexadecimal digits, for logs."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import GuestProtocol
 
 KEY_BYTES: Final = 32
-_KID: Final = re.compile(r"^[A-Za-z0-9._-]{1,32}$")
+_KID: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
 LONGEST_VALUE: Final = 6 << 20
 """Bytes that may be sealed as one value: what it opens, it must be able to hold."""
 _LONGEST_HEADER: Final = 1024
@@ -89,7 +89,7 @@ class Key:
     secret: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not _KID.match(self.kid):
+        if not _KID.fullmatch(self.kid):
             raise ConfigurationError("a sealing key's id must be 1 to 32 letters, digits, dots, dashes or underscores")
         if len(self.secret) != KEY_BYTES:
             raise ConfigurationError(
@@ -134,7 +134,7 @@ def kid_of(sealed: str) -> str | None:
         kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
     except (ValueError, KeyError, TypeError):
         return None
-    return kid if isinstance(kid, str) and _KID.match(kid) else None
+    return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
 
 
 class Keyring:
@@ -176,7 +176,7 @@ class Keyring:
         """
         try:
             opened = jwe.decrypt_compact(sealed, self._key_of, registry=_REGISTRY)
-        except (JoseError, ValueError, TypeError, KeyError):
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise SealError from None
         if not hmac.compare_digest(str(opened.protected.get("for")), str(purpose)):
             raise SealError("A sealed value was moved from another place.")
@@ -198,7 +198,7 @@ class Keyring:
         kid = sealed.headers().get("kid")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
-            raise self._unknown(kid if isinstance(kid, str) and _KID.match(kid) else "(none)")
+            raise self._unknown(kid if isinstance(kid, str) and _KID.fullmatch(kid) else "(none)")
         return key
 
     def _unknown(self, kid: str) -> UnknownKey:
