@@ -276,7 +276,7 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         return Settings(_env_file=env_file, **given)
     except ValidationError as failure:
         raise _named(failure, "GATEPOST_") from None
-    except SettingsError:
+    except (SettingsError, RecursionError):
         raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
     except (OSError, ValueError) as failure:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
