@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from gatepost.errors import Unavailable
-from gatepost.ledger import answering
+from gatepost.answers import answering
+from gatepost.carried_json import within_levels
+from gatepost.errors import GatepostError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 KEY: Final = "gatepost:audit"
 _BEGINNING: Final = "0" * 64
 _PAGE: Final = 500
+_MOST_LEVELS: Final = 8
+# The last millisecond that Python's calendar has.
+_LATEST_MS: Final = 253_402_300_799_999
 _acting: ContextVar[str | None] = ContextVar("gatepost_acting", default=None)
 _log = structlog.stdlib.get_logger("gatepost.audit")
 # Appends only after the entry it was made for: of two that append at once one makes its entry anew. redis-py repeats a call whose reply
@@ -45,6 +49,10 @@ if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[2])
 return 1
 """
+
+
+class AuditUnreadable(GatepostError):
+    """An entry of the audit log cannot be read: it is not what was written. `gatepost audit verify` says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ class AuditLog:
             with answering():
                 number = int(self._redis.llen(KEY))
                 last = self._redis.lindex(KEY, -1) if number else None
-            previous = json.loads(last)["digest"] if last else _BEGINNING
+            previous = self._digest_in(last) if last else _BEGINNING
             who = _acting.get() or self._who
             now_ms = int(time.time() * 1000)
             undigested = Entry(number, uuid.uuid4().hex, now_ms, who, action, about, previous, digest="")
@@ -170,13 +178,14 @@ class AuditLog:
         """Yield every entry, the oldest first.
 
         Raises:
+            AuditUnreadable: one is not an entry.
             Unavailable: Redis did not answer.
         """
         start = 0
         while True:
             with answering():
                 page = self._redis.lrange(KEY, start, start + _PAGE - 1)
-            yield from (Entry(**json.loads(one)) for one in page)
+            yield from map(_entry, page)
             if len(page) < _PAGE:
                 return
             start += _PAGE
@@ -196,7 +205,7 @@ class AuditLog:
         while True:
             try:
                 entry = next(entries, None)
-            except (ValueError, TypeError):
+            except AuditUnreadable:
                 return Verification(number, previous, broken_at=number)
             if entry is None:
                 return Verification(number, previous, cut_off=not seen)
@@ -207,7 +216,30 @@ class AuditLog:
             seen = seen or entry.digest == expected_head
             previous, number = entry.digest, number + 1
 
+    def _digest_in(self, raw: bytes | str) -> str:
+        try:
+            return _entry(raw).digest
+        except AuditUnreadable:
+            # Acts go on being recorded after it, and `verify` finds it.
+            return self._fingerprints.digest("audit", str(raw)).hex()
+
     def _digest(self, entry: Entry) -> str:
         said = asdict(entry)
         del said["digest"]
         return self._fingerprints.digest("audit", json.dumps(said, sort_keys=True)).hex()
+
+
+def _entry(raw: bytes | str) -> Entry:
+    try:
+        entry = Entry(**json.loads(raw))
+    except (ValueError, TypeError, RecursionError):
+        raise AuditUnreadable from None
+    texts = (entry.id, entry.who, entry.action, entry.previous, entry.digest)
+    about: Any = entry.about
+    # A bool is an int to Python, and is neither a number nor a time.
+    numbers = type(entry.number) is int and type(entry.at_ms) is int and 0 <= entry.at_ms <= _LATEST_MS
+    if not numbers or not all(isinstance(text, str) for text in texts):
+        raise AuditUnreadable
+    if not isinstance(about, dict) or not within_levels(about, _MOST_LEVELS):
+        raise AuditUnreadable
+    return entry

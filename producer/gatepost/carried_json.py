@@ -1,9 +1,9 @@
-"""The JSON objects that a command carries on to Auth0: what is sealed reads back the same, or is refused where it enters."""
+"""Foreign JSON: what a command carries on to Auth0 reads back as it was sealed, and what is too deep is refused where it enters."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, JsonValue
 from pydantic_core import from_json
@@ -32,6 +32,12 @@ def _checked(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     if not readable:
         raise ValueError(_REFUSED)
     return members
+
+
+def within_levels(value: Any, most: int) -> bool:
+    """Return whether JSON is nested no deeper; Python reads deeper than it copies and writes, and ends in an error of its own there."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most > 0 and all(within_levels(one, most - 1) for one in inner)
 
 
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_checked)]

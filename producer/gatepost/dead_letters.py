@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.errors import GatepostError
-from gatepost.ledger import answering, milliseconds
+from gatepost.ledger import milliseconds
 from gatepost.ledger_keys import KIDS
 from gatepost.sealing import Purpose, kid_of
 
@@ -26,6 +27,8 @@ INDEX: Final = "gatepost:dead_letters"
 PREFIX: Final = "gatepost:dead_letter:"
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
+# Fourteen digits, far within Python's calendar.
+_LATEST_MS: Final = 99_999_999_999_999
 
 # By the server's clock: one for all, and for the key ids.
 _ADD: Final = """
@@ -248,12 +251,18 @@ class DeadLetters:
             answers = pipeline.execute()
         for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
             if at_ms is not None:
-                yield DeadLetter(letter_id, _text(reason), _text(queue), int(at_ms), int(size), mark is not None)
+                yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
 
 
 def _key(letter_id: str) -> str:
     return f"{PREFIX}{letter_id}"
 
 
+def _moment_ms(value: Any) -> int:
+    # What somebody else has written there is no moment, and must not keep the rest from being listed.
+    text = _text(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_LATEST_MS)) else 0
+
+
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

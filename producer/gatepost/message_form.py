@@ -7,6 +7,7 @@ import uuid
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.carried_json import within_levels
 from gatepost.commands import Kind
 from gatepost.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT, task_name
 
@@ -56,7 +57,7 @@ def flaw_of_envelope(envelope: Any) -> str | None:
     headers = envelope.get("headers", {})
     if not isinstance(headers, dict) or not isinstance(properties.get("priority", 0), int):
         return "the envelope's headers are no JSON object, or its priority is no number"
-    if not _has_levels(envelope, _MOST_LEVELS):
+    if not within_levels(envelope, _MOST_LEVELS):
         return f"the envelope has more than {_MOST_LEVELS} levels"
     return _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
 
@@ -75,11 +76,6 @@ def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | No
     except ValueError:
         return "the envelope's body is not base64, or no UTF-8"
     return None
-
-
-def _has_levels(value: Any, most: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return most > 0 and all(_has_levels(one, most - 1) for one in inner)
 
 
 def check_message(headers: Any, payload: Callable[[], Any]) -> None:
