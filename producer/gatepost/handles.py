@@ -6,13 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter
-
+from gatepost.answers import answering
 from gatepost.errors import MfaRequired, NotFinished
 from gatepost.failures import raise_for_outcome
-from gatepost.ledger import answering
 from gatepost.ledger_keys import operation_key
-from gatepost.outcomes import MfaChallenge, Outcome, Redeemable, TokenSet
+from gatepost.outcomes import Outcome, TokenSet, load_redeemable
 from gatepost.sealing import Keyring, Purpose
 from gatepost.states import Reason, State
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 60.0
 # The end is published; looking again meanwhile covers a notice that was lost with its connection.
 _LOOK_AGAIN_S: Final = 2.0
-_REDEEMABLE: Final[TypeAdapter[TokenSet | MfaChallenge]] = TypeAdapter(TokenSet | MfaChallenge)
 
 
 class Handle:
@@ -102,13 +99,14 @@ class Handle:
 
         Raises:
             UnknownKey: the result's key is not in this producer's ring; the result stays where it is.
+            SealError: it was changed, or another version wrote it.
         """
         if outcome.reason is not Reason.MFA_REQUIRED:
             raise_for_outcome(outcome)
         # Redeeming deletes: what could not be opened afterwards is left to a producer that can.
         self._keyring.require(self._ledger.sealed_result(self.operation_id) or "")
         sealed = self._ledger.redeem(self.operation_id)
-        redeemed: Redeemable = _REDEEMABLE.validate_json(self._keyring.open(sealed, Purpose.result(self.operation_id)))
+        redeemed = load_redeemable(self._keyring.open(sealed, Purpose.result(self.operation_id)))
         if isinstance(redeemed, TokenSet):
             return redeemed
         failure = MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail)

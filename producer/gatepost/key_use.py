@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gatepost.answers import answering
 from gatepost.errors import ConfigurationError
-from gatepost.ledger import answering, moment
+from gatepost.ledger import moment
 from gatepost.ledger_keys import KIDS
 
 if TYPE_CHECKING:

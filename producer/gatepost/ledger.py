@@ -6,15 +6,13 @@ without an end and does not send again. The script beside this file makes every 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import OutOfMemoryError, RedisError
-
+from gatepost.answers import answering
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost.ledger_keys import (
@@ -28,11 +26,13 @@ from gatepost.ledger_keys import (
     result_key,
 )
 from gatepost.outcomes import Outcome
+from gatepost.replication import AWAY_S as REPLICAS_AWAY_S
+from gatepost.replication import Replication
 from gatepost.sealing import kid_of
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
 
@@ -40,11 +40,6 @@ _SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(en
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
 _STARTING: Final = "#!lua\n" + _SOURCE
 _ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
-
-_REPLICATION_MARK: Final = "gatepost:replication"
-_REPLICATION_WAIT_MS: Final = 1000
-# How long an operation rests that could not be replicated.
-_REPLICAS_AWAY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +111,6 @@ class Forgotten:
     result: bool = False
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """Turn what redis-py raises into `Unavailable`."""
-    try:
-        yield
-    except RedisError as failure:
-        if isinstance(failure, OutOfMemoryError):
-            raise Unavailable("Redis refuses new data: its memory is full. Nothing is sent.") from None
-        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). Nothing is sent.") from None
-
-
 class Ledger:
     """Records operations, and their attempts and ends. Safe to share between threads."""
 
@@ -145,7 +129,7 @@ class Ledger:
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
         self._look_after_ms = int(republish_after_s * 1000)
-        self._wait_replicas = wait_replicas
+        self._replication = Replication(client, wait_replicas)
 
     def record(self, new: NewOperation) -> str:
         """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key is known.
@@ -201,9 +185,9 @@ class Ledger:
             Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
         """
         begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
-        if begun.verdict is Verdict.BEGUN and self._wait_replicas and not self._replicated():
-            self.postpone(operation_id, _REPLICAS_AWAY_S, attempt=attempt, free=True)
-            raise Unavailable(f"Fewer than {self._wait_replicas} replicas have the attempt. Nothing is sent.")
+        if begun.verdict is Verdict.BEGUN and not self._replication.reached():
+            self.postpone(operation_id, REPLICAS_AWAY_S, attempt=attempt, free=True)
+            raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
         return begun
 
     def settle(
@@ -303,15 +287,6 @@ class Ledger:
             fields = _texts(self._redis.hgetall(COUNTS))
         pairs = ((name.split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
-
-    def _replicated(self) -> bool:
-        # WAIT counts what its own connection wrote last; replication keeps the order of all writes, so a replica that has the mark
-        # has the attempt too.
-        with answering():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.set(_REPLICATION_MARK, 1, px=_REPLICATION_WAIT_MS)
-            pipe.wait(self._wait_replicas, _REPLICATION_WAIT_MS)
-            return int(pipe.execute()[1]) >= self._wait_replicas
 
     def _call(
         self, script: Any, call: str, operation_id: str, keys: Sequence[str], arguments: Sequence[Any]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.dead_letters import PREFIX as DEAD_LETTER_PREFIX
 from gatepost.errors import SealError
 from gatepost.key_use import KeyUse
-from gatepost.ledger import answering
 from gatepost.ledger_keys import KIDS, celery_result_key, operation_key, result_key
 from gatepost.sealing import Purpose, kid_of
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import OutOfMemoryError
 
+from gatepost.answers import answering
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS
 from gatepost.campaigns.scripts import SERVER_CLOCK, ending, library, starting
 from gatepost.campaigns.store import campaign_key, picks
 from gatepost.errors import Unavailable
-from gatepost.ledger import answering
 from gatepost_worker.limiter import core_source, pack_settings
 from gatepost_worker.limiter.readings import pack_readings
 

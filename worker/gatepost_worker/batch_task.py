@@ -10,6 +10,7 @@ from celery import signals
 
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.store import CampaignStore
+from gatepost.replication import Replication
 from gatepost_worker.batch_store import BatchStore
 from gatepost_worker.batches import BatchRunner
 from gatepost_worker.campaign_sweep import CampaignSweep
@@ -52,6 +53,7 @@ class CampaignParts:
             fingerprints=process.settings.fingerprints(),
             clients=process.clients,
             stopping=self._stopping.is_set,
+            replicated=Replication(process.redis, process.settings.wait_replicas).reached,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ import structlog
 from gatepost.campaigns.coding import STATES, Record, unpack_records
 from gatepost.campaigns.recipients import fingerprint
 from gatepost.errors import Unavailable
+from gatepost.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost.states import State
 from gatepost_worker.batch_store import Begun, Ended, Full, Lost, Waiting
 from gatepost_worker.policy import SLEEP_IN_SLOT
@@ -158,7 +159,11 @@ class BatchWork:
         started = self._runner.monotonic()
         self._cursor = begun.rows[-1] + 1
         sent = 0
-        halted = False
+        halted = not self._runner.replicated()
+        if halted:
+            # Nothing of this chunk leaves, and the batch is given back for a while.
+            _log.warning("batch.not_replicated", campaign_id=self._campaign_id, batch=self._batch)
+            self._due, self._until = started + REPLICAS_AWAY_S, started
         for ticket, row in enumerate(begun.rows, begun.first_ticket):
             if halted or (sent and self._runner.monotonic() - started > LONGEST_CHUNK_S):
                 settlements.append(self._sender.unsent(row, self._records.get(row)))
@@ -171,7 +176,8 @@ class BatchWork:
             if result.reading is not None:
                 readings.append(result.reading)
             self._take_in(result)
-        self._pace(sent, self._runner.monotonic() - started)
+        if sent:
+            self._pace(sent, self._runner.monotonic() - started)
         return settlements, readings
 
     def _take_in(self, result: Sent) -> None:

@@ -57,6 +57,7 @@ class BatchRunner:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
+        replicated: Callable[[], bool] = lambda: True,
     ) -> None:
         """Put the parts together.
 
@@ -72,6 +73,7 @@ class BatchRunner:
             monotonic: seconds that only go forward.
             sleep: waits so many seconds.
             stopping: whether this process is to end; a batch is then given back at its next row.
+            replicated: whether enough replicas have what was just written; otherwise nothing leaves.
         """
         self.settings = settings
         self.store = store
@@ -84,6 +86,7 @@ class BatchRunner:
         self.monotonic = monotonic
         self.sleep = sleep
         self.stopping = stopping
+        self.replicated = replicated
         self.pacing = Pacing(monotonic)
         self._quotas = {
             name: Quota(key=LimiterKey(name, START), settings=LimiterSettings(max_rate=tenant.max_rate))

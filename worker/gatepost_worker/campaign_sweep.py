@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gatepost.answers import answering
 from gatepost.campaigns.model import CampaignNotFound
-from gatepost.ledger import answering
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from celery import states as celery_states
 
+from gatepost.answers import answering
 from gatepost.failures import failure_of
-from gatepost.ledger import Verdict, answering
+from gatepost.ledger import Verdict
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options
 from gatepost.campaigns.store import batch_key
 from gatepost.errors import SealError
-from gatepost.ledger import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost.campaigns.coding import IMPLIED, REASONS, STATES, unpack_records
 from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost.campaigns.rows import Channel
 from gatepost.campaigns.store import batch_key, campaign_key
-from gatepost.ledger import answering, moment
+from gatepost.ledger import moment
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:

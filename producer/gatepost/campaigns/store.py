@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost.campaigns.scripts import SERVER_CLOCK, ending, library, part, starting
-from gatepost.ledger import answering
 from gatepost.sealing import kid_of
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.answers import answering
 from gatepost.campaigns.recipients import fingerprint, in_chunks, normalised
 from gatepost.campaigns.scripts import part, starting
 from gatepost.campaigns.store import SUPPRESSION
-from gatepost.ledger import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,32 @@
+"""What Redis answers, or does not: redis-py's errors become one of ours, in one place."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
+
+from gatepost.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# What Valkey and Redis 7 say when a script meets what its caller may not do.
+_NOT_ALLOWED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what redis-py raises into `Unavailable`."""
+    try:
+        yield
+    except RedisError as failure:
+        if isinstance(failure, OutOfMemoryError):
+            raise Unavailable("Redis refuses new data: its memory is full. Nothing is sent.") from None
+        if isinstance(failure, NoPermissionError) or str(failure).startswith(_NOT_ALLOWED_IN_SCRIPT):
+            raise Unavailable(
+                "Redis does not allow this user that command or key; see its ACL. Nothing is sent."
+            ) from None
+        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). Nothing is sent.") from None

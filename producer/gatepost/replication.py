@@ -1,0 +1,40 @@
+"""Whether enough replicas have what was just written: what survives a failover, and what does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gatepost.answers import answering
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+MARK: Final = "gatepost:replication"
+_WAIT_MS: Final = 1000
+AWAY_S: Final = 5.0
+"""How long work rests that could not be replicated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """Asks for a number of replicas; with none asked for, everything is replicated enough."""
+
+    client: Redis
+    replicas: int
+
+    def reached(self) -> bool:
+        """Return whether so many replicas have all that was written before this call.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        if not self.replicas:
+            return True
+        # WAIT counts what its own connection wrote last; replication keeps the order of all writes, so a replica that has the mark
+        # has what came before it too.
+        with answering():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.set(MARK, 1, px=_WAIT_MS)
+            pipe.wait(self.replicas, _WAIT_MS)
+            return int(pipe.execute()[1]) >= self.replicas
