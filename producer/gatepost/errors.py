@@ -117,7 +117,12 @@ class OperationFailed(GatepostError):
 
     def __str__(self) -> str:
         code = f" (Auth0: {self.detail})" if self.detail else ""
-        return f"{self.reason}{code}: {Reason(self.reason).advice} Operation {self.operation_id}."
+        try:
+            advice = Reason(self.reason).advice
+        except ValueError:
+            # The worker is of a later version, and knows more of them.
+            advice = "This version does not know the reason."
+        return f"{self.reason}{code}: {advice} Operation {self.operation_id}."
 
 
 class Rejected(OperationFailed):

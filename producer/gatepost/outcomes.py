@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - pydantic and dataclass users resolve it at run time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr
+from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError
 
 from gatepost.commands import Kind  # noqa: TC001 - as above
+from gatepost.errors import SealError
 from gatepost.personal import REVEAL, reveal_in_context
 from gatepost.states import Reason, State  # noqa: TC001 - as above
 
@@ -80,3 +81,17 @@ class MfaChallenge(_Sealable):
 
 
 Redeemable = TokenSet | MfaChallenge
+_REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
+
+
+def load_redeemable(document: bytes) -> Redeemable:
+    """Read what a worker sealed of a login.
+
+    Raises:
+        SealError: another version wrote it, in a form that is unknown here.
+    """
+    try:
+        return _REDEEMABLE.validate_json(document)
+    except ValidationError:
+        # Its text quotes the tokens.
+        raise SealError("A sealed result has a form that this version does not know.") from None
