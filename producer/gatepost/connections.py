@@ -12,6 +12,7 @@ import redis.sentinel
 
 from gatepost.errors import ConfigurationError
 from gatepost.ledger import Ledger
+from gatepost.tls import tls_of_redis
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
@@ -35,7 +36,9 @@ def connect(settings: Settings) -> redis.Redis:
     """
     url = settings.redis_url.get_secret_value()
     client: redis.Redis = (
-        _master(redis.sentinel.Sentinel, url, settings) if url.startswith(_SENTINEL) else _from_url(redis.Redis, url)
+        _master(redis.sentinel.Sentinel, url, settings)
+        if url.startswith(_SENTINEL)
+        else _from_url(redis.Redis, url, settings)
     )
     return client
 
@@ -50,7 +53,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     client: redis.asyncio.Redis = (
         _master(redis.asyncio.sentinel.Sentinel, url, settings)
         if url.startswith(_SENTINEL)
-        else _from_url(redis.asyncio.Redis, url)
+        else _from_url(redis.asyncio.Redis, url, settings)
     )
     return client
 
@@ -66,9 +69,10 @@ def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
     )
 
 
-def _from_url(client: Any, url: str) -> Any:
+def _from_url(client: Any, url: str, settings: Settings) -> Any:
+    tls = tls_of_redis(settings)
     try:
-        return client.from_url(url, **_OPTIONS)
+        return client.from_url(url, **_OPTIONS, **({} if tls is None else tls.of_redis_client()))
     except ValueError:
         # redis-py's own text repeats the URL, which may hold a password.
         raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None

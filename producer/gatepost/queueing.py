@@ -13,6 +13,7 @@ from kombu import Queue as KombuQueue
 
 from gatepost.connections import SOCKETS
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
+from gatepost.tls import tls_of_broker, tls_of_redis
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 def build_app(settings: Settings) -> Celery:
     """Return a Celery app with Gatepost's settings, without tasks."""
     app = Celery("gatepost", set_as_current=False, fixups=[])
+    redis_tls = tls_of_redis(settings)
     app.conf.update(
         broker_url=settings.broker,
+        broker_use_ssl=_broker_tls(settings),
+        redis_backend_use_ssl=redis_tls and redis_tls.of_redis_client(),
         result_backend=settings.redis_url.get_secret_value(),
         result_backend_transport_options={"master_name": settings.sentinel_master},
         broker_connection_retry_on_startup=True,
@@ -57,6 +61,13 @@ def build_app(settings: Settings) -> Celery:
         timezone="UTC",
     )
     return app
+
+
+def _broker_tls(settings: Settings) -> dict[str, Any] | None:
+    tls = tls_of_broker(settings)
+    if tls is None:
+        return None
+    return tls.of_amqp(settings.broker) if settings.broker.startswith("amqp") else tls.of_redis_client()
 
 
 def _transport_options(settings: Settings) -> dict[str, Any]:

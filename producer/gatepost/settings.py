@@ -90,6 +90,14 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
     broker_url: SecretStr | None = None
+    redis_ca_bundle: Path | None = Field(
+        default=None, description="Authorities to trust for rediss://; the system's when absent."
+    )
+    redis_certificate: Path | None = Field(default=None, description="Our certificate for Redis.")
+    redis_key: Path | None = Field(default=None, description="Its private key.")
+    broker_ca_bundle: Path | None = Field(default=None, description="The same for a broker apart; Redis's when absent.")
+    broker_certificate: Path | None = None
+    broker_key: Path | None = None
     sentinel_master: str = Field(default="mymaster", description="The name under which Sentinel knows the master.")
     wait_replicas: Annotated[
         int, Field(ge=0, le=10, description="Replicas that must have an attempt before it leaves.")
