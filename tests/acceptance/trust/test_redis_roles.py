@@ -1,0 +1,242 @@
+"""Each role of docs/how-to/secure-redis.md can do its work, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+from redis.exceptions import NoPermissionError
+
+from campaign_parts import rows
+from gatepost import AsyncProducer, Producer
+from gatepost.embedded import EmbeddedValkey
+from gatepost.errors import Unavailable
+from gatepost.ledger_keys import COUNTS, DUE, celery_result_key, operation_key, result_key
+from gatepost.states import State
+from redis_roles import PAGE, ROLES, create_users, documented_users, url_of
+from stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatepost.settings import Settings
+    from gatepost_simulator.server import SimulatorServer
+
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
+
+QUEUES = "gatepost.login,gatepost.send,gatepost.bulk"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[Stack]:
+    """A Valkey with the documented users; a worker and beat run as `worker`."""
+    directory = tmp_path_factory.mktemp("guarded")
+    with EmbeddedValkey(directory / "valkey") as valkey, Stack(valkey, simulator_server, directory) as stack:
+        with stack.redis() as client:
+            create_users(client)
+        stack.environment["GATEPOST_REDIS_URL"] = url_of("worker", valkey.port)
+        stack.worker(QUEUES)
+        stack.beat()
+        yield stack
+        with stack.redis() as client:
+            denied = [entry for entry in client.acl_log() if entry["username"] == "worker"]
+        assert denied == []
+
+
+@pytest.fixture
+def guest(guarded: Stack) -> str:
+    return f"guest-{uuid.uuid4().hex}@example.com"
+
+
+def as_role(stack: Stack, role: str) -> Settings:
+    return stack.settings.model_copy(update={"redis_url": SecretStr(url_of(role, stack.valkey.port))})
+
+
+def client_of(stack: Stack, role: str) -> redis.Redis:
+    return redis.Redis.from_url(url_of(role, stack.valkey.port), protocol=2)
+
+
+def logged_in(stack: Stack, producer: Producer, guest: str) -> str:
+    """Let somebody log in, and return the operation's id; its token set waits."""
+    assert producer.send_email(guest, idempotency_key=guest).result(30)
+    code = stack.simulator.control.latest_code(guest, wait_s=10)
+    handle = producer.login_with_email(guest, code, scope="openid")
+    assert handle.wait(30).state is State.ACCEPTED
+    return handle.operation_id
+
+
+def test_the_page_has_every_role() -> None:
+    """And turns the default user off."""
+    names = [line.split()[1] for line in documented_users()]
+
+    assert names == ["default", *ROLES]
+    assert documented_users()[0] == "user default off"
+
+
+def test_a_producer_enqueues_and_watches_but_cannot_redeem(guarded: Stack, guest: str) -> None:
+    """Not even what it has asked for itself; the result stays for who may."""
+    with Producer(as_role(guarded, "producer")) as producer:
+        operation_id = logged_in(guarded, producer, guest)
+        handle = producer.handle(operation_id)
+        with pytest.raises(Unavailable, match="does not allow this user"):
+            handle.redeem(5)
+        with pytest.raises(Unavailable, match="does not allow this user"):
+            producer.send_email(guest).cancel()
+    with Producer(as_role(guarded, "redeemer")) as redeemer:
+        assert redeemer.handle(operation_id).redeem(5).id_token
+
+
+def test_a_redeemer_redeems_and_cancels_sync_and_async(guarded: Stack, guest: str) -> None:
+    """With what the page gives it, for asyncio too."""
+    settings = as_role(guarded, "redeemer")
+
+    async def login() -> Any:
+        async with AsyncProducer(settings) as producer:
+            await (await producer.send_email(guest)).result(30)
+            code = guarded.simulator.control.latest_code(guest, wait_s=10)
+            return await (await producer.login_with_email(guest, code, scope="openid")).redeem(30)
+
+    with Producer(settings) as producer:
+        operation_id = logged_in(guarded, producer, guest)
+        assert producer.handle(operation_id).redeem(5).id_token
+        cancelled = producer.handle(operation_id).cancel()
+
+    assert cancelled is False
+    assert asyncio.run(login()).id_token
+
+
+COMMON = [
+    ("KEYS", "*"),
+    ("SCAN", "0"),
+    ("FLUSHALL",),
+    ("CONFIG", "GET", "*"),
+    ("ACL", "LIST"),
+    ("MONITOR",),
+    ("CLIENT", "LIST"),
+    ("LRANGE", "gatepost.send", "0", "-1"),
+    ("ZRANGE", DUE, "0", "-1"),
+    ("SMEMBERS", "unacked_index"),
+    ("LRANGE", "gatepost:audit", "0", "-1"),
+    ("GET", "anything"),
+    ("SET", "anything", "x"),
+    ("HGETALL", "gatepost:campaign:00000000-0000-4000-8000-000000000000"),
+]
+RESULT, CELERY, OPERATION = result_key("x"), celery_result_key("x"), operation_key("x")
+NOT_A_PRODUCER = [
+    ("GET", RESULT),
+    ("GETDEL", RESULT),
+    ("GET", CELERY),
+    ("DEL", RESULT),
+    ("DEL", OPERATION),
+    ("UNLINK", OPERATION),
+    ("HDEL", OPERATION, "state"),
+    ("PEXPIRE", OPERATION, "0"),
+    ("RENAME", OPERATION, OPERATION),
+    ("DEL", DUE),
+    ("ZREM", DUE, "x"),
+    ("ZREMRANGEBYSCORE", DUE, "-inf", "+inf"),
+    ("DEL", "gatepost.send"),
+    ("LPUSH", "gatepost.bulk", "x"),
+    ("LPUSH", "gatepost:audit", "x"),
+    ("PUBLISH", OPERATION, "accepted"),
+    ("SUBSCRIBE", "celery-task-meta-x"),
+    ("EVAL", "return 1", "0"),
+]
+NOT_A_REDEEMER = [
+    ("DEL", OPERATION),
+    ("DEL", DUE),
+    ("ZREMRANGEBYSCORE", DUE, "-inf", "+inf"),
+    ("LPUSH", "gatepost.bulk", "x"),
+    ("HSET", RESULT, "a", "b"),
+    ("EVAL", "return 1", "0"),
+]
+NOT_A_READER = [
+    ("HGETALL", OPERATION),
+    ("GET", RESULT),
+    ("HSET", COUNTS, "send_email:queued", "0"),
+    ("RPOP", "gatepost.send"),
+    ("LPUSH", "gatepost.send", "x"),
+    ("ZRANGE", "gatepost:dead_letters", "0", "-1"),
+    ("EVALSHA", "0" * 40, "0"),
+    ("SUBSCRIBE", OPERATION),
+]
+NOT_A_WORKER = [
+    ("KEYS", "*"),
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("CONFIG", "GET", "*"),
+    ("ACL", "LIST"),
+    ("SHUTDOWN",),
+    ("MONITOR",),
+    ("GET", "anything"),
+    ("DEL", "anything"),
+    ("SUBSCRIBE", "anything"),
+]
+FORBIDDEN = [
+    *(("producer", *command) for command in [*COMMON, *NOT_A_PRODUCER]),
+    *(("redeemer", *command) for command in [*COMMON, *NOT_A_REDEEMER]),
+    *(("reader", *command) for command in [*COMMON, *NOT_A_READER]),
+    *((role, *command) for role in ("worker", "operator") for command in NOT_A_WORKER),
+]
+
+
+@pytest.mark.parametrize("words", FORBIDDEN, ids=" ".join)
+def test_what_a_role_does_not_need_is_refused(guarded: Stack, words: tuple[str, ...]) -> None:
+    """By Redis itself, whatever our code does."""
+    role, *command = words
+    with client_of(guarded, role) as client, pytest.raises(NoPermissionError):
+        client.execute_command(*command)
+
+
+def test_a_script_of_a_producers_own_may_do_no_more_than_the_producer(guarded: Stack) -> None:
+    """Scripts run with the rights of who calls them."""
+    with client_of(guarded, "producer") as client, guarded.redis() as admin:
+        sha = client.script_load("return redis.call('DEL', KEYS[1])")
+        admin.hset(OPERATION, "state", "queued")
+        with pytest.raises(redis.ResponseError, match=r"ACL|permission"):
+            client.evalsha(sha, 1, OPERATION)
+
+        assert admin.delete(OPERATION) == 1
+
+
+def test_a_reader_sees_counts(guarded: Stack, guest: str) -> None:
+    """What a dashboard draws."""
+    with Producer(as_role(guarded, "redeemer")) as producer:
+        producer.send_email(guest).result(30)
+    with client_of(guarded, "reader") as client:
+        counts: Any = client.hgetall(COUNTS)
+        waiting = client.llen("gatepost.send")
+        letters = client.zcard("gatepost:dead_letters")
+
+    assert int(counts[b"send_email:accepted"]) >= 1
+    assert (waiting, letters) == (0, 0)
+
+
+def test_an_operator_runs_campaigns_and_looks_after_the_rest(guarded: Stack) -> None:
+    """Every command of the command line that touches Redis."""
+    environment = {"GATEPOST_REDIS_URL": url_of("operator", guarded.valkey.port)}
+
+    def ran(*arguments: str) -> str:
+        program = guarded.start("operator", "-m", "gatepost.cli", *arguments, **environment)
+        assert program.wait() == 0, program.output()
+        return program.output()
+
+    with Producer(as_role(guarded, "operator")) as producer:
+        campaign = producer.campaigns.create("spring")
+        producer.campaigns.add(campaign, rows(20))
+        producer.campaigns.start(campaign)
+        status = producer.campaigns.status
+        guarded.until(lambda: status(campaign).status == "finished", "the campaign is finished")
+    ran("campaign", "list")
+    ran("dead-letters", "replay", "--yes")
+    ran("keys", "rotate")
+    ran("erase", "person3@example.com", "--yes")
+    ran("audit", "verify")
+    ran("doctor", "--offline")
+    with guarded.redis() as client:
+        denied = [entry for entry in client.acl_log() if entry["username"] == "operator" and "gatepost" in str(entry)]
+    assert denied == []
