@@ -3,8 +3,12 @@ PYTHON ?= python3
 SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
+FUZZ   := .venv-fuzz
+# Of all targets together.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check fuzz format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -45,6 +49,24 @@ check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
+$(FUZZ)/.ready: requirements/uv.txt requirements/fuzz.txt pyproject.toml
+	$(call environment,$(FUZZ),requirements/fuzz.txt)
+
+fuzz: $(FUZZ)/.ready ## Fuzz the parsers for a minute, or FUZZ_SECONDS=600 (Linux)
+	@for target in $(FUZZ_TARGETS); do \
+		found=build/fuzz/$$target; mkdir -p $$found; echo "Fuzzing $$target ..."; \
+		$(FUZZ)/bin/python fuzz/fuzz_run.py $$target -max_total_time=$$(( $(FUZZ_SECONDS) / $(words $(FUZZ_TARGETS)) )) \
+			-max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$$found/ \
+			$$found fuzz/corpus/$$target > $$found.log 2>&1 || { tail -n 40 $$found.log; exit 1; }; \
+		grep -E 'executed_units|new_units_added' $$found.log; \
+	done
+
+bench: $(DEV)/.ready ## Measure: throughput, memory, pacing, latency; about half an hour
+	@set -e; for name in rows authentication_client simulator_throughput campaign_throughput campaign_memory campaign_million \
+		limiter_simulation limiter_processes login_latency; do \
+		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
+	done
+
 format: $(DEV)/.ready ## Format the code and apply the safe fixes
 	$(DEV)/bin/ruff check --fix-only --quiet .
 	$(DEV)/bin/ruff format .
@@ -53,7 +75,8 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	@compile="$(DEV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate"; \
 	$$compile pyproject.toml --extra all --group build -o requirements/run.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
 	echo uv | $$compile - -o requirements/uv.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(DEV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(DEV) $(DEMO) $(FUZZ) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
