@@ -102,7 +102,8 @@ def test_a_broker_that_hangs_makes_a_worker_unhealthy_until_it_is_back(stack: St
 def test_a_loop_that_is_stuck_makes_a_worker_unhealthy(stack: Stack, tmp_path: Path) -> None:
     """The process lives, the port answers, the connection is up, and the consumer does nothing."""
     stuck = tmp_path / "stuck"
-    environment = {STUCK_FILE: str(stuck), "PYTHONPATH": str(TESTS)}
+    path = os.pathsep.join(part for part in (str(TESTS), os.environ.get("PYTHONPATH")) if part)
+    environment = {STUCK_FILE: str(stuck), "PYTHONPATH": path}
     watched = Watched(stack, application="stuck_worker", **environment)
     watched.until(200)
     stuck.touch()
