@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -83,8 +83,25 @@ def _master(sentinel: Any, url: str, settings: Settings) -> Any:
     return sentinel(hosts, sentinel_kwargs=SOCKETS, **options).master_for(settings.sentinel_master)
 
 
+def of_all_sentinels(url: str) -> str:
+    """Return a Sentinel URL that names user, password and database with every Sentinel, and any other URL as it is.
+
+    kombu and Celery take them from the first one.
+    """
+    if not url.startswith(_SENTINEL):
+        return url
+    parts = url.split(";")
+    user = parts[0].removeprefix(_SENTINEL).rpartition("@")[:2]
+    database = urlsplit(parts[-1]).path
+    return ";".join(f"{_SENTINEL}{''.join(user)}{_host_of(part)}{database}" for part in parts)
+
+
+def _host_of(sentinel: str) -> str:
+    return urlsplit(sentinel).netloc.rpartition("@")[2]
+
+
 def _sentinels(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
-    """Read `sentinel://[user:password@]host:port[;sentinel://host:port …][/database]`, as kombu and Celery do."""
+    """Read `sentinel://[user:password@]host:port[;sentinel://host:port …][/database]`."""
     parts = [urlsplit(part) for part in url.split(";")]
     try:
         hosts = [(part.hostname or "", part.port or 26379) for part in parts]
@@ -94,4 +111,5 @@ def _sentinels(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
             "GATEPOST_REDIS_URL must name sentinels as sentinel://host:port;sentinel://host:port/0"
         ) from None
     credentials = {"username": parts[0].username, "password": parts[0].password}
-    return hosts, {**_OPTIONS, "db": database, **{name: value for name, value in credentials.items() if value}}
+    given = {name: unquote(value) for name, value in credentials.items() if value}
+    return hosts, {**_OPTIONS, "db": database, **given}

@@ -11,7 +11,7 @@ from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
-from gatepost.connections import SOCKETS
+from gatepost.connections import SOCKETS, of_all_sentinels
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
 from gatepost.tls import tls_of_broker, tls_of_redis
 
@@ -24,11 +24,11 @@ def build_app(settings: Settings) -> Celery:
     app = Celery("gatepost", set_as_current=False, fixups=[])
     redis_tls = tls_of_redis(settings)
     app.conf.update(
-        broker_url=settings.broker,
+        broker_url=of_all_sentinels(settings.broker),
         broker_use_ssl=_broker_tls(settings),
         redis_backend_use_ssl=redis_tls and redis_tls.of_redis_client(),
-        result_backend=settings.redis_url.get_secret_value(),
-        result_backend_transport_options={"master_name": settings.sentinel_master},
+        result_backend=of_all_sentinels(settings.redis_url.get_secret_value()),
+        result_backend_transport_options={"master_name": settings.sentinel_master, "sentinel_kwargs": SOCKETS},
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
@@ -52,6 +52,8 @@ def build_app(settings: Settings) -> Celery:
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
         worker_prefetch_multiplier=1,
+        # Raised again from the pool's threads, over AMQP it waits for an answer that the consumer's own loop has read.
+        worker_enable_prefetch_count_reduction=False,
         worker_eta_task_limit=1000,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
@@ -79,6 +81,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         # Looks for lost messages every ten seconds instead of every hundred.
         "unacked_restore_throttle": 1,
         "master_name": settings.sentinel_master,
+        "sentinel_kwargs": SOCKETS,
     }
 
 
