@@ -66,7 +66,7 @@ def normalise_email(address: str) -> str:
 
 
 def normalise_phone(number: str, region: str | None = None) -> str:
-    """Return the number in E.164.
+    """Return the number in E.164. Normalising a normalised number gives it back unchanged.
 
     Args:
         number: what a person or a file gave; spaces and punctuation are fine, an extension is left out.
@@ -78,12 +78,22 @@ def normalise_phone(number: str, region: str | None = None) -> str:
     Raises:
         ValueError: it cannot be a phone number; the message never repeats it.
     """
-    if _E164(number) and _is_in_plan(number):
-        return number
+    for _ in range(_MOST_READINGS):
+        if _E164(number) and _is_in_plan(number):
+            return number
+        normal = _read_phone(number, region)
+        if normal == number:
+            return number
+        # The library takes off one national prefix at a reading: a number with two of them is normal only after another.
+        number = normal
+    raise ValueError(_NOT_A_NUMBER)
+
+
+def _read_phone(number: str, region: str | None) -> str:
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
-        raise ValueError("is not a phone number; write it in E.164, such as + country code and number") from None
+        raise ValueError(_NOT_A_NUMBER) from None
     # A number without its area code is "possible" too, but only from a phone next door.
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise ValueError("has the wrong number of digits for its country; write it in E.164")
@@ -163,6 +173,9 @@ def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]]
 
 
 _NOTHING: Final = r"(?!)"
+_NOT_A_NUMBER: Final = "is not a phone number; write it in E.164, such as + country code and number"
+# One for each digit that can come off.
+_MOST_READINGS: Final = 16
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 
 _NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"

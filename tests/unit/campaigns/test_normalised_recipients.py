@@ -124,14 +124,15 @@ def test_refusal_does_not_repeat_the_address() -> None:
 
 
 def library_phone(number: str, region: str | None = None) -> str | None:
-    """What phonenumbers makes of the number, None where it has not the digits of a full number."""
+    """What phonenumbers makes of the number when it is read until it stays as it is, None where it has not the digits of a full number."""
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return None
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    formatted = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return formatted if formatted == number else library_phone(formatted)
 
 
 def our_phone(number: str, region: str | None = None) -> str | None:
@@ -164,6 +165,12 @@ def test_short_way_and_library_agree_in_every_country() -> None:
 def test_short_way_and_library_agree_on_any_number(number: str, region: str | None) -> None:
     """Any text is taken or refused as phonenumbers does it."""
     assert our_phone(number, region) == library_phone(number, region)
+
+
+@pytest.mark.parametrize("number", ["+4400970700124", "+44 00 970700124", "+4407700900123"])
+def test_normal_number_stays_as_it_is(number: str) -> None:
+    """Otherwise a login would name another recipient than the message before it, and a file could hold one person twice."""
+    assert normalise_phone(normalise_phone(number)) == normalise_phone(number)
 
 
 @pytest.mark.parametrize(
