@@ -185,7 +185,9 @@ class Ledger:
             Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
         """
         begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
-        if begun.verdict is Verdict.BEGUN and not self._replication.reached():
+        if begun.verdict is Verdict.BEGUN and not self._replication.reached(
+            operation_key(operation_id), {"attempt": attempt}
+        ):
             self.postpone(operation_id, REPLICAS_AWAY_S, attempt=attempt, free=True)
             raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
         return begun

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from gatepost.answers import answering
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
 MARK: Final = "gatepost:replication"
@@ -23,8 +25,12 @@ class Replication:
     client: Redis
     replicas: int
 
-    def reached(self) -> bool:
-        """Return whether so many replicas have all that was written before this call.
+    def reached(self, key: str, written: Mapping[str, str]) -> bool:
+        """Return whether so many replicas have what was just written into a hash.
+
+        Args:
+            key: the hash.
+            written: fields and values of it.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -37,4 +43,9 @@ class Replication:
             pipe = self.client.pipeline(transaction=False)
             pipe.set(MARK, 1, px=_WAIT_MS)
             pipe.wait(self.replicas, _WAIT_MS)
-            return int(pipe.execute()[1]) >= self.replicas
+            # After a failover in between, this is another master: the mark is on its replicas, and what was written never reached it.
+            pipe.hmget(key, list(written))
+            _, replicas, found = pipe.execute()
+        return int(replicas) >= self.replicas and [value and value.decode() for value in found] == list(
+            written.values()
+        )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from gatepost.campaigns.store import batch_key
 from gatepost.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class Lease:
         self._patience_s = patience_s
         self._sleep = sleep
         self._steps = 0
+
+    @property
+    def written(self) -> tuple[str, dict[str, str]]:
+        """The hash that the last step is written into, and the fields that say so."""
+        key = batch_key(self._claim.campaign_id, self._claim.batch)
+        return key, {"token": self._claim.token, "seq": str(self._steps)}
 
     def screen(
         self,

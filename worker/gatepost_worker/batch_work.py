@@ -159,7 +159,7 @@ class BatchWork:
         started = self._runner.monotonic()
         self._cursor = begun.rows[-1] + 1
         sent = 0
-        halted = not self._runner.replicated()
+        halted = not self._runner.replicated(*self._lease.written)
         if halted:
             # Nothing of this chunk leaves, and the batch is given back for a while.
             _log.warning("batch.not_replicated", campaign_id=self._campaign_id, batch=self._batch)

@@ -25,7 +25,7 @@ from gatepost_worker.policy import RetryLimits
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gatepost.campaigns.publishing import BatchPublisher
     from gatepost.fingerprints import Fingerprints
@@ -57,7 +57,7 @@ class BatchRunner:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
-        replicated: Callable[[], bool] = lambda: True,
+        replicated: Callable[[str, Mapping[str, str]], bool] = lambda _key, _written: True,
     ) -> None:
         """Put the parts together.
 
@@ -73,7 +73,7 @@ class BatchRunner:
             monotonic: seconds that only go forward.
             sleep: waits so many seconds.
             stopping: whether this process is to end; a batch is then given back at its next row.
-            replicated: whether enough replicas have what was just written; otherwise nothing leaves.
+            replicated: whether enough replicas have what was just written into a hash; otherwise nothing leaves.
         """
         self.settings = settings
         self.store = store
