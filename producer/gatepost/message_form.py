@@ -102,10 +102,17 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
         raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
     match found:
-        case [list(), dict() as kwargs, dict() | None]:
+        case [list(), dict() as kwargs, dict() | None as embedded]:
+            _check_nothing_follows(embedded or {})
             _check_arguments(kwargs, TASKS[task])
         case _:
             raise Malformed("the body is not [args, kwargs, embed]")
+
+
+def _check_nothing_follows(embedded: dict[str, Any]) -> None:
+    # A worker would publish or run what a stranger names there, with rights that the stranger may not have.
+    if any(embedded.get(name) for name in ("callbacks", "errbacks", "chain", "chord")):
+        raise Malformed("the message carries callbacks, a chain or a chord, which Gatepost does not take")
 
 
 def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import signals
 
 from gatepost.errors import ConfigurationError
+from gatepost.message_form import TASKS
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
@@ -32,6 +33,7 @@ def create(settings: Settings) -> Celery:
     app = build_app(settings)
     process = Process(settings)
     tasks.register(app, process)
+    _drop_other_tasks(app)
     app.conf.worker_consumer = consumer_class(lambda: process.dead_letters, process.liveness)
     app.steps["consumer"].add(step_for(process.liveness))
     envelopes.install(app, lambda raw, *, reason, queue: process.bury(raw, reason=reason, queue=queue))
@@ -47,6 +49,13 @@ def create(settings: Settings) -> Celery:
     app.conf.beat_schedule_filename = ".gatepost-beat"
     _connect_signals(settings, process)
     return app
+
+
+def _drop_other_tasks(app: Celery) -> None:
+    # Celery brings some of its own, such as celery.map, which would run a stranger's choice of ours past the intake's check.
+    app.finalize()
+    for name in app.tasks.keys() - TASKS.keys():
+        app.tasks.unregister(name)
 
 
 def _connect_signals(settings: Settings, process: Process) -> None:

@@ -104,8 +104,14 @@ def test_a_bad_command_is_a_typed_error_and_not_a_lost_message(
         ({"kwargs": {"command": {}, "version": 99}}, "version"),
         ({"task": "gatepost.send_email", "kwargs": {"email": "a@example.com"}}, "the arguments are not operation_id"),
         ({"task": "gatepost.send_email", "kwargs": {"operation_id": "x"}}, "not a UUID"),
+        ({"task": "celery.map"}, "there is no such task here"),
+        ({"body": [[], {"command": {}}, {"callbacks": [{"task": "gatepost.reconcile"}]}]}, "carries callbacks"),
+        ({"compression": "zlib"}, "the body is compressed"),
     ],
-    ids=["no-id", "id-no-text", "body-no-list", "version", "arguments", "operation-id"],
+    ids=[
+        *("no-id", "id-no-text", "body-no-list", "version", "arguments", "operation-id"),
+        *("task-of-celery", "callback", "compressed"),
+    ],
 )
 def test_a_malformed_message_goes_to_the_dead_letters_and_the_worker_goes_on(
     running: Stack, producer: Producer, changes: dict[str, Any], says: str
@@ -138,6 +144,23 @@ ENVELOPES = {
         }
     ),
     "deep": "[" * 100_000,
+    "deep-headers": json.dumps(
+        {
+            "body": "",
+            "headers": {"x": json.loads("[" * 500 + "]" * 500)},
+            "properties": {"delivery_tag": "x", "delivery_info": {"exchange": "", "routing_key": "q"}},
+        }
+    ),
+    "body-no-base64": json.dumps(
+        {
+            "body": "A",
+            "properties": {
+                "delivery_tag": "x",
+                "delivery_info": {"exchange": "", "routing_key": "q"},
+                "body_encoding": "base64",
+            },
+        }
+    ),
     "huge": json.dumps({"body": "x" * 2_000_000}),
     "forged-type": json.dumps({"__type__": "decimal", "__value__": "x"}),
 }
