@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatepost import errors as e
+from gatepost.connections import connect
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app, publish
 from stack import Program, Stack
@@ -18,6 +19,7 @@ from stack import Program, Stack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import redis
     from celery import Celery
 
 ALL_QUEUES = ",".join(queue.value for queue in Queue)
@@ -40,6 +42,10 @@ class ChaosStack(Stack):
         }
         self.environment = {**times, **self.environment}
         super().__post_init__()
+
+    def redis(self) -> redis.Redis:
+        """Return a client of the ledger's Redis, wherever its master is."""
+        return connect(self.settings)
 
     def struck(self, *faults: dict[str, Any], queues: str = ALL_QUEUES, **environment: str) -> Program:
         """Start a worker that `chaos_worker` strikes at the points named, and wait until it takes messages."""
