@@ -4,11 +4,12 @@ SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
 FUZZ   := .venv-fuzz
+AUDIT  := .venv-audit
 # Of all targets together.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test check fuzz format lock clean
+.PHONY: help demo test check fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -67,6 +68,13 @@ bench: $(DEV)/.ready ## Measure: throughput, memory, pacing, latency; about half
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 
+$(AUDIT)/.ready: requirements/uv.txt requirements/audit.txt pyproject.toml
+	$(call environment,$(AUDIT),requirements/audit.txt)
+
+# Strict: a package that the service could not be asked about is a failure, not a footnote.
+audit: $(AUDIT)/.ready ## Ask PyPI for known vulnerabilities of every pinned package; needs the network
+	@$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(wildcard requirements/*.txt))
+
 format: $(DEV)/.ready ## Format the code and apply the safe fixes
 	$(DEV)/bin/ruff check --fix-only --quiet .
 	$(DEV)/bin/ruff format .
@@ -76,7 +84,8 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	$$compile pyproject.toml --extra all --group build -o requirements/run.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev -o requirements/dev.txt; \
 	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
+	$$compile pyproject.toml --group build --group audit -o requirements/audit.txt; \
 	echo uv | $$compile - -o requirements/uv.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(DEV) $(DEMO) $(FUZZ) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

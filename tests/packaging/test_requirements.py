@@ -1,0 +1,99 @@
+"""What is installed is what was reviewed: every package pinned and hashed, from nowhere but where pip is told to look."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "requirements").glob("*.txt"))
+# What `make lock` compiles each file from: extras and groups of pyproject.toml.
+SOURCES = {
+    "run": (["all"], ["build"]),
+    "dev": (["all"], ["build", "dev"]),
+    "fuzz": (["all"], ["build", "fuzz"]),
+    "audit": ([], ["build", "audit"]),
+}
+
+
+def entries(file: Path) -> list[str]:
+    """The file's entries, each on one line with its hashes."""
+    return file.read_text(encoding="utf-8").replace("\\\n", " ").split("\n")[:-1]
+
+
+def pinned(file: Path) -> dict[str, set[str]]:
+    """Name to version of everything in a file; another version under another marker counts as well."""
+    found: dict[str, set[str]] = {}
+    for entry in entries(file):
+        requirement = Requirement(entry.partition("--hash")[0])
+        [specifier] = requirement.specifier
+        found.setdefault(canonicalize_name(requirement.name), set()).add(specifier.version)
+    return found
+
+
+def declared(extras: list[str], groups: list[str]) -> Iterator[Requirement]:
+    """What pyproject.toml asks for, extras that name extras resolved."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project: dict[str, Any] = document["project"]
+    texts = [*project["dependencies"], *(text for group in groups for text in document["dependency-groups"][group])]
+    waiting = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        if requirement.name == project["name"]:
+            waiting += [text for extra in requirement.extras for text in project["optional-dependencies"][extra]]
+        else:
+            texts.append(str(requirement))
+    yield from map(Requirement, texts)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_entry_is_one_version_with_its_hashes(file: Path) -> None:
+    """Neither a range, nor an option, nor a link, nor a host."""
+    one = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.+!]+( ; [^:@/]+)?( +--hash=sha256:[0-9a-f]{64})+")
+
+    assert [entry for entry in entries(file) if not one.fullmatch(entry)] == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_pins_are_within_what_the_project_asks_for(name: str) -> None:
+    """Whoever changes pyproject.toml runs `make lock`; a file that was left behind shows here, without a network."""
+    versions = pinned(ROOT / "requirements" / f"{name}.txt")
+    missing = [
+        str(requirement)
+        for requirement in declared(*SOURCES[name])
+        if not any(
+            requirement.specifier.contains(version) for version in versions.get(canonicalize_name(requirement.name), ())
+        )
+    ]
+
+    assert missing == []
+
+
+def test_the_files_agree_with_each_other() -> None:
+    """What is tested, fuzzed and audited is what runs."""
+    versions = {file.stem: pinned(file) for file in FILES}
+    apart = {
+        (first, second, name)
+        for first, second in combinations(versions, 2)
+        for name in versions[first].keys() & versions[second].keys()
+        if versions[first][name] != versions[second][name]
+    }
+
+    assert apart == set()
+    assert versions["run"].keys() <= versions["dev"].keys()
+    assert versions["fuzz"].keys() - versions["run"].keys() == {"atheris"}
+
+
+def test_every_file_has_a_source() -> None:
+    """uv.txt names uv alone, which installs the others."""
+    assert {file.stem for file in FILES} == {*SOURCES, "uv"}
