@@ -3,6 +3,8 @@ PYTHON ?= python3
 SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
+# Many tests wait for real processes, so one more of them than cores runs at once.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
 # Of all targets together.
@@ -42,7 +44,7 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 	@$(DEMO)/bin/gatepost demo
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
-	@$(DEV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .
