@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from chaos_rabbitmq import SERVER, RabbitMQ
 from chaos_stack import ALL_QUEUES, ChaosStack
 from gatepost.embedded import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
@@ -85,4 +87,25 @@ def ward(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorSe
     directory = tmp_path_factory.mktemp("ward")
     with EmbeddedValkey(directory / "valkey") as valkey, ChaosStack(valkey, simulator_server, directory) as stack:
         stack.worker(ALL_QUEUES)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ node for the session, from Debian's package. CI has it; a laptop may not."""
+    if not SERVER.exists() and not os.environ.get("CI"):
+        pytest.skip("rabbitmq-server is not installed")
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
+
+
+@pytest.fixture
+def stack_on_rabbitmq(rabbitmq: RabbitMQ, tmp_path: Path, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
+    """A stack whose broker is RabbitMQ and whose ledger is a Valkey of its own; a test starts the workers it needs."""
+    rabbitmq.forget_messages()
+    environment = {"GATEPOST_BROKER_URL": rabbitmq.url}
+    with (
+        EmbeddedValkey(tmp_path / "valkey") as valkey,
+        ChaosStack(valkey, simulator_server, tmp_path, environment) as stack,
+    ):
         yield stack

@@ -1,0 +1,129 @@
+"""A RabbitMQ node of the test's own: its name, ports and files are nobody else's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import kombu
+from kombu.exceptions import OperationalError
+
+from gatepost.messages import Queue
+
+if TYPE_CHECKING:
+    from typing import Any
+
+SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_READY_S: Final = 60.0
+
+
+class RabbitMQ:
+    """One node that keeps its port and its durable queues from one start to the next. Use it as a context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port, self._distribution_port, self._mapper_port = _free_ports(3)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL for GATEPOST_BROKER_URL."""
+        return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        log = self._directory / "output.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(SERVER)],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        give_up = time.monotonic() + _READY_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                raise AssertionError(f"RabbitMQ did not start:\n{log.read_text(errors='replace')}")
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        """End it and everything it started, as a crash would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(30)
+            self._process = None
+
+    def forget_messages(self) -> None:
+        """Delete Gatepost's queues."""
+        with kombu.Connection(self.url) as connection:
+            channel: Any = connection.channel()
+            for queue in Queue:
+                channel.queue_delete(queue.value)
+
+    def messages(self) -> int:
+        """Return how many messages wait in Gatepost's queues."""
+        with kombu.Connection(self.url) as connection:
+            channel: Any = connection.channel()
+            return sum(channel.queue_declare(queue.value, passive=True).message_count for queue in Queue)
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        (self._directory / "plugins").write_text("[].\n")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        # The port mapper is a daemon of Erlang's own; this one is ours alone. It stays until it has seen the node go.
+        command = ["epmd", "-port", str(self._mapper_port), "-kill"]
+        give_up = time.monotonic() + _READY_S
+        while subprocess.run(command, capture_output=True, check=False, timeout=30).returncode:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            with kombu.Connection(self.url, connect_timeout=1) as connection:
+                connection.connect()
+        except (OSError, OperationalError):
+            return False
+        return True
+
+    def _environment(self) -> dict[str, str]:
+        own = {
+            "HOME": self._directory,  # the Erlang cookie
+            "RABBITMQ_NODENAME": f"gatepost{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": self._port,
+            "RABBITMQ_DIST_PORT": self._distribution_port,
+            "RABBITMQ_MNESIA_BASE": self._directory / "mnesia",
+            "RABBITMQ_LOG_BASE": self._directory / "log",
+            "RABBITMQ_PID_FILE": self._directory / "pid",
+            "RABBITMQ_CONF_ENV_FILE": self._directory / "none",
+            "RABBITMQ_CONFIG_FILE": self._directory / "none",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self._directory / "plugins",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+            "ERL_EPMD_PORT": self._mapper_port,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+        }
+        return {name: str(value) for name, value in own.items()}
+
+
+def _free_ports(number: int) -> list[int]:
+    probes = [socket.socket() for _ in range(number)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
