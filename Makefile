@@ -11,7 +11,7 @@ AUDIT  := .venv-audit
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test check fuzz bench audit format lock clean
+.PHONY: help demo test check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -45,6 +45,9 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
 	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
+	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .
