@@ -230,13 +230,19 @@ class Flower:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         options = ["-m", "celery", "-A", "gatepost_worker", "flower", "--address=127.0.0.1", f"--port={port}"]
+        self._stack = stack
         self._base = f"http://127.0.0.1:{port}"
         self._program = stack.start("flower", *options, FLOWER_UNAUTHENTICATED_API="true")
         stack.until(self._answers, "Flower answers", self._program, timeout=60)
 
     def pages(self) -> str:
         """Return every page that says something of tasks, workers or the broker, and every answer of the API."""
-        workers = json.loads(self._get("/api/workers?refresh=1"))
+        # It asks the workers, which answer when they come to it, and takes in events as they come.
+        self._stack.until(
+            lambda: '"broker_url"' in self._get("/api/workers?refresh=1"), "Flower knows a worker", timeout=60
+        )
+        self._stack.until(lambda: "InvalidCommand" in self._get("/api/tasks"), "Flower knows the tasks", timeout=60)
+        workers = json.loads(self._get("/api/workers"))
         tasks = json.loads(self._get("/api/tasks"))
         table = "/tasks/datatable?draw=1&start=0&length=500&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
         paths = ["/", "/workers", "/tasks", table, "/broker", "/metrics", "/api/task/types", "/api/queues/length"]
