@@ -44,7 +44,7 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 	@$(DEMO)/bin/gatepost demo
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
-	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist worksteal
 
 chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
