@@ -82,7 +82,8 @@ class _Command(BaseModel):
     language: Annotated[str, Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None = Field(
         default=None, description="Language of the message's template, sent as x-request-language."
     )
-    extra: JsonObject = Field(default_factory=dict, description="Further fields of the request's body.")
+    # Not printed, like auth_params: a hint or a state can hold an address.
+    extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
@@ -102,7 +103,7 @@ class _Send(_Command):
 
     on_unknown: OnUnknown = OnUnknown.HOLD
     auth_params: JsonObject | None = Field(
-        default=None, description="authParams: scope, redirect_uri, state … of a magic link."
+        default=None, repr=False, description="authParams: scope, redirect_uri, state … of a magic link."
     )
 
 

@@ -109,7 +109,9 @@ class Options(BaseModel):
         description="A larger share of failures pauses the campaign, once a hundred recipients are settled.",
     )
     language: str | None = Field(default=None, description="For recipients without a language of their own.")
-    auth_params: JsonObject | None = Field(default=None, description="authParams for recipients without their own.")
+    auth_params: JsonObject | None = Field(
+        default=None, repr=False, description="authParams for recipients without their own."
+    )
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=256, description="Batches under way at once, at most."
     )
