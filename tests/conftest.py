@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import redis
 
 from gatepost.embedded import EmbeddedValkey
 from gatepost.sealing import Key
 from gatepost.settings import Settings
+
+# A busy machine is no reason to fail; and what CI finds, anybody finds again.
+hypothesis.settings.register_profile(
+    "gatepost",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+)
+hypothesis.settings.load_profile("gatepost")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -90,7 +90,7 @@ def test_without_a_worker_watching_says_how_to_start_one(terminal: Terminal, sen
 def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
     """Exit code 130 and the commands that go on; the campaign sends on, is paused, resumed, and ends."""
     people = [f"person{number}@example.com" for number in range(300)]
-    process = working.start("campaign", "send", working.people(*people), "--rate", "25")
+    process = working.start("campaign", "send", working.people(*people), "--rate", "5")
     assert process.stdout is not None
     campaign_id = process.stdout.readline().split()[1]
     working.stack.until(lambda: sent() != {}, "the first message has left")

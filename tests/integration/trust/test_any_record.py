@@ -31,7 +31,9 @@ FIELDS = st.sampled_from(["reason", "queue", "at_ms", "sealed", "published_perha
 SAFE_TEXTS = TEXTS.map(lambda text: text.encode("utf-8", "replace"))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(ENTRIES)
 @example("[" * 20_000)
 @example(json.dumps({**GOOD, "at_ms": 10**30}))
@@ -50,7 +52,9 @@ def test_any_entry_is_found_and_does_not_stop_the_log(redis_client: redis.Redis,
     assert entries is None or [entry.action for entry in entries][2] == "campaign.pause"
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.dictionaries(FIELDS, SAFE_TEXTS, min_size=1))
 @example({"at_ms": b"soon", "reason": b"\xff"})
 @example({"at_ms": b"9" * 400})

@@ -100,7 +100,9 @@ ID_TOKENS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.sampled_from([SEND, LOGIN]), STATUSES, HEADERS, BODIES)
 @example(LOGIN, 200, {}, b'{"access_token":"x","expires_in":1e999}')
 @example(LOGIN, 200, {}, b'{"access_token":"x","expires_in":NaN}')
@@ -115,7 +117,9 @@ def test_any_answer_is_a_response_or_a_typed_error(
     assert response is None or MARK not in repr(response)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(ID_TOKENS)
 @example(id_token(exp=10**400))
 @example(id_token(iat=float("nan")))
@@ -126,7 +130,7 @@ def test_any_id_token_is_verified_or_refused(make_client: Clients, token: str) -
     given_or_refused(lambda: carry_out(parse_command(LOGIN), client), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.sampled_from(["access_token", "refresh_token", "scope", "token_type"]), TEXTS))
 def test_any_token_set_can_be_sealed_and_read_again(members: dict[str, str]) -> None:
     """Half of a surrogate pair is JSON, and is no UTF-8."""
@@ -142,7 +146,7 @@ def parse_token(members: dict[str, str]) -> TokenResponse | None:
     return given_or_refused(lambda: parse_token_response(200, body, limits), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(BODIES | st.lists(VALUES).map(lambda keys: json.dumps({"keys": keys}).encode()))
 @example(b'{"keys":[{"kty":"RSA","n":"AA","e":"AQAB","kid":"Mark-51c2"}]}')
 @example(b'{"keys":[{"kty":"RSA","n":"","e":""}]}')
@@ -151,7 +155,7 @@ def test_any_key_document_gives_keys_or_is_refused(document: bytes) -> None:
     given_or_refused(lambda: parse_jwks(document), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=100)
 @given(HEADERS)
 def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
     """The limiter reckons with what they say; what is unreadable counts as absent."""
@@ -161,7 +165,9 @@ def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
     assert all(number is None or (math.isfinite(number) and number >= 0) for number in numbers)
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(FOREIGN)
 def test_any_accepted_command_becomes_one_request(make_client: Clients, document: dict[str, Any]) -> None:
     """What passes the edge has no line break for a header and no value that a body cannot carry."""
@@ -177,7 +183,7 @@ def test_any_accepted_command_becomes_one_request(make_client: Clients, document
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(Endpoint), STATUSES, BODIES, VALUES)
 @example(Endpoint.TOKEN, 403, b"", f"{MARK}\ud800")
 @example(Endpoint.TOKEN, 403, b"", float("nan"))

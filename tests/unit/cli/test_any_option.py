@@ -35,7 +35,9 @@ ZONES = st.none() | st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(TEXTS | st.just("[" * 20_000) | st.binary(max_size=40), st.booleans())
 @example('{"a":' * 20_000, False)
 @example(b'{"a": "Mark-51c2"', True)

@@ -91,7 +91,9 @@ def deeply(levels: int) -> dict[str, Any]:
     return value
 
 
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(ENVELOPES)
 @example(changed(("properties", "body_encoding"), []))
 @example(changed(("body",), "A"))
