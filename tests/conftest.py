@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -12,6 +13,10 @@ import redis
 from gatepost.embedded import EmbeddedValkey
 from gatepost.sealing import Key
 from gatepost.settings import Settings
+
+# A shell starts its background jobs with SIGINT ignored, and programs inherit that; those of the tests are there to be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no reason to fail; and what CI finds, anybody finds again.
 hypothesis.settings.register_profile(
