@@ -143,6 +143,7 @@ def test_a_full_valkey_records_nothing_and_settles_what_is_under_way(load: Load,
     account.assert_holds()
 
 
+@pytest.mark.chaos_long  # batches rest for half a minute
 def test_a_valkey_that_fills_up_under_load_loses_nothing(load: Load, record: Callable[..., None]) -> None:
     """Messages that a worker can neither note nor give back are found again when there is memory."""
     put_to_work(load, 40)

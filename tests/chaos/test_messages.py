@@ -1,0 +1,225 @@
+"""Messages that are lost, doubled, redelivered while they are worked on, or lost in kombu's own window."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery
+from pydantic import SecretStr
+
+from chaos_load import Load, address
+from chaos_stack import ALL_QUEUES, ChaosStack, fault
+from gatepost import Producer, State
+from gatepost.embedded import EmbeddedValkey
+from gatepost.messages import SEND_BATCH, Queue, batch_message, operation_message, queue_of, task_name
+from gatepost.queueing import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stack import Program
+
+COPIES = 5
+
+
+@pytest.fixture
+def producer(ward: ChaosStack) -> Iterator[Producer]:
+    with ward.producer() as ready:
+        yield ready
+
+
+@pytest.fixture
+def load(ward: ChaosStack, producer: Producer) -> Load:
+    return Load(ward, producer)
+
+
+def ask_for_all(load: Load, broker: str | None = None) -> None:
+    """Ask for sends, logins and a campaign; with a broker given, their messages go there."""
+    codes = load.prepare_logins(3)
+    if broker is None:
+        _ask(load, codes)
+        return
+    with Producer(load.stack.settings.model_copy(update={"broker_url": SecretStr(broker)})) as elsewhere:
+        _ask(load, codes, elsewhere)
+
+
+def _ask(load: Load, codes: dict[str, str], producer: Producer | None = None) -> None:
+    asking = Load(load.stack, producer or load.producer, load.sends, load.logins, load.campaigns)
+    asking.campaign(20)
+    asking.send(3)
+    asking.log_in(codes)
+
+
+def publish_copies(load: Load) -> None:
+    """Put more messages on the broker for everything that was asked for."""
+    app = load.producer.app
+    for operation_id in (*load.sends.values(), *load.logins.values()):
+        kind = load.producer.handle(operation_id).outcome().kind
+        for _ in range(COPIES):
+            publish(app, task_name(kind), queue_of(kind), operation_id, operation_message(operation_id))
+    for campaign_id in load.campaigns:
+        for batch in range(load.producer.campaigns.status(campaign_id).batches):
+            for _ in range(COPIES):
+                publish(app, SEND_BATCH, Queue.BULK, str(uuid.uuid4()), batch_message(campaign_id, batch))
+
+
+def redeliver_everything(load: Load) -> int:
+    """Give every message that is being worked on to somebody else, as kombu does after the visibility timeout; return how many."""
+    with load.stack.redis() as client:
+        noted: Any = client.hlen("unacked")
+    with load.producer.app.connection_for_write() as connection:
+        channel: Any = connection.channel()
+        channel.visibility_timeout = 0
+        channel.qos.restore_visible(num=None, interval=1)
+    return int(noted)
+
+
+def test_lost_messages_are_published_again(load: Load, record: Callable[..., None]) -> None:
+    """A broker that takes nothing: what was recorded is carried out all the same."""
+    ask_for_all(load, broker="redis://127.0.0.1:1/0")
+    load.until_ended()
+
+    account = load.account()
+    record("messages lost", account, injected=7)
+    assert account.states == {State.ACCEPTED: 26}
+    account.assert_holds()
+
+
+def test_doubled_messages_for_two_workers_do_everything_once(load: Load, record: Callable[..., None]) -> None:
+    """Every message six times, while two workers are at it and answers take their time."""
+    second = load.stack.worker(ALL_QUEUES)
+    held = load.stack.simulator.control.script_fault(when="after", delay_s=0.2, count=0)
+    try:
+        ask_for_all(load)
+        publish_copies(load)
+        load.until_ended()
+    finally:
+        load.stack.simulator.control.clear_faults(held)
+        second.terminate()
+
+    account = load.account()
+    record("messages doubled, two workers", account, injected=7 * COPIES)
+    assert account.states == {State.ACCEPTED: 26}
+    account.assert_holds()
+
+
+def test_messages_redelivered_while_they_are_worked_on_change_nothing(load: Load, record: Callable[..., None]) -> None:
+    """Kombu's own redelivery, while every call is under way: the second worker finds the attempt and leaves it alone."""
+    control = load.stack.simulator.control
+    codes = load.prepare_logins(3)
+    control.script_fault(when="after", delay_s=1.5, count=7)
+    before = control.counts()["total"]
+    _ask(load, codes)
+    load.stack.until(lambda: control.counts()["total"] > before + 3, "calls are under way")
+    redelivered = redeliver_everything(load)
+    load.until_ended()
+
+    account = load.account()
+    record("messages redelivered meanwhile", account, injected=redelivered)
+    assert redelivered
+    assert account.states == {State.ACCEPTED: 26}
+    account.assert_holds()
+
+
+@pytest.mark.chaos_long
+def test_messages_held_past_the_visibility_timeout_change_nothing(
+    ward: ChaosStack, load: Load, record: Callable[..., None]
+) -> None:
+    """The same without help: answers take longer than the visibility timeout, and two workers share the broker."""
+    broker = ward.valkey.url.removesuffix("/0") + "/14"
+    patient = dict.fromkeys(("GATEPOST_EMAIL_DEADLINE", "GATEPOST_LOGIN_DEADLINE"), "40")
+    apart = {"GATEPOST_BROKER_URL": broker, "GATEPOST_VISIBILITY_TIMEOUT": "10", **patient}
+    codes = load.prepare_logins(2)
+    workers = [ward.worker(ALL_QUEUES, **apart) for _ in range(2)]
+    ward.simulator.control.script_fault(when="after", delay_s=25, count=5)
+    with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as elsewhere:
+        _ask(load, codes, elsewhere)
+    ward.until(lambda: load.open == 0, "everything has ended", timeout=120)
+    for worker in workers:
+        worker.terminate()
+
+    account = load.account()
+    record("messages held past the visibility timeout", account)
+    assert account.states == {State.ACCEPTED: 25}
+    account.assert_holds()
+
+
+def test_a_message_lost_in_kombus_window_is_found_by_the_ledger(
+    ward: ChaosStack, load: Load, record: Callable[..., None]
+) -> None:
+    """Killed between fetching a message and noting it: nothing is left of it on the broker, and the operation is carried out."""
+    broker = ward.valkey.url.removesuffix("/0") + "/13"
+    worker = ward.struck(fault("kill", "before note"), GATEPOST_BROKER_URL=broker)
+    recipient = address()
+    with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as elsewhere:
+        load.sends[recipient] = elsewhere.send_email(recipient).operation_id
+    assert worker.wait(60) == -signal.SIGKILL
+    assert load.producer.handle(load.sends[recipient]).state() is State.QUEUED
+    load.until_ended()
+
+    account = load.account()
+    record("killed in kombu's window: Gatepost", account)
+    assert account.states == {State.ACCEPTED: 1}
+    account.assert_holds()
+
+
+# Stock Celery ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(tmp_path: Path, ward: ChaosStack) -> Iterator[ChaosStack]:
+    """A Valkey for workers that are not Gatepost's."""
+    with EmbeddedValkey(tmp_path / "valkey") as valkey, ChaosStack(valkey, ward.simulator, tmp_path) as stack:
+        yield stack
+
+
+def stock_worker(stack: ChaosStack, **environment: str) -> Program:
+    name = f"stock{len(stack.programs)}@test"
+    program = stack.start(
+        name,
+        *("-m", "celery", "-A", "chaos_stock", "worker", "-n", name, "--without-gossip", "--without-mingle"),
+        *("--loglevel", "INFO"),
+        STOCK_URL=stack.valkey.url,
+        PYTHONPATH=str(Path(__file__).parents[1]),
+        **environment,
+    )
+    stack.until(lambda: "ready." in program.output(), f"{name} is ready", program)
+    return program
+
+
+def ask_stock(stack: ChaosStack, name: str, seconds: float) -> None:
+    with Celery("stock", broker=stack.valkey.url, set_as_current=False) as app:
+        app.send_task("stock.work", args=[name, seconds])
+
+
+def begun(stack: ChaosStack) -> list[str]:
+    with stack.redis() as client:
+        found: Any = client.lrange("stock:begun", 0, -1)
+        return [name.decode() for name in found]
+
+
+def test_stock_celery_loses_a_message_in_kombus_window(bare: ChaosStack) -> None:
+    """Late acknowledgement does not help: what was fetched and not noted is nowhere any more."""
+    dying = stock_worker(bare, STOCK_DIES="yes")
+    ask_stock(bare, "lost", 0)
+    assert dying.wait(60) == -signal.SIGKILL
+
+    sound = stock_worker(bare)
+    ask_stock(bare, "another", 0)
+    bare.until(lambda: "another" in begun(bare), "the next message is taken", sound)
+    with bare.redis() as client:
+        assert (client.llen("celery"), client.hlen("unacked")) == (0, 0)
+    assert begun(bare) == ["another"]
+
+
+def test_stock_celery_repeats_a_message_that_is_held_too_long(bare: ChaosStack) -> None:
+    """A task that outlasts the visibility timeout is begun again while it runs."""
+    worker = stock_worker(bare, STOCK_VISIBILITY_S="1")
+    ask_stock(bare, "long", 4)
+
+    bare.until(lambda: begun(bare).count("long") >= 2, "it is begun a second time", worker)
+    worker.kill()
