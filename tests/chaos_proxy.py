@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from random import Random
     from typing import Any
 
-_HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
+# What a lost packet costs: the sender waits this long for its acknowledgement.
+_RETRANSMISSION_S = 0.25
 _CHUNK = 1 << 16
 _CUTS = ("half the request", "the whole request and no answer", "half the answer")
 
@@ -20,19 +22,26 @@ _CUTS = ("half the request", "the whole request and no answer", "half the answer
 class Proxy:
     """Forwards every connection to one port of this machine. Use it as a context manager.
 
+    Args:
+        target_port: where to forward to.
+        host: the address to listen on.
+
     Attributes:
         latency_s: how long everything takes, each way.
         cuts: how many connections were cut in the middle of a command.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, host: str = _LOOPBACK) -> None:
         self._target_port = target_port
+        self._host = host
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._random: Random | None = None
+        self._lossy: Random | None = None
+        self._loss = 0.0
         self._share = 0.0
         self._marker = b""
         self.latency_s = 0.0
@@ -45,6 +54,10 @@ class Proxy:
 
     def cut_no_more(self) -> None:
         self._random = None
+
+    def lose(self, random: Random, share: float) -> None:
+        """From now on lose this share of what is sent, which TCP sends again a little later."""
+        self._lossy, self._loss = random, share
 
     def cut_all(self) -> None:
         """Reset every connection there is."""
@@ -74,7 +87,7 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, _HOST, 0)
+        server = await asyncio.start_server(self._serve, self._host, 0)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -92,7 +105,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._open.wait()
-            onward_reader, onward = await asyncio.open_connection(_HOST, self._target_port)
+            onward_reader, onward = await asyncio.open_connection(_LOOPBACK, self._target_port)
         except OSError:
             writer.transport.abort()
             return
@@ -110,8 +123,9 @@ class Proxy:
 
     async def pass_on(self) -> None:
         """Wait as long as a chunk takes."""
-        if self.latency_s:
-            await asyncio.sleep(self.latency_s)
+        lost = self._lossy is not None and self._lossy.random() < self._loss
+        if lost or self.latency_s:
+            await asyncio.sleep(self.latency_s + lost * _RETRANSMISSION_S)
         await self._open.wait()
 
     def drawn_cut(self, request: bytes) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ALL_QUEUES = ",".join(queue.value for queue in Queue)
 _TICK_S = 0.3
+_EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass
@@ -49,15 +51,17 @@ class ChaosStack(Stack):
 
     def struck(self, *faults: dict[str, Any], queues: str = ALL_QUEUES, **environment: str) -> Program:
         """Start a worker that `chaos_worker` strikes at the points named, and wait until it takes messages."""
-        name = f"struck{len(self.programs)}@test"
-        program = self.start(
-            name,
-            *("-m", "celery", "-A", "chaos_worker", "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"),
-            *("--without-gossip", "--without-mingle"),
-            PYTHONPATH=os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
-            CHAOS_FAULTS=json.dumps(faults),
-            **environment,
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        return self.worker(
+            queues, application="chaos_worker", PYTHONPATH=path, CHAOS_FAULTS=json.dumps(faults), **environment
         )
+
+    def worker_within(self, prefix: list[str], **environment: str) -> Program:
+        """Start a worker through another command, such as one that enters a network namespace."""
+        name = f"within{len(self.programs)}@test"
+        celery = [sys.executable, "-m", "celery", "-A", "gatepost_worker", "worker", "-n", name, "-Q", ALL_QUEUES]
+        options = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+        program = self.start(name, "-c", _EXECUTE, *prefix, *celery, *options, **environment)
         self.until(lambda: "ready." in program.output(), f"{name} is ready", program)
         return program
 
