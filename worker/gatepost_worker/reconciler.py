@@ -50,7 +50,7 @@ class Reconciler:
         try:
             while due := self._ledger.due(_PAGE):
                 for operation_id in due:
-                    self._settle(operation_id, self._ledger.sweep(operation_id))
+                    self._look_at(operation_id)
                 looked_at += len(due)
                 with answering():
                     lock.reacquire()
@@ -60,6 +60,13 @@ class Reconciler:
             with answering():
                 lock.release()
         return looked_at
+
+    def _look_at(self, operation_id: str) -> None:
+        try:
+            self._settle(operation_id, self._ledger.sweep(operation_id))
+        except ValueError:
+            # A later version's kind or reason: that version's reconciler ends it. The script has put it off, so the sweep goes on.
+            _log.exception("operation.unreadable", correlation_id=operation_id)
 
     def _settle(self, operation_id: str, answer: Answer) -> None:
         if answer.verdict is Verdict.PUBLISH and answer.kind is not None:

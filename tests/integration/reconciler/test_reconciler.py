@@ -1,0 +1,36 @@
+"""The reconciler goes on, whatever one record holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gatepost import Producer
+from gatepost.ledger_keys import operation_key
+from gatepost.messages import Queue
+from gatepost_worker.reconciler import Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost.settings import Settings
+
+
+def test_a_record_of_a_later_version_does_not_stop_the_sweep(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis
+) -> None:
+    """Its kind is unknown here; everybody else's lost message is published again all the same."""
+    settings = make_settings(republish_after=0.3)
+    with Producer(settings) as producer:
+        first, second = (producer.send_email(f"guest-{number}@example.com") for number in range(2))
+        redis_client.hset(operation_key(first.operation_id), "kind", "send_pigeon")
+        assert redis_client.delete(Queue.SEND.value) == 1
+        while len(producer.ledger.due(10)) < 2:
+            time.sleep(0.01)
+        looked_at = Reconciler(producer.app, producer.ledger, redis_client).run()
+
+        published = b"".join(redis_client.lrange(Queue.SEND.value, 0, -1))
+    assert looked_at >= 2
+    assert second.operation_id.encode() in published
