@@ -16,7 +16,9 @@ _LOOPBACK = "127.0.0.1"
 # What a lost packet costs: the sender waits this long for its acknowledgement.
 _RETRANSMISSION_S = 0.25
 _CHUNK = 1 << 16
-_CUTS = ("half the request", "the whole request and no answer", "half the answer")
+NO_ANSWER = "the whole request and no answer"
+CUTS = ("half the request", NO_ANSWER, "half the answer")
+"""Where a connection can be cut."""
 
 
 class Proxy:
@@ -43,14 +45,15 @@ class Proxy:
         self._lossy: Random | None = None
         self._loss = 0.0
         self._share = 0.0
+        self._places: tuple[str, ...] = CUTS
         self._marker = b""
         self.latency_s = 0.0
         self.cuts = 0
         self.port = 0
 
-    def cut_at_random(self, random: Random, share: float, marker: bytes) -> None:
-        """From now on cut this share of the connections over which a request with this marker goes, before, amid or after it."""
-        self._random, self._share, self._marker = random, share, marker
+    def cut_at_random(self, random: Random, share: float, marker: bytes, places: tuple[str, ...] = CUTS) -> None:
+        """From now on cut this share of the connections over which a request with this marker goes, at one of the places."""
+        self._random, self._share, self._marker, self._places = random, share, marker, places
 
     def cut_no_more(self) -> None:
         self._random = None
@@ -133,7 +136,7 @@ class Proxy:
         if self._random is None or self._marker not in request or self._random.random() >= self._share:
             return None
         self.cuts += 1
-        return self._random.choice(_CUTS)
+        return self._random.choice(self._places)
 
 
 class _Link:

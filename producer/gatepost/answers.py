@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 _NOT_ALLOWED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
 
 
+NOTHING_SENT: Final = "Nothing is sent."
+PERHAPS_RECORDED: Final = (
+    "Nothing is sent now. It may have been recorded, to be sent later: ask again under the same idempotency key."
+)
+
+
 @contextmanager
-def answering() -> Iterator[None]:
-    """Turn what redis-py raises into `Unavailable`."""
+def answering(silence: str = NOTHING_SENT) -> Iterator[None]:
+    """Turn what redis-py raises into `Unavailable`.
+
+    Args:
+        silence: what follows when no answer came at all; the call may have been carried out.
+    """
     try:
         yield
     except RedisError as failure:
@@ -29,4 +39,4 @@ def answering() -> Iterator[None]:
             raise Unavailable(
                 "Redis does not allow this user that command or key; see its ACL. Nothing is sent."
             ) from None
-        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). Nothing is sent.") from None
+        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}") from None

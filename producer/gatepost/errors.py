@@ -3,7 +3,7 @@
     GatepostError
     ├── InvalidCommand            the input is wrong; names the fields, never the values
     ├── ConfigurationError        the environment is wrong; names the variable
-    ├── Unavailable               Redis did not answer; nothing was recorded
+    ├── Unavailable               Redis did not answer; nothing is sent now
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── IdempotencyConflict       the key was used with another command
@@ -73,7 +73,7 @@ class ConfigurationError(GatepostError):
 
 
 class Unavailable(GatepostError):
-    """Redis did not answer; nothing was recorded and nothing is sent."""
+    """Redis did not answer; nothing is sent now, and what was asked for may have been recorded."""
 
 
 class SealError(GatepostError):

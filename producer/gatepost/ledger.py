@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.answers import answering
+from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, answering
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost.ledger_keys import (
@@ -136,7 +136,7 @@ class Ledger:
 
         Raises:
             IdempotencyConflict: the key is known, with another command.
-            Unavailable: Redis did not answer.
+            Unavailable: Redis did not answer; if only its answer was lost, the operation is recorded all the same.
         """
         own = operation_key(new.operation_id)
         by_idempotency = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
@@ -157,6 +157,7 @@ class Ledger:
                 self._look_after_ms,
                 self._record_lifetime_ms,
             ],
+            silence=PERHAPS_RECORDED,
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict
@@ -291,9 +292,16 @@ class Ledger:
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
 
     def _call(
-        self, script: Any, call: str, operation_id: str, keys: Sequence[str], arguments: Sequence[Any]
+        self,
+        script: Any,
+        call: str,
+        operation_id: str,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        *,
+        silence: str = NOTHING_SENT,
     ) -> list[str]:
-        with answering():
+        with answering(silence):
             reply = script(
                 keys=[operation_key(operation_id), DUE, COUNTS, *keys],
                 args=[call, operation_id, *arguments],

@@ -69,7 +69,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
-            Unavailable: Redis did not answer; nothing is sent.
+            Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         return self.enqueue(commands.build(commands.SendEmail, {"email": email, **options}), idempotency_key)
 
@@ -94,7 +94,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
-            Unavailable: Redis did not answer; nothing is sent.
+            Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         fields = {"email": email, "code": code, **options}
         return self.enqueue(commands.build(commands.LoginWithEmail, fields), idempotency_key)

@@ -47,7 +47,7 @@ class Recorder:
         Raises:
             ConfigurationError: the command names a tenant that is not configured.
             IdempotencyConflict: the key was used with another command.
-            Unavailable: Redis did not answer; nothing is sent.
+            Unavailable: Redis did not answer; nothing is sent now, but perhaps later, if only the answer was lost.
         """
         new = self._new(command, idempotency_key)
         operation_id = self._ledger.record(new)

@@ -9,11 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from chaos_load import Load, address
-from chaos_proxy import Proxy
+from chaos_proxy import NO_ANSWER, Proxy
 from chaos_stack import ALL_QUEUES, ChaosStack
-from gatepost import State
+from gatepost import Producer, State
 from gatepost import errors as e
 from gatepost.embedded import EmbeddedValkey
 
@@ -156,6 +157,27 @@ def test_a_valkey_that_fills_up_under_load_loses_nothing(load: Load, record: Cal
     account = load.account()
     record("Valkey full under load", account)
     assert set(account.states) <= {State.ACCEPTED, State.UNKNOWN}
+    account.assert_holds()
+
+
+def test_a_recording_whose_answer_is_lost_is_found_again_by_its_key(load: Load, record: Callable[..., None]) -> None:
+    """The caller is told that it may have been recorded; the operation is carried out, and asking again finds it."""
+    recipient = address()
+    load.send(1)
+    with Proxy(load.stack.valkey.port) as proxy:
+        through = SecretStr(f"redis://127.0.0.1:{proxy.port}/0")
+        with Producer(load.stack.settings.model_copy(update={"redis_url": through})) as unlucky:
+            proxy.cut_at_random(Random(0), 1.0, b"EVALSHA", (NO_ANSWER,))  # noqa: S311 - no secret
+            with pytest.raises(e.Unavailable, match="may have been recorded"):
+                unlucky.send_email(recipient, idempotency_key=recipient)
+        cuts = proxy.cuts
+    load.stack.until_swept(lambda: load.stack.simulator.control.count(recipient) == 1, "it is sent all the same")
+    load.sends[recipient] = load.producer.send_email(recipient, idempotency_key=recipient).operation_id
+    load.until_ended()
+
+    account = load.account()
+    record("the answer to a recording lost", account, injected=cuts)
+    assert account.states == {State.ACCEPTED: 2}
     account.assert_holds()
 
 
