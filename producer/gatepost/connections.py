@@ -9,6 +9,10 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
+from redis.retry import Retry
 
 from gatepost.errors import ConfigurationError
 from gatepost.ledger import Ledger
@@ -24,6 +28,11 @@ SOCKETS: Final[dict[str, Any]] = {
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
+# A client made from a URL repeats nothing by itself, and after a restart every connection in its pool is a dead one. A time-out is not
+# repeated: whoever waited that long decides for himself.
+_REPEATS: Final = 3
+_PAUSES: Final = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
+_REPEATED: Final = (ConnectionError,)
 _OPTIONS: Final[dict[str, Any]] = {**SOCKETS, "protocol": 2}
 _SENTINEL: Final = "sentinel://"
 
@@ -35,10 +44,11 @@ def connect(settings: Settings) -> redis.Redis:
         ConfigurationError: the URL is malformed.
     """
     url = settings.redis_url.get_secret_value()
+    retry = Retry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
     client: redis.Redis = (
-        _master(redis.sentinel.Sentinel, url, settings)
+        _master(redis.sentinel.Sentinel, url, settings, retry)
         if url.startswith(_SENTINEL)
-        else _from_url(redis.Redis, url, settings)
+        else _from_url(redis.Redis, url, settings, retry)
     )
     return client
 
@@ -50,10 +60,11 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         ConfigurationError: the URL is malformed.
     """
     url = settings.redis_url.get_secret_value()
+    retry = AsyncRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
     client: redis.asyncio.Redis = (
-        _master(redis.asyncio.sentinel.Sentinel, url, settings)
+        _master(redis.asyncio.sentinel.Sentinel, url, settings, retry)
         if url.startswith(_SENTINEL)
-        else _from_url(redis.asyncio.Redis, url, settings)
+        else _from_url(redis.asyncio.Redis, url, settings, retry)
     )
     return client
 
@@ -69,18 +80,18 @@ def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
     )
 
 
-def _from_url(client: Any, url: str, settings: Settings) -> Any:
+def _from_url(client: Any, url: str, settings: Settings, retry: Any) -> Any:
     tls = tls_of_redis(settings)
     try:
-        return client.from_url(url, **_OPTIONS, **({} if tls is None else tls.of_redis_client()))
+        return client.from_url(url, retry=retry, **_OPTIONS, **({} if tls is None else tls.of_redis_client()))
     except ValueError:
         # redis-py's own text repeats the URL, which may hold a password.
         raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None
 
 
-def _master(sentinel: Any, url: str, settings: Settings) -> Any:
+def _master(sentinel: Any, url: str, settings: Settings, retry: Any) -> Any:
     hosts, options = _sentinels(url)
-    return sentinel(hosts, sentinel_kwargs=SOCKETS, **options).master_for(settings.sentinel_master)
+    return sentinel(hosts, sentinel_kwargs=SOCKETS, retry=retry, **options).master_for(settings.sentinel_master)
 
 
 def of_all_sentinels(url: str) -> str:
