@@ -42,6 +42,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._random: Random | None = None
+        self._next: tuple[bytes, str] | None = None
         self._lossy: Random | None = None
         self._loss = 0.0
         self._share = 0.0
@@ -54,6 +55,10 @@ class Proxy:
     def cut_at_random(self, random: Random, share: float, marker: bytes, places: tuple[str, ...] = CUTS) -> None:
         """From now on cut this share of the connections over which a request with this marker goes, at one of the places."""
         self._random, self._share, self._marker, self._places = random, share, marker, places
+
+    def cut_next(self, marker: bytes, place: str) -> None:
+        """Cut the connection of the next request with this marker, once."""
+        self._next = (marker, place)
 
     def cut_no_more(self) -> None:
         self._random = None
@@ -133,6 +138,10 @@ class Proxy:
 
     def drawn_cut(self, request: bytes) -> str | None:
         """Return where this request's connection is to be cut, if it is."""
+        if self._next is not None and self._next[0] in request:
+            (_, place), self._next = self._next, None
+            self.cuts += 1
+            return place
         if self._random is None or self._marker not in request or self._random.random() >= self._share:
             return None
         self.cuts += 1

@@ -1,4 +1,4 @@
-"""Calls on connections that have died meanwhile, as after a restart or a failover of Redis."""
+"""Calls whose connection is cut before, amid or after them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_proxy import Proxy
+from chaos_proxy import CUTS, NO_ANSWER, Proxy
 from gatepost import AsyncProducer, Producer, State
+from gatepost.commands import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,26 +31,28 @@ def through_proxy(settings: Settings, proxy: Proxy) -> Settings:
     return settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{proxy.port}/0")})
 
 
-def test_a_producer_does_not_notice_that_its_connections_have_died(through_proxy: Settings, proxy: Proxy) -> None:
-    """The first request after a restart of Redis is as good as any other."""
+@pytest.mark.parametrize("place", CUTS)
+def test_a_recording_whose_connection_is_cut_is_made_once(through_proxy: Settings, proxy: Proxy, place: str) -> None:
+    """Wherever it was cut, the caller gets a handle, and there is one operation."""
     with Producer(through_proxy) as producer:
-        first = producer.send_email("guest@example.com")
-        proxy.cut_all()
-        second = producer.send_email("guest@example.com")
-        proxy.cut_all()
+        producer.send_email("first@example.com")
+        proxy.cut_next(b"EVALSHA", place)
+        handle = producer.send_email("guest@example.com")
 
-        assert [first.state(), second.state()] == [State.QUEUED, State.QUEUED]
+        assert handle.state() is State.QUEUED
+        assert producer.ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 2}
+    assert proxy.cuts == 1
 
 
-def test_an_asyncio_producer_does_not_notice_it_either(through_proxy: Settings, proxy: Proxy) -> None:
-    """The same on an event loop, waiting included."""
+def test_an_asyncio_producers_reading_is_repeated_too(through_proxy: Settings, proxy: Proxy) -> None:
+    """The end is waited for on a connection of its own, and looked up on another."""
 
-    async def cancelled_behind_its_back() -> State:
+    async def cancelled() -> State:
         async with AsyncProducer(through_proxy) as producer:
             handle = await producer.send_email("guest@example.com")
-            await asyncio.to_thread(proxy.cut_all)
             await handle.cancel()
-            await asyncio.to_thread(proxy.cut_all)
+            proxy.cut_next(b"HGETALL", NO_ANSWER)
             return (await handle.wait(30)).state
 
-    assert asyncio.run(cancelled_behind_its_back()) is State.CANCELLED
+    assert asyncio.run(cancelled()) is State.CANCELLED
+    assert proxy.cuts == 1
