@@ -19,7 +19,6 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,7 +42,6 @@ from gatepost.connections import connect  # noqa: E402
 from gatepost.messages import task_name  # noqa: E402
 from gatepost_worker.celery import app  # noqa: E402
 from gatepost_worker.limiter.scripts import entry_source  # noqa: E402
-from gatepost_worker.runner import Runner  # noqa: E402
 
 if TYPE_CHECKING:
     from gatepost_worker.process import Process
@@ -161,17 +159,8 @@ def _call_of(args: tuple[Any, ...]) -> str | None:
 def _wrap(process: Process, points: Points) -> None:
     client = StruckRedis(connection_pool=connect(process.settings).connection_pool)
     client.points = points
-    # Cached properties, which any value may stand in for.
+    # A cached property, which any value may stand in for.
     process.redis = client
-    process.runner = Runner(
-        settings=process.settings,
-        ledger=process.ledger,
-        limiter_of=process.limiter_of,
-        keyring=process.keyring,
-        fingerprints=process.settings.fingerprints(),
-        clients=process.clients,
-        clock=lambda: datetime.now(UTC) + timedelta(seconds=_shift_s),
-    )
 
 
 def _strike_around_messages(points: Points) -> None:

@@ -28,7 +28,13 @@ local function move(from, to)
 end
 
 -- A finished operation keeps its state, reason and times until its record expires; the sealed command goes at once.
+-- `doubt` is why an earlier attempt may have been carried out, with on_unknown=resend. Whatever comes of it later but a success, no state
+-- may say that nothing was sent.
 local function finish(from, state, reason, detail, http_status)
+  local doubt = get('doubt')
+  if doubt and state ~= 'accepted' and state ~= 'unknown' then
+    state, reason = 'unknown', doubt
+  end
   move(from, state)
   redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt')
   redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
@@ -37,8 +43,8 @@ local function finish(from, state, reason, detail, http_status)
   redis.call('PUBLISH', operation, state)
 end
 
-local function finished(state)
-  return { 'finished', state, get('reason') or '', get('detail') or '' }
+local function finished()
+  return { 'finished', get('state'), get('reason') or '', get('detail') or '' }
 end
 
 -- An attempt that began and never ended: its worker is gone, and what it did nobody knows.
@@ -46,10 +52,15 @@ local function give_up_lost_attempt()
   if get('on_unknown') == 'resend' then
     move('in_flight', 'queued')
     redis.call('HDEL', operation, 'lease', 'attempt')
+    redis.call('HSET', operation, 'doubt', 'worker_lost')
     return false
   end
   finish('in_flight', 'unknown', 'worker_lost')
   return true
+end
+
+local function begun()
+  return { 'begun', get('attempts'), get('deadline') - now, get('doubt') or '' }
 end
 
 local calls = {}
@@ -105,24 +116,24 @@ function calls.begin(attempt, lease)
     return { 'missing' }
   end
   if not open[state] then
-    return finished(state)
+    return finished()
   end
   if state == 'in_flight' then
     if get('attempt') == attempt then
-      return { 'begun', get('attempts') }
+      return begun()
     end
     local left = get('lease') - now
     if left > 0 then
       return { 'busy', left }
     end
     if give_up_lost_attempt() then
-      return finished('unknown')
+      return finished()
     end
     state = 'queued'
   end
   if now >= tonumber(get('deadline')) then
     finish(state, 'expired', 'deadline_passed')
-    return finished('expired')
+    return finished()
   end
   local early = (get('not_before') or 0) - now
   if early > 0 then
@@ -132,7 +143,8 @@ function calls.begin(attempt, lease)
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
   redis.call('HDEL', operation, 'not_before')
   redis.call('ZADD', due, now + lease, id)
-  return { 'begun', redis.call('HINCRBY', operation, 'attempts', 1) }
+  redis.call('HINCRBY', operation, 'attempts', 1)
+  return begun()
 end
 
 -- KEYS[4] the sealed result's key   KEYS[5] the key ids in use
@@ -144,7 +156,7 @@ function calls.settle(attempt, state, reason, detail, http_status, result, kid, 
   end
   if get('state') ~= 'in_flight' or get('attempt') ~= attempt then
     local now_in = get('state')
-    return now_in and finished(now_in) or { 'missing' }
+    return now_in and finished() or { 'missing' }
   end
   finish('in_flight', state, reason, detail, http_status)
   redis.call('HSET', operation, 'settled_by', attempt)
@@ -155,20 +167,24 @@ function calls.settle(attempt, state, reason, detail, http_status, result, kid, 
   return { 'settled' }
 end
 
--- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' when the wait costs no attempt, look again after
-function calls.postpone(attempt, wait, free, look_after)
+-- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' when the wait costs no attempt, look again after, why the
+-- attempt may have been carried out ('' when it surely was not)
+function calls.postpone(attempt, wait, free, look_after, doubt)
   local state = get('state')
   if not state then
     return { 'missing' }
   end
   if not open[state] then
-    return finished(state)
+    return finished()
   end
   if state == 'in_flight' and get('attempt') ~= attempt then
     return { 'busy', math.max(get('lease') - now, 0) }
   end
   if state == 'in_flight' and free == '1' then
     redis.call('HINCRBY', operation, 'attempts', -1)
+  end
+  if doubt ~= '' then
+    redis.call('HSET', operation, 'doubt', doubt)
   end
   move(state, free == '1' and 'deferred' or 'queued')
   redis.call('HDEL', operation, 'attempt', 'lease')
@@ -184,13 +200,13 @@ function calls.close(state_to, reason)
     return { 'missing' }
   end
   if not open[state] then
-    return finished(state)
+    return finished()
   end
   if state == 'in_flight' then
     return { 'busy', math.max(get('lease') - now, 0) }
   end
   finish(state, state_to, reason)
-  return finished(state_to)
+  return finished()
 end
 
 -- ARGV: look again after (doubled at every publication, so a long queue is not filled with copies)
@@ -207,13 +223,13 @@ function calls.sweep(look_after)
       return { 'busy', lease - now }
     end
     if give_up_lost_attempt() then
-      return finished('unknown')
+      return finished()
     end
     state = 'queued'
   end
   if now >= tonumber(get('deadline')) then
     finish(state, 'expired', 'deadline_passed')
-    return finished('expired')
+    return finished()
   end
   local published = redis.call('HINCRBY', operation, 'published', 1)
   local again = now + look_after * 2 ^ math.min(published, 6)

@@ -85,10 +85,24 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The ledger's answer to begin, settle, postpone, close or sweep."""
+    """The ledger's answer to begin, settle, postpone, close or sweep.
+
+    Attributes:
+        verdict: what it comes to.
+        attempts: how many there were, this one included.
+        left_ms: until the deadline, by Redis's clock.
+        doubt: why an earlier attempt may have been carried out.
+        wait_ms: until it is worth asking again.
+        state: of a finished operation.
+        reason: why it is in that state.
+        detail: Auth0's code.
+        kind: of an operation to be published.
+    """
 
     verdict: Verdict
     attempts: int = 0
+    left_ms: int = 0
+    doubt: Reason | None = None
     wait_ms: int = 0
     state: State | None = None
     reason: Reason | None = None
@@ -217,9 +231,19 @@ class Ledger:
         ]
         return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id), KIDS], arguments))
 
-    def postpone(self, operation_id: str, wait_s: float, *, attempt: str = "", free: bool) -> Answer:
-        """Put an operation off. A free wait costs no attempt and is called `deferred`."""
-        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms]
+    def postpone(
+        self, operation_id: str, wait_s: float, *, attempt: str = "", free: bool, doubt: Reason | None = None
+    ) -> Answer:
+        """Put an operation off.
+
+        Args:
+            operation_id: which.
+            wait_s: seconds.
+            attempt: the attempt that began, if one did.
+            free: whether the wait costs no attempt; it is called `deferred` then.
+            doubt: why the attempt may have been carried out; the operation then ends as `unknown`, unless a later one succeeds.
+        """
+        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or ""]
         return _answer(self._call(self._end, "postpone", operation_id, [], arguments))
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
@@ -353,8 +377,9 @@ def moment(text: str) -> datetime:
 
 def _answer(reply: Sequence[str]) -> Answer:
     match reply:
-        case ["begun", attempts]:
-            return Answer(Verdict.BEGUN, attempts=int(attempts))
+        case ["begun", attempts, left, doubt]:
+            why = Reason(doubt) if doubt else None
+            return Answer(Verdict.BEGUN, attempts=int(attempts), left_ms=int(left), doubt=why)
         case ["finished", state, reason, detail]:
             why = Reason(reason) if reason else None
             return Answer(Verdict.FINISHED, state=State(state), reason=why, detail=detail or None)

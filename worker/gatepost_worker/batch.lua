@@ -71,7 +71,7 @@ function calls.screen(number, token, rows, fingerprints, uninvited)
     end
     if reason and batch.states:find('^[qd]', row + 1) then
       local _, old = find_record(batch, row)
-      change(batch, row, 's', record_of(row, reason, attempts_of(old)))
+      end_row(batch, row, 's', old, record_of(row, reason, attempts_of(old)))
     end
   end
   save_batch(batch)
@@ -122,7 +122,7 @@ local function settle(batch, settlements)
         watch.cancelled = status == 'cancelling' or status == 'cancelled'
       end
       if (to == 'q' or to == 'd') and watch.cancelled then
-        to, record = 'c', record and record_of(row, 0, attempts)
+        if in_doubt(record) then to = 'u' else to, record = 'c', record and record_of(row, 0, attempts) end
       end
       change(batch, row, to, record)
       if flags == REFUSED then

@@ -13,7 +13,18 @@ from gatepost.states import Reason, State
 from gatepost_worker.authentication import AuthenticationError, RateLimited
 from gatepost_worker.batch_store import Mark, Settlement
 from gatepost_worker.limiter import Reading
-from gatepost_worker.policy import Attempt, Dead, Deferred, RetryAt, RetryLimits, Unknown, decide
+from gatepost_worker.policy import (
+    DOUBTS,
+    REASONS,
+    Attempt,
+    Dead,
+    Decision,
+    Deferred,
+    RetryAt,
+    RetryLimits,
+    Unknown,
+    decide,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +102,7 @@ class Sender:
             reading = None
             if limits is not None:
                 reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
-            return self._failed(number, row, before, failure, reading)
+            return self._failed(number, row, record, failure, reading)
         settlement = Settlement(
             number, State.ACCEPTED, http_status=response.status, attempts=before + 1, at_s=self._seconds()
         )
@@ -123,20 +134,21 @@ class Sender:
         return self._client.send_sms(row.recipient, **self._sms, **own)
 
     def _failed(
-        self, number: int, row: Row, before: int, failure: AuthenticationError, reading: Reading | None
+        self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None
     ) -> Sent:
         now = self._clock()
-        kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
-        deadline = self._options.deadline or now + FAR_AWAY
-        decision = decide(failure, Attempt(kind, before + 1, now, deadline, self._options.on_unknown), self._limits)
-        match decision:
+        before = 0 if record is None else record.attempts
+        doubt = record.reason if record is not None and record.reason in DOUBTS else None
+        kept: Reason | None
+        match decision := self._decide(row, failure, before, doubt):
             case RetryAt(reason=reason):
                 state, mark, attempts, halts = State.QUEUED, Mark.FAILED, before + 1, False
-                kept: Reason | None = reason
+                kept = reason if doubt is None or reason in DOUBTS else doubt
             case Deferred():
-                state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, None
-            case Dead(reason=reason) if reason in REFUSED:
-                state, mark, attempts, halts, kept = State.QUEUED, Mark.REFUSED, before, True, reason
+                state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, doubt
+            case _ if REASONS[failure.cause] in REFUSED:
+                state, mark, attempts, halts = State.QUEUED, Mark.REFUSED, before, True
+                kept = doubt or REASONS[failure.cause]
             case Dead(state=end, reason=reason):
                 state, attempts, halts, kept = end, before + 1, False, reason
                 mark = Mark.FAILED if end in _FAILURES else Mark.PLAIN
@@ -147,6 +159,13 @@ class Sender:
         settlement = Settlement(number, state, mark, kept, failure.status, attempts, int(now.timestamp()))
         again = decision.wait if isinstance(decision, RetryAt | Deferred) else None
         return Sent(settlement, reading, failure, again, halts)
+
+    def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
+        kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
+        now = self._clock()
+        # The deadline is the script's to keep, by Redis's clock.
+        attempt = Attempt(kind, before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
+        return decide(failure, attempt, self._limits)
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())

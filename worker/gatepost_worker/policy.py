@@ -128,15 +128,31 @@ class RetryLimits:
         return stop_after_attempt(self.max_attempts)
 
 
+DOUBTS: Final = frozenset(
+    {Reason.ANSWER_LOST, Reason.SERVER_FAILED, Reason.PROVIDER_SILENT, Reason.WORKER_LOST, Reason.ANSWER_NOT_UNDERSTOOD}
+)
+"""Reasons for which an attempt may have been carried out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the decision needs to know of the attempt that failed."""
+    """What the decision needs to know of the attempt that failed.
+
+    Attributes:
+        kind: of the operation.
+        number: which attempt it was, from one on.
+        now: the time, by Redis's clock.
+        deadline: after which nothing is attempted.
+        on_unknown: what the caller chose.
+        doubt: why an earlier attempt may have been carried out.
+    """
 
     kind: Kind
     number: int
     now: datetime
     deadline: datetime
     on_unknown: OnUnknown = OnUnknown.HOLD
+    doubt: Reason | None = None
 
 
 def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
@@ -145,8 +161,15 @@ def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) 
     - surely not carried out, by our doing or the network's: again, with backoff, within attempts and deadline;
     - 429 `too_many_requests`: a deferral until the server's hint, no attempt spent;
     - may have been carried out: `unknown`, except for a send whose caller chose to resend;
-    - everything else that Auth0 answered: the end, for its cause.
+    - everything else that Auth0 answered: the end, for its cause; after an attempt that may have been carried out, `unknown` for that one's.
     """
+    decision = _decide(failure, attempt, limits)
+    if isinstance(decision, Dead) and attempt.doubt is not None:
+        return Unknown(attempt.doubt)
+    return decision
+
+
+def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
     reason = REASONS[failure.cause]
     if isinstance(failure, RateLimited):
         hint = failure.retry_after_s

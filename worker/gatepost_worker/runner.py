@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
@@ -117,7 +117,6 @@ class Runner:
         fingerprints: Fingerprints,
         clients: Clients,
         limits: RetryLimits | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
@@ -127,7 +126,6 @@ class Runner:
         self._fingerprints = fingerprints
         self._clients = clients
         self._limits = limits or RetryLimits(max_attempts=settings.max_attempts)
-        self._clock = clock
         self._sleep = sleep
 
     def run(self, operation_id: str) -> Progress:
@@ -162,6 +160,9 @@ class Runner:
         begun = self._ledger.begin(operation.operation_id, attempt, lease)
         if begun.verdict is not Verdict.BEGUN:
             return self._not_begun(operation.operation_id, begun)
+        if begun.attempts > self._limits.max_attempts:
+            # Its workers ended again and again, and what they may have sent is enough.
+            return self._settle(operation, attempt, _Settlement(State.UNKNOWN, begun.doubt or Reason.WORKER_LOST))
         started = time.monotonic()
         failure: AuthenticationError | None = None
         response: StartResponse | TokenResponse | None = None
@@ -170,8 +171,17 @@ class Runner:
         except AuthenticationError as error:
             failure = error
         self._observe(key, permit.first_ticket, response, failure)
-        progress = self._conclude(operation, attempt, begun.attempts, response, failure)
         seconds = time.monotonic() - started
+        known = Attempt(
+            kind=operation.kind,
+            number=begun.attempts,
+            # A worker's own clock may be wrong; the deadline is by Redis's.
+            now=operation.deadline - timedelta(milliseconds=begun.left_ms) + timedelta(seconds=seconds),
+            deadline=operation.deadline,
+            on_unknown=operation.on_unknown,
+            doubt=begun.doubt,
+        )
+        progress = self._conclude(operation, attempt, known, response, failure)
         self._say(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
         return progress
 
@@ -195,17 +205,17 @@ class Runner:
         self,
         operation: Operation,
         attempt: str,
-        number: int,
+        known: Attempt,
         response: StartResponse | TokenResponse | None,
         failure: AuthenticationError | None,
     ) -> Progress:
         if failure is None:
             tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
             return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=200, redeemable=tokens))
-        known = Attempt(operation.kind, number, self._clock(), operation.deadline, operation.on_unknown)
         match decide(failure, known, self._limits):
-            case RetryAt(wait=wait):
-                return self._put_off(operation.operation_id, wait, attempt, free=False)
+            case RetryAt(wait=wait, reason=reason):
+                doubt = None if reason is Reason.NOT_REACHED else reason
+                return self._put_off(operation.operation_id, wait, attempt, free=False, doubt=doubt)
             case Deferred(wait=wait):
                 return self._put_off(operation.operation_id, wait, attempt, free=True)
             case Dead(state=state, reason=reason):
@@ -247,8 +257,10 @@ class Runner:
         _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
         return self._finished(operation_id)
 
-    def _put_off(self, operation_id: str, wait: timedelta, attempt: str, *, free: bool) -> Progress:
-        answer = self._ledger.postpone(operation_id, wait.total_seconds(), attempt=attempt, free=free)
+    def _put_off(
+        self, operation_id: str, wait: timedelta, attempt: str, *, free: bool, doubt: Reason | None = None
+    ) -> Progress:
+        answer = self._ledger.postpone(operation_id, wait.total_seconds(), attempt=attempt, free=free, doubt=doubt)
         if answer.verdict is Verdict.POSTPONED:
             return Later(min(wait, LONGEST_HOP))
         return self._not_begun(operation_id, answer)

@@ -17,6 +17,10 @@ local now = math.floor(now_us / 1000)
 
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
 local HOP = 60000 -- a message is held no longer than this before it is due
+local DOUBT = {
+  [CODE.answer_lost] = true, [CODE.server_failed] = true, [CODE.provider_silent] = true, [CODE.worker_lost] = true,
+  [CODE.answer_not_understood] = true,
+}
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
 local GAIN = 2
 
@@ -124,6 +128,20 @@ local function give_up_lost(batch)
   return lost
 end
 
+-- A row that is begun again (on_unknown=resend) after an attempt that may have been carried out.
+local function in_doubt(record)
+  return record ~= nil and DOUBT[record:byte(2)] == true
+end
+
+-- Ends a row that nobody has begun: as `to`, unless that would say that nothing was sent when something may have been.
+local function end_row(batch, row, to, old, record)
+  if in_doubt(old) then
+    change(batch, row, 'u', old)
+  else
+    change(batch, row, to, record)
+  end
+end
+
 -- Ends the rows that nobody has begun. Why is plain from the state; a record is kept only for the attempts in it.
 local function close_rows(batch, to)
   local closed = 0
@@ -140,7 +158,7 @@ local function close_rows(batch, to)
   local row = batch.states:find('[qd]')
   while row do
     local _, old = find_record(batch, row - 1)
-    change(batch, row - 1, to, old and record_of(row - 1, 0, attempts_of(old)))
+    end_row(batch, row - 1, to, old, old and record_of(row - 1, 0, attempts_of(old)))
     closed = closed + 1
     row = batch.states:find('[qd]', row)
   end

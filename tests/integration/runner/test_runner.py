@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from requests import ConnectionError as Refused
-from tenacity import wait_none
+from tenacity import wait_fixed, wait_none
 from urllib3.exceptions import NewConnectionError
 
 from gatepost import Producer, State
@@ -238,6 +238,65 @@ def test_the_deadline_stops_retries(world: Callable[..., World]) -> None:
     """An operation that cannot be reached in time ends as `expired`."""
     here = world(refused())
     operation_id = here.send(deadline=datetime.now(UTC) + timedelta(milliseconds=300))
-    here.runner._clock = lambda: datetime.now(UTC) + timedelta(seconds=1)
+    here.runner._limits = RetryLimits(backoff=wait_fixed(1))
 
     assert here.runner.run(operation_id) == Ended(State.EXPIRED, Reason.DEADLINE_PASSED)
+
+
+@pytest.mark.parametrize(
+    ("later", "attempts"),
+    [([Answer(400, {"error": "bad.email"})], 2), ([refused(), refused()], 3), ([Answer(503), Answer(503)], 3)],
+    ids=["rejected", "not-reached", "again"],
+)
+def test_what_may_have_been_sent_stays_unknown_whatever_comes_of_the_resend(
+    world: Callable[..., World], later: list[Any], attempts: int
+) -> None:
+    """Only a success says more than the first attempt did."""
+    here = world(Answer(503), *later)
+    operation_id = here.send(on_unknown="resend")
+
+    progress = here.runner.run(operation_id)
+
+    assert isinstance(progress, Ended)
+    assert (progress.state, progress.reason) == (State.UNKNOWN, Reason.SERVER_FAILED)
+    assert here.ledger.outcome(operation_id).attempts == attempts
+
+
+def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(world: Callable[..., World]) -> None:
+    """The first message may be out; the deadline, or the caller, ends what would have been the second."""
+    here = world(Answer(503))
+    here.runner._limits = RetryLimits(backoff=wait_fixed(3))
+    late, cancelled = (here.send(on_unknown="resend") for _ in range(2))
+    for operation_id in (late, cancelled):
+        assert isinstance(here.runner.run(operation_id), Later)
+    here.producer._redis.hset(f"gatepost:operation:{late}", "deadline", 1)
+
+    here.ledger.sweep(late)
+
+    assert here.ledger.outcome(late).state is State.UNKNOWN
+    assert not here.producer.handle(cancelled).cancel()
+    assert here.ledger.outcome(cancelled).reason is Reason.SERVER_FAILED
+
+
+def test_an_operation_that_ends_its_workers_is_not_sent_for_ever(world: Callable[..., World]) -> None:
+    """With `on_unknown=resend` each of them may have sent; after the last attempt it is enough."""
+    here = world()
+    operation_id = here.send(on_unknown="resend")
+    for number in range(3):
+        assert here.ledger.begin(operation_id, f"of worker {number}", 0).verdict is Verdict.BEGUN
+
+    progress = here.runner.run(operation_id)
+
+    assert isinstance(progress, Ended)
+    assert (progress.state, progress.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
+    assert here.auth0.sent == []
+
+
+def test_a_workers_own_clock_decides_nothing(world: Callable[..., World]) -> None:
+    """How much time is left is what Redis says: what is put off within the deadline is not called expired."""
+    here = world(Answer(429, {"error": "too_many_requests"}, {"Retry-After": "5"}))
+    operation_id = here.send(deadline=datetime.now(UTC) + timedelta(seconds=10))
+
+    assert here.runner.run(operation_id) == Later(timedelta(seconds=5))
+    answer = here.ledger.begin(operation_id, "early", 1)
+    assert (answer.verdict, answer.wait_ms > 0) == (Verdict.EARLY, True)
