@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _TABLE = "chaos"
+_LONG_S = 1800
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +36,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.chaos)
+            if item.get_closest_marker("chaos_long"):
+                item.add_marker(pytest.mark.timeout(_LONG_S))
     if "chaos_long" in config.option.markexpr:
         return
     long = [item for item in items if item.get_closest_marker("chaos_long")]

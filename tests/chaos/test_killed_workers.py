@@ -18,7 +18,7 @@ from gatepost.states import Reason
 from gatepost_simulator.control import ControlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from chaos_stack import ChaosStack
 
@@ -69,12 +69,8 @@ CASES = (
 )
 
 
-CHOSEN = [
-    pytest.param(
-        case, id=f"{case.name}-{case.batch.replace(' ', '-')}", marks=[pytest.mark.chaos_long] if case.long else []
-    )
-    for case in CASES
-]
+IN_SHORT = tuple(case for case in CASES if not case.long)
+THE_REST = tuple(case for case in CASES if case.long)
 
 
 @dataclass(frozen=True)
@@ -86,27 +82,34 @@ class Victims:
     campaign: str
 
 
-@pytest.fixture(scope="module")
-def producer(ward: ChaosStack) -> Iterator[Producer]:
-    with ward.producer() as ready:
-        yield ready
+@pytest.mark.parametrize(
+    "cases", [pytest.param(IN_SHORT, id="short"), pytest.param(THE_REST, id="the-rest", marks=pytest.mark.chaos_long)]
+)
+def test_what_a_killed_worker_had_in_its_hands_ends_once(
+    ward: ChaosStack, cases: tuple[Case, ...], subtests: pytest.Subtests, record: Callable[..., None]
+) -> None:
+    """Before `begin` another worker carries it out, after `settle` it stays settled; in between nobody repeats it.
+
+    One worker after the other is killed with its hands full; then the sound one and the reconciler take over.
+    """
+    with ward.producer() as producer:
+        for handle in [producer.send_email(case.address("login")) for case in cases]:
+            handle.result(30)
+        found = [(case, _strike(ward, case, database)) for database, case in enumerate(cases, 1)]
+        ward.until_swept(lambda: _all_ended(producer, [victims for _, victims in found]), "all of it has ended")
+        for case, victims in found:
+            with subtests.test(case.single, of="send"):
+                look_at_the_send(ward, producer, case, victims, record)
+            with subtests.test(case.single, of="login"):
+                look_at_the_login(ward, producer, case, victims, record)
+            with subtests.test(case.batch, of="campaign"):
+                look_at_the_campaign(ward, producer, case, victims, record)
 
 
-@pytest.fixture(scope="module")
-def victims(ward: ChaosStack, producer: Producer, request: pytest.FixtureRequest) -> dict[str, Victims]:
-    """One worker after the other is killed with its hands full; then the sound one and the reconciler take over."""
-    cases = [case for case in CASES if not case.long or "chaos_long" in request.config.option.markexpr]
-    for handle in [producer.send_email(case.address("login")) for case in cases]:
-        handle.result(30)
-    found = {case.name: _strike(ward, case, database) for database, case in enumerate(cases, 1)}
-
-    def all_ended() -> bool:
-        singles = [producer.handle(one).state() for victim in found.values() for one in (victim.send, victim.login)]
-        campaigns = [producer.campaigns.status(victim.campaign) for victim in found.values()]
-        return all(state.is_terminal for state in singles) and not any(campaign.open for campaign in campaigns)
-
-    ward.until_swept(all_ended, "everything that was in a killed worker's hands has ended")
-    return found
+def _all_ended(producer: Producer, found: list[Victims]) -> bool:
+    singles = [producer.handle(one).state() for victims in found for one in (victims.send, victims.login)]
+    campaigns = [producer.campaigns.status(victims.campaign) for victims in found]
+    return all(state.is_terminal for state in singles) and not any(campaign.open for campaign in campaigns)
 
 
 def _strike(ward: ChaosStack, case: Case, database: int) -> Victims:
@@ -157,12 +160,11 @@ def _campaign(producer: Producer, case: Case) -> str:
     return campaign_id
 
 
-@pytest.mark.parametrize("case", CHOSEN)
-def test_a_send_whose_worker_is_killed_ends_once(
-    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+def look_at_the_send(
+    ward: ChaosStack, producer: Producer, case: Case, victims: Victims, record: Callable[..., None]
 ) -> None:
     """Before `begin` it is carried out by another worker, after `settle` it stays settled; in between nobody sends again."""
-    handle = producer.handle(victims[case.name].send)
+    handle = producer.handle(victims.send)
     with ward.redis() as client:
         account = account_of_sends(client, ward.simulator.control, {case.address("send"): handle.operation_id})
     record(f"worker killed {case.single}: send", account)
@@ -173,12 +175,11 @@ def test_a_send_whose_worker_is_killed_ends_once(
     account.assert_holds()
 
 
-@pytest.mark.parametrize("case", CHOSEN)
-def test_a_login_whose_worker_is_killed_is_not_exchanged_again(
-    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+def look_at_the_login(
+    ward: ChaosStack, producer: Producer, case: Case, victims: Victims, record: Callable[..., None]
 ) -> None:
     """The tokens of one that was settled can be redeemed; one that was not says `unknown`, never a wrong code."""
-    handle = producer.handle(victims[case.name].login)
+    handle = producer.handle(victims.login)
     control = ward.simulator.control
     ward.until(lambda: exchanges(control)[case.address("login")] == case.sent, "the exchange is in the log")
     with ward.redis() as client:
@@ -194,13 +195,12 @@ def test_a_login_whose_worker_is_killed_is_not_exchanged_again(
             handle.redeem(1)
 
 
-@pytest.mark.parametrize("case", CHOSEN)
-def test_a_campaign_whose_worker_is_killed_reaches_everybody_at_most_once(
-    ward: ChaosStack, producer: Producer, victims: dict[str, Victims], case: Case, record: Callable[..., None]
+def look_at_the_campaign(
+    ward: ChaosStack, producer: Producer, case: Case, victims: Victims, record: Callable[..., None]
 ) -> None:
     """What was begun and not settled is `unknown`; everybody else in the batch gets the message from another worker."""
     control = ward.simulator.control
-    campaign_id = victims[case.name].campaign
+    campaign_id = victims.campaign
     account = account_of_campaign(producer.campaigns, control, campaign_id)
     record(f"worker killed {case.batch}: campaign", account)
 

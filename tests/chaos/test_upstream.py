@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gatepost_simulator.server import SimulatorServer
 
 LONG = pytest.mark.chaos_long
-SIZES = [pytest.param(600, 1, id="600"), pytest.param(20_000, 2, id="20000", marks=[LONG, pytest.mark.timeout(1800)])]
+SIZES = [pytest.param(600, 1, id="600"), pytest.param(20_000, 2, id="20000", marks=LONG)]
 
 
 @pytest.fixture
