@@ -187,6 +187,7 @@ def test_any_accepted_command_becomes_one_request(make_client: Clients, document
 @given(st.sampled_from(Endpoint), STATUSES, BODIES, VALUES)
 @example(Endpoint.TOKEN, 403, b"", f"{MARK}\ud800")
 @example(Endpoint.TOKEN, 403, b"", float("nan"))
+@example(Endpoint.START, 200, json.dumps({"error": MARK}).encode(), None)
 def test_any_refusal_is_classified_and_a_challenge_can_be_sealed(
     endpoint: Endpoint, status: int, body: bytes, value: Any
 ) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT: Final = 2048
 _MOST_LEVELS: Final = 64
-_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}", re.ASCII)
+_CODE_LIMIT: Final = 64
+# Words alone: a code is printed, and what has digits could be a token, a number or somebody's name at a provider.
+_CODE: Final = re.compile(r"[A-Za-z]{1,32}(?:[_.\-][A-Za-z]{1,32})*", re.ASCII)
 _PHRASES: Final = frozenset(
     status.phrase for status in HTTPStatus
 )  # shape C writes "Too Many Requests" where others write a code
@@ -30,7 +32,7 @@ class ErrorBody:
     """An error's body, read.
 
     Attributes:
-        code: the error code as written; None if there is none, or if what stands there is not a code.
+        code: the error code as written, at most 64 characters; None if there is none, or if what stands there is not words.
         text: the human text, at most 2048 characters; it can hold the address and is never printed.
         members: the JSON object's members; empty for shape E.
     """
@@ -59,7 +61,7 @@ def parse_error_body(body: bytes) -> ErrorBody:
         return ErrorBody(text=body[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT])
     code = _first(members, _CODE_MEMBERS)
     return ErrorBody(
-        code=code if isinstance(code, str) and (code in _PHRASES or _CODE.fullmatch(code)) else None,
+        code=code if isinstance(code, str) and _is_code(code) else None,
         text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT],
         members=members,
     )
@@ -77,6 +79,10 @@ def is_sound(value: object) -> bool:
 def _has_levels(value: object, most: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return most > 0 and all(_has_levels(one, most - 1) for one in inner)
+
+
+def _is_code(text: str) -> bool:
+    return text in _PHRASES or (len(text) <= _CODE_LIMIT and _CODE.fullmatch(text) is not None)
 
 
 def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> object:
