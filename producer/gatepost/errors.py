@@ -85,7 +85,7 @@ class UnknownKey(SealError):
 
 
 class IdempotencyConflict(GatepostError):
-    """The idempotency key was used before with another command."""
+    """The idempotency key, or the id of a submission's task, was used before with another command."""
 
 
 class OperationNotFound(GatepostError):

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
     result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
+    submissions: Literal["any", "sealed"] = Field(
+        default="any", description="Whether `gatepost.submit` takes plain commands, or sealed ones alone."
+    )
     dead_letter_lifetime: Annotated[int, Field(ge=60, description="Seconds a refused message is kept.")] = 2_592_000
     visibility_timeout: Annotated[int, Field(ge=10)] = 300
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0

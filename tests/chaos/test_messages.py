@@ -13,7 +13,9 @@ from pydantic import SecretStr
 
 from chaos_load import Load, address
 from chaos_stack import ALL_QUEUES, ChaosStack, fault
+from foreign_client import push
 from gatepost import Producer, State
+from gatepost.connections import connect
 from gatepost.embedded import EmbeddedValkey
 from gatepost.messages import SEND_BATCH, Queue, batch_message, operation_message, queue_of, task_name
 from gatepost.queueing import publish
@@ -163,6 +165,33 @@ def test_a_message_lost_in_kombus_window_is_found_by_the_ledger(
 
     account = load.account()
     record("killed in kombu's window: Gatepost", account)
+    assert account.states == {State.ACCEPTED: 1}
+    account.assert_holds()
+
+
+def test_a_submission_recorded_by_a_worker_that_died_is_not_recorded_again(
+    ward: ChaosStack, load: Load, record: Callable[..., None]
+) -> None:
+    """Killed between recording and acknowledging: the message comes again, and names the operation that is there."""
+    broker = ward.valkey.url.removesuffix("/0") + "/12"
+    worker = ward.struck(fault("kill", "after record"), GATEPOST_BROKER_URL=broker)
+    recipient = address()
+    kwargs = {"command": {"kind": "send_email", "email": recipient}}
+    with connect(ward.settings.model_copy(update={"redis_url": SecretStr(broker)})) as apart:
+        task_id = push(apart, kwargs)
+    assert worker.wait(60) == -signal.SIGKILL
+    with ward.redis() as client:
+        push(client, kwargs, id=task_id)
+    again = load.producer.app.AsyncResult(task_id).get(timeout=30)
+    load.sends[recipient] = again["operation_id"]
+    # A second operation would not be among those of the load.
+    counts = load.producer.ledger.counts
+    ward.until_swept(
+        lambda: not any(number for (_, state), number in counts().items() if not state.is_terminal), "all have ended"
+    )
+
+    account = load.account()
+    record("killed amid a submission", account)
     assert account.states == {State.ACCEPTED: 1}
     account.assert_holds()
 

@@ -251,7 +251,6 @@ def test_a_message_dated_by_a_clock_that_is_ahead_delays_nothing(
     account.assert_holds()
 
 
-@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")  # a task's own queue, until Celery 6
 def test_the_reconciler_runs_although_the_schedulers_clock_is_behind(ward: ChaosStack) -> None:
     """The scheduler's message expires by the worker's clock; a minute between the two must not stop all repairs."""
     app = import_module("gatepost_worker.celery").create(ward.settings)

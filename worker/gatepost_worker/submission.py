@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from gatepost.commands import parse_command
 from gatepost.errors import InvalidCommand, SealError
+from gatepost.messages import SUBMIT, Queue
 from gatepost.recording import Recorder
 from gatepost.sealing import Purpose
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gatepost_worker.process import Process
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Submissions:
@@ -23,34 +28,59 @@ class Submissions:
         self._app = app
         self._process = process
 
-    def accept(self, command: Any, idempotency_key: str | None) -> str:
-        """Record and publish a command, and return its operation's id.
+    def accept(self, task_id: str, command: Any, idempotency_key: str | None) -> str:
+        """Record and publish a command, and return its operation's id. A message that comes twice names one operation.
 
         Args:
+            task_id: the message's own id, which names the operation when no idempotency key is given.
             command: a JSON object, its text, or a compact JWE of its text made under a key of the ring with the header
-                `"for": "submission:gatepost"`.
+                `"for": "submission:gatepost"`. One that does not open is kept as a dead letter besides.
             idempotency_key: names the operation.
 
         Raises:
             InvalidCommand: names every bad field and what is wrong with it, never a value.
-            IdempotencyConflict: the key was used with another command.
-            Unavailable: Redis did not answer.
+            IdempotencyConflict: the key, or the task's id, was used with another command.
+            Unavailable: Redis did not answer; it may be recorded, and taken again it is the same operation.
         """
         if idempotency_key is not None and not isinstance(idempotency_key, str):
             raise InvalidCommand([("idempotency_key", "must be a text")])
-        document = self._opened(command) if isinstance(command, str) else command
+        try:
+            document = self._document(command)
+        except SealError as failure:
+            self._keep(task_id, {"command": command, "idempotency_key": idempotency_key}, str(failure))
+            raise InvalidCommand([("command", f"{failure} It is kept as a dead letter.")]) from None
         if not isinstance(document, dict):
             raise InvalidCommand([("command", "must be a JSON object, its text, or a JWE of it")])
         recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
-        return recorder.enqueue(parse_command(document), idempotency_key)
+        # The queue delivers at least once, and a worker can die between recording and acknowledging.
+        return recorder.enqueue(parse_command(document), idempotency_key or f"{SUBMIT}:{task_id}")
 
-    def _opened(self, text: str) -> Any:
-        if not text.lstrip().startswith("{"):
+    def _document(self, command: Any) -> Any:
+        """Return what a command says, whichever way it is written."""
+        if isinstance(command, str) and not command.lstrip().startswith("{"):
             try:
-                text = self._process.keyring.open(text, Purpose.submission()).decode()
-            except (SealError, UnicodeDecodeError) as failure:
-                raise InvalidCommand([("command", str(failure))]) from None
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            raise InvalidCommand([("command", "is not JSON")]) from None
+                return _parsed(self._process.keyring.open(command, Purpose.submission()).decode())
+            except UnicodeDecodeError:
+                raise InvalidCommand([("command", "is no UTF-8")]) from None
+        if self._process.settings.submissions == "sealed":
+            raise SealError("The command is not sealed, which GATEPOST_SUBMISSIONS demands.")
+        return _parsed(command) if isinstance(command, str) else command
+
+    def _keep(self, task_id: str, arguments: dict[str, Any], reason: str) -> None:
+        # In the form in which a worker takes it again, once its key is in the ring.
+        message = {
+            "headers": {"task": SUBMIT, "id": task_id},
+            "properties": {"correlation_id": task_id},
+            "body": json.dumps([[], arguments, {}]),
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+        }
+        letter_id = self._process.dead_letters.add(message, reason=reason, queue=Queue.SEND.value)
+        _log.error("submission.not_opened", reason=reason, task_id=task_id, dead_letter=letter_id)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidCommand([("command", "is not JSON")]) from None

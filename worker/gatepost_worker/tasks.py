@@ -74,15 +74,15 @@ def register(app: Any, process: Process) -> None:
             bind=True,
             shared=False,
             name=task_name(kind),
-            queue=queue_of(kind).value,
             Strategy=staticmethod(checked),
             process=process,
         )
-    shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked), "queue": Queue.SEND.value}
-    app.task(_submit(app, process), name=SUBMIT, **shared)
+    shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked)}
+    app.task(_submit(app, process), name=SUBMIT, bind=True, **shared)
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
-    bulk = {**shared, "queue": Queue.BULK.value}
-    app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **bulk)
+    app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)
+    queues = {**{task_name(kind): queue_of(kind) for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
+    app.conf.task_routes = {name: {"queue": queue.value} for name, queue in queues.items()}
 
 
 def _operation(process: Process) -> Callable[..., str | None]:
@@ -119,10 +119,19 @@ def _operation(process: Process) -> Callable[..., str | None]:
 def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
     submissions = Submissions(app, process)
 
-    def submit(command: Any, idempotency_key: str | None = None, version: int = 1) -> dict[str, str]:  # noqa: ARG001 - checked
+    def submit(
+        task: SealedTask,
+        command: Any,
+        idempotency_key: str | None = None,
+        version: int = 1,  # noqa: ARG001 - checked at intake
+    ) -> dict[str, str]:
         """Record and publish a command from another system, as JSON or as a JWE; the result names the operation."""
         try:
-            return {"operation_id": submissions.accept(command, idempotency_key)}
+            return {"operation_id": submissions.accept(str(task.request.id), command, idempotency_key)}
+        except Unavailable as failure:
+            _log.warning("submission.returned", task_id=task.request.id, error=str(failure))
+            time.sleep(_BREATH_S)
+            raise Reject(str(failure), requeue=True) from None
         except GatepostError:
             raise
         except Exception:  # noqa: BLE001 - as in an operation's task

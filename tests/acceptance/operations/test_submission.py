@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import foreign_client
 from gatepost import errors as e
-from gatepost.dead_letters import DeadLetters
-from gatepost.messages import SUBMIT, Queue
-from gatepost.sealing import Keyring, Purpose
+from gatepost.dead_letter_control import DeadLetterControl
+from gatepost.dead_letters import DeadLetters, Selection
+from gatepost.messages import Queue
+from gatepost.sealing import Key, Keyring, Purpose
 from stack import SEALING_KEY
 
 if TYPE_CHECKING:
@@ -20,24 +21,9 @@ if TYPE_CHECKING:
     from stack import Stack
 
 
-def push(stack: Stack, kwargs: dict[str, Any], *, task: str = SUBMIT, body: Any = None, **headers: Any) -> str:
-    """Write the smallest envelope a worker accepts, and return the task's id."""
-    task_id = str(uuid.uuid4())
-    payload = [[], kwargs, {}] if body is None else body
-    envelope = {
-        "body": base64.b64encode(json.dumps(payload).encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {key: value for key, value in {"task": task, "id": task_id, **headers}.items() if value is not None},
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
-            "delivery_info": {"exchange": "", "routing_key": Queue.SEND.value},
-        },
-    }
+def push(stack: Stack, kwargs: dict[str, Any], **changes: Any) -> str:
     with stack.redis() as client:
-        client.lpush(Queue.SEND.value, json.dumps(envelope))
-    return task_id
+        return foreign_client.push(client, kwargs, **changes)
 
 
 def submitted(producer: Producer, task_id: str) -> Any:
@@ -72,6 +58,56 @@ def test_an_idempotency_key_makes_a_repeated_submission_one_operation(running: S
 
     assert first == second
     assert running.simulator.control.count(recipient) == 1
+
+
+def test_a_submission_that_comes_twice_is_one_operation(running: Stack, producer: Producer) -> None:
+    """Queues deliver at least once; the task's id names the operation where no idempotency key does."""
+    recipient = f"guest-{uuid.uuid4().hex}@example.com"
+    kwargs = {"command": {"kind": "send_email", "email": recipient}}
+
+    task_id = push(running, kwargs)
+    first = submitted(producer, task_id)["operation_id"]
+    push(running, kwargs, id=task_id)
+    producer.handle(first).result(30)
+    # What was pushed later has been carried out: so has the copy.
+    last = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
+    producer.handle(submitted(producer, last)["operation_id"]).result(30)
+
+    assert running.simulator.control.count(recipient) == 1
+
+
+def test_one_tasks_id_for_two_commands_is_refused(running: Stack, producer: Producer) -> None:
+    """A client that gives every message the same id is told, instead of being taken for one that repeats itself."""
+    task_id = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
+    submitted(producer, task_id)
+    producer.app.AsyncResult(task_id).forget()
+
+    push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}}, id=task_id)
+    with pytest.raises(e.IdempotencyConflict):
+        submitted(producer, task_id)
+
+
+@pytest.mark.parametrize("sealed_as", ["unknown-key", "another-purpose", "no-seal"])
+def test_a_command_that_does_not_open_is_answered_and_kept(running: Stack, producer: Producer, sealed_as: str) -> None:
+    """The submitter learns it, and the operator can replay it once the key is there."""
+    recipient = f"guest-{uuid.uuid4().hex}@example.com"
+    text = json.dumps({"kind": "send_email", "email": recipient})
+    command, says = {
+        "unknown-key": (Keyring([Key.new("k9")]).seal(text.encode(), Purpose.submission()), "names key k9"),
+        "another-purpose": (Keyring([SEALING_KEY]).seal(text.encode(), Purpose.rows("x", 1)), "moved from another"),
+        "no-seal": (f"please write to {recipient}", "does not open"),
+    }[sealed_as]
+
+    task_id = push(running, {"command": command})
+    with pytest.raises(e.InvalidCommand, match=says):
+        submitted(producer, task_id)
+
+    with DeadLetterControl(running.settings) as control:
+        newest = control.letters.list(1)[0]
+        assert says in newest.reason
+        kept = control.reveal(newest)
+        assert (kept["headers"]["id"], json.loads(kept["body"])[1]["command"]) == (task_id, command)
+        assert control.rehearse(Selection(ids=frozenset({newest.id}))).replayed == 1
 
 
 @pytest.mark.parametrize(
@@ -202,9 +238,14 @@ def test_an_envelope_kombu_cannot_read_goes_to_the_dead_letters(running: Stack, 
     ids=str,
 )
 def test_no_header_stops_the_consumer(running: Stack, producer: Producer, changes: dict[str, Any]) -> None:
-    """Whatever a foreign client writes there, the next message is carried out, by the same connection."""
+    """Whatever a foreign client writes there is answered or kept, and the next message is carried out by the same connection."""
     before = running.programs[0].output().count("Connection to broker lost")
-    push(running, {"command": {}}, **changes)
+    with running.redis() as client:
+        letters = DeadLetters(client, Keyring([SEALING_KEY]))
+        kept = len(letters)
+        task_id = push(running, {"command": {}}, **changes)
+        answer = f"celery-task-meta-{task_id}"
+        running.until(lambda: bool(len(letters) > kept or client.exists(answer)), "it is kept or answered")
 
     assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
     assert running.programs[0].output().count("Connection to broker lost") == before

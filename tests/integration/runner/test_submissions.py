@@ -1,0 +1,86 @@
+"""Submissions without a queue: what a worker takes, what it keeps, and what it gives back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.exceptions import Reject
+from pydantic import SecretStr
+
+from gatepost import errors as e
+from gatepost.messages import SUBMIT
+from gatepost.queueing import build_app
+from gatepost.sealing import Purpose
+from gatepost_worker import tasks
+from gatepost_worker.process import Process
+from gatepost_worker.submission import Submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from celery import Celery
+
+    from gatepost.settings import Settings
+
+COMMAND = {"kind": "send_email", "email": "guest@example.com"}
+
+
+@pytest.fixture
+def made(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., tuple[Celery, Process]]]:
+    """Makes an app with Gatepost's tasks, and its process."""
+    apps = []
+
+    def make(**given: Any) -> tuple[Celery, Process]:
+        settings = make_settings(**given)
+        app, process = build_app(settings), Process(settings)
+        apps.append(app)
+        tasks.register(app, process)
+        return app, process
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+@pytest.mark.parametrize("written", [COMMAND, json.dumps(COMMAND), f"  {json.dumps(COMMAND)}"])
+def test_plain_commands_are_refused_and_kept_where_only_sealed_ones_are_taken(
+    made: Callable[..., tuple[Celery, Process]], written: Any
+) -> None:
+    """Nothing is recorded; the letter has all of it, sealed."""
+    app, process = made(submissions="sealed")
+
+    with pytest.raises(e.InvalidCommand, match="not sealed, which GATEPOST_SUBMISSIONS demands"):
+        Submissions(app, process).accept("task-1", written, None)
+
+    (letter,) = process.dead_letters.list()
+    assert json.loads(process.dead_letters.open(letter)["body"])[1]["command"] == written
+    assert not process.ledger.counts()
+
+
+def test_sealed_commands_are_taken_there(made: Callable[..., tuple[Celery, Process]]) -> None:
+    """One message, one operation, however often it comes."""
+    app, process = made(submissions="sealed")
+    sealed = process.keyring.seal(json.dumps(COMMAND).encode(), Purpose.submission())
+
+    ids = {Submissions(app, process).accept("task-1", sealed, None) for _ in range(2)}
+
+    assert len(ids) == 1
+    assert sum(process.ledger.counts().values()) == 1
+
+
+@pytest.mark.parametrize("command", [COMMAND, "no seal"])
+def test_a_submission_goes_back_to_its_queue_while_redis_is_away(
+    made: Callable[..., tuple[Celery, Process]], command: Any
+) -> None:
+    """It is neither answered with a failure, which would be its end, nor lost."""
+    app, _ = made(redis_url=SecretStr("redis://127.0.0.1:1/0"), broker_url=SecretStr("memory://"))
+    task: Any = app.tasks[SUBMIT]
+
+    task.push_request(id=str(uuid.uuid4()))
+    with pytest.raises(Reject) as given_back:
+        task.run(command)
+
+    assert given_back.value.requeue
