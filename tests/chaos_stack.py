@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import redis
+
 from gatepost import errors as e
 from gatepost.connections import connect
 from gatepost.messages import RECONCILE, Queue
@@ -20,11 +22,13 @@ from stack import Program, Stack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import redis
     from celery import Celery
+
+    from chaos_rabbitmq import RabbitMQ
 
 ALL_QUEUES = ",".join(queue.value for queue in Queue)
 _TICK_S = 0.3
+_LAST_DATABASE = 15
 _EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
@@ -32,7 +36,9 @@ _EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 class ChaosStack(Stack):
     """Short times, so that what was lost is found soon; one worker's faults do not reach another's messages."""
 
+    rabbitmq: RabbitMQ | None = None
     _app: Celery | None = None
+    _brokers: int = 0
 
     def __post_init__(self) -> None:
         times = {
@@ -42,12 +48,23 @@ class ChaosStack(Stack):
             "GATEPOST_LEASE_MARGIN": "1",
             "GATEPOST_REPUBLISH_AFTER": "1",
         }
-        self.environment = {**times, **self.environment}
+        broker = {"GATEPOST_BROKER_URL": self.rabbitmq.url} if self.rabbitmq else {}
+        self.environment = {**times, **broker, **self.environment}
         super().__post_init__()
 
     def redis(self) -> redis.Redis:
         """Return a client of the ledger's Redis, wherever its master is."""
         return connect(self.settings)
+
+    def broker_apart(self) -> str:
+        """Return the URL of an empty broker of the stack's kind, whose messages nobody else takes; the ledger is the stack's."""
+        self._brokers += 1
+        if self.rabbitmq:
+            return self.rabbitmq.new_host(f"apart-{self.valkey.port}-{self._brokers}")
+        url = f"{self.valkey.url.removesuffix('/0')}/{self._brokers % _LAST_DATABASE + 1}"
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+        return url
 
     def struck(self, *faults: dict[str, Any], queues: str = ALL_QUEUES, **environment: str) -> Program:
         """Start a worker that `chaos_worker` strikes at the points named, and wait until it takes messages."""

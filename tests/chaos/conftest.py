@@ -85,15 +85,6 @@ def simulator_server() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture(scope="session")
-def ward(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
-    """A stack with one sound worker for all queues, which takes over what struck workers leave. Each test uses recipients of its own."""
-    directory = tmp_path_factory.mktemp("ward")
-    with EmbeddedValkey(directory / "valkey") as valkey, ChaosStack(valkey, simulator_server, directory) as stack:
-        stack.worker(ALL_QUEUES)
-        yield stack
-
-
-@pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     """A RabbitMQ node for the session, from Debian's package. CI has it; a laptop may not."""
     if not SERVER.exists() and not os.environ.get("CI"):
@@ -102,13 +93,42 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
         yield node
 
 
+@pytest.fixture(scope="session")
+def redis_ward(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
+    """A stack with one sound worker for all queues, which takes over what struck workers leave. Each test uses recipients of its own."""
+    directory = tmp_path_factory.mktemp("ward")
+    with EmbeddedValkey(directory / "valkey") as valkey, ChaosStack(valkey, simulator_server, directory) as stack:
+        stack.worker(ALL_QUEUES)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_ward(
+    rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer
+) -> Iterator[ChaosStack]:
+    """The same over RabbitMQ."""
+    directory = tmp_path_factory.mktemp("ward-on-rabbitmq")
+    with (
+        EmbeddedValkey(directory / "valkey") as valkey,
+        ChaosStack(valkey, simulator_server, directory, rabbitmq=rabbitmq) as stack,
+    ):
+        stack.worker(ALL_QUEUES)
+        yield stack
+
+
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.chaos_long)])
+def ward(request: pytest.FixtureRequest) -> ChaosStack:
+    """The stack of the session, over each of the brokers."""
+    found: ChaosStack = request.getfixturevalue(f"{request.param}_ward")
+    return found
+
+
 @pytest.fixture
 def stack_on_rabbitmq(rabbitmq: RabbitMQ, tmp_path: Path, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
     """A stack whose broker is RabbitMQ and whose ledger is a Valkey of its own; a test starts the workers it needs."""
     rabbitmq.forget_messages()
-    environment = {"GATEPOST_BROKER_URL": rabbitmq.url}
     with (
         EmbeddedValkey(tmp_path / "valkey") as valkey,
-        ChaosStack(valkey, simulator_server, tmp_path, environment) as stack,
+        ChaosStack(valkey, simulator_server, tmp_path, rabbitmq=rabbitmq) as stack,
     ):
         yield stack

@@ -29,6 +29,12 @@ COPIES = 5
 
 
 @pytest.fixture
+def ward(redis_ward: ChaosStack) -> ChaosStack:
+    """Most of this is about Redis lists."""
+    return redis_ward
+
+
+@pytest.fixture
 def producer(ward: ChaosStack) -> Iterator[Producer]:
     with ward.producer() as ready:
         yield ready
@@ -132,7 +138,7 @@ def test_messages_held_past_the_visibility_timeout_change_nothing(
     ward: ChaosStack, load: Load, record: Callable[..., None]
 ) -> None:
     """The same without help: answers take longer than the visibility timeout, and two workers share the broker."""
-    broker = ward.valkey.url.removesuffix("/0") + "/14"
+    broker = ward.broker_apart()
     patient = dict.fromkeys(("GATEPOST_EMAIL_DEADLINE", "GATEPOST_LOGIN_DEADLINE"), "40")
     apart = {"GATEPOST_BROKER_URL": broker, "GATEPOST_VISIBILITY_TIMEOUT": "10", **patient}
     codes = load.prepare_logins(2)
@@ -154,7 +160,7 @@ def test_a_message_lost_in_kombus_window_is_found_by_the_ledger(
     ward: ChaosStack, load: Load, record: Callable[..., None]
 ) -> None:
     """Killed between fetching a message and noting it: nothing is left of it on the broker, and the operation is carried out."""
-    broker = ward.valkey.url.removesuffix("/0") + "/13"
+    broker = ward.broker_apart()
     worker = ward.struck(fault("kill", "before note"), GATEPOST_BROKER_URL=broker)
     recipient = address()
     with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as elsewhere:
@@ -173,7 +179,7 @@ def test_a_submission_recorded_by_a_worker_that_died_is_not_recorded_again(
     ward: ChaosStack, load: Load, record: Callable[..., None]
 ) -> None:
     """Killed between recording and acknowledging: the message comes again, and names the operation that is there."""
-    broker = ward.valkey.url.removesuffix("/0") + "/12"
+    broker = ward.broker_apart()
     worker = ward.struck(fault("kill", "after record"), GATEPOST_BROKER_URL=broker)
     recipient = address()
     kwargs = {"command": {"kind": "send_email", "email": recipient}}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
+import kombu
 import pytest
 
 from chaos_load import Load, address
 from chaos_stack import ALL_QUEUES, fault
 from gatepost import State
+from gatepost.dead_letter_control import DeadLetterControl
+from gatepost.dead_letters import Selection
+from gatepost.messages import SUBMIT, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,3 +63,53 @@ def test_sends_logins_and_campaigns_survive_a_killed_worker_and_a_killed_broker(
     assert set(account.states) <= {State.ACCEPTED, State.UNKNOWN}
     account.assert_holds()
     assert sound.process.poll() is None
+
+
+def submission(recipient: str) -> bytes:
+    return json.dumps([[], {"command": {"kind": "send_email", "email": recipient}}, {}]).encode()
+
+
+def headers(**changes: Any) -> dict[str, Any]:
+    usual = {"task": SUBMIT, "id": str(uuid.uuid4())}
+    return {name: value for name, value in {**usual, **changes}.items() if value is not None}
+
+
+MALFORMED: dict[str, dict[str, Any]] = {
+    "no headers": {"headers": {}},
+    "no id": {"headers": headers(id=None)},
+    "an id that is no text": {"headers": headers(id=7)},
+    "an unknown task": {"headers": headers(task="gatepost.dance")},
+    "a task of Celery's": {"headers": headers(task="celery.map")},
+    "an eta that is none": {"headers": headers(eta="tomorrow")},
+    "another version": {"body": json.dumps([[], {"command": {}, "version": 99}, {}]).encode()},
+    "a callback": {"body": json.dumps([[], {"command": {}}, {"callbacks": [{"task": SUBMIT}]}]).encode()},
+    "a body that is not JSON": {"body": b"{"},
+    "a body that is no text": {"body": b"\xff\xfe\x00"},
+    "a pickle": {"content_type": "application/x-python-serialize", "content_encoding": "binary", "body": b"\x80\x04N."},
+    "a foreign type": {"content_type": "text/martian"},
+    "a compressed body": {"headers": headers(compression="zlib")},
+    "no content type": {"content_type": None, "content_encoding": None, "body": b"\x00"},
+}
+
+
+def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_replayed(
+    stack: ChaosStack, rabbitmq: RabbitMQ
+) -> None:
+    """Each with its reason, over one connection; once it is put right, what was sent goes its way."""
+    worker = stack.worker(ALL_QUEUES)
+    usual = {"content_type": "application/json", "content_encoding": "utf-8", "headers": headers()}
+    recipient = address()
+    with DeadLetterControl(stack.settings) as control, kombu.Connection(rabbitmq.url) as connection:
+        channel: Any = connection.channel()
+        for number, changes in enumerate(MALFORMED.values(), 1):
+            given = {**usual, "body": submission(recipient), **changes}
+            channel.basic_publish(channel.prepare_message(given.pop("body"), **given), "", Queue.SEND.value)
+            stack.until(lambda number=number: len(control.letters) == number, str(changes), worker)  # type: ignore[misc] # mypy does not infer a lambda with a default
+        with stack.producer() as producer:
+            assert producer.send_email(address()).result(30).state is State.ACCEPTED
+
+        assert all(letter.reason for letter in control.letters.list())
+        assert rabbitmq.messages() == 0
+        assert "Connection to broker lost" not in worker.output()
+        refused = control.replay(Selection())
+        assert (refused.replayed, refused.refused.total()) == (1, len(MALFORMED) - 1)

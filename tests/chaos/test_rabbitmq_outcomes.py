@@ -74,10 +74,9 @@ def running(
     rabbitmq.forget_messages()
     simulator_server.control.reset()
     directory = tmp_path_factory.mktemp("running")
-    environment = {"GATEPOST_BROKER_URL": rabbitmq.url}
     with (
         EmbeddedValkey(directory / "valkey") as valkey,
-        ChaosStack(valkey, simulator_server, directory, environment) as stack,
+        ChaosStack(valkey, simulator_server, directory, rabbitmq=rabbitmq) as stack,
     ):
         stack.worker()
         stack.beat()

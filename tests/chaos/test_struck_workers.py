@@ -37,15 +37,16 @@ def producer(ward: ChaosStack) -> Iterator[Producer]:
 
 
 @pytest.fixture
-def apart(ward: ChaosStack) -> Iterator[Producer]:
-    """A producer whose messages only a struck worker takes; the ledger is the ward's."""
-    settings = ward.settings.model_copy(update={"broker_url": SecretStr(broker_apart(ward))})
-    with Producer(settings) as ready:
+def broker(ward: ChaosStack) -> str:
+    """A broker whose messages only a struck worker takes; the ledger is the ward's."""
+    return ward.broker_apart()
+
+
+@pytest.fixture
+def apart(ward: ChaosStack, broker: str) -> Iterator[Producer]:
+    """A producer for that broker."""
+    with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as ready:
         yield ready
-
-
-def broker_apart(ward: ChaosStack) -> str:
-    return ward.valkey.url.removesuffix("/0") + "/15"
 
 
 def address(tag: str = "") -> str:
@@ -99,11 +100,11 @@ def test_sigterm_under_load_leaves_nothing_unknown(
 
 
 def test_no_memory_at_one_point_costs_one_operation_at_most(
-    ward: ChaosStack, apart: Producer, record: Callable[..., None]
+    ward: ChaosStack, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
     """MemoryError before and after `begin`, before `settle`, and in a batch; the worker goes on."""
     points = ["before begin", "after begin", "before settle", "before settle-rows"]
-    worker = ward.struck(*[fault("memory", point) for point in points], GATEPOST_BROKER_URL=broker_apart(ward))
+    worker = ward.struck(*[fault("memory", point) for point in points], GATEPOST_BROKER_URL=broker)
     handles: dict[str, Handle] = {}
     for number, point in enumerate(points[:3]):
         recipient = address()
@@ -129,10 +130,10 @@ def test_no_memory_at_one_point_costs_one_operation_at_most(
 
 @pytest.mark.parametrize("people", [20, pytest.param(500, marks=LONG)])
 def test_a_worker_without_memory_loses_nothing(
-    ward: ChaosStack, apart: Producer, people: int, record: Callable[..., None]
+    ward: ChaosStack, apart: Producer, broker: str, people: int, record: Callable[..., None]
 ) -> None:
     """RLIMIT_AS takes all further memory away in the middle of an attempt; in the end the kernel's killer comes."""
-    worker = ward.struck(fault("famine", "after begin"), GATEPOST_BROKER_URL=broker_apart(ward))
+    worker = ward.struck(fault("famine", "after begin"), GATEPOST_BROKER_URL=broker)
     handles = {recipient: apart.send_email(recipient) for recipient in (address() for _ in range(people))}
     ward.until(lambda: "famine at after begin" in worker.output(), "the memory is taken away", worker)
     if worker.process.poll() is None:
@@ -164,15 +165,13 @@ def test_calls_that_hang_free_their_slots(ward: ChaosStack, producer: Producer, 
 
 
 def test_a_worker_that_stood_still_past_its_lease_changes_nothing_afterwards(
-    ward: ChaosStack, producer: Producer, apart: Producer, record: Callable[..., None]
+    ward: ChaosStack, producer: Producer, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
     """Stopped between `begin` and the write, with a send, a login and a batch. What it sends late was called `unknown` before."""
     control = ward.simulator.control
     logs_in, sent_to, rows = address(), address(), [address() for _ in range(3)]
     producer.send_email(logs_in).result(30)
-    worker = ward.struck(
-        fault("freeze", "after begin", "after begin", "after begin-rows"), GATEPOST_BROKER_URL=broker_apart(ward)
-    )
+    worker = ward.struck(fault("freeze", "after begin", "after begin", "after begin-rows"), GATEPOST_BROKER_URL=broker)
     send = apart.send_email(sent_to)
     login = apart.login_with_email(logs_in, control.latest_code(logs_in), scope="openid")
     campaign_id = started(apart, rows)
@@ -201,7 +200,7 @@ def stands_still(worker: Program) -> bool:
 
 
 def test_a_clock_that_jumps_in_a_worker_ends_nothing_early_or_twice(
-    ward: ChaosStack, producer: Producer, apart: Producer, record: Callable[..., None]
+    ward: ChaosStack, producer: Producer, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
     """An hour forward at the first `begin`, two back at the first `settle`: leases and deadlines are by Redis's clock.
 
@@ -211,7 +210,7 @@ def test_a_clock_that_jumps_in_a_worker_ends_nothing_early_or_twice(
     worker = ward.struck(
         fault("jump", "before begin", seconds=3600),
         fault("jump", "before settle", seconds=-7200),
-        GATEPOST_BROKER_URL=broker_apart(ward),
+        GATEPOST_BROKER_URL=broker,
     )
     logs_in = address()
     producer.send_email(logs_in).result(30)
