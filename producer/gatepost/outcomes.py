@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - pydantic and dataclass users resolve it at run time
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from gatepost.commands import Kind  # noqa: TC001 - as above
 from gatepost.errors import SealError
@@ -78,6 +79,13 @@ class MfaChallenge(_Sealable):
     type: Literal["mfa_challenge"] = "mfa_challenge"
     mfa_token: SecretText | None = None
     mfa_requirements: dict[str, Any] | None = None
+
+    @field_validator("mfa_requirements")
+    @classmethod
+    def _finite(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        # pydantic reads NaN and 1e999, and writes null.
+        json.dumps(value, allow_nan=False)
+        return value
 
 
 Redeemable = TokenSet | MfaChallenge

@@ -30,7 +30,7 @@ class Recorder:
     """Records and publishes commands. Thread-safe.
 
     Raises:
-        ConfigurationError: no fingerprint key or tenant is configured.
+        ConfigurationError: no fingerprint key is configured, or a tenant is incomplete.
     """
 
     def __init__(self, app: Celery, ledger: Ledger, settings: Settings, *, keyring: Keyring) -> None:
@@ -39,7 +39,7 @@ class Recorder:
         self._settings = settings
         self._keyring = keyring
         self._fingerprints = settings.fingerprints()
-        self._tenants = settings.all_tenants()
+        self._default_tenant = settings.tenant_name(None)
 
     def enqueue(self, command: Command, idempotency_key: str | None = None) -> str:
         """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
@@ -56,7 +56,7 @@ class Recorder:
         return operation_id
 
     def _new(self, command: Command, idempotency_key: str | None) -> NewOperation:
-        tenant = self._tenants.get(command.tenant or "") or self._settings.tenant_named(command.tenant)
+        tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         timed, deadline = command.timed()
         operation_id = str(uuid.uuid4())
         # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
@@ -64,7 +64,7 @@ class Recorder:
         return NewOperation(
             operation_id=operation_id,
             kind=command.kind,
-            tenant=tenant.name,
+            tenant=tenant,
             sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
             deadline=deadline,
             on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,

@@ -17,7 +17,7 @@ from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pydantic_settings import PydanticBaseSettingsSource
 
@@ -228,6 +228,22 @@ class Settings(BaseSettings):
             raise ConfigurationError("two tenants have the same name")
         return by_name
 
+    def tenant_name(self, name: str | None) -> str:
+        """Return the name under which commands for a tenant are recorded; the first tenant's when the name is None.
+
+        A producer calls nobody, so it may have no tenants, nor their credentials: then any name will do, and None is `default`. Only
+        workers know better.
+
+        Raises:
+            ConfigurationError: tenants are configured, and none has that name.
+        """
+        names = [DEFAULT_TENANT] * bool(self.auth0_domain) + [tenant.name for tenant in self.tenants]
+        if name is None:
+            return names[0] if names else DEFAULT_TENANT
+        if names and name not in names:
+            raise _no_tenant(name, names)
+        return name
+
     def tenant_named(self, name: str | None) -> Tenant:
         """Return one tenant; the default one when the name is None.
 
@@ -238,7 +254,7 @@ class Settings(BaseSettings):
         if name is None:
             return next(iter(tenants.values()))
         if name not in tenants:
-            raise ConfigurationError(f"there is no tenant named {name!r}; configured are: {', '.join(tenants)}")
+            raise _no_tenant(name, tenants)
         return tenants[name]
 
     def _environment_tenant(self) -> Tenant:
@@ -291,6 +307,10 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
     except (OSError, ValueError) as failure:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
+
+
+def _no_tenant(name: str, names: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(f"there is no tenant named {name!r}; configured are: {', '.join(names)}")
 
 
 def _named(failure: ValidationError, prefix: str) -> ConfigurationError:

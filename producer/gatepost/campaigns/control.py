@@ -109,7 +109,7 @@ class Campaigns:
             raise ValueError(f"the name must have 1 to {_LONGEST_NAME} characters")
         campaign_id = str(uuid.UUID(campaign_id)) if campaign_id else str(uuid.uuid4())
         chosen = options or Options()
-        changes: dict[str, Any] = {"tenant": self.settings.tenant_named(chosen.tenant).name}
+        changes: dict[str, Any] = {"tenant": self.settings.tenant_name(chosen.tenant)}
         if guest_list is not None:
             changes["guests"] = self._guests(guest_list)
         chosen = chosen.model_copy(update=changes)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost import State
+from gatepost import Producer, State
 from gatepost import errors as e
 from gatepost.sealing import Key
+from gatepost.settings import Settings
 from gatepost.states import Reason
+from stack import SEALING_KEY
 
 if TYPE_CHECKING:
     from typing import Any
@@ -67,6 +69,22 @@ def test_several_tenants_are_served_and_the_first_is_the_default(stack: Stack) -
     clients = {entry["recipient"]: entry["client_id"] for entry in control.outbox()}
     assert clients == {"guest@example.com": "gatepost-dev", "other@example.com": "gatepost-assertion"}
     assert tokens.id_token is not None
+
+
+def test_an_application_that_only_enqueues_and_redeems_needs_no_tenant(stack: Stack) -> None:
+    """It has Redis's URL and the keys; the credentials stay with the workers."""
+    own = {"redis_url": stack.valkey.url, "sealing_keys": SEALING_KEY.reveal(), "fingerprint_key": "a key for tests"}
+    stack.worker()
+
+    with Producer(Settings(**own)) as producer:
+        producer.send_email("guest@example.com").result(30)
+        code = stack.simulator.control.latest_code("guest@example.com")
+        tokens = producer.login_with_email("guest@example.com", code, scope="openid").redeem(30)
+        campaign_id = producer.campaigns.create("spring")
+
+    assert tokens.id_token is not None
+    with stack.producer() as configured:
+        assert configured.campaigns.status(campaign_id).name == "spring"
 
 
 def test_a_worker_that_lacks_the_key_leaves_the_operation_to_one_that_has_it(stack: Stack) -> None:

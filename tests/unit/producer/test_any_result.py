@@ -41,6 +41,8 @@ DOCUMENTS = st.one_of(
 @given(DOCUMENTS)
 @example('{"type": "tokens_of_tomorrow", "access_token": "Mark-51c2"}')
 @example("[" * 20_000)
+@example('{"mfa_requirements": {"": NaN}}')
+@example('{"mfa_requirements": {"": 1e999}}')
 def test_any_result_is_read_or_refused_without_its_tokens(document: str) -> None:
     """A worker of a later version may seal something new; the error ends in somebody's log."""
     redeemed = given_or_refused(lambda: load_redeemable(document.encode("utf-8", "replace")), SealError)

@@ -124,6 +124,16 @@ def test_an_unknown_tenant_is_an_error_that_lists_the_known(tenant_environment: 
         load_settings().tenant_named("acme")
 
 
+def test_a_producer_needs_no_credential_to_name_a_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It calls nobody. What it is told about tenants it goes by."""
+    assert (load_settings().tenant_name(None), load_settings().tenant_name("acme")) == ("default", "acme")
+
+    monkeypatch.setenv("AUTH0_DOMAIN", "acme.eu.auth0.com")
+    assert load_settings().tenant_name(None) == "default"
+    with pytest.raises(ConfigurationError, match=r"acme.*configured are: default"):
+        load_settings().tenant_name("acme")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [

@@ -97,7 +97,7 @@ def _name_of(file: str, *, rehearsal: bool) -> str:
 
 def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
     """Return the id that `send` gives to a name: the same one every time, so that nobody is sent to twice under it."""
-    return str(uuid.uuid5(_NAMES, f"{settings.tenant_named(tenant).name}\n{name}"))
+    return str(uuid.uuid5(_NAMES, f"{settings.tenant_name(tenant)}\n{name}"))
 
 
 def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: bool) -> Campaign | None:
