@@ -35,7 +35,11 @@ SEND_LIFETIME: Final = timedelta(minutes=15)
 _TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 
 _RESERVED_FIELDS: Final = frozenset(
-    {"client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"}
+    {
+        *("client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"),
+        # Whatever the kind: an SMS command must not write to an address, nor under another connection than it shows.
+        *("email", "phone_number", "phoneNumber", "connection", "realm", "send", "authParams", "auth_params", "code"),
+    }
 )
 
 

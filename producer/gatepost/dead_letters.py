@@ -27,6 +27,8 @@ INDEX: Final = "gatepost:dead_letters"
 PREFIX: Final = "gatepost:dead_letter:"
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
+# Characters, all of them ASCII, within what can be sealed.
+_LONGEST_KEPT: Final = 4 << 20
 # Fourteen digits, far within Python's calendar.
 _LATEST_MS: Final = 99_999_999_999_999
 
@@ -138,7 +140,7 @@ class DeadLetters:
             Unavailable: Redis did not answer.
         """
         letter_id = str(uuid.uuid4())
-        sealed = self._keyring.seal(json.dumps(message, default=str).encode(), Purpose.dead_letter(letter_id))
+        sealed = self._keyring.seal(_kept(message), Purpose.dead_letter(letter_id))
         arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
         with answering():
             self._add(keys=[_key(letter_id), INDEX, KIDS], args=arguments)
@@ -252,6 +254,18 @@ class DeadLetters:
         for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
             if at_ms is not None:
                 yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
+
+
+def _kept(message: dict[str, Any]) -> bytes:
+    """Write a message for sealing. It never fails: whatever a stranger sent, a worker has to be rid of it."""
+    try:
+        text = json.dumps(message, default=str)
+    except (ValueError, TypeError, RecursionError):
+        text = json.dumps({"raw": "(not kept: it cannot be written as JSON)"})
+    if len(text) > _LONGEST_KEPT:
+        # No longer a message: a replay refuses it, as it would have refused what it was.
+        text = json.dumps({"raw": f"(cut) {text[: _LONGEST_KEPT // 4]}"})
+    return text.encode()
 
 
 def _key(letter_id: str) -> str:

@@ -186,10 +186,16 @@ function calls.postpone(attempt, wait, free, look_after, doubt)
   if doubt ~= '' then
     redis.call('HSET', operation, 'doubt', doubt)
   end
+  local deadline = tonumber(get('deadline'))
+  if now >= deadline then
+    finish(state, 'expired', 'deadline_passed')
+    return finished()
+  end
   move(state, free == '1' and 'deferred' or 'queued')
   redis.call('HDEL', operation, 'attempt', 'lease')
   redis.call('HSET', operation, 'not_before', now + wait)
-  redis.call('ZADD', due, now + wait + look_after, id)
+  -- Waits that follow each other must not hide the deadline from the sweep.
+  redis.call('ZADD', due, math.min(now + wait + look_after, deadline), id)
   return { 'postponed' }
 end
 

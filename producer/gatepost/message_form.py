@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 LONGEST_ENVELOPE: Final = 1 << 20
 """Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
 _BATCHES: Final = 1 << 24
+# Ours wait a minute at most; clocks differ.
+_LATEST: Final = timedelta(hours=2)
 _COMPRESSED: Final = "the body is compressed, which Gatepost does not take"
 # Celery's own headers have three. Python's JSON reads a little deeper than it writes: what lies in between could not be kept.
 _MOST_LEVELS: Final = 32
@@ -27,13 +31,14 @@ class Carries(Enum):
 
     OPERATION = auto()
     BATCH = auto()
+    COMMAND = auto()
     ANYTHING = auto()
 
 
 TASKS: Final = {
     **{task_name(kind): Carries.OPERATION for kind in Kind},
     SEND_BATCH: Carries.BATCH,
-    SUBMIT: Carries.ANYTHING,
+    SUBMIT: Carries.COMMAND,
     RECONCILE: Carries.ANYTHING,
 }
 """Every task that a worker has, and what its arguments are."""
@@ -43,7 +48,7 @@ class Malformed(Exception):
     """The message has not the form of `gatepost.messages`."""
 
 
-def flaw_of_envelope(envelope: Any) -> str | None:
+def flaw_of_envelope(envelope: Any) -> str | None:  # noqa: PLR0911 - a return a flaw
     """Return what is wrong with an envelope on a Redis list, or None. kombu can build a message from one without a flaw."""
     match envelope:
         case {"properties": {"delivery_tag": str(), "delivery_info": {"exchange": _, "routing_key": _}} as properties}:
@@ -59,7 +64,26 @@ def flaw_of_envelope(envelope: Any) -> str | None:
         return "the envelope's headers are no JSON object, or its priority is no number"
     if not within_levels(envelope, _MOST_LEVELS):
         return f"the envelope has more than {_MOST_LEVELS} levels"
-    return _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
+    if not _is_plain(envelope, ascii_only=False):
+        return "the envelope has a half of a surrogate pair, or a value that is not JSON's own"
+    flaw = flaw_of_content(envelope.get("content-type"), envelope.get("content-encoding"))
+    return flaw or _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
+
+
+def flaw_of_content(content_type: Any, encoding: Any) -> str | None:
+    """Return what is wrong with how a body says it is written, or None. kombu decodes by any codec of Python's, bz2 included."""
+    if content_type not in (None, "application/json") or encoding not in (None, "utf-8", "UTF-8", "binary"):
+        return "the envelope names a content type or encoding that Gatepost does not take"
+    return None
+
+
+def _is_plain(value: Any, *, ascii_only: bool = True) -> bool:
+    """Return whether a value is JSON's own; without `ascii_only`, also whether it can be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=ascii_only).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | None:
@@ -97,16 +121,36 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
         raise Malformed("there is no such task here")
     if headers.get("compression"):
         raise Malformed(_COMPRESSED)
+    _check_nothing_follows(headers)
+    _check_eta(headers.get("eta"))
     try:
         found = payload()
     except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
         raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
+    if not _is_plain(found):
+        # kombu rebuilds decimals, dates and others from marks in the text; one of the right size keeps a processor busy for ever.
+        raise Malformed("the body has values that are not JSON's own")
     match found:
-        case [list(), dict() as kwargs, dict() | None as embedded]:
+        case [list() as positional, dict() as kwargs, dict() | None as embedded]:
+            if positional:
+                raise Malformed("the arguments are not named")
             _check_nothing_follows(embedded or {})
             _check_arguments(kwargs, TASKS[task])
         case _:
             raise Malformed("the body is not [args, kwargs, embed]")
+
+
+def _check_eta(eta: Any) -> None:
+    if not isinstance(eta, str) or not eta:
+        return
+    try:
+        at = datetime.fromisoformat(eta)
+        ahead = (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed("the eta is no moment") from None
+    if ahead > _LATEST:
+        # A worker holds what is to be done later, and holds only so much.
+        raise Malformed("the eta is too far away")
 
 
 def _check_nothing_follows(embedded: dict[str, Any]) -> None:
@@ -122,6 +166,8 @@ def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
         _check_operation(kwargs)
     elif carries is Carries.BATCH:
         _check_batch(kwargs)
+    elif carries is Carries.COMMAND and not {"command"} <= set(kwargs) <= {"command", "idempotency_key", "version"}:
+        raise Malformed("the arguments are not command, idempotency_key and version")
 
 
 def _check_operation(kwargs: dict[str, Any]) -> None:

@@ -110,7 +110,14 @@ def rabbitmq_ward(
     directory = tmp_path_factory.mktemp("ward-on-rabbitmq")
     with (
         EmbeddedValkey(directory / "valkey") as valkey,
-        ChaosStack(valkey, simulator_server, directory, rabbitmq=rabbitmq) as stack,
+        ChaosStack(
+            valkey,
+            simulator_server,
+            directory,
+            # Its worker lives through the session, beside those of other tests.
+            {"GATEPOST_BROKER_URL": rabbitmq.new_host("ward")},
+            rabbitmq=rabbitmq,
+        ) as stack,
     ):
         stack.worker(ALL_QUEUES)
         yield stack

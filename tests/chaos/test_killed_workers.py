@@ -92,6 +92,8 @@ def test_what_a_killed_worker_had_in_its_hands_ends_once(
 
     One worker after the other is killed with its hands full; then the sound one and the reconciler take over.
     """
+    # The same people as over the other broker.
+    ward.simulator.control.reset()
     with ward.producer() as producer:
         for handle in [producer.send_email(case.address("login")) for case in cases]:
             handle.result(30)

@@ -111,5 +111,8 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
         assert all(letter.reason for letter in control.letters.list())
         assert rabbitmq.messages() == 0
         assert "Connection to broker lost" not in worker.output()
-        refused = control.replay(Selection())
-        assert (refused.replayed, refused.refused.total()) == (1, len(MALFORMED) - 1)
+        put_right = {"headers": headers(), "properties": {}, "body": submission(recipient).decode()}
+        control.letters.add(put_right, reason="there is no such task here", queue=Queue.SEND.value)
+        done = control.replay(Selection())
+        assert (done.replayed, done.refused.total()) == (1, len(MALFORMED))
+        stack.until(lambda: stack.simulator.control.count(recipient) == 1, "the replayed command is sent", worker)

@@ -7,18 +7,26 @@ for the Redis transports only.
 
 from __future__ import annotations
 
+import time
+import uuid
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import structlog
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
+from gatepost.errors import Unavailable
 from gatepost.message_form import LONGEST_ENVELOPE, flaw_of_envelope
 from gatepost_worker.enduring import enduring
 
 if TYPE_CHECKING:
     from celery import Celery
+
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+_BREATH_S: Final = 0.2
 
 
 class Bury(Protocol):
@@ -72,9 +80,21 @@ def _checked(base: Any, bury: Bury) -> type:
                 except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
                     flaw = "the envelope is not JSON"
             if flaw is not None:
-                bury(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
+                self._bury(item, flaw, queue)
                 return
+            # kombu puts what was not acknowledged back where the envelope says it came from: a stranger would name any key.
+            envelope["properties"]["delivery_info"] = {"exchange": queue, "routing_key": queue}
+            envelope["properties"]["delivery_tag"] = str(uuid.uuid4())
             self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
+
+        def _bury(self, item: bytes, flaw: str, queue: str) -> None:
+            try:
+                bury(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
+            except Unavailable:
+                # The ledger is full or away: back to its queue, behind what others wait for.
+                _log.exception("message.malformed", reason=flaw, queue=queue)
+                time.sleep(_BREATH_S)
+                self.client.lpush(queue, item)
 
     class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
         Channel = CheckedChannel

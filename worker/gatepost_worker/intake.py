@@ -7,14 +7,15 @@ reason, and the consumer goes on.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.worker.strategy import default as celery_strategy
 
 from gatepost.errors import Unavailable
 from gatepost.message_form import Malformed, check_message
-from gatepost.messages import SHOWN_ARGUMENTS
+from gatepost.messages import SHOWN_ARGUMENTS, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gatepost.dead_letters import DeadLetters
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
+# It comes back at once; this keeps the consumer from spinning.
+_BREATH_S: Final = 0.2
 _consumer_log = logging.getLogger("gatepost.worker")
 
 
@@ -53,7 +56,9 @@ def strategy(
 
 def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:
     """Move a message to the dead letters. While Redis cannot take it, it stays on its queue."""
-    queue = str((message.delivery_info or {}).get("routing_key", ""))
+    named = (message.delivery_info or {}).get("routing_key")
+    # Over AMQP a stranger may name any; it stands in clear.
+    queue = named if isinstance(named, str) and named in set(Queue) else "(another)"
     kept = {
         "headers": message.headers,
         "properties": message.properties,
@@ -65,6 +70,7 @@ def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) ->
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
     except Unavailable:
         _log.exception("message.malformed", reason=reason)
+        time.sleep(_BREATH_S)
         message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
         return
     _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)

@@ -19,12 +19,22 @@ _SECRET_NAMES: Final = re.compile(
 )
 # What a person or a credential looks like, wherever it stands in a text: an address, a number in E.164, a JWT or JWE.
 _SECRET_TEXT: Final = re.compile(
-    r"[^\s@\"'<>(),;:=]+@[^\s@\"'<>(),;:=]+\.[^\s@\"'<>(),;:=]+"
+    r"[^\s@\"'<>(),;:=]{1,64}@[^\s@\"'<>(),;:=]{1,255}\.[^\s@\"'<>(),;:=]+"
     r"|(?<![\w-])(?:\+|%2[Bb])\d{6,15}(?!\d)"
     r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
 )
-_QUIET: Final = ("celery.app.trace", "celery.worker.strategy", "urllib3", "amqp", "kombu")
+_QUIET: Final = (
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "celery.pool",
+    "celery.concurrency",
+    "urllib3",
+    "amqp",
+    "kombu",
+)
 _MASK: Final = "***"
+# Characters. The search takes longer than the text is long, and some texts are a stranger's.
+_LONGEST_TEXT: Final = 16_384
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -36,7 +46,7 @@ def _masked(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if name != "event" and _SECRET_NAMES.search(name):
             return _MASK
-        return _SECRET_TEXT.sub(_MASK, value)
+        return _SECRET_TEXT.sub(_MASK, value[:_LONGEST_TEXT])
     if isinstance(value, dict):
         return {inner: _masked(str(inner), one) for inner, one in value.items()}
     if isinstance(value, list | tuple | set):

@@ -1,14 +1,24 @@
 -- The suppression list: one for all campaigns. KEYS[1] its record   ARGV[1] the call   ARGV[2..] its arguments
 
 local home = KEYS[1]
+-- The code of the reason, in an entry's first byte.
+local ERASED = 5
 local calls = {}
+
+-- An erasure stays, and so does what lasts longer; only `remove` takes them away.
+local function is_weaker(value, known)
+  local expires, lasts = struct.unpack('<I4', value, 6), struct.unpack('<I4', known, 6)
+  return known:byte(1) == ERASED or (expires ~= 0 and (lasts == 0 or lasts > expires))
+end
 
 -- ARGV: fingerprints, the value of each. Gives how many are new.
 function calls.add(fingerprints, value)
   local index = index_open(home, home .. ':i:')
   local new = 0
   for at = 1, #fingerprints, 8 do
-    if index_put(index, fingerprints:sub(at, at + 7), value) then new = new + 1 end
+    local fingerprint = fingerprints:sub(at, at + 7)
+    local known = index_find(index, fingerprint)
+    if not (known and is_weaker(value, known)) and index_put(index, fingerprint, value) then new = new + 1 end
   end
   index_close(index)
   return new

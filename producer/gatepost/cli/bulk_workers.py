@@ -13,7 +13,7 @@ from gatepost.queueing import build_app
 if TYPE_CHECKING:
     from gatepost.settings import Settings
 
-START_ONE: Final = "gatepost worker --queues bulk --beat"
+START_ONE: Final = "gatepost worker --beat"
 """The command that starts one."""
 _ASK_S: Final = 1
 

@@ -143,10 +143,17 @@ def test_a_bad_command_is_a_typed_error_and_not_a_lost_message(
         ({"task": "celery.map"}, "there is no such task here"),
         ({"body": [[], {"command": {}}, {"callbacks": [{"task": "gatepost.reconcile"}]}]}, "carries callbacks"),
         ({"compression": "zlib"}, "the body is compressed"),
+        ({"callbacks": [{"task": "anything.at.all"}]}, "carries callbacks"),
+        ({"task": []}, "not of Celery's protocol 2"),
+        ({"eta": "2099-01-01T00:00:00"}, "the eta is too far away"),
+        ({"eta": "0001-01-01T00:00:00+14:00"}, "the eta is"),
+        ({"kwargs": {"command": {}, "ana@example.com": 1}}, "the arguments are not command"),
+        ({"kwargs": {"command": {"max_age": {"__type__": "decimal", "__value__": "1E+1000000000"}}}}, "not JSON's own"),
     ],
     ids=[
         *("no-id", "id-no-text", "body-no-list", "version", "arguments", "operation-id"),
-        *("task-of-celery", "callback", "compressed"),
+        *("task-of-celery", "callback", "compressed", "callback-in-headers", "task-no-text"),
+        *("eta-far-away", "eta-before-time", "foreign-argument", "endless-number"),
     ],
 )
 def test_a_malformed_message_goes_to_the_dead_letters_and_the_worker_goes_on(
@@ -199,6 +206,23 @@ ENVELOPES = {
     ),
     "huge": json.dumps({"body": "x" * 2_000_000}),
     "forged-type": json.dumps({"__type__": "decimal", "__value__": "x"}),
+    "longer-when-kept": b"\xff" * (1 << 20),
+    "half-a-pair-as-tag": json.dumps(
+        {
+            "body": "",
+            "headers": {},
+            "properties": {"delivery_tag": "\ud800", "delivery_info": {"exchange": "", "routing_key": "q"}},
+        }
+    ),
+    "a-codec-that-unpacks": json.dumps(
+        {
+            "body": "",
+            "headers": {},
+            "content-type": "application/data",
+            "content-encoding": "bz2",
+            "properties": {"delivery_tag": "x", "delivery_info": {"exchange": "", "routing_key": "q"}},
+        }
+    ),
 }
 
 
@@ -250,3 +274,11 @@ def test_no_header_stops_the_consumer(running: Stack, producer: Producer, change
     assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
     assert running.programs[0].output().count("Connection to broker lost") == before
     assert running.programs[0].process.poll() is None
+
+
+@pytest.mark.parametrize("field", ["phone_number", "email", "connection", "realm", "authParams"])
+def test_extra_names_no_other_recipient(running: Stack, producer: Producer, field: str) -> None:
+    """What is shown, counted and erased is who is written to."""
+    command = {"kind": "send_email", "email": "guest@example.com", "extra": {field: "+34600000077"}}
+    with pytest.raises(e.InvalidCommand, match=f"extra must not hold {field}"):
+        submitted(producer, push(running, {"command": command}))

@@ -172,6 +172,20 @@ def test_a_costly_wait_keeps_the_attempt(ledger: Ledger) -> None:
     assert ledger.begin("op-1", "second", lease_s=10).attempts == 2
 
 
+def test_waits_that_follow_each_other_do_not_outlast_the_deadline(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """Whoever puts an operation off again and again meets its deadline, and so does the sweep."""
+    ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=0.3)))
+    ledger.begin("op-1", "first", lease_s=10)
+    ledger.postpone("op-1", 3600, attempt="first", free=True)
+    assert redis_client.zscore("gatepost:operations:due", "op-1") <= (time.time() + 0.4) * 1000
+
+    time.sleep(0.35)
+    ledger.postpone("op-1", 3600, attempt="", free=True)
+
+    outcome = ledger.outcome("op-1")
+    assert (outcome.state, outcome.reason) == (State.EXPIRED, Reason.DEADLINE_PASSED)
+
+
 def test_a_foreign_attempt_cannot_postpone(ledger: Ledger) -> None:
     """Only the attempt that began may give the operation back."""
     ledger.record(new())

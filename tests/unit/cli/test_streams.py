@@ -76,12 +76,12 @@ def test_a_missing_configuration_names_the_variable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 4, and the variable to set."""
-    monkeypatch.delenv("AUTH0_DOMAIN")
+    monkeypatch.delenv("GATEPOST_SEALING_KEYS")
     code = main(["send-email", "ana@example.com"])
     seen = capsys.readouterr()
 
     assert (code, seen.out) == (4, "")
-    assert "AUTH0_DOMAIN" in seen.err
+    assert "GATEPOST_SEALING_KEYS" in seen.err
     assert len(seen.err.splitlines()) == 1
 
 
