@@ -13,8 +13,8 @@ from gatepost.queueing import build_app
 if TYPE_CHECKING:
     from gatepost.settings import Settings
 
-START_ONE: Final = "gatepost worker --beat"
-"""The command that starts one."""
+START_ONE: Final = "gatepost worker --queues bulk,login --beat"
+"""The command that starts one. The reconciler, which beat asks for, travels on the queue for logins."""
 _ASK_S: Final = 1
 
 
