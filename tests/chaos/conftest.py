@@ -1,4 +1,4 @@
-"""The chaos tier: its markers, the table it prints, and the parts that its tests share."""
+"""The chaos tier: what is left out unless asked for, the table it prints, and the parts that its tests share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _TABLE = "chaos"
 _LONG_S = 1800
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "chaos: injects faults into real processes")
-    config.addinivalue_line("markers", "chaos_long: the same for minutes instead of seconds; `make chaos` runs it")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -82,11 +82,14 @@ class Chaos:
                 if self._stopped.wait(0.05):
                     return
                 try:
+                    # In line with the workers: however quick they are, some of the messages come here.
+                    taken: Any = client.brpop(queue, timeout=1)
+                    if taken is None:
+                        continue
                     if number % 3 == 0:
-                        self.deleted += client.rpop(queue) is not None
+                        self.deleted += 1
                     else:
-                        copied: Any = client.lindex(queue, 0)
-                        self.doubled += copied is not None and bool(client.lpush(queue, copied))
+                        self.doubled += bool(client.lpush(queue, taken[1], taken[1]))
                 except RedisError:
                     continue
 
