@@ -42,7 +42,7 @@ function calls.claim(number, token, lease)
       end_if_done()
       return { why }
     end
-    redis.call('HDEL', batch_key(number), 'seq', 'reply', 'published')
+    redis.call('HDEL', batch_key(number), 'seq', 'reply', 'published', 'retried')
     redis.call('ZREM', waiting, number)
     batch.token = token
     hold(batch, lease)
@@ -163,7 +163,8 @@ end
 -- What comes next, after everything that was under way is settled.
 local function go_further(batch, cursor, want, config, readings, ceiling_rate)
   local why = stopped()
-  local rows = why and {} or open_from(batch, cursor, want)
+  -- Rows that were retried since the claim go to the next one, which screens them.
+  local rows = (why or batch.retried) and {} or open_from(batch, cursor, want)
   if #rows == 0 then
     if readings ~= '' then limiter_observe(KEYS[2], now_us, readings) end
     return { why and 'stopped' or 'end', why or '' }

@@ -154,15 +154,18 @@ function calls.retry(token, from, size, states, reasons, dry_run)
         local reason = record and record:byte(2) or 0
         if reason == 0 then reason = IMPLIED[state] or 0 end
         if reasons == '' or reasons:find(string.char(reason), 1, true) then
+          local doubt = in_doubt(record) and record_of(row - 1, reason, 0) or nil
           matched[state] = (matched[state] or 0) + 1
           total = total + 1
-          if dry_run ~= '1' then change(batch, row - 1, 'q', nil) end
+          if dry_run ~= '1' then change(batch, row - 1, 'q', doubt) end
         end
         row = batch.states:find(state, row + 1, true)
       end
     end
     if total > before and dry_run ~= '1' then
       save_batch(batch)
+      -- Whoever holds the batch has screened the rows that were open when it was claimed, and knows their attempts; not these.
+      if batch.token and batch.lease > now then redis.call('HSET', batch_key(number), 'retried', 1) end
       if number < next_batch and not redis.call('ZSCORE', out, number) then redis.call('ZADD', waiting, now, number) end
     end
   end
@@ -259,7 +262,7 @@ function calls.forget(number, row, fingerprint, before, after, kid)
   local open = state == 'q' or state == 'd'
   if open then
     local _, old = find_record(batch, row)
-    change(batch, row, 's', record_of(row, CODE.on_suppression_list, attempts_of(old)))
+    end_row(batch, row, 's', old, record_of(row, CODE.on_suppression_list, attempts_of(old)))
     save_batch(batch)
     save_counts()
   end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] the campaign's record. Its other keys are made from it:
 --   :batch:N   rows (sealed), states (a byte a row), details (a record a row that did not simply succeed), and while leased: token, lease,
---              seq, reply
+--              seq, reply, and retried when rows were put back to `queued` meanwhile
 --   :out       batches on the broker or leased, by when to look at them again
 --   :waiting   batches given back, by when they may be published
 --   :i:N       the index of recipients
@@ -55,12 +55,13 @@ end
 -- Rows -------------------------------------------------------------------------------------------------------------
 
 local function load_batch(number)
-  local found = redis.call('HMGET', batch_key(number), 'states', 'details', 'token', 'lease', 'seq', 'reply')
+  local found = redis.call('HMGET', batch_key(number), 'states', 'details', 'token', 'lease', 'seq', 'reply', 'retried')
   if not found[1] then return nil end
   local details = found[2] or ''
   return {
     number = number, states = found[1], details = details, loaded_details = details,
     token = found[3], lease = tonumber(found[4]) or 0, seq = found[5], reply = found[6],
+    retried = found[7],
   }
 end
 
