@@ -62,12 +62,17 @@ def flaw_of_envelope(envelope: Any) -> str | None:  # noqa: PLR0911 - a return a
     headers = envelope.get("headers", {})
     if not isinstance(headers, dict) or not isinstance(properties.get("priority", 0), int):
         return "the envelope's headers are no JSON object, or its priority is no number"
-    if not within_levels(envelope, _MOST_LEVELS):
-        return f"the envelope has more than {_MOST_LEVELS} levels"
+    if (flaw := flaw_of_depth(envelope)) is not None:
+        return flaw
     if not _is_plain(envelope, ascii_only=False):
         return "the envelope has a half of a surrogate pair, or a value that is not JSON's own"
     flaw = flaw_of_content(envelope.get("content-type"), envelope.get("content-encoding"))
     return flaw or _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
+
+
+def flaw_of_depth(value: Any) -> str | None:
+    """Return what is wrong with how deeply an envelope, or its headers, are nested, or None."""
+    return None if within_levels(value, _MOST_LEVELS) else f"the envelope has more than {_MOST_LEVELS} levels"
 
 
 def flaw_of_content(content_type: Any, encoding: Any) -> str | None:

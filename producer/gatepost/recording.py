@@ -10,7 +10,7 @@ from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
 from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
-from gatepost.ledger import NewOperation
+from gatepost.ledger_values import NewOperation
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
 from gatepost.sealing import Purpose

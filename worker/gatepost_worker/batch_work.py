@@ -14,6 +14,7 @@ from gatepost.errors import Unavailable
 from gatepost.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost.states import State
 from gatepost_worker.batch_store import Begun, Ended, Full, Lost, Waiting
+from gatepost_worker.limiter import WaitReason
 from gatepost_worker.policy import SLEEP_IN_SLOT
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ LONGEST_CHUNK_S: Final = 1.0
 """Rows begun together are not all sent when the first takes long: the rest is given back, surely unsent."""
 BLOCKED_WAIT_S: Final = 30.0
 """A worker that lacks a key or a tenant leaves a batch to others, or to its own next start; likewise while Redis is full."""
+
+CHANGED_RATE_S: Final = 60.0
+"""How long a campaign rests at most for its own rate, which somebody may change meanwhile."""
 
 
 class BatchWork:
@@ -133,8 +137,9 @@ class BatchWork:
                     settlements, readings = self._send(step)
                 case Waiting(seconds=seconds) if seconds <= SLOT_S:
                     self._runner.sleep(seconds)
-                case Waiting(seconds=seconds):
-                    return max(seconds, self._put_off_s()), seconds
+                case Waiting(seconds=seconds, reason=reason):
+                    rest = min(seconds, CHANGED_RATE_S) if reason == WaitReason.CEILING else seconds
+                    return max(rest, self._put_off_s()), rest
                 case Ended() if want and self._due > 0 and self._put_off_s() <= SLOT_S:
                     self._runner.sleep(self._put_off_s())
                     self._cursor, self._due = 0, 0.0

@@ -124,7 +124,8 @@ class BatchRunner:
 
     def quota_of(self, campaign_id: str, options: Options) -> Quota:
         """Return what a campaign's permits are taken from: its tenant's quota, and its own ceiling if it has one."""
-        ceiling = Ceiling(campaign_id, options.rate) if options.rate else None
+        # A rate that was changed begins anew: the gap of the old one can be hours.
+        ceiling = Ceiling(f"{campaign_id}:{options.rate:g}", options.rate) if options.rate else None
         return replace(self._quotas[options.tenant or ""], ceiling=ceiling)
 
     def lease_s(self, kinds: set[Channel]) -> float:

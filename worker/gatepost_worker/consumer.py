@@ -5,12 +5,11 @@ Celery's own logs such a message and drops it. Named by the setting `worker_cons
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.worker.consumer import Consumer
 
-from gatepost.carried_json import within_levels
-from gatepost.message_form import flaw_of_content
+from gatepost.message_form import flaw_of_content, flaw_of_depth
 from gatepost_worker.intake import bury
 
 if TYPE_CHECKING:
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
     from gatepost.dead_letters import DeadLetters
     from gatepost_worker.liveness import Liveness
-
-
-_MOST_LEVELS: Final = 32
 
 
 class KeepingConsumer(Consumer):
@@ -40,9 +36,8 @@ class KeepingConsumer(Consumer):
             if not isinstance(task, str):
                 # Celery looks its strategy up before anybody can look at the rest.
                 return self._bury(message, "the message is not of Celery's protocol 2")
-            if not within_levels(headers, _MOST_LEVELS):
-                return self._bury(message, "the headers have too many levels")
-            if (flaw := flaw_of_content(message.content_type, message.content_encoding)) is not None:
+            flaw = flaw_of_depth(headers) or flaw_of_content(message.content_type, message.content_encoding)
+            if flaw is not None:
                 return self._bury(message, flaw)
             return handle(message)
 

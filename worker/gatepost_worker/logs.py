@@ -23,7 +23,7 @@ _SECRET_TEXT: Final = re.compile(
     r"|(?<![\w-])(?:\+|%2[Bb])\d{6,15}(?!\d)"
     r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
 )
-_QUIET: Final = (
+QUIET: Final = (
     "celery.app.trace",
     "celery.worker.strategy",
     "celery.pool",
@@ -33,7 +33,7 @@ _QUIET: Final = (
     "kombu",
 )
 _MASK: Final = "***"
-# Characters. The search takes longer than the text is long, and some texts are a stranger's.
+# Characters; the rest is cut. The search takes longer than the text is long, and some texts are a stranger's.
 _LONGEST_TEXT: Final = 16_384
 
 
@@ -86,7 +86,7 @@ def configure(*, log_format: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Celery's per-task lines say less than our canonical one, and repeat arguments and results.
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

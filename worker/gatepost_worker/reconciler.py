@@ -10,8 +10,8 @@ from celery import states as celery_states
 
 from gatepost.answers import answering
 from gatepost.failures import failure_of
-from gatepost.ledger import Verdict
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
+from gatepost.ledger_values import Verdict
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from gatepost.ledger import Answer, Ledger
+    from gatepost.ledger import Ledger
+    from gatepost.ledger_values import Answer
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from gatepost.commands import load_command, recipient_of
 from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
-from gatepost.ledger import Verdict
+from gatepost.ledger_values import Verdict
 from gatepost.outcomes import MfaChallenge, Redeemable
 from gatepost.personal import REVEAL
 from gatepost.sealing import Purpose
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from gatepost.commands import Command
     from gatepost.fingerprints import Fingerprints
-    from gatepost.ledger import Answer, Ledger, Operation
+    from gatepost.ledger import Ledger
+    from gatepost.ledger_values import Answer, Operation
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
     from gatepost_worker.authentication import Cause, Passwordless, StartResponse

@@ -13,7 +13,7 @@ from celery.exceptions import Ignore, Reject
 from gatepost.commands import Kind
 from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable
 from gatepost.failures import failure_of
-from gatepost.ledger import Verdict
+from gatepost.ledger_values import Verdict
 from gatepost.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
 from gatepost.states import State
 from gatepost_worker.batch_task import CampaignParts

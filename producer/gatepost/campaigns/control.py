@@ -181,7 +181,7 @@ class Campaigns:
         return self._change(campaign_id, {"deadline": deadline}, {"deadline": _milliseconds(deadline)})
 
     def change_rate(self, campaign_id: str, rate: float | None) -> Campaign:
-        """Set another ceiling on recipients a second, or none; it holds from the next batch on."""
+        """Set another ceiling on recipients a second, or none; it holds from the next batch on, within a minute."""
         return self._change(campaign_id, {"rate": rate}, {})
 
     def retry(

@@ -98,7 +98,7 @@ class Options(BaseModel):
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
     start_at: AwareDatetime | None = Field(default=None, description="Nothing is sent before this moment.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
-    rate: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Recipients a second, at most.")
+    rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Recipients a second, at most.")
     deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
     on_unknown: OnUnknown = OnUnknown.HOLD
     pause_after_errors: Annotated[int, Field(ge=1)] | None = Field(

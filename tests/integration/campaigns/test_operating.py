@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,25 @@ def test_a_later_deadline_and_another_rate_hold(bench: Bench) -> None:
     assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
 
 
+def test_another_rate_does_not_wait_for_the_gap_of_the_old_one(
+    bench: Bench, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in an hour is made as fast as can be: the batch is looked at again soon, and the pace begins anew."""
+    monkeypatch.setattr("gatepost_worker.batch_work.CHANGED_RATE_S", 0.5)
+    campaign_id = bench.started(5, rate=1 / 3600)
+    message = bench.take()
+    assert message is not None
+    bench.runner.run(campaign_id, message["batch"])
+    assert simulator.control.counts()["total"] == 1
+
+    bench.campaigns.change_rate(campaign_id, 1000)
+    time.sleep(0.6)
+    bench.sweep.run()
+    bench.work()
+
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
+
+
 def test_delete_leaves_nothing(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Every key of the campaign goes, and the others stay."""
     kept = campaigns.create("kept")
@@ -255,6 +275,28 @@ def test_the_suppression_list_keeps_reasons_and_forgets_who_is_removed(campaigns
     assert suppressions.remove(email(5))
     assert not suppressions.remove(email(5))
     assert suppressions.find(email(5)) is None
+
+
+def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
+    """An import of bounces that end does not let campaigns write again to whom nobody may write."""
+    suppressions = campaigns.suppressions
+    now = datetime.now(UTC)
+    suppressions.add("erased@example.com", SuppressionReason.ERASED)
+    suppressions.add("left@example.com", SuppressionReason.UNSUBSCRIBED)
+    suppressions.add("later@example.com", SuppressionReason.BOUNCED, expires_at=now + timedelta(days=90))
+    everybody = ["erased@example.com", "left@example.com", "later@example.com"]
+
+    for recipient in everybody:
+        suppressions.add(recipient, SuppressionReason.BOUNCED, expires_at=now + timedelta(days=1))
+    suppressions.add("erased@example.com", SuppressionReason.COMPLAINED)
+
+    found = [suppressions.find(recipient) for recipient in everybody]
+    assert [one and one.reason for one in found] == [
+        SuppressionReason.ERASED,
+        SuppressionReason.UNSUBSCRIBED,
+        SuppressionReason.BOUNCED,
+    ]
+    assert [one and one.expires_at and (one.expires_at - now).days > 80 for one in found] == [None, None, True]
 
 
 def test_a_campaign_is_json_without_people(make_bench: Callable[..., Bench]) -> None:

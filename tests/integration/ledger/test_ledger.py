@@ -12,8 +12,9 @@ import pytest
 from gatepost.commands import Kind, OnUnknown
 from gatepost.connections import connect, ledger_at
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
-from gatepost.ledger import Ledger, NewOperation, Verdict
+from gatepost.ledger import Ledger
 from gatepost.ledger_keys import celery_result_key, operation_key
+from gatepost.ledger_values import NewOperation, Verdict
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:

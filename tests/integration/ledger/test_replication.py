@@ -12,7 +12,8 @@ import redis
 from gatepost.commands import Kind, OnUnknown
 from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import Unavailable
-from gatepost.ledger import Ledger, NewOperation, Verdict
+from gatepost.ledger import Ledger
+from gatepost.ledger_values import NewOperation, Verdict
 from gatepost.replication import Replication
 from gatepost.states import State
 

@@ -15,8 +15,9 @@ from urllib3.exceptions import NewConnectionError
 from gatepost import Producer, State
 from gatepost.connections import ledger_at
 from gatepost.errors import Unavailable
-from gatepost.ledger import Answer as LedgerAnswer
-from gatepost.ledger import Ledger, Verdict
+from gatepost.ledger import Ledger
+from gatepost.ledger_values import Answer as LedgerAnswer
+from gatepost.ledger_values import Verdict
 from gatepost.states import Reason
 from gatepost_worker.authentication import Configuration, Passwordless
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason

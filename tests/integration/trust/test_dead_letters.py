@@ -69,6 +69,18 @@ def test_more_letters_than_a_page_are_read_once_each(letters: DeadLetters, redis
     assert {first.id, *rest} == ids
 
 
+@pytest.mark.parametrize("kept", [{"raw": "\x01" * (7 << 20)}, {"headers": {(1,): 2}}])
+def test_whatever_it_is_a_letter_is_kept(
+    letters: DeadLetters, control: DeadLetterControl, kept: dict[str, Any]
+) -> None:
+    """Longer than can be sealed, or nothing that JSON has: a worker has to be rid of it, and a replay refuses it."""
+    letters.add(kept, reason="r", queue="gatepost.send")
+
+    (letter,) = letters.list()
+    assert letters.open(letter)["raw"]
+    assert control.rehearse(Selection()).refused.total() == 1
+
+
 def test_letters_are_chosen_by_reason_time_and_id(letters: DeadLetters) -> None:
     """Everything that is given must fit."""
     one = letters.add(message(), reason="there is no such task here", queue="gatepost.send")

@@ -30,7 +30,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield buffer
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("celery.app.trace", "celery.worker.strategy", "urllib3", "amqp", "kombu"):
+    for name in logs.QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
@@ -111,3 +111,20 @@ def test_celerys_own_task_lines_are_silent(log: io.StringIO) -> None:
     logging.getLogger("celery.app.trace").info("Task succeeded: %s", CANARY)
 
     assert log.getvalue() == ""
+
+
+def test_the_calls_of_celerys_pool_are_not_logged(log: io.StringIO) -> None:
+    """At DEBUG they hold the arguments, which of a plain submission are a person's."""
+    logging.getLogger("celery.pool").debug("TaskPool: Apply %s (args:%s)", "task", {"command": {"code": "914377"}})
+
+    assert log.getvalue() == ""
+
+
+def test_a_long_text_without_an_address_is_searched_in_time(log: io.StringIO) -> None:
+    """A stranger's text may have a million letters; what is shown of it is bounded, and so is the search."""
+    logging.getLogger("gatepost.worker").warning("a" * 1_000_000)
+    logging.getLogger("gatepost.worker").warning("%s@example.com %s", "a" * 64, "b" * 100)
+
+    long, masked = lines(log)
+    assert len(long["event"]) < 20_000
+    assert "@" not in masked["event"]
