@@ -14,7 +14,7 @@ from gatepost.message_form import TASKS
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
-from gatepost_worker import compression, envelopes, logs, tasks
+from gatepost_worker import compression, envelopes, logs, results, tasks
 from gatepost_worker.consumer import consumer_class
 from gatepost_worker.liveness import step_for
 from gatepost_worker.process import Process
@@ -31,6 +31,7 @@ def create(settings: Settings) -> Celery:
     """Return the worker's app: tasks, schedule, and one set of parts for the process."""
     compression.refuse()
     app = build_app(settings)
+    results.install(app)
     process = Process(settings)
     tasks.register(app, process)
     _drop_other_tasks(app)

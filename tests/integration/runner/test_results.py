@@ -1,0 +1,54 @@
+"""Celery's results while Redis is full: the worker goes on, and the ledger has the outcome."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from redis.exceptions import OutOfMemoryError
+
+from gatepost.queueing import build_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+    from celery import Celery
+
+    from gatepost.settings import Settings
+
+# Celery's own call.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Celery]:
+    made = import_module("gatepost_worker.celery").create(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def full(redis_client: redis.Redis) -> Iterator[None]:
+    redis_client.config_set("maxmemory", 1)
+    yield
+    redis_client.config_set("maxmemory", 0)
+
+
+@pytest.mark.usefixtures("full")
+def test_a_result_that_cannot_be_stored_ends_nothing(app: Celery, settings: Settings) -> None:
+    """Out of a task the error would take the message's place in the worker for good."""
+    with build_app(settings) as stock, pytest.raises(OutOfMemoryError):
+        stock.backend.store_result("task-1", None, states.SUCCESS)
+
+    backend: Any = app.backend
+    assert backend.store_result("task-1", None, states.SUCCESS) is None
+
+
+def test_a_result_is_stored_as_before(app: Celery) -> None:
+    """With memory for it."""
+    app.backend.store_result("task-1", {"a": 1}, states.SUCCESS)
+
+    assert app.AsyncResult("task-1").get(timeout=5) == {"a": 1}
