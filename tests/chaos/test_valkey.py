@@ -16,7 +16,9 @@ from chaos_proxy import NO_ANSWER, Proxy
 from chaos_stack import ALL_QUEUES, ChaosStack
 from gatepost import Producer, State
 from gatepost import errors as e
+from gatepost.dead_letter_control import DeadLetterControl
 from gatepost.embedded import EmbeddedValkey
+from gatepost.messages import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,6 +144,26 @@ def test_a_full_valkey_records_nothing_and_settles_what_is_under_way(load: Load,
     assert sum(before.values()) == sum(during.values())
     assert account.states == {State.ACCEPTED: 43}
     account.assert_holds()
+
+
+def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load) -> None:
+    """Malformed, and no memory for a dead letter: the worker goes on, and keeps it when it can."""
+    stack = load.stack
+    worker = stack.programs[0]
+    with stack.redis() as client, DeadLetterControl(stack.settings) as control:
+        worker.process.send_signal(signal.SIGSTOP)
+        client.lpush(Queue.SEND.value, "junk")
+        client.config_set("maxmemory", 1)
+        try:
+            worker.process.send_signal(signal.SIGCONT)
+            stack.until(lambda: worker.output().count("message.malformed") > 2, "it was taken again and again", worker)
+            assert len(control.letters) == 0
+        finally:
+            client.config_set("maxmemory", 0)
+        stack.until(lambda: len(control.letters) == 1, "it is in the dead letters", worker)
+        assert client.llen(Queue.SEND.value) == 0
+    load.send(1)
+    load.until_ended()
 
 
 @pytest.mark.chaos_long  # batches rest for half a minute
