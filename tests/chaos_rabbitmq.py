@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import kombu
+from amqp.exceptions import NotFound
 from kombu.exceptions import OperationalError
 
 from gatepost.messages import Queue
@@ -68,11 +70,12 @@ class RabbitMQ:
         return f"{self.url.removesuffix('/')}{name}"
 
     def forget_messages(self) -> None:
-        """Delete Gatepost's queues."""
+        """Empty Gatepost's queues. They stay: kombu declares a queue once a connection, and keeps connections for the whole process."""
         with kombu.Connection(self.url) as connection:
-            channel: Any = connection.channel()
             for queue in Queue:
-                channel.queue_delete(queue.value)
+                channel: Any = connection.channel()
+                with suppress(NotFound):
+                    channel.queue_purge(queue.value)
 
     def messages(self) -> int:
         """Return how many messages wait in Gatepost's queues."""

@@ -74,7 +74,8 @@ def _broker_tls(settings: Settings) -> dict[str, Any] | None:
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith(("redis", "rediss", "sentinel")):
-        return {}
+        # Or else a message that goes into a connection which has just died is lost without a word.
+        return {"confirm_publish": True}
     return {
         **SOCKETS,
         "visibility_timeout": settings.visibility_timeout,
