@@ -14,6 +14,7 @@ from gatepost.message_form import TASKS
 from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
+from gatepost.visible_text import visible
 from gatepost_worker import compression, envelopes, logs, results, tasks
 from gatepost_worker.consumer import consumer_class
 from gatepost_worker.liveness import step_for
@@ -69,7 +70,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
             process.serve_health(sender.app, sender.app.amqp.queues.consume_from, sender.concurrency)
         except ConfigurationError as failure:
             # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
-            raise SystemExit(f"gatepost: {failure}") from None
+            raise SystemExit(f"gatepost: {visible(str(failure))}") from None
 
     def stopping(**_: Any) -> None:
         process.liveness.stopping()

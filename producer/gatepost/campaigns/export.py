@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.files import FileError
+from gatepost.visible_text import visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,7 +71,7 @@ def _write_all(reports: Iterable[RecipientReport], stream: IO[str], how: ExportF
 
 def _json_writer(stream: IO[str]) -> Callable[[Mapping[str, Any]], None]:
     def write(document: Mapping[str, Any]) -> None:
-        stream.write(f"{json.dumps(document, ensure_ascii=False)}\n")
+        stream.write(f"{visible_json(document)}\n")
 
     return write
 
@@ -89,7 +89,7 @@ def _csv_writer(stream: IO[str]) -> Callable[[Mapping[str, Any]], None]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    text = visible_json(value) if isinstance(value, dict) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

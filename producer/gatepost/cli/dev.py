@@ -112,7 +112,7 @@ class _World:
     def show_variables(self) -> None:
         lines = local_world.export_lines(self._variables)
         local_world.write_private(self._env_file, lines)
-        write(lines.rstrip("\n"))
+        write(*lines.rstrip("\n").split("\n"))
         say(f'A second terminal: eval "$(cat {self._env_file})"')
 
     def start_workers(self, concurrency: int) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -164,7 +165,7 @@ def _show(checks: list[Check]) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     for check in checks:
         mark = Text(_MARKS[check.status], style=_STYLES[check.status])
-        table.add_row(mark, check.name, Text(f"{check.found}\n{check.advice}".strip()))
+        table.add_row(mark, check.name, Group(*filter(None, (check.found, check.advice))))
     counts = {status: sum(check.status is status for check in checks) for status in Status}
     terminal = console()
     terminal.print(table)

@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the command line's outermost frame: every error becomes one sentence
         code = exit_code_of_error(error)
         if asked.debug:
-            traceback.print_exc()
+            say(*traceback.format_exc().rstrip("\n").split("\n"))
         show_error(error, code, as_json=as_json)
     return int(code or ExitCode.DONE)
 

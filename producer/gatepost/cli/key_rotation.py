@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -128,7 +127,7 @@ def _progress() -> Callable[[int, int], None]:
         nonlocal last
         if time.monotonic() - last >= _SAY_EVERY_S:
             last = time.monotonic()
-            sys.stderr.write(f"{seen:,} of about {total:,} keys of Redis looked at\n")
+            say(f"{seen:,} of about {total:,} keys of Redis looked at")
 
     return say_now_and_then
 

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gatepost.errors import GatepostError, InvalidCommand
+from gatepost.visible_text import visible, visible_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gatepost.cli.exits import ExitCode
     from gatepost.outcomes import Outcome
 
 
-def write(text: str) -> None:
-    """Write data, a line or more, on stdout."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def write(*lines: str) -> None:
+    """Write data on stdout, each text on a line of its own: what would steer a terminal, line ends too, is written as its escape."""
+    _write_lines(sys.stdout, lines)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Write the command's one JSON object on stdout."""
-    write(json.dumps(document, ensure_ascii=False))
+    write(visible_json(document))
 
 
-def say(text: str) -> None:
-    """Write a message on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+def say(*lines: str) -> None:
+    """Write a message on stderr, each text on a line of its own, likewise."""
+    _write_lines(sys.stderr, lines)
+
+
+def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
+    stream.write("".join(f"{visible(line)}\n" for line in lines))
+    stream.flush()
 
 
 def show_outcome(outcome: Outcome, *, as_json: bool) -> None:

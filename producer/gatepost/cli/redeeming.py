@@ -36,7 +36,7 @@ def show_login(producer: Producer, handle: Handle, outcome: Outcome, *, redeem: 
     if redeem and document is not None:
         # The tokens are the data: alone on stdout, so that a pipe gets JSON.
         say(f"{outcome.operation_id} {outcome.state.value}")
-        write(json.dumps(document, indent=2))
+        write(*json.dumps(document, indent=2).split("\n"))
         return
     show_outcome(outcome, as_json=False)
     for claim, value in (document or {}).items():

@@ -14,6 +14,7 @@ from gatepost.cli.output import say, show_outcome
 from gatepost.errors import NotFinished
 from gatepost.producer import Producer
 from gatepost.settings import load_settings
+from gatepost.visible_text import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,7 @@ def log_to_stderr() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            visible_fields,
             structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

@@ -14,6 +14,7 @@ from gatepost.campaigns.files import FileError
 from gatepost.campaigns.report import RecipientReport
 from gatepost.campaigns.rows import Channel, Row, read_rows
 from gatepost.states import Reason, State
+from hostile_texts import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +89,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The file's name, and why."""
     with pytest.raises(FileError, match=r"out\.csv cannot be written"):
         written(iter(REPORTS), tmp_path / "nowhere" / "out.csv", ExportFormat.CSV)
+
+
+@pytest.mark.parametrize("how", ExportFormat)
+def test_an_export_steers_no_terminal(how: ExportFormat) -> None:
+    """It goes to standard output too; authParams that hold anything are the same when they are read again."""
+    params = {"state": "\x9b2J\u202e\x1b]0;x"}
+    row = Row(0, Channel.EMAIL, "ana@example.com", auth_params=json.dumps(params))
+    stream = io.StringIO()
+    written(iter([RecipientReport(row, State.ACCEPTED)]), stream, how)
+    text = stream.getvalue()
+    again = next(iter(read_rows(io.BytesIO(text.encode()))))
+
+    assert not steering(text.replace("\n", "").replace("\r", ""))
+    assert isinstance(again, Row)
+    assert json.loads(again.auth_params or "") == params

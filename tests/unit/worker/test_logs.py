@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from gatepost_worker import logs
+from hostile_texts import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,3 +129,18 @@ def test_a_long_text_without_an_address_is_searched_in_time(log: io.StringIO) ->
     long, masked = lines(log)
     assert len(long["event"]) < 20_000
     assert "@" not in masked["event"]
+
+
+@pytest.mark.usefixtures("log")
+def test_on_a_console_a_text_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker's log is read on a terminal too: a task's name is a stranger's, and so is what an error says."""
+    logs.configure(log_format="console", level="DEBUG")
+    structlog.stdlib.get_logger("gatepost.worker").warning("message.malformed", task="\x1b]0;spoofed\x07")
+    logging.getLogger("celery.worker").error("cannot take %s", "\x9b2J\u202e")
+    logging.getLogger("celery.worker").error("failed", exc_info=ValueError("\u2028\x7f"))
+    text = capsys.readouterr().err
+
+    assert r"\x1b]0;spoofed\x07" in text
+    assert r"cannot take \x9b2J\u202e" in text
+    assert r"ValueError: \u2028\x7f" in text
+    assert not steering(text.replace("\n", ""))

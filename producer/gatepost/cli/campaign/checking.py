@@ -27,7 +27,7 @@ from gatepost.cli.campaign.files import (
     opened,
     rejects_beside,
 )
-from gatepost.cli.campaign.report_text import check_lines, counted, error_lines, joined, plan_lines
+from gatepost.cli.campaign.report_text import check_lines, counted, error_lines, plan_lines
 from gatepost.cli.campaign.session import campaigning
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.option_groups import grouped
@@ -66,7 +66,7 @@ def check(
         if as_json:
             write_json(check_document(report, recipients.name, written))
         else:
-            write(joined([*check_lines(report, recipients.name), *error_lines(report)]))
+            write(*check_lines(report, recipients.name), *error_lines(report))
             if written:
                 say(f"{counted(report.invalid, 'bad row')} in {written}; correct them there and read that file too.")
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
@@ -120,17 +120,17 @@ def plan_command(
             document = made.as_json() | {"file": recipients.name, "rows": report.rows, "kinds": dict(report.kinds)}
             write_json(document | {"regions": dict(report.regions), "quota_failure": failure})
         else:
-            write(plan_text(made, report, recipients.name, options))
+            write(*plan_of_file(made, report, recipients.name, options))
             if failure:
                 say(f"quota: {failure}")
     return ExitCode.DONE
 
 
-def plan_text(made: Plan, report: CheckReport, name: str, options: Options) -> str:
-    """Return a plan for people."""
+def plan_of_file(made: Plan, report: CheckReport, name: str, options: Options) -> list[str]:
+    """Return a plan for people, line by line."""
     lines = plan_lines(made, options.hours, datetime.now(UTC))
     sent_to = [f"{'sent to':<12}{made.recipients:,}"] if made.recipients != report.recipients else []
-    return joined([*check_lines(report, name), *sent_to, *lines])
+    return [*check_lines(report, name), *sent_to, *lines]
 
 
 def known_quota(tenant: str | None, *, offline: bool) -> tuple[Quota | None, str | None]:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from gatepost.campaigns import check
 from gatepost.campaigns.check import CheckReport, check_file
 from gatepost.campaigns.files import STANDARD_INPUT, FileError
 from gatepost.campaigns.rows import Channel, FileFormat, Row, RowReader, read_rows
-from gatepost.cli.terminal import console
+from gatepost.cli.terminal import Description, console
 from gatepost.errors import FieldError, InvalidCommand
 
 FileArgument = Annotated[
@@ -173,7 +173,7 @@ def _bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (Description(), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gatepost.cli.campaign.making import CampaignArgument
-from gatepost.cli.campaign.report_text import campaign_lines, joined, list_lines, recipient_line, what_next
+from gatepost.cli.campaign.report_text import campaign_lines, list_lines, recipient_line, what_next
 from gatepost.cli.campaign.session import campaign_named, campaigning, exit_code_of
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.inputs import address_from
@@ -28,9 +28,8 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
         if as_json:
             write_json(found.as_json())
         else:
-            write(joined(campaign_lines(found, datetime.now(UTC))))
-            for line in what_next(found):
-                say(line)
+            write(*campaign_lines(found, datetime.now(UTC)))
+            say(*what_next(found))
     return exit_code_of(found)
 
 
@@ -45,7 +44,7 @@ def list_command(
         if as_json:
             write_json({"campaigns": [one.as_json() for one in found]})
         elif found:
-            write(joined(list_lines(found)))
+            write(*list_lines(found))
         else:
             say("There are no campaigns.")
     return ExitCode.DONE

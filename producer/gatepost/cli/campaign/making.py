@@ -82,8 +82,7 @@ def refuse_invalid(report: CheckReport, name: str) -> None:
     """
     if not report.invalid:
         return
-    for line in error_lines(report):
-        say(line)
+    say(*error_lines(report))
     problem = f"{counted(report.invalid, 'row')} of {report.rows:,} are not valid; see all: gatepost campaign check {name}; correct them, or go on with --skip-invalid"
     raise InvalidCommand([FieldError(name, problem)])
 

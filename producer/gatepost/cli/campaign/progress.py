@@ -15,8 +15,9 @@ from gatepost.campaigns.watching import Activity, finish_at
 from gatepost.cli.bulk_workers import START_ONE
 from gatepost.cli.moments import duration_text, in_zone, rate_text
 from gatepost.cli.output import say, write_json
-from gatepost.cli.terminal import console
+from gatepost.cli.terminal import Description, console
 from gatepost.states import State
+from gatepost.visible_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+            Description(),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             MofNCompleteColumn(),
@@ -127,10 +128,10 @@ class Bar:
         self._progress.update(
             self._task, description=campaign.name, total=max(1, campaign.total), completed=campaign.done
         )
-        self._counts.plain = " · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)]))
+        self._counts.plain = visible(" · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)])))
         text = note or state_text(snapshot)
         if text and text != self._said:
-            self._live.console.print(text, markup=False, soft_wrap=True)
+            self._live.console.print(text, soft_wrap=True)
         self._said = text
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ from gatepost.cli.moments import duration_text, in_zone, rate_text
 from gatepost.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from gatepost.campaigns.check import CheckReport
@@ -221,8 +221,3 @@ def recipient_line(report: RecipientReport) -> str:
 
 def _share(number: int, total: int) -> str:
     return f"{number / total:.1%}" if total else ""
-
-
-def joined(lines: Iterable[str]) -> str:
-    """Return lines as one text."""
-    return "\n".join(lines)

@@ -13,7 +13,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.files import STANDARD_INPUT
 from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status
 from gatepost.cli.bulk_workers import START_ONE, bulk_workers
-from gatepost.cli.campaign.checking import check_document, known_quota, plan_text, planned
+from gatepost.cli.campaign.checking import check_document, known_quota, plan_of_file, planned
 from gatepost.cli.campaign.delivery import DeliveryOptions
 from gatepost.cli.campaign.files import FileArgument, FileOptions, RecipientFile, SkipInvalidOption, opened
 from gatepost.cli.campaign.making import add_rows, added_document, added_text, refuse_invalid
@@ -71,7 +71,7 @@ def send(
             events.event("checked", check_document(report, recipients.name, None))
             events.event("planned", made.as_json() | {"quota_failure": failure})
         else:
-            (write if dry_run else say)(plan_text(made, report, recipients.name, options))
+            (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))
         if dry_run:
             return _nothing_sent(events)
         if sys.stdin.isatty() and file != STANDARD_INPUT:

@@ -15,6 +15,7 @@ from gatepost.cli.session import producing
 from gatepost.errors import FieldError, InvalidCommand
 from gatepost.failures import failure_of
 from gatepost.states import State
+from gatepost.visible_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def ask(question: str, *, sure: bool, flag: str = "--yes") -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(f"This needs {flag} where nobody can be asked. Nothing was done.")
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(visible(question), err=True):
         raise Refused("Nothing was done.")
 
 

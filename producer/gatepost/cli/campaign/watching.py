@@ -13,7 +13,7 @@ from gatepost.campaigns.model import Campaign
 from gatepost.campaigns.watching import Activity, watch
 from gatepost.cli.bulk_workers import bulk_workers
 from gatepost.cli.campaign.progress import Display, Events, display_for, waiting_text
-from gatepost.cli.campaign.report_text import campaign_lines, joined, what_next
+from gatepost.cli.campaign.report_text import campaign_lines, what_next
 from gatepost.cli.campaign.session import campaign_named, campaigning, exit_code_of
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.output import say, write
@@ -65,9 +65,8 @@ def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: fl
     if isinstance(display, Events):
         display.result(last, code)
     else:
-        write(joined(campaign_lines(last, datetime.now(UTC))))
-        for line in what_next(last):
-            say(line)
+        write(*campaign_lines(last, datetime.now(UTC)))
+        say(*what_next(last))
     return code
 
 

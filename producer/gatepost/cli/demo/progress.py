@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gatepost.cli.output import say
-from gatepost.cli.terminal import console
+from gatepost.cli.terminal import Description, console
 from gatepost.commands import Kind
 from gatepost.states import State
 
@@ -59,17 +59,17 @@ class Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            Description(),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[states]}"),
+            TextColumn("{task.fields[states]}", markup=False),
             console=console(stderr=True),
         )
         self._bars: dict[str, TaskID] = {}
 
     def event(self, text: str) -> None:
         """Show that something happened."""
-        self._progress.console.print(f"• {text}", markup=False)
+        self._progress.console.print(f"• {text}")
 
     def show(self, states: States) -> None:
         """Show how everything stands."""

@@ -63,20 +63,26 @@ def show(report: Report) -> None:
     """Print the report on stdout."""
     terminal = console()
     people = report.rows - report.malformed - report.duplicates
+    terminal.line()
     terminal.print(
-        f"\n{report.rows} rows: {report.malformed} malformed, {report.duplicates} duplicates, {people} recipients\n"
+        f"{report.rows} rows: {report.malformed} malformed, {report.duplicates} duplicates, {people} recipients"
     )
+    terminal.line()
     terminal.print(_table(report))
     by_channel = _messages_by_channel(report.facts)
+    terminal.line()
     terminal.print(
-        f"\nThe simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
-        f"{report.facts.tokens_issued} token sets.\n"
+        f"The simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
+        f"{report.facts.tokens_issued} token sets."
     )
+    terminal.line()
     terminal.print(f"Rejected: {_reasons(report.facts, State.REJECTED)}.", soft_wrap=True)
-    terminal.print(f"Unknown: {_reasons(report.facts, State.UNKNOWN)}.\n", soft_wrap=True)
+    terminal.print(f"Unknown: {_reasons(report.facts, State.UNKNOWN)}.", soft_wrap=True)
+    terminal.line()
     terminal.print(_findings(report))
     verdict = "Both sides agree." if report.agrees else "The two sides DISAGREE."
-    terminal.print(Text(f"\n{verdict}", style="bold green" if report.agrees else "bold red"))
+    terminal.line()
+    terminal.print(Text(verdict, style="bold green" if report.agrees else "bold red"))
     terminal.print(f"{report.seconds:.1f} s. Logs of the workers: {report.logs}", soft_wrap=True)
 
 

@@ -1,0 +1,93 @@
+"""What stands in Redis is shown as it is, whoever wrote it there; as JSON its values are exact."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost.audit import KEY, AuditLog
+from gatepost.campaigns.store import campaign_key
+from gatepost.dead_letter_control import DeadLetterControl
+from gatepost.key_use import KIDS
+from hostile_texts import HOSTILE, steering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost.campaigns.control import Campaigns
+    from gatepost.settings import Settings
+
+    Gatepost = Callable[..., Any]
+
+SHOWN = r"[/x] \x1b]0;spoofed\x07 \x9b2J \u202egnp.exe :smile:\nforged 1 accepted\r[red]"
+
+
+@pytest.fixture
+def letter(settings: Settings) -> str:
+    """A dead letter whose queue, reason and headers are a stranger's, by its id."""
+    raw = {"headers": {HOSTILE: HOSTILE, "task": HOSTILE, "id": "1"}, "properties": {}, "body": HOSTILE}
+    with DeadLetterControl(settings) as control:
+        return control.letters.add(raw, reason=f"no such task: {HOSTILE}", queue=HOSTILE)
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["show", "ID"], ["replay"], ["replay", "--yes"], ["drop"], ["drop", "--yes"]]
+)
+def test_a_dead_letter_is_shown_as_it_is(gatepost: Gatepost, letter: str, command: list[str]) -> None:
+    """Its reason and its queue are neither markup nor the terminal's business."""
+    ran = gatepost("dead-letters", *[letter if word == "ID" else word for word in command])
+
+    assert "UNEXPECTED" not in ran.err
+    assert ran.code in {0, 5}
+    assert not steering((ran.out + ran.err).replace("\n", ""))
+
+
+def test_a_dead_letter_as_json_is_exact(gatepost: Gatepost, letter: str) -> None:
+    """A program gets what was stored, and a terminal is not steered by it."""
+    ran, revealed = (
+        gatepost("dead-letters", "list", "--json"),
+        gatepost("dead-letters", "show", letter, "--reveal", "-y"),
+    )
+
+    assert ran.document["dead_letters"][0]["queue"] == HOSTILE
+    assert revealed.document["message"]["headers"][HOSTILE] == HOSTILE
+    assert not steering((ran.out + revealed.out).replace("\n", ""))
+
+
+def test_an_audit_entry_is_shown_as_it_is(gatepost: Gatepost, settings: Settings, redis_client: redis.Redis) -> None:
+    """Whoever may write in Redis writes no line of his own on the operator's screen."""
+    entry = AuditLog(redis_client, settings.fingerprints(), who=HOSTILE).record("campaign.start", campaign=HOSTILE)
+    ran, as_json = gatepost("audit", "list"), gatepost("audit", "list", "--json")
+
+    assert ran.code == 0
+    assert "[/x]" in ran.out
+    assert not steering((ran.out + as_json.out).replace("\n", ""))
+    assert as_json.document["entries"][0]["who"] == entry.who == HOSTILE
+    assert json.loads(str(redis_client.lindex(KEY, 0).decode()))["who"] == HOSTILE
+
+
+@pytest.mark.parametrize("command", [["list"], ["status", "ID"], ["pause", "ID"], ["delete", "ID"], ["cancel", "ID"]])
+def test_a_campaigns_name_is_shown_as_it_is(
+    gatepost: Gatepost, campaigns: Campaigns, redis_client: redis.Redis, command: list[str]
+) -> None:
+    """Also one that was recorded before such names were refused."""
+    campaign_id = campaigns.create("spring")
+    redis_client.hset(campaign_key(campaign_id), "name", HOSTILE)
+    ran = gatepost("campaign", *[campaign_id if word == "ID" else word for word in command])
+
+    assert not steering((ran.out + ran.err).replace("\n", ""))
+    assert command[0] not in {"list", "status"} or SHOWN in ran.out
+
+
+def test_the_id_of_a_key_is_shown_as_it_is(gatepost: Gatepost, redis_client: redis.Redis) -> None:
+    """The ids of the keys that are in use stand in Redis."""
+    redis_client.hset(KIDS, HOSTILE, 1_700_000_000_000)
+    ran = gatepost("keys", "status")
+
+    assert ran.code == 0
+    assert "[/x]" in ran.out
+    assert not steering(ran.out.replace("\n", ""))
