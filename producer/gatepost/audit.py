@@ -24,7 +24,8 @@ import structlog
 
 from gatepost.answers import answering
 from gatepost.carried_json import within_levels
-from gatepost.errors import GatepostError, Unavailable
+from gatepost.errors import FieldError, GatepostError, InvalidCommand, Unavailable
+from gatepost.visible_text import require_shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from gatepost.fingerprints import Fingerprints
 
 KEY: Final = "gatepost:audit"
+LONGEST_NAME: Final = 200
+"""Characters of the name of who acts."""
 _BEGINNING: Final = "0" * 64
 _PAGE: Final = 500
 _MOST_LEVELS: Final = 8
@@ -98,12 +101,22 @@ def operator() -> str:
     except (KeyError, OSError):
         # A container may run under a number that has no name.
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return visible(f"{user}@{socket.gethostname()}")[:LONGEST_NAME]
 
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """Record what this thread or asyncio task does meanwhile under this name: a service that acts for others says for whom."""
+    """Record what this thread or asyncio task does meanwhile under this name: a service that acts for others says for whom.
+
+    Raises:
+        InvalidCommand: the name is empty or long, or has a character that is not shown.
+    """
+    if not 0 < len(who) <= LONGEST_NAME:
+        raise InvalidCommand([FieldError("who", f"must have 1 to {LONGEST_NAME} characters")])
+    try:
+        require_shown(who)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("who", str(problem))]) from None
     token = _acting.set(who)
     try:
         yield

@@ -15,6 +15,7 @@ from gatepost.errors import ConfigurationError
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
+from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,6 +170,13 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("operator")
+    @classmethod
+    def _can_be_shown(cls, value: str | None) -> str | None:
+        if value is not None:
+            require_shown(value)
+        return value
 
     @classmethod
     def settings_customise_sources(

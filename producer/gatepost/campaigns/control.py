@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from gatepost.audit import AuditLog
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, check_name
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import fingerprint, normalised
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
+from gatepost.errors import FieldError, InvalidCommand
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
@@ -35,7 +36,6 @@ __all__ = ["Added", "Campaigns", "Retried"]
 
 # Batches under way until rate and latency are known.
 _FIRST_WINDOW: Final = 4
-_LONGEST_NAME: Final = 200
 _MOST_GUESTS: Final = 1000
 
 RETRYABLE: Final = frozenset(
@@ -102,12 +102,11 @@ class Campaigns:
 
         Raises:
             ConfigurationError: the options name a tenant that is not configured.
-            ValueError: the name is empty or long, the id is no UUID, a guest is neither an address nor a number, or there are more
-                guests than a rehearsal needs.
+            InvalidCommand: the name is empty or long or has a character that is not shown, or the id is no UUID.
+            ValueError: a guest is neither an address nor a number, or there are more guests than a rehearsal needs.
         """
-        if not 0 < len(name.strip()) <= _LONGEST_NAME:
-            raise ValueError(f"the name must have 1 to {_LONGEST_NAME} characters")
-        campaign_id = str(uuid.UUID(campaign_id)) if campaign_id else str(uuid.uuid4())
+        check_name(name)
+        campaign_id = _checked_id(campaign_id) if campaign_id else str(uuid.uuid4())
         chosen = options or Options()
         changes: dict[str, Any] = {"tenant": self.settings.tenant_name(chosen.tenant)}
         if guest_list is not None:
@@ -311,6 +310,13 @@ class Campaigns:
         with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
             self.store.change(campaign_id, changed.model_dump_json(), mirrored)
         return self.status(campaign_id)
+
+
+def _checked_id(given: str) -> str:
+    try:
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
 
 
 def _milliseconds(at: datetime | None) -> int | str:

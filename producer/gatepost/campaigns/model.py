@@ -13,12 +13,14 @@ from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.rows import Channel
 from gatepost.carried_json import JsonObject
 from gatepost.commands import OnUnknown
-from gatepost.errors import GatepostError
+from gatepost.errors import FieldError, GatepostError, InvalidCommand
 from gatepost.states import Reason, State
+from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LONGEST_NAME: Final = 200
 OPEN_STATES: Final = (State.QUEUED, State.IN_FLIGHT, State.DEFERRED)
 
 
@@ -76,6 +78,20 @@ class Pause:
     def advice(self) -> str:
         """What happened, and what to do about it."""
         return _PAUSES[self.reason] + (f" {self.cause.advice}" if self.cause else "")
+
+
+def check_name(name: str) -> None:
+    """Make sure that a campaign can be called so.
+
+    Raises:
+        InvalidCommand: the name is empty or long, or has a character that is not shown.
+    """
+    if not 0 < len(name.strip()) <= _LONGEST_NAME:
+        raise InvalidCommand([FieldError("name", f"must have 1 to {_LONGEST_NAME} characters")])
+    try:
+        require_shown(name)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("name", str(problem))]) from None
 
 
 def _hours(value: Any) -> Any:

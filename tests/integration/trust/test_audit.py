@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.audit import KEY, AuditLog, acting_as
-from gatepost.errors import Unavailable
+from gatepost.errors import InvalidCommand, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +140,26 @@ def test_a_service_says_for_whom_it_acts(log: AuditLog) -> None:
     assert within.who == "api:key-7"
     assert [entry.who for entry in log.entries()][-1] == "operator@example"
     assert log.record("campaign.started").who == "operator@example"
+
+
+@pytest.mark.parametrize("who", ["", "x" * 201, "support: \x1b]0;spoofed\x07", "ines\n7 deploy"])
+def test_nobody_acts_under_a_name_that_cannot_be_shown(log: AuditLog, who: str) -> None:
+    """The field is named, and nothing is done under another name."""
+    with pytest.raises(InvalidCommand, match=r"^who: "), acting_as(who):
+        log.record("campaign.started")
+
+    assert log.verify().entries == 5
+
+
+def test_a_user_whose_name_cannot_be_shown_acts_under_its_escapes(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis, settings: Settings
+) -> None:
+    """Nobody chooses it for the log, so it refuses nothing; and it is no longer than another name."""
+    monkeypatch.setenv("LOGNAME", "ines\x1b]0;spoofed\x07" + "x" * 300)
+    entry = AuditLog(redis_client, settings.fingerprints()).record("campaign.started")
+
+    assert entry.who.startswith(r"ines\x1b]0;spoofed\x07xxx")
+    assert len(entry.who) == 200
 
 
 def test_the_same_entry_sent_twice_is_one(log: AuditLog, redis_client: redis.Redis) -> None:

@@ -91,3 +91,31 @@ def test_the_id_of_a_key_is_shown_as_it_is(gatepost: Gatepost, redis_client: red
     assert ran.code == 0
     assert "[/x]" in ran.out
     assert not steering(ran.out.replace("\n", ""))
+
+
+@pytest.mark.parametrize("name", ["spring\x1b]0;spoofed\x07", "spring\nsummer", "exe\u202egnp", "caf\udce9"])
+def test_a_campaign_is_not_called_what_cannot_be_shown(gatepost: Gatepost, campaigns: Campaigns, name: str) -> None:
+    """The sentence names the field; nothing is recorded."""
+    ran = gatepost("campaign", "create", name)
+
+    assert ran.code == 6
+    assert ran.err.startswith("gatepost: name: has a control character or an invisible one (")
+    assert campaigns.list() == []
+
+
+def test_the_name_of_a_file_that_cannot_be_shown_is_refused_before_anything_is_asked(
+    gatepost: Gatepost, campaigns: Campaigns, tmp_path: Any
+) -> None:
+    """A campaign that is sent in one step is called like its file."""
+    (tmp_path / "spring\x1b]0;x\x07.csv").write_text("email\nana@example.com\n")
+    ran = gatepost("campaign", "send", "spring\x1b]0;x\x07.csv", "--dry-run")
+
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.startswith("gatepost: name: has a control character")
+    assert campaigns.list() == []
+
+
+def test_a_campaigns_id_that_is_none_is_named(campaigns: Campaigns) -> None:
+    """The field, and what it must be."""
+    with pytest.raises(ValueError, match=r"^campaign_id: must be a UUID$"):
+        campaigns.create("spring", campaign_id="\x1b]0;x\x07")

@@ -187,3 +187,13 @@ def test_a_tenant_without_a_credential_is_refused(tenant_environment: pytest.Mon
     """A public client cannot start passwordless sends from a server."""
     with pytest.raises(ConfigurationError, match="client secret"):
         load_settings().all_tenants()
+
+
+@pytest.mark.parametrize("who", ["ines\x1b]0;spoofed\x07", "ines\n7 deploy", "x" * 201])
+def test_an_operators_name_that_cannot_be_shown_is_refused(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    """It stands in every entry of the audit log."""
+    monkeypatch.setenv("GATEPOST_OPERATOR", who)
+
+    with pytest.raises(ConfigurationError, match=r"^GATEPOST_OPERATOR: ") as refusal:
+        load_settings()
+    assert str(refusal.value).isprintable()

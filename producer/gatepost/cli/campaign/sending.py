@@ -11,7 +11,7 @@ import typer
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.files import STANDARD_INPUT
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status, check_name
 from gatepost.cli.bulk_workers import START_ONE, bulk_workers
 from gatepost.cli.campaign.checking import check_document, known_quota, plan_of_file, planned
 from gatepost.cli.campaign.delivery import DeliveryOptions
@@ -62,6 +62,8 @@ def send(
         options = delivery.options(reading.channel)
         called = name or _name_of(file, rehearsal=delivery.guest_list is not None)
         before = _existing(campaigns, called, options, rehearsal=delivery.guest_list is not None)
+        if before is None:
+            check_name(called)
         report = recipients.check()
         if not skip_invalid:
             refuse_invalid(report, file)
