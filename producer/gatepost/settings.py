@@ -48,7 +48,7 @@ class Tenant(BaseModel):
     ca_bundle: Path | None = Field(
         default=None, description="Certificate authorities to trust instead of the usual ones."
     )
-    proxy: str | None = None
+    proxy: SecretStr | None = Field(default=None, description="Its URL may have a user name and a password in it.")
     telemetry: bool = True
     max_rate: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Calls a second, at most, an endpoint."
@@ -60,7 +60,7 @@ class Tenant(BaseModel):
         if not isinstance(values, dict):
             return values
         found = dict(values)
-        for name in ("client_secret", "client_assertion_signing_key"):
+        for name in ("client_secret", "client_assertion_signing_key", "proxy"):
             secret = resolve_secret(name, found)
             for suffix in ("_file", "_command"):
                 found.pop(f"{name}{suffix}", None)
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     auth0_id_token_signing_alg: str = Field(default="RS256", validation_alias="AUTH0_ID_TOKEN_SIGNING_ALG")
     auth0_base_url: str | None = Field(default=None, validation_alias="AUTH0_BASE_URL")
     auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
-    auth0_proxy: str | None = Field(default=None, validation_alias="AUTH0_PROXY")
+    auth0_proxy: SecretStr | None = Field(default=None, validation_alias="AUTH0_PROXY")
     auth0_telemetry: bool = Field(default=True, validation_alias="AUTH0_TELEMETRY")
     auth0_max_rate: float | None = Field(default=None, validation_alias="AUTH0_MAX_RATE")
     tenants: tuple[Tenant, ...] = ()

@@ -35,7 +35,7 @@ def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
             base_url=tenant.base_url,
             timeouts=_timeouts(settings.email_deadline, settings),
             sms_timeouts=_timeouts(settings.sms_deadline, settings),
-            proxies={"https": tenant.proxy, "http": tenant.proxy} if tenant.proxy else None,
+            proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
             ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
             pool_size=settings.concurrency,
         ),
