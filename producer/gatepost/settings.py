@@ -8,13 +8,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from gatepost.errors import ConfigurationError
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
+from gatepost.server_urls import check_broker_url, check_proxy_url, check_redis_url
 from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
@@ -67,6 +77,13 @@ class Tenant(BaseModel):
             if secret is not None:
                 found[name] = secret
         return found
+
+    @field_validator("proxy")
+    @classmethod
+    def _leads_to_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_proxy_url(value.get_secret_value())
+        return value
 
     @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
@@ -170,6 +187,14 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _leads_to_a_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            check = check_redis_url if info.field_name == "redis_url" else check_broker_url
+            check(value.get_secret_value())
+        return value
 
     @field_validator("operator")
     @classmethod

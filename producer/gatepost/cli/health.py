@@ -65,17 +65,22 @@ def _own_url(port: int | None) -> str:
 
 
 def _ask(url: str, timeout: float) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        # Python's own text repeats a part of the URL.
+        host = port = None
+    if not host or parts.scheme not in {"http", "https"}:
         raise InvalidCommand([FieldError("url", "must be an http or https URL")])
     # Not urllib.request: it would ask a proxy that the environment names for.
     if parts.scheme == "https":
         context = ssl.create_default_context()
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=timeout, context=context
+            host, port, timeout=timeout, context=context
         )
     else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", parts.path or "/health")
         answer = json.loads(connection.getresponse().read())

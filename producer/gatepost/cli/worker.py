@@ -8,6 +8,8 @@ import typer
 
 from gatepost.cli.options import command_app, examples
 from gatepost.cli.processes import require_worker, worker_command
+from gatepost.cli.session import ENV_FILE
+from gatepost.settings import load_settings
 
 app = command_app()
 
@@ -50,6 +52,8 @@ def worker(
     Bulk wants workers of its own, so that a campaign never delays a login. Ctrl-C finishes what is under way.
     """
     require_worker()
+    # Here it is one sentence; Celery would show where it came from as well.
+    load_settings(env_file=ENV_FILE)
     environment = dict(os.environ)
     if health_port:
         environment["GATEPOST_HEALTH_PORT"] = str(health_port)

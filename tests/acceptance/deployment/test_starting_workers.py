@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +48,26 @@ def test_from_anywhere_by_the_installed_programs(stack: Stack, program: str) -> 
     stack.until(lambda: "ready." in started.output(), "the worker is ready", started)
 
     assert _sends(stack)
+
+
+@pytest.mark.parametrize("variable", ["GATEPOST_REDIS_URL", "GATEPOST_BROKER_URL"])
+@pytest.mark.parametrize("program", ["celery", "gatepost"])
+def test_a_worker_with_a_malformed_url_does_not_start_and_names_it(tmp_path: Path, program: str, variable: str) -> None:
+    """Nothing of the URL is repeated, because a part of the password may stand anywhere in it."""
+    script = shutil.which(program, path=str(Path(sys.executable).parent))
+    assert script is not None
+    arguments = ["-A", "gatepost_worker", *_OPTIONS] if program == "celery" else ["worker"]
+    environment = {"PATH": os.defpath, variable: "redis://user:canary/ss#word@host:port"}
+
+    ended = subprocess.run(
+        [script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == (2 if program == "celery" else 4)
+    assert f"{variable}: has an @ or a #" in ended.stderr
+    assert "canary" not in ended.stdout + ended.stderr
+    assert "word@host" not in ended.stdout + ended.stderr
+    assert program == "celery" or ended.stderr.count("\n") == 1
 
 
 def test_a_worker_that_is_asked_to_end_does(stack: Stack) -> None:

@@ -34,7 +34,7 @@ def made(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., tuple
     apps = []
 
     def make(**given: Any) -> tuple[Celery, Process]:
-        settings = make_settings(**given)
+        settings = make_settings().model_copy(update=given)
         app, process = build_app(settings), Process(settings)
         apps.append(app)
         tasks.register(app, process)

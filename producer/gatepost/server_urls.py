@@ -1,0 +1,108 @@
+"""The form of the URLs in the settings. What is wrong is said without a word of the URL: anywhere in it may stand a part of a password."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from urllib.parse import SplitResult
+
+_SENTINEL: Final = "sentinel"
+_REDIS: Final = ("redis", "rediss", _SENTINEL)
+_BROKER: Final = (*_REDIS, "amqp", "amqps", "pyamqp")
+_PROXY: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_QUOTED: Final = "in a user name or a password, / is written %2F, # %23, ? %3F, @ %40, : %3A, ; %3B, [ %5B, ] %5D, % %25 and a space %20"
+_UNWRITABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LABEL: Final = r"\w(?:[\w-]{0,61}\w)?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
+
+
+def check_redis_url(url: str) -> None:
+    """Check the URL of the ledger's Redis: one server, or several Sentinels.
+
+    Raises:
+        ValueError: it is malformed; the message says how, and repeats nothing of it.
+    """
+    _check_all(url, _REDIS, several=(_SENTINEL,))
+
+
+def check_broker_url(url: str) -> None:
+    """Check the URL of the broker, or those of several, with semicolons between. Errors are those of `check_redis_url`."""
+    _check_all(url, _BROKER, several=_BROKER)
+
+
+def check_proxy_url(url: str) -> None:
+    """Check the URL of a proxy, which may be without a scheme. Errors are those of `check_redis_url`."""
+    _check_all(url if "://" in url else f"{_PROXY[0]}://{url}", _PROXY, several=())
+
+
+def _check_all(url: str, schemes: Collection[str], several: Collection[str]) -> None:
+    if _UNWRITABLE.search(url):
+        raise ValueError(f"has a space, a line end or a control character in it; {_QUOTED}")
+    scheme = url.partition("://")[0]
+    if scheme not in schemes or "://" not in url:
+        *most, last = (f"{name}://" for name in schemes)
+        raise ValueError(f"must begin with {', '.join(most)} or {last}")
+    parts = url.split(";") if scheme in several else [url]
+    if not all(part.startswith(f"{scheme}://") for part in parts):
+        raise ValueError(f"has a ; that no further {scheme}:// follows; {_QUOTED}")
+    for part in parts:
+        _check(part, scheme)
+
+
+def _check(url: str, scheme: str) -> None:
+    # Whatever ends the part with the host ends it too early when that stands in the password: what follows has the @ then.
+    place = url.removeprefix(f"{scheme}://")
+    rest = place[len(re.split(r"[/?#]", place, maxsplit=1)[0]) :]
+    if "@" in rest or "#" in rest:
+        raise ValueError(
+            f"has an @ or a # behind the host, or the password has a character that must be quoted; {_QUOTED}"
+        )
+    parts = _split(url)
+    if parts is None:
+        raise ValueError(f"cannot be taken apart into user name, password and host; {_QUOTED}")
+    if not _has_port(parts):
+        raise ValueError(f"must have a number from 1 to 65535 for a port, or none; {_QUOTED}")
+    if not _has_host(parts):
+        raise ValueError(f"must name a host: {scheme}://[user:password@]host[:port]; {_QUOTED}")
+    if scheme in _REDIS:
+        _check_database(parts)
+
+
+def _check_database(parts: SplitResult) -> None:
+    database = parts.path.strip("/")
+    if database and not (database.isascii() and database.isdigit()):
+        raise ValueError("must end in the number of a database, such as /0, or in none")
+    if parse_qs(parts.query).keys() & {"username", "password"}:
+        raise ValueError("must have user name and password before the host: user:password@host")
+
+
+# Python's own texts repeat a part of the URL. These return, and do not raise, so that none is kept as what an error came from.
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def _has_host(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if "[" not in parts.netloc.rpartition("@")[2]:
+        return _HOST(host) is not None
+    try:
+        return bool(ipaddress.IPv6Address(host))
+    except ValueError:
+        return False
