@@ -50,8 +50,7 @@ def health(
         write_json(found)
     else:
         write("healthy" if found["healthy"] else "unhealthy")
-        for problem in found["problems"]:
-            say(problem)
+        say(*found["problems"])
     return ExitCode.DONE if found["healthy"] else ExitCode.UNEXPECTED
 
 
@@ -84,10 +83,18 @@ def _ask(url: str, timeout: float) -> dict[str, Any]:
     try:
         connection.request("GET", parts.path or "/health")
         answer = json.loads(connection.getresponse().read())
-        if isinstance(answer, dict) and isinstance(answer.get("healthy"), bool):
+        if (
+            isinstance(answer, dict)
+            and isinstance(answer.get("healthy"), bool)
+            and _are_texts(answer.get("problems", []))
+        ):
             return {"problems": [], **answer}
-    except (OSError, http.client.HTTPException, ValueError) as failure:
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as failure:
         return {"healthy": False, "problems": [f"The worker does not answer ({type(failure).__name__})."]}
     finally:
         connection.close()
     return {"healthy": False, "problems": ["What answers is no worker's health."]}
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
