@@ -243,6 +243,12 @@ function calls.sweep(look_after)
   return { 'publish', get('kind') }
 end
 
+-- ARGV: look again after. Reads nothing of the record, which somebody has spoiled.
+function calls.set_aside(look_after)
+  redis.call('ZADD', due, 'XX', now + look_after, id)
+  return { 'set_aside' }
+end
+
 -- KEYS[4] the recipient's index   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
 -- Ends what no attempt has begun, and takes away all that leads to the recipient; the record itself holds nothing of him once it has ended.
 function calls.forget()

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(encoding="utf-8")
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
 _STARTING: Final = "#!lua\n" + _SOURCE
+# So many times later than usual is an operation looked at that could not be.
+_ASIDE: Final = 64
 _ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
 
 
@@ -169,6 +171,10 @@ class Ledger:
     def sweep(self, operation_id: str) -> Answer:
         """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
         return _answer(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
+
+    def set_aside(self, operation_id: str) -> None:
+        """Have an operation that cannot be swept looked at again much later, so that it hinders no other."""
+        self._call(self._end, "set_aside", operation_id, [], [self._look_after_ms * _ASIDE])
 
     def due(self, limit: int) -> list[str]:
         """Return the ids of operations that are to be looked at now."""

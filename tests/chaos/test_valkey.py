@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,25 @@ def test_a_full_valkey_records_nothing_and_settles_what_is_under_way(load: Load,
     assert sum(before.values()) == sum(during.values())
     assert account.states == {State.ACCEPTED: 43}
     account.assert_holds()
+
+
+def test_a_full_valkey_is_swept_all_the_same(load: Load) -> None:
+    """Real beat, real worker, no memory: a lost message's deadline passes, and its operation ends while Redis is still full."""
+    stack = load.stack
+    elsewhere = stack.settings.model_copy(update={"broker_url": SecretStr(stack.broker_apart())})
+    with Producer(elsewhere) as producer, stack.redis() as client:
+        lost = producer.send_email(address(), deadline=datetime.now(UTC) + timedelta(seconds=1))
+        client.config_set("maxmemory", 1)
+        beat = stack.beat()
+        try:
+            stack.until(lambda: lost.state() is State.EXPIRED, "it is swept", beat)
+        finally:
+            client.config_set("maxmemory", 0)
+            beat.kill()
+    load.send(1)
+    load.until_ended()
+
+    load.account().assert_holds()
 
 
 def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gatepost.answers import answering
 from gatepost.campaigns.model import CampaignNotFound
+from gatepost.errors import Unavailable
+from gatepost_worker.sweep_lock import sweep_lock
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 _LOCK: Final = "gatepost:campaigns:sweep:lock"
-_LOCK_S: Final = 60
 _PAGE: Final = 100
 
 
@@ -36,19 +36,13 @@ class CampaignSweep:
         Raises:
             Unavailable: Redis did not answer; the next run goes on.
         """
-        with answering():
-            lock = self._redis.lock(_LOCK, timeout=_LOCK_S, blocking=False)
-            if not lock.acquire():
-                return 0
         published = 0
-        try:
+        with sweep_lock(self._redis, _LOCK) as prolong:
+            if prolong is None:
+                return 0
             for campaign_id in self._store.active_ids():
                 published += self._sweep(campaign_id)
-                with answering():
-                    lock.reacquire()
-        finally:
-            with answering():
-                lock.release()
+                prolong()
         return published
 
     def _sweep(self, campaign_id: str) -> int:
@@ -56,6 +50,10 @@ class CampaignSweep:
             lost = self._find_lost(campaign_id)
             published = self._publisher.feed(campaign_id)
         except CampaignNotFound:  # deleted meanwhile
+            return 0
+        except Unavailable:
+            # Redis is away, and then the lock cannot be prolonged either; or this campaign's record is spoiled, and the others go on.
+            _log.exception("campaign.not_swept", campaign_id=campaign_id)
             return 0
         if lost or published:
             _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from celery import states as celery_states
 
-from gatepost.answers import answering
+from gatepost.errors import Unavailable
 from gatepost.failures import failure_of
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.ledger_values import Verdict
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
+from gatepost_worker.sweep_lock import note_run, sweep_lock
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 _LOCK: Final = "gatepost:reconciler:lock"
-_LOCK_S: Final = 60
 _PAGE: Final = 500
 
 
@@ -43,23 +42,16 @@ class Reconciler:
         Raises:
             Unavailable: Redis did not answer; the next run goes on.
         """
-        with answering():
-            lock = self._redis.lock(_LOCK, timeout=_LOCK_S, blocking=False)
-            if not lock.acquire():
-                return 0
         looked_at = 0
-        try:
+        with sweep_lock(self._redis, _LOCK) as prolong:
+            if prolong is None:
+                return 0
             while due := self._ledger.due(_PAGE):
                 for operation_id in due:
                     self._look_at(operation_id)
                 looked_at += len(due)
-                with answering():
-                    lock.reacquire()
-            with answering():
-                self._redis.set(RECONCILER_LAST_RUN, int(time.time() * 1000))
-        finally:
-            with answering():
-                lock.release()
+                prolong()
+            note_run(self._redis, RECONCILER_LAST_RUN)
         return looked_at
 
     def _look_at(self, operation_id: str) -> None:
@@ -68,6 +60,10 @@ class Reconciler:
         except ValueError:
             # A later version's kind or reason: that version's reconciler ends it. The script has put it off, so the sweep goes on.
             _log.exception("operation.unreadable", correlation_id=operation_id)
+        except Unavailable:
+            # Redis is away, and then this fails as well; or somebody has spoiled the record, and nobody else shall wait for it.
+            self._ledger.set_aside(operation_id)
+            _log.exception("operation.set_aside", correlation_id=operation_id)
 
     def _settle(self, operation_id: str, answer: Answer) -> None:
         if answer.verdict is Verdict.PUBLISH and answer.kind is not None:

@@ -158,7 +158,10 @@ def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
 def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Callable[[], None]:
     def reconcile() -> None:
         """Repair what the queue lost."""
-        Reconciler(app, process.ledger, process.redis).run()
-        campaigns.sweep.run()
+        try:
+            Reconciler(app, process.ledger, process.redis).run()
+        finally:
+            # Whatever hinders one hinders the other only by itself.
+            campaigns.sweep.run()
 
     return reconcile

@@ -1,0 +1,153 @@
+"""The reconciler goes on when Redis is full, and past a record that somebody has spoiled."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost import Producer, State
+from gatepost.commands import Kind
+from gatepost.ledger_keys import RECONCILER_LAST_RUN
+from gatepost.messages import RECONCILE, Queue, operation_message, task_name
+from gatepost.queueing import build_app, publish
+from gatepost.states import Reason
+from gatepost_worker.reconciler import Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis
+    from celery import Celery
+
+    from gatepost import Handle
+    from gatepost.settings import Settings
+
+
+# Celery's own call.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings(republish_after=0.3)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Celery]:
+    made = import_module("gatepost_worker.celery").create(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def producer(settings: Settings) -> Iterator[Producer]:
+    with Producer(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def fill(redis_client: redis.Redis) -> Iterator[Callable[[], None]]:
+    def fill() -> None:
+        redis_client.config_set("maxmemory", 1)
+
+    yield fill
+    redis_client.config_set("maxmemory", 0)
+
+
+def state_and_reason(handle: Handle) -> tuple[State, Reason | None]:
+    outcome = handle.outcome()
+    return outcome.state, outcome.reason
+
+
+def test_what_is_over_ends_and_what_was_lost_is_published_again(
+    app: Celery, producer: Producer, redis_client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    """A passed deadline, the attempt of a worker that is gone, a lost message: all without memory for anything new."""
+    late = producer.send_email("late@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=200))
+    begun = producer.send_email("begun@example.com")
+    producer.ledger.begin(begun.operation_id, "an attempt", 0.2)
+    lost = producer.send_email("lost@example.com")
+    redis_client.delete(Queue.SEND.value)
+    while len(producer.ledger.due(10)) < 3:
+        time.sleep(0.01)
+
+    fill()
+    looked_at = Reconciler(app, producer.ledger, redis_client).run()
+
+    published = b"".join(redis_client.lrange(Queue.SEND.value, 0, -1))
+    assert looked_at == 3
+    assert state_and_reason(late) == (State.EXPIRED, Reason.DEADLINE_PASSED)
+    assert state_and_reason(begun) == (State.UNKNOWN, Reason.WORKER_LOST)
+    assert lost.operation_id.encode() in published
+    assert redis_client.exists(RECONCILER_LAST_RUN)
+
+
+def test_the_schedulers_message_is_queued(
+    app: Celery, settings: Settings, redis_client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    """Beat publishes with the worker's app; over a connection that it opens only now, when others have bound the queue."""
+    with build_app(settings) as producers:
+        publish(producers, RECONCILE, Queue.LOGIN, "tick-1", {})
+        fill()
+        with pytest.raises(Exception, match="maxmemory"):
+            publish(producers, RECONCILE, Queue.LOGIN, "tick-2", {})
+
+    publish(app, RECONCILE, Queue.LOGIN, "tick-3", {})
+
+    assert redis_client.llen(Queue.LOGIN.value) == 2
+
+
+def test_a_queue_that_was_never_bound_takes_nothing_in_silence(app: Celery, fill: Callable[[], None]) -> None:
+    """Kombu drops what is published to an exchange without a queue, so that the first binding must not be passed over."""
+    fill()
+
+    with pytest.raises(Exception, match="maxmemory"):
+        publish(app, RECONCILE, Queue.LOGIN, "tick-1", {})
+
+
+def test_only_one_sweeps_at_a_time(
+    app: Celery, producer: Producer, redis_client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    """With and without memory, the second run finds the first one's lock."""
+    handle = producer.send_email("late@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=1))
+    redis_client.set("gatepost:reconciler:lock", "another", px=60_000)
+    fill()
+    time.sleep(0.01)
+
+    assert Reconciler(app, producer.ledger, redis_client).run() == 0
+    assert handle.state() is State.QUEUED
+
+
+def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redis_client: redis.Redis) -> None:
+    """Whoever may write records can break one; it is set aside, logged, and looked at again later."""
+    spoiled = producer.send_email("spoiled@example.com")
+    redis_client.hset(f"gatepost:operation:{spoiled.operation_id}", "deadline", "never")
+    other = producer.send_email("other@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=1))
+    while len(producer.ledger.due(10)) < 2:
+        time.sleep(0.01)
+
+    Reconciler(app, producer.ledger, redis_client).run()
+
+    assert other.state() is State.EXPIRED
+    assert producer.ledger.due(10) == []
+    redis_client.hset(f"gatepost:operation:{spoiled.operation_id}", "deadline", 1)
+    redis_client.zadd("gatepost:operations:due", {spoiled.operation_id: 0})
+    Reconciler(app, producer.ledger, redis_client).run()
+    assert spoiled.state() is State.EXPIRED
+
+
+def test_a_message_of_the_workers_own_is_as_before(
+    app: Celery, redis_client: redis.Redis, fill: Callable[[], None]
+) -> None:
+    """The one published without memory is the same as the one with it."""
+    bodies = []
+    for prepare in (lambda: None, fill):
+        prepare()
+        publish(app, task_name(Kind.SEND_EMAIL), Queue.SEND, "task-1", operation_message("operation-1"))
+        bodies.append(redis_client.rpop(Queue.SEND.value))
+
+    assert len(bodies[0]) == len(bodies[1])
