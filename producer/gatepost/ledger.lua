@@ -108,9 +108,8 @@ function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerpr
   return { 'recorded', id }
 end
 
--- ARGV: the attempt's token, lease in milliseconds
--- Marks the attempt just before its bytes leave.
-function calls.begin(attempt, lease)
+-- What stands in the way of an attempt; or nil, and the state from which it would begin.
+local function in_the_way(attempt)
   local state = get('state')
   if not state then
     return { 'missing' }
@@ -138,6 +137,22 @@ function calls.begin(attempt, lease)
   local early = (get('not_before') or 0) - now
   if early > 0 then
     return { 'early', early }
+  end
+  return nil, state
+end
+
+-- Gives what an attempt needs, before anything is spent on one that could not begin.
+function calls.ready()
+  local answer = in_the_way()
+  return answer or { 'ready', unpack(redis.call('HMGET', operation, 'kind', 'tenant', 'command', 'deadline', 'on_unknown')) }
+end
+
+-- ARGV: the attempt's token, lease in milliseconds
+-- Marks the attempt just before its bytes leave.
+function calls.begin(attempt, lease)
+  local answer, state = in_the_way(attempt)
+  if answer then
+    return answer
   end
   move(state, 'in_flight')
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)

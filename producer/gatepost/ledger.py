@@ -95,21 +95,20 @@ class Ledger:
             raise IdempotencyConflict
         return reply[1]
 
-    def load(self, operation_id: str) -> Operation | None:
-        """Return an open operation with its sealed command; None when it is finished or gone."""
-        with answering():
-            fields = _texts(self._redis.hgetall(operation_key(operation_id)))
-        if "command" not in fields:
-            return None
-        return Operation(
-            operation_id=operation_id,
-            kind=Kind(fields["kind"]),
-            tenant=fields["tenant"],
-            sealed_command=fields["command"],
-            deadline=moment(fields["deadline"]),
-            on_unknown=OnUnknown(fields["on_unknown"]),
-            attempts=int(fields["attempts"]),
-        )
+    def ready(self, operation_id: str) -> Operation | Answer:
+        """Return an operation that can begin now, with its sealed command; or what stands in the way."""
+        match self._call(self._end, "ready", operation_id, [], []):
+            case ["ready", kind, tenant, command, deadline, on_unknown]:
+                return Operation(
+                    operation_id=operation_id,
+                    kind=Kind(kind),
+                    tenant=tenant,
+                    sealed_command=command,
+                    deadline=moment(deadline),
+                    on_unknown=OnUnknown(on_unknown),
+                )
+            case reply:
+                return _answer(reply)
 
     def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
         """Mark an attempt; only `BEGUN` allows a request to leave.

@@ -38,7 +38,6 @@ class Operation:
     sealed_command: str
     deadline: datetime
     on_unknown: OnUnknown
-    attempts: int
 
 
 class Verdict(StrEnum):
@@ -56,7 +55,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The ledger's answer to begin, settle, postpone, close or sweep.
+    """The ledger's answer to ready, begin, settle, postpone, close or sweep.
 
     Attributes:
         verdict: what it comes to.

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from gatepost.commands import load_command, recipient_of
 from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
-from gatepost.ledger_values import Verdict
+from gatepost.ledger_values import Answer, Verdict
 from gatepost.outcomes import MfaChallenge, Redeemable
 from gatepost.personal import REVEAL
 from gatepost.sealing import Purpose
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gatepost.commands import Command
     from gatepost.fingerprints import Fingerprints
     from gatepost.ledger import Ledger
-    from gatepost.ledger_values import Answer, Operation
+    from gatepost.ledger_values import Operation
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
     from gatepost_worker.authentication import Cause, Passwordless, StartResponse
@@ -135,20 +135,24 @@ class Runner:
         Raises:
             Unavailable: Redis did not answer; nothing was sent in this attempt.
         """
-        operation = self._ledger.load(operation_id)
-        if operation is None:
-            return self._finished(operation_id)
+        slot = _Slot(self._sleep)
+        while True:
+            progress = self._step(operation_id, slot)
+            if not isinstance(progress, Later) or not slot.bridges(progress.wait):
+                return progress
+
+    def _step(self, operation_id: str, slot: _Slot) -> Progress:
+        # First, so that nothing that cannot begin costs a permit.
+        operation = self._ledger.ready(operation_id)
+        if isinstance(operation, Answer):
+            return self._not_begun(operation_id, operation)
         try:
             command = load_command(self._keyring.open(operation.sealed_command, Purpose.command(operation_id)))
             client = self._clients.of(operation.tenant)
         except (SealError, InvalidCommand, ConfigurationError) as failure:
             _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
             return self._put_off(operation_id, timedelta(seconds=_CONFIGURATION_WAIT_S), "", free=True)
-        slot = _Slot(self._sleep)
-        while True:
-            progress = self._attempt(operation, command, client, slot)
-            if not isinstance(progress, Later) or not slot.bridges(progress.wait):
-                return progress
+        return self._attempt(operation, command, client, slot)
 
     def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
         key = LimiterKey(operation.tenant, endpoint_of(command))
@@ -272,6 +276,9 @@ class Runner:
                 return self._finished(operation_id)
             case Verdict.EARLY:
                 return Later(min(timedelta(milliseconds=answer.wait_ms), LONGEST_HOP))
+            case Verdict.MISSING:
+                _log.warning("operation.missing", operation_id=operation_id)
+                return NotOurs(Verdict.MISSING)
             case _:
                 return NotOurs(answer.verdict)
 

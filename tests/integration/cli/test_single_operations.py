@@ -13,6 +13,7 @@ from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
 from gatepost.cli.entry import main
+from gatepost.ledger_values import Operation
 from gatepost.outcomes import MfaChallenge, TokenSet
 from gatepost.personal import REVEAL
 from gatepost.producer import Producer
@@ -84,9 +85,9 @@ def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
     options = ["--language", "pt-BR", "--forwarded-for", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
     bodies = ["--auth-params", '{"scope": "openid"}', "--extra", '{"x": 1}', "--connection", "vip"]
     _, queued = run("send-email", "Ana@Example.com", "--no-wait", *options, *bodies)
-    operation = producer.ledger.load(queued["operation_id"])
+    operation = producer.ledger.ready(queued["operation_id"])
 
-    assert operation is not None
+    assert isinstance(operation, Operation)
     opened = producer.settings.keyring().open(operation.sealed_command, Purpose.command(operation.operation_id))
     command = json.loads(opened)
     assert command.pop("deadline")

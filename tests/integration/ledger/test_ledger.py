@@ -14,7 +14,7 @@ from gatepost.connections import connect, ledger_at
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost.ledger import Ledger
 from gatepost.ledger_keys import celery_result_key, operation_key
-from gatepost.ledger_values import NewOperation, Verdict
+from gatepost.ledger_values import Answer, NewOperation, Verdict
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ def test_settling_ends_the_operation_and_drops_its_command(ledger: Ledger, redis
     assert answer.verdict is Verdict.SETTLED
     assert (outcome.state, outcome.reason, outcome.detail) == (State.REJECTED, Reason.RECIPIENT_REJECTED, "bad.email")
     assert outcome.http_status == 400
-    assert ledger.load("op-1") is None
+    ready = ledger.ready("op-1")
+    assert isinstance(ready, Answer)
+    assert ready.verdict is Verdict.FINISHED
     assert b"command" not in redis_client.hgetall(operation_key("op-1"))
     assert 0 < redis_client.pttl(operation_key("op-1")) <= 3_600_000
 

@@ -235,6 +235,38 @@ def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], 
     assert here.ledger.counts()[here.ledger.outcome(operation_id).kind, State.UNKNOWN] == 1
 
 
+@pytest.mark.parametrize("why", ["early", "expired", "busy", "lost", "finished", "missing"])
+def test_what_cannot_begin_costs_no_permit(world: Callable[..., World], why: str) -> None:
+    """A doubled, late or early message takes nothing from the quota that the others share."""
+    here = world()
+    operation_id = here.send()
+    match why:
+        case "early":
+            here.ledger.postpone(operation_id, 300, free=True)
+        case "expired":
+            here.producer._redis.hset(f"gatepost:operation:{operation_id}", "deadline", 1)
+        case "busy" | "lost":
+            here.ledger.begin(operation_id, "another", 60 if why == "busy" else 0)
+        case "finished":
+            assert here.producer.handle(operation_id).cancel()
+        case _:
+            operation_id = "7a0c1c1e-0000-4000-8000-000000000000"
+
+    progress = here.runner.run(operation_id)
+
+    expected = {
+        "early": Later(timedelta(seconds=60)),
+        "expired": Ended(State.EXPIRED, Reason.DEADLINE_PASSED),
+        "busy": NotOurs(Verdict.BUSY),
+        "lost": Ended(State.UNKNOWN, Reason.WORKER_LOST),
+        "finished": Ended(State.CANCELLED, Reason.CANCELLED_BY_CALLER),
+        "missing": NotOurs(Verdict.MISSING),
+    }
+    assert progress == expected[why]
+    assert here.limiter.asked == []
+    assert here.auth0.sent == []
+
+
 def test_the_deadline_stops_retries(world: Callable[..., World]) -> None:
     """An operation that cannot be reached in time ends as `expired`."""
     here = world(refused())
