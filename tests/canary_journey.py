@@ -12,6 +12,7 @@ import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -144,7 +145,8 @@ def _submit(producer: Producer) -> list[str]:
     told = []
     good = {"kind": "send_email", "email": f"{NAME}@example.com"}
     bad = {"kind": "send_email", "email": NAME, "extra": {"client_secret": NAME}, f"{NAME}@example.com": 1}
-    for identity, document in (("submission-1", good), ("submission-2", bad)):
+    for document in (good, bad):
+        identity = str(uuid.uuid4())
         sealed = Keyring([SEALING_KEY]).seal(json.dumps(document).encode(), Purpose.submission())
         publish(producer.app, SUBMIT, Queue.SEND, identity, {"command": sealed})
         try:

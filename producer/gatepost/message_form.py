@@ -119,6 +119,7 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     """
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
         raise Malformed("the header id is missing or no text")
+    _check_uuid("the header id", headers["id"])
     task = headers.get("task")
     if not isinstance(task, str):
         raise Malformed("the message is not of Celery's protocol 2")
@@ -128,6 +129,8 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
         raise Malformed(_COMPRESSED)
     _check_nothing_follows(headers)
     _check_eta(headers.get("eta"))
+    if not isinstance(headers.get("retries") or 0, int):
+        raise Malformed("the header retries is no number")
     try:
         found = payload()
     except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise

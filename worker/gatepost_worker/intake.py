@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # It comes back at once; this keeps the consumer from spinning.
 _BREATH_S: Final = 0.2
+_NEEDED: Final = {"lang", "task", "id", "eta", "expires", "retries", "ignore_result"}
 _consumer_log = logging.getLogger("gatepost.worker")
 
 
@@ -42,16 +43,22 @@ def strategy(
         except Malformed as failure:
             bury(message, str(failure), consumer, dead_letters())
             return None
-        # A foreign producer's own idea of what to show is not trusted.
-        message.headers["argsrepr"] = message.headers["kwargsrepr"] = SHOWN_ARGUMENTS
+        came, message.headers = message.headers, _shown(message.headers)
         try:
             return handle(message, body, ack, reject, callbacks, **options)
         except (TypeError, ValueError, KeyError, AttributeError) as failure:
             # Celery trusts headers it did not write; what it trips over would trip it again after every reconnect.
+            message.headers = came
             bury(message, f"the headers are malformed ({type(failure).__name__})", consumer, dead_letters())
             return None
 
     return checked
+
+
+def _shown(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return those headers which Celery needs; it shows all that it knows in events and logs, whatever a stranger wrote there."""
+    kept = {name: headers[name] for name in _NEEDED & headers.keys()}
+    return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 
 def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:

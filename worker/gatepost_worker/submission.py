@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from gatepost.commands import parse_command
-from gatepost.errors import InvalidCommand, SealError
+from gatepost.errors import ConfigurationError, InvalidCommand, SealError
 from gatepost.messages import SUBMIT, Queue
 from gatepost.recording import Recorder
 from gatepost.sealing import Purpose
@@ -32,7 +33,8 @@ class Submissions:
         """Record and publish a command, and return its operation's id. A message that comes twice names one operation.
 
         Args:
-            task_id: the message's own id, which names the operation when no idempotency key is given.
+            task_id: the message's own id, which names the operation of a plain command when no idempotency key is given. A sealed one names
+                its operation itself, under whatever id and key it comes again.
             command: a JSON object, its text, or a compact JWE of its text made under a key of the ring with the header
                 `"for": "submission:gatepost"`. One that does not open is kept as a dead letter besides.
             idempotency_key: names the operation.
@@ -45,19 +47,32 @@ class Submissions:
         if idempotency_key is not None and not isinstance(idempotency_key, str):
             raise InvalidCommand([("idempotency_key", "must be a text")])
         try:
-            document = self._document(command)
+            sealed = isinstance(command, str) and not command.lstrip().startswith("{")
+            document = self._document(command, sealed=sealed)
         except SealError as failure:
             self._keep(task_id, {"command": command, "idempotency_key": idempotency_key}, str(failure))
             raise InvalidCommand([("command", f"{failure} It is kept as a dead letter.")]) from None
         if not isinstance(document, dict):
             raise InvalidCommand([("command", "must be a JSON object, its text, or a JWE of it")])
+        parsed = parse_command(document)
         recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
-        # The queue delivers at least once, and a worker can die between recording and acknowledging.
-        return recorder.enqueue(parse_command(document), idempotency_key or f"{SUBMIT}:{task_id}")
+        try:
+            if sealed:
+                return recorder.enqueue(parsed, idempotency_key, self._operation_of(command))
+            # The queue delivers at least once, and a worker can die between recording and acknowledging.
+            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id}")
+        except ConfigurationError as failure:
+            _log.warning("submission.refused", task_id=task_id, error=str(failure))
+            raise InvalidCommand([("tenant", "is not configured here")]) from None
 
-    def _document(self, command: Any) -> Any:
+    def _operation_of(self, sealed: str) -> str:
+        # It opens in one spelling alone. Who may only read what others pushed could push it again; nobody without the fingerprint key can tell the id beforehand.
+        digest = self._process.settings.fingerprints().digest("submission", sealed)
+        return str(uuid.UUID(bytes=digest[:16], version=4))
+
+    def _document(self, command: Any, *, sealed: bool) -> Any:
         """Return what a command says, whichever way it is written."""
-        if isinstance(command, str) and not command.lstrip().startswith("{"):
+        if sealed:
             try:
                 return _parsed(self._process.keyring.open(command, Purpose.submission()).decode())
             except UnicodeDecodeError:

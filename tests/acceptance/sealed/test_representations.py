@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.messages import SHOWN_ARGUMENTS, SUBMIT, Queue
-from gatepost.queueing import publish
+from foreign_client import push
+from gatepost.messages import SHOWN_ARGUMENTS, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,17 +59,23 @@ def producer_events(stack: Stack) -> Iterator[list[dict[str, Any]]]:
 
 def test_events_show_neither_arguments_nor_results(stack: Stack, producer_events: list[dict[str, Any]]) -> None:
     """Not even what a foreign producer asks to be shown."""
-    stack.worker("gatepost.login,gatepost.send", "--task-events")
+    worker = stack.worker("gatepost.login,gatepost.send", "--task-events")
     with stack.producer() as producer:
         send_and_log_in(producer, stack)
         command = {"kind": "send_email", "email": "guest@example.com"}
-        publish(producer.app, SUBMIT, Queue.SEND, "submission-1", {"command": command})
-        producer.app.AsyncResult("submission-1").get(timeout=30)
+        told = dict.fromkeys(
+            ["shadow", "root_id", "parent_id", "group", "origin", "argsrepr", "other"], "guest@example.com"
+        )
+        with stack.redis() as client:
+            submission = push(client, {"command": command}, **told)
+        producer.app.AsyncResult(submission).get(timeout=30)
         stack.until(lambda: len(of_type(producer_events, "task-succeeded")) >= 3, "the events have come")
 
     received, succeeded = of_type(producer_events, "task-received"), of_type(producer_events, "task-succeeded")
     assert {(event["args"], event["kwargs"]) for event in received} == {(SHOWN_ARGUMENTS, SHOWN_ARGUMENTS)}
     assert {event["result"] for event in succeeded} == {", ..."}
+    assert "guest@example.com" not in json.dumps(producer_events)
+    assert "guest@example.com" not in worker.output()
 
 
 def send_and_log_in(producer: Producer, stack: Stack) -> None:

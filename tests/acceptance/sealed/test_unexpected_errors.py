@@ -15,6 +15,7 @@ from planted_secrets import Recording, found
 if TYPE_CHECKING:
     from stack import Stack
 
+TASK = "7a0c1c1e-0000-4000-8000-000000000001"
 HELD = "canary-t5n4 914377"
 BREAKING = {
     "application": "breaking_worker",
@@ -43,9 +44,9 @@ def test_an_errors_own_arguments_stay_out_of_results_and_events(stack: Stack) ->
     """Celery stores an error with its arguments, which may be the very text that could not be read."""
     with Recording(stack.valkey.port) as recording, stack.producer() as producer:
         worker = stack.worker("gatepost.send", "--task-events", **BREAKING)
-        publish(producer.app, SUBMIT, Queue.SEND, "submission-1", {"command": "sealed"})
+        publish(producer.app, SUBMIT, Queue.SEND, TASK, {"command": "sealed"})
         with pytest.raises(GatepostError, match="worker's log"):
-            producer.app.AsyncResult("submission-1").get(timeout=60)
+            producer.app.AsyncResult(TASK).get(timeout=60)
         stack.until(lambda: found(["task-failed"], recording.text()) != [], "the event is out", worker)
 
     assert "UnicodeEncodeError" in worker.output()

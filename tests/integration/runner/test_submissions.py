@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +70,51 @@ def test_sealed_commands_are_taken_there(made: Callable[..., tuple[Celery, Proce
 
     assert len(ids) == 1
     assert sum(process.ledger.counts().values()) == 1
+
+
+def test_a_sealed_command_is_carried_out_once_under_whatever_id_or_key_it_comes_again(
+    made: Callable[..., tuple[Celery, Process]],
+) -> None:
+    """Who may read the queue can push again what stands there, and write the same JWE in other letters."""
+    app, process = made()
+    submissions = Submissions(app, process)
+    sealed = process.keyring.seal(json.dumps(COMMAND).encode(), Purpose.submission())
+    ids = [
+        submissions.accept(task, sealed, key) for task, key in [("1", None), ("2", None), ("3", "a key"), ("4", "b")]
+    ]
+    # Four bits of the tag's last letter mean nothing.
+    spellings = [f"{sealed[:-1]}{letter}" for letter in f"{ascii_letters}{digits}-_" if letter != sealed[-1]]
+    for spelling in [*spellings, f"{sealed}=", f"{sealed}\n", f"{sealed[:-1]}!{sealed[-1]}"]:
+        with pytest.raises(e.InvalidCommand):
+            submissions.accept("5", spelling, None)
+
+    assert len(set(ids)) == 1
+    assert sum(process.ledger.counts().values()) == 1
+
+
+def test_a_command_that_is_sealed_anew_is_the_same_under_its_idempotency_key(
+    made: Callable[..., tuple[Celery, Process]],
+) -> None:
+    """Without one it is another command, as two plain ones would be."""
+    app, process = made()
+    submissions = Submissions(app, process)
+    first, second = (process.keyring.seal(json.dumps(COMMAND).encode(), Purpose.submission()) for _ in range(2))
+
+    under_a_key = {submissions.accept(task, sealed, "a key") for task, sealed in (("1", first), ("2", second))}
+    third, fourth = (process.keyring.seal(json.dumps(COMMAND).encode(), Purpose.submission()) for _ in range(2))
+    without = {submissions.accept("3", sealed, None) for sealed in (third, fourth)}
+
+    assert (len(under_a_key), len(without)) == (1, 2)
+
+
+def test_an_answer_names_no_tenant(made: Callable[..., tuple[Celery, Process]]) -> None:
+    """A stranger learns that there is none of that name, and not which there are."""
+    app, process = made()
+
+    with pytest.raises(e.InvalidCommand) as refused:
+        Submissions(app, process).accept("1", {**COMMAND, "tenant": "acme"}, None)
+
+    assert str(refused.value) == "tenant: is not configured here"
 
 
 @pytest.mark.parametrize("command", [COMMAND, "no seal"])

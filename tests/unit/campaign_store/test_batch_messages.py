@@ -13,7 +13,7 @@ CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 
 
 def check(args: list[Any], kwargs: dict[str, Any]) -> None:
-    check_message({"id": "1", "task": SEND_BATCH}, lambda: [args, kwargs, {}])
+    check_message({"id": CAMPAIGN, "task": SEND_BATCH}, lambda: [args, kwargs, {}])
 
 
 def test_what_we_publish_is_taken() -> None:

@@ -10,12 +10,13 @@ import pytest
 
 from gatepost.message_form import Malformed, check_message, flaw_of_envelope
 
+ID = str(uuid.uuid4())
 OPERATION = {"operation_id": str(uuid.uuid4()), "version": 1}
 BATCH = {"campaign_id": str(uuid.uuid4()), "batch": 0, "version": 1}
 
 
 def check(kwargs: Any, *, task: str = "gatepost.send_email", **headers: Any) -> None:
-    check_message({"id": "x", "task": task, **headers}, lambda: [[], kwargs, {}])
+    check_message({"id": ID, "task": task, **headers}, lambda: [[], kwargs, {}])
 
 
 @pytest.mark.parametrize(
@@ -54,14 +55,23 @@ def test_what_is_wrong_is_said_without_a_value(task: str, kwargs: dict[str, Any]
 def test_a_body_that_does_not_decode_is_named_by_its_error() -> None:
     """Kombu's decoders raise whatever a foreign body makes them raise; its text may quote the body."""
     with pytest.raises(Malformed, match=r"the body cannot be read \(JSONDecodeError\)"):
-        check_message({"id": "x", "task": "gatepost.submit"}, lambda: json.loads("ana@example.com"))
+        check_message({"id": ID, "task": "gatepost.submit"}, lambda: json.loads("ana@example.com"))
 
 
-@pytest.mark.parametrize("headers", [None, [], {}, {"id": 7, "task": "gatepost.submit"}, {"id": "x"}])
+@pytest.mark.parametrize("headers", [None, [], {}, {"id": 7, "task": "gatepost.submit"}, {"id": ID}])
 def test_headers_without_an_id_or_a_task_do_not_pass(headers: Any) -> None:
     """Celery would trip over them."""
     with pytest.raises(Malformed):
         check_message(headers, lambda: [[], {}, {}])
+
+
+@pytest.mark.parametrize(
+    ("header", "says"), [({"id": "guest@example.com"}, "id is not a UUID"), ({"retries": "+46701740605"}, "retries")]
+)
+def test_what_celery_would_show_is_no_text_of_a_strangers(header: dict[str, Any], says: str) -> None:
+    """Events, results' keys and logs have both."""
+    with pytest.raises(Malformed, match=says):
+        check({"command": {}}, task="gatepost.submit", **header)
 
 
 def test_an_envelope_as_kombu_writes_it_has_no_flaw() -> None:
