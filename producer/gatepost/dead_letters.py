@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -218,8 +217,9 @@ class DeadLetters:
             return bool(pipeline.execute()[0])
 
     def __len__(self) -> int:
-        oldest = int(time.time() * 1000) - self._lifetime_ms
         with answering():
+            seconds, _ = self._redis.time()
+            oldest = int(seconds) * 1000 - self._lifetime_ms
             return int(self._redis.zcount(INDEX, oldest, "+inf"))
 
     def _all(self, selection: Selection) -> Iterator[DeadLetter]:
@@ -227,7 +227,7 @@ class DeadLetters:
             letters = sorted(self._read(sorted(selection.ids)), key=lambda letter: -letter.at_ms)
             yield from (letter for letter in letters if selection.fits(letter))
             return
-        newest = int(time.time() * 1000) if selection.until is None else milliseconds(selection.until)
+        newest = "+inf" if selection.until is None else str(milliseconds(selection.until))
         oldest = "-inf" if selection.since is None else milliseconds(selection.since)
         # By time and not by number: what is replayed or dropped meanwhile shifts no page.
         seen: frozenset[str] = frozenset()
@@ -242,8 +242,8 @@ class DeadLetters:
             yield from (letter for letter in self._read(fresh) if selection.fits(letter))
             last = int(page[-1][1])
             here = frozenset(_text(letter_id) for letter_id, at in page if int(at) == last)
-            seen = here | (seen if last == newest else frozenset())
-            newest = last
+            seen = here | (seen if str(last) == newest else frozenset())
+            newest = str(last)
 
     def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         with answering(), self._redis.pipeline(transaction=False) as pipeline:

@@ -39,7 +39,8 @@ class Erased:
         dead_letters: dead letters that mentioned the person, dropped.
         exports: exports on record of the campaigns that had the person; the files are out of reach.
         in_flight: attempts under way, which were left: run it again.
-        unreadable: batches and dead letters that do not open, which were left: their key is not in the ring.
+        unreadable: batches and dead letters that do not open, because their key is not in the ring, and letters in a form that cannot be
+            searched; they were left.
     """
 
     operations: int = 0
@@ -179,7 +180,10 @@ class Erasure:
             except SealError:
                 found.unreadable += 1
                 continue
-            if mention.is_in(document):
+            mentioned = mention.is_in(document)
+            if mentioned is None:
+                found.unreadable += 1
+            elif mentioned:
                 found.dead_letters += dry_run or self._letters.drop(letter.id)
 
     def _unsealed(self, text: str) -> str | None:

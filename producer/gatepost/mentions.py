@@ -1,4 +1,4 @@
-"""Whether a foreign document mentions a person, in whatever form: nested JSON, base64, sealed, percent-encoded, spelled otherwise.
+"""Whether a foreign document mentions a person, in whatever form: nested JSON, base64, compressed, sealed, percent-encoded, spelled otherwise.
 
 For erasure, which would rather drop a letter too many than leave one.
 """
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from gatepost.personal import normalise_email
+from gatepost.unpacking import LONGEST_UNPACKED, CannotUnpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_DEEPEST: Final = 12
+_DEEPEST: Final = 60
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}")
 _WITH_DOTS: Final = re.compile(r"[A-Za-z0-9_.-]{20,}")
 _SEALED_BEGINS: Final = "eyJ"
@@ -26,6 +27,11 @@ _SEALED_PARTS: Final = 5
 _ADDRESS: Final = re.compile(r"[^\s<>\"',;:()\[\]{}@]{1,64}@[^\s<>\"',;:()\[\]{}@]{1,255}")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
+# How a document says that it is not plain text, and what of that is searched all the same.
+_PACKED: Final = re.compile(r"compression|content[-_]encoding", re.IGNORECASE)
+_SEARCHED: Final = re.compile(
+    r".*(gzip|bz2|bzip2|lzma)|utf-?8|utf-?16|(us-)?ascii|latin|iso-8859|binary", re.IGNORECASE
+)
 _BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
 
 
@@ -43,13 +49,19 @@ class Mention:
         self._form = _folded(recipient) if self._is_address else recipient.removeprefix("+")
         self._recipient = recipient
         self._unseal = unseal
+        self._room = 0
+        self._unread = False
 
-    def is_in(self, document: Any) -> bool:
-        """Whether the person is in a document, as JSON gives it."""
-        return any(self._is_said(text) for text in self._texts(document, 0))
+    def is_in(self, document: Any) -> bool | None:
+        """Whether the person is in a document, as JSON gives it; None when a part of it cannot be read, and they are not in the rest."""
+        self._room, self._unread = LONGEST_UNPACKED, False
+        if any(self._is_said(text) for text in self._texts(document, 0)):
+            return True
+        return None if self._unread else False
 
     def _texts(self, value: Any, depth: int) -> Iterator[str]:
         if depth > _DEEPEST:
+            self._unread = True
             return
         match value:
             case str():
@@ -58,6 +70,8 @@ class Mention:
                     yield from self._texts(inner, depth + 1)
             case dict():
                 for name, one in value.items():
+                    if isinstance(one, str) and one and _PACKED.fullmatch(str(name)) and not _SEARCHED.match(one):
+                        self._unread = True
                     yield from self._texts(name, depth + 1)
                     yield from self._texts(one, depth + 1)
             case list():
@@ -75,6 +89,7 @@ class Mention:
                 pass
             else:
                 return
+        yield self._unpacked(_bytes_of(text))
         # A text that is no JSON, perhaps because it was cut off: whatever in it may be more.
         for sealed in _sealed_in(text):
             yield self._unseal(sealed)
@@ -82,9 +97,21 @@ class Mention:
             # One character more than a multiple of four holds no whole byte.
             whole = token[:-1] if len(token) % 4 == 1 else token
             padded = whole.translate(_URL_SAFE) + "=" * (-len(whole) % 4)
-            yield base64.b64decode(padded).decode("utf-8", "replace")
+            decoded = base64.b64decode(padded)
+            yield self._unpacked(decoded) or decoded.decode("utf-8", "replace")
+
+    def _unpacked(self, data: bytes) -> str | None:
+        try:
+            found = unpacked(data, self._room)
+        except CannotUnpack:
+            self._unread = True
+            return None
+        self._room -= len(found or b"")
+        return None if found is None else found.decode("utf-8", "replace")
 
     def _is_said(self, text: str) -> bool:
+        # UTF-16 has a zero beside every letter of ASCII's.
+        text = text.replace("\0", "")
         forms = {text, unquote(text), _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)}
         if not self._is_address:
             return any(self._form in _BETWEEN_DIGITS.sub("", form) for form in forms)
@@ -98,6 +125,14 @@ class Mention:
             except ValueError:
                 continue
         return False
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        # A body's byte that is no UTF-8 is kept so.
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _sealed_in(text: str) -> Iterator[str]:

@@ -79,5 +79,5 @@ def _say_rest(found: Erased) -> None:
         say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
     if found.unreadable:
         say(
-            f"{counted(found.unreadable, 'value does', 'values do')} not open; see gatepost keys status, then run it again."
+            f"{counted(found.unreadable, 'value does', 'values do')} not open, or cannot be searched; see gatepost keys status and dead-letters list, then run it again."
         )

@@ -221,11 +221,12 @@ def test_dead_letters_that_mention_the_person_are_dropped(
         letters.add(document, reason="r", queue="gatepost.send")
     other = letters.add({"raw": email(8)}, reason="r", queue="gatepost.send")
     DeadLetters(redis_client, Keyring([Key("lost", bytes(32))])).add({"raw": PERSON}, reason="r", queue="gatepost.send")
+    letters.add({"headers": {"compression": "brotli"}, "body": "?"}, reason="r", queue="gatepost.send")
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
 
-    assert (looked.dead_letters, done.dead_letters, done.unreadable, done.complete) == (2, 2, 1, False)
+    assert (looked.dead_letters, done.dead_letters, done.unreadable, done.complete) == (2, 2, 2, False)
     assert other in {letter.id for letter in letters.list()}
-    assert len(letters) == 2
+    assert len(letters) == 3
 
 
 def test_looking_changes_nothing(
@@ -328,3 +329,14 @@ def test_an_unknown_person_is_put_on_the_list_all_the_same(erasure: Erasure, cam
 
     assert not any(done.as_json().values())
     assert len(campaigns.suppressions) == 1
+
+
+def test_a_commands_fingerprint_tells_nothing_without_its_idempotency_key(
+    producer: Producer, redis_client: redis.Redis
+) -> None:
+    """It outlives the erasure; whoever has the fingerprint key and guesses the command must guess the other as well."""
+    for key in ("first", "second"):
+        producer.send_email(PERSON, idempotency_key=key)
+
+    marks = {redis_client.hget(key, "fingerprint") for key in redis_client.keys("gatepost:idempotency:*")}
+    assert len(marks) == 2
