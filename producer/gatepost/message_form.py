@@ -127,6 +127,8 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
         raise Malformed("there is no such task here")
     if headers.get("compression"):
         raise Malformed(_COMPRESSED)
+    if (flaw := flaw_of_depth(headers)) is not None:
+        raise Malformed(flaw)
     _check_nothing_follows(headers)
     _check_eta(headers.get("eta"))
     if not isinstance(headers.get("retries") or 0, int):

@@ -74,6 +74,13 @@ def headers(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**usual, **changes}.items() if value is not None}
 
 
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
 MALFORMED: dict[str, dict[str, Any]] = {
     "no headers": {"headers": {}},
     "no id": {"headers": headers(id=None)},
@@ -88,6 +95,8 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "a pickle": {"content_type": "application/x-python-serialize", "content_encoding": "binary", "body": b"\x80\x04N."},
     "a foreign type": {"content_type": "text/martian"},
     "a compressed body": {"headers": headers(compression="zlib")},
+    "headers of many levels": {"headers": headers(deep=nested(300))},
+    "a body of megabytes": {"body": b"x" * (5 << 20)},
     "no content type": {"content_type": None, "content_encoding": None, "body": b"\x00"},
 }
 
@@ -109,6 +118,7 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
             assert producer.send_email(address()).result(30).state is State.ACCEPTED
 
         assert all(letter.reason for letter in control.letters.list())
+        assert max(letter.size for letter in control.letters.list()) < 4 << 20
         assert rabbitmq.messages() == 0
         assert "Connection to broker lost" not in worker.output()
         put_right = {"headers": headers(), "properties": {}, "body": submission(recipient).decode()}

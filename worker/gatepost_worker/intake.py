@@ -46,7 +46,7 @@ def strategy(
         came, message.headers = message.headers, _shown(message.headers)
         try:
             return handle(message, body, ack, reject, callbacks, **options)
-        except (TypeError, ValueError, KeyError, AttributeError) as failure:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as failure:
             # Celery trusts headers it did not write; what it trips over would trip it again after every reconnect.
             message.headers = came
             bury(message, f"the headers are malformed ({type(failure).__name__})", consumer, dead_letters())
