@@ -117,6 +117,25 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     Raises:
         Malformed: says what is wrong, never a value.
     """
+    task = _checked_task(headers)
+    try:
+        found = payload()
+    except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
+        raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
+    if not _is_plain(found):
+        # kombu rebuilds decimals, dates and others from marks in the text; one of the right size keeps a processor busy for ever.
+        raise Malformed("the body has values that are not JSON's own")
+    match found:
+        case [list() as positional, dict() as kwargs, dict() | None as embedded]:
+            if positional:
+                raise Malformed("the arguments are not named")
+            _check_nothing_follows(embedded or {})
+            _check_arguments(kwargs, TASKS[task])
+        case _:
+            raise Malformed("the body is not [args, kwargs, embed]")
+
+
+def _checked_task(headers: Any) -> str:
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
         raise Malformed("the header id is missing or no text")
     _check_uuid("the header id", headers["id"])
@@ -133,21 +152,7 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     _check_eta(headers.get("eta"))
     if not isinstance(headers.get("retries") or 0, int):
         raise Malformed("the header retries is no number")
-    try:
-        found = payload()
-    except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
-        raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
-    if not _is_plain(found):
-        # kombu rebuilds decimals, dates and others from marks in the text; one of the right size keeps a processor busy for ever.
-        raise Malformed("the body has values that are not JSON's own")
-    match found:
-        case [list() as positional, dict() as kwargs, dict() | None as embedded]:
-            if positional:
-                raise Malformed("the arguments are not named")
-            _check_nothing_follows(embedded or {})
-            _check_arguments(kwargs, TASKS[task])
-        case _:
-            raise Malformed("the body is not [args, kwargs, embed]")
+    return task
 
 
 def _check_eta(eta: Any) -> None:
