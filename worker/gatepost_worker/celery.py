@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 
+from gatepost.core_dumps import forbid_core_dumps
 from gatepost.errors import ConfigurationError
 from gatepost.message_form import TASKS
 from gatepost.messages import RECONCILE, Queue
@@ -64,7 +65,11 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     def set_up_logging(**_: Any) -> None:
         logs.configure(log_format=settings.log_format, level=settings.log_level)
 
+    def begin(**_: Any) -> None:
+        forbid_core_dumps()
+
     def start(sender: Any, **_: Any) -> None:
+        begin()
         try:
             process.prepare()
             process.serve_health(sender.app, sender.app.amqp.queues.consume_from, sender.concurrency)
@@ -81,6 +86,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     # Celery keeps weak references by default; these functions are held by nobody else.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
+    signals.beat_init.connect(begin, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from gatepost.core_dumps import forbid_core_dumps
+
 _NEEDED = {"typer", "rich"}
 
 
@@ -16,4 +18,5 @@ def main() -> None:
         if missing.name not in _NEEDED:
             raise
         sys.exit("gatepost: the command line needs its extra; install it: pip install 'gatepost[cli]'")
+    forbid_core_dumps()
     sys.exit(entry.main())
