@@ -96,11 +96,15 @@ function calls.cancel()
   return { 'done' }
 end
 
--- ARGV: options, then fields and values that mirror them ('' for none)
-function calls.change(options, ...)
+-- ARGV: the options as they were read, those that take their place, then fields and values that mirror them ('' for none)
+-- 'changed' when somebody else was faster. A call that comes twice finds its own options, which is as good.
+function calls.change(before, options, ...)
   local status = get('status')
   if not status then return { 'missing' } end
   if status == 'deleting' then return conflict(status) end
+  local stored = get('options')
+  if stored == options then return { 'done' } end
+  if stored ~= before then return { 'changed' } end
   redis.call('HSET', campaign, 'options', options, 'updated', now, ...)
   return { 'done' }
 end

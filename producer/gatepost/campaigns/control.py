@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.audit import AuditLog
+from gatepost.campaigns.changing import change_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, check_name
@@ -305,10 +306,13 @@ class Campaigns:
         return milliseconds(opening) if opening > now else None
 
     def _change(self, campaign_id: str, changes: dict[str, Any], mirrored: dict[str, str | int]) -> Campaign:
-        options = self.status(campaign_id).options
-        changed = Options.model_validate({**dict(options), **changes})
+        def changed(options: Options) -> Options:
+            return Options.model_validate({**dict(options), **changes})
+
+        # What is not valid is refused before it stands in the audit log.
+        changed(self.status(campaign_id).options)
         with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
-            self.store.change(campaign_id, changed.model_dump_json(), mirrored)
+            change_options(self.store, campaign_id, changed, mirrored)
         return self.status(campaign_id)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
 from gatepost.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
+from gatepost.campaigns.changing import TooManyChanges, change_options
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options
 from gatepost.campaigns.store import batch_key
 from gatepost.errors import SealError
@@ -32,7 +33,7 @@ class ErasedRows:
         rows: how many rows no longer know whose they were.
         suppressed: how many of them were open, and will not be sent to.
         in_flight: how many are under way and were left.
-        unreadable: how many could not be opened and were left.
+        unreadable: how many could not be opened, or were changed by others all the time, and were left.
         guest_lists: from how many guest lists the person was taken.
     """
 
@@ -77,16 +78,21 @@ class CampaignErasure:
             start += len(page)
 
     def _in_guest_list(self, campaign_id: str, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
-        options = Options.model_validate_json(self._store.record(campaign_id)["options"])
-        if options.guests is None or fingerprint.hex() not in options.guests:
+        def without(options: Options) -> Options | None:
+            if options.guests is None or fingerprint.hex() not in options.guests:
+                return None
+            return options.model_copy(update={"guests": options.guests - {fingerprint.hex()}})
+
+        if dry_run:
+            options = Options.model_validate_json(self._store.record(campaign_id)["options"])
+            found.guest_lists += without(options) is not None
             return
-        found.guest_lists += 1
-        if not dry_run:
-            fewer = options.model_copy(update={"guests": options.guests - {fingerprint.hex()}})
-            try:
-                self._store.change(campaign_id, fewer.model_dump_json(), {})
-            except CampaignConflict:  # being deleted
-                return
+        try:
+            found.guest_lists += change_options(self._store, campaign_id, without, {})
+        except TooManyChanges:
+            found.unreadable += 1
+        except CampaignConflict:  # being deleted
+            return
 
     def _row(self, campaign_id: str, number: int, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
         batch, row = divmod(number, BATCH_ROWS)

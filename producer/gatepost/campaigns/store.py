@@ -130,10 +130,10 @@ class CampaignStore:
         """Stop a campaign for good; `close` then ends its rows."""
         self._call(self._end, "cancel", campaign_id)
 
-    def change(self, campaign_id: str, options: str, fields: Mapping[str, str | int | float]) -> None:
-        """Put other options in the record, and what mirrors them."""
+    def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
+        """Put other options in the place of those that were read, and what mirrors them; False when others stand there by now."""
         flat = [part for pair in fields.items() for part in pair]
-        self._call(self._end, "change", campaign_id, options, *flat)
+        return bool(self._call(self._end, "change", campaign_id, before, after, *flat)[0] == b"done")
 
     def close(self, campaign_id: str) -> int:
         """End every row that nobody has begun, if the campaign is cancelled or past its deadline; return how many."""

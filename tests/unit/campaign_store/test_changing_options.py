@@ -1,0 +1,74 @@
+"""A change of options is made over what was read: whoever was too late begins anew, and gives up with a clear error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost.campaigns.changing import TooManyChanges, change_options
+from gatepost.campaigns.model import CampaignConflict, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Busy:
+    """A store in which somebody else changes the options between a read and a write, so many times."""
+
+    def __init__(self, meanwhile: Callable[[Options], Options], times: int) -> None:
+        self.options = Options()
+        self.reads = 0
+        self._meanwhile = meanwhile
+        self._times = times
+
+    def record(self, campaign_id: str) -> Mapping[str, str]:  # noqa: ARG002 - the store's signature
+        self.reads += 1
+        return {"options": self.options.model_dump_json()}
+
+    def change(self, campaign_id: str, before: str, after: str, fields: Any) -> bool:  # noqa: ARG002 - as above
+        if self._times > 0:
+            self._times -= 1
+            self.options = self._meanwhile(self.options)
+        if self.options.model_dump_json() != before:
+            return False
+        self.options = Options.model_validate_json(after)
+        return True
+
+
+def faster(options: Options) -> Options:
+    return options.model_copy(update={"max_in_flight": options.max_in_flight - 1})
+
+
+def slower(options: Options) -> Options:
+    return options.model_copy(update={"rate": 5.0})
+
+
+def test_a_change_between_read_and_write_is_kept() -> None:
+    """Both changes hold, the other's and this one."""
+    store = Busy(faster, 3)
+    changed = change_options(store, "campaign", slower, {})
+
+    assert changed
+    assert (store.options.rate, store.options.max_in_flight, store.reads) == (5.0, 253, 4)
+
+
+def test_whoever_is_always_too_late_is_told() -> None:
+    """The error says that nothing was changed and what to do; nothing was."""
+    store = Busy(faster, 1000)
+
+    with pytest.raises(CampaignConflict, match="nothing was changed, try again") as raised:
+        change_options(store, "campaign", slower, {})
+
+    assert isinstance(raised.value, TooManyChanges)
+    assert store.options.rate is None
+    assert store.reads < 100
+
+
+def test_a_change_that_has_become_needless_writes_nothing() -> None:
+    """Somebody else did the same meanwhile."""
+    store = Busy(slower, 1)
+    changed = change_options(store, "campaign", lambda options: None if options.rate else slower(options), {})
+
+    assert not changed
+    assert (store.options.rate, store.reads) == (5.0, 2)
