@@ -49,7 +49,7 @@ function calls.claim(number, token, lease)
     save_counts()
   end
   local suppressed = redis.call('HGET', SUPPRESSION, 'index_size')
-  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0 }
+  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0, now }
 end
 
 -- ARGV: the batch's number, the token, rows (a byte each), their fingerprints, a byte each: '1' for who is not on the guest list, '2' for

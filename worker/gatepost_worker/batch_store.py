@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -80,13 +81,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A batch that is ours for the length of a lease."""
+    """A batch that is ours for the length of a lease, which began at `now` by Redis's clock."""
 
     sealed_rows: str
     states: bytes
     details: bytes
     options: str
     suppressed: int
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,9 @@ class BatchStore:
         reply = self._call(self._start, "claim", claim, int(lease_s * 1000))
         if reply[0] != b"claimed":
             return NotClaimed(reply[0].decode())
-        _, rows, states, details, options, suppressed = reply
-        return Claimed(rows.decode(), states, details, options.decode(), suppressed)
+        _, rows, states, details, options, suppressed, now_ms = reply
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        return Claimed(rows.decode(), states, details, options.decode(), suppressed, now)
 
     def screen(
         self,

@@ -18,8 +18,8 @@ from gatepost_worker.limiter import WaitReason
 from gatepost_worker.policy import SLEEP_IN_SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
 
     from gatepost.campaigns.model import Options
     from gatepost.campaigns.rows import Row
@@ -57,6 +57,7 @@ class BatchWork:
         rows: Sequence[Row],
         options: Options,
         sender: Sender,
+        clock: Callable[[], datetime],
     ) -> None:
         self._runner = runner
         self._campaign_id = claim.campaign_id
@@ -66,10 +67,12 @@ class BatchWork:
         self._rows = rows
         self._options = options
         self._sender = sender
+        # Redis's, by which hours and start_at go.
+        self._clock = clock
         self._records: dict[int, Record] = unpack_records(claimed.details)
         self._started = runner.monotonic()
         self._until = self._started + RUN_FOR_S
-        self._closes_at = None if options.hours is None else options.hours.closes_at(runner.clock())
+        self._closes_at = None if options.hours is None else options.hours.closes_at(clock())
         self._quota = runner.quota_of(claim.campaign_id, options)
         self._cursor = 0
         # When the rows that are put off may be begun again, by the monotonic clock.
@@ -107,11 +110,8 @@ class BatchWork:
         return self._ended
 
     def _until_opening_s(self) -> float:
-        now = self._runner.clock()
-        opening = max(self._options.start_at or now, now)
-        if self._options.hours is not None:
-            opening = self._options.hours.next_opening(opening)
-        return (opening - now).total_seconds()
+        now = self._clock()
+        return (self._options.opens_at(now) - now).total_seconds()
 
     def _screen(self) -> bool:
         guests = self._options.guests
@@ -152,7 +152,7 @@ class BatchWork:
 
     def _must_stop(self) -> bool:
         runner = self._runner
-        closed = self._closes_at is not None and runner.clock() >= self._closes_at
+        closed = self._closes_at is not None and self._clock() >= self._closes_at
         return closed or runner.monotonic() >= self._until or runner.stopping()
 
     def _put_off_s(self) -> float:

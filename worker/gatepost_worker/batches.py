@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,6 +21,7 @@ from gatepost_worker.calls import START
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from gatepost_worker.pacing import Pacing
 from gatepost_worker.policy import RetryLimits
+from gatepost_worker.redis_clock import RedisClock
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -53,7 +53,6 @@ class BatchRunner:
         fingerprints: Fingerprints,
         clients: Clients,
         limits: RetryLimits | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
@@ -69,7 +68,6 @@ class BatchRunner:
             fingerprints: for the lists and for logs.
             clients: an Authentication client a tenant.
             limits: how often a row is tried.
-            clock: the time.
             monotonic: seconds that only go forward.
             sleep: waits so many seconds.
             stopping: whether this process is to end; a batch is then given back at its next row.
@@ -82,7 +80,6 @@ class BatchRunner:
         self.fingerprints = fingerprints
         self.clients = clients
         self.limits = limits or RetryLimits(max_attempts=settings.max_attempts)
-        self.clock = clock
         self.monotonic = monotonic
         self.sleep = sleep
         self.stopping = stopping
@@ -104,6 +101,7 @@ class BatchRunner:
         if isinstance(claimed, NotClaimed):
             self._not_claimed(campaign_id, batch, claimed.why)
             return None
+        clock = RedisClock(claimed.now, self.monotonic)
         try:
             rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
             options = Options.model_validate_json(claimed.options)
@@ -119,8 +117,10 @@ class BatchRunner:
             patience_s=self.settings.lease_margin,
             sleep=self.sleep,
         )
-        sender = Sender(client, options, self.limits, clock=self.clock)
-        return BatchWork(self, claim, lease=lease, claimed=claimed, rows=rows, options=options, sender=sender).run()
+        sender = Sender(client, options, self.limits, clock=clock)
+        return BatchWork(
+            self, claim, lease=lease, claimed=claimed, rows=rows, options=options, sender=sender, clock=clock
+        ).run()
 
     def quota_of(self, campaign_id: str, options: Options) -> Quota:
         """Return what a campaign's permits are taken from: its tenant's quota, and its own ceiling if it has one."""

@@ -96,6 +96,10 @@ function calls.cancel()
   return { 'done' }
 end
 
+function calls.clock()
+  return { 'clock', now }
+end
+
 -- ARGV: the options as they were read, those that take their place, then fields and values that mirror them ('' for none)
 -- 'changed' when somebody else was faster. A call that comes twice finds its own options, which is as good.
 function calls.change(before, options, ...)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.audit import AuditLog
@@ -26,6 +25,7 @@ from gatepost.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
     from types import TracebackType
 
     from gatepost.campaigns.report import RecipientReport
@@ -299,10 +299,9 @@ class Campaigns:
 
     def _opening(self, campaign_id: str) -> int | None:
         options = self.status(campaign_id).options
-        now = datetime.now(UTC)
-        opening = max(options.start_at or now, now)
-        if options.hours is not None:
-            opening = options.hours.next_opening(opening)
+        # This machine's clock may be wrong; workers go by Redis's too.
+        now = self.store.now(campaign_id)
+        opening = options.opens_at(now)
         return milliseconds(opening) if opening > now else None
 
     def _change(self, campaign_id: str, changes: dict[str, Any], mirrored: dict[str, str | int]) -> Campaign:

@@ -135,6 +135,11 @@ class Options(BaseModel):
         default=None, description="Fingerprints of the only recipients who are really sent to."
     )
 
+    def opens_at(self, now: datetime) -> datetime:
+        """Return the moment from which messages may leave, by start and hours: `now` when they may already."""
+        opening = max(self.start_at or now, now)
+        return opening if self.hours is None else self.hours.next_opening(opening)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:

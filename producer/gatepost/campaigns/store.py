@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
@@ -113,6 +114,10 @@ class CampaignStore:
         """
         marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
         return _text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
+
+    def now(self, campaign_id: str) -> datetime:
+        """Return the time by the clock that everything on the campaign goes by: Redis's."""
+        return datetime.fromtimestamp(self._call(self._end, "clock", campaign_id)[1] / 1000, UTC)
 
     def start(self, campaign_id: str, rests_until_ms: int | None) -> None:
         """Let a draft run; one that runs is left alone."""
