@@ -136,8 +136,11 @@ class Campaigns:
 
         Args:
             campaign_id: the campaign.
-            rows: the valid rows of a file; they are read as a stream.
+            rows: the valid rows of a file, or your own, which are checked and normalised as a file's; they are read as a stream.
             on_progress: is called after every batch.
+
+        Raises:
+            InvalidCommand: one of your own rows is not valid; what was added before it stays.
         """
         campaign = self.status(campaign_id)
         added = Import(

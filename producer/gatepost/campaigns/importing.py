@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gatepost.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
+from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import fingerprint, in_chunks
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class Import:
             CampaignNotFound: there is no such campaign.
             CampaignConflict: its status takes no recipients.
             Unavailable: Redis did not answer, or its memory is full; what was added stays.
+            InvalidCommand: a row that no file's reader has made is not valid; what was added stays.
         """
-        for chunk in in_chunks(rows, BATCH_ROWS):
+        for chunk in in_chunks(checked_rows(rows), BATCH_ROWS):
             self._take(chunk)
             while len(self._pending) >= rows_in(self._batches):
                 self._append()

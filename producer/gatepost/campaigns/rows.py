@@ -45,9 +45,15 @@ class Channel(StrEnum):
     AUTO = "auto"
 
 
+class _Marked:
+    """Room for the mark of what a file's reader has made. No field: neither a constructor sets it nor a changed copy inherits it."""
+
+    __slots__ = ("_read",)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class Row:
-    """One valid recipient.
+class Row(_Marked):
+    """One valid recipient. One that no file's reader has made is checked when it is added to a campaign or a list.
 
     Attributes:
         line: the number of the row's first line in the file, from 1.
@@ -64,6 +70,11 @@ class Row:
     language: str | None = None
     forwarded_for: str | None = None
     auth_params: str | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a file's reader made it, so that nobody needs to check it again."""
+        return hasattr(self, "_read")
 
     @property
     def erased(self) -> bool:
@@ -107,7 +118,7 @@ class RowReader:
     """
 
     def __init__(
-        self, lines: TextLines, opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str], parser: _RowParser
+        self, lines: TextLines, opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str], parser: RowParser
     ) -> None:
         self.name = lines.name
         self.encoding = lines.encoding
@@ -239,7 +250,7 @@ def read_rows(
     lines = TextLines(source, encoding=encoding)
     try:
         opened = open_records(lines, mapping, delimiter=delimiter)
-        parser = _RowParser(channel, region)
+        parser = RowParser(channel, region)
         if isinstance(opened, CsvFile):
             parser.check_layout(lines.name, opened.layout)
     except BaseException:
@@ -252,7 +263,7 @@ def _is_blank(record: list[str] | dict[str, Any]) -> bool:
     return isinstance(record, list) and not any(map(str.strip, record))
 
 
-class _RowParser:
+class RowParser:
     """Turns the cells of one row into a recipient."""
 
     def __init__(self, channel: Channel, region: str | None) -> None:
@@ -281,7 +292,9 @@ class _RowParser:
             if text := _text(places, cells, Field.CLIENT_IP):
                 client_ip = client_ip_of(text)
             auth_params = _auth_params(layout, cells)
-        return Row(line, kind, recipient, language, client_ip, auth_params)
+        row = Row(line, kind, recipient, language, client_ip, auth_params)
+        _MARK(row, "_read", True)
+        return row
 
     def _recipient(
         self, places: Mapping[Field, int], cells: Sequence[Any]
@@ -304,6 +317,8 @@ def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> st
     return "" if place is None else text_of(cells[place], field)
 
 
+# Past the class's being frozen.
+_MARK: Final = object.__setattr__
 _MISSING: Final = {
     Channel.EMAIL: Field.EMAIL,
     Channel.SMS: Field.PHONE_NUMBER,

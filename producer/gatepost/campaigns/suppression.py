@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import fingerprint, in_chunks, normalised
 from gatepost.campaigns.scripts import part, starting
 from gatepost.campaigns.store import SUPPRESSION
@@ -122,9 +123,13 @@ class Suppressions:
         *,
         expires_at: datetime | None = None,
     ) -> int:
-        """Put everybody of a file on the list, and return how many are new there."""
+        """Put everybody of a file on the list, and return how many are new there.
+
+        Raises:
+            InvalidCommand: a row that no file's reader has made is not valid; who was before it may be on the list.
+        """
         entry = _entry(reason, expires_at)
-        known = (fingerprint(self._fingerprints, row.recipient) for row in rows)
+        known = (fingerprint(self._fingerprints, row.recipient) for row in checked_rows(rows))
         with self._audit.act("suppression.import", reason=reason.value) as found:
             found.update(rows=0, new=0)
             for chunk in in_chunks(known, _CHUNK):

@@ -12,6 +12,7 @@ from gatepost.campaigns.control import Added, Campaigns
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound
 from gatepost.campaigns.rows import Channel, Row
 from gatepost.campaigns.store import campaign_key
+from gatepost.errors import InvalidCommand
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -135,6 +136,21 @@ def test_nothing_of_a_person_is_readable(campaigns: Campaigns, redis_client: red
     assert b"secret.person" not in stored
     assert b"guest@" not in stored
     assert "secret.person" not in repr(report)
+
+
+def test_rows_of_a_program_are_one_recipient_with_those_of_a_file(campaigns: Campaigns) -> None:
+    """Another spelling of somebody who is there is a duplicate; who is not valid ends the import and is not repeated."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(3))
+    added = campaigns.add(
+        campaign_id, [Row(1, Channel.EMAIL, " Person1@EXAMPLE.com"), Row(2, Channel.EMAIL, "x@y.Example")]
+    )
+    with pytest.raises(InvalidCommand, match="email: is not an e-mail address") as refused:
+        campaigns.add(campaign_id, [Row(1, Channel.EMAIL, "no body")])
+
+    assert (added.added, added.duplicates) == (1, 1)
+    assert [report.row.recipient for report in campaigns.export(campaign_id)][3:] == ["x@y.example"]
+    assert "no body" not in str(refused.value)
 
 
 def test_a_repeated_append_adds_once(campaigns: Campaigns, settings: Settings) -> None:

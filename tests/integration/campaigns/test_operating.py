@@ -15,7 +15,7 @@ from gatepost.campaigns.control import Campaigns, Retried
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
 from gatepost.campaigns.rows import Channel, Row, read_rows
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.errors import ConfigurationError
+from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
@@ -275,6 +275,15 @@ def test_the_suppression_list_keeps_reasons_and_forgets_who_is_removed(campaigns
     assert suppressions.remove(email(5))
     assert not suppressions.remove(email(5))
     assert suppressions.find(email(5)) is None
+
+
+def test_the_suppression_list_knows_a_programs_rows_in_any_spelling(campaigns: Campaigns) -> None:
+    """Whoever is put on it by hand-made rows is found by the normalised address, as campaigns look."""
+    campaigns.suppressions.import_rows([Row(1, Channel.EMAIL, " Ana@Example.COM")])
+
+    assert campaigns.suppressions.find("ana@example.com") is not None
+    with pytest.raises(InvalidCommand, match="phone_number: "):
+        campaigns.suppressions.import_rows([Row(1, Channel.SMS, "1")])
 
 
 def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
