@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from gatepost.campaigns.model import FAR_AWAY
@@ -62,6 +63,7 @@ class Sent:
         failure: what went wrong, if anything did.
         wait: how long the row has to wait before it is begun again.
         halts: whether the rows begun with it had better not be sent: they would fail alike.
+        unforeseen: what broke on our side, if anything did. Its text may hold the recipient.
     """
 
     settlement: Settlement
@@ -69,6 +71,7 @@ class Sent:
     failure: AuthenticationError | None = None
     wait: timedelta | None = None
     halts: bool = False
+    unforeseen: Exception | None = None
 
 
 class Sender:
@@ -86,7 +89,7 @@ class Sender:
         self._sms: dict[str, Any] = {"connection": options.connection or "sms"}
 
     def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
-        """Make the one request for a row.
+        """Make the one request for a row. Whatever breaks, breaks this row alone: the answers of the others are worth keeping.
 
         Args:
             number: the row's number in its batch.
@@ -94,9 +97,20 @@ class Sender:
             ticket: the permit's.
             record: what is known of earlier attempts.
         """
+        begun = False
+        try:
+            request = self._request_of(row)
+            begun = True
+            return self._carried_out(number, row, ticket, record, request)
+        except Exception as failure:  # noqa: BLE001 - nobody foresaw it, so nobody knows its kind
+            return self._broken(number, record, failure, begun=begun)
+
+    def _carried_out(
+        self, number: int, row: Row, ticket: int, record: Record | None, request: Callable[[], Any]
+    ) -> Sent:
         before = 0 if record is None else record.attempts
         try:
-            response = self._request(row)
+            response = request()
         except AuthenticationError as failure:
             limits = failure.rate_limits
             reading = None
@@ -121,7 +135,15 @@ class Sender:
             at_s=record.at_s,
         )
 
-    def _request(self, row: Row) -> Any:
+    def _broken(self, number: int, record: Record | None, failure: Exception, *, begun: bool) -> Sent:
+        before = 0 if record is None else record.attempts
+        doubt = record.reason if record is not None and record.reason in DOUBTS else None
+        reason = doubt or (Reason.ANSWER_LOST if begun else Reason.REQUEST_REJECTED)
+        state = State.UNKNOWN if reason in DOUBTS else State.REJECTED
+        settlement = Settlement(number, state, Mark.FAILED, reason, None, before + begun, self._seconds())
+        return Sent(settlement, halts=isinstance(failure, MemoryError), unforeseen=failure)
+
+    def _request_of(self, row: Row) -> Callable[[], Any]:
         own = dict(self._shared)
         if row.language:
             own["language"] = row.language
@@ -130,8 +152,8 @@ class Sender:
         if row.forwarded_for:
             own["forwarded_for"] = row.forwarded_for
         if row.kind is Channel.EMAIL:
-            return self._client.send_email(row.recipient, **self._email, **own)
-        return self._client.send_sms(row.recipient, **self._sms, **own)
+            return partial(self._client.send_email, row.recipient, **self._email, **own)
+        return partial(self._client.send_sms, row.recipient, **self._sms, **own)
 
     def _failed(
         self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None

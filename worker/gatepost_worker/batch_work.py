@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -38,7 +41,7 @@ SLOT_S: Final = SLEEP_IN_SLOT.total_seconds()
 LONGEST_CHUNK_S: Final = 1.0
 """Rows begun together are not all sent when the first takes long: the rest is given back, surely unsent."""
 BLOCKED_WAIT_S: Final = 30.0
-"""A worker that lacks a key or a tenant leaves a batch to others, or to its own next start; likewise while Redis is full."""
+"""A worker that lacks a key, a tenant or memory leaves a batch to others, or to its own next start; likewise while Redis is full."""
 
 CHANGED_RATE_S: Final = 60.0
 """How long a campaign rests at most for its own rate, which somebody may change meanwhile."""
@@ -178,6 +181,8 @@ class BatchWork:
             sent += 1
             halted = result.halts
             settlements.append(result.settlement)
+            if isinstance(result.unforeseen, MemoryError):
+                self._due, self._until = started + BLOCKED_WAIT_S, started
             if result.reading is not None:
                 readings.append(result.reading)
             self._take_in(result)
@@ -196,7 +201,9 @@ class BatchWork:
                 settled.row, settled.reason, settled.http_status, settled.attempts, settled.at_s
             )
         if settled.state is not State.ACCEPTED or self._says_all:
-            self._say(result)
+            # A log that fails is not worth an answer.
+            with suppress(Exception):
+                self._say(result)
 
     def _pace(self, rows: int, seconds: float) -> None:
         shortest = self._runner.pacing.sent(self._campaign_id, rows, seconds)
@@ -218,6 +225,8 @@ class BatchWork:
 
     def _say(self, result: Sent) -> None:
         settled, failure = result.settlement, result.failure
+        if result.unforeseen is not None:
+            self._say_unforeseen(settled.row, result.unforeseen)
         wait: timedelta | None = result.wait
         row = self._rows[settled.row]
         _log.log(
@@ -233,4 +242,14 @@ class BatchWork:
             auth0_code=failure and failure.code,
             http_status=settled.http_status,
             wait_ms=0 if wait is None else int(wait.total_seconds() * 1000),
+        )
+
+    def _say_unforeseen(self, row: int, failure: Exception) -> None:
+        # Where it broke, and not its text, which can quote what it broke over.
+        where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(failure.__traceback__)]
+        _log.error(
+            "row.failed_unexpectedly",
+            correlation_id=f"{self._campaign_id}:{self._batch}:{row}",
+            error=type(failure).__name__,
+            where=" > ".join(where),
         )

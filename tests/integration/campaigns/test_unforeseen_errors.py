@@ -1,0 +1,134 @@
+"""Something fails in one row that nobody thought of: that row ends honestly, and the others keep their answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaign_parts import email, rows
+from gatepost.campaigns.batch import seal_rows
+from gatepost.campaigns.model import PauseReason, Status
+from gatepost.campaigns.recipients import fingerprint
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from campaign_parts import Bench
+    from gatepost_simulator.server import SimulatorServer
+
+PEOPLE = 20
+STRUCK = email(12)
+
+
+class Breaking:
+    """Stands where the clients stand, and in front of one of them: for some recipients it breaks, before or after the request."""
+
+    def __init__(self, clients: Any, struck: Collection[str], error: Exception, *, sends: bool) -> None:
+        self._client = clients.of("default")
+        self._struck = set(struck)
+        self._error = error
+        self._sends = sends
+
+    def of(self, tenant: str) -> Breaking:
+        assert tenant == "default"
+        return self
+
+    def send_email(self, recipient: str, **arguments: Any) -> Any:
+        if recipient not in self._struck:
+            return self._client.send_email(recipient, **arguments)
+        if self._sends:
+            self._client.send_email(recipient, **arguments)
+        raise self._error
+
+
+def struck(bench: Bench, error: Exception, *, sends: bool, recipients: Collection[str] = (STRUCK,)) -> None:
+    clients: Any = Breaking(bench.runner.clients, recipients, error, sends=sends)
+    bench.runner.clients = clients
+
+
+@pytest.mark.parametrize("sends", [True, False], ids=["the message left", "nothing left"])
+def test_one_broken_row_is_unknown_and_the_others_keep_their_answers(
+    bench: Bench, simulator: SimulatorServer, capsys: pytest.CaptureFixture[str], *, sends: bool
+) -> None:
+    """Nobody knows how far it came, so it is not repeated; the log names the error's kind, and nothing that it holds."""
+    struck(bench, RuntimeError(f"broken while holding {STRUCK}"), sends=sends)
+    campaign_id = bench.started(PEOPLE)
+    bench.work()
+    campaign = bench.status(campaign_id)
+    said = capsys.readouterr()
+
+    assert (campaign.status, campaign.counts[State.ACCEPTED]) == (Status.FINISHED, PEOPLE - 1)
+    assert campaign.reasons == {(State.UNKNOWN, Reason.ANSWER_LOST): 1}
+    assert simulator.control.counts()["total"] == PEOPLE - 1 + sends
+    assert simulator.control.counts()["repeated"] == 0
+    assert "row.failed_unexpectedly" in said.out
+    assert "RuntimeError" in said.out
+    assert "example.com" not in said.out + said.err
+
+
+def test_a_row_of_which_no_request_can_be_made_is_rejected(bench: Bench, simulator: SimulatorServer) -> None:
+    """Nothing had begun, so nothing is unknown; tried again, it would fail again."""
+    campaign_id = bench.campaigns.create("spring")
+    people = [*rows(3), Row(4, Channel.EMAIL, STRUCK, auth_params="[not JSON"), *rows(3, 4)]
+    marks = [fingerprint(bench.runner.fingerprints, row.recipient) for row in people]
+    bench.campaigns.store.append(campaign_id, 0, seal_rows(people, bench.runner.keyring, campaign_id, 0), marks)
+    bench.campaigns.start(campaign_id)
+    bench.work()
+    report = bench.campaigns.show(campaign_id, STRUCK)
+
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == len(people) - 1
+    assert report is not None
+    assert (report.state, report.reason, report.attempts) == (State.REJECTED, Reason.REQUEST_REJECTED, 0)
+    assert simulator.control.count(STRUCK) == 0
+
+
+def test_a_fault_that_everybody_meets_pauses_the_campaign(bench: Bench) -> None:
+    """As any other run of failures does: not all are lost to it."""
+    struck(bench, RuntimeError("broken"), sends=False, recipients=[email(number) for number in range(10, 100)])
+    campaign_id = bench.started(100, pause_after_errors=5)
+    bench.work()
+    campaign = bench.status(campaign_id)
+
+    assert campaign.pause is not None
+    assert campaign.pause.reason is PauseReason.FAILURES_IN_A_ROW
+    assert 5 <= campaign.counts[State.UNKNOWN] < 5 + 8
+
+
+def test_without_memory_one_row_is_unknown_and_the_rest_is_left_to_others(
+    bench: Bench, simulator: SimulatorServer
+) -> None:
+    """What was begun with it is put back, what was answered before is kept, and the batch waits."""
+    struck(bench, MemoryError(), sends=True)
+    campaign_id = bench.started(PEOPLE)
+    message = bench.take()
+    assert message is not None
+    bench.runner.run(campaign_id, message["batch"])
+    counts = bench.status(campaign_id).counts
+    again = bench.take()
+
+    assert (counts[State.ACCEPTED], counts[State.UNKNOWN], counts[State.QUEUED]) == (12, 1, PEOPLE - 13)
+    assert simulator.control.counts()["total"] == 13
+    assert again is not None
+    assert again["eta"] > datetime.now(UTC) + timedelta(seconds=20)
+
+
+def test_a_log_that_fails_costs_no_answer(bench: Bench) -> None:
+    """What is said of a row is not worth its answer, nor those of the others."""
+
+    class Speechless:
+        """Fingerprints that cannot be shown."""
+
+        def short(self, *_: Any) -> str:
+            raise RuntimeError("nothing to say")
+
+    speechless: Any = Speechless()
+    bench.runner.fingerprints = speechless
+    campaign_id = bench.start([*rows(3), Row(4, Channel.EMAIL, "person+bad-email@example.com"), *rows(3, 3)])
+    bench.work()
+    counts = bench.status(campaign_id).counts
+
+    assert (counts[State.ACCEPTED], counts[State.REJECTED]) == (6, 1)
