@@ -8,13 +8,13 @@ local function conflict(status)
 end
 
 -- ARGV: then fields and values of the record
+-- For one that is there already, 'exists' with its options: another caller's may differ.
 function calls.create(...)
-  local status = get('status')
-  if status then return { 'exists', status } end
+  if get('status') then return { 'exists', get('options') } end
   for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
   redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0, ...)
   redis.call('ZADD', CAMPAIGNS, now, campaign)
-  return { 'created', 'draft' }
+  return { 'created' }
 end
 
 -- ARGV: fingerprints. Gives '1' for a known one and '0' for a new one, in order.

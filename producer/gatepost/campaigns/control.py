@@ -10,7 +10,7 @@ from gatepost.audit import AuditLog
 from gatepost.campaigns.changing import change_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, check_name
+from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, check_name
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import fingerprint, normalised
 from gatepost.campaigns.report import Reports, campaign_of
@@ -99,9 +99,10 @@ class Campaigns:
             name: what people call it.
             options: how it is sent.
             guest_list: the only people who are really sent to, for a rehearsal; the others become `suppressed`.
-            campaign_id: a UUID; a second call with the same one changes nothing.
+            campaign_id: a UUID; a second call with the same one and the same options changes nothing.
 
         Raises:
+            CampaignConflict: there is a campaign of this id, with other options; names them, and nothing was changed.
             ConfigurationError: the options name a tenant that is not configured.
             InvalidCommand: the name is empty or long or has a character that is not shown, or the id is no UUID.
             ValueError: a guest is neither an address nor a number, or there are more guests than a rehearsal needs.
@@ -124,7 +125,9 @@ class Campaigns:
             "pause_share": chosen.pause_above_error_share or 0,
             "deadline": _milliseconds(chosen.deadline),
         }
-        self.store.create(campaign_id, fields)
+        stored = self.store.create(campaign_id, fields)
+        if stored is not None:
+            _refuse_other_options(chosen, Options.model_validate_json(stored))
         return campaign_id
 
     def add(
@@ -323,6 +326,16 @@ def _checked_id(given: str) -> str:
         return str(uuid.UUID(given))
     except ValueError:
         raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
+
+
+def _refuse_other_options(asked: Options, kept: Options) -> None:
+    # What was stored has been JSON, in which some values have a plainer form.
+    asked = Options.model_validate_json(asked.model_dump_json())
+    different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
+    if different:
+        raise CampaignConflict(
+            f"A campaign of this id is there, with another {', '.join(different)}. Nothing was changed; change it, or give another id."
+        )
 
 
 def _milliseconds(at: datetime | None) -> int | str:

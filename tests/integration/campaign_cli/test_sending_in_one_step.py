@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from gatepost.campaigns.model import Options
+from gatepost.cli.campaign.sending import campaign_id_of
 from gatepost.cli.entry import main
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
     from gatepost.campaigns.control import Campaigns
+    from gatepost.settings import Settings
 
     Run = Callable[..., tuple[int, Any]]
     People = Callable[..., str]
@@ -109,6 +113,50 @@ def test_standard_input_needs_a_name(run: Run, monkeypatch: pytest.MonkeyPatch, 
 
     assert (code, error["error"]["type"], named) == (5, "Refused", 0)
     assert [one.name for one in campaigns.list()] == ["piped"]
+
+
+class Answering(io.StringIO):
+    """A terminal at which something happens before the question is answered with yes."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__("y\n")
+        self._meanwhile = meanwhile
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> str:
+        self._meanwhile()
+        return super().readline(-1 if size is None else size)
+
+
+def test_options_that_came_too_late_are_told(
+    run: Run, people: People, campaigns: Campaigns, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody makes the campaign with another rate between the look and the answer; the file is not mixed in."""
+    campaign_id = campaign_id_of(settings, "people", None)
+    other = Options(rate=7)
+    meanwhile = Answering(lambda: campaigns.create("people", other, campaign_id=campaign_id))
+    monkeypatch.setattr(sys, "stdin", meanwhile)
+    code, told = run("campaign", "send", people(3), "--no-watch", "--rate", "3")
+
+    assert code == 5
+    assert "with another rate" in told[-1]["error"]["message"]
+    assert (campaigns.status(campaign_id).options.rate, campaigns.status(campaign_id).total) == (7, 0)
+
+
+def test_the_same_options_at_the_same_moment_are_one_campaign(
+    run: Run, people: People, campaigns: Campaigns, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who give a deadline as a time from now mean the same, although it differs by a moment."""
+    campaign_id = campaign_id_of(settings, "people", None)
+    a_moment_ago = Options(deadline=datetime.now(UTC) + timedelta(days=2))
+    meanwhile = Answering(lambda: campaigns.create("people", a_moment_ago, campaign_id=campaign_id))
+    monkeypatch.setattr(sys, "stdin", meanwhile)
+    code, events = run("campaign", "send", people(3), "--no-watch", "--deadline", "2d")
+
+    assert (code, events[-1]["campaign_id"]) == (0, campaign_id)
+    assert campaigns.status(campaign_id).options.deadline == a_moment_ago.deadline
 
 
 def test_on_a_terminal_it_asks_before_it_sends(

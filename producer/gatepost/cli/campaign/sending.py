@@ -11,7 +11,7 @@ import typer
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.files import STANDARD_INPUT
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status, check_name
+from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
 from gatepost.cli.bulk_workers import START_ONE, bulk_workers
 from gatepost.cli.campaign.checking import check_document, known_quota, plan_of_file, planned
 from gatepost.cli.campaign.delivery import DeliveryOptions
@@ -131,7 +131,13 @@ def _create(
     if before is not None:
         return before.campaign_id
     campaign_id = campaign_id_of(campaigns.settings, name, options.tenant)
-    return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
+    try:
+        return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
+    except CampaignConflict:
+        # Somebody else has made it since it was looked for, with other options, or with moments counted from another now.
+        if _existing(campaigns, name, options, rehearsal=delivery.guest_list is not None) is None:
+            raise
+        return campaign_id
 
 
 def _run(
