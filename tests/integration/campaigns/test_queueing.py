@@ -9,7 +9,7 @@ import pytest
 
 from campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
 from gatepost.campaigns.model import Options, Status
-from gatepost.campaigns.store import CampaignStore, campaign_key
+from gatepost.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
 from gatepost.messages import Queue
 from gatepost.states import Reason, State
 from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Full, Quota, Settlement, Stopped
@@ -243,6 +243,26 @@ def test_the_sweep_finds_what_a_dead_worker_left(bench: Bench, simulator: Simula
 
     assert bench.status(campaign_id).status is Status.FINISHED
     assert simulator.control.count(email(0)) == 1
+
+
+def test_no_call_looks_at_the_rows_of_many_batches(campaigns: Campaigns, redis_client: redis.Redis) -> None:
+    """Redis serves nobody else while a script runs: retries and cancellations of many rows come in many short calls."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1000))
+    campaigns.start(campaign_id)
+    batches = campaigns.status(campaign_id).batches
+    calls = []
+    for act in (
+        lambda: campaigns.cancel(campaign_id).counts[State.CANCELLED],
+        lambda: campaigns.retry(campaign_id, [State.CANCELLED]).matched,
+    ):
+        redis_client.config_resetstat()
+        assert act() == 1000
+        calls.append(redis_client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    assert batches > 4 * ROWS_PAGE
+    assert min(calls) >= batches / ROWS_PAGE
+    assert ROWS_PAGE <= 8
 
 
 def test_a_message_is_small_and_says_nothing(bench: Bench) -> None:
