@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.campaigns.model import CampaignNotFound
+from gatepost.campaigns.store import SWEPT_PAGE
 from gatepost.errors import Unavailable
 from gatepost_worker.sweep_lock import sweep_lock
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 _LOCK: Final = "gatepost:campaigns:sweep:lock"
-_PAGE: Final = 100
 
 
 class CampaignSweep:
@@ -60,8 +60,8 @@ class CampaignSweep:
         return published
 
     def _find_lost(self, campaign_id: str) -> int:
-        all_lost, looked_at = 0, _PAGE
-        while looked_at >= _PAGE:
+        all_lost, looked_at = 0, SWEPT_PAGE
+        while looked_at >= SWEPT_PAGE:
             _, looked_at, lost, closing = self._store.sweep(campaign_id)
             all_lost += lost
             if closing:

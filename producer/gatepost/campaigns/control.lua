@@ -190,14 +190,14 @@ function calls.retry(token, from, size, states, reasons, dry_run)
   return reply
 end
 
--- ARGV: look again after. Finds what leases and messages have lost, at most a hundred batches a call.
-function calls.sweep(look_after)
+-- ARGV: how many batches to look at, at most. Finds what leases and messages have lost.
+function calls.sweep(most)
   local status = get('status')
   if not status then
     redis.call('SREM', ACTIVE, campaign)
     return { 'missing', 0, 0 }
   end
-  local due = redis.call('ZRANGE', out, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)
+  local due = redis.call('ZRANGE', out, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)
   local lost = 0
   for _, number in ipairs(due) do
     local batch = load_batch(tonumber(number))

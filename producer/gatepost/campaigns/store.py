@@ -23,6 +23,8 @@ FINGERPRINT_BYTES: Final = 8
 ROWS_PAGE: Final = 5
 """Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
 nobody else, logins included."""
+SWEPT_PAGE: Final = 20
+"""Batches that one call looks at for lost rows. In the worst case each has eight of them: the same ten milliseconds."""
 # Batches that one call deletes, without a look at their rows.
 _KEYS_PAGE: Final = 50
 
@@ -169,8 +171,8 @@ class CampaignStore:
         return matched
 
     def sweep(self, campaign_id: str) -> tuple[str, int, int, bool]:
-        """Look at what is due; return the status, batches looked at, rows lost, and whether rows are to be closed."""
-        status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, self.look_after_ms)
+        """Look at what is due, a page of it; return the status, batches looked at, rows lost, and whether rows are to be closed."""
+        status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, SWEPT_PAGE)
         return _text(status), looked_at, lost, bool(closing)
 
     def feed(self, campaign_id: str) -> list[tuple[int, float]]:

@@ -245,6 +245,22 @@ def test_the_sweep_finds_what_a_dead_worker_left(bench: Bench, simulator: Simula
     assert simulator.control.count(email(0)) == 1
 
 
+def test_many_lost_batches_are_found_a_page_at_a_time(bench: Bench) -> None:
+    """All workers were killed: the reconciler finds every batch, and holds Redis for a page of them at a time."""
+    campaign_id = bench.started(3000)
+    record = campaign_key(campaign_id)
+    batches = bench.status(campaign_id).batches
+    bench.redis.hset(record, "next", batches)
+    bench.redis.zadd(f"{record}:out", dict.fromkeys(map(str, range(batches)), 0))
+    looked_at = bench.campaigns.store.sweep(campaign_id)[1]
+    bench.sweep.run()
+    lost: Any = bench.redis.zcount(f"{record}:out", 0, 0)
+    found: Any = bench.redis.zcard(f"{record}:out"), bench.redis.zcard(f"{record}:waiting")
+
+    assert looked_at <= 20 < batches
+    assert (lost, sum(found)) == (0, batches)
+
+
 def test_no_call_looks_at_the_rows_of_many_batches(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Redis serves nobody else while a script runs: retries and cancellations of many rows come in many short calls."""
     campaign_id = campaigns.create("spring")
