@@ -148,6 +148,37 @@ class TlsRedis(Service):
         )
 
 
+class TlsSentinel(Service):
+    """A Sentinel with TLS on its only port, and to the one server that it names."""
+
+    master = "gatepost-test"
+
+    def watch(self, server: TlsRedis) -> Self:
+        """Begin, for a server that is called localhost."""
+        configuration = self.directory / "sentinel.conf"
+        lines = [
+            "port 0",
+            f"tls-port {self.port}",
+            "bind 127.0.0.1",
+            f"tls-cert-file {self.files.certificate}",
+            f"tls-key-file {self.files.key}",
+            f"tls-ca-cert-file {self.files.ca}",
+            "tls-auth-clients yes",
+            "tls-replication yes",
+            f"dir {self.directory}",
+            "sentinel resolve-hostnames yes",
+            "sentinel announce-hostnames yes",
+            f"sentinel monitor {self.master} localhost {server.port} 1",
+        ]
+        configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.run(require_program("redis-server", "redis-server"), str(configuration), "--sentinel")
+        self.wait_until_it_listens()
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+
 class TlsRabbit(Service):
     """A RabbitMQ with TLS on its only port, and a port mapper of its own."""
 

@@ -10,7 +10,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 from redis.retry import Retry
 
@@ -20,6 +20,7 @@ from gatepost.tls import tls_of_redis
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
+    from gatepost.tls import Tls
 
 # Without these a half-open connection hangs its caller for good.
 SOCKETS: Final[dict[str, Any]] = {
@@ -69,6 +70,14 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     return client
 
 
+async def disconnect(client: redis.asyncio.Redis) -> None:
+    """Close an asyncio client, and its connections to the Sentinels, which redis-py leaves open."""
+    await client.aclose()
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
+
+
 def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
     """Return the ledger behind a client."""
     return Ledger(
@@ -91,7 +100,20 @@ def _from_url(client: Any, url: str, settings: Settings, retry: Any) -> Any:
 
 def _master(sentinel: Any, url: str, settings: Settings, retry: Any) -> Any:
     hosts, options = _sentinels(url)
-    return sentinel(hosts, sentinel_kwargs=SOCKETS, retry=retry, **options).master_for(settings.sentinel_master)
+    tls = tls_of_redis(settings)
+    sentinels = {**sockets_of_sentinels(tls), "retry": type(retry)(NoBackoff(), 0)}
+    found = sentinel(hosts, sentinel_kwargs=sentinels, retry=retry, **options, **_spoken(tls))
+    return found.master_for(settings.sentinel_master)
+
+
+def sockets_of_sentinels(tls: Tls | None) -> dict[str, Any]:
+    """Return how to reach the Sentinels themselves, for redis-py, kombu and Celery. None is asked twice in a row: there are others."""
+    return {**SOCKETS, "retry": Retry(NoBackoff(), 0), **_spoken(tls)}
+
+
+def _spoken(tls: Tls | None) -> dict[str, Any]:
+    # Without a scheme that says so, redis-py has to be told.
+    return {} if tls is None else {"ssl": True, **tls.of_redis_client()}
 
 
 def of_all_sentinels(url: str) -> str:

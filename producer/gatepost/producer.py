@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatepost import commands
 from gatepost.campaigns.control import Campaigns
-from gatepost.connections import connect, connect_async, ledger_at
+from gatepost.connections import connect, connect_async, disconnect, ledger_at
 from gatepost.handles import AsyncHandle, Handle
 from gatepost.key_use import KeyUse
 from gatepost.queueing import build_app
@@ -178,7 +178,7 @@ class AsyncProducer:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await disconnect(self._redis)
         await asyncio.to_thread(self._producer.close)
 
     async def __aenter__(self) -> Self:

@@ -11,7 +11,7 @@ from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
-from gatepost.connections import SOCKETS, of_all_sentinels
+from gatepost.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
 from gatepost.tls import tls_of_broker, tls_of_redis
 
@@ -28,7 +28,10 @@ def build_app(settings: Settings) -> Celery:
         broker_use_ssl=_broker_tls(settings),
         redis_backend_use_ssl=redis_tls and redis_tls.of_redis_client(),
         result_backend=of_all_sentinels(settings.redis_url.get_secret_value()),
-        result_backend_transport_options={"master_name": settings.sentinel_master, "sentinel_kwargs": SOCKETS},
+        result_backend_transport_options={
+            "master_name": settings.sentinel_master,
+            "sentinel_kwargs": sockets_of_sentinels(redis_tls),
+        },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
@@ -82,7 +85,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         # Looks for lost messages every ten seconds instead of every hundred.
         "unacked_restore_throttle": 1,
         "master_name": settings.sentinel_master,
-        "sentinel_kwargs": SOCKETS,
+        "sentinel_kwargs": sockets_of_sentinels(tls_of_broker(settings)),
     }
 
 

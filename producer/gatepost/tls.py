@@ -39,7 +39,7 @@ class Tls:
 
 
 def tls_of_redis(settings: Settings) -> Tls | None:
-    """Return how to speak TLS to the ledger's Redis; None for a URL without it.
+    """Return how to speak TLS to the ledger's Redis, and to the Sentinels that name it; None for a URL without it.
 
     Raises:
         ConfigurationError: files are named for a connection without TLS, or a key is missing to a certificate.
@@ -61,7 +61,8 @@ def tls_of_broker(settings: Settings) -> Tls | None:
 def _checked(name: str, url: str, files: Tls) -> Tls | None:
     if (files.certificate is None) != (files.key is None):
         raise ConfigurationError(f"GATEPOST_{name}_CERTIFICATE and GATEPOST_{name}_KEY belong together; one is missing")
-    if _is_tls(url):
+    # Sentinel's URL says nothing of TLS: there the files do.
+    if _is_tls(url) or (url.startswith("sentinel://") and files != Tls()):
         return files
     if files != Tls():
         # Rather than to speak in clear to whom certificates were meant for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from typing import TYPE_CHECKING
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from campaign_parts import rows
+from gatepost import AsyncProducer, State
 from gatepost.dead_letter_control import DeadLetterControl
 from gatepost.dead_letters import Selection
 from gatepost.errors import Unavailable
 from redis_roles import PAGE, create_users, url_of
 from stack import Stack
 from tls_authority import Authority
-from tls_services import Files, TlsRabbit, TlsRedis, free_port
+from tls_services import Files, TlsRabbit, TlsRedis, TlsSentinel, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +102,50 @@ def test_everything_goes_over_tls_to_redis(over_tls: Stack) -> None:
     checks = {check["name"]: check["status"] for check in json.loads(doctor.output())["checks"]}
 
     assert (checks["broker"], checks["workers"]) == ("ok", "ok")
+
+
+@pytest.fixture
+def through_sentinel(
+    over_tls: Stack, tls_redis: TlsRedis, server_files: Files, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The same, and a Sentinel names the server."""
+    with TlsSentinel(tmp_path_factory.mktemp("sentinel"), server_files) as sentinel:
+        sentinel.watch(tls_redis)
+        user = over_tls.environment["GATEPOST_REDIS_URL"].removeprefix("rediss://").rpartition("@")[0]
+        over_tls.environment |= {
+            "GATEPOST_REDIS_URL": f"sentinel://{user}{'@' * bool(user)}localhost:{sentinel.port}/0",
+            "GATEPOST_SENTINEL_MASTER": sentinel.master,
+        }
+        yield over_tls
+
+
+def test_everything_goes_over_tls_through_sentinel(through_sentinel: Stack) -> None:
+    """To the Sentinel and to the server alike; with asyncio too."""
+
+    async def send() -> State:
+        async with AsyncProducer(through_sentinel.settings) as producer:
+            return (await (await producer.send_email("guest@example.com")).wait(60)).state
+
+    through_sentinel.worker(QUEUES)
+    with through_sentinel.producer() as producer:
+        log_in(through_sentinel, producer)
+        send_campaign(through_sentinel, producer)
+
+    assert asyncio.run(send()) is State.ACCEPTED
+
+
+@pytest.mark.parametrize("flaw", ["no TLS", "another authority"])
+def test_a_flawed_connection_to_a_sentinel_is_refused(through_sentinel: Stack, flaw: str, tmp_path: Path) -> None:
+    """Without files there is no TLS, and it is not answered; a stranger's certificate is not trusted."""
+    if flaw == "no TLS":
+        for name in ("CA_BUNDLE", "CERTIFICATE", "KEY"):
+            del through_sentinel.environment[f"GATEPOST_REDIS_{name}"]
+    else:
+        (tmp_path / "other").mkdir()
+        through_sentinel.environment["GATEPOST_REDIS_CA_BUNDLE"] = Authority.create(tmp_path / "other").bundle
+
+    with through_sentinel.producer() as producer, pytest.raises(Unavailable):
+        producer.send_email("guest@example.com")
 
 
 @pytest.mark.parametrize("flaw", ["no certificate", "another authority", "another name"])
