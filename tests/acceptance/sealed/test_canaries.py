@@ -16,6 +16,7 @@ from stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -32,18 +33,17 @@ SURFACES = {
 """Each place, and what it must hold for the search to mean anything."""
 
 
-@pytest.fixture(scope="module")
-def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
     """Codes are too long to stand by chance in a time stamp."""
-    directory = tmp_path_factory.mktemp("journey")
     connections = [
         {"name": "email", "strategy": "email", "digits": 12},
         {"name": "sms", "strategy": "sms", "digits": 12},
     ]
     with (
-        EmbeddedValkey(directory / "valkey") as valkey,
+        EmbeddedValkey(tmp_path / "valkey") as valkey,
         SimulatorServer(tls=True, quota={"plan": "unlimited"}, connections=connections) as simulator,
-        Stack(valkey, simulator, directory) as stack,
+        Stack(valkey, simulator, tmp_path) as stack,
     ):
         yield travel(stack)
 
@@ -56,20 +56,16 @@ def test_the_search_finds_what_is_there() -> None:
     assert found([PHONE], "username=%2B447700900847") == [PHONE]
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_nothing_secret_is_readable(journey: Journey, surface: str) -> None:
+def test_nothing_secret_is_readable(journey: Journey, subtests: pytest.Subtests) -> None:
     """Over success, retry, failure, submission, a campaign and a crash; with logs at DEBUG and Flower open to anybody."""
-    text = journey.surfaces[surface]
-
-    assert found(SURFACES[surface], text) == SURFACES[surface]
     assert len(journey.secrets) == 6 + 10 + 1
-    assert found(journey.secrets, text) == []
-
-
-def test_files_that_hold_people_are_for_their_owner_alone(journey: Journey) -> None:
-    """An export and a file of rejects hold addresses: that is what they are for."""
-    written = {file.name: file for file in journey.files}
-
-    for name in ("out.csv", "rejects.jsonl"):
-        assert NAME in written[name].read_text(encoding="utf-8")
-        assert written[name].stat().st_mode & 0o777 == 0o600
+    assert journey.surfaces.keys() == SURFACES.keys()
+    for surface, text in journey.surfaces.items():
+        with subtests.test(surface):
+            assert found(SURFACES[surface], text) == SURFACES[surface]
+            assert found(journey.secrets, text) == []
+    with subtests.test("files that hold people are for their owner alone"):
+        written = {file.name: file for file in journey.files}
+        for name in ("out.csv", "rejects.jsonl"):
+            assert NAME in written[name].read_text(encoding="utf-8")
+            assert written[name].stat().st_mode & 0o777 == 0o600
