@@ -81,21 +81,38 @@ local function index_by_recipient(index, lasts)
   end
 end
 
--- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index: the operation's key again when
--- there is none
+-- Notes under a key what the command that it stands for came to.
+local function remember(key, answer, of, fingerprint, lasts)
+  redis.call('HSET', key, 'operation', of, 'fingerprint', fingerprint, 'answer', answer)
+  redis.call('PEXPIRE', key, lasts)
+end
+
+-- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index, KEYS[7] the key of the seal that the
+-- command came under: the operation's key again when there is none
 -- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime
 function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime)
   if get('state') then
     return { 'recorded', id }
   end
   local left = math.max(deadline - now, 0)
+  local sealed = KEYS[7] ~= operation
+  local before = sealed and redis.call('HMGET', KEYS[7], 'answer', 'operation')
+  if before and before[1] then
+    return before
+  end
   if KEYS[5] ~= operation then
     local known = redis.call('HMGET', KEYS[5], 'operation', 'fingerprint')
     if known[1] then
-      return { known[2] == fingerprint and 'existing' or 'conflict', known[1] }
+      local answer = known[2] == fingerprint and 'existing' or 'conflict'
+      if sealed then
+        remember(KEYS[7], answer, known[1], fingerprint, left + lifetime)
+      end
+      return { answer, known[1] }
     end
-    redis.call('HSET', KEYS[5], 'operation', id, 'fingerprint', fingerprint)
-    redis.call('PEXPIRE', KEYS[5], left + lifetime)
+    remember(KEYS[5], 'existing', id, fingerprint, left + lifetime)
+  end
+  if sealed then
+    remember(KEYS[7], 'existing', id, fingerprint, left + lifetime)
   end
   redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'command', command, 'deadline', deadline,
     'on_unknown', on_unknown, 'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)

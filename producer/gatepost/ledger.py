@@ -64,7 +64,7 @@ class Ledger:
         self._replication = Replication(client, wait_replicas)
 
     def record(self, new: NewOperation) -> str:
-        """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key is known.
+        """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key, or the seal, is known.
 
         Raises:
             IdempotencyConflict: the key is known, with another command.
@@ -73,11 +73,12 @@ class Ledger:
         own = operation_key(new.operation_id)
         by_idempotency = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
         by_recipient = own if new.recipient_fingerprint is None else recipient_key(new.recipient_fingerprint)
+        by_seal = own if new.seal_fingerprint is None else idempotency_key(new.seal_fingerprint)
         reply = self._call(
             self._start,
             "record",
             new.operation_id,
-            [KIDS, by_idempotency, by_recipient],
+            [KIDS, by_idempotency, by_recipient, by_seal],
             [
                 new.kind,
                 new.tenant,

@@ -26,6 +26,7 @@ class NewOperation:
     payload_fingerprint: str
     idempotency_fingerprint: str | None = None
     recipient_fingerprint: str | None = None
+    seal_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,28 +41,29 @@ class Recorder:
         self._fingerprints = settings.fingerprints()
         self._default_tenant = settings.tenant_name(None)
 
-    def enqueue(self, command: Command, idempotency_key: str | None = None, operation_id: str | None = None) -> str:
+    def enqueue(self, command: Command, idempotency_key: str | None = None, *, seal: str | None = None) -> str:
         """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
 
         Args:
             command: what to do.
             idempotency_key: names the operation.
-            operation_id: what the operation is to be called; if there is one of this id, it is that one. A random UUID when absent.
+            seal: the sealed text that the command came in. What came in it before is the answer again, under whatever idempotency key.
 
         Raises:
             ConfigurationError: the command names a tenant that is not configured.
             IdempotencyConflict: the key was used with another command.
             Unavailable: Redis did not answer; nothing is sent now, but perhaps later, if only the answer was lost.
         """
-        new = self._new(command, idempotency_key, operation_id or str(uuid.uuid4()))
+        new = self._new(command, idempotency_key, seal)
         recorded = self._ledger.record(new)
         if recorded == new.operation_id:
             self._publish(new)
         return recorded
 
-    def _new(self, command: Command, idempotency_key: str | None, operation_id: str) -> NewOperation:
+    def _new(self, command: Command, idempotency_key: str | None, seal: str | None) -> NewOperation:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         timed, deadline = command.timed()
+        operation_id = str(uuid.uuid4())
         # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
         payload = dump_command(command.model_copy(update={"deadline": None}))
         return NewOperation(
@@ -75,6 +76,7 @@ class Recorder:
             # With the key, or else whoever holds the fingerprint key could ask whether a command was recorded by knowing it alone.
             payload_fingerprint=self._fingerprints.digest("payload", idempotency_key or "", payload.decode()).hex(),
             recipient_fingerprint=self._fingerprints.short("recipient", recipient_of(command)),
+            seal_fingerprint=seal and self._fingerprints.digest("submission", seal).hex(),
             idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
         )
 

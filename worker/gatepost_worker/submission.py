@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -58,17 +57,13 @@ class Submissions:
         recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
         try:
             if sealed:
-                return recorder.enqueue(parsed, idempotency_key, self._operation_of(command))
+                # It opens in one spelling alone. Who may only read what others pushed could push it again, under another id or key.
+                return recorder.enqueue(parsed, idempotency_key, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
             return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id}")
         except ConfigurationError as failure:
             _log.warning("submission.refused", task_id=task_id, error=str(failure))
             raise InvalidCommand([("tenant", "is not configured here")]) from None
-
-    def _operation_of(self, sealed: str) -> str:
-        # It opens in one spelling alone. Who may only read what others pushed could push it again; nobody without the fingerprint key can tell the id beforehand.
-        digest = self._process.settings.fingerprints().digest("submission", sealed)
-        return str(uuid.UUID(bytes=digest[:16], version=4))
 
     def _document(self, command: Any, *, sealed: bool) -> Any:
         """Return what a command says, whichever way it is written."""

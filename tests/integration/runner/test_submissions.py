@@ -92,6 +92,29 @@ def test_a_sealed_command_is_carried_out_once_under_whatever_id_or_key_it_comes_
     assert sum(process.ledger.counts().values()) == 1
 
 
+def test_a_sealed_command_that_was_taken_for_an_earlier_one_or_refused_is_not_carried_out_later(
+    made: Callable[..., tuple[Celery, Process]],
+) -> None:
+    """What it came to under its idempotency key it comes to without the key, or under another."""
+    app, process = made()
+    submissions = Submissions(app, process)
+    other = {**COMMAND, "email": "other@example.com"}
+    first, again, refused = (
+        process.keyring.seal(json.dumps(document).encode(), Purpose.submission())
+        for document in (COMMAND, COMMAND, other)
+    )
+    operation = submissions.accept("1", first, "a key")
+    assert submissions.accept("2", again, "a key") == operation
+    with pytest.raises(e.IdempotencyConflict):
+        submissions.accept("3", refused, "a key")
+
+    assert {submissions.accept("4", again, key) for key in (None, "b", "a key")} == {operation}
+    for key in (None, "b", "a key"):
+        with pytest.raises(e.IdempotencyConflict):
+            submissions.accept("5", refused, key)
+    assert sum(process.ledger.counts().values()) == 1
+
+
 def test_a_command_that_is_sealed_anew_is_the_same_under_its_idempotency_key(
     made: Callable[..., tuple[Celery, Process]],
 ) -> None:
