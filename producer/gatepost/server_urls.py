@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 _SENTINEL: Final = "sentinel"
 _REDIS: Final = ("redis", "rediss", _SENTINEL)
 _BROKER: Final = (*_REDIS, "amqp", "amqps", "pyamqp")
+# Of a query, redis-py, kombu and Celery each take something else, and one of them could leave certificates unverified. What says that they
+# are verified, as they always are, is taken here and goes no further.
+_OF_TLS: Final = "rediss"
+_VERIFIED: Final = frozenset({("ssl_cert_reqs", "required"), ("ssl_cert_reqs", "CERT_REQUIRED")})
+# What kombu takes from the query of an amqp:// URL, and RabbitMQ knows. Others end in a TypeError at the first message, or in TLS unverified.
+_AMQP_OPTIONS: Final = {
+    "heartbeat": re.compile(r"[0-9]{1,4}(?:\.[0-9]+)?").fullmatch,
+    "login_method": re.compile(r"PLAIN|AMQPLAIN|EXTERNAL").fullmatch,
+}
 _PROXY: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _QUOTED: Final = "in a user name or a password, / is written %2F, # %23, ? %3F, @ %40, : %3A, ; %3B, [ %5B, ] %5D, % %25 and a space %20"
 _UNWRITABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -21,22 +30,24 @@ _LABEL: Final = r"\w(?:[\w-]{0,61}\w)?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
 
 
-def check_redis_url(url: str) -> None:
-    """Check the URL of the ledger's Redis: one server, or several Sentinels.
+def checked_redis_url(url: str) -> str:
+    """Return the URL of the ledger's Redis, one server or several Sentinels, as redis-py, kombu and Celery all read it.
 
     Raises:
         ValueError: it is malformed; the message says how, and repeats nothing of it.
     """
     _check_all(url, _REDIS, several=(_SENTINEL,))
+    return _without_query(url)
 
 
-def check_broker_url(url: str) -> None:
-    """Check the URL of the broker, or those of several, with semicolons between. Errors are those of `check_redis_url`."""
+def checked_broker_url(url: str) -> str:
+    """Return the URL of the broker, or those of several, with semicolons between, likewise. Errors are those of `checked_redis_url`."""
     _check_all(url, _BROKER, several=_BROKER)
+    return _without_query(url) if url.startswith(_REDIS) else url
 
 
 def check_proxy_url(url: str) -> None:
-    """Check the URL of a proxy, which may be without a scheme. Errors are those of `check_redis_url`."""
+    """Check the URL of a proxy, which may be without a scheme. Errors are those of `checked_redis_url`."""
     _check_all(url if "://" in url else f"{_PROXY[0]}://{url}", _PROXY, several=())
 
 
@@ -71,14 +82,39 @@ def _check(url: str, scheme: str) -> None:
         raise ValueError(f"must name a host: {scheme}://[user:password@]host[:port]; {_QUOTED}")
     if scheme in _REDIS:
         _check_database(parts)
+        _check_options_of_redis(parts)
+    elif scheme in _BROKER:
+        _check_options_of_rabbitmq(parts)
 
 
 def _check_database(parts: SplitResult) -> None:
     database = parts.path.strip("/")
     if database and not (database.isascii() and database.isdigit()):
         raise ValueError("must end in the number of a database, such as /0, or in none")
-    if parse_qs(parts.query).keys() & {"username", "password"}:
-        raise ValueError("must have user name and password before the host: user:password@host")
+
+
+def _check_options_of_redis(parts: SplitResult) -> None:
+    if not set(_options(parts)) <= (_VERIFIED if parts.scheme == _OF_TLS else frozenset()):
+        raise ValueError(
+            "must have no option behind a ?, but ssl_cert_reqs=required with rediss://; "
+            f"user name and password stand before the host; {_QUOTED}"
+        )
+
+
+def _check_options_of_rabbitmq(parts: SplitResult) -> None:
+    if not all(name in _AMQP_OPTIONS and _AMQP_OPTIONS[name](value) for name, value in _options(parts)):
+        raise ValueError(
+            "must have no option behind a ?, but heartbeat=SECONDS and login_method=PLAIN, AMQPLAIN or EXTERNAL; "
+            f"user name and password stand before the host; {_QUOTED}"
+        )
+
+
+def _options(parts: SplitResult) -> list[tuple[str, str]]:
+    return parse_qsl(parts.query, keep_blank_values=True)
+
+
+def _without_query(url: str) -> str:
+    return ";".join(part.partition("?")[0] for part in url.split(";"))
 
 
 # Python's own texts repeat a part of the URL. These return, and do not raise, so that none is kept as what an error came from.

@@ -24,7 +24,7 @@ from gatepost.errors import ConfigurationError
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
-from gatepost.server_urls import check_broker_url, check_proxy_url, check_redis_url
+from gatepost.server_urls import check_proxy_url, checked_broker_url, checked_redis_url
 from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
@@ -191,10 +191,10 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "broker_url")
     @classmethod
     def _leads_to_a_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None:
-            check = check_redis_url if info.field_name == "redis_url" else check_broker_url
-            check(value.get_secret_value())
-        return value
+        if value is None:
+            return None
+        checked = checked_redis_url if info.field_name == "redis_url" else checked_broker_url
+        return SecretStr(checked(value.get_secret_value()))
 
     @field_validator("operator")
     @classmethod

@@ -65,7 +65,10 @@ def over_tls(
         url = f"rediss://localhost:{tls_redis.port}/0"
         if PAGE.exists():
             url = url_of("worker", tls_redis.port, "rediss", "localhost")
-        stack.environment |= {"GATEPOST_REDIS_URL": url, **client_files.environment("REDIS")}
+        stack.environment |= {
+            "GATEPOST_REDIS_URL": f"{url}?ssl_cert_reqs=CERT_REQUIRED",
+            **client_files.environment("REDIS"),
+        }
         yield stack
 
 
@@ -175,9 +178,9 @@ def rabbit(server_files: Files, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_everything_goes_over_tls_to_rabbitmq(
     valkey: EmbeddedValkey, simulator: SimulatorServer, rabbit: TlsRabbit, client_files: Files, tmp_path: Path
 ) -> None:
-    """Sends, logins, a campaign, the health's questions, and a dead letter that is replayed there."""
+    """Sends, logins, a campaign, the health's questions, and a dead letter that is replayed there. The URL says how to log in."""
     with Stack(valkey, simulator, tmp_path) as stack:
-        url = f"amqps://guest:guest@localhost:{rabbit.port}//"
+        url = f"amqps://guest:guest@localhost:{rabbit.port}//?heartbeat=30&login_method=PLAIN"
         stack.environment |= {"GATEPOST_BROKER_URL": url, **client_files.environment("BROKER")}
         port = free_port()
         stack.worker(QUEUES, GATEPOST_HEALTH_PORT=str(port), GATEPOST_HEALTH_PATIENCE="5")
