@@ -23,7 +23,7 @@ _AMQP_OPTIONS: Final = {
     "heartbeat": re.compile(r"[0-9]{1,4}(?:\.[0-9]+)?").fullmatch,
     "login_method": re.compile(r"PLAIN|AMQPLAIN|EXTERNAL").fullmatch,
 }
-_PROXY: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_PROXY: Final = ("http", "https")
 _QUOTED: Final = "in a user name or a password, / is written %2F, # %23, ? %3F, @ %40, : %3A, ; %3B, [ %5B, ] %5D, % %25 and a space %20"
 _UNWRITABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL: Final = r"\w(?:[\w-]{0,61}\w)?"
@@ -48,6 +48,9 @@ def checked_broker_url(url: str) -> str:
 
 def check_proxy_url(url: str) -> None:
     """Check the URL of a proxy, which may be without a scheme. Errors are those of `checked_redis_url`."""
+    if url.partition("://")[1] and url.lower().startswith("socks"):
+        # requests would need another package for it, without which nothing can be sent.
+        raise ValueError("only http:// and https:// proxies can be used")
     _check_all(url if "://" in url else f"{_PROXY[0]}://{url}", _PROXY, several=())
 
 

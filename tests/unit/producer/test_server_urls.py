@@ -123,7 +123,7 @@ def test_a_malformed_url_of_a_proxy_is_named_without_its_password(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "url", ["http://u:p%40@proxy:3128/", "proxy:3128", "u:p@proxy", "socks5h://[::1]:1080", "https://p"]
+    "url", ["http://u:p%40@proxy:3128/", "socks:3128", "u:p@proxy", "http://[::1]:1080", "https://p"]
 )
 def test_a_proxys_url_is_taken_as_requests_takes_it(url: str) -> None:
     """With a scheme or without."""
@@ -131,6 +131,19 @@ def test_a_proxys_url_is_taken_as_requests_takes_it(url: str) -> None:
 
     assert made.proxy is not None
     assert made.proxy.get_secret_value() == url
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
+def test_a_socks_proxy_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Without a package that Gatepost does not bring, every operation would end as `rejected`."""
+    monkeypatch.setenv("AUTH0_DOMAIN", "tenant.example.com")
+    monkeypatch.setenv("AUTH0_CLIENT_ID", "client")
+    monkeypatch.setenv("AUTH0_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("AUTH0_PROXY", f"{scheme}://user:canary@proxy:1080")
+
+    with pytest.raises(ConfigurationError, match=r"^AUTH0_PROXY: only http:// and https:// proxies") as refused:
+        load_settings().all_tenants()
+    assert "canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
