@@ -81,9 +81,9 @@ class Tenant(BaseModel):
     @field_validator("proxy")
     @classmethod
     def _leads_to_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
+        if value:
             check_proxy_url(value.get_secret_value())
-        return value
+        return value or None
 
     @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
@@ -187,6 +187,12 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("broker_url", "auth0_proxy")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        # Compose makes an empty variable of ${AUTH0_PROXY:-}.
+        return value or None
 
     @field_validator("redis_url", "broker_url")
     @classmethod

@@ -54,7 +54,6 @@ MALFORMED = {
     "sentinel://a:1?canary;sentinel://b:2/0": "no option",
     "user:canary@host:6379/0": "must begin with",
     "canary": "must begin with",
-    "": "must begin with",
     "http://user:canary@host": "must begin with",
     "REDIS://user:canary@host": "must begin with",
     "unix://canary@/tmp/redis.sock": "must begin with",
@@ -131,6 +130,40 @@ def test_a_proxys_url_is_taken_as_requests_takes_it(url: str) -> None:
 
     assert made.proxy is not None
     assert made.proxy.get_secret_value() == url
+
+
+@pytest.mark.usefixtures("_configured")
+@pytest.mark.parametrize("given", ["variable", ".env", "file", "command"])
+def test_an_empty_broker_or_proxy_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str) -> None:
+    """As Compose writes a variable that nobody has set, or an empty secret is mounted; a table's too."""
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    if given == ".env":
+        (tmp_path / ".env").write_text("GATEPOST_BROKER_URL=\nAUTH0_PROXY=\n")
+    else:
+        suffix, value = {"variable": ("", ""), "file": ("_FILE", str(empty)), "command": ("_COMMAND", "true")}[given]
+        monkeypatch.setenv(f"GATEPOST_BROKER_URL{suffix}", value)
+        monkeypatch.setenv(f"AUTH0_PROXY{suffix}", value)
+    table = {"domain": "a.example.com", "client_id": "a", "client_secret": "a"}
+    tables = [{**table, "name": "globex", "proxy": ""}, {**table, "name": "acme", "proxy_file": str(empty)}]
+    settings = load_settings(env_file=".env", redis_url="redis://here/0", tenants=tables)
+
+    assert (settings.broker_url, settings.auth0_proxy) == (None, None)
+    assert settings.broker == "redis://here/0"
+    assert {name: tenant.proxy for name, tenant in settings.all_tenants().items()} == {
+        "default": None,
+        "globex": None,
+        "acme": None,
+    }
+
+
+@pytest.mark.usefixtures("_configured")
+def test_an_empty_url_of_redis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's ledger is somewhere else by mistake."""
+    monkeypatch.setenv("GATEPOST_REDIS_URL", "")
+
+    with pytest.raises(ConfigurationError, match=r"^GATEPOST_REDIS_URL: must begin with redis://"):
+        load_settings()
 
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
