@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +25,7 @@ _AMQP_OPTIONS: Final = {
 }
 _PROXY: Final = ("http", "https")
 _QUOTED: Final = "in a user name or a password, / is written %2F, # %23, ? %3F, @ %40, : %3A, ; %3B, [ %5B, ] %5D, % %25 and a space %20"
+_LAST_OF_LATIN_1: Final = "\xff"
 _UNWRITABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL: Final = r"\w(?:[\w-]{0,61}\w)?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
@@ -79,6 +80,11 @@ def _check(url: str, scheme: str) -> None:
     parts = _split(url)
     if parts is None:
         raise ValueError(f"cannot be taken apart into user name, password and host; {_QUOTED}")
+    unquoted = _unquoted(parts)
+    if unquoted is None:
+        raise ValueError(f"has a %-escape in it that is not UTF-8; {_QUOTED}")
+    if scheme in _PROXY and max(unquoted) > _LAST_OF_LATIN_1:
+        raise ValueError("must have a user name and a password in Latin-1, because HTTP knows no others for a proxy")
     if not _has_port(parts):
         raise ValueError(f"must have a number from 1 to 65535 for a port, or none; {_QUOTED}")
     if not _has_host(parts):
@@ -127,6 +133,14 @@ def _split(url: str) -> SplitResult | None:
     try:
         return urlsplit(url)
     except ValueError:
+        return None
+
+
+def _unquoted(parts: SplitResult) -> str | None:
+    """Return what user name, password and path really are, or None when that is not UTF-8."""
+    try:
+        return unquote(f"{parts.netloc.rpartition('@')[0]}@{parts.path}", errors="strict")
+    except UnicodeDecodeError:
         return None
 
 

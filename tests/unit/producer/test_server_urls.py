@@ -48,6 +48,10 @@ MALFORMED = {
     "redis://user:canary\u2100@host/0": "taken apart",
     "redis://user:canary@host:6379/canary": "database",
     "redis://user@host/0?password=canary": "before the host",
+    "redis://user:canary%ff@host:6379/0": "UTF-8",
+    "redis://canary%c3:x@host:6379/0": "UTF-8",
+    "rediss://:canary%ED%A0%80@host:6379/0": "UTF-8",
+    "sentinel://:canary%80@a:1;sentinel://b:2/0": "UTF-8",
     "redis://:p@host/0?canary=x": "no option",
     "redis://:p@host/0?ssl_cert_reqs=required": "rediss://",
     "rediss://:p@host/0?ssl_cert_reqs=canary": "ssl_cert_reqs=required",
@@ -93,7 +97,16 @@ def test_a_malformed_url_is_named_by_its_setting_alone(setting: str, url: str, s
     assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("url", ["amqp://user:canary/ss@host//", "amqps://:canary@host:port/v", "kafka://canary@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://user:canary/ss@host//",
+        "amqps://:canary@host:port/v",
+        "kafka://canary@host",
+        "amqp://u:canary%fc@host//",
+        "amqp://host/canary%ff",
+    ],
+)
 def test_a_malformed_url_of_a_broker_is_named_without_its_password(url: str) -> None:
     """RabbitMQ's as well."""
     with pytest.raises(ConfigurationError, match=r"^GATEPOST_BROKER_URL: ") as refused:
@@ -104,7 +117,16 @@ def test_a_malformed_url_of_a_broker_is_named_without_its_password(url: str) -> 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://user:canary/ss@proxy", "user:canary#s@proxy:3128", "ftp://canary@proxy", "http://:canary@", "p:canary"],
+    [
+        "http://user:canary/ss@proxy",
+        "user:canary#s@proxy:3128",
+        "ftp://canary@proxy",
+        "http://:canary@",
+        "p:canary",
+        "http://u:canary%ff@p",
+        "u:canary%E2%82%AC@p",
+        "u:canary\u20ac@p",
+    ],
 )
 def test_a_malformed_url_of_a_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The environment's, and a table's."""
@@ -122,7 +144,8 @@ def test_a_malformed_url_of_a_proxy_is_named_without_its_password(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "url", ["http://u:p%40@proxy:3128/", "socks:3128", "u:p@proxy", "http://[::1]:1080", "https://p"]
+    "url",
+    ["http://u:p%40@proxy:3128/", "http://%C3%BC:ü@proxy", "socks:3128", "u:p@proxy", "http://[::1]:1080", "https://p"],
 )
 def test_a_proxys_url_is_taken_as_requests_takes_it(url: str) -> None:
     """With a scheme or without."""
