@@ -55,6 +55,19 @@ def check_proxy_url(url: str) -> None:
     _check_all(url if "://" in url else f"{_PROXY[0]}://{url}", _PROXY, several=())
 
 
+def check_base_url(url: str) -> None:
+    """Check that a URL that is no secret has none in it.
+
+    Raises:
+        ValueError: it has a user name or a password; the message repeats nothing of it.
+    """
+    # Wherever the @ stands: a password that is not quoted may have a / before it.
+    if "@" in url:
+        raise ValueError(
+            "must be without user name and password, https://host[:port][/path]; in a path @ is written %40"
+        )
+
+
 def _check_all(url: str, schemes: Collection[str], several: Collection[str]) -> None:
     if _UNWRITABLE.search(url):
         raise ValueError(f"has a space, a line end or a control character in it; {_QUOTED}")

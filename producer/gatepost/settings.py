@@ -24,7 +24,7 @@ from gatepost.errors import ConfigurationError
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
-from gatepost.server_urls import check_proxy_url, checked_broker_url, checked_redis_url
+from gatepost.server_urls import check_base_url, check_proxy_url, checked_broker_url, checked_redis_url
 from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ class Tenant(BaseModel):
         if value:
             check_proxy_url(value.get_secret_value())
         return value or None
+
+    @field_validator("base_url", "mtls_base_url")
+    @classmethod
+    def _is_no_secret(cls, value: str | None) -> str | None:
+        check_base_url(value or "")
+        return value
 
     @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
@@ -201,6 +207,12 @@ class Settings(BaseSettings):
             return None
         checked = checked_redis_url if info.field_name == "redis_url" else checked_broker_url
         return SecretStr(checked(value.get_secret_value()))
+
+    @field_validator("auth0_base_url", "auth0_mtls_base_url")
+    @classmethod
+    def _is_no_secret(cls, value: str | None) -> str | None:
+        check_base_url(value or "")
+        return value
 
     @field_validator("operator")
     @classmethod

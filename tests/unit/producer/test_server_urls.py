@@ -156,6 +156,36 @@ def test_a_proxys_url_is_taken_as_requests_takes_it(url: str) -> None:
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.parametrize("name", ["base_url", "mtls_base_url"])
+@pytest.mark.parametrize(
+    "url", ["https://user:canary@host", "https://canary@host/", "https://u:canary/x@host", "u:canary@host"]
+)
+def test_a_base_url_has_no_password_in_it(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    """It is shown with the settings, and so is a table's."""
+    table = {"name": "globex", "domain": "a.example.com", "client_id": "a", "client_secret": "a", name: url}
+    with pytest.raises(
+        ConfigurationError, match=rf"^GATEPOST_TENANTS\.0\.{name.upper()}: must be without user"
+    ) as of_a_table:
+        load_settings(tenants=[table])
+    monkeypatch.setenv(f"AUTH0_{name.upper()}", url)
+    with pytest.raises(ConfigurationError, match=rf"^AUTH0_{name.upper()}: must be without user") as own:
+        load_settings()
+
+    assert "canary" not in f"{own.value} {of_a_table.value}"
+
+
+@pytest.mark.usefixtures("_configured")
+def test_a_base_url_may_be_empty_or_have_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And an @ in it, when that is quoted."""
+    monkeypatch.setenv("AUTH0_BASE_URL", "http://gateway:8080/%40auth0")
+    monkeypatch.setenv("AUTH0_MTLS_BASE_URL", "")
+    tenant = load_settings().tenant_named(None)
+
+    assert tenant.base_url == "http://gateway:8080/%40auth0"
+    assert not tenant.mtls_base_url
+
+
+@pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("given", ["variable", ".env", "file", "command"])
 def test_an_empty_broker_or_proxy_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str) -> None:
     """As Compose writes a variable that nobody has set, or an empty secret is mounted; a table's too."""
