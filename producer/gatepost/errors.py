@@ -76,6 +76,10 @@ class Unavailable(GatepostError):
     """Redis did not answer; nothing is sent now, and what was asked for may have been recorded."""
 
 
+class Spoiled(Unavailable):
+    """What is stored there is not what Gatepost wrote, so that nothing can be done with it; Redis itself is well."""
+
+
 class SealError(GatepostError):
     """A sealed value does not open: it was changed, or moved from another place."""
 

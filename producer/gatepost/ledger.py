@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, answering
 from gatepost.commands import Kind, OnUnknown
-from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Spoiled, Unavailable
 from gatepost.ledger_keys import (
     COUNTS,
     DUE,
@@ -312,7 +312,7 @@ def _answer(reply: Sequence[str]) -> Answer:
         case [verdict]:
             return Answer(Verdict(verdict))
         case _:
-            raise Unavailable("The ledger's script answered in an unknown form.")
+            raise Spoiled("The ledger's script answered in an unknown form.")
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import kombu
@@ -88,6 +89,8 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "an unknown task": {"headers": headers(task="gatepost.dance")},
     "a task of Celery's": {"headers": headers(task="celery.map")},
     "an eta that is none": {"headers": headers(eta="tomorrow")},
+    "an expires that is none": {"headers": headers(expires="tomorrow", mine="kept")},
+    "an eta of AMQP's own": {"headers": headers(eta=datetime(2100, 1, 1, tzinfo=UTC))},
     "another version": {"body": json.dumps([[], {"command": {}, "version": 99}, {}]).encode()},
     "a callback": {"body": json.dumps([[], {"command": {}}, {"callbacks": [{"task": SUBMIT}]}]).encode()},
     "a body that is not JSON": {"body": b"{"},
@@ -118,6 +121,8 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
             assert producer.send_email(address()).result(30).state is State.ACCEPTED
 
         assert all(letter.reason for letter in control.letters.list())
+        opened = [control.letters.open(letter) for letter in control.letters.list()]
+        assert [one["headers"]["mine"] for one in opened if "mine" in one.get("headers", {})] == ["kept"]
         assert max(letter.size for letter in control.letters.list()) < 4 << 20
         assert rabbitmq.messages() == 0
         assert "Connection to broker lost" not in worker.output()

@@ -8,10 +8,12 @@ import structlog
 
 from gatepost.campaigns.model import CampaignNotFound
 from gatepost.campaigns.store import SWEPT_PAGE
-from gatepost.errors import Unavailable
+from gatepost.errors import Spoiled
 from gatepost_worker.sweep_lock import sweep_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis import Redis
 
     from gatepost.campaigns.publishing import BatchPublisher
@@ -41,29 +43,30 @@ class CampaignSweep:
             if prolong is None:
                 return 0
             for campaign_id in self._store.active_ids():
-                published += self._sweep(campaign_id)
-                prolong()
+                published += self._sweep(campaign_id, prolong)
         return published
 
-    def _sweep(self, campaign_id: str) -> int:
+    def _sweep(self, campaign_id: str, prolong: Callable[[], object]) -> int:
         try:
-            lost = self._find_lost(campaign_id)
+            lost = self._find_lost(campaign_id, prolong)
             published = self._publisher.feed(campaign_id)
         except CampaignNotFound:  # deleted meanwhile
             return 0
-        except Unavailable:
-            # Redis is away, and then the lock cannot be prolonged either; or this campaign's record is spoiled, and the others go on.
+        except Spoiled:
+            # The others shall not wait for it.
             _log.exception("campaign.not_swept", campaign_id=campaign_id)
             return 0
         if lost or published:
             _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)
         return published
 
-    def _find_lost(self, campaign_id: str) -> int:
-        all_lost, looked_at = 0, SWEPT_PAGE
+    def _find_lost(self, campaign_id: str, prolong: Callable[[], object]) -> int:
+        all_lost, looked_at, closing = 0, SWEPT_PAGE, False
         while looked_at >= SWEPT_PAGE:
             _, looked_at, lost, closing = self._store.sweep(campaign_id)
             all_lost += lost
-            if closing:
-                self._store.close(campaign_id)
+            prolong()
+        if closing:
+            self._store.close(campaign_id)
+            prolong()
         return all_lost

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from celery.exceptions import InvalidTaskError
 from celery.worker.strategy import default as celery_strategy
 
 from gatepost.errors import Unavailable
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # It comes back at once; this keeps the consumer from spinning.
 _BREATH_S: Final = 0.2
+_TRIPPED: Final = (
+    InvalidTaskError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 _NEEDED: Final = {"lang", "task", "id", "eta", "expires", "retries", "ignore_result"}
 _consumer_log = logging.getLogger("gatepost.worker")
 
@@ -46,7 +56,7 @@ def strategy(
         came, message.headers = message.headers, _shown(message.headers)
         try:
             return handle(message, body, ack, reject, callbacks, **options)
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as failure:
+        except _TRIPPED as failure:
             # Celery trusts headers it did not write; what it trips over would trip it again after every reconnect.
             message.headers = came
             bury(message, f"the headers are malformed ({type(failure).__name__})", consumer, dead_letters())

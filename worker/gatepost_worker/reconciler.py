@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from celery import states as celery_states
 
-from gatepost.errors import Unavailable
+from gatepost.errors import Spoiled
 from gatepost.failures import failure_of
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.ledger_values import Verdict
@@ -60,8 +60,8 @@ class Reconciler:
         except ValueError:
             # A later version's kind or reason: that version's reconciler ends it. The script has put it off, so the sweep goes on.
             _log.exception("operation.unreadable", correlation_id=operation_id)
-        except Unavailable:
-            # Redis is away, and then this fails as well; or somebody has spoiled the record, and nobody else shall wait for it.
+        except Spoiled:
+            # Nobody else shall wait for it.
             self._ledger.set_aside(operation_id)
             _log.exception("operation.set_aside", correlation_id=operation_id)
 

@@ -60,7 +60,7 @@ class Submissions:
                 # It opens in one spelling alone. Who may only read what others pushed could push it again, under another id or key.
                 return recorder.enqueue(parsed, idempotency_key, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
-            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id}")
+            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}")
         except ConfigurationError as failure:
             _log.warning("submission.refused", task_id=task_id, error=str(failure))
             raise InvalidCommand([("tenant", "is not configured here")]) from None

@@ -11,6 +11,8 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.commands import Kind
+from gatepost.errors import Unavailable
+from gatepost.ledger import Ledger
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.messages import RECONCILE, Queue, operation_message, task_name
 from gatepost.queueing import build_app, publish
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gatepost import Handle
+    from gatepost.ledger_values import Answer
     from gatepost.settings import Settings
 
 
@@ -138,6 +141,28 @@ def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redi
     redis_client.zadd("gatepost:operations:due", {spoiled.operation_id: 0})
     Reconciler(app, producer.ledger, redis_client).run()
     assert spoiled.state() is State.EXPIRED
+
+
+class Silent(Ledger):
+    """A ledger whose Redis does not answer one sweep."""
+
+    def sweep(self, operation_id: str) -> Answer:
+        raise Unavailable(operation_id)
+
+
+def test_a_redis_that_does_not_answer_for_once_sets_nothing_aside(
+    app: Celery, producer: Producer, redis_client: redis.Redis
+) -> None:
+    """The operation is well: the next run looks at it again, and does not wait for half an hour."""
+    handle = producer.send_email("guest@example.com")
+    while not producer.ledger.due(10):
+        time.sleep(0.01)
+    silent = Silent(redis_client, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+
+    with pytest.raises(Unavailable):
+        Reconciler(app, silent, redis_client).run()
+
+    assert producer.ledger.due(10) == [handle.operation_id]
 
 
 def test_a_message_of_the_workers_own_is_as_before(

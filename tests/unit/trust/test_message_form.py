@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -66,10 +67,22 @@ def test_headers_without_an_id_or_a_task_do_not_pass(headers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "says"), [({"id": "guest@example.com"}, "id is not a UUID"), ({"retries": "+46701740605"}, "retries")]
+    ("header", "says"),
+    [
+        ({"id": "guest@example.com"}, "id is not a UUID"),
+        ({"id": f"{{{ID}}}"}, "id is not a UUID"),
+        ({"id": f"urn:uuid:{ID}"}, "id is not a UUID"),
+        ({"id": f"{ID}\n"}, "id is not a UUID"),
+        ({"id": "-" * 1000 + ID}, "id is not a UUID"),
+        ({"id": "\u0661" * 32}, "id is not a UUID"),
+        ({"retries": "+46701740605"}, "retries"),
+        ({"eta": datetime(2100, 1, 1, tzinfo=UTC)}, "too far away"),
+        ({"eta": datetime(2100, 1, 1)}, "too far away"),  # noqa: DTZ001 - as AMQP has them
+        ({"eta": 4102444800}, "eta is no moment"),
+    ],
 )
-def test_what_celery_would_show_is_no_text_of_a_strangers(header: dict[str, Any], says: str) -> None:
-    """Events, results' keys and logs have both."""
+def test_a_header_that_celery_would_show_or_wait_for_is_checked(header: dict[str, Any], says: str) -> None:
+    """Events, results' keys and logs have the one, and a worker would hold the other for years."""
     with pytest.raises(Malformed, match=says):
         check({"command": {}}, task="gatepost.submit", **header)
 
