@@ -151,23 +151,32 @@ def _checked_task(headers: Any) -> str:
         raise Malformed(flaw)
     _check_nothing_follows(headers)
     _check_eta(headers.get("eta"))
+    _moment("expires", headers.get("expires"))
     if not isinstance(headers.get("retries") or 0, int):
         raise Malformed("the header retries is no number")
     return task
 
 
 def _check_eta(eta: Any) -> None:
-    if eta in (None, ""):
-        return
+    at = _moment("eta", eta)
     try:
-        # AMQP has moments of its own.
-        at = eta if isinstance(eta, datetime) else datetime.fromisoformat(eta)
-        ahead = (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise Malformed("the eta is no moment") from None
-    if ahead > _LATEST:
+        too_late = at is not None and at - datetime.now(UTC) > _LATEST
+    except OverflowError:
+        too_late = True
+    if too_late:
         # A worker holds what is to be done later, and holds only so much.
         raise Malformed("the eta is too far away")
+
+
+def _moment(name: str, value: Any) -> datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        # AMQP has moments of its own.
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise Malformed(f"the {name} is no moment") from None
 
 
 def _check_nothing_follows(embedded: dict[str, Any]) -> None:
