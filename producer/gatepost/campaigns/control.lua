@@ -10,7 +10,7 @@ end
 -- ARGV: then fields and values of the record
 -- For one that is there already, 'exists' with its options: another caller's may differ.
 function calls.create(...)
-  if get('status') then return { 'exists', get('options') } end
+  if get('status') then return { 'exists', get('options'), get('asked') or '' } end
   for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
   redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0, ...)
   redis.call('ZADD', CAMPAIGNS, now, campaign)

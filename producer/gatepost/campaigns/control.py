@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -99,7 +100,7 @@ class Campaigns:
             name: what people call it.
             options: how it is sent.
             guest_list: the only people who are really sent to, for a rehearsal; the others become `suppressed`.
-            campaign_id: a UUID; a second call with the same one and the same options changes nothing.
+            campaign_id: a UUID; a second call with the same one and the same options changes nothing, also when they were changed meanwhile.
 
         Raises:
             CampaignConflict: there is a campaign of this id, with other options; names them, and nothing was changed.
@@ -114,9 +115,13 @@ class Campaigns:
         if guest_list is not None:
             changes["guests"] = self._guests(guest_list)
         chosen = chosen.model_copy(update=changes)
+        written = chosen.model_dump_json()
+        # What was asked for first, however it is changed meanwhile: who asks for the same again means the same campaign.
+        asked = hashlib.sha256(written.encode()).hexdigest()
         fields = {
             "name": name,
-            "options": chosen.model_dump_json(),
+            "options": written,
+            "asked": asked,
             "on_unknown": chosen.on_unknown.value,
             "max_attempts": self.settings.max_attempts,
             "window": min(_FIRST_WINDOW, chosen.max_in_flight),
@@ -126,8 +131,8 @@ class Campaigns:
             "deadline": _milliseconds(chosen.deadline),
         }
         stored = self.store.create(campaign_id, fields)
-        if stored is not None:
-            _refuse_other_options(chosen, Options.model_validate_json(stored))
+        if stored is not None and stored[1] != asked:
+            _refuse_other_options(chosen, Options.model_validate_json(stored[0]))
         return campaign_id
 
     def add(
@@ -334,7 +339,7 @@ def _refuse_other_options(asked: Options, kept: Options) -> None:
     different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
     if different:
         raise CampaignConflict(
-            f"A campaign of this id is there, with another {', '.join(different)}. Nothing was changed; change it, or give another id."
+            f"A campaign of this id is there; its options differ in: {', '.join(different)}. Nothing was changed; change it, or give another id."
         )
 
 

@@ -72,11 +72,11 @@ class CampaignStore:
         self._end = client.register_script(ending(text))
         self.look_after_ms = int(republish_after_s * 1000)
 
-    def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> str | None:
-        """Record a campaign as a draft; when there is one of this id already, return that one's options instead."""
+    def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> tuple[str, str] | None:
+        """Record a campaign as a draft; when there is one of this id already, return its options as they are, and its field `asked`."""
         flat = [part for pair in fields.items() for part in pair]
         reply = self._call(self._start, "create", campaign_id, *flat)
-        return _text(reply[1]) if reply[0] == b"exists" else None
+        return (_text(reply[1]), _text(reply[2])) if reply[0] == b"exists" else None
 
     def record(self, campaign_id: str) -> dict[str, str]:
         """Return a campaign's record.
