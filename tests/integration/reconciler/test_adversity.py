@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gatepost import Producer, State
+from gatepost.campaigns.store import SWEPT_PAGE
 from gatepost.commands import Kind
 from gatepost.errors import Unavailable
 from gatepost.ledger import Ledger
@@ -17,6 +18,7 @@ from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.messages import RECONCILE, Queue, operation_message, task_name
 from gatepost.queueing import build_app, publish
 from gatepost.states import Reason
+from gatepost_worker.campaign_sweep import CampaignSweep
 from gatepost_worker.reconciler import Reconciler
 
 if TYPE_CHECKING:
@@ -176,3 +178,34 @@ def test_a_message_of_the_workers_own_is_as_before(
         bodies.append(redis_client.rpop(Queue.SEND.value))
 
     assert len(bodies[0]) == len(bodies[1])
+
+
+class LongCampaign:
+    """A cancelled campaign with three pages of lost batches."""
+
+    def __init__(self) -> None:
+        self.pages = [SWEPT_PAGE, SWEPT_PAGE, 0]
+        self.closed = 0
+
+    def active_ids(self) -> list[str]:
+        return ["a campaign"]
+
+    def sweep(self, _campaign_id: str) -> tuple[str, int, int, bool]:
+        looked_at = self.pages.pop(0)
+        return "cancelling", looked_at, looked_at, True
+
+    def close(self, _campaign_id: str) -> int:
+        self.closed += 1
+        return 0
+
+    def feed(self, _campaign_id: str) -> int:
+        return 0
+
+
+def test_a_campaign_is_closed_once_a_sweep(redis_client: redis.Redis) -> None:
+    """Closing looks at every batch there is, and pages of lost ones are many."""
+    campaign: Any = LongCampaign()
+
+    CampaignSweep(redis_client, campaign, campaign).run()
+
+    assert (campaign.pages, campaign.closed) == ([], 1)
