@@ -27,11 +27,9 @@ _SEALED_PARTS: Final = 5
 _ADDRESS: Final = re.compile(r"[^\s<>\"',;:()\[\]{}@]{1,64}@[^\s<>\"',;:()\[\]{}@]{1,255}")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
-# How a document says that it is not plain text, and what of that is searched all the same.
+# How a document says that it is packed, unless in one of those.
 _PACKED: Final = re.compile(r"compression|content[-_]encoding", re.IGNORECASE)
-_SEARCHED: Final = re.compile(
-    r".*(gzip|bz2|bzip2|lzma)|utf-?8|utf-?16|(us-)?ascii|latin|iso-8859|binary", re.IGNORECASE
-)
+_PLAIN: Final = re.compile(r"utf-?8|utf-?16([lb]e)?|(us-)?ascii|latin-?1|iso-8859-\d+|binary|identity|", re.IGNORECASE)
 _BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
 
 
@@ -50,14 +48,15 @@ class Mention:
         self._recipient = recipient
         self._unseal = unseal
         self._room = 0
-        self._unread = False
+        self._unread = self._is_packed = self._was_unpacked = False
 
     def is_in(self, document: Any) -> bool | None:
         """Whether the person is in a document, as JSON gives it; None when a part of it cannot be read, and they are not in the rest."""
-        self._room, self._unread = LONGEST_UNPACKED, False
+        self._room = LONGEST_UNPACKED
+        self._unread = self._is_packed = self._was_unpacked = False
         if any(self._is_said(text) for text in self._texts(document, 0)):
             return True
-        return None if self._unread else False
+        return None if self._unread or (self._is_packed and not self._was_unpacked) else False
 
     def _texts(self, value: Any, depth: int) -> Iterator[str]:
         if depth > _DEEPEST:
@@ -70,8 +69,8 @@ class Mention:
                     yield from self._texts(inner, depth + 1)
             case dict():
                 for name, one in value.items():
-                    if isinstance(one, str) and one and _PACKED.fullmatch(str(name)) and not _SEARCHED.match(one):
-                        self._unread = True
+                    if isinstance(one, str) and _PACKED.fullmatch(str(name)) and not _PLAIN.fullmatch(one):
+                        self._is_packed = True
                     yield from self._texts(name, depth + 1)
                     yield from self._texts(one, depth + 1)
             case list():
@@ -106,13 +105,19 @@ class Mention:
         except CannotUnpack:
             self._unread = True
             return None
-        self._room -= len(found or b"")
+        if found is not None:
+            self._room -= len(found)
+            self._was_unpacked = True
         return None if found is None else found.decode("utf-8", "replace")
 
     def _is_said(self, text: str) -> bool:
         # UTF-16 has a zero beside every letter of ASCII's.
         text = text.replace("\0", "")
-        forms = {text, unquote(text), _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)}
+        forms = {text}
+        if "%" in text:
+            forms.add(unquote(text))
+        if "\\u" in text:
+            forms.add(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
         if not self._is_address:
             return any(self._form in _BETWEEN_DIGITS.sub("", form) for form in forms)
         return any(self._form in _folded(form) or self._is_spelled_in(form) for form in forms)

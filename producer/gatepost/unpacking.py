@@ -8,46 +8,70 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from typing import Final
+from typing import Any, Final
 
-LONGEST_UNPACKED: Final = 16 << 20
+LONGEST_UNPACKED: Final = 4 << 20
 """Bytes. A letter holds a mebibyte, which can unpack to a gigabyte."""
 _MEMORY: Final = 256 << 20
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+# Zstandard's and LZ4's, which the standard library does not read.
 _OTHERS: Final = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+_BEGINNINGS: Final[dict[bytes, Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(_GZIP_OR_ZLIB),
+    # A block, or the end, in front of which stands nothing but the block's size.
+    **{b"BZh%d1AY" % size: bz2.BZ2Decompressor for size in range(1, 10)},
+    **{b"BZh%d\x17\x72" % size: bz2.BZ2Decompressor for size in range(1, 10)},
+    b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
+    b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
+}
 
 
 class CannotUnpack(Exception):
-    """The bytes are compressed in a form that is not known here, or would be too long."""
+    """The bytes are compressed, and in a form that is not known here, damaged, or too long."""
 
 
 def unpacked(data: bytes, longest: int = LONGEST_UNPACKED) -> bytes | None:
-    """Return what compressed bytes hold, or None when they do not begin as such.
+    """Return what compressed bytes hold, all members of them and whatever is compressed within; None when they are plain.
 
     Raises:
-        CannotUnpack: they do, and cannot be unpacked.
+        CannotUnpack: they are not, and cannot be unpacked as a whole.
     """
-    if data.startswith(_OTHERS):
+    inner = _once(data, longest)
+    found = None
+    while inner is not None:
+        found = inner
+        longest -= len(inner)
+        inner = _once(inner, longest)
+    return found
+
+
+def _once(data: bytes, longest: int) -> bytes | None:
+    rest, found = data.lstrip(b"\r\n\t "), b""
+    if rest.startswith(_OTHERS):
         raise CannotUnpack
-    try:
-        if data.startswith(b"\x1f\x8b") or _is_zlib(data):
-            return _within(zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, longest + 1), longest)
-        if data.startswith(b"BZh"):
-            return _within(bz2.BZ2Decompressor().decompress(data, longest + 1), longest)
-        if data.startswith(b"\xfd7zXZ\x00"):
-            return _within(lzma.LZMADecompressor(memlimit=_MEMORY).decompress(data, longest + 1), longest)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError):
-        # Only its beginning looked like that, or nobody can read it.
-        return None
-    return None
+    is_packed = False
+    while (reader := _reader_of(rest)) is not None:
+        try:
+            found += reader.decompress(rest, longest + 1 - len(found))
+        except (zlib.error, lzma.LZMAError, OSError, EOFError):
+            if _is_zlib(rest) and not is_packed:
+                # Two letters of a plain text can look like it.
+                return None
+            raise CannotUnpack from None
+        is_packed = True
+        if len(found) > longest:
+            raise CannotUnpack
+        # What was cut off says what is left of it; what follows a member is another one, or padding.
+        rest = reader.unused_data if reader.eof else b""
+    return found if is_packed else None
+
+
+def _reader_of(data: bytes) -> Any:
+    if _is_zlib(data):
+        return zlib.decompressobj(_GZIP_OR_ZLIB)
+    return next((make() for beginning, make in _BEGINNINGS.items() if data.startswith(beginning)), None)
 
 
 def _is_zlib(data: bytes) -> bool:
     # RFC 1950 2.2: deflate with a window of 32 KiB, and a check that makes the first two bytes a multiple of 31.
     return data[:1] == b"\x78" and len(data) > 1 and int.from_bytes(data[:2], "big") % 31 == 0
-
-
-def _within(found: bytes, longest: int) -> bytes:
-    if len(found) > longest:
-        raise CannotUnpack
-    return found

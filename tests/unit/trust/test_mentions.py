@@ -9,6 +9,7 @@ import json
 import lzma
 import time
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,8 +102,10 @@ def test_a_number_is_found_however_it_is_grouped(document: Any) -> None:
         {"a": [None, 1.5, True]},
         "[" * 100_000,
         RING.seal(b"{}", Purpose.command("x")),
+        "x^2 + y^2 = z^2",
+        {"content-encoding": "utf-8", "content_encoding": "UTF-16LE", "body": "BZhello"},
     ],
-    ids=["other", "accent", "signs", "national", "scalars", "deep", "foreign-seal"],
+    ids=["other", "accent", "signs", "national", "scalars", "deep", "foreign-seal", "formula", "plain"],
 )
 def test_somebody_else_is_not(document: Any) -> None:
     """And nothing that a stranger writes makes the search fail."""
@@ -110,11 +113,35 @@ def test_somebody_else_is_not(document: Any) -> None:
     assert Mention("+447700900124", unseal).is_in(document) is False
 
 
+def narrow(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=9)
+    return packer.compress(data) + packer.flush()
+
+
 def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def in_members(pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda data: pack(b"something else ") + pack(data)
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        zlib.compress,
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        partial(lzma.compress, format=lzma.FORMAT_ALONE),
+        in_members(gzip.compress),
+        in_members(bz2.compress),
+        in_members(lzma.compress),
+        lambda data: gzip.compress(gzip.compress(data)),
+        lambda data: b"\r\n" + gzip.compress(data),
+    ],
+    ids=["zlib", "gzip", "bz2", "xz", "lzma", "gzips", "bz2s", "xzs", "twice", "line-end"],
+)
 def test_a_compressed_body_is_searched(pack: Callable[[bytes], bytes]) -> None:
     """Over Redis it is base64, over AMQP bytes, which are kept as halves of surrogate pairs; a cut-off one says what is left."""
     data = pack(json.dumps([[], {"command": {"email": ADDRESS}}, {}], ensure_ascii=False).encode())
@@ -122,6 +149,9 @@ def test_a_compressed_body_is_searched(pack: Callable[[bytes], bytes]) -> None:
     assert mentions({"body": encoded(data)})
     assert mentions({"body": data.decode("utf-8", "surrogateescape")})
     assert mentions({"raw": json.dumps({"body": encoded(data)})[:-3]})
+    assert mentions({"headers": {"compression": "application/x-gzip"}, "body": encoded(data)})
+    other = Mention("other@example.com", unseal)
+    assert other.is_in({"headers": {"compression": "gzip"}, "body": encoded(data)}) is False
 
 
 def test_a_body_in_utf_16_is_searched() -> None:
@@ -139,10 +169,14 @@ def test_a_body_in_utf_16_is_searched() -> None:
         {"content_encoding": "rot13", "body": "nan@rknzcyr.pbz"},
         {"body": encoded(b"\x28\xb5\x2f\xfd" + bytes(20))},
         {"body": encoded(zlib.compress(bytes(LONGEST_UNPACKED + 1)))},
+        {"body": encoded(gzip.compress(b"ana@example.com")[:-8] + bytes(8))},
+        {"headers": {"compression": "deflate"}, "body": encoded(zlib.compress(b"ana@example.com")[2:-4])},
+        {"headers": {"compression": "gzip, br"}, "body": encoded(zlib.compress(b"ana@example.com")[2:-4])},
+        {"headers": {"compression": "application/x-gzip"}, "body": encoded(narrow(b"ana@example.com"))},
         {"body": [encoded(zlib.compress(bytes(LONGEST_UNPACKED // 3))) for _ in range(4)]},
         json.loads("[" * 80 + "]" * 80),
     ],
-    ids=["brotli", "rot13", "zstandard", "bomb", "bombs", "levels"],
+    ids=["brotli", "rot13", "zstandard", "bomb", "checksum", "raw", "several", "window", "bombs", "levels"],
 )
 def test_what_cannot_be_read_is_said(document: Any) -> None:
     """Nobody is told that a person is gone who may be there still."""
