@@ -30,6 +30,9 @@ _URL_SAFE: Final = str.maketrans("-_", "+/")
 # How a document says that it is packed, unless in one of those.
 _PACKED: Final = re.compile(r"compression|content[-_]encoding", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"utf-?8|utf-?16([lb]e)?|(us-)?ascii|latin-?1|iso-8859-\d+|binary|identity|", re.IGNORECASE)
+# As Unicode's stream-safe form allows (UAX 15), and those which have no class and are made of marks that have one.
+_MOST_MARKS: Final = 30
+_MARKS_OF_NO_CLASS: Final = frozenset("\u0f73\u0f75\u0f81")
 _BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
 
 
@@ -151,4 +154,14 @@ def _sealed_in(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
+    return unicodedata.normalize("NFC", text if text.isascii() else _with_few_marks(text)).casefold()
+
+
+def _with_few_marks(text: str) -> str:
+    # To put the marks on one letter in order takes the square of their number.
+    kept, marks = [], 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) or letter in _MARKS_OF_NO_CLASS else 0
+        if marks <= _MOST_MARKS:
+            kept.append(letter)
+    return "".join(kept)
