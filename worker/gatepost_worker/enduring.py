@@ -15,9 +15,9 @@ from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
-# What a worker or its scheduler publishes is a reference to what is recorded already: one small message for each, and none for anything
+# Puts a message on a queue, whatever memory there is. What a worker or its scheduler publishes is a reference to what is recorded already: one small message for each, and none for anything
 # new, which the ledger refuses to record.
-_PUSH: Final = """#!lua flags=allow-oom
+PUSH: Final = """#!lua flags=allow-oom
 return redis.call('LPUSH', KEYS[1], ARGV[1])
 """
 
@@ -35,7 +35,7 @@ def enduring(base: Any) -> Any:
             except OutOfMemoryError:
                 key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
                 with self.conn_or_acquire() as client:
-                    client.eval(_PUSH, 1, key, dumps(message))
+                    client.eval(PUSH, 1, key, dumps(message))
 
         def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
             """Note that a queue is bound; without memory for it, only a note that is there already will do."""

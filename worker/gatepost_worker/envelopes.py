@@ -19,7 +19,7 @@ from kombu.utils.json import loads
 
 from gatepost.errors import Unavailable
 from gatepost.message_form import LONGEST_ENVELOPE, flaw_of_envelope
-from gatepost_worker.enduring import enduring
+from gatepost_worker.enduring import PUSH, enduring
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 _BREATH_S: Final = 0.2
-# It was taken from there just now, so that a Redis without memory has room for it.
-_GIVE_BACK: Final = """#!lua flags=allow-oom
-return redis.call('LPUSH', KEYS[1], ARGV[1])
-"""
 
 
 class Bury(Protocol):
@@ -98,7 +94,7 @@ def _checked(base: Any, bury: Bury) -> type:
                 # The ledger is full or away: back to its queue, behind what others wait for.
                 _log.exception("message.malformed", reason=flaw, queue=queue)
                 time.sleep(_BREATH_S)
-                self.client.eval(_GIVE_BACK, 1, queue, item)
+                self.client.eval(PUSH, 1, queue, item)
 
     class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
         Channel = CheckedChannel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,25 +41,9 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Celery]:
-    made = import_module("gatepost_worker.celery").create(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def producer(settings: Settings) -> Iterator[Producer]:
     with Producer(settings) as made:
         yield made
-
-
-@pytest.fixture
-def fill(redis_client: redis.Redis) -> Iterator[Callable[[], None]]:
-    def fill() -> None:
-        redis_client.config_set("maxmemory", 1)
-
-    yield fill
-    redis_client.config_set("maxmemory", 0)
 
 
 def state_and_reason(handle: Handle) -> tuple[State, Reason | None]:

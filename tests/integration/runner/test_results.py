@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +11,8 @@ from redis.exceptions import OutOfMemoryError
 from gatepost.queueing import build_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    import redis
     from celery import Celery
 
     from gatepost.settings import Settings
@@ -23,23 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 
 
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Celery]:
-    made = import_module("gatepost_worker.celery").create(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def full(redis_client: redis.Redis) -> Iterator[None]:
-    redis_client.config_set("maxmemory", 1)
-    yield
-    redis_client.config_set("maxmemory", 0)
-
-
-@pytest.mark.usefixtures("full")
-def test_a_result_that_cannot_be_stored_ends_nothing(app: Celery, settings: Settings) -> None:
+def test_a_result_that_cannot_be_stored_ends_nothing(app: Celery, settings: Settings, fill: Callable[[], None]) -> None:
     """Out of a task the error would take the message's place in the worker for good."""
+    fill()
     with build_app(settings) as stock, pytest.raises(OutOfMemoryError):
         stock.backend.store_result("task-1", None, states.SUCCESS)
 
