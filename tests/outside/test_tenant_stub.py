@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,13 @@ def stub() -> Iterator[TenantStub]:
     """One process for all."""
     with TenantStub() as running:
         yield running
+
+
+@pytest.fixture
+def connection(stub: TenantStub) -> Iterator[http.client.HTTPConnection]:
+    """A client's connection."""
+    with closing(http.client.HTTPConnection("127.0.0.1", stub.port)) as opened:
+        yield opened
 
 
 def start(connection: http.client.HTTPConnection, address: str) -> http.client.HTTPResponse:
@@ -75,10 +83,11 @@ def test_the_foreign_load_follows_its_shape(shape: list[object], at: float, rate
     assert foreign_rate(shape, at) == pytest.approx(rate)  # type: ignore[arg-type]
 
 
-def test_answers_have_auth0s_headers_and_a_429_says_when(stub: TenantStub) -> None:
+def test_answers_have_auth0s_headers_and_a_429_says_when(
+    stub: TenantStub, connection: http.client.HTTPConnection
+) -> None:
     """A bucket of two, which fills slowly."""
     stub.run(Scenario(limit=2, refill=0.1, latency=constant(0.001)))
-    connection = http.client.HTTPConnection("127.0.0.1", stub.port)
 
     answers = [start(connection, f"user{number}@example.com") for number in range(3)]
 
@@ -89,10 +98,11 @@ def test_answers_have_auth0s_headers_and_a_429_says_when(stub: TenantStub) -> No
     assert "Retry-After" not in answers[0].headers
 
 
-def test_recipients_are_refused_by_address_and_counted(stub: TenantStub) -> None:
+def test_recipients_are_refused_by_address_and_counted(
+    stub: TenantStub, connection: http.client.HTTPConnection
+) -> None:
     """Every address ends alike when it is asked again."""
     stub.run(Scenario(limit=1000, latency=constant(0.001), refused_share=0.5))
-    connection = http.client.HTTPConnection("127.0.0.1", stub.port)
 
     first, second = ([start(connection, f"u{number}@a.example").status for number in range(40)] for _ in range(2))
 
@@ -104,11 +114,10 @@ def test_recipients_are_refused_by_address_and_counted(stub: TenantStub) -> None
     assert quota["a.example"] == 80
 
 
-def test_a_closed_connection_costs_no_token(stub: TenantStub) -> None:
+def test_a_closed_connection_costs_no_token(stub: TenantStub, connection: http.client.HTTPConnection) -> None:
     """Without an answer, whether a request was there or not."""
     for scenario in (Scenario(closed_requests=1.0), Scenario(closed_connections=1.0)):
         stub.run(scenario)
-        connection = http.client.HTTPConnection("127.0.0.1", stub.port)
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             start(connection, "user@example.com")
 
