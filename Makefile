@@ -7,15 +7,16 @@ DEMO   := .venv-demo
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
+LOWEST := .venv-lowest
 # Of all targets together.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test check chaos fuzz bench audit format lock clean
+.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # $(call environment,DIRECTORY,REQUIREMENTS): a virtual environment with what the hash-pinned file names, and Gatepost, editable.
 # uv installs; pip does where uv cannot reach what pip is configured to reach. Options in pip's configuration that would put
@@ -45,6 +46,21 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
 	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+$(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml
+	$(call environment,$(LOWEST),requirements/lowest.txt)
+
+test-lowest: $(LOWEST)/.ready ## Run the same tests on the lowest versions that pyproject.toml allows
+	@$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+smoke: $(DEMO)/.ready ## Import every module and run every command once
+	@$(DEMO)/bin/python tests/smoke.py
+
+smoke-lowest: $(LOWEST)/.ready ## The same on the lowest versions
+	@$(LOWEST)/bin/python tests/smoke.py
+
+test-matrix: ## Run the tests on every Python found, with the lowest and the newest versions; about half an hour each
+	@.ci/test-matrix
 
 chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
@@ -88,9 +104,10 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	@compile="$(DEV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate"; \
 	$$compile pyproject.toml --extra all --group build -o requirements/run.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra all --group build --group dev --resolution lowest-direct -o requirements/lowest.txt; \
 	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
 	$$compile pyproject.toml --group build --group audit -o requirements/audit.txt; \
 	echo uv | $$compile - -o requirements/uv.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) $(LOWEST) .venv-matrix build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ FILES = sorted((ROOT / "requirements").glob("*.txt"))
 SOURCES = {
     "run": (["all"], ["build"]),
     "dev": (["all"], ["build", "dev"]),
+    "lowest": (["all"], ["build", "dev"]),
     "fuzz": (["all"], ["build", "fuzz"]),
     "audit": ([], ["build", "audit"]),
 }
@@ -80,8 +82,8 @@ def test_the_pins_are_within_what_the_project_asks_for(name: str) -> None:
 
 
 def test_the_files_agree_with_each_other() -> None:
-    """What is tested, fuzzed and audited is what runs."""
-    versions = {file.stem: pinned(file) for file in FILES}
+    """Tests, fuzzing and the audit use the versions that run."""
+    versions = {file.stem: pinned(file) for file in FILES if file.stem != "lowest"}
     apart = {
         (first, second, name)
         for first, second in combinations(versions, 2)
@@ -92,6 +94,21 @@ def test_the_files_agree_with_each_other() -> None:
     assert apart == set()
     assert versions["run"].keys() <= versions["dev"].keys()
     assert versions["fuzz"].keys() - versions["run"].keys() == {"atheris"}
+
+
+def test_the_lowest_versions_are_tested() -> None:
+    """Each lower bound in pyproject.toml is the version that `make test-lowest` installs."""
+    versions = pinned(ROOT / "requirements" / "lowest.txt")
+    bounds = {
+        canonicalize_name(requirement.name): Version(specifier.version)
+        for requirement in declared(["all"], [])
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    }
+    tested = {name: Version(version) for name in bounds for version in versions[name]}
+
+    assert bounds
+    assert tested == bounds
 
 
 def test_every_file_has_a_source() -> None:
