@@ -99,6 +99,7 @@ class Tenant:
     reset: bool = True
     retry_after: bool = False
     clock_skew: float = 0.0
+    distort: Callable[[RateLimits], RateLimits] = lambda limits: limits
     counts: Counter[str] = field(default_factory=Counter)
     foreign: Counter[str] = field(default_factory=Counter)
     lowest: float = math.inf
@@ -109,7 +110,7 @@ class Tenant:
         self.bucket.settle()
         self.counts["accepted" if allowed else "refused"] += 1
         self.lowest = min(self.lowest, self.bucket.level)
-        return allowed, self._headers(refused=not allowed)
+        return allowed, self.distort(self._headers(refused=not allowed))
 
     def foreign_call(self) -> None:
         """Serve one request of somebody else."""

@@ -165,6 +165,10 @@ class Settings(BaseSettings):
         ),
     ] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    longest_hint: Annotated[
+        float,
+        Field(ge=1, le=86_400, description="A server's hint to wait longer than this, in seconds, is not obeyed."),
+    ] = 900.0
     record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
     result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
     submissions: Literal["any", "sealed"] = Field(
@@ -294,6 +298,12 @@ class Settings(BaseSettings):
         if names and name not in names:
             raise _no_tenant(name, names)
         return name
+
+    def max_rate_of(self, name: str | None) -> float | None:
+        """Return the calls a second that a tenant's endpoint never exceeds, as far as this machine's configuration says."""
+        if name == DEFAULT_TENANT and self.auth0_domain:
+            return self.auth0_max_rate
+        return next((tenant.max_rate for tenant in self.tenants if tenant.name == name), None)
 
     def tenant_named(self, name: str | None) -> Tenant:
         """Return one tenant; the default one when the name is None.

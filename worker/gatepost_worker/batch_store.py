@@ -224,7 +224,12 @@ class BatchStore:
         """
         ceiling = quota.ceiling
         keys = [quota.key.name, *([] if ceiling is None else [ceiling.key])]
-        packed = pack_readings(readings, now=self._monotonic(), wall_now=self._wall_clock()) if readings else b""
+        packed = pack_readings(
+            readings,
+            now=self._monotonic(),
+            wall_now=self._wall_clock(),
+            longest_hint_s=quota.settings.longest_hint_s,
+        )
         settled = b"".join([settlement.pack() for settlement in settlements])
         limiter = (pack_settings(quota.settings), packed, "" if ceiling is None else ceiling.rate)
         arguments = (seq, int(lease_s * 1000), settled, cursor)

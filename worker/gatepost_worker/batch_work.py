@@ -43,8 +43,8 @@ LONGEST_CHUNK_S: Final = 1.0
 BLOCKED_WAIT_S: Final = 30.0
 """A worker that lacks a key, a tenant or memory leaves a batch to others, or to its own next start; likewise while Redis is full."""
 
-CHANGED_RATE_S: Final = 60.0
-"""How long a campaign rests at most for its own rate, which somebody may change meanwhile."""
+LOOKS_AGAIN_S: Final = 60.0
+"""How long a campaign rests at most for its rate, which may be changed meanwhile, or for a block, which may be lifted."""
 
 
 class BatchWork:
@@ -141,7 +141,8 @@ class BatchWork:
                 case Waiting(seconds=seconds) if seconds <= SLOT_S:
                     self._runner.sleep(seconds)
                 case Waiting(seconds=seconds, reason=reason):
-                    rest = min(seconds, CHANGED_RATE_S) if reason == WaitReason.CEILING else seconds
+                    may_change = reason in {WaitReason.CEILING, WaitReason.BLOCKED}
+                    rest = min(seconds, LOOKS_AGAIN_S) if may_change else seconds
                     return max(rest, self._put_off_s()), rest
                 case Ended() if want and self._due > 0 and self._put_off_s() <= SLOT_S:
                     self._runner.sleep(self._put_off_s())

@@ -79,14 +79,14 @@ class BatchRunner:
         self.keyring = keyring
         self.fingerprints = fingerprints
         self.clients = clients
-        self.limits = limits or RetryLimits(max_attempts=settings.max_attempts)
+        self.limits = limits or RetryLimits.of(settings)
         self.monotonic = monotonic
         self.sleep = sleep
         self.stopping = stopping
         self.replicated = replicated
         self.pacing = Pacing(monotonic)
         self._quotas = {
-            name: Quota(key=LimiterKey(name, START), settings=LimiterSettings(max_rate=tenant.max_rate))
+            name: Quota(key=LimiterKey(name, START), settings=LimiterSettings.of(settings, tenant))
             for name, tenant in settings.all_tenants().items()
         }
 

@@ -38,6 +38,7 @@ def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
             proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
             ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
             pool_size=settings.concurrency,
+            longest_hint=timedelta(seconds=settings.longest_hint),
         ),
     )
 

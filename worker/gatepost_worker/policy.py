@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
 from gatepost.commands import Kind, OnUnknown
 from gatepost.states import Reason, State
 from gatepost_worker.authentication import AuthenticationError, Cause, NotReached, RateLimited
+from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S, plausible
 
 if TYPE_CHECKING:
     from tenacity.stop import StopBaseT
     from tenacity.wait import WaitBaseT
+
+    from gatepost.settings import Settings
 
 # A wait up to this sleeps in the worker's slot; a longer one goes back to the queue.
 SLEEP_IN_SLOT: Final = timedelta(seconds=2)
@@ -116,11 +119,24 @@ REASONS: Final[dict[Cause, Reason]] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How often and how long to try. Waits are tenacity's: exponential with full jitter."""
+    """How often and how long to try. Waits are tenacity's: exponential with full jitter.
+
+    Attributes:
+        max_attempts: attempts an operation may take.
+        longest_hint_s: a server's hint to wait longer than this, in seconds, is not obeyed.
+        backoff: the wait after an attempt that surely failed.
+        deferral: the wait after a 429 without a plausible hint.
+    """
 
     max_attempts: int = 5
+    longest_hint_s: float = LONGEST_HINT_S
     backoff: WaitBaseT = field(default_factory=lambda: wait_random_exponential(multiplier=0.5, max=30))
     deferral: WaitBaseT = field(default_factory=lambda: wait_random_exponential(multiplier=1, min=1, max=60))
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the configuration says."""
+        return cls(max_attempts=settings.max_attempts, longest_hint_s=settings.longest_hint)
 
     @property
     def stop(self) -> StopBaseT:
@@ -159,7 +175,7 @@ def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) 
     """Return what follows from a failed attempt.
 
     - surely not carried out, by our doing or the network's: again, with backoff, within attempts and deadline;
-    - 429 `too_many_requests`: a deferral until the server's hint, no attempt spent;
+    - 429 `too_many_requests`: a deferral for the server's hint, at most a hop, no attempt spent; the limiter holds the whole block;
     - may have been carried out: `unknown`, except for a send whose caller chose to resend;
     - everything else that Auth0 answered: the end, for its cause; after an attempt that may have been carried out, `unknown` for that one's.
     """
@@ -172,9 +188,11 @@ def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) 
 def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
     reason = REASONS[failure.cause]
     if isinstance(failure, RateLimited):
-        hint = failure.retry_after_s
-        wait = limits.deferral(_state(attempt.number)) if hint is None else hint
-        return _within_deadline(Deferred(timedelta(seconds=wait)), attempt)
+        hint = plausible(failure.retry_after_s, limits.longest_hint_s)
+        wait = timedelta(seconds=limits.deferral(_state(attempt.number)) if hint is None else hint)
+        decision = _within_deadline(Deferred(wait), attempt)
+        # `quota clear` can lift the block, so an operation looks again before its end.
+        return Deferred(min(wait, LONGEST_HOP)) if isinstance(decision, Deferred) else decision
     if failure.may_have_taken_effect:
         if attempt.kind.is_login or attempt.on_unknown is OnUnknown.HOLD or _used_up(attempt, limits):
             return Unknown(reason)

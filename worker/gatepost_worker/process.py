@@ -69,8 +69,8 @@ class Process:
     def limiter_of(self, tenant_name: str) -> Limiter:
         """Return the limiter of a tenant's quota, which the whole fleet shares."""
         if tenant_name not in self._limiters:
-            ceiling = self.settings.tenant_named(tenant_name).max_rate
-            self._limiters[tenant_name] = RedisLimiter(self.redis, LimiterSettings(max_rate=ceiling))
+            pacing = LimiterSettings.of(self.settings, self.settings.tenant_named(tenant_name))
+            self._limiters[tenant_name] = RedisLimiter(self.redis, pacing)
         return self._limiters[tenant_name]
 
     @cached_property

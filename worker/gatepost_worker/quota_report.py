@@ -10,9 +10,12 @@ import argparse
 import json
 import select
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.quota import Bucket, Quota
+from gatepost.campaigns.model import CampaignNotFound, Options, Status
+from gatepost.campaigns.quota import Bucket, CampaignRate, Quota
+from gatepost.campaigns.store import CampaignStore
 from gatepost.connections import connect
 from gatepost.errors import ConfigurationError, Unavailable
 from gatepost.settings import load_settings
@@ -71,8 +74,9 @@ def _report(
 ) -> dict[str, Any]:
     report: dict[str, Any] = {"quotas": [], "failures": []}
     try:
+        rates = campaign_rates(CampaignStore(client, republish_after_s=settings.republish_after))
         for tenant in tenants:
-            pacing = LimiterSettings(max_rate=tenant.max_rate)
+            pacing = LimiterSettings.of(settings, tenant)
             limiter = RedisLimiter(client, pacing)
             for endpoint in endpoints:
                 key = LimiterKey(tenant.name, endpoint)
@@ -81,10 +85,27 @@ def _report(
                     if failure := probe(settings, tenant, limiter, key):
                         report["failures"].append({"tenant": tenant.name, **failure})
                     found = quota_of(limiter, pacing, key)
+                if endpoint == START:
+                    found = replace(found, campaigns=rates.get(tenant.name, ()))
                 report["quotas"].append(found.as_json())
     except Unavailable as failure:
         return {"error": {"cause": "redis", "message": str(failure)}}
     return report
+
+
+def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
+    """Return the running campaigns that have a rate of their own, by tenant."""
+    found: dict[str, tuple[CampaignRate, ...]] = {}
+    for campaign_id in store.active_ids():
+        try:
+            record = store.record(campaign_id)
+        except CampaignNotFound:
+            continue
+        options = Options.model_validate_json(record["options"])
+        if record["status"] == Status.RUNNING and options.rate is not None:
+            rate = CampaignRate(campaign_id=campaign_id, name=record["name"], rate=options.rate)
+            found[options.tenant or ""] = (*found.get(options.tenant or "", ()), rate)
+    return found
 
 
 def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> Quota:
@@ -106,6 +127,8 @@ def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) ->
         reading_age_s=found.reading_age_s,
         blind=found.blind,
         issued=found.issued,
+        ignored_hint_s=found.ignored_hint_s,
+        ignored_hint_age_s=found.ignored_hint_age_s,
     )
 
 

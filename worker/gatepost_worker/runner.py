@@ -126,7 +126,7 @@ class Runner:
         self._keyring = keyring
         self._fingerprints = fingerprints
         self._clients = clients
-        self._limits = limits or RetryLimits(max_attempts=settings.max_attempts)
+        self._limits = limits or RetryLimits.of(settings)
         self._sleep = sleep
 
     def run(self, operation_id: str) -> Progress:
@@ -159,7 +159,8 @@ class Runner:
         while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE), Permit):
             wait = timedelta(seconds=permit.seconds)
             if not slot.bridges(wait):
-                return self._put_off(operation.operation_id, wait, "", free=True)
+                # A block may be lifted long before this wait is over.
+                return self._put_off(operation.operation_id, min(wait, LONGEST_HOP), "", free=True)
         attempt = uuid.uuid4().hex
         lease = deadline_of(command, self._settings) + self._settings.lease_margin
         begun = self._ledger.begin(operation.operation_id, attempt, lease)

@@ -261,7 +261,7 @@ def plan(
 
 def _supplies(quota: Quota) -> list[Supply]:
     if quota.is_learnt:
-        return [Supply(quota.burst, quota.rate, quota.room)]
+        return [Supply(quota.burst, quota.rate_for_another, quota.room)]
     slow, fast = likely_rates(min(bucket.limit for bucket in quota.buckets))
     return [Supply(quota.burst, rate, quota.room) for rate in sorted({slow, fast})]
 

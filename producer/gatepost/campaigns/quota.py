@@ -47,6 +47,21 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignRate:
+    """A running campaign that has a rate of its own.
+
+    Attributes:
+        campaign_id: its id.
+        name: its name.
+        rate: recipients a second, at most.
+    """
+
+    campaign_id: str
+    name: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """What is known of one endpoint of one tenant.
 
@@ -61,6 +76,9 @@ class Quota:
         fallback_rate: requests a second while blind.
         max_rate: the rate that the settings never let be exceeded.
         issued: permits given since the limiter began.
+        ignored_hint_s: the newest wait that Auth0 asked for and that is too long to be obeyed, in seconds; None if there was none.
+        ignored_hint_age_s: seconds since that hint came.
+        campaigns: the running campaigns that have a rate of their own.
     """
 
     tenant: str
@@ -73,12 +91,16 @@ class Quota:
     fallback_rate: float = 1.0
     max_rate: float | None = None
     issued: int = 0
+    ignored_hint_s: float | None = None
+    ignored_hint_age_s: float | None = None
+    campaigns: tuple[CampaignRate, ...] = ()
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read what `as_json` writes."""
         buckets = {name: document[name] and Bucket(**document[name]) for name in ("bucket", "policy")}
-        return cls(**{**document, **buckets})
+        campaigns = tuple(CampaignRate(**one) for one in document["campaigns"])
+        return cls(**{**document, **buckets, "campaigns": campaigns})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; rates are requests a second."""
@@ -117,13 +139,21 @@ class Quota:
         return max(0.0, min(bucket.available_rate for bucket in self.buckets))
 
     @property
+    def rate_for_another(self) -> float:
+        """Recipients a second for one more campaign beside those that have a rate: the rest, and at least an equal share."""
+        taken = sum(campaign.rate for campaign in self.campaigns)
+        return max(self.rate - taken, self.rate / (1 + len(self.campaigns)))
+
+    @property
     def left(self) -> float | None:
         """Requests left in the fuller sense of `Remaining`; None while unknown."""
         return min((bucket.level for bucket in self.buckets), default=None)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Bucket):
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Bucket | CampaignRate):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 START: Final = "passwordless/start"
 TOKEN: Final = "oauth/token"  # noqa: S105 - a path, not a credential
+_REPORT: Final = "gatepost_worker.quota_report"
+_CLEAR: Final = "gatepost_worker.quota_clear"
 _REPORT_S: Final = 60.0
 _END_S: Final = 2.0
 
@@ -42,25 +44,25 @@ def read_quotas(
         Unavailable: Redis did not answer.
         QuotaUnreadable: the report itself failed.
     """
-    require_worker()
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module and arguments, no shell
-            _command(tenant, endpoints, *(["--probe"] if probing else [])),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=_REPORT_S,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.SubprocessError, ValueError) as failure:
-        raise QuotaUnreadable(
-            f"The quota's report failed ({type(failure).__name__}); run it by hand: python -m gatepost_worker.quota_report"
-        ) from None
-    if error := found.get("error"):
-        raise (ConfigurationError if error["cause"] == "configuration" else Unavailable)(error["message"])
+    found = _answer(_command(tenant, endpoints, *(["--probe"] if probing else [])))
     failures = [f"{one['tenant']}: {one['message']}" for one in found["failures"]]
     return [Quota.from_json(one) for one in found["quotas"]], failures
+
+
+def clear_quotas(tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN)) -> list[dict[str, Any]]:
+    """Lift the blocks after a 429; return `tenant`, `endpoint` and `blocked_for_s`, the seconds that were left of each block.
+
+    Args:
+        tenant: a configured tenant; all of them when absent.
+        endpoints: which.
+
+    Raises:
+        ConfigurationError: the worker is not installed here, or the configuration is wrong.
+        Unavailable: Redis did not answer.
+        QuotaUnreadable: the process failed; blocks may have been lifted.
+    """
+    cleared: list[dict[str, Any]] = _answer(_command(tenant, endpoints, module=_CLEAR))["cleared"]
+    return cleared
 
 
 def quota_of_starts(tenant: str | None) -> tuple[Quota | None, str | None]:
@@ -110,7 +112,24 @@ class QuotaFeed:
             self._child.wait_or_kill(_END_S)
 
 
-def _command(tenant: str | None, endpoints: Sequence[str], *options: str) -> list[str]:
+def _answer(command: list[str]) -> dict[str, Any]:
+    require_worker()
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module and arguments, no shell
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, text=True, timeout=_REPORT_S
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as failure:
+        by_hand = " ".join(["python", *command[1:]])
+        raise QuotaUnreadable(
+            f"The limiter could not be asked ({type(failure).__name__}); run it by hand: {by_hand}"
+        ) from None
+    if error := found.get("error"):
+        raise (ConfigurationError if error["cause"] == "configuration" else Unavailable)(error["message"])
+    return found
+
+
+def _command(tenant: str | None, endpoints: Sequence[str], *options: str, module: str = _REPORT) -> list[str]:
     named = ["--tenant", tenant] if tenant else []
     chosen = [part for endpoint in endpoints for part in ("--endpoint", endpoint)]
-    return [sys.executable, "-m", "gatepost_worker.quota_report", *named, *chosen, *options]
+    return [sys.executable, "-m", module, *named, *chosen, *options]

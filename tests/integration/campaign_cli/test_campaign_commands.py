@@ -107,6 +107,23 @@ def test_an_unknown_campaign_is_an_error(run: Run) -> None:
     assert (code, error["error"]["type"]) == (1, "CampaignNotFound")
 
 
+def test_status_shows_the_rates_that_are_set(
+    run: Run, draft: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The campaign's own and the tenant's; without either there is no such line."""
+    without = main(["campaign", "status", draft]), capsys.readouterr().out
+    monkeypatch.setenv("AUTH0_MAX_RATE", "50")
+    run("campaign", "change", draft, "--rate", "7")
+    shown = run("campaign", "status", draft)[1]
+    main(["campaign", "status", draft])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert without[0] == 0
+    assert "at most" not in without[1]
+    assert (shown["options"]["rate"], shown["max_rate"]) == (7, 50)
+    assert "rate        at most 7.0/s (the campaign's rate), at most 50.0/s (the tenant's max_rate)" in lines
+
+
 def test_pause_resume_and_cancel(run: Run, draft: str) -> None:
     """At any moment; cancelled is for good."""
     run("campaign", "start", draft)

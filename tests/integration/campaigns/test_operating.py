@@ -217,7 +217,7 @@ def test_another_rate_does_not_wait_for_the_gap_of_the_old_one(
     bench: Bench, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One in an hour is made as fast as can be: the batch is looked at again soon, and the pace begins anew."""
-    monkeypatch.setattr("gatepost_worker.batch_work.CHANGED_RATE_S", 0.5)
+    monkeypatch.setattr("gatepost_worker.batch_work.LOOKS_AGAIN_S", 0.5)
     campaign_id = bench.started(5, rate=1 / 3600)
     message = bench.take()
     assert message is not None

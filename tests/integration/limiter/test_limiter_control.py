@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gatepost_worker.authentication.rate_limits import RateLimits
     from limiter_world import Pacing
 
 
@@ -118,6 +120,28 @@ def test_a_clock_that_is_wrong_by_minutes_changes_nothing(redis_client: redis.Re
     tenant = Tenant(world=world, bucket=Bucket(world, 50, 1 / 72), clock_skew=skew)
 
     run = simulate(tenant, SharedLimiter(world, redis_client), seconds=3600, slots=4)
+
+    assert run.used > 0.95
+    assert run.refused == 0
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [lambda at: at * 1000, lambda at: at + 10**8, lambda at: at - 10**8, lambda at: at % 60],
+    ids=["milliseconds", "years ahead", "years ago", "relative"],
+)
+@pytest.mark.parametrize(("limit", "refill", "seconds"), [(100, 100.0, 12), (50, 1.0, 120)])
+def test_an_absurd_reset_changes_nothing(
+    redis_client: redis.Redis, limit: int, refill: float, seconds: float, reset: Callable[[float], float]
+) -> None:
+    """On every answer, refused or not: the level shows the refill all the same."""
+    world = World(seed=3)
+
+    def absurd(limits: RateLimits) -> RateLimits:
+        return replace(limits, reset_epoch_s=reset(limits.reset_epoch_s or 0.0))
+
+    tenant = Tenant(world=world, bucket=Bucket(world, limit, refill), distort=absurd)
+    run = simulate(tenant, SharedLimiter(world, redis_client), seconds=seconds, slots=18)
 
     assert run.used > 0.95
     assert run.refused == 0

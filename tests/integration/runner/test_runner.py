@@ -325,6 +325,27 @@ def test_an_operation_that_ends_its_workers_is_not_sent_for_ever(world: Callable
     assert here.auth0.sent == []
 
 
+@pytest.mark.parametrize(
+    "hints",
+    [
+        {"X-RateLimit-Reset": "1800000000000"},
+        {"Retry-After": "31536000"},
+        {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {"Retry-After": "999999999999999", "X-RateLimit-Reset": "999999999999999"},
+    ],
+)
+def test_an_implausible_hint_defers_for_a_moment(world: Callable[..., World], hints: dict[str, str]) -> None:
+    """No error, no `unknown`, no attempt spent: the operation goes on as after a 429 without a hint."""
+    here = world(Answer(429, {"error": "too_many_requests"}, hints))
+    operation_id = here.send()
+
+    progress = here.runner.run(operation_id)
+
+    assert isinstance(progress, Later)
+    assert progress.wait <= timedelta(seconds=2)
+    assert here.ledger.outcome(operation_id).state is State.DEFERRED
+
+
 def test_a_workers_own_clock_decides_nothing(world: Callable[..., World]) -> None:
     """How much time is left is what Redis says: what is put off within the deadline is not called expired."""
     here = world(Answer(429, {"error": "too_many_requests"}, {"Retry-After": "5"}))

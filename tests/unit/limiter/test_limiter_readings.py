@@ -19,14 +19,16 @@ NAMES = (
     "remaining",
     "reset_in",
     "retry_after",
+    "policy_wait",
     "quota",
     "interval",
     "policy_remaining",
+    "ignored",
 )
 
 
 def unpacked(reading: Reading, *, now: float, wall_now: float = 1_800_000_000.0) -> dict[str, float]:
-    return dict(zip(NAMES, struct.unpack("<10d", reading.pack(now=now, wall_now=wall_now)), strict=True))
+    return dict(zip(NAMES, struct.unpack("<12d", reading.pack(now=now, wall_now=wall_now)), strict=True))
 
 
 def test_what_the_response_says_arrives() -> None:
@@ -50,9 +52,11 @@ def test_what_the_response_says_arrives() -> None:
         "remaining": 42,
         "reset_in": 3,
         "retry_after": 5,
+        "policy_wait": pytest.approx(math.nan, nan_ok=True),
         "quota": 10,
         "interval": 1,
         "policy_remaining": 9,
+        "ignored": pytest.approx(math.nan, nan_ok=True),
     }
 
 
@@ -91,21 +95,59 @@ def test_hints_age_until_they_are_handed_over() -> None:
     assert packed["reset_in"] == 2
 
 
-def test_hints_are_bounded() -> None:
-    """A refill in the past is now; one next year is a day."""
-    past = RateLimits(reset_epoch_s=1_700_000_000, received_at=10.0)
-    future = RateLimits(reset_epoch_s=1_900_000_000, retry_after_s=1e12, received_at=10.0)
+@pytest.mark.parametrize(
+    "reset",
+    [1_800_000_000_000, 1_900_000_000, 1_800_000_901, 1_700_000_000, 60, 0],
+    ids=["milliseconds", "years", "beyond", "past", "relative", "zero"],
+)
+def test_an_implausible_reset_is_not_handed_over(reset: float) -> None:
+    """Epoch milliseconds, a time next year or one in the past says nothing of the refill."""
+    packed = unpacked(Reading(ticket=7, limits=RateLimits(reset_epoch_s=reset, received_at=10.0)), now=10.0)
 
-    assert unpacked(Reading(ticket=7, limits=past), now=10.0)["reset_in"] == 0
-    assert unpacked(Reading(ticket=7, limits=future), now=10.0)["reset_in"] == 86_400
-    assert unpacked(Reading(ticket=7, limits=future), now=10.0)["retry_after"] == 86_400
+    assert math.isnan(packed["reset_in"])
+
+
+@pytest.mark.parametrize("seconds", [901.0, 31_536_000.0, 1e15])
+def test_an_implausible_retry_after_is_reported_and_not_handed_over(seconds: float) -> None:
+    """An operator sees the hint; the limiter does not obey it."""
+    packed = unpacked(Reading(ticket=7, limits=RateLimits(retry_after_s=seconds), refused=True), now=10.0)
+
+    assert math.isnan(packed["retry_after"])
+    assert packed["ignored"] == seconds
+
+
+def test_the_longest_hint_is_a_setting() -> None:
+    """A tenant whose quota really comes back after an hour can say so."""
+    reading = Reading(ticket=7, limits=RateLimits(retry_after_s=3000.0), refused=True)
+    packed = struct.unpack("<12d", reading.pack(now=0.0, wall_now=0.0, longest_hint_s=3600.0))
+
+    assert packed[NAMES.index("retry_after")] == 3000
+
+
+def test_a_policy_with_nothing_left_waits_for_a_plausible_interval() -> None:
+    """Its interval is the hint when nothing else is said, and only if it is no longer than a hint may be."""
+    minute = RateLimits(client_quota=ClientQuota(10, 60, 0))
+    month = RateLimits(client_quota=ClientQuota(10, 30 * 86_400, 0))
+    absurd = RateLimits(client_quota=ClientQuota(10, 10**15, 0))
+
+    assert unpacked(Reading(ticket=7, limits=minute), now=0.0)["policy_wait"] == 60
+    assert math.isnan(unpacked(Reading(ticket=7, limits=month), now=0.0)["policy_wait"])
+    assert unpacked(Reading(ticket=7, limits=month), now=0.0)["interval"] == 30 * 86_400
+    assert math.isnan(unpacked(Reading(ticket=7, limits=absurd), now=0.0)["interval"])
+
+
+def test_no_more_is_left_than_a_bucket_holds() -> None:
+    """`Remaining` above `Limit` counts as a full bucket."""
+    packed = unpacked(Reading(ticket=7, limits=RateLimits(limit=50, remaining=10**9)), now=0.0)
+
+    assert packed["remaining"] == 50
 
 
 def test_readings_follow_each_other() -> None:
-    """Eighty bytes each."""
+    """Ninety-six bytes each."""
     readings = [Reading(ticket=ticket, limits=RateLimits()) for ticket in (1, 2, 3)]
 
-    assert len(pack_readings(readings, now=0.0, wall_now=0.0)) == 240
+    assert len(pack_readings(readings, now=0.0, wall_now=0.0)) == 288
     assert pack_readings([], now=0.0, wall_now=0.0) == b""
 
 
@@ -122,7 +164,14 @@ def test_keys_name_what_they_hold() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"reserve_share": 1.0}, {"reserve_share": -0.1}, {"fallback_rate": 0}, {"max_rate": 0}, {"cold_permits": 0}],
+    [
+        {"reserve_share": 1.0},
+        {"reserve_share": -0.1},
+        {"fallback_rate": 0},
+        {"max_rate": 0},
+        {"cold_permits": 0},
+        {"longest_hint_s": 0},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     """At once, with the field's name."""

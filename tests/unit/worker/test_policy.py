@@ -182,7 +182,7 @@ def test_no_retry_is_planned_past_the_deadline() -> None:
 
 def test_a_deferral_past_the_deadline_expires_at_once() -> None:
     """A code that dies before the quota comes back is not kept waiting."""
-    failure = answered(Endpoint.TOKEN, 429, oauth("too_many_requests"), retry_after_s=3600)
+    failure = answered(Endpoint.TOKEN, 429, oauth("too_many_requests"), retry_after_s=700)
 
     assert decide(failure, attempt(Kind.LOGIN_WITH_EMAIL), LIMITS) == Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
 

@@ -119,6 +119,7 @@ class Caller:
         self._credentials = credentials
         self._middleware = MiddlewareChain(configuration.middleware)
         self._retry = configuration.retry
+        self._longest_hint_s = configuration.longest_hint.total_seconds()
         self._clock = clock
         self._sleep = sleep
 
@@ -178,4 +179,5 @@ class Caller:
             parse_error_body(response.body),
             rate_limits=self.rate_limits(response),
             now_epoch_s=self._clock(),
+            longest_hint_s=self._longest_hint_s,
         )

@@ -11,6 +11,7 @@ from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_bodies import is_sound
 from gatepost_worker.authentication.errors import AnswerUnreadable, AuthenticationError, ProxyFailed, Refusal
 from gatepost_worker.authentication.masked import Masked
+from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -124,7 +125,13 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def classify(
-    endpoint: Endpoint, status: int, body: ErrorBody, *, rate_limits: RateLimits, now_epoch_s: float
+    endpoint: Endpoint,
+    status: int,
+    body: ErrorBody,
+    *,
+    rate_limits: RateLimits,
+    now_epoch_s: float,
+    longest_hint_s: float = LONGEST_HINT_S,
 ) -> AuthenticationError:
     """Return the typed error for an answer that is not a success.
 
@@ -134,9 +141,12 @@ def classify(
         body: the body, read.
         rate_limits: what the headers say of the quota.
         now_epoch_s: the clock here, in epoch seconds.
+        longest_hint_s: a hint to wait longer than this, in seconds, gives way to any other.
     """
     rule = next(rule for rule in RULES if rule.matches(endpoint, status, body))
-    hint = rate_limits.wait_s(now_epoch_s) if status == _TOO_MANY_REQUESTS else rate_limits.retry_after_s
+    hint = rate_limits.retry_after_s
+    if status == _TOO_MANY_REQUESTS:
+        hint = rate_limits.wait_s(now_epoch_s, longest_hint_s)
     error = rule.error(
         status=status,
         code=body.code,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_worker.authentication.errors import ConfigurationError
+from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,6 +98,7 @@ class Configuration:
         middleware: hooks around every HTTP attempt, in order.
         retry: the client's own retries, off by default.
         pool_size: connections kept open; use at least the number of threads.
+        longest_hint: of two hints to wait, one that is longer than this is ignored.
         idle_connection: after this long without use a kept connection is not used again, because the other end may be gone.
     """
 
@@ -114,6 +116,7 @@ class Configuration:
     middleware: Sequence[Middleware] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     pool_size: int = 64
+    longest_hint: timedelta = timedelta(seconds=LONGEST_HINT_S)
     idle_connection: timedelta = timedelta(seconds=30)
 
 

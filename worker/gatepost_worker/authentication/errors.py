@@ -46,7 +46,7 @@ class AuthenticationError(Exception):
         code: Auth0's error code, if the body gave one.
         description: Auth0's text, masked: it can hold the address.
         rate_limits: what the answer's headers say of the quota; None without an answer.
-        retry_after_s: seconds the server asks to wait; for a 429 the longer of `Retry-After` and the time to the refill.
+        retry_after_s: seconds the server asks to wait; for a 429 the longer of `Retry-After` and the time to the refill. It may be absurd.
         origin: the lower exception's class name, where one was translated.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NUMBER: Final = re.compile(r"\s*\d{1,15}(\.\d{1,9})?\s*", re.ASCII)
-_PARAMETER: Final = re.compile(r";\s*([a-z]+)\s*=\s*\"?(-?\d+)\"?", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r";\s*([a-z]+)\s*=\s*\"?(-?\d{1,15})(?!\d)\"?", re.IGNORECASE | re.ASCII)
+
+LONGEST_HINT_S: Final = 900.0
+"""The longest wait that a server can plausibly ask for, unless it is configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,15 @@ class RateLimits:
         now = self.date_epoch_s if self.date_epoch_s is not None else now_epoch_s
         return self.reset_epoch_s - now if self.reset_epoch_s > now else None
 
-    def wait_s(self, now_epoch_s: float) -> float | None:
-        """Return the wait that a 429 asks for: the longer of `Retry-After` and the time until the refill."""
+    def wait_s(self, now_epoch_s: float, longest_s: float = LONGEST_HINT_S) -> float | None:
+        """Return the wait that a 429 asks for: the longer of `Retry-After` and the time until the refill.
+
+        Args:
+            now_epoch_s: the clock here, in epoch seconds.
+            longest_s: a hint beyond this many seconds is implausible: it is returned only if there is no other.
+        """
         hints = [hint for hint in (self.retry_after_s, self.reset_in_s(now_epoch_s)) if hint is not None]
-        return max(hints, default=None)
+        return max((hint for hint in hints if hint <= longest_s), default=max(hints, default=None))
 
 
 def parse_rate_limits(
@@ -93,6 +102,11 @@ def parse_rate_limits(
     )
 
 
+def plausible(seconds: float | None, longest_s: float) -> float | None:
+    """Return a hint as it is if it lies between 0 and `longest_s` seconds, otherwise None."""
+    return seconds if seconds is not None and 0 <= seconds <= longest_s else None
+
+
 def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
@@ -115,7 +129,9 @@ def _http_date(text: str | None) -> float | None:
     if not text:
         return None
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # An HTTP date is in UTC; without this a zone of -0000 would be read as local time.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
@@ -124,6 +140,6 @@ def _client_quota(text: str | None) -> ClientQuota | None:
     if text is None:
         return None
     values = {name.lower(): int(value) for name, value in _PARAMETER.findall(text[:256])}
-    if not values.keys() >= {"q", "t", "r"}:
+    if not values.keys() >= {"q", "t", "r"} or values["q"] < 0 or values["t"] < 0:
         return None
-    return ClientQuota(quota=values["q"], interval_s=values["t"], remaining=max(0, values["r"]))
+    return ClientQuota(quota=values["q"], interval_s=values["t"], remaining=min(max(0, values["r"]), values["q"]))

@@ -103,14 +103,15 @@ end
 
 local function sample_policy(s, ticket, at, refused, quota, interval, remaining)
   if quota == quota then
-    local rate = quota / max(interval, 1)
-    sample_bucket(s.policy, quota, remaining, ticket, at, rate, 0.3 * rate, sending(s, at))
+    local rate, spread = 0, quota / 2
+    if interval == interval then rate, spread = quota / interval, 0.3 * quota / interval end
+    sample_bucket(s.policy, quota, remaining, ticket, at, rate, spread, sending(s, at))
   elseif not refused then
     s.policy.limit = -1
   end
 end
 
-local function block(s, now, ticket, remaining, reset_in, retry_after, interval, policy_remaining)
+local function block(s, now, ticket, remaining, reset_in, retry_after, policy_wait)
   if ticket > s.blocked_ticket then
     -- Refusals of requests that were under way together are one strike.
     s.strikes, s.blocked_ticket = s.strikes + 1, s.issued
@@ -118,15 +119,15 @@ local function block(s, now, ticket, remaining, reset_in, retry_after, interval,
   local hint = retry_after == retry_after and retry_after or 0
   -- Reset speaks of the tenant's bucket; while that holds something, another bucket has refused.
   if reset_in == reset_in and not (remaining == remaining and remaining > 0) then hint = max(hint, reset_in) end
-  if hint <= 0 and policy_remaining == policy_remaining and policy_remaining <= 0 then hint = interval end
+  if hint <= 0 and policy_wait == policy_wait then hint = policy_wait end
   if hint <= 0 then hint = min(60, 2 ^ (s.strikes - 1)) end
   local jitter = 0.25 * (now % 997) / 997
   s.blocked_until = max(s.blocked_until, now + (max(0.5, hint) + jitter) * 1e6)
 end
 
 local function take_reading(s, now, readings, offset)
-  local ticket, age, was_refused, limit, remaining, reset_in, retry_after, quota, interval, policy_remaining =
-    struct.unpack('<dddddddddd', readings, offset)
+  local ticket, age, was_refused, limit, remaining, reset_in, retry_after, policy_wait, quota, interval, policy_remaining, ignored =
+    struct.unpack('<dddddddddddd', readings, offset)
   local refused, at = was_refused == 1, now - max(0, age)
   local known = ticket > s.first and ticket <= s.issued
   if not known then ticket = s.issued end
@@ -143,12 +144,13 @@ local function take_reading(s, now, readings, offset)
     end
   end
   if refused then
-    block(s, now, ticket, remaining, reset_in, retry_after, interval, policy_remaining)
+    block(s, now, ticket, remaining, reset_in, retry_after, policy_wait)
   elseif known and ticket > s.blocked_ticket then
     s.strikes = 0
   end
+  if ignored == ignored then s.ignored, s.ignored_at = ignored, now end
 end
 
 local function take_readings(s, now, readings)
-  for offset = 1, #readings, 80 do take_reading(s, now, readings, offset) end
+  for offset = 1, #readings, 96 do take_reading(s, now, readings, offset) end
 end

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from gatepost.errors import Unavailable
+from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gatepost.settings import Settings, Tenant
     from gatepost_worker.limiter.readings import Reading
 
 
@@ -119,13 +121,20 @@ class LimiterSettings:
         reserve_share: The share of the bucket that bulk leaves for logins and single sends.
         fallback_rate: Requests a second while no answer carries rate-limit headers.
         max_rate: Requests a second that a tenant's endpoint never exceeds, whatever its quota; None: the quota alone.
-        cold_permits: Requests sent to find out about a quota that nobody knows yet.
+        cold_permits: Requests sent to find out about a quota that is not known yet, or after a 429.
+        longest_hint_s: A server's hint to wait longer than this, in seconds, is shown and not obeyed.
     """
 
     reserve_share: float = 0.2
     fallback_rate: float = 1.0
     max_rate: float | None = None
     cold_permits: int = 2
+    longest_hint_s: float = LONGEST_HINT_S
+
+    @classmethod
+    def of(cls, settings: Settings, tenant: Tenant) -> Self:
+        """Return what the configuration says about one tenant's pacing."""
+        return cls(max_rate=tenant.max_rate, longest_hint_s=settings.longest_hint)
 
     def __post_init__(self) -> None:
         if not 0 <= self.reserve_share < 1:
@@ -134,6 +143,8 @@ class LimiterSettings:
             raise ValueError("fallback_rate and max_rate must be above 0")
         if self.cold_permits < 1:
             raise ValueError("cold_permits must be at least 1")
+        if self.longest_hint_s <= 0:
+            raise ValueError("longest_hint_s must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +179,8 @@ class Snapshot:
         blocked_for_s: Seconds until a 429's block ends; 0 if there is none.
         reading_age_s: Seconds since the last response with headers; None if there was none.
         blind: Whether permits come at the fallback rate for want of headers.
+        ignored_hint_s: The newest hint that was too long to obey, in seconds; None if there was none.
+        ignored_hint_age_s: Seconds since that hint came.
     """
 
     bucket: BucketSnapshot | None
@@ -176,6 +189,8 @@ class Snapshot:
     blocked_for_s: float
     reading_age_s: float | None
     blind: bool
+    ignored_hint_s: float | None = None
+    ignored_hint_age_s: float | None = None
 
 
 class Limiter(Protocol):
@@ -216,6 +231,20 @@ class Limiter(Protocol):
 
         Raises:
             LimiterUnavailable: The shared state did not answer. The readings are lost, which later ones repair.
+        """
+        ...
+
+    def clear(self, key: LimiterKey) -> float:
+        """Lift the block that a 429 began. A few requests look before the rest follow.
+
+        Args:
+            key: The quota.
+
+        Returns:
+            The seconds that were left of the block; 0 if there was none.
+
+        Raises:
+            LimiterUnavailable: The shared state did not answer.
         """
         ...
 

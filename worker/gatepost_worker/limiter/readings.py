@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S, plausible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatepost_worker.authentication.rate_limits import RateLimits
 
-_PACKED = struct.Struct("<10d")
-_CLOCKS_AGREE_S = 2.0  # `Date` has whole seconds and the response was some time under way
-_ONE_WAY_S = 0.05  # how long a request travels before the server counts it, at most half its round trip
-_LONGEST_HINT_S = 86_400.0
+_PACKED: Final = struct.Struct("<12d")
+_CLOCKS_AGREE_S: Final = 2.0  # `Date` has whole seconds and the response was some time under way
+_ONE_WAY_S: Final = 0.05  # how long a request travels before the server counts it, at most half its round trip
+_LONGEST_INTERVAL_S: Final = 31 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,46 +34,51 @@ class Reading:
     limits: RateLimits
     refused: bool = False
 
-    def pack(self, *, now: float, wall_now: float) -> bytes:
+    def pack(self, *, now: float, wall_now: float, longest_hint_s: float = LONGEST_HINT_S) -> bytes:
         """Put the reading into the form that the limiter's script reads.
 
         Args:
             now: Monotonic seconds, now.
             wall_now: Epoch seconds by our clock, now.
+            longest_hint_s: A hint beyond this many seconds is reported, and not obeyed.
 
         Returns:
-            Ten little-endian doubles; NaN stands for what was not said.
+            Twelve little-endian doubles; NaN means that the response does not say it, or nothing plausible.
         """
-        limits, quota = self.limits, self.limits.client_quota
+        limits = self.limits
         received_at = now if limits.received_at is None else limits.received_at
         sent_at = received_at if limits.sent_at is None else limits.sent_at
         counted_at = sent_at + min((received_at - sent_at) / 2, _ONE_WAY_S)
         since = max(now - received_at, 0.0)
-        reset_at = _reset_in_s(limits, wall_now - since)
+        reset_in, retry_after = _reset_in_s(limits, wall_now - since), limits.retry_after_s
+        policy_wait = _policy_wait_s(limits)
+        hints = (reset_in, retry_after, policy_wait)
         return _PACKED.pack(
             self.ticket,
             max(now - counted_at, 0.0) * 1e6,
             self.refused,
-            _number(limits.limit),
-            _number(limits.remaining),
-            _remaining_wait(reset_at, since),
-            _remaining_wait(limits.retry_after_s, since),
-            *((math.nan,) * 3 if quota is None else (quota.quota, quota.interval_s, quota.remaining)),
+            *_level(limits.limit, limits.remaining),
+            *(_remaining_wait(plausible(hint, longest_hint_s), since) for hint in hints),
+            *_policy(limits),
+            max((hint for hint in hints if hint is not None and hint > longest_hint_s), default=math.nan),
         )
 
 
-def pack_readings(readings: Iterable[Reading], *, now: float, wall_now: float) -> bytes:
+def pack_readings(
+    readings: Iterable[Reading], *, now: float, wall_now: float, longest_hint_s: float = LONGEST_HINT_S
+) -> bytes:
     """Put readings into the form that the limiter's script reads.
 
     Args:
         readings: The readings, in any order.
         now: Monotonic seconds, now, by the clock that stamped the readings.
         wall_now: Epoch seconds by our clock, now.
+        longest_hint_s: A hint beyond this many seconds is reported, and not obeyed.
 
     Returns:
-        Eighty bytes a reading.
+        Ninety-six bytes a reading.
     """
-    return b"".join([reading.pack(now=now, wall_now=wall_now) for reading in readings])
+    return b"".join([reading.pack(now=now, wall_now=wall_now, longest_hint_s=longest_hint_s) for reading in readings])
 
 
 def _reset_in_s(limits: RateLimits, received_epoch_s: float) -> float | None:
@@ -84,12 +91,29 @@ def _reset_in_s(limits: RateLimits, received_epoch_s: float) -> float | None:
         return None
     date = limits.date_epoch_s
     agree = date is None or abs(date + 0.5 - received_epoch_s) <= _CLOCKS_AGREE_S
-    return limits.reset_epoch_s - (received_epoch_s if agree or date is None else date)
+    seconds = limits.reset_epoch_s - (received_epoch_s if agree or date is None else date)
+    return max(seconds, 0.0) if seconds >= -_CLOCKS_AGREE_S else seconds
+
+
+def _policy_wait_s(limits: RateLimits) -> float | None:
+    """Give the seconds until a policy that has nothing left grants requests again."""
+    quota = limits.client_quota
+    return quota.interval_s if quota is not None and quota.remaining <= 0 else None
+
+
+def _level(limit: int | None, remaining: int | None) -> tuple[float, float]:
+    if limit is None or remaining is None:
+        return math.nan, math.nan
+    return limit, min(remaining, limit)
+
+
+def _policy(limits: RateLimits) -> tuple[float, float, float]:
+    quota = limits.client_quota
+    if quota is None:
+        return math.nan, math.nan, math.nan
+    known = 0 < quota.interval_s <= _LONGEST_INTERVAL_S
+    return quota.quota, quota.interval_s if known else math.nan, quota.remaining
 
 
 def _remaining_wait(seconds: float | None, since: float) -> float:
-    return math.nan if seconds is None else min(max(seconds - since, 0.0), _LONGEST_HINT_S)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return math.nan if seconds is None else max(seconds - since, 0.0)

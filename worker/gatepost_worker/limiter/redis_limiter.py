@@ -57,6 +57,7 @@ class RedisLimiter:
         self._server_clock = server_clock
         self._acquire = client.register_script(entry_source("acquire"))
         self._observe = client.register_script(entry_source("observe"))
+        self._clear = client.register_script(entry_source("clear"))
         self._describe = client.register_script(entry_source("describe"))
 
     def acquire(
@@ -86,6 +87,10 @@ class RedisLimiter:
         if readings:
             _call(self._observe, [key.name], [self._now(), self.pack_readings(readings)])
 
+    def clear(self, key: LimiterKey) -> float:
+        """Lift the block after a 429: see `Limiter.clear`."""
+        return float(_call(self._clear, [key.name], [self._now()])) / 1e6
+
     def snapshot(self, key: LimiterKey) -> Snapshot | None:
         """Describe what is known of a quota: see `Limiter.snapshot`."""
         flat = [_text(item) for item in _call(self._describe, [key.name], [self._now()])]
@@ -101,6 +106,8 @@ class RedisLimiter:
             blocked_for_s=values["blocked_for_us"] / 1e6,
             reading_age_s=None if age_us < 0 else age_us / 1e6,
             blind=bucket is None and values["headerless"] > 0,
+            ignored_hint_s=None if values["ignored_hint"] < 0 else values["ignored_hint"],
+            ignored_hint_age_s=None if values["ignored_hint"] < 0 else values["ignored_age_us"] / 1e6,
         )
 
     def pack_readings(self, readings: Sequence[Reading]) -> bytes:
@@ -114,7 +121,12 @@ class RedisLimiter:
         """
         if not readings:
             return b""
-        return pack_readings(readings, now=self._clock(), wall_now=self._wall_clock())
+        return pack_readings(
+            readings,
+            now=self._clock(),
+            wall_now=self._wall_clock(),
+            longest_hint_s=self._settings.longest_hint_s,
+        )
 
     def _now(self) -> str:
         return "" if self._server_clock is None else str(self._server_clock())

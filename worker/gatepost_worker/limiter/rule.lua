@@ -70,10 +70,10 @@ local function pace(at, now, rate)
   return max(0, math.floor((now - due) / gap) + 1), due, gap
 end
 
--- How many requests may find out about a quota that nobody knows, or knows no longer.
+-- How many requests may find out about a quota that is not known, or no longer, or whose last answer was a 429.
 local function cold_allowance(s, now, cold_permits)
   local stale = max(2 * 1e6, 2 * (s.read_at - s.tenant.at))
-  if s.tenant.limit >= 0 and now - s.read_at <= stale then return math.huge end
+  if s.tenant.limit >= 0 and s.strikes == 0 and now - s.read_at <= stale then return math.huge end
   -- Permits without an answer for so long are lost with their worker.
   if now - s.granted_at > 5 * 1e6 then s.unconfirmed = min(s.unconfirmed, cold_permits - 1) end
   return cold_permits - s.unconfirmed
@@ -179,6 +179,17 @@ function limiter_observe(key, now, readings)
   save(key, s)
 end
 
+-- Lifts the block after a 429. What the buckets hold counts as unknown, so a few requests look before the rest follow.
+function limiter_clear(key, now)
+  if redis.call('EXISTS', key) == 0 then return 0 end
+  local s = load(key, now)
+  local lifted = max(0, s.blocked_until - now)
+  s.blocked_until, s.ignored_at, s.strikes, s.unconfirmed = 0, 0, min(s.strikes, 1), 0
+  s.tenant.limit, s.policy.limit = -1, -1
+  save(key, s)
+  return lifted
+end
+
 -- The model as it stands, for people: a flat list of names and values, or nil if the key was never used.
 function limiter_describe(key, now)
   if redis.call('EXISTS', key) == 0 then return nil end
@@ -192,6 +203,8 @@ function limiter_describe(key, now)
   add('blocked_for_us', max(0, s.blocked_until - now))
   add('reading_age_us', s.read_at > 0 and now - s.read_at or -1)
   add('headerless', s.headerless)
+  add('ignored_hint', s.ignored_at > 0 and s.ignored or -1)
+  add('ignored_age_us', max(0, now - s.ignored_at))
   for name, bucket in pairs({ tenant = s.tenant, policy = s.policy }) do
     add(name .. '_limit', bucket.limit)
     if bucket.limit >= 0 then

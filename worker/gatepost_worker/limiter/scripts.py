@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gatepost_worker.limiter.quota import LimiterSettings
 
 _SETTINGS = struct.Struct("<4d")
+_CALLS = "limiter_acquire, limiter_observe, limiter_clear, limiter_describe, limiter_now_us"
 
 
 @cache
@@ -19,11 +20,11 @@ def core_source() -> str:
     """Lua text of plain local functions, to stand in front of a larger script's own text.
 
     Returns:
-        The source of `limiter_acquire`, `limiter_observe`, `limiter_describe` and `limiter_now_us`.
+        The source of `limiter_acquire`, `limiter_observe`, `limiter_clear`, `limiter_describe` and `limiter_now_us`.
     """
     # Few names in reach of many functions: Lua pays for each such pair whenever the script runs.
     parts = "\n".join(_read(name) for name in ("state.lua", "observer.lua", "rule.lua"))
-    return f"local limiter_acquire, limiter_observe, limiter_describe, limiter_now_us\ndo\nlocal max, min = math.max, math.min\n{parts}\nend"
+    return f"local {_CALLS}\ndo\nlocal max, min = math.max, math.min\n{parts}\nend"
 
 
 @cache
@@ -31,7 +32,7 @@ def entry_source(operation: str) -> str:
     """A whole script: the core and one entry that calls it.
 
     Args:
-        operation: `acquire`, `observe` or `describe`.
+        operation: `acquire`, `observe`, `clear` or `describe`.
 
     Returns:
         The script's text.

@@ -15,27 +15,28 @@ end
 -- reading. unconfirmed: permits since that reading. blocked_until, blocked_ticket, strikes: the block after a 429, the last
 -- ticket that was out by then, refusals in a row. asked, asked_at: how many ask in vain, a leaking count. probes: looks in a
 -- row that found nothing. headerless: answers in a row without headers. pace_at, blind_at: when the next permit of a fixed
--- rate is due. send_rate: our own recent rate.
+-- rate is due. send_rate: our own recent rate. ignored, ignored_at: the newest hint that was too long to obey, in seconds, and when
+-- it came.
 local function state_of(first, issued, granted_at, read_at, unconfirmed, blocked_until, blocked_ticket, strikes,
-                        asked, asked_at, probes, headerless, pace_at, blind_at, send_rate, tenant, policy)
+                        asked, asked_at, probes, headerless, pace_at, blind_at, send_rate, ignored, ignored_at, tenant, policy)
   return {
     first = first, issued = issued, granted_at = granted_at, read_at = read_at, unconfirmed = unconfirmed,
     blocked_until = blocked_until, blocked_ticket = blocked_ticket, strikes = strikes, asked = asked,
     asked_at = asked_at, probes = probes, headerless = headerless, pace_at = pace_at, blind_at = blind_at,
-    send_rate = send_rate, tenant = tenant, policy = policy,
+    send_rate = send_rate, ignored = ignored, ignored_at = ignored_at, tenant = tenant, policy = policy,
   }
 end
 
 local function load(key, now)
   local bytes = redis.call('GET', key)
-  if bytes and #bytes >= 216 and struct.unpack('<d', bytes) == 1 then
-    local policy = #bytes == 304 and bucket_of(struct.unpack('<ddddddddddd', bytes, 217)) or { limit = -1 }
-    local tenant = bucket_of(struct.unpack('<ddddddddddd', bytes, 129))
-    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o = struct.unpack('<ddddddddddddddd', bytes, 9)
-    return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, tenant, policy)
+  if bytes and #bytes >= 232 and struct.unpack('<d', bytes) == 2 then
+    local policy = #bytes == 320 and bucket_of(struct.unpack('<ddddddddddd', bytes, 233)) or { limit = -1 }
+    local tenant = bucket_of(struct.unpack('<ddddddddddd', bytes, 145))
+    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q = struct.unpack('<ddddddddddddddddd', bytes, 9)
+    return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, tenant, policy)
   end
   -- Tickets start at the clock, so that those of a lost state are lower and known as strangers.
-  return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), { limit = -1 })
+  return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), { limit = -1 })
 end
 
 local function packed(bucket)
@@ -44,9 +45,10 @@ local function packed(bucket)
 end
 
 local function save(key, s)
-  local bytes = struct.pack('<ddddddddddddddddddddddddddd',
-    1, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
-    s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.blind_at, s.send_rate, packed(s.tenant))
+  local bytes = struct.pack('<ddddddddddddddddddddddddddddd',
+    2, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
+    s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.blind_at, s.send_rate,
+    s.ignored, s.ignored_at, packed(s.tenant))
   if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddd', packed(s.policy)) end
   redis.call('SET', key, bytes, 'PX', '604800000') -- a week without a permit: the next start is cold
 end

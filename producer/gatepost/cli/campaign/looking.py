@@ -25,10 +25,11 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
     """
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)
+        max_rate = campaigns.settings.max_rate_of(found.options.tenant)
         if as_json:
-            write_json(found.as_json())
+            write_json(found.as_json() | {"max_rate": max_rate})
         else:
-            write(*campaign_lines(found, datetime.now(UTC)))
+            write(*campaign_lines(found, datetime.now(UTC), max_rate))
             say(*what_next(found))
     return exit_code_of(found)
 

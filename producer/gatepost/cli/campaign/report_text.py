@@ -150,16 +150,29 @@ def quota_line(quota: Quota) -> str:
     return "; ".join(parts)
 
 
-def campaign_lines(campaign: Campaign, now: datetime) -> Iterator[str]:
-    """Describe how a campaign stands."""
+def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = None) -> Iterator[str]:
+    """Describe how a campaign stands.
+
+    Args:
+        campaign: the campaign.
+        now: the moment.
+        max_rate: calls a second that its tenant never exceeds, if that is set.
+    """
     timezone = campaign.options.hours.timezone if campaign.options.hours else None
     yield _line("campaign", f"{campaign.name}  {campaign.campaign_id}")
     yield _line("status", _status(campaign, now, timezone))
+    if ceilings := _ceilings(campaign.options.rate, max_rate):
+        yield _line("rate", ceilings)
     yield _line("recipients", f"{campaign.total:,}")
     for state in State:
         if number := campaign.counts[state]:
             yield f"  {state.value:<{_WIDTH}}{number:>10,}  {_share(number, campaign.total)}"
     yield from reason_lines(campaign)
+
+
+def _ceilings(rate: float | None, max_rate: float | None) -> str:
+    parts = [(rate, "the campaign's rate"), (max_rate, "the tenant's max_rate")]
+    return ", ".join(f"at most {rate_text(number)} ({whose})" for number, whose in parts if number is not None)
 
 
 def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:

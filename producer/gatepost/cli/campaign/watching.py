@@ -65,7 +65,7 @@ def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: fl
     if isinstance(display, Events):
         display.result(last, code)
     else:
-        write(*campaign_lines(last, datetime.now(UTC)))
+        write(*campaign_lines(last, datetime.now(UTC), campaigns.settings.max_rate_of(last.options.tenant)))
         say(*what_next(last))
     return code
 
