@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.erasing import CampaignErasure
-from gatepost.campaigns.recipients import fingerprint, normalised
+from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost.errors import OperationNotFound, SealError
+from gatepost.fingerprints import Origin
 from gatepost.mentions import Mention
 from gatepost.sealing import Purpose
 from gatepost.settings import load_settings
@@ -85,7 +86,7 @@ class Erasure:
         self._ledger = ledger_at(self._redis, self._settings)
         self._letters = DeadLetters(self._redis, self._keyring, lifetime_s=self._settings.dead_letter_lifetime)
         self._campaigns = Campaigns(self._settings)
-        self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring)
+        self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)
 
     def look(self, recipient: str) -> Erased:
         """Say what `erase` would do, and do nothing.
@@ -129,8 +130,9 @@ class Erasure:
 
     def _sum(self, address: str, *, dry_run: bool) -> Erased:
         found = Erased()
-        self._operations(self._fingerprints.short("recipient", address), found, dry_run=dry_run)
-        rows = self._rows.erase(fingerprint(self._fingerprints, address), dry_run=dry_run)
+        for fingerprint in {self._fingerprints.operation(address, origin) for origin in Origin}:
+            self._operations(fingerprint, found, dry_run=dry_run)
+        rows = self._rows.erase(address, dry_run=dry_run)
         found.rows, found.suppressed, found.guest_lists = rows.rows, rows.suppressed, rows.guest_lists
         found.campaigns = len(rows.campaigns)
         found.in_flight += rows.in_flight

@@ -7,6 +7,7 @@
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── IdempotencyConflict       the key was used with another command
+    ├── RecordGone                the key is known, its operation's record is gone; nothing is sent
     ├── OperationNotFound         never recorded, or its record has expired
     ├── NotFinished               no terminal state within the timeout
     ├── NothingToRedeem           redeemed before, expired, or not a login
@@ -90,6 +91,10 @@ class UnknownKey(SealError):
 
 class IdempotencyConflict(GatepostError):
     """The idempotency key, or the id of a submission's task, was used before with another command."""
+
+
+class RecordGone(GatepostError):
+    """The idempotency key, or the seal of a submission, is known, but the record of its operation is gone, so how it ended cannot be said. Nothing is sent; to send anyway, use another key."""
 
 
 class OperationNotFound(GatepostError):

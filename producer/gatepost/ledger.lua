@@ -13,6 +13,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local open = { queued = true, in_flight = true, deferred = true }
+local IDEMPOTENCY = 'gatepost:idempotency:'
 
 local function get(field)
   return redis.call('HGET', operation, field)
@@ -27,6 +28,15 @@ local function move(from, to)
   redis.call('HSET', operation, 'state', to, 'updated', now)
 end
 
+-- The keys that name an operation live as long as its record. A key may name another one by now.
+local function let_keys_expire(lifetime)
+  for fingerprint in (get('keys') or ''):gmatch('%w+') do
+    if redis.call('HGET', IDEMPOTENCY .. fingerprint, 'operation') == id then
+      redis.call('PEXPIRE', IDEMPOTENCY .. fingerprint, lifetime)
+    end
+  end
+end
+
 -- A finished operation keeps its state, reason and times until its record expires; the sealed command goes at once.
 -- `doubt` is why an earlier attempt may have been carried out, with on_unknown=resend. Whatever comes of it later but a success, no state
 -- may say that nothing was sent.
@@ -36,9 +46,11 @@ local function finish(from, state, reason, detail, http_status)
     state, reason = 'unknown', doubt
   end
   move(from, state)
-  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt')
   redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
-  redis.call('PEXPIRE', operation, get('lifetime'))
+  local lifetime = get('lifetime')
+  let_keys_expire(lifetime)
+  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'keys')
+  redis.call('PEXPIRE', operation, lifetime)
   redis.call('ZREM', due, id)
   redis.call('PUBLISH', operation, state)
 end
@@ -81,43 +93,98 @@ local function index_by_recipient(index, lasts)
   end
 end
 
--- Notes under a key what the command that it stands for came to.
-local function remember(key, answer, of, fingerprint, lasts)
-  redis.call('HSET', key, 'operation', of, 'fingerprint', fingerprint, 'answer', answer)
-  redis.call('PEXPIRE', key, lasts)
+local function record_of(other)
+  return operation:sub(1, -#id - 1) .. other
+end
+
+local function fingerprint_in(key)
+  return key:sub(#IDEMPOTENCY + 1)
+end
+
+-- Gives answer, operation and the command's fingerprint; nil for a new key.
+local function known_under(key, lifetime)
+  local found = redis.call('HMGET', key, 'answer', 'operation', 'fingerprint')
+  if not found[1] or redis.call('HGET', record_of(found[2]), 'state') then
+    return found[1] and found
+  end
+  -- The record did not end by itself, so nothing else will let the key expire.
+  if redis.call('PTTL', key) < 0 then
+    redis.call('PEXPIRE', key, lifetime)
+  end
+  return { 'gone', found[2], found[3] }
+end
+
+local function name_by(key, fingerprint)
+  redis.call('HSET', key, 'operation', id, 'fingerprint', fingerprint, 'answer', 'existing')
+  -- It may have named a command that came too late, and would expire with that.
+  if redis.call('PTTL', key) > 0 then
+    redis.call('PERSIST', key)
+  end
+  redis.call('HSET', operation, 'keys', (get('keys') or '') .. fingerprint_in(key) .. ' ')
+end
+
+-- Notes what a sealed command came to under its idempotency key, which another operation has.
+local function remember(seal, answer, of, lifetime)
+  redis.call('HSET', seal, 'operation', of, 'fingerprint', '', 'answer', answer)
+  local record = record_of(of)
+  local left = redis.call('PTTL', record)
+  if left == -1 then
+    redis.call('HSET', record, 'keys', (redis.call('HGET', record, 'keys') or '') .. fingerprint_in(seal) .. ' ')
+  else
+    redis.call('PEXPIRE', seal, left > 0 and left or lifetime)
+  end
+end
+
+-- What is known of the command by its seal or its idempotency key, if anything.
+local function recorded_before(key, seal, fingerprint, late, lifetime)
+  local known = seal and known_under(seal, lifetime)
+  if known then
+    return { known[1], known[2] }
+  end
+  known = key and known_under(key, lifetime)
+  -- A command that came too late was never sent and left no fingerprint: one that comes in time may have its key.
+  if not known or known[3] == '' and not late then
+    return nil
+  end
+  local answer = known[1]
+  if answer == 'existing' and known[3] ~= '' and known[3] ~= fingerprint then
+    answer = 'conflict'
+  end
+  if seal then
+    remember(seal, answer, known[2], lifetime)
+  end
+  return { answer, known[2] }
 end
 
 -- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index, KEYS[7] the key of the seal that the
 -- command came under: the operation's key again when there is none
 -- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime
+-- A command past its deadline is recorded without its recipient: no command, no fingerprint.
 function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime)
   if get('state') then
     return { 'recorded', id }
   end
-  local left = math.max(deadline - now, 0)
-  local sealed = KEYS[7] ~= operation
-  local before = sealed and redis.call('HMGET', KEYS[7], 'answer', 'operation')
-  if before and before[1] then
+  local left = deadline - now
+  local late = left <= 0
+  local key, seal = KEYS[5] ~= operation and KEYS[5], KEYS[7] ~= operation and KEYS[7]
+  local before = recorded_before(key, seal, fingerprint, late, lifetime)
+  if before then
     return before
   end
-  if KEYS[5] ~= operation then
-    local known = redis.call('HMGET', KEYS[5], 'operation', 'fingerprint')
-    if known[1] then
-      local answer = known[2] == fingerprint and 'existing' or 'conflict'
-      if sealed then
-        remember(KEYS[7], answer, known[1], fingerprint, left + lifetime)
-      end
-      return { answer, known[1] }
-    end
-    remember(KEYS[5], 'existing', id, fingerprint, left + lifetime)
-  end
-  if sealed then
-    remember(KEYS[7], 'existing', id, fingerprint, left + lifetime)
-  end
-  redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'command', command, 'deadline', deadline,
-    'on_unknown', on_unknown, 'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
+  redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'deadline', deadline, 'on_unknown', on_unknown,
+    'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
   redis.call('HINCRBY', counts, kind .. ':queued', 1)
-  redis.call('ZADD', due, now + look_after, id)
+  redis.call('ZADD', due, late and now or now + look_after, id)
+  if key then
+    name_by(key, late and '' or fingerprint)
+  end
+  if seal then
+    name_by(seal, '')
+  end
+  if late then
+    return { 'recorded', id }
+  end
+  redis.call('HSET', operation, 'command', command)
   need_key(KEYS[4], kid)
   if KEYS[6] ~= operation then
     index_by_recipient(KEYS[6], left + 2 * lifetime)
@@ -252,7 +319,7 @@ function calls.sweep(look_after)
   local state = get('state')
   if not state or not open[state] then
     redis.call('ZREM', due, id)
-    return { 'missing' }
+    return { state and 'settled' or 'missing' }
   end
   if state == 'in_flight' then
     local lease = tonumber(get('lease'))

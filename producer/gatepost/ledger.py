@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, answering
 from gatepost.commands import Kind, OnUnknown
-from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Spoiled, Unavailable
+from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, RecordGone, Spoiled, Unavailable
 from gatepost.ledger_keys import (
     COUNTS,
     DUE,
@@ -68,6 +68,7 @@ class Ledger:
 
         Raises:
             IdempotencyConflict: the key is known, with another command.
+            RecordGone: the key is known, or the seal, and its operation's record is gone.
             Unavailable: Redis did not answer; if only its answer was lost, the operation is recorded all the same.
         """
         own = operation_key(new.operation_id)
@@ -94,6 +95,8 @@ class Ledger:
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict
+        if reply[0] == "gone":
+            raise RecordGone
         return reply[1]
 
     def ready(self, operation_id: str) -> Operation | Answer:

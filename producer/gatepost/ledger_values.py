@@ -23,7 +23,7 @@ class NewOperation:
     sealed_command: str
     deadline: datetime
     on_unknown: OnUnknown
-    payload_fingerprint: str
+    payload_fingerprint: str = ""
     idempotency_fingerprint: str | None = None
     recipient_fingerprint: str | None = None
     seal_fingerprint: str | None = None

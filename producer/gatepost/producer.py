@@ -26,7 +26,8 @@ class Producer:
 
     Every method validates, seals, records in the ledger, publishes, and returns a handle. Keyword options that all share:
     `tenant`, `deadline` (aware datetime), `forwarded_for` (IP address), `language`, `extra` (further body fields),
-    `idempotency_key` (the same key gives the same operation, its outcome included, while its record lives).
+    `idempotency_key` (the same key gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end; a command
+    whose deadline has passed when it is recorded takes no key).
 
     Args:
         settings: the configuration; read from the environment when absent.
@@ -69,6 +70,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
+            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         return self.enqueue(commands.build(commands.SendEmail, {"email": email, **options}), idempotency_key)
@@ -94,6 +96,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
+            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         fields = {"email": email, "code": code, **options}

@@ -10,6 +10,7 @@ from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
 from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
+from gatepost.fingerprints import Origin
 from gatepost.ledger_values import NewOperation
 from gatepost.messages import operation_message, queue_of, task_name
 from gatepost.queueing import publish
@@ -41,31 +42,38 @@ class Recorder:
         self._fingerprints = settings.fingerprints()
         self._default_tenant = settings.tenant_name(None)
 
-    def enqueue(self, command: Command, idempotency_key: str | None = None, *, seal: str | None = None) -> str:
+    def enqueue(
+        self,
+        command: Command,
+        idempotency_key: str | None = None,
+        *,
+        origin: Origin = Origin.PRODUCER,
+        seal: str | None = None,
+    ) -> str:
         """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
 
         Args:
             command: what to do.
-            idempotency_key: names the operation.
+            idempotency_key: names the operation, among those of the same origin.
+            origin: where the command came from.
             seal: the sealed text that the command came in. What came in it before is the answer again, under whatever idempotency key.
 
         Raises:
             ConfigurationError: the command names a tenant that is not configured.
             IdempotencyConflict: the key was used with another command.
+            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer; nothing is sent now, but perhaps later, if only the answer was lost.
         """
-        new = self._new(command, idempotency_key, seal)
+        new = self._new(command, idempotency_key, origin, seal)
         recorded = self._ledger.record(new)
         if recorded == new.operation_id:
             self._publish(new)
         return recorded
 
-    def _new(self, command: Command, idempotency_key: str | None, seal: str | None) -> NewOperation:
+    def _new(self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None) -> NewOperation:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         timed, deadline = command.timed()
         operation_id = str(uuid.uuid4())
-        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
-        payload = dump_command(command.model_copy(update={"deadline": None}))
         return NewOperation(
             operation_id=operation_id,
             kind=command.kind,
@@ -73,12 +81,21 @@ class Recorder:
             sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
             deadline=deadline,
             on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
-            # With the key, or else whoever holds the fingerprint key could ask whether a command was recorded by knowing it alone.
-            payload_fingerprint=self._fingerprints.digest("payload", idempotency_key or "", payload.decode()).hex(),
-            recipient_fingerprint=self._fingerprints.short("recipient", recipient_of(command)),
-            seal_fingerprint=seal and self._fingerprints.digest("submission", seal).hex(),
-            idempotency_fingerprint=idempotency_key and self._fingerprints.digest("idempotency", idempotency_key).hex(),
+            recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
+            seal_fingerprint=seal and self._fingerprints.digest("seal", seal).hex(),
+            **self._idempotency(command, idempotency_key, origin),
         )
+
+    def _idempotency(self, command: Command, key: str | None, origin: Origin) -> dict[str, str]:
+        if not key:
+            return {}
+        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
+        payload = dump_command(command.model_copy(update={"deadline": None})).decode()
+        return {
+            "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),
+            # With the key: one command under two keys has two fingerprints.
+            "payload_fingerprint": self._fingerprints.digest("payload", origin, key, payload).hex(),
+        }
 
     def _publish(self, new: NewOperation) -> None:
         # The record is what counts: when the broker does not take the message, the reconciler publishes it later.

@@ -52,8 +52,8 @@ function calls.claim(number, token, lease)
   return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0, now }
 end
 
--- ARGV: the batch's number, the token, rows (a byte each), their fingerprints, a byte each: '1' for who is not on the guest list, '2' for
--- who was erased
+-- ARGV: the batch's number, the token, rows (a byte each), their fingerprints as the suppression list has them, a byte each: '1' for who
+-- is not on the guest list, '2' for who was erased
 function calls.screen(number, token, rows, fingerprints, uninvited)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end

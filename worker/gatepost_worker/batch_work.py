@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.campaigns.coding import STATES, Record, unpack_records
-from gatepost.campaigns.recipients import fingerprint
 from gatepost.errors import Unavailable
 from gatepost.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost.states import State
@@ -123,9 +122,12 @@ class BatchWork:
         erased = {row for row in rows if self._rows[row].erased}
         if not self._claimed.suppressed and not erased and guests is None:
             return True
-        marks = [fingerprint(self._runner.fingerprints, self._rows[row].recipient) for row in rows]
-        uninvited = [guests is not None and mark.hex() not in guests for mark in marks]
-        return self._lease.screen(rows, marks, uninvited, erased) is not None
+        fingerprints, people = self._runner.fingerprints, [self._rows[row].recipient for row in rows]
+        uninvited = [
+            guests is not None and fingerprints.campaign(self._campaign_id, person).hex() not in guests
+            for person in people
+        ]
+        return self._lease.screen(rows, list(map(fingerprints.suppression, people)), uninvited, erased) is not None
 
     def _send_all(self) -> tuple[float, float] | None:
         """Send until something stops it; return how long the batch waits and the campaign rests, None without the lease."""
@@ -236,7 +238,7 @@ class BatchWork:
             command=f"send_{row.kind.value}",
             tenant=self._options.tenant,
             correlation_id=f"{self._campaign_id}:{self._batch}:{settled.row}",
-            recipient=self._runner.fingerprints.short("recipient", row.recipient),
+            recipient=self._runner.fingerprints.log(row.recipient),
             attempt=settled.attempts,
             state=settled.state.value,
             reason=settled.reason and settled.reason.value,

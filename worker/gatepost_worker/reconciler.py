@@ -75,3 +75,6 @@ class Reconciler:
             failure = failure_of(operation_id, answer.reason, answer.detail)
             self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
             _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=answer.reason.value)
+        elif answer.verdict is Verdict.MISSING:
+            # Its record was evicted or deleted, so how it ended cannot be said, and it is not sent any more.
+            _log.warning("operation.missing", correlation_id=operation_id)

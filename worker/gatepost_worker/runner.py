@@ -317,7 +317,7 @@ class Runner:
             command=operation.kind.value,
             tenant=operation.tenant,
             correlation_id=operation.operation_id,
-            recipient=self._fingerprints.short("recipient", recipient_of(command)),
+            recipient=self._fingerprints.log(recipient_of(command)),
             attempt=number,
             state=shown,
             reason=why and why.value,

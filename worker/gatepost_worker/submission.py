@@ -9,6 +9,7 @@ import structlog
 
 from gatepost.commands import parse_command
 from gatepost.errors import ConfigurationError, InvalidCommand, SealError
+from gatepost.fingerprints import Origin
 from gatepost.messages import SUBMIT, Queue
 from gatepost.recording import Recorder
 from gatepost.sealing import Purpose
@@ -36,11 +37,12 @@ class Submissions:
                 its operation itself, under whatever id and key it comes again.
             command: a JSON object, its text, or a compact JWE of its text made under a key of the ring with the header
                 `"for": "submission:gatepost"`. One that does not open is kept as a dead letter besides.
-            idempotency_key: names the operation.
+            idempotency_key: names the operation, among the plain submissions or among the sealed ones.
 
         Raises:
             InvalidCommand: names every bad field and what is wrong with it, never a value.
             IdempotencyConflict: the key, or the task's id, was used with another command.
+            RecordGone: the key, the task's id or the seal is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer; it may be recorded, and taken again it is the same operation.
         """
         if idempotency_key is not None and not isinstance(idempotency_key, str):
@@ -58,9 +60,9 @@ class Submissions:
         try:
             if sealed:
                 # It opens in one spelling alone. Who may only read what others pushed could push it again, under another id or key.
-                return recorder.enqueue(parsed, idempotency_key, seal=command)
+                return recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
-            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}")
+            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}", origin=Origin.PLAIN)
         except ConfigurationError as failure:
             _log.warning("submission.refused", task_id=task_id, error=str(failure))
             raise InvalidCommand([("tenant", "is not configured here")]) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -13,7 +12,7 @@ from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, check_name
 from gatepost.campaigns.publishing import BatchPublisher
-from gatepost.campaigns.recipients import fingerprint, normalised
+from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
@@ -113,11 +112,11 @@ class Campaigns:
         chosen = options or Options()
         changes: dict[str, Any] = {"tenant": self.settings.tenant_name(chosen.tenant)}
         if guest_list is not None:
-            changes["guests"] = self._guests(guest_list)
+            changes["guests"] = self._guests(campaign_id, guest_list)
         chosen = chosen.model_copy(update=changes)
         written = chosen.model_dump_json()
         # What was asked for first, however it is changed meanwhile: who asks for the same again means the same campaign.
-        asked = hashlib.sha256(written.encode()).hexdigest()
+        asked = self._fingerprints.digest("options", campaign_id, written).hex()
         fields = {
             "name": name,
             "options": written,
@@ -270,7 +269,7 @@ class Campaigns:
             ValueError: it is neither an address nor a number.
         """
         self.store.record(campaign_id)
-        number = self.reports.number_of(campaign_id, fingerprint(self._fingerprints, normalised(recipient)))
+        number = self.reports.number_of(campaign_id, self._fingerprints.campaign(campaign_id, normalised(recipient)))
         return None if number is None else self.reports.one(campaign_id, number)
 
     def close(self) -> None:
@@ -301,8 +300,9 @@ class Campaigns:
         )
         return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
 
-    def _guests(self, guest_list: Iterable[str]) -> frozenset[str]:
-        marks = frozenset(fingerprint(self._fingerprints, normalised(guest)).hex() for guest in guest_list)
+    def _guests(self, campaign_id: str, guest_list: Iterable[str]) -> frozenset[str]:
+        guests = map(normalised, guest_list)
+        marks = frozenset(self._fingerprints.campaign(campaign_id, guest).hex() for guest in guests)
         # Every batch carries the list to its worker.
         if len(marks) > _MOST_GUESTS:
             raise ValueError(f"a guest list is for a rehearsal: {_MOST_GUESTS} guests at most")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gatepost.campaigns.report import Reports
     from gatepost.campaigns.store import CampaignStore
+    from gatepost.fingerprints import Fingerprints
     from gatepost.sealing import Keyring
 
 _PAGE: Final = 100
@@ -48,19 +49,25 @@ class ErasedRows:
 class CampaignErasure:
     """Takes people out of campaigns."""
 
-    def __init__(self, store: CampaignStore, reports: Reports, keyring: Keyring) -> None:
+    def __init__(self, store: CampaignStore, reports: Reports, keyring: Keyring, fingerprints: Fingerprints) -> None:
         self._store = store
         self._reports = reports
         self._keyring = keyring
+        self._fingerprints = fingerprints
 
-    def erase(self, fingerprint: bytes, *, dry_run: bool = False) -> ErasedRows:
+    def erase(self, recipient: str, *, dry_run: bool = False) -> ErasedRows:
         """Take one person out, or only look.
+
+        Args:
+            recipient: an address or number, normalised.
+            dry_run: only look.
 
         Raises:
             Unavailable: Redis did not answer.
         """
         found = ErasedRows()
         for campaign_id in self._all_ids():
+            fingerprint = self._fingerprints.campaign(campaign_id, recipient)
             try:
                 self._in_guest_list(campaign_id, fingerprint, found, dry_run=dry_run)
                 number = self._reports.number_of(campaign_id, fingerprint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatepost.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
 from gatepost.campaigns.given_rows import checked_rows
-from gatepost.campaigns.recipients import fingerprint, in_chunks
+from gatepost.campaigns.recipients import in_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,7 +86,7 @@ class Import:
         return self._so_far()
 
     def _take(self, chunk: list[Row]) -> None:
-        marks = [fingerprint(self._fingerprints, row.recipient) for row in chunk]
+        marks = [self._fingerprints.campaign(self._campaign_id, row.recipient) for row in chunk]
         known = self._store.probe(self._campaign_id, marks)
         for mark, row, is_known in zip(marks, chunk, known, strict=True):
             if is_known or mark in self._pending:

@@ -1,17 +1,14 @@
-"""Recipients as campaigns and the suppression list know them: normalised, then fingerprinted."""
+"""Recipients as campaigns and the suppression list know them: normalised, and in pages."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from gatepost.campaigns.store import FINGERPRINT_BYTES
 from gatepost.personal import normalise_email, normalise_phone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from gatepost.fingerprints import Fingerprints
 
 T = TypeVar("T")
 
@@ -23,11 +20,6 @@ def normalised(recipient: str) -> str:
         ValueError: it is neither; the message never repeats it.
     """
     return normalise_email(recipient) if "@" in recipient else normalise_phone(recipient)
-
-
-def fingerprint(fingerprints: Fingerprints, recipient: str) -> bytes:
-    """Return the fingerprint of a normalised recipient; in logs it is written as hexadecimal digits."""
-    return fingerprints.digest("recipient", recipient)[:FINGERPRINT_BYTES]
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

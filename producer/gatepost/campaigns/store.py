@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 CAMPAIGNS: Final = "gatepost:campaigns"
 ACTIVE: Final = "gatepost:campaigns:active"
 SUPPRESSION: Final = "gatepost:suppression"
-FINGERPRINT_BYTES: Final = 8
 ROWS_PAGE: Final = 5
 """Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
 nobody else, logins included."""

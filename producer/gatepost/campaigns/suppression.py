@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
 from gatepost.campaigns.given_rows import checked_rows
-from gatepost.campaigns.recipients import fingerprint, in_chunks, normalised
+from gatepost.campaigns.recipients import in_chunks, normalised
 from gatepost.campaigns.scripts import part, starting
 from gatepost.campaigns.store import SUPPRESSION
 
@@ -113,7 +113,7 @@ class Suppressions:
             recipients: addresses and numbers, normalised, each once.
         """
         now = int(time.time())
-        marks = (fingerprint(self._fingerprints, recipient) for recipient in recipients)
+        marks = map(self._fingerprints.suppression, recipients)
         return sum(self._call("count", b"".join(chunk), now) for chunk in in_chunks(marks, _CHUNK))
 
     def import_rows(
@@ -129,7 +129,7 @@ class Suppressions:
             InvalidCommand: a row that no file's reader has made is not valid; who was before it may be on the list.
         """
         entry = _entry(reason, expires_at)
-        known = (fingerprint(self._fingerprints, row.recipient) for row in checked_rows(rows))
+        known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows))
         with self._audit.act("suppression.import", reason=reason.value) as found:
             found.update(rows=0, new=0)
             for chunk in in_chunks(known, _CHUNK):
@@ -142,7 +142,7 @@ class Suppressions:
             return int(self._redis.hget(SUPPRESSION, "index_size") or 0)
 
     def _of(self, recipient: str) -> bytes:
-        return fingerprint(self._fingerprints, normalised(recipient))
+        return self._fingerprints.suppression(normalised(recipient))
 
     def _call(self, call: str, *arguments: Any) -> Any:
         with answering():

@@ -38,7 +38,7 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
             return ExitCode.CONFIGURATION
         case errors.InvalidCommand():
             return ExitCode.INVALID
-        case errors.IdempotencyConflict() | Refused():
+        case errors.IdempotencyConflict() | errors.RecordGone() | Refused():
             return ExitCode.REFUSED
         case errors.OperationFailed():
             return ExitCode.NOT_ACCEPTED

@@ -10,7 +10,6 @@ import pytest
 from campaign_parts import email, rows
 from gatepost.campaigns.batch import seal_rows
 from gatepost.campaigns.model import PauseReason, Status
-from gatepost.campaigns.recipients import fingerprint
 from gatepost.campaigns.rows import Channel, Row
 from gatepost.states import Reason, State
 
@@ -74,7 +73,7 @@ def test_a_row_of_which_no_request_can_be_made_is_rejected(bench: Bench, simulat
     """Nothing had begun, so nothing is unknown; tried again, it would fail again."""
     campaign_id = bench.campaigns.create("spring")
     people = [*rows(3), Row(4, Channel.EMAIL, STRUCK, auth_params="[not JSON"), *rows(3, 4)]
-    marks = [fingerprint(bench.runner.fingerprints, row.recipient) for row in people]
+    marks = [bench.runner.fingerprints.campaign(campaign_id, row.recipient) for row in people]
     bench.campaigns.store.append(campaign_id, 0, seal_rows(people, bench.runner.keyring, campaign_id, 0), marks)
     bench.campaigns.start(campaign_id)
     bench.work()
@@ -122,7 +121,7 @@ def test_a_log_that_fails_costs_no_answer(bench: Bench) -> None:
     class Speechless:
         """Fingerprints that cannot be shown."""
 
-        def short(self, *_: Any) -> str:
+        def log(self, *_: Any) -> str:
             raise RuntimeError("nothing to say")
 
     speechless: Any = Speechless()

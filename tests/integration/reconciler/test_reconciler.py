@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatepost import Producer
@@ -13,6 +14,7 @@ from gatepost_worker.reconciler import Reconciler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     import redis
 
     from gatepost.settings import Settings
@@ -34,3 +36,19 @@ def test_a_record_of_a_later_version_does_not_stop_the_sweep(
         published = b"".join(redis_client.lrange(Queue.SEND.value, 0, -1))
     assert looked_at >= 2
     assert second.operation_id.encode() in published
+
+
+def test_an_open_operation_whose_record_is_gone_is_named_in_the_log(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody can say how it ended, so the operator learns its id; it is not published again."""
+    with Producer(make_settings()) as producer:
+        handle = producer.send_email("guest@example.com", deadline=datetime.now(UTC) - timedelta(seconds=1))
+        redis_client.delete(operation_key(handle.operation_id), Queue.SEND.value)
+        looked_at = Reconciler(producer.app, producer.ledger, redis_client).run()
+
+    said = capsys.readouterr()
+    assert looked_at == 1
+    assert "operation.missing" in said.out + said.err
+    assert handle.operation_id in said.out + said.err
+    assert redis_client.llen(Queue.SEND.value) == 0

@@ -59,7 +59,7 @@ def bench(make_settings: Callable[..., Settings]) -> Iterator[Bench]:
 
 
 def test_open_operations_are_cancelled_and_lead_nowhere(
-    erasure: Erasure, producer: Producer, redis_client: redis.Redis
+    erasure: Erasure, producer: Producer, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """The sealed command goes; whoever waits is told."""
     mine = [producer.send_email(PERSON), producer.login_with_email(PERSON, "123456")]
@@ -70,7 +70,7 @@ def test_open_operations_are_cancelled_and_lead_nowhere(
     assert [handle.outcome().state for handle in mine] == [State.CANCELLED] * 2
     assert other.outcome().state is State.QUEUED
     assert not any(redis_client.hexists(f"gatepost:operation:{one.operation_id}", "command") for one in mine)
-    assert producer.ledger.operations_of(erasure._fingerprints.short("recipient", PERSON)) == []
+    assert producer.ledger.operations_of(settings.fingerprints().operation(PERSON)) == []
 
 
 def test_a_token_set_that_waits_is_deleted(
@@ -107,7 +107,7 @@ def test_the_index_of_a_recipient_forgets_what_has_expired(
     producer: Producer, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """One person who logs in every day for years has no list that grows for years."""
-    key = recipient_key(settings.fingerprints().short("recipient", PERSON))
+    key = recipient_key(settings.fingerprints().operation(PERSON))
     producer.send_email(PERSON)
     redis_client.zadd(key, {"long ago": 1})
     newest = producer.send_email(PERSON).operation_id
@@ -254,8 +254,10 @@ def test_what_remains_is_one_fingerprint_and_numbers(
     campaigns.add(campaign_id, rows(10))
     list(campaigns.export(campaign_id))
     done = erasure.erase(PERSON)
-    digest = settings.fingerprints().digest("recipient", PERSON)
-    forms = (PERSON.encode(), digest[:8], digest[:8].hex().encode())
+    fingerprints = settings.fingerprints()
+    marks = [fingerprints.suppression(PERSON), fingerprints.campaign(campaign_id, PERSON)]
+    marks += [bytes.fromhex(text) for text in (fingerprints.operation(PERSON), fingerprints.log(PERSON))]
+    forms = [PERSON.encode(), *marks, *(mark.hex().encode() for mark in marks)]
     found = {
         key.decode()
         for key in redis_client.scan_iter("*")

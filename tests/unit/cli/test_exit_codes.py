@@ -21,6 +21,7 @@ from gatepost.states import Reason, State
         (errors.InvalidCommand([("email", "is wrong")]), ExitCode.INVALID),
         (FileError("cannot be read"), ExitCode.INVALID),
         (errors.IdempotencyConflict(), ExitCode.REFUSED),
+        (errors.RecordGone(), ExitCode.REFUSED),
         (errors.CodeExpired("id", "code_expired"), ExitCode.NOT_ACCEPTED),
         (errors.OutcomeUnknown("id", "answer_lost"), ExitCode.NOT_ACCEPTED),
         (errors.Unavailable(), ExitCode.UNEXPECTED),
