@@ -21,6 +21,7 @@ from gatepost_worker.batch_store import BatchStore
 from gatepost_worker.batches import BatchRunner
 from gatepost_worker.campaign_sweep import CampaignSweep
 from gatepost_worker.clients import Clients
+from gatepost_worker.ownership import Ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,7 @@ class Bench:
             keyring=settings.keyring(),
             fingerprints=settings.fingerprints(),
             clients=self._clients,
+            ownership=Ownership(self.redis, settings),
             **options,
         )
         self.sweep = CampaignSweep(self.redis, self.campaigns.store, publisher)
@@ -121,6 +123,13 @@ class Bench:
         while (message := self.take()) is not None:
             if message["eta"] is not None:
                 time.sleep(max(0.0, (message["eta"] - datetime.now(UTC)).total_seconds()))
+            ended += self.runner.run(message["campaign_id"], message["batch"]) or Counter()
+        return ended
+
+    def work_now(self) -> Counter[State]:
+        """The same without the messages' delays."""
+        ended: Counter[State] = Counter()
+        while (message := self.take()) is not None:
             ended += self.runner.run(message["campaign_id"], message["batch"]) or Counter()
         return ended
 

@@ -3,6 +3,8 @@
     GatepostError
     ├── InvalidCommand            the input is wrong; names the fields, never the values
     ├── ConfigurationError        the environment is wrong; names the variable
+    │   ├── TenantMissing         … no tenant of that name is configured
+    │   └── WrongApplication      … work is for another Auth0 application
     ├── Unavailable               Redis did not answer; nothing is sent now
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
@@ -73,6 +75,30 @@ class ConfigurationError(GatepostError):
     """The configuration is not usable."""
 
 
+class TenantMissing(ConfigurationError):
+    """No tenant of that name is configured.
+
+    Attributes:
+        tenant: the name.
+    """
+
+    def __init__(self, *args: object, tenant: str = "") -> None:
+        super().__init__(*args)
+        self.tenant = tenant
+
+
+class WrongApplication(ConfigurationError):
+    """The work is for another Auth0 application than this configuration's.
+
+    Attributes:
+        applications: whose it is, and whose this configuration is.
+    """
+
+    def __init__(self, *args: object, applications: str = "") -> None:
+        super().__init__(*args)
+        self.applications = applications
+
+
 class Unavailable(GatepostError):
     """Redis did not answer; nothing is sent now, and what was asked for may have been recorded."""
 
@@ -86,7 +112,15 @@ class SealError(GatepostError):
 
 
 class UnknownKey(SealError):
-    """A sealed value names a key that is not in the ring."""
+    """A sealed value names a key that is not in the ring.
+
+    Attributes:
+        kid: the key's id.
+    """
+
+    def __init__(self, *args: object, kid: str = "") -> None:
+        super().__init__(*args)
+        self.kid = kid
 
 
 class IdempotencyConflict(GatepostError):

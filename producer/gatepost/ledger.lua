@@ -49,7 +49,7 @@ local function finish(from, state, reason, detail, http_status)
   redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
   local lifetime = get('lifetime')
   let_keys_expire(lifetime)
-  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'keys')
+  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'blocked', 'keys')
   redis.call('PEXPIRE', operation, lifetime)
   redis.call('ZREM', due, id)
   redis.call('PUBLISH', operation, state)
@@ -158,9 +158,10 @@ end
 
 -- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index, KEYS[7] the key of the seal that the
 -- command came under: the operation's key again when there is none
--- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime
+-- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime, application ('' when
+-- the producer does not know it)
 -- A command past its deadline is recorded without its recipient: no command, no fingerprint.
-function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime)
+function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime, application)
   if get('state') then
     return { 'recorded', id }
   end
@@ -173,6 +174,7 @@ function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerpr
   end
   redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'deadline', deadline, 'on_unknown', on_unknown,
     'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
+  if application ~= '' then redis.call('HSET', operation, 'application', application) end
   redis.call('HINCRBY', counts, kind .. ':queued', 1)
   redis.call('ZADD', due, late and now or now + look_after, id)
   if key then
@@ -228,7 +230,11 @@ end
 -- Gives what an attempt needs, before anything is spent on one that could not begin.
 function calls.ready()
   local answer = in_the_way()
-  return answer or { 'ready', unpack(redis.call('HMGET', operation, 'kind', 'tenant', 'command', 'deadline', 'on_unknown')) }
+  if answer then
+    return answer
+  end
+  local found = redis.call('HMGET', operation, 'kind', 'tenant', 'command', 'deadline', 'on_unknown', 'application')
+  return { 'ready', found[1], found[2], found[3], found[4], found[5], found[6] or '' }
 end
 
 -- ARGV: the attempt's token, lease in milliseconds
@@ -240,7 +246,7 @@ function calls.begin(attempt, lease)
   end
   move(state, 'in_flight')
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
-  redis.call('HDEL', operation, 'not_before')
+  redis.call('HDEL', operation, 'not_before', 'blocked')
   redis.call('ZADD', due, now + lease, id)
   redis.call('HINCRBY', operation, 'attempts', 1)
   return begun()
@@ -267,8 +273,8 @@ function calls.settle(attempt, state, reason, detail, http_status, result, kid, 
 end
 
 -- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' when the wait costs no attempt, look again after, why the
--- attempt may have been carried out ('' when it surely was not)
-function calls.postpone(attempt, wait, free, look_after, doubt)
+-- attempt may have been carried out ('' when it surely was not), what kept a worker from it ('' when nothing did)
+function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
   local state = get('state')
   if not state then
     return { 'missing' }
@@ -293,6 +299,11 @@ function calls.postpone(attempt, wait, free, look_after, doubt)
   move(state, free == '1' and 'deferred' or 'queued')
   redis.call('HDEL', operation, 'attempt', 'lease')
   redis.call('HSET', operation, 'not_before', now + wait)
+  if blocked ~= '' then
+    redis.call('HSET', operation, 'blocked', blocked)
+  else
+    redis.call('HDEL', operation, 'blocked')
+  end
   -- Waits that follow each other must not hide the deadline from the sweep.
   redis.call('ZADD', due, math.min(now + wait + look_after, deadline), id)
   return { 'postponed' }
@@ -312,6 +323,26 @@ function calls.close(state_to, reason)
   end
   finish(state, state_to, reason)
   return finished()
+end
+
+-- ARGV: the application that the operation must be for, and the one that it is for from now on
+function calls.adopt(before, after)
+  local state = get('state')
+  if not state then
+    return { 'missing' }
+  end
+  if not open[state] then
+    return finished()
+  end
+  if get('application') ~= before then
+    return { 'other' }
+  end
+  if state == 'in_flight' then
+    return { 'busy', math.max(get('lease') - now, 0) }
+  end
+  redis.call('HSET', operation, 'application', after)
+  redis.call('HDEL', operation, 'blocked')
+  return { 'adopted' }
 end
 
 -- ARGV: look again after (doubled at every publication, so a long queue is not filled with copies)

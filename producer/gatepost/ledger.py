@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, answering
+from gatepost.blocks import read_block
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, RecordGone, Spoiled, Unavailable
 from gatepost.ledger_keys import (
@@ -31,15 +32,19 @@ from gatepost.sealing import kid_of
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
+
+    from gatepost.applications import Application
+    from gatepost.blocks import Block
 
 _SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(encoding="utf-8")
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
 _STARTING: Final = "#!lua\n" + _SOURCE
 # So many times later than usual is an operation looked at that could not be.
 _ASIDE: Final = 64
+_OPEN_PAGE: Final = 1000
 _ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
 
 
@@ -90,6 +95,7 @@ class Ledger:
                 new.payload_fingerprint,
                 self._look_after_ms,
                 self._record_lifetime_ms,
+                new.application,
             ],
             silence=PERHAPS_RECORDED,
         )
@@ -102,7 +108,7 @@ class Ledger:
     def ready(self, operation_id: str) -> Operation | Answer:
         """Return an operation that can begin now, with its sealed command; or what stands in the way."""
         match self._call(self._end, "ready", operation_id, [], []):
-            case ["ready", kind, tenant, command, deadline, on_unknown]:
+            case ["ready", kind, tenant, command, deadline, on_unknown, application]:
                 return Operation(
                     operation_id=operation_id,
                     kind=Kind(kind),
@@ -110,6 +116,7 @@ class Ledger:
                     sealed_command=command,
                     deadline=moment(deadline),
                     on_unknown=OnUnknown(on_unknown),
+                    application=application,
                 )
             case reply:
                 return _answer(reply)
@@ -153,7 +160,14 @@ class Ledger:
         return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id), KIDS], arguments))
 
     def postpone(
-        self, operation_id: str, wait_s: float, *, attempt: str = "", free: bool, doubt: Reason | None = None
+        self,
+        operation_id: str,
+        wait_s: float,
+        *,
+        attempt: str = "",
+        free: bool,
+        doubt: Reason | None = None,
+        blocked: Block | None = None,
     ) -> Answer:
         """Put an operation off.
 
@@ -163,13 +177,34 @@ class Ledger:
             attempt: the attempt that began, if one did.
             free: whether the wait costs no attempt; it is called `deferred` then.
             doubt: why the attempt may have been carried out; the operation then ends as `unknown`, unless a later one succeeds.
+            blocked: what kept the worker from it.
         """
-        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or ""]
+        why = "" if blocked is None else blocked.stored
+        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why]
         return _answer(self._call(self._end, "postpone", operation_id, [], arguments))
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
         """End an operation that no attempt has begun."""
         return _answer(self._call(self._end, "close", operation_id, [], [state, reason]))
+
+    def adopt(self, operation_id: str, before: Application, after: Application) -> Answer:
+        """Give an open operation to another application: `ADOPTED`, or `OTHER` when it is not for the one that is named."""
+        return _answer(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
+
+    def open_ids(self) -> Iterator[str]:
+        """Give the ids of all open operations, those that are looked at next first. What changes meanwhile may be missed.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        start = 0
+        while True:
+            with answering():
+                found = self._redis.zrange(DUE, start, start + _OPEN_PAGE - 1)
+            yield from map(_text, found)
+            if len(found) < _OPEN_PAGE:
+                return
+            start += _OPEN_PAGE
 
     def sweep(self, operation_id: str) -> Answer:
         """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
@@ -287,6 +322,7 @@ def outcome_of(operation_id: str, raw: Mapping[Any, Any]) -> Outcome:
         created_at=moment(fields["created"]),
         updated_at=moment(fields["updated"]),
         deadline=moment(fields["deadline"]),
+        blocked=read_block(fields.get("blocked", "")),
     )
 
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewOperation:
-    """What is recorded of a command before it is published."""
+    """What is recorded of a command before it is published.
+
+    Attributes:
+        application: the Auth0 application in its stored form; empty when the producer does not know it.
+    """
 
     operation_id: str
     kind: Kind
@@ -24,6 +28,7 @@ class NewOperation:
     deadline: datetime
     on_unknown: OnUnknown
     payload_fingerprint: str = ""
+    application: str = ""
     idempotency_fingerprint: str | None = None
     recipient_fingerprint: str | None = None
     seal_fingerprint: str | None = None
@@ -39,6 +44,7 @@ class Operation:
     sealed_command: str
     deadline: datetime
     on_unknown: OnUnknown
+    application: str = ""
 
 
 class Verdict(StrEnum):
@@ -52,6 +58,8 @@ class Verdict(StrEnum):
     SETTLED = "settled"
     POSTPONED = "postponed"
     PUBLISH = "publish"
+    ADOPTED = "adopted"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

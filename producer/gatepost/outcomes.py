@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError, field_validator
 
+from gatepost.blocks import ACCEPT_OPERATIONS, Block
 from gatepost.commands import Kind  # noqa: TC001 - as above
 from gatepost.errors import SealError
 from gatepost.personal import REVEAL, reveal_in_context
@@ -29,6 +30,7 @@ class Outcome:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     deadline: datetime | None = None
+    blocked: Block | None = field(default=None, metadata={"doc": "Why the last worker that took it put it back"})
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values; times are ISO 8601 in UTC."""
@@ -44,6 +46,7 @@ class Outcome:
             "created_at": self.created_at and self.created_at.isoformat(),
             "updated_at": self.updated_at and self.updated_at.isoformat(),
             "deadline": self.deadline and self.deadline.isoformat(),
+            "blocked": self.blocked and self.blocked.as_json(ACCEPT_OPERATIONS),
         }
 
 

@@ -41,6 +41,7 @@ class Recorder:
         self._keyring = keyring
         self._fingerprints = settings.fingerprints()
         self._default_tenant = settings.tenant_name(None)
+        self._applications = settings.applications()
 
     def enqueue(
         self,
@@ -72,6 +73,7 @@ class Recorder:
 
     def _new(self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None) -> NewOperation:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
+        application = self._applications.get(tenant)
         timed, deadline = command.timed()
         operation_id = str(uuid.uuid4())
         return NewOperation(
@@ -80,6 +82,7 @@ class Recorder:
             tenant=tenant,
             sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
             deadline=deadline,
+            application=application.stored if application else "",
             on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
             recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
             seal_fingerprint=seal and self._fingerprints.digest("seal", seal).hex(),

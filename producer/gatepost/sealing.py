@@ -202,4 +202,5 @@ class Keyring:
         return key
 
     def _unknown(self, kid: str) -> UnknownKey:
-        return UnknownKey(f"A sealed value names key {kid}, which is not in the ring ({', '.join(self._keys)}).")
+        message = f"A sealed value names key {kid}, which is not in the ring ({', '.join(self._keys)})."
+        return UnknownKey(message, kid=kid)

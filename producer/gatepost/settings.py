@@ -20,7 +20,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
-from gatepost.errors import ConfigurationError
+from gatepost.applications import Application
+from gatepost.errors import ConfigurationError, TenantMissing
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
@@ -283,6 +284,14 @@ class Settings(BaseSettings):
             raise ConfigurationError("two tenants have the same name")
         return by_name
 
+    def applications(self) -> dict[str, Application]:
+        """Return the Auth0 application of each tenant by the tenant's name, the default one first. No credential is needed."""
+        pairs = {}
+        if self.auth0_domain and self.auth0_client_id:
+            pairs[DEFAULT_TENANT] = (self.auth0_domain, self.auth0_client_id)
+        pairs |= {tenant.name: (tenant.domain, tenant.client_id) for tenant in self.tenants}
+        return {name: Application(domain.lower(), client_id) for name, (domain, client_id) in pairs.items()}
+
     def tenant_name(self, name: str | None) -> str:
         """Return the name under which commands for a tenant are recorded; the first tenant's when the name is None.
 
@@ -370,8 +379,8 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
 
 
-def _no_tenant(name: str, names: Iterable[str]) -> ConfigurationError:
-    return ConfigurationError(f"there is no tenant named {name!r}; configured are: {', '.join(names)}")
+def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
+    return TenantMissing(f"there is no tenant named {name!r}; configured are: {', '.join(names)}", tenant=name)
 
 
 def _named(failure: ValidationError, prefix: str) -> ConfigurationError:

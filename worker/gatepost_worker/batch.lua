@@ -27,14 +27,19 @@ end
 function calls.claim(number, token, lease)
   number = tonumber(number)
   local batch = load_batch(number)
-  if not batch or number >= tonumber(get('next')) then return { 'missing' } end
+  if not batch or number >= tonumber(get('next')) then
+    if get('status') and redis.call('ZREM', out, number) == 1 then note_blocked(number, GONE) end
+    return { 'missing' }
+  end
   if batch.token and batch.token ~= token and batch.lease > now then return { 'busy' } end
   local not_before = redis.call('ZSCORE', waiting, number)
   if not_before and tonumber(not_before) > now then return { 'early' } end
   if batch.token ~= token then
     if batch.token then give_up_lost(batch) end
     local why = not is_open(batch) and 'done' or stopped()
+    redis.call('HDEL', blocked, number)
     if why then
+      if why == 'done' and batch.states:find(UNKNOWN_STATE) then note_blocked(number, UNREADABLE) end
       save_batch(batch)
       drop_lease(batch)
       give_back(batch, now)
@@ -49,7 +54,7 @@ function calls.claim(number, token, lease)
     save_counts()
   end
   local suppressed = redis.call('HGET', SUPPRESSION, 'index_size')
-  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0, now }
+  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0, now, get('application') or '' }
 end
 
 -- ARGV: the batch's number, the token, rows (a byte each), their fingerprints as the suppression list has them, a byte each: '1' for who
@@ -202,6 +207,21 @@ function calls.release(number, token, wait, rest, look_after)
   save_counts()
   end_if_done()
   return numbers('publish', feed(tonumber(look_after)))
+end
+
+-- ARGV: the batch's number, the token, milliseconds until it comes again, look again after, what keeps the worker from it
+function calls.block(number, token, wait, look_after, why)
+  number = tonumber(number)
+  local batch = load_batch(number)
+  if not batch or batch.token ~= token then return { 'lost' } end
+  drop_lease(batch)
+  note_blocked(number, why)
+  if get('status') ~= 'running' then
+    give_back(batch, now + wait)
+    return { 'publish' }
+  end
+  redis.call('ZADD', out, now + wait + look_after, number)
+  return { 'publish', number, tonumber(wait) }
 end
 
 -- ARGV: how long a recipient took, in microseconds, look again after

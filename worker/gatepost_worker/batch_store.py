@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost.blocks import Block
     from gatepost.states import Reason, State
     from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Reading
 
@@ -89,6 +90,7 @@ class Claimed:
     options: str
     suppressed: int
     now: datetime
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +188,9 @@ class BatchStore:
         reply = self._call(self._start, "claim", claim, int(lease_s * 1000))
         if reply[0] != b"claimed":
             return NotClaimed(reply[0].decode())
-        _, rows, states, details, options, suppressed, now_ms = reply
+        _, rows, states, details, options, suppressed, now_ms, application = reply
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
-        return Claimed(rows.decode(), states, details, options.decode(), suppressed, now)
+        return Claimed((rows or b"").decode(), states, details, options.decode(), suppressed, now, application.decode())
 
     def screen(
         self,
@@ -256,6 +258,20 @@ class BatchStore:
         """
         waits = (int(wait_s * 1000), int(rest_s * 1000))
         reply = self._call(self._end, "release", claim, *waits, self._look_after_ms)
+        return None if reply[0] == b"lost" else picks(reply[1:])
+
+    def block(self, claim: Claim, block: Block, *, wait_s: float) -> list[tuple[int, float]] | None:
+        """Put back a batch that this worker cannot work on, and note why; take it to be published again, after the wait.
+
+        It keeps its place among the batches under way: a worker that can work on none takes no more of them for that.
+
+        Returns:
+            Its number with the delay in seconds; None when the lease was lost.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        reply = self._call(self._end, "block", claim, int(wait_s * 1000), self._look_after_ms, block.stored)
         return None if reply[0] == b"lost" else picks(reply[1:])
 
     def pace(self, campaign_id: str, row_s: float) -> list[tuple[int, float]]:

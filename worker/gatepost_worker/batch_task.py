@@ -52,6 +52,7 @@ class CampaignParts:
             keyring=process.keyring,
             fingerprints=process.settings.fingerprints(),
             clients=process.clients,
+            ownership=process.ownership,
             stopping=self._stopping.is_set,
             replicated=Replication(process.redis, process.settings.wait_replicas).reached,
         )

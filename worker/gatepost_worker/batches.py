@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gatepost.blocks import block_of
 from gatepost.campaigns.batch import open_rows
+from gatepost.campaigns.coding import check_stored
 from gatepost.campaigns.model import Options
 from gatepost.campaigns.rows import Channel
 from gatepost.errors import ConfigurationError, SealError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from gatepost.states import State
     from gatepost_worker.batch_store import BatchStore
     from gatepost_worker.clients import Clients
+    from gatepost_worker.ownership import Ownership
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
@@ -52,6 +55,7 @@ class BatchRunner:
         keyring: Keyring,
         fingerprints: Fingerprints,
         clients: Clients,
+        ownership: Ownership,
         limits: RetryLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -67,6 +71,7 @@ class BatchRunner:
             keyring: opens rows.
             fingerprints: for the lists and for logs.
             clients: an Authentication client a tenant.
+            ownership: whose batches this worker may send.
             limits: how often a row is tried.
             monotonic: seconds that only go forward.
             sleep: waits so many seconds.
@@ -79,6 +84,7 @@ class BatchRunner:
         self.keyring = keyring
         self.fingerprints = fingerprints
         self.clients = clients
+        self.ownership = ownership
         self.limits = limits or RetryLimits.of(settings)
         self.monotonic = monotonic
         self.sleep = sleep
@@ -103,12 +109,15 @@ class BatchRunner:
             return None
         clock = RedisClock(claimed.now, self.monotonic)
         try:
-            rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
             options = Options.model_validate_json(claimed.options)
+            self.ownership.require(options.tenant or "", claimed.application)
+            rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
+            check_stored(claimed.states, claimed.details, len(rows))
             client = self.clients.of(options.tenant or "")
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
-            self.publisher.publish(campaign_id, self.store.release(claim, wait_s=BLOCKED_WAIT_S) or ())
+            picked = self.store.block(claim, block_of(failure), wait_s=BLOCKED_WAIT_S)
+            self.publisher.publish(campaign_id, picked or ())
             return None
         lease = Lease(
             self.store,

@@ -15,6 +15,7 @@ from gatepost_worker.clients import Clients
 from gatepost_worker.health_server import HealthServer, QueueSampler
 from gatepost_worker.limiter import LimiterSettings, RedisLimiter
 from gatepost_worker.liveness import Liveness
+from gatepost_worker.ownership import Ownership
 from gatepost_worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Process:
         """An Authentication client a tenant."""
         return Clients(self.settings)
 
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Whose work this worker may carry out."""
+        return Ownership(self.redis, self.settings)
+
     def limiter_of(self, tenant_name: str) -> Limiter:
         """Return the limiter of a tenant's quota, which the whole fleet shares."""
         if tenant_name not in self._limiters:
@@ -83,6 +89,7 @@ class Process:
             keyring=self.keyring,
             fingerprints=self.settings.fingerprints(),
             clients=self.clients,
+            ownership=self.ownership,
         )
 
     def bury(self, raw: str, *, reason: str, queue: str) -> None:
@@ -99,6 +106,7 @@ class Process:
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
         try:
             KeyUse(self.redis).require(self.keyring)
+            self.ownership.register()
         except Unavailable as failure:
             # Celery waits for its broker too. What does not open is put off, and said, when it is met.
             _log.warning("keys.not_checked", error=str(failure))

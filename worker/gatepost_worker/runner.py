@@ -12,6 +12,7 @@ import structlog
 from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from gatepost.blocks import block_of
 from gatepost.commands import load_command, recipient_of
 from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost.ledger_values import Answer, Verdict
@@ -37,6 +38,7 @@ from gatepost_worker.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gatepost.blocks import Block
     from gatepost.commands import Command
     from gatepost.fingerprints import Fingerprints
     from gatepost.ledger import Ledger
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication import Cause, Passwordless, StartResponse
     from gatepost_worker.clients import Clients
     from gatepost_worker.limiter import Limiter
+    from gatepost_worker.ownership import Ownership
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
@@ -117,6 +120,7 @@ class Runner:
         keyring: Keyring,
         fingerprints: Fingerprints,
         clients: Clients,
+        ownership: Ownership,
         limits: RetryLimits | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -126,6 +130,7 @@ class Runner:
         self._keyring = keyring
         self._fingerprints = fingerprints
         self._clients = clients
+        self._ownership = ownership
         self._limits = limits or RetryLimits.of(settings)
         self._sleep = sleep
 
@@ -147,11 +152,13 @@ class Runner:
         if isinstance(operation, Answer):
             return self._not_begun(operation_id, operation)
         try:
+            self._ownership.require(operation.tenant, operation.application)
             command = load_command(self._keyring.open(operation.sealed_command, Purpose.command(operation_id)))
             client = self._clients.of(operation.tenant)
         except (SealError, InvalidCommand, ConfigurationError) as failure:
             _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
-            return self._put_off(operation_id, timedelta(seconds=_CONFIGURATION_WAIT_S), "", free=True)
+            wait = timedelta(seconds=_CONFIGURATION_WAIT_S)
+            return self._put_off(operation_id, wait, "", free=True, blocked=block_of(failure))
         return self._attempt(operation, command, client, slot)
 
     def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
@@ -264,9 +271,18 @@ class Runner:
         return self._finished(operation_id)
 
     def _put_off(
-        self, operation_id: str, wait: timedelta, attempt: str, *, free: bool, doubt: Reason | None = None
+        self,
+        operation_id: str,
+        wait: timedelta,
+        attempt: str,
+        *,
+        free: bool,
+        doubt: Reason | None = None,
+        blocked: Block | None = None,
     ) -> Progress:
-        answer = self._ledger.postpone(operation_id, wait.total_seconds(), attempt=attempt, free=free, doubt=doubt)
+        answer = self._ledger.postpone(
+            operation_id, wait.total_seconds(), attempt=attempt, free=free, doubt=doubt, blocked=blocked
+        )
         if answer.verdict is Verdict.POSTPONED:
             return Later(min(wait, LONGEST_HOP))
         return self._not_begun(operation_id, answer)

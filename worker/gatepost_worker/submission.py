@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from gatepost.commands import parse_command
-from gatepost.errors import ConfigurationError, InvalidCommand, SealError
+from gatepost.errors import (
+    ConfigurationError,
+    GatepostError,
+    InvalidCommand,
+    SealError,
+    TenantMissing,
+    WrongApplication,
+)
 from gatepost.fingerprints import Origin
 from gatepost.messages import SUBMIT, Queue
 from gatepost.recording import Recorder
@@ -17,9 +25,18 @@ from gatepost.sealing import Purpose
 if TYPE_CHECKING:
     from celery import Celery
 
+    from gatepost.commands import Command
     from gatepost_worker.process import Process
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
+
+
+HOP: Final = timedelta(seconds=30)
+"""How long a submission for other workers waits before it is taken again."""
+
+
+class PutBack(GatepostError):
+    """The submission is for workers with another configuration; it goes back to its queue, and nothing is recorded."""
 
 
 class Submissions:
@@ -29,7 +46,9 @@ class Submissions:
         self._app = app
         self._process = process
 
-    def accept(self, task_id: str, command: Any, idempotency_key: str | None) -> str:
+    def accept(
+        self, task_id: str, command: Any, idempotency_key: str | None, *, waited: timedelta = timedelta()
+    ) -> str:
         """Record and publish a command, and return its operation's id. A message that comes twice names one operation.
 
         Args:
@@ -38,9 +57,11 @@ class Submissions:
             command: a JSON object, its text, or a compact JWE of its text made under a key of the ring with the header
                 `"for": "submission:gatepost"`. One that does not open is kept as a dead letter besides.
             idempotency_key: names the operation, among the plain submissions or among the sealed ones.
+            waited: how long it has been put back before.
 
         Raises:
             InvalidCommand: names every bad field and what is wrong with it, never a value.
+            PutBack: the tenant stands for another application in this Redis than for this worker.
             IdempotencyConflict: the key, or the task's id, was used with another command.
             RecordGone: the key, the task's id or the seal is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer; it may be recorded, and taken again it is the same operation.
@@ -56,6 +77,7 @@ class Submissions:
         if not isinstance(document, dict):
             raise InvalidCommand([("command", "must be a JSON object, its text, or a JWE of it")])
         parsed = parse_command(document)
+        self._require_ours(task_id, parsed, waited)
         recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
         try:
             if sealed:
@@ -66,6 +88,28 @@ class Submissions:
         except ConfigurationError as failure:
             _log.warning("submission.refused", task_id=task_id, error=str(failure))
             raise InvalidCommand([("tenant", "is not configured here")]) from None
+
+    def _require_ours(self, task_id: str, command: Command, waited: timedelta) -> None:
+        # The message names no application, so the registry says whose it is; and whose first tenant an unnamed one is for.
+        ownership = self._process.ownership
+        names = [command.tenant] if command.tenant else [self._process.settings.tenant_name(None), ""]
+        try:
+            for name in names:
+                ownership.require(name, "")
+        except WrongApplication as failure:
+            why = str(failure)
+        except TenantMissing as failure:
+            if not ownership.is_registered(failure.tenant):
+                _log.warning("submission.refused", task_id=task_id, error=str(failure))
+                raise InvalidCommand([("tenant", "is not configured here")]) from None
+            why = str(failure)
+        else:
+            return
+        _log.warning("submission.blocked", task_id=task_id, error=why)
+        passed = command.deadline is not None and command.deadline <= datetime.now(UTC)
+        if passed or waited >= command.lifetime:
+            raise InvalidCommand([("tenant", "no worker that sends for it took the command before its deadline")])
+        raise PutBack
 
     def _document(self, command: Any, *, sealed: bool) -> Any:
         """Return what a command says, whichever way it is written."""

@@ -20,7 +20,7 @@ from gatepost_worker.batch_task import CampaignParts
 from gatepost_worker.intake import strategy
 from gatepost_worker.reconciler import Reconciler
 from gatepost_worker.runner import Ended, Later
-from gatepost_worker.submission import Submissions
+from gatepost_worker.submission import HOP, PutBack, Submissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,10 @@ def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
     ) -> dict[str, str]:
         """Record and publish a command from another system, as JSON or as a JWE; the result names the operation."""
         try:
-            return {"operation_id": submissions.accept(str(task.request.id), command, idempotency_key)}
+            waited = HOP * (task.request.retries or 0)
+            operation_id = submissions.accept(str(task.request.id), command, idempotency_key, waited=waited)
+        except PutBack:
+            raise task.retry(countdown=HOP.total_seconds(), throw=False) from None
         except Unavailable as failure:
             _log.warning("submission.returned", task_id=task.request.id, error=str(failure))
             time.sleep(_BREATH_S)
@@ -138,6 +141,7 @@ def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
             # Celery would store the error with its arguments, and those can be the very text that could not be read.
             _log.exception("submission.failed_unexpectedly")
             raise GatepostError(_UNFORESEEN) from None
+        return {"operation_id": operation_id}
 
     return submit
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from gatepost.errors import SealError
 from gatepost.states import Reason, State
 
 STATE_CHARS: Final[dict[State, str]] = {
@@ -96,6 +97,22 @@ def unpack_records(details: bytes) -> dict[int, Record]:
         for row, code, status, attempts, at in _RECORD.iter_unpack(details)
     )
     return {record.row: record for record in records}
+
+
+def check_stored(states: bytes, details: bytes, rows: int) -> None:
+    """Make sure that what is stored of a batch fits together.
+
+    Raises:
+        SealError: a state or a reason is unknown, or there are more or fewer of them than rows.
+    """
+    if len(states) != rows or not set(states) <= STATES.keys():
+        raise SealError("The states of a batch are not those of its rows.")
+    try:
+        records = unpack_records(details)
+    except struct.error:
+        raise SealError("What is kept of a batch's rows cannot be read.") from None
+    if any(row >= rows for row in records):
+        raise SealError("The states of a batch are not those of its rows.")
 
 
 def lua_constants() -> str:

@@ -73,9 +73,14 @@ function calls.pause()
   return { 'done' }
 end
 
-function calls.resume(rests_until)
+-- ARGV: nothing is sent before ('' for at once), the application that it is for from now on ('' for the same as before)
+function calls.resume(rests_until, application)
   local status = get('status')
   if not status then return { 'missing' } end
+  if application ~= '' and (status == 'paused' or status == 'running') then
+    redis.call('HSET', campaign, 'application', application, 'updated', now)
+    redis.call('DEL', blocked)
+  end
   if status ~= 'paused' then return status == 'running' and { 'done' } or conflict(status) end
   go_on()
   if rests_until ~= '' then redis.call('HSET', campaign, 'rests_until', rests_until) end
@@ -154,7 +159,7 @@ function calls.retry(token, from, size, states, reasons, dry_run)
   for number = tonumber(from), last do
     local batch = load_batch(number)
     local before = total
-    for at = 1, #states do
+    for at = 1, batch and #states or 0 do
       local state = states:sub(at, at)
       local row = batch.states:find(state, 1, true)
       while row do
@@ -201,7 +206,10 @@ function calls.sweep(most)
   local lost = 0
   for _, number in ipairs(due) do
     local batch = load_batch(tonumber(number))
-    if batch.token and batch.lease > now then
+    if not batch then
+      redis.call('ZREM', out, number)
+      note_blocked(number, GONE)
+    elseif batch.token and batch.lease > now then
       redis.call('ZADD', out, batch.lease, number)
     else
       if batch.token then
@@ -251,7 +259,7 @@ function calls.erase(from, size)
     if number < buckets then redis.call('UNLINK', campaign .. ':i:' .. string.format('%d', number)) end
   end
   if last + 1 < math.max(batches, buckets) then return { 'more', last + 1 } end
-  redis.call('UNLINK', campaign, out, waiting)
+  redis.call('UNLINK', campaign, out, waiting, blocked)
   redis.call('ZREM', CAMPAIGNS, campaign)
   return { 'erased' }
 end

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from gatepost.applications import TenantRegistry
 from gatepost.audit import AuditLog
 from gatepost.campaigns.changing import change_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, check_name
+from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
+from gatepost.campaigns.obstacles import block_here, block_of_tenant
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
-from gatepost.errors import FieldError, InvalidCommand
+from gatepost.errors import FieldError, InvalidCommand, TenantMissing
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
-from gatepost.settings import load_settings
+from gatepost.settings import DEFAULT_TENANT, load_settings
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from gatepost.applications import Application
+    from gatepost.blocks import Block
     from gatepost.campaigns.report import RecipientReport
     from gatepost.campaigns.rows import Row
     from gatepost.settings import Settings
@@ -39,6 +43,8 @@ __all__ = ["Added", "Campaigns", "Retried"]
 _FIRST_WINDOW: Final = 4
 _MOST_GUESTS: Final = 1000
 
+# Only these can be blocked: of the others no row is sent.
+_SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
 RETRYABLE: Final = frozenset(
     {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
 )
@@ -129,6 +135,8 @@ class Campaigns:
             "pause_share": chosen.pause_above_error_share or 0,
             "deadline": _milliseconds(chosen.deadline),
         }
+        if application := self.settings.applications().get(changes["tenant"]):
+            fields["application"] = application.stored
         stored = self.store.create(campaign_id, fields)
         if stored is not None and stored[1] != asked:
             _refuse_other_options(chosen, Options.model_validate_json(stored[0]))
@@ -173,10 +181,21 @@ class Campaigns:
             self.store.pause(campaign_id)
         return self.status(campaign_id)
 
-    def resume(self, campaign_id: str) -> Campaign:
-        """Let a paused campaign go on; runs and shares of failures are counted anew."""
-        with self.audit.act("campaign.resume", campaign=campaign_id):
-            self.store.resume(campaign_id, self._opening(campaign_id))
+    def resume(self, campaign_id: str, *, accept_tenant: bool = False) -> Campaign:
+        """Let a paused campaign go on; runs and shares of failures are counted anew.
+
+        Args:
+            campaign_id: the campaign.
+            accept_tenant: send it from now on through this configuration's Auth0 application, after a client id or a domain
+                was changed on purpose. It may run already.
+
+        Raises:
+            ConfigurationError: the campaign's tenant is not configured here.
+        """
+        application = self._own_application(campaign_id) if accept_tenant else None
+        about = {"application": application.stored} if application else {}
+        with self.audit.act("campaign.resume", campaign=campaign_id, **about):
+            self.store.resume(campaign_id, self._opening(campaign_id), application)
         return self._fed(campaign_id)
 
     def cancel(self, campaign_id: str) -> Campaign:
@@ -234,8 +253,17 @@ class Campaigns:
             self.store.delete(campaign_id)
 
     def status(self, campaign_id: str) -> Campaign:
-        """Return how a campaign stands; nothing is scanned."""
-        return campaign_of(campaign_id, self.store.record(campaign_id))
+        """Return how a campaign stands, and what keeps workers from it; nothing is scanned."""
+        record = self.store.record(campaign_id)
+        campaign = campaign_of(campaign_id, record, self.store.blocks(campaign_id))
+        if campaign.status not in _SENT or not campaign.open:
+            return replace(campaign, blocks=())
+        own = block_here(campaign, self.settings)
+        return replace(campaign, blocks=(own, *campaign.blocks)) if own else campaign
+
+    def block_of_tenant(self, name: str | None) -> Block | None:
+        """Return what would keep the workers of this Redis from a new campaign of this tenant; None when nothing is known to."""
+        return block_of_tenant(self.settings, TenantRegistry(self._redis), name)
 
     def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
         """Return campaigns, the newest first."""
@@ -246,6 +274,16 @@ class Campaigns:
             except CampaignNotFound:  # deleted meanwhile
                 continue
         return found
+
+    def active(self) -> tuple[Campaign, ...]:
+        """Return the campaigns that have been started and have not ended."""
+        found = []
+        for campaign_id in self.store.active_ids():
+            try:
+                found.append(self.status(campaign_id))
+            except CampaignNotFound:  # deleted meanwhile
+                continue
+        return tuple(found)
 
     def export(self, campaign_id: str, states: Collection[State] | None = None) -> Iterator[RecipientReport]:
         """Give the recipients in these states, or all, in the order they were added.
@@ -284,6 +322,13 @@ class Campaigns:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _own_application(self, campaign_id: str) -> Application:
+        tenant = self.status(campaign_id).options.tenant or DEFAULT_TENANT
+        own = self.settings.applications().get(tenant)
+        if own is None:
+            raise TenantMissing(f"there is no tenant named {tenant!r} here; configure it, then resume", tenant=tenant)
+        return own
 
     def _fed(self, campaign_id: str) -> Campaign:
         self._publisher.feed(campaign_id)

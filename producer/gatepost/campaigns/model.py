@@ -20,6 +20,9 @@ from gatepost.visible_text import require_shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gatepost.applications import Application
+    from gatepost.blocks import Block
+
 _LONGEST_NAME: Final = 200
 OPEN_STATES: Final = (State.QUEUED, State.IN_FLIGHT, State.DEFERRED)
 
@@ -151,6 +154,8 @@ class Campaign:
         latency_s: the shortest time one recipient took, lately, in seconds.
         in_flight_limit: how many batches may be under way at once, as rate and latency have it.
         erased: how many of the total were erased; they are counted, and known no more.
+        application: the Auth0 application that it is for; None when the process that made it did not know.
+        blocks: what keeps workers from it. While there is any, no finish time can be told.
     """
 
     campaign_id: str
@@ -171,6 +176,8 @@ class Campaign:
     latency_s: float | None = None
     in_flight_limit: int = 1
     erased: int = 0
+    application: Application | None = None
+    blocks: tuple[Block, ...] = ()
 
     @property
     def open(self) -> int:
@@ -192,7 +199,13 @@ class Campaign:
         """Seconds until the end at the present rate; None while nothing moves."""
         if self.open == 0:
             return 0.0
-        return self.open / self.rate if self.status is Status.RUNNING and self.rate > 0 else None
+        moves = self.status is Status.RUNNING and self.rate > 0 and not self.blocks
+        return self.open / self.rate if moves else None
+
+    @property
+    def accept_command(self) -> str:
+        """The command that lets it go on through another Auth0 application."""
+        return f"gatepost campaign resume {self.campaign_id} --accept-tenant"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; times are ISO 8601 in UTC. No recipient is in it."""
@@ -218,6 +231,8 @@ class Campaign:
             "latency_s": self.latency_s,
             "in_flight_limit": self.in_flight_limit,
             "erased": self.erased,
+            "application": self.application and self.application.as_json(),
+            "blocks": [block.as_json(self.accept_command) for block in self.blocks],
             "batches": self.batches,
             "options": self.options.model_dump(mode="json", exclude={"guests"}, exclude_none=True)
             | {"guests": None if self.options.guests is None else len(self.options.guests)},

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gatepost.campaigns.hours import SendingHours
     from gatepost.campaigns.model import Options
@@ -222,6 +222,8 @@ def plan(
     *,
     skipped: Skipped | None = None,
     running: int = 0,
+    blocks: Sequence[str] = (),
+    others_blocked: Sequence[str] = (),
 ) -> Plan:
     """Return what a campaign would do, and when it would end.
 
@@ -232,12 +234,14 @@ def plan(
         now: the moment it is started.
         skipped: the rows nobody would be sent for.
         running: other campaigns under the same quota.
+        blocks: what would keep workers from this one; with any, no finish time can be told.
+        others_blocked: what keeps workers from the other campaigns.
     """
     start = max(now, options.start_at or now)
     if quota is not None:
         start = max(start, now + timedelta(seconds=quota.blocked_for_s))
     ceilings = [rate for rate in (options.rate, quota and quota.max_rate) if rate]
-    supplies = [] if quota is None or not quota.is_known else _supplies(quota)
+    supplies = [] if blocks or quota is None or not quota.is_known else _supplies(quota)
     forecasts = tuple(
         forecast(
             recipients,
@@ -255,7 +259,7 @@ def plan(
         quota=quota,
         forecasts=forecasts,
         deadline=options.deadline,
-        unknowns=tuple(_unknowns(quota, running)),
+        unknowns=(*blocks, *_unknowns(quota, running), *others_blocked),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.applications import Application
 from gatepost.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost.campaigns.coding import IMPLIED, REASONS, STATES, unpack_records
 from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
@@ -16,11 +17,12 @@ from gatepost.ledger import moment
 from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from redis import Redis
 
+    from gatepost.blocks import Block
     from gatepost.campaigns.coding import Record
     from gatepost.campaigns.rows import Row
     from gatepost.sealing import Keyring
@@ -62,8 +64,8 @@ class RecipientReport:
         return {column: value for column, value in columns.items() if value is not None}
 
 
-def campaign_of(campaign_id: str, record: Mapping[str, str]) -> Campaign:
-    """Read a campaign's record."""
+def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:
+    """Read a campaign's record, and what keeps workers from it."""
     return Campaign(
         campaign_id=campaign_id,
         name=record["name"],
@@ -83,6 +85,8 @@ def campaign_of(campaign_id: str, record: Mapping[str, str]) -> Campaign:
         latency_s=float(record["row_us"]) / 1e6 if "row_us" in record else None,
         in_flight_limit=int(record["window"]),
         erased=int(record.get("erased", 0)),
+        application=Application.read(record.get("application", "")),
+        blocks=tuple(blocks),
     )
 
 

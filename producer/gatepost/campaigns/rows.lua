@@ -5,13 +5,14 @@
 --              seq, reply, and retried when rows were put back to `queued` meanwhile
 --   :out       batches on the broker or leased, by when to look at them again
 --   :waiting   batches given back, by when they may be published
+--   :blocked   batches that a worker could not work on, with when and why
 --   :i:N       the index of recipients
 -- A batch from `next` on was never published. One in neither set has no open row, or is in the hands of nobody.
 -- redis-py repeats a call whose reply was lost, so a call that comes twice changes nothing the second time.
 -- Times are milliseconds since the epoch by the server's clock, `now_us` (microseconds) comes from the text in front of this one.
 
 local campaign = KEYS[1]
-local out, waiting = campaign .. ':out', campaign .. ':waiting'
+local out, waiting, blocked = campaign .. ':out', campaign .. ':waiting', campaign .. ':blocked'
 local CAMPAIGNS, ACTIVE, SUPPRESSION = 'gatepost:campaigns', 'gatepost:campaigns:active', 'gatepost:suppression'
 local now = math.floor(now_us / 1000)
 
@@ -23,6 +24,9 @@ local DOUBT = {
 }
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
 local GAIN = 2
+local MOST_BLOCKED = 64 -- when every batch is blocked, these are enough to say why
+local GONE, UNREADABLE = 'damaged It is not there any more.', 'damaged Its states cannot be read.'
+local UNKNOWN_STATE = '[^qfdarxescu]'
 
 local function get(field)
   return redis.call('HGET', campaign, field)
@@ -183,6 +187,13 @@ local function give_back(batch, not_before)
   end
 end
 
+-- Notes for operators what keeps workers from a batch.
+local function note_blocked(number, why)
+  if redis.call('HLEN', blocked) < MOST_BLOCKED then
+    redis.call('HSET', blocked, number, string.format('%d', now) .. ' ' .. why)
+  end
+end
+
 -- Status -----------------------------------------------------------------------------------------------------------
 
 local function set_status(status)
@@ -225,7 +236,7 @@ local function end_if_done()
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'rests_until')
   redis.call('HSET', campaign, 'ended', now, 'rate', 0)
   redis.call('SREM', ACTIVE, campaign)
-  redis.call('DEL', out, waiting)
+  redis.call('DEL', out, waiting, blocked)
   set_status(ended)
 end
 

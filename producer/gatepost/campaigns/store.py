@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.blocks import read_blocks
 from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost.campaigns.scripts import SERVER_CLOCK, ending, library, part, starting
 from gatepost.sealing import kid_of
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from redis import Redis
+
+    from gatepost.applications import Application
+    from gatepost.blocks import Block
 
 CAMPAIGNS: Final = "gatepost:campaigns"
 ACTIVE: Final = "gatepost:campaigns:active"
@@ -90,6 +94,16 @@ class CampaignStore:
             raise CampaignNotFound
         return {_text(name): _text(value) for name, value in found.items()}
 
+    def blocks(self, campaign_id: str) -> tuple[Block, ...]:
+        """Return what keeps workers from a campaign's batches.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        with answering():
+            found = self.redis.hgetall(f"{campaign_key(campaign_id)}:blocked")
+        return read_blocks({_text(batch): _text(why) for batch, why in found.items()})
+
     def campaign_ids(self, start: int, limit: int) -> list[str]:
         """Return campaigns' ids, the newest first."""
         with answering():
@@ -132,9 +146,10 @@ class CampaignStore:
         """Pause a running campaign; the workers notice before their next row."""
         self._call(self._end, "pause", campaign_id)
 
-    def resume(self, campaign_id: str, rests_until_ms: int | None) -> None:
-        """Let a paused campaign run."""
-        self._call(self._start, "resume", campaign_id, "" if rests_until_ms is None else rests_until_ms)
+    def resume(self, campaign_id: str, rests_until_ms: int | None, application: Application | None = None) -> None:
+        """Let a paused campaign run, and give it to another Auth0 application if one is named."""
+        rests_until = "" if rests_until_ms is None else rests_until_ms
+        self._call(self._start, "resume", campaign_id, rests_until, application.stored if application else "")
 
     def cancel(self, campaign_id: str) -> None:
         """Stop a campaign for good; `close` then ends its rows."""

@@ -32,6 +32,8 @@ class Activity(StrEnum):
     RESTING = "resting"
     """Until its start, its hours or the quota let it go on."""
     WAITING = "waiting_for_a_worker"
+    BLOCKED = "blocked"
+    """Nothing is under way, and the campaign's `blocks` say what keeps workers from it."""
     PAUSED_BY_HAND = "paused_by_hand"
     PAUSED_ITSELF = "paused_itself"
     CANCELLING = "cancelling"
@@ -75,6 +77,7 @@ class Snapshot:
             "rate": round(campaign.rate, 3),
             "rests_until": campaign.rests_until and campaign.rests_until.isoformat(),
             "finish_at": self.finish_at and self.finish_at.isoformat(),
+            "blocks": [block.as_json(campaign.accept_command) for block in campaign.blocks],
         }
 
 
@@ -139,7 +142,7 @@ def snapshot_of(campaign: Campaign, now: datetime, still_for_s: float = 0.0) -> 
 
 
 def finish_at(campaign: Campaign, now: datetime, quota: Quota | None = None) -> datetime | None:
-    """Return when the campaign will have ended if it goes on at its present rate; None while that cannot be told.
+    """Return when the campaign will have ended if it goes on at its present rate; None while that cannot be told, or workers are kept from it.
 
     Args:
         campaign: how it stands.
@@ -149,7 +152,7 @@ def finish_at(campaign: Campaign, now: datetime, quota: Quota | None = None) -> 
     rate = campaign.rate
     if quota is not None and quota.is_learnt and _rests(campaign, now):
         rate = min(rate, quota.rate)
-    if campaign.status is not Status.RUNNING or rate <= _SLOWEST:
+    if campaign.status is not Status.RUNNING or rate <= _SLOWEST or campaign.blocks:
         return None
     start = max(now, campaign.rests_until or now)
     return forecast(campaign.open, Supply(0.0, rate), start, hours=campaign.options.hours).ends
@@ -166,10 +169,17 @@ def _activity(campaign: Campaign, now: datetime, still_for_s: float) -> Activity
         case Status.PAUSED:
             by_hand = campaign.pause is None or campaign.pause.reason is PauseReason.BY_OPERATOR
             return Activity.PAUSED_BY_HAND if by_hand else Activity.PAUSED_ITSELF
-        case Status.RUNNING if _rests(campaign, now):
-            return Activity.RESTING
-    idle = campaign.counts[State.IN_FLIGHT] == 0 and still_for_s >= STALLED_AFTER_S
-    return Activity.WAITING if idle else Activity.SENDING
+        case Status.RUNNING:
+            return _activity_of_running(campaign, now, still_for_s)
+
+
+def _activity_of_running(campaign: Campaign, now: datetime, still_for_s: float) -> Activity:
+    if _rests(campaign, now):
+        return Activity.RESTING
+    idle = campaign.counts[State.IN_FLIGHT] == 0
+    if idle and campaign.blocks:
+        return Activity.BLOCKED
+    return Activity.WAITING if idle and still_for_s >= STALLED_AFTER_S else Activity.SENDING
 
 
 def _rests(campaign: Campaign, now: datetime) -> bool:

@@ -49,6 +49,7 @@ TABLE: Final = (
     Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
     Entry("demo", "demo.command:app", "Run the whole way once, with real processes, and count.", PROCESSES),
     Entry("doctor", "doctor:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
+    Entry("tenants", "tenants:app", "Show and accept the Auth0 application that a tenant name stands for.", SETTING_UP),
     Entry("keys", "keys:app", "Make and rotate the keys that seal what is stored.", SETTING_UP),
     Entry("erase", "erase:app", "Erase a person from everything that is stored.", SETTING_UP),
     Entry("audit", "audit:app", "Show who did what, and check that nothing was changed in it.", SETTING_UP),

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -27,11 +28,13 @@ from gatepost.cli.processes import (
 )
 from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import ConfigurationError
+from gatepost.settings import DEFAULT_TENANT
 
 app = command_app()
 
 _LOOK_EVERY_S: Final = 0.5
 _NAME_WIDTH: Final = 10
+_ACCEPT_S: Final = 60
 
 
 @app.command(
@@ -72,6 +75,7 @@ def dev(
         world.start_valkey(redis_port)
         if not real:
             world.start_simulator(simulator_port)
+            world.accept_simulator()
         world.show_variables()
         world.start_workers(concurrency)
         return _watch(world, end)
@@ -94,11 +98,11 @@ class _World:
         self._variables: dict[str, str] = {}
         self._parts: list[Children] = []
         self._valkey = EmbeddedValkey(directory / "valkey")
+        self._earlier = local_world.read_export_lines(self._env_file)
 
     def start_valkey(self, port: int) -> None:
         self._valkey = self._stack.enter_context(EmbeddedValkey(self._directory / "valkey", port=port))
-        earlier = local_world.read_export_lines(self._env_file)
-        self._variables |= local_world.store_variables(self._valkey.url, _keys({**earlier, **self._outside}))
+        self._variables |= local_world.store_variables(self._valkey.url, _keys({**self._earlier, **self._outside}))
         say(f"valkey     {self._valkey.url} (data in {self._valkey.directory})")
 
     def start_simulator(self, port: int) -> None:
@@ -108,6 +112,17 @@ class _World:
         self._group().add(child)
         self._variables |= local_world.simulator_variables(address)
         say(f"simulator  {address.url} (control API: {address.url}/simulator/docs)")
+
+    def accept_simulator(self) -> None:
+        """Let operations that an earlier run left go through this run's simulator, whose port may be another one."""
+        earlier = self._earlier.get("AUTH0_DOMAIN")
+        if earlier is None or earlier == self._variables["AUTH0_DOMAIN"]:
+            return
+        command = [sys.executable, "-m", "gatepost.cli", "tenants", "accept", DEFAULT_TENANT, "--yes"]
+        environment = {**self._outside, **self._variables}
+        subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, cwd=self._directory, check=False, capture_output=True, timeout=_ACCEPT_S
+        )
 
     def show_variables(self) -> None:
         lines = local_world.export_lines(self._variables)

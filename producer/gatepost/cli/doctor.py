@@ -16,6 +16,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gatepost.campaigns.control import Campaigns
 from gatepost.cli.checks import (
     Check,
     Status,
@@ -33,13 +34,15 @@ from gatepost.cli.output import write_json
 from gatepost.cli.processes import require_worker
 from gatepost.cli.session import ENV_FILE
 from gatepost.cli.terminal import console
-from gatepost.connections import connect
+from gatepost.cli.work_checks import judge_campaigns, judge_operations, judge_tenants
+from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import INDEX as DEAD_LETTERS
-from gatepost.errors import ConfigurationError
+from gatepost.errors import ConfigurationError, Unavailable
 from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
 from gatepost.messages import Queue
 from gatepost.queueing import build_app
 from gatepost.settings import Settings, Tenant, load_settings
+from gatepost.tenant_control import TenantControl
 
 app = command_app()
 
@@ -84,6 +87,7 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
     yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
     yield from _redis(settings)
+    yield from _work(settings)
     yield from _queue(settings)
     if not offline:
         yield from _auth0(settings, tenant_name)
@@ -117,6 +121,19 @@ def _redis(settings: Settings) -> Iterator[Check]:
         yield judge_keys(kids, settings.keyring().kids)
     yield judge_dead_letters(dead_letters)
     yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
+
+
+def _work(settings: Settings) -> Iterator[Check]:
+    try:
+        with Campaigns(settings) as campaigns, connect(settings) as client:
+            control = TenantControl(client, ledger_at(client, settings), settings, campaigns.audit)
+            uses, blocked = control.look(), control.blocked()
+            active = campaigns.active()
+    except (ConfigurationError, Unavailable):  # said already
+        return
+    yield from judge_tenants(uses)
+    yield judge_operations(blocked)
+    yield from judge_campaigns(active)
 
 
 def _queue(settings: Settings) -> Iterator[Check]:

@@ -14,6 +14,8 @@ from gatepost.sealing import KEY_BYTES, Key
 
 app = command_app()
 
+_RANDOM_BYTES = 6
+
 
 @app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
 def keys() -> None:
@@ -24,12 +26,14 @@ def keys() -> None:
 def new(
     *,
     kid: Annotated[
-        str | None, typer.Option("--kid", metavar="ID", help="The sealing key's id; today's date when absent.")
+        str | None,
+        typer.Option("--kid", metavar="ID", help="The sealing key's id; today's date and random letters when absent."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Print a new sealing key and a new fingerprint key, as environment lines."""
-    sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}").reveal()
+    # Two environments that make their keys on one day must not have keys of one id.
+    sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
     fingerprint = secrets.token_urlsafe(KEY_BYTES)
     if as_json:
         write_json({"GATEPOST_SEALING_KEYS": sealing, "GATEPOST_FINGERPRINT_KEY": fingerprint})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gatepost.blocks import ACCEPT_OPERATIONS
 from gatepost.errors import GatepostError, InvalidCommand
 from gatepost.visible_text import visible, visible_json
 
@@ -44,6 +45,8 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.reason is not None:
         code = f" (Auth0: {outcome.detail})" if outcome.detail else ""
         say(f"{outcome.reason.advice}{code}")
+    if outcome.blocked is not None:
+        say(f"A worker put it back. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
 
 
 def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from gatepost.ledger_values import Verdict
 from gatepost.states import Reason
 from gatepost_worker.authentication import Configuration, Passwordless
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
+from gatepost_worker.ownership import Ownership
 from gatepost_worker.policy import RetryLimits
 from gatepost_worker.runner import Ended, Later, NotOurs, Runner
 from scripted_adapter import Answer, ScriptedAdapter
@@ -89,6 +90,7 @@ def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..
                 keyring=settings.keyring(),
                 fingerprints=settings.fingerprints(),
                 clients=SimpleNamespace(of=lambda _: tenant),
+                ownership=Ownership(redis_client, settings),
                 limits=RetryLimits(max_attempts=3, backoff=wait_none()),
                 sleep=slept.append,
             )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gatepost.blocks import ACCEPT_OPERATIONS
 from gatepost.campaigns.check import CheckReport
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.model import Options, Status
@@ -27,7 +28,7 @@ from gatepost.cli.campaign.files import (
     opened,
     rejects_beside,
 )
-from gatepost.cli.campaign.report_text import check_lines, counted, error_lines, plan_lines
+from gatepost.cli.campaign.report_text import block_lines, check_lines, counted, error_lines, plan_lines
 from gatepost.cli.campaign.session import campaigning
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.option_groups import grouped
@@ -159,12 +160,23 @@ def planned(
     skipped = Skipped(
         invalid=report.invalid, duplicates=report.duplicates, suppressed=suppressed, not_guests=not_guests
     )
-    running = sum(
-        one.status is Status.RUNNING and (one.options.tenant == options.tenant or options.tenant is None)
+    running = [
+        one
         for one in campaigns.list()
-    )
+        if one.status is Status.RUNNING and (one.options.tenant == options.tenant or options.tenant is None)
+    ]
     sent_to = report.recipients - suppressed - not_guests
-    return plan(sent_to, options, quota, datetime.now(UTC), skipped=skipped, running=running)
+    own = campaigns.block_of_tenant(options.tenant)
+    return plan(
+        sent_to,
+        options,
+        quota,
+        datetime.now(UTC),
+        skipped=skipped,
+        running=len(running),
+        blocks=[f"No finish time can be told. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
+        others_blocked=[f"{one.name} ({one.campaign_id}) {line}" for one in running for line in block_lines(one)],
+    )
 
 
 def _left_out(campaigns: Campaigns, file: RecipientFile, guests: Collection[str] | None) -> tuple[int, int]:

@@ -32,10 +32,22 @@ def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCod
     return ExitCode.DONE
 
 
-def resume(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
-    """Let a paused campaign go on, where it was."""
+def resume(
+    campaign: CampaignArgument,
+    *,
+    accept_tenant: Annotated[
+        bool,
+        typer.Option("--accept-tenant", help="Send it through this configuration's client id and domain from now on."),
+    ] = False,
+    watch: WatchOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Let a paused campaign go on, where it was.
+
+    A campaign is sent through the client id and domain that it was made for. After a change on purpose, --accept-tenant names the new ones.
+    """
     with campaigning() as campaigns:
-        found = campaigns.resume(campaign_named(campaigns, campaign).campaign_id)
+        found = campaigns.resume(campaign_named(campaigns, campaign).campaign_id, accept_tenant=accept_tenant)
         return go_on(campaigns, found, watch=watch, as_json=as_json)
 
 

@@ -21,7 +21,8 @@ from gatepost.states import State
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show how a campaign stands now, and why people failed.
 
-    Exit code 0 while it goes on and when everybody was accepted; otherwise that of `watch`.
+    Exit code 0 while it goes on and when everybody was accepted, 4 while the workers' configuration keeps them from it, 1 while batches do not
+    open; otherwise that of `watch`.
     """
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gatepost.campaigns.watching import Activity, finish_at
 from gatepost.cli.bulk_workers import START_ONE
+from gatepost.cli.campaign.report_text import block_lines
 from gatepost.cli.moments import duration_text, in_zone, rate_text
 from gatepost.cli.output import say, write_json
 from gatepost.cli.terminal import Description, console
@@ -90,6 +91,8 @@ def state_text(snapshot: Snapshot) -> str:
             return f"paused by hand; let it go on: gatepost campaign resume {campaign_id}"
         case Activity.CANCELLING:
             return "being cancelled; what is under way is finished"
+        case Activity.BLOCKED:
+            return " ".join(block_lines(snapshot.campaign))
         case _:
             return ""
 

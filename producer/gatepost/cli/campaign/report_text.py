@@ -24,6 +24,7 @@ _WIDTH: Final = 12
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _MOST_COUNTRIES: Final = 8
 _MOST_DOMAINS: Final = 5
+_MOST_BATCHES: Final = 8
 _PRECISE_S: Final = 1.0
 
 
@@ -182,6 +183,8 @@ def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
             return f"{campaign.status}, rests until {in_zone(campaign.rests_until, timezone)}"
         case Activity.ENDED if campaign.ended_at is not None:
             return f"{campaign.status} at {in_zone(campaign.ended_at, timezone)}"
+        case Activity.BLOCKED:
+            return f"{campaign.status}, blocked"
         case Activity.SENDING if snapshot.finish_at is not None:
             finish = in_zone(snapshot.finish_at, timezone)
             return f"{campaign.status}, {rate_text(campaign.rate)}, finishes about {finish}"
@@ -194,8 +197,22 @@ def reason_lines(campaign: Campaign) -> Iterator[str]:
     if campaign.pause is not None:
         yield f"paused: {campaign.pause.advice}"
         yield f"  go on:   gatepost campaign resume {campaign.campaign_id}"
+    yield from block_lines(campaign)
     for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: -item[1]):
         yield f"{number:,} {state} ({reason}): {reason.advice}"
+
+
+def block_lines(campaign: Campaign) -> Iterator[str]:
+    """Say what keeps workers from a campaign, and what to do."""
+    for block in campaign.blocks:
+        where = f" {_batches(block.batches)}:" if block.batches else ""
+        yield f"blocked:{where} {block.sentence(campaign.accept_command)}"
+
+
+def _batches(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:_MOST_BATCHES])
+    more = " …" if len(numbers) > _MOST_BATCHES else ""
+    return f"{'batch' if len(numbers) == 1 else 'batches'} {shown}{more}"
 
 
 def what_next(campaign: Campaign) -> Iterator[str]:
@@ -218,6 +235,7 @@ def list_lines(campaigns: Sequence[Campaign]) -> Iterator[str]:
     for one in campaigns:
         created = in_zone(one.created_at)
         yield f"{one.campaign_id}  {one.status:<10}  {one.done:>10,} of {one.total:>10,}  {created}  {one.name}"
+        yield from (f"  {line}" for line in block_lines(one))
 
 
 def recipient_line(report: RecipientReport) -> str:

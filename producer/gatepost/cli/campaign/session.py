@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from gatepost.blocks import BlockKind
 from gatepost.campaigns.model import CampaignNotFound, PauseReason, Status
 from gatepost.cli.exits import ExitCode, Refused, exit_code_of_error
 from gatepost.cli.session import producing
@@ -80,11 +81,18 @@ def ask(question: str, *, sure: bool, flag: str = "--yes") -> None:
 
 
 def exit_code_of(campaign: Campaign) -> ExitCode:
-    """Return 0 while a campaign goes on or when all went well, 3 when it ended otherwise, and 4 or 5 when it paused itself."""
+    """Return the exit code that a campaign's status stands for.
+
+    0 while it goes on or when all went well, 3 when it ended otherwise, 4 or 5 when it paused itself, 4 while the configuration of the workers
+    keeps them from it, 1 while batches do not open.
+    """
     match campaign.status:
         case Status.FINISHED | Status.CANCELLED:
             failed = any(campaign.counts[state] for state in _NOT_SENT)
             return ExitCode.NOT_ACCEPTED if failed else ExitCode.DONE
+        case Status.RUNNING if campaign.blocks:
+            damaged = all(block.kind is BlockKind.DAMAGED for block in campaign.blocks)
+            return ExitCode.UNEXPECTED if damaged else ExitCode.CONFIGURATION
         case Status.PAUSED if campaign.pause and campaign.pause.reason is not PauseReason.BY_OPERATOR:
             cause = campaign.pause.cause
             refused = cause and exit_code_of_error(failure_of(campaign.campaign_id, cause)) is ExitCode.CONFIGURATION

@@ -1,0 +1,217 @@
+"""What operators see of work that no worker here may carry out: `tenants`, `status`, `campaign status`, `plan` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaign_parts import rows
+from gatepost import Producer
+from gatepost.applications import Application, TenantRegistry
+from gatepost.blocks import Block, BlockKind
+from gatepost.campaigns.model import Options
+from gatepost.campaigns.store import campaign_key
+from gatepost.campaigns.watching import snapshot_of
+from gatepost.cli.campaign.progress import state_text
+from gatepost.cli.entry import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis
+
+    from gatepost.settings import Settings
+
+    Run = Callable[..., tuple[int, Any]]
+
+pytestmark = pytest.mark.usefixtures("configured")
+OTHER = {"auth0_domain": "production.example", "auth0_client_id": "production-client"}
+ACME = {"name": "acme", "domain": "acme.example", "client_id": "a", "client_secret": "s"}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command with --json; give its exit code and its object."""
+
+    def call(*arguments: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*arguments, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def production(make_settings: Callable[..., Settings], redis_client: redis.Redis) -> Iterator[Producer]:
+    """A producer of the environment that this Redis belongs to; the shell's configuration is of another."""
+    with Producer(make_settings(**OTHER)) as producer:
+        TenantRegistry(redis_client).register("default", Application("production.example", "production-client"))
+        yield producer
+
+
+def checks_of(run: Run) -> tuple[int, dict[str, dict[str, str]]]:
+    code, found = run("doctor", "--offline")
+    return code, {check["name"]: check for check in found["checks"]}
+
+
+def started(producer: Producer, **options: Any) -> str:
+    campaign_id = producer.campaigns.create("spring", Options(**options))
+    producer.campaigns.add(campaign_id, rows(3))
+    producer.campaigns.start(campaign_id)
+    return campaign_id
+
+
+def test_the_doctor_says_that_this_redis_is_of_another_application(run: Run, production: Producer) -> None:
+    """And what to do: it was all green before."""
+    code, checks = checks_of(run)
+
+    assert code == 4
+    found = checks["default: application"]
+    assert found["status"] == "failed"
+    assert "production-client at production.example" in found["found"]
+    assert "Redis database for itself" in found["advice"]
+
+
+def test_tenants_are_listed_and_accepted(run: Run, production: Producer) -> None:
+    """Open operations of the earlier application are counted, then taken over; nothing is done unasked."""
+    operation_id = production.send_email("guest@example.com").operation_id
+
+    listed, before = run("tenants", "list")
+    unasked, refused = run("tenants", "accept", "default")
+    _, counted = run("tenants", "accept", "default", "--dry-run")
+    accepted, done = run("tenants", "accept", "default", "--yes")
+    afterwards, after = run("tenants", "list")
+
+    assert (listed, unasked, accepted, afterwards) == (4, 5, 0, 0)
+    assert refused["error"]["type"] == "Refused"
+    assert before["tenants"][0]["registered"]["client_id"] == "production-client"
+    assert before["tenants"][0]["open_operations"][0]["count"] == 1
+    assert (counted["operations"], counted["dry_run"], done["operations"]) == (1, True, 1)
+    assert after["tenants"][0]["registered"] == after["tenants"][0]["configured"]
+    assert run("status", operation_id)[1]["blocked"] is None
+
+
+def test_lines_for_people_name_both_applications(production: Producer, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the form that --from takes."""
+    production.send_email("guest@example.com")
+    main(["tenants", "list"])
+    listed = capsys.readouterr().out
+    main(["tenants", "accept", "default", "--from", "other@elsewhere.example", "--dry-run"])
+    counted = capsys.readouterr().out
+
+    assert "production-client@production.example" in listed
+    assert "configured here: " in listed
+    assert "1 open operation for production-client@production.example" in listed
+    assert "0 open operations" in counted
+    assert main(["tenants", "accept", "default", "--from", "no pair"]) == 6
+    assert main(["tenants", "accept", "acme", "--yes"]) == 4
+
+
+def test_an_operation_that_was_put_back_says_why(
+    run: Run, production: Producer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In `status` and in the doctor."""
+    operation_id = production.send_email("guest@example.com").operation_id
+    production.ledger.postpone(operation_id, 30, free=True, blocked=Block(BlockKind.KEY_MISSING, "k2026"))
+
+    _, shown = run("status", operation_id)
+    main(["status", operation_id])
+    said = capsys.readouterr().err
+    _, checks = checks_of(run)
+
+    assert (shown["blocked"]["kind"], shown["blocked"]["detail"]) == ("key_missing", "k2026")
+    assert "k2026" in said
+    assert operation_id in checks["operations"]["found"]
+    assert "k2026" in checks["operations"]["advice"]
+
+
+def test_operations_for_an_earlier_client_id_fail_the_doctor(
+    run: Run, production: Producer, redis_client: redis.Redis
+) -> None:
+    """Although the name is accepted: a producer was not restarted."""
+    run("tenants", "accept", "default", "--yes")
+    production.send_email("guest@example.com")
+
+    _, checks = checks_of(run)
+
+    assert checks["default: application"]["status"] == "failed"
+    assert "--from production-client@production.example" in checks["default: application"]["advice"]
+
+
+def test_a_campaign_of_another_application_says_so_and_can_be_accepted(run: Run, production: Producer) -> None:
+    """In `status`, `list`, `plan` and the doctor, each with an exit code that a script notices; then it goes on."""
+    campaign_id = started(production)
+
+    code, shown = run("campaign", "status", campaign_id)
+    _, listed = run("campaign", "list")
+    doctor, checks = checks_of(run)
+    _, resumed = run("campaign", "resume", campaign_id, "--accept-tenant")
+
+    assert (code, doctor) == (4, 4)
+    assert shown["blocks"][0]["kind"] == listed["campaigns"][0]["blocks"][0]["kind"] == "wrong_application"
+    assert f"gatepost campaign resume {campaign_id} --accept-tenant" in shown["blocks"][0]["advice"]
+    assert "--accept-tenant" in checks["campaign spring"]["advice"]
+    assert resumed["blocks"] == []
+    assert resumed["application"]["client_id"] == "client"
+
+
+def test_a_campaign_whose_tenant_is_not_configured_is_named_everywhere(
+    run: Run,
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    redis_client: redis.Redis,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`doctor` was all green, and the finish time was invented from the rate of better times."""
+    with Producer(make_settings(tenants=[ACME])) as producer:
+        campaign_id = started(producer, tenant="acme")
+    redis_client.hset(campaign_key(campaign_id), "rate", 100)
+    Path(tmp_path / "people.csv").write_text("email\nana@example.com\n", encoding="utf-8")
+
+    code, shown = run("campaign", "status", campaign_id)
+    main(["campaign", "status", campaign_id])
+    lines = capsys.readouterr().out
+    doctor, checks = checks_of(run)
+    _, planned = run("campaign", "plan", str(tmp_path / "people.csv"), "--offline")
+
+    assert (code, doctor) == (4, 4)
+    assert shown["eta_s"] is None
+    assert "no tenant named acme" in lines
+    assert "finishes" not in lines
+    assert "no tenant named acme" in checks["campaign spring"]["advice"]
+    assert any("no tenant named acme" in sentence for sentence in planned["unknowns"])
+
+
+def test_a_plan_tells_no_time_where_workers_are_for_another_application(
+    run: Run, production: Producer, tmp_path: Path
+) -> None:
+    """They would put the campaign back."""
+    Path(tmp_path / "people.csv").write_text("email\nana@example.com\n", encoding="utf-8")
+
+    _, planned = run("campaign", "plan", str(tmp_path / "people.csv"), "--offline")
+
+    assert planned["forecasts"] == []
+    assert planned["unknowns"][0].startswith("No finish time can be told.")
+    assert "production-client" in planned["unknowns"][0]
+
+
+def test_watching_says_what_blocks(production: Producer, capsys: pytest.CaptureFixture[str]) -> None:
+    """It waited for a worker in silence before."""
+    campaign = production.campaigns.status(started(production))
+    block = Block(BlockKind.DAMAGED, "A sealed value was moved from another place.", (0, 7))
+    blocked = snapshot_of(replace(campaign, blocks=(block,)), campaign.updated_at)
+
+    assert state_text(blocked).startswith("blocked: batches 0, 7: It does not open")
+    assert blocked.as_json()["blocks"][0]["batches"] == [0, 7]
+
+
+def test_key_ids_are_unique(run: Run) -> None:
+    """Two environments that make their keys on one day can tell them apart."""
+    kids = {run("keys", "new")[1]["GATEPOST_SEALING_KEYS"].partition(":")[0] for _ in range(20)}
+
+    assert len(kids) == 20
+    assert all(len(kid) <= 32 for kid in kids)
