@@ -54,8 +54,11 @@ def all_commands() -> set[str]:
     """Return every command as it is typed, such as `campaign send`."""
     found = set()
     for entry in TABLE:
-        verbs = getattr(load(entry), "commands", None)
-        found |= {f"{entry.name} {verb}" for verb in verbs} if verbs else {entry.name}
+        command = load(entry)
+        verbs = getattr(command, "commands", {})
+        found |= {f"{entry.name} {verb}" for verb in verbs}
+        if not verbs or command.invoke_without_command:
+            found.add(entry.name)
     return found
 
 
@@ -156,6 +159,7 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
     smoke.run("suppression list-count")
     smoke.run("suppression remove", "left@example.com")
     smoke.run("quota")
+    smoke.run("quota clear")
     smoke.run("doctor")
     smoke.run("keys new")
     smoke.run("keys status")
