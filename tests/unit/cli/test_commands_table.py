@@ -50,9 +50,9 @@ def test_the_start_imports_nothing_heavy(arguments: list[str]) -> None:
         "import sys; from gatepost.cli.entry import main; code = main(sys.argv[1:]);"
         f"loaded = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(loaded) if loaded else code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False, env={"SHELL": "bash"}
-    )
+    # Typer offers completion for the shell that it was started from.
+    command = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"SHELL": "bash"})
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
