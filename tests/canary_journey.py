@@ -237,13 +237,17 @@ class Flower:
         self._program = stack.start("flower", *options, FLOWER_UNAUTHENTICATED_API="true")
         stack.until(self._answers, "Flower answers", self._program, timeout=60)
 
-    def pages(self) -> str:
-        """Return every page that says something of tasks, workers or the broker, and every answer of the API."""
+    def pages(self, known: str = "InvalidCommand") -> str:
+        """Return every page that says something of tasks, workers or the broker, and every answer of the API.
+
+        Args:
+            known: a text in its list of tasks, once it has heard of them.
+        """
         # It asks the workers, which answer when they come to it, and takes in events as they come.
         self._stack.until(
             lambda: '"broker_url"' in self._get("/api/workers?refresh=1"), "Flower knows a worker", timeout=60
         )
-        self._stack.until(lambda: "InvalidCommand" in self._get("/api/tasks"), "Flower knows the tasks", timeout=60)
+        self._stack.until(lambda: known in self._get("/api/tasks"), "Flower knows the tasks", timeout=60)
         workers = json.loads(self._get("/api/workers"))
         tasks = json.loads(self._get("/api/tasks"))
         table = "/tasks/datatable?draw=1&start=0&length=500&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"

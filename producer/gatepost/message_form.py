@@ -121,6 +121,9 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     task = _checked_task(headers)
     try:
         found = payload()
+    except MemoryError:
+        # That is this process's trouble, not the message's.
+        raise
     except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
         raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
     if not _is_plain(found):

@@ -7,27 +7,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
+from gatepost.celery_app import GatepostCelery
 from gatepost.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
 from gatepost.tls import tls_of_broker, tls_of_redis
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from gatepost.settings import Settings
+
+# redis-py allows 100 when nothing is said; a worker may have more slots, each of which stores a result.
+_RESULT_CONNECTIONS: Final = 10_000
 
 
 def build_app(settings: Settings) -> Celery:
     """Return a Celery app with Gatepost's settings, without tasks."""
-    app = Celery("gatepost", set_as_current=False, fixups=[])
+    app = GatepostCelery("gatepost")
+    results = of_all_sentinels(settings.redis_url.get_secret_value())
+    app.use_results_of(results)
     redis_tls = tls_of_redis(settings)
     app.conf.update(
         broker_url=of_all_sentinels(settings.broker),
         broker_use_ssl=_broker_tls(settings),
         redis_backend_use_ssl=redis_tls and redis_tls.of_redis_client(),
-        result_backend=of_all_sentinels(settings.redis_url.get_secret_value()),
+        result_backend=results,
         result_backend_transport_options={
             "master_name": settings.sentinel_master,
             "sentinel_kwargs": sockets_of_sentinels(redis_tls),
@@ -35,6 +42,7 @@ def build_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
+        redis_max_connections=_RESULT_CONNECTIONS,
         redis_socket_timeout=SOCKETS["socket_timeout"],
         redis_socket_connect_timeout=SOCKETS["socket_connect_timeout"],
         redis_socket_keepalive=True,

@@ -5,6 +5,7 @@ The only module that does something when imported: it reads the settings. Nothin
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
@@ -16,10 +17,12 @@ from gatepost.messages import RECONCILE, Queue
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
 from gatepost.visible_text import visible
-from gatepost_worker import compression, envelopes, logs, results, tasks
+from gatepost_worker import compression, envelopes, logs, remote_control, results, scheduler, tasks
+from gatepost_worker.celery_options import check_options, was_given
 from gatepost_worker.consumer import consumer_class
 from gatepost_worker.liveness import step_for
 from gatepost_worker.process import Process
+from gatepost_worker.program import GatepostWorker, slots_of
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -33,6 +36,9 @@ def create(settings: Settings) -> Celery:
     """Return the worker's app: tasks, schedule, and one set of parts for the process."""
     compression.refuse()
     app = build_app(settings)
+    check_options(app)
+    # Where Celery keeps the class that its own property makes.
+    vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
     results.install(app)
     process = Process(settings)
     tasks.register(app, process)
@@ -62,20 +68,26 @@ def _drop_other_tasks(app: Celery) -> None:
 
 
 def _connect_signals(settings: Settings, process: Process) -> None:
-    def set_up_logging(**_: Any) -> None:
-        logs.configure(log_format=settings.log_format, level=settings.log_level)
+    def set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
+        level = logging.getLevelName(loglevel) if was_given("loglevel") else settings.log_level
+        logs.configure(log_format=settings.log_format, level=level, file=logfile)
 
     def begin(**_: Any) -> None:
         forbid_core_dumps()
 
     def start(sender: Any, **_: Any) -> None:
         begin()
+        remote_control.install()
+        process.slots = slots_of(sender)
         try:
             process.prepare()
-            process.serve_health(sender.app, sender.app.amqp.queues.consume_from, sender.concurrency)
+            process.serve_health(sender.app, sender.app.amqp.queues.consume_from)
         except ConfigurationError as failure:
             # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
             raise SystemExit(f"gatepost: {visible(str(failure))}") from None
+
+    def begin_inside(**_: Any) -> None:
+        scheduler.end_with_parent()
 
     def stopping(**_: Any) -> None:
         process.liveness.stopping()
@@ -87,6 +99,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
     signals.beat_init.connect(begin, weak=False)
+    signals.beat_embedded_init.connect(begin_inside, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
 

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from gatepost.settings import Settings, Tenant
 
 
-def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
-    """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them."""
+def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = None) -> Passwordless:
+    """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them.
+
+    Args:
+        tenant: whose Authentication API is called.
+        settings: the timeouts.
+        connections: how many are kept open, one for each call at once; the settings' concurrency when absent.
+    """
     certificate = None
     if tenant.use_mtls and tenant.mtls_certificate and tenant.mtls_key:
         certificate = ClientCertificate(
@@ -37,7 +43,7 @@ def client_for(tenant: Tenant, settings: Settings) -> Passwordless:
             sms_timeouts=_timeouts(settings.sms_deadline, settings),
             proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
             ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
-            pool_size=settings.concurrency,
+            pool_size=connections or settings.concurrency,
             longest_hint=timedelta(seconds=settings.longest_hint),
         ),
     )
@@ -56,7 +62,8 @@ def _clear(secret: SecretStr | None) -> str | None:
 class Clients:
     """The clients of all tenants, each made when first used and shared by the process's threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, connections: int | None = None) -> None:
+        self._connections = connections
         self._settings = settings
         self._tenants = settings.all_tenants()
         self._clients: dict[str, Passwordless] = {}
@@ -71,7 +78,7 @@ class Clients:
         with self._lock:
             if tenant_name not in self._clients:
                 tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
-                self._clients[tenant_name] = client_for(tenant, self._settings)
+                self._clients[tenant_name] = client_for(tenant, self._settings, connections=self._connections)
             return self._clients[tenant_name]
 
     def close(self) -> None:

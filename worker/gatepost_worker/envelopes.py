@@ -38,17 +38,17 @@ class Bury(Protocol):
 
 def install(app: Celery, bury: Bury) -> None:
     """Let the app's consumers read envelopes with a check. For a Redis broker; any other keeps its transport."""
-    scheme = str(app.conf.broker_url).partition("://")[0]
+    scheme = str(app.conf["broker_url"]).partition("://")[0]
     base: Any = {
         "redis": kombu_redis.Transport,
         "rediss": kombu_redis.Transport,
         "sentinel": kombu_redis.SentinelTransport,
     }.get(scheme)
     if base is not None:
-        app.conf.broker_transport = _checked(base, bury)
+        app.conf.broker_transport = _checked(base, scheme, bury)
 
 
-def _checked(base: Any, bury: Bury) -> type:
+def _checked(base: Any, scheme: str, bury: Bury) -> type:
     class CheckedChannel(enduring(base.Channel)):  # type: ignore[misc] # kombu has no hints
         def _brpop_read(self, **options: Any) -> bool:
             """Read one message. kombu's own method, with a check between reading and delivering."""
@@ -70,15 +70,12 @@ def _checked(base: Any, bury: Bury) -> type:
                 self._flush_brpop_reauth()
 
         def _deliver_checked(self, item: bytes, queue: str) -> None:
-            flaw: str | None
-            if len(item) > LONGEST_ENVELOPE:
-                flaw = f"the envelope has more than {LONGEST_ENVELOPE} bytes"
-            else:
-                try:
-                    envelope = loads(bytes_to_str(item))
-                    flaw = flaw_of_envelope(envelope)
-                except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
-                    flaw = "the envelope is not JSON"
+            try:
+                envelope, flaw = _opened(item)
+            except MemoryError:
+                # That is this process's trouble, not the message's.
+                self.client.eval(PUSH, 1, queue, item)
+                raise
             if flaw is not None:
                 self._bury(item, flaw, queue)
                 return
@@ -98,5 +95,20 @@ def _checked(base: Any, bury: Bury) -> type:
 
     class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
         Channel = CheckedChannel
+        # Instead of the class's own name, in logs and descriptions.
+        shown_as = scheme
 
     return CheckedTransport
+
+
+def _opened(item: bytes) -> tuple[Any, str | None]:
+    """Return an envelope and its flaw, if it has one."""
+    if len(item) > LONGEST_ENVELOPE:
+        return None, f"the envelope has more than {LONGEST_ENVELOPE} bytes"
+    try:
+        envelope = loads(bytes_to_str(item))
+        return envelope, flaw_of_envelope(envelope)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
+        return None, "the envelope is not JSON"

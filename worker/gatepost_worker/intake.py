@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.exceptions import InvalidTaskError
+from celery.utils.imports import instantiate
 from celery.worker.strategy import default as celery_strategy
 
 from gatepost.errors import Unavailable
@@ -28,15 +29,8 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # It comes back at once; this keeps the consumer from spinning.
 _BREATH_S: Final = 0.2
-_TRIPPED: Final = (
-    InvalidTaskError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
+# What Celery's parser of headers raises for a value it cannot use. Not AttributeError, which is an error in the program.
+_UNUSABLE: Final = (InvalidTaskError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
 _NEEDED: Final = {"lang", "task", "id", "eta", "expires", "retries", "ignore_result"}
 _consumer_log = logging.getLogger("gatepost.worker")
 
@@ -48,26 +42,36 @@ def strategy(
     handle = celery_strategy(task, app, consumer)
 
     def checked(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
+        came = message.headers
         try:
-            check_message(message.headers, lambda: message.payload)
-        except Malformed as failure:
-            bury(message, str(failure), consumer, dead_letters())
-            return None
-        came, message.headers = message.headers, _shown(message.headers)
-        try:
+            check_message(came, lambda: message.payload)
+            message.headers = _shown(came)
+            _check_request(task, app, message)
             return handle(message, body, ack, reject, callbacks, **options)
-        except _TRIPPED as failure:
-            # Celery trusts headers it did not write; what it trips over would trip it again after every reconnect.
+        except Malformed as failure:
             message.headers = came
-            bury(message, f"the headers are malformed ({type(failure).__name__})", consumer, dead_letters())
-            return None
+            bury(message, str(failure), consumer, dead_letters())
+        except consumer.connection_errors:
+            raise
+        except Exception:  # noqa: BLE001 - behind the checks an error is this worker's, and it would end the consumer
+            message.headers = came
+            give_back(message, consumer)
+        return None
 
     return checked
 
 
+def _check_request(task: Task[Any, Any], app: Celery, message: Any) -> None:
+    """Build Celery's request once for nothing: what fails here fails for the message's headers, and would again after every delivery."""
+    try:
+        instantiate(task.Request, message, app=app, task=task, headers=message.headers)
+    except _UNUSABLE as failure:
+        raise Malformed(f"the headers are malformed ({type(failure).__name__})") from None
+
+
 def _shown(headers: dict[str, Any]) -> dict[str, Any]:
     """Return those headers which Celery needs; it shows all that it knows in events and logs, whatever a stranger wrote there."""
-    kept = {name: headers[name] for name in _NEEDED & headers.keys()}
+    kept = {name: headers[name] for name in _NEEDED & headers.keys() if headers[name] not in (None, "")}
     return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 
@@ -92,6 +96,13 @@ def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) ->
         return
     _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
     message.ack_log_error(_consumer_log, consumer.connection_errors)
+
+
+def give_back(message: Any, consumer: Any) -> None:
+    """Log the error under way and put the message back on its queue: the error is this worker's, not the message's."""
+    _log.exception("message.not_taken", task_id=message.headers.get("id"))
+    time.sleep(_BREATH_S)
+    message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
 
 
 def _text(body: Any) -> str:

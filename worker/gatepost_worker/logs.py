@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -21,7 +22,8 @@ _SECRET_NAMES: Final = re.compile(
 )
 # What a person or a credential looks like, wherever it stands in a text: an address, a number in E.164, a JWT or JWE.
 _SECRET_TEXT: Final = re.compile(
-    r"[^\s@\"'<>(),;:=]{1,64}@[^\s@\"'<>(),;:=]{1,255}\.[^\s@\"'<>(),;:=]+"
+    # Not a masked password and the host behind it.
+    r"(?!\*+@)[^\s@\"'<>(),;:=]{1,64}@[^\s@\"'<>(),;:=]{1,255}\.[^\s@\"'<>(),;:=]+"
     r"|(?<![\w-])(?:\+|%2[Bb])\d{6,15}(?!\d)"
     r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
 )
@@ -56,8 +58,8 @@ def _masked(name: str, value: Any) -> Any:
     return value if isinstance(value, bool | int | float | None) else _masked(name, str(value))
 
 
-def configure(*, log_format: str, level: str) -> None:
-    """Send every record of the process through structlog to standard error."""
+def configure(*, log_format: str, level: str, file: str | None = None) -> None:
+    """Send every record of the process through structlog to standard error, or to a file."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -77,7 +79,7 @@ def configure(*, log_format: str, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = WatchedFileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

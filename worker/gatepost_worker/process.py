@@ -34,10 +34,17 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Process:
-    """One worker process. Nothing is connected before it is asked for, so importing the app costs nothing."""
+    """One worker process. Nothing is connected before it is asked for, so importing the app costs nothing.
+
+    Attributes:
+        settings: the configuration.
+        slots: calls it makes at once; the worker says how many before the parts are made.
+        liveness: what it notes of its progress.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.slots = settings.concurrency
         self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}
         self._health: HealthServer | None = None
@@ -65,7 +72,7 @@ class Process:
     @cached_property
     def clients(self) -> Clients:
         """An Authentication client a tenant."""
-        return Clients(self.settings)
+        return Clients(self.settings, connections=self.slots)
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -111,7 +118,7 @@ class Process:
             # Celery waits for its broker too. What does not open is put off, and said, when it is met.
             _log.warning("keys.not_checked", error=str(failure))
 
-    def serve_health(self, app: Celery, queues: Collection[str], slots: int) -> None:
+    def serve_health(self, app: Celery, queues: Collection[str]) -> None:
         """Answer at the health port, if one is configured.
 
         Raises:
@@ -121,7 +128,7 @@ class Process:
             return
         server = HealthServer(
             self.liveness,
-            QueueSampler(app, tuple(queues), slots),
+            QueueSampler(app, tuple(queues), self.slots),
             host=self.settings.health_host,
             port=self.settings.health_port,
             patience_s=self.settings.health_patience,

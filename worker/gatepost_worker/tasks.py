@@ -39,6 +39,7 @@ class SealedTask(Task[Any, Any]):
     """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
 
     abstract = True
+    Request = "gatepost_worker.sealed_request:SealedRequest"
     acks_late = True
     max_retries = None
     # Celery cuts the result's representation to this many characters, for its events and its log.

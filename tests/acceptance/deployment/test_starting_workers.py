@@ -37,19 +37,6 @@ def test_from_a_checkout_by_the_name_of_its_directory(stack: Stack, tmp_path: Pa
     assert _sends(stack)
 
 
-@pytest.mark.parametrize("program", ["celery", "gatepost"])
-def test_from_anywhere_by_the_installed_programs(stack: Stack, program: str) -> None:
-    """`celery -A gatepost_worker worker` and `gatepost worker`, in a directory that has nothing of ours."""
-    script = shutil.which(program, path=str(Path(sys.executable).parent))
-    assert script is not None
-    arguments = ["-A", "gatepost_worker", *_OPTIONS] if program == "celery" else ["worker", "--queues", "login,send"]
-
-    started = stack.start("worker", script, *arguments)
-    stack.until(lambda: "ready." in started.output(), "the worker is ready", started)
-
-    assert _sends(stack)
-
-
 @pytest.mark.parametrize("variable", ["GATEPOST_REDIS_URL", "GATEPOST_BROKER_URL"])
 @pytest.mark.parametrize("program", ["celery", "gatepost"])
 def test_a_worker_with_a_malformed_url_does_not_start_and_names_it(tmp_path: Path, program: str, variable: str) -> None:
@@ -68,12 +55,3 @@ def test_a_worker_with_a_malformed_url_does_not_start_and_names_it(tmp_path: Pat
     assert "canary" not in ended.stdout + ended.stderr
     assert "word@host" not in ended.stdout + ended.stderr
     assert program == "celery" or ended.stderr.count("\n") == 1
-
-
-def test_a_worker_that_is_asked_to_end_does(stack: Stack) -> None:
-    """SIGTERM, which an engine sends, ends it with exit code 0."""
-    worker = stack.worker()
-
-    worker.terminate()
-
-    assert worker.wait(30) == 0

@@ -1,0 +1,147 @@
+"""What becomes of a message when the worker itself fails: it is not the message's fault, and nothing is buried."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.concurrency.thread import TaskPool
+from kombu import Message
+
+from gatepost.dead_letters import DeadLetters
+from gatepost.messages import SUBMIT
+from gatepost_worker.intake import strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+    from celery import Celery
+
+    from gatepost.settings import Settings
+
+CANARY = "canary-q7x2v9@example.com"
+
+
+class Channel:
+    """Notes what is done with its messages."""
+
+    no_ack_consumers: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, bool]] = []
+
+    def message_to_python(self, message: Any) -> Any:
+        return message
+
+    def basic_ack(self, _tag: str, *, multiple: bool = False) -> None:
+        self.done.append(("acknowledged", multiple))
+
+    def basic_reject(self, _tag: str, *, requeue: bool = False) -> None:
+        self.done.append(("given back" if requeue else "dropped", requeue))
+
+
+class Consumer:
+    """What Celery's strategy uses of a consumer; `on_task_request` is where a request goes to the pool."""
+
+    hostname = "worker@test"
+    connection_errors = (ConnectionError,)
+    event_dispatcher = None
+    disable_rate_limits = True
+    timer = SimpleNamespace(call_at=None)
+    apply_eta_task = limit_task = _limit_task = _limit_post_eta = None
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self.on_task_request = take
+        self.task_buckets: dict[str, None] = defaultdict(lambda: None)
+        self.pool = TaskPool(limit=1)
+        self.controller = SimpleNamespace(state=SimpleNamespace(revoked=set()))
+
+
+@pytest.fixture
+def letters(redis_client: redis.Redis, settings: Settings) -> DeadLetters:
+    return DeadLetters(redis_client, settings.keyring(), lifetime_s=60)
+
+
+def received(channel: Channel, **headers: Any) -> Message:
+    """A submission as it comes off the broker."""
+    body = json.dumps([[], {"command": {"kind": "send_email", "email": CANARY}}, {}])
+    given = {"id": str(uuid.uuid4()), "task": SUBMIT, "lang": "py", **headers}
+    return Message(
+        body, "tag", "application/json", "utf-8", {"routing_key": "gatepost.send"}, headers=given, channel=channel
+    )
+
+
+def hand_over(app: Celery, letters: DeadLetters, message: Message, take: Callable[[Any], None]) -> None:
+    handle = strategy(app.tasks[SUBMIT], app, Consumer(take), dead_letters=lambda: letters)
+    handle(message, None, message.ack_log_error, message.reject_log_error, [])
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, ValueError, KeyError, MemoryError, RecursionError])
+def test_an_error_of_the_workers_own_gives_the_message_back(
+    app: Celery, letters: DeadLetters, error: type[Exception]
+) -> None:
+    """As of a pool that cannot grow: the message is good, another worker takes it, and it is not called malformed."""
+
+    def fails(_request: Any) -> None:
+        raise error("'TaskPool' object has no attribute 'grow'")
+
+    channel = Channel()
+
+    hand_over(app, letters, received(channel), fails)
+
+    assert channel.done == [("given back", True)]
+    assert len(letters) == 0
+
+
+def test_a_lost_connection_is_left_to_celery(app: Celery, letters: DeadLetters) -> None:
+    """It makes a new one, and the broker delivers the message again."""
+
+    def fails(_request: Any) -> None:
+        raise ConnectionError
+
+    channel = Channel()
+
+    with pytest.raises(ConnectionError):
+        hand_over(app, letters, received(channel), fails)
+
+    assert channel.done == []
+    assert len(letters) == 0
+
+
+@pytest.mark.parametrize("headers", [{"eta": "soon"}, {"expires": "no moment"}, {"retries": "three"}, {"id": 7}])
+def test_what_celery_cannot_use_is_malformed(app: Celery, letters: DeadLetters, headers: dict[str, Any]) -> None:
+    """It would fail again after every delivery, so it is kept as a dead letter and not given back."""
+    channel = Channel()
+
+    hand_over(app, letters, received(channel, **headers), lambda _request: None)
+
+    assert channel.done == [("acknowledged", False)]
+    assert len(letters) == 1
+
+
+@pytest.mark.parametrize("empty", ["", None])
+@pytest.mark.parametrize("header", ["eta", "expires", "retries", "ignore_result"])
+def test_an_empty_header_is_none(app: Celery, letters: DeadLetters, header: str, empty: str | None) -> None:
+    """Celery fails over some of them."""
+    taken: list[Any] = []
+
+    hand_over(app, letters, received(Channel(), **{header: empty}), taken.append)
+
+    assert len(taken) == 1
+    assert len(letters) == 0
+
+
+def test_a_request_shows_no_arguments(app: Celery, letters: DeadLetters) -> None:
+    """`celery inspect active` and Flower show what `info` says; a plain submission names an address."""
+    taken: list[Any] = []
+
+    hand_over(app, letters, received(Channel()), taken.append)
+
+    assert taken[0].info()["name"] == SUBMIT
+    assert CANARY not in json.dumps(taken[0].info())
+    assert CANARY not in json.dumps(taken[0].info(safe=True))
