@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
-from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
+from gatepost_worker.limiter import Ceiling, Lane, LimiterKey, Permit, Reading, RedisLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -90,7 +90,7 @@ class Bucket:
 
 @dataclass(kw_only=True)
 class Tenant:
-    """The remote side: what it counts, and what its headers tell."""
+    """The remote side: what it counts, and what its headers tell. Its shadow is the bucket as it would be without us."""
 
     world: World
     bucket: Bucket
@@ -103,6 +103,10 @@ class Tenant:
     counts: Counter[str] = field(default_factory=Counter)
     foreign: Counter[str] = field(default_factory=Counter)
     lowest: float = math.inf
+    shadow: Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shadow = Bucket(self.world, self.bucket.limit, self.bucket.refill)
 
     def call(self) -> tuple[bool, RateLimits]:
         """Serve one of our requests: whether the quota allowed it, and the headers."""
@@ -114,7 +118,9 @@ class Tenant:
 
     def foreign_call(self) -> None:
         """Serve one request of somebody else."""
-        self.foreign["accepted" if self.bucket.take() else "refused"] += 1
+        allowed, without_us = self.bucket.take(), self.shadow.take()
+        self.foreign["accepted" if allowed else "refused"] += 1
+        self.foreign["blamed"] += without_us and not allowed
         self.lowest = min(self.lowest, self.bucket.level)
 
     def _headers(self, *, refused: bool) -> RateLimits:
@@ -163,10 +169,16 @@ class SharedLimiter:
     """Gatepost's way: the shipped limiter, script and all, over a real Valkey, with simulated time."""
 
     def __init__(
-        self, world: World, client: Redis, settings: LimiterSettings | None = None, lane: Lane = Lane.BULK
+        self,
+        world: World,
+        client: Redis,
+        settings: LimiterSettings | None = None,
+        lane: Lane = Lane.BULK,
+        ceiling: Ceiling | None = None,
     ) -> None:
         self.key = LimiterKey("tenant", "passwordless/start")
         self.lane = lane
+        self.ceiling = ceiling
         self.asked = 0
         self.limiter = RedisLimiter(
             client,
@@ -181,7 +193,7 @@ class SharedLimiter:
     def ask(self, slot: int) -> float:
         """Ask the limiter, and hand over what was read since."""
         self.asked += 1
-        answer = self.limiter.acquire(self.key, self.lane, readings=self._readings.pop(slot, ()))
+        answer = self.limiter.acquire(self.key, self.lane, readings=self._readings.pop(slot, ()), ceiling=self.ceiling)
         if isinstance(answer, Permit):
             self._tickets[slot] = answer.first_ticket
             return 0.0
@@ -194,13 +206,29 @@ class SharedLimiter:
         return 0.0
 
 
+Latency = "Callable[[random.Random], float]"
+
+
+def uniform(low: float, high: float) -> Latency:
+    """Answers after a time between two, in seconds."""
+    return lambda chance: chance.uniform(low, high)
+
+
+USUAL_LATENCY = uniform(0.05, 0.15)
+
+
+def lognormal(median: float, p99: float) -> Latency:
+    """Answers with a long tail; seconds."""
+    return lambda chance: chance.lognormvariate(math.log(median), math.log(p99 / median) / 2.326)
+
+
 def sender(
     world: World,
     tenant: Tenant,
     pacing: Pacing,
     slot: int,
     *,
-    latency: tuple[float, float] = (0.05, 0.15),
+    latency: Latency = USUAL_LATENCY,
     more: Callable[[], bool] = lambda: True,
 ) -> Generator[float, None, None]:
     """One slot of a worker: ask, send, take in the answer, again."""
@@ -209,7 +237,7 @@ def sender(
         if wait > 0:
             yield wait
             continue
-        round_trip = world.random.uniform(*latency)
+        round_trip = latency(world.random)
         outward = min(round_trip * world.random.uniform(0.3, 0.7), 0.1)
         sent_at = world.now
         yield outward
@@ -227,6 +255,7 @@ class Run:
         used: Our accepted requests over what the bucket held above the reserve and gained while it ran, less what others got.
         refused: The share of our requests that met a 429.
         foreign_refused: The share of everybody else's that did.
+        blamed: The share of everybody else's that did and would not have without us.
         accepted: Our accepted requests.
         lowest: The bucket's lowest level.
         seconds: How long it took.
@@ -240,6 +269,7 @@ class Run:
     lowest: float
     seconds: float
     asked: float = math.nan
+    blamed: float = 0.0
 
 
 def measure(tenant: Tenant, pacing: Pacing, reserve_share: float = 0.2) -> Run:
@@ -250,7 +280,8 @@ def measure(tenant: Tenant, pacing: Pacing, reserve_share: float = 0.2) -> Run:
     return Run(
         used=ours["accepted"] / left_over,
         refused=ours["refused"] / max(1, ours.total()),
-        foreign_refused=theirs["refused"] / max(1, theirs.total()),
+        foreign_refused=theirs["refused"] / max(1, theirs["accepted"] + theirs["refused"]),
+        blamed=theirs["blamed"] / max(1, theirs["accepted"] + theirs["refused"]),
         accepted=ours["accepted"],
         lowest=tenant.lowest,
         seconds=world.now,
@@ -280,7 +311,7 @@ def simulate(
     share: Callable[[float], float] = nobody_else,
     slots: int = 24,
     recipients: float = math.inf,
-    latency: tuple[float, float] = (0.05, 0.15),
+    latency: Latency = USUAL_LATENCY,
 ) -> Run:
     """Let a number of slots send for so long, or until so many recipients are served."""
     world = tenant.world

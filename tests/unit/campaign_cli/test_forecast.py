@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.model import Options
 from gatepost.campaigns.plan import Skipped, Supply, forecast, likely_rates, plan, seconds_for, sent_within
-from gatepost.campaigns.quota import Bucket, Quota
+from gatepost.campaigns.quota import Bucket, CampaignRate, Quota
 
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
 NINE_TO_FIVE = SendingHours.parse("09:00-17:00", "UTC")
@@ -218,9 +219,19 @@ def test_a_missed_deadline_is_known_beforehand() -> None:
     assert not plan(100, options, quota(), MONDAY).misses_deadline
 
 
+@pytest.mark.parametrize(("rates", "left"), [((), 10), ((2,), 8), ((2, 3), 5), ((30,), 5), ((30, 30), 10 / 3)])
+def test_a_plan_leaves_running_campaigns_their_rates(rates: tuple[float, ...], left: float) -> None:
+    """One more campaign gets the rest, and an equal share where the rates are higher than what flows in."""
+    running = tuple(CampaignRate(campaign_id=f"{number}", name="other", rate=rate) for number, rate in enumerate(rates))
+    known = quota(bucket=bucket(available_rate=10.0), campaigns=running)
+
+    assert plan(100, Options(), known, MONDAY).forecasts[0].supply.rate == pytest.approx(left)
+
+
 def test_a_quota_survives_its_report() -> None:
     """What the worker's report writes is read back the same."""
     one = quota(policy=bucket(limit=10), blocked_for_s=1.5, reading_age_s=3.0, max_rate=7.0)
+    one = replace(one, campaigns=(CampaignRate(campaign_id="c-1", name="slow", rate=7.0),), ignored_hint_s=1e9)
 
     assert Quota.from_json(one.as_json()) == one
     assert Quota.from_json(quota(bucket=None).as_json()).is_known is False

@@ -32,12 +32,18 @@ end
 
 -- Takes in a sample that was true `lag` seconds before the estimate's own time. Requests overtake each other by some
 -- 30 ms, so the faster we send, the less a ticket says about its place in the queue.
-local function correct(bucket, sample, lag, dt, send_rate)
+local function correct(bucket, sample, lag, dt, send_rate, full)
   local noise = 0.1 + (0.03 * send_rate) ^ 2 + 0.5 * capability(bucket) * lag
   local p_supply = bucket.var_supply - lag * bucket.covariance
   local p_rate = bucket.covariance - lag * bucket.var_rate
   local spread = p_supply - lag * p_rate + noise
   local surprise = sample - (bucket.supply - lag * bucket.rate)
+  if full and surprise < 0 then
+    -- A full bucket loses what flows in, so it tells the level and nothing of the rate.
+    bucket.supply = sample + lag * bucket.rate
+    bucket.var_supply, bucket.covariance = min(bucket.var_supply, noise), 0
+    return
+  end
   if surprise * surprise > 16 * spread and lag < 0.5 then
     -- No noise is that large: the world has changed. Believe the sample and doubt the rate.
     local doubt = (surprise / max(dt, 0.3)) ^ 2
@@ -64,22 +70,66 @@ local function follow_trend(bucket, dt)
   if bucket.var_rate < 0.25 * bucket.trend ^ 2 then bucket.peak = max(bucket.peak, bucket.trend) end
 end
 
-local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread, send_rate)
+local function measure_from(bucket, at)
+  bucket.from, bucket.from_at, bucket.mid, bucket.mid_at = bucket.supply, at, bucket.supply, at
+end
+
+-- How much a rate that was measured since `from_at` may be wrong.
+local function rate_error(bucket)
+  return 3 * math.sqrt(max(1, bucket.var_supply)) / max(1e-3, (bucket.at - bucket.from_at) / 1e6)
+end
+
+-- Measures for people what others leave: the growth of the supply over the last seconds, at least five, or those of a hundred requests.
+-- Not across a time when the bucket was full, since the fleet could have sent more, nor across a 429, which took nothing, nor
+-- across a burst and two seconds more, when tickets say little about their place in the queue.
+local function measure(bucket, burst, restart, dt)
+  if burst then bucket.from_at, bucket.mid_at = bucket.at + 2e6, 0 end
+  if bucket.at < bucket.from_at then return end
+  if restart or bucket.mid_at == 0 then return measure_from(bucket, bucket.at) end
+  local window = max(5, 100 / capability(bucket)) * 1e6
+  if bucket.at - bucket.mid_at >= window then
+    bucket.from, bucket.from_at, bucket.mid, bucket.mid_at = bucket.mid, bucket.mid_at, bucket.supply, bucket.at
+  end
+  local doubt = rate_error(bucket)
+  local rate = (bucket.supply - bucket.from) / max(1e-3, (bucket.at - bucket.from_at) / 1e6)
+  if doubt > 0.1 * max(rate, bucket.most) then return end
+  bucket.free = rate
+  bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), rate - doubt)
+end
+
+-- The rate that others leave, the refill and what others take, for people; what the error of the measurement explains is nothing.
+local function known_rates(bucket)
+  local announced = bucket.longest_reset > 2 and 1 / bucket.longest_reset or 0
+  local refill = max(bucket.most, announced)
+  if bucket.most <= 0 then return refill, refill, 0 end
+  local gap = refill - bucket.free
+  if gap <= max(0.03 * refill, rate_error(bucket)) then gap = 0 end
+  return max(0, bucket.free), refill, min(gap, refill)
+end
+
+local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread, send_rate, refused)
   local sample = remaining + ticket
   if bucket.limit < 1 then
     bucket.limit, bucket.supply, bucket.at, bucket.refill_at, bucket.longest_reset = limit, sample, at, 0, 0
     bucket.rate, bucket.trend, bucket.peak = rate, rate, rate
     bucket.var_supply, bucket.covariance, bucket.var_rate = 0.25, 0, spread * spread
+    bucket.free, bucket.most = rate, rate
+    measure_from(bucket, at)
   elseif bucket.limit ~= limit then
     -- Another plan: the level is known at once, the rate is found again.
     bucket.limit, bucket.supply, bucket.at = limit, sample, at
     bucket.var_supply, bucket.covariance = 0.25, 0
     bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
+    bucket.free, bucket.most = 0, 0
+    measure_from(bucket, at)
   else
     local lag = max(0, bucket.at - at) / 1e6
     local dt = advance(bucket, at)
-    correct(bucket, sample, lag, dt, send_rate)
+    local full = remaining >= limit - 1
+    correct(bucket, sample, lag, dt, send_rate, full)
     follow_trend(bucket, dt)
+    local burst = send_rate > 10 + 3 * capability(bucket)
+    measure(bucket, burst, refused or (full and at >= bucket.from_at), dt)
   end
 end
 
@@ -88,13 +138,13 @@ local function sending(s, now)
   return s.send_rate * max(0, 1 - max(0, now - s.granted_at) / (0.3 * 1e6))
 end
 
-local function sample_tenant(s, now, ticket, at, limit, remaining, reset_in)
+local function sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
   local tenant = s.tenant
   local newest, announced = at >= tenant.at, reset_in == reset_in and remaining < limit
   -- A bucket that needs seconds for one request shows its rate in Reset; a fast one has to be watched.
   local rate, spread = 0, limit / 2
   if announced and reset_in > 2 then rate, spread = 1 / reset_in, 1 / reset_in end
-  sample_bucket(tenant, limit, remaining, ticket, at, rate, spread, sending(s, at))
+  sample_bucket(tenant, limit, remaining, ticket, at, rate, spread, sending(s, at), refused)
   if newest then
     if announced then tenant.longest_reset = max(tenant.longest_reset, reset_in) end
     tenant.refill_at = announced and now + reset_in * 1e6 or 0
@@ -105,7 +155,7 @@ local function sample_policy(s, ticket, at, refused, quota, interval, remaining)
   if quota == quota then
     local rate, spread = 0, quota / 2
     if interval == interval then rate, spread = quota / interval, 0.3 * quota / interval end
-    sample_bucket(s.policy, quota, remaining, ticket, at, rate, spread, sending(s, at))
+    sample_bucket(s.policy, quota, remaining, ticket, at, rate, spread, sending(s, at), refused)
   elseif not refused then
     s.policy.limit = -1
   end
@@ -139,7 +189,7 @@ local function take_reading(s, now, readings, offset)
     s.headerless = 0
     if known then
       s.read_at, s.unconfirmed = now, 0
-      sample_tenant(s, now, ticket, at, limit, remaining, reset_in)
+      sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
       sample_policy(s, ticket, at, refused, quota, interval, policy_remaining)
     end
   end

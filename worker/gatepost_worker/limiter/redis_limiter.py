@@ -135,14 +135,13 @@ class RedisLimiter:
         limit = int(values[f"{name}_limit"])
         if limit < 0:
             return None
-        available, refill = values[f"{name}_rate"], values[f"{name}_peak"]
         return BucketSnapshot(
             limit=limit,
             level=values[f"{name}_level"],
             reserve=int(limit * self._settings.reserve_share + 1e-6),
-            available_rate=available,
-            refill_rate=refill,
-            foreign_rate=max(refill - available, 0.0),
+            available_rate=values[f"{name}_free"],
+            refill_rate=values[f"{name}_refill"],
+            foreign_rate=values[f"{name}_foreign"],
         )
 
 

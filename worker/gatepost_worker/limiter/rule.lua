@@ -209,9 +209,10 @@ function limiter_describe(key, now)
     add(name .. '_limit', bucket.limit)
     if bucket.limit >= 0 then
       add(name .. '_level', (level(s, bucket, now)))
-      add(name .. '_rate', bucket.trend)
-      add(name .. '_peak', bucket.peak)
-      add(name .. '_instant_rate', bucket.rate)
+      local free, refill, foreign = known_rates(bucket)
+      add(name .. '_free', free)
+      add(name .. '_refill', refill)
+      add(name .. '_foreign', foreign)
     end
   end
   return described

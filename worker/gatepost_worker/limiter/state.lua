@@ -4,10 +4,13 @@
 -- limit: the size, -1 while unknown. supply, rate: the estimate at the time `at`, with its variances and covariance.
 -- peak: the highest that the slow average `trend` of the rate has been. refill_at: when the newest reading announced the
 -- next refill, or 0. longest_reset: the longest time to a refill that was ever announced, in seconds.
-local function bucket_of(limit, supply, rate, at, var_supply, covariance, var_rate, peak, trend, refill_at, longest_reset)
+-- from, from_at, mid, mid_at: two earlier supplies and their times. free, most: the rate measured since, and the highest of those.
+local function bucket_of(limit, supply, rate, at, var_supply, covariance, var_rate, peak, trend, refill_at, longest_reset,
+                         from, from_at, mid, mid_at, free, most)
   return {
     limit = limit, supply = supply, rate = rate, at = at, var_supply = var_supply, covariance = covariance,
     var_rate = var_rate, peak = peak, trend = trend, refill_at = refill_at, longest_reset = longest_reset,
+    from = from, from_at = from_at, mid = mid, mid_at = mid_at, free = free, most = most,
   }
 end
 
@@ -27,28 +30,33 @@ local function state_of(first, issued, granted_at, read_at, unconfirmed, blocked
   }
 end
 
+local function empty_bucket()
+  return bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+end
+
 local function load(key, now)
   local bytes = redis.call('GET', key)
-  if bytes and #bytes >= 232 and struct.unpack('<d', bytes) == 2 then
-    local policy = #bytes == 320 and bucket_of(struct.unpack('<ddddddddddd', bytes, 233)) or { limit = -1 }
-    local tenant = bucket_of(struct.unpack('<ddddddddddd', bytes, 145))
+  if bytes and #bytes >= 280 and struct.unpack('<d', bytes) == 3 then
+    local policy = #bytes == 416 and bucket_of(struct.unpack('<ddddddddddddddddd', bytes, 281)) or { limit = -1 }
+    local tenant = bucket_of(struct.unpack('<ddddddddddddddddd', bytes, 145))
     local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q = struct.unpack('<ddddddddddddddddd', bytes, 9)
     return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, tenant, policy)
   end
   -- Tickets start at the clock, so that those of a lost state are lower and known as strangers.
-  return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), { limit = -1 })
+  return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, empty_bucket(), { limit = -1 })
 end
 
 local function packed(bucket)
   return bucket.limit, bucket.supply, bucket.rate, bucket.at, bucket.var_supply, bucket.covariance, bucket.var_rate,
-    bucket.peak, bucket.trend, bucket.refill_at, bucket.longest_reset
+    bucket.peak, bucket.trend, bucket.refill_at, bucket.longest_reset,
+    bucket.from, bucket.from_at, bucket.mid, bucket.mid_at, bucket.free, bucket.most
 end
 
 local function save(key, s)
-  local bytes = struct.pack('<ddddddddddddddddddddddddddddd',
-    2, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
+  local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddd',
+    3, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
     s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.blind_at, s.send_rate,
     s.ignored, s.ignored_at, packed(s.tenant))
-  if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddd', packed(s.policy)) end
+  if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddddddddd', packed(s.policy)) end
   redis.call('SET', key, bytes, 'PX', '604800000') -- a week without a permit: the next start is cold
 end
