@@ -12,7 +12,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest check chaos fuzz bench audit format lock clean
+.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -62,6 +62,9 @@ smoke-lowest: $(LOWEST)/.ready ## The same on the lowest versions
 test-matrix: ## Run the tests on every Python found, with the lowest and the newest versions; about half an hour each
 	@.ci/test-matrix
 
+pacing: $(DEV)/.ready ## Measure with real workers whether campaigns use what others leave of a quota; a quarter of an hour
+	@$(DEV)/bin/python benchmarks/pacing.py
+
 chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
 
@@ -85,7 +88,7 @@ fuzz: $(FUZZ)/.ready ## Fuzz the parsers for a minute, or FUZZ_SECONDS=600 (Linu
 
 bench: $(DEV)/.ready ## Measure: throughput, memory, pacing, latency; about half an hour
 	@set -e; for name in rows authentication_client simulator_throughput campaign_throughput campaign_memory campaign_million \
-		limiter_simulation limiter_processes login_latency; do \
+		limiter_simulation login_latency; do \
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 

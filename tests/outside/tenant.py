@@ -18,12 +18,9 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from outside.shared_quota import Second
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def constant(value: float) -> list[Any]:
@@ -122,21 +119,13 @@ class Total:
 class TenantStub:
     """A running stand-in. Use it as a context manager."""
 
-    def __init__(self, scenario: Scenario | None = None, *, command_prefix: Sequence[str] = ()) -> None:
-        """Prepare it.
-
-        Args:
-            scenario: how it behaves at first.
-            command_prefix: what stands before the command, such as `nice -n -10`.
-        """
+    def __init__(self, scenario: Scenario | None = None) -> None:
+        """Prepare one that behaves so at first."""
         self.scenario = scenario or Scenario()
-        self._prefix = list(command_prefix)
 
     def __enter__(self) -> Self:
         command = [sys.executable, str(Path(__file__).with_name("tenant_server.py")), json.dumps(asdict(self.scenario))]
-        self._process = subprocess.Popen(
-            [*self._prefix, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port, self._control_port = map(int, self._process.stdout.readline().split())
         return self

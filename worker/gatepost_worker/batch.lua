@@ -41,7 +41,7 @@ function calls.claim(number, token, lease)
     if why then
       if why == 'done' and batch.states:find(UNKNOWN_STATE) then note_blocked(number, UNREADABLE) end
       save_batch(batch)
-      drop_lease(batch)
+      drop_lease(batch, 'published')
       give_back(batch, now)
       save_counts()
       end_if_done()
@@ -49,6 +49,7 @@ function calls.claim(number, token, lease)
     end
     redis.call('HDEL', batch_key(number), 'seq', 'reply', 'published', 'retried')
     redis.call('ZREM', waiting, number)
+    if not batch.token then count('leased', 1) end
     batch.token = token
     hold(batch, lease)
     save_counts()
@@ -175,7 +176,7 @@ local function go_further(batch, cursor, want, config, readings, ceiling_rate)
     return { why and 'stopped' or 'end', why or '' }
   end
   local granted, ticket, wait_us, reason = limiter_acquire(KEYS[2], now_us, 'bulk', #rows, config, readings, KEYS[3], ceiling_rate)
-  if granted == 0 then return { 'wait', wait_us, reason } end
+  if granted == 0 then return is_surplus() and { 'stopped', 'surplus' } or { 'wait', wait_us, reason } end
   return numbers('begun', { ticket }, begin(batch, rows, granted))
 end
 
@@ -199,7 +200,7 @@ function calls.release(number, token, wait, rest, look_after)
   if not batch or batch.token ~= token then return { 'lost' } end
   give_up_lost(batch)
   save_batch(batch)
-  drop_lease(batch)
+  drop_lease(batch, 'published')
   give_back(batch, now + wait)
   if tonumber(rest) > 0 then
     redis.call('HSET', campaign, 'rests_until', math.max(now + rest, tonumber(get('rests_until')) or 0))
@@ -214,7 +215,8 @@ function calls.block(number, token, wait, look_after, why)
   number = tonumber(number)
   local batch = load_batch(number)
   if not batch or batch.token ~= token then return { 'lost' } end
-  drop_lease(batch)
+  drop_lease(batch, 'published')
+  save_counts()
   note_blocked(number, why)
   if get('status') ~= 'running' then
     give_back(batch, now + wait)
@@ -222,12 +224,6 @@ function calls.block(number, token, wait, look_after, why)
   end
   redis.call('ZADD', out, now + wait + look_after, number)
   return { 'publish', number, tonumber(wait) }
-end
-
--- ARGV: how long a recipient took, in microseconds, look again after
-function calls.pace(row_us, look_after)
-  measure(tonumber(row_us), 1000)
-  return numbers('publish', feed(tonumber(look_after)))
 end
 
 local call = calls[ARGV[1]]

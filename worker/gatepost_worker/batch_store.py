@@ -123,7 +123,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Nothing may be begun: the campaign's status, or `deadline`."""
+    """Nothing may be begun: the campaign's status, `deadline`, or `surplus` when others wait for the same permits already."""
 
     why: str
 
@@ -273,15 +273,6 @@ class BatchStore:
         """
         reply = self._call(self._end, "block", claim, int(wait_s * 1000), self._look_after_ms, block.stored)
         return None if reply[0] == b"lost" else picks(reply[1:])
-
-    def pace(self, campaign_id: str, row_s: float) -> list[tuple[int, float]]:
-        """Say how long a recipient takes, and take the batches that are to be published now.
-
-        Raises:
-            Unavailable: Redis did not answer.
-        """
-        arguments = ["pace", int(row_s * 1e6), self._look_after_ms]
-        return picks(_answer(self._end, [campaign_key(campaign_id)], arguments)[1:])
 
     def _call(self, script: Any, call: str, claim: Claim, *arguments: Any, keys: Sequence[str] = ()) -> list[Any]:
         return _answer(script, [campaign_key(claim.campaign_id), *keys], [call, claim.batch, claim.token, *arguments])

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.campaigns.coding import STATES, Record, unpack_records
+from gatepost.campaigns.model import CampaignNotFound
 from gatepost.errors import Unavailable
 from gatepost.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost.states import State
 from gatepost_worker.batch_store import Begun, Ended, Full, Lost, Waiting
 from gatepost_worker.limiter import WaitReason
+from gatepost_worker.pacing import rows_at_once
 from gatepost_worker.policy import SLEEP_IN_SLOT
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
-RUN_FOR_S: Final = 30.0
+RUN_FOR_S: Final = 10.0
 """How long one task works on a batch; what is left goes back to the queue."""
 SLOT_S: Final = SLEEP_IN_SLOT.total_seconds()
 """How long a wait in the worker's slot may be."""
@@ -77,6 +79,7 @@ class BatchWork:
         self._closes_at = None if options.hours is None else options.hours.closes_at(clock())
         self._quota = runner.quota_of(claim.campaign_id, options)
         self._cursor = 0
+        self._at_once = 1
         # When the rows that are put off may be begun again, by the monotonic clock.
         self._due = 0.0
         self._ended: Counter[State] = Counter()
@@ -134,7 +137,7 @@ class BatchWork:
         settlements: Sequence[Settlement] = ()
         readings: Sequence[Reading] = ()
         while True:
-            want = 0 if self._must_stop() else self._runner.pacing.rows_at_once(self._campaign_id)
+            want = 0 if self._must_stop() else self._at_once
             step = self._lease.step(self._quota, settlements, readings, cursor=self._cursor, want=want)
             settlements, readings = (), ()
             match step:
@@ -189,8 +192,8 @@ class BatchWork:
             if result.reading is not None:
                 readings.append(result.reading)
             self._take_in(result)
-        if sent:
-            self._pace(sent, self._runner.monotonic() - started)
+        self._at_once = rows_at_once(self._at_once, self._runner.monotonic() - started)
+        self._widen()
         return settlements, readings
 
     def _take_in(self, result: Sent) -> None:
@@ -208,14 +211,13 @@ class BatchWork:
             with suppress(Exception):
                 self._say(result)
 
-    def _pace(self, rows: int, seconds: float) -> None:
-        shortest = self._runner.pacing.sent(self._campaign_id, rows, seconds)
-        if shortest is None:
+    def _widen(self) -> None:
+        if not self._runner.pacing.is_due(self._campaign_id):
             return
         try:
-            self._publish(self._runner.store.pace(self._campaign_id, shortest))
-        except Unavailable:
-            _log.warning("batch.pace_unreported", campaign_id=self._campaign_id)
+            self._runner.publisher.feed(self._campaign_id)
+        except (Unavailable, CampaignNotFound):
+            _log.warning("batch.window_unchanged", campaign_id=self._campaign_id)
 
     def _give_back(self, wait_s: float, rest_s: float) -> None:
         picked = self._lease.give_back(wait_s=wait_s, rest_s=rest_s)

@@ -19,7 +19,7 @@ BATCH_ROWS: Final = 256
 """Rows in a batch, at most: a row's number fits a byte."""
 
 _FIRST_ROWS: Final = 32
-_BATCHES_OF_A_SIZE: Final = 16
+_BATCHES_OF_A_SIZE: Final = 64
 _FORM: Final = 1
 _RAW: Final = -15
 _EMAIL: Final = "e"

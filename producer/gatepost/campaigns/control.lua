@@ -215,13 +215,12 @@ function calls.sweep(most)
       if batch.token then
         lost = lost + give_up_lost(batch)
         save_batch(batch)
-        redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply')
+        drop_lease(batch)
       end
       give_back(batch, now)
     end
   end
   save_counts()
-  if status == 'running' then measure(nil, 5000) end
   end_if_done()
   return { get('status'), #due, lost, why_closing() or '' }
 end

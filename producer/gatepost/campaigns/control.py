@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Added", "Campaigns", "Retried"]
 
-# Batches under way until rate and latency are known.
+# Batches under way until the first answers are there.
 _FIRST_WINDOW: Final = 4
 _MOST_GUESTS: Final = 1000
 

@@ -151,8 +151,7 @@ class Campaign:
     Attributes:
         rests_until: nothing is sent before: the start, the hours or the quota say so.
         rate: recipients settled a second, lately.
-        latency_s: the shortest time one recipient took, lately, in seconds.
-        in_flight_limit: how many batches may be under way at once, as rate and latency have it.
+        in_flight_limit: how many batches may be under way at once, as the permits have it.
         erased: how many of the total were erased; they are counted, and known no more.
         application: the Auth0 application that it is for; None when the process that made it did not know.
         blocks: what keeps workers from it. While there is any, no finish time can be told.
@@ -173,7 +172,6 @@ class Campaign:
     ended_at: datetime | None = None
     rests_until: datetime | None = None
     rate: float = 0.0
-    latency_s: float | None = None
     in_flight_limit: int = 1
     erased: int = 0
     application: Application | None = None
@@ -228,7 +226,6 @@ class Campaign:
             ],
             "rate": round(self.rate, 3),
             "eta_s": self.eta_s and round(self.eta_s, 1),
-            "latency_s": self.latency_s,
             "in_flight_limit": self.in_flight_limit,
             "erased": self.erased,
             "application": self.application and self.application.as_json(),

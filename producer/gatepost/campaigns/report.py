@@ -82,7 +82,6 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
         ended_at=_moment(record, "ended"),
         rests_until=_moment(record, "rests_until"),
         rate=float(record.get("rate", 0)),
-        latency_s=float(record["row_us"]) / 1e6 if "row_us" in record else None,
         in_flight_limit=int(record["window"]),
         erased=int(record.get("erased", 0)),
         application=Application.read(record.get("application", "")),

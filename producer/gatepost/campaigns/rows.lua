@@ -23,7 +23,6 @@ local DOUBT = {
   [CODE.answer_not_understood] = true,
 }
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
-local GAIN = 2
 local MOST_BLOCKED = 64 -- when every batch is blocked, these are enough to say why
 local GONE, UNREADABLE = 'damaged It is not there any more.', 'damaged Its states cannot be read.'
 local UNKNOWN_STATE = '[^qfdarxescu]'
@@ -58,6 +57,10 @@ end
 
 -- Rows -------------------------------------------------------------------------------------------------------------
 
+local function is_calling(states)
+  return states:find('f', 1, true) and 1 or 0
+end
+
 local function load_batch(number)
   local found = redis.call('HMGET', batch_key(number), 'states', 'details', 'token', 'lease', 'seq', 'reply', 'retried')
   if not found[1] then return nil end
@@ -65,7 +68,7 @@ local function load_batch(number)
   return {
     number = number, states = found[1], details = details, loaded_details = details,
     token = found[3], lease = tonumber(found[4]) or 0, seq = found[5], reply = found[6],
-    retried = found[7],
+    retried = found[7], was_calling = is_calling(found[1]),
   }
 end
 
@@ -74,6 +77,7 @@ local function save_batch(batch, ...)
     redis.call('HSET', batch_key(batch.number), 'details', batch.details)
   end
   redis.call('HSET', batch_key(batch.number), 'states', batch.states, ...)
+  count('calling', is_calling(batch.states) - batch.was_calling)
 end
 
 local function is_open(batch)
@@ -172,8 +176,9 @@ end
 
 -- Leases -----------------------------------------------------------------------------------------------------------
 
-local function drop_lease(batch)
-  redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply', 'published')
+local function drop_lease(batch, ...)
+  redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply', ...)
+  if batch.token then count('leased', -1) end
   batch.token = nil
 end
 
@@ -242,25 +247,34 @@ end
 
 -- The window --------------------------------------------------------------------------------------------------------
 
--- As many batches may be under way as the rate needs at the shortest latency seen, and some more: how else would a higher rate be found?
--- What waits for a core or a permit makes answers late too, and more of it under way would only make them later; so the shortest
--- counts, and is forgotten slowly. `row_us`: how long a recipient took; nil: nobody was sent to.
-local function measure(row_us, every)
-  local found = redis.call('HMGET', campaign, 'paced_at', 'paced_done', 'rate', 'row_us', 'max_window')
+-- A batch makes one call at a time, so the batches with a call out are as many as the permits keep busy, whatever an answer takes.
+-- Twice as many may be out: while every one has a call out the window doubles, and while half of them wait for a permit it holds.
+-- Beyond that only a few, which find more permits, or wait on the queue when all slots are taken.
+local SPARE = 4
+
+local function note_rate()
+  local found = redis.call('HMGET', campaign, 'paced_at', 'paced_done', 'rate')
   local elapsed = now - found[1]
-  local shortest = math.min(row_us or math.huge, tonumber(found[4]) or math.huge)
-  if elapsed < every then
-    if row_us then redis.call('HSET', campaign, 'row_us', math.floor(shortest)) end
-    return
-  end
+  if elapsed < 1000 then return end
   local done = done_count()
   local rate = math.max(0, done - found[2]) * 1000 / elapsed
-  local smooth = found[3] + (rate - found[3]) / 2
-  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done, 'rate', string.format('%.3f', smooth))
-  if shortest == math.huge then return end
-  local window = math.ceil(GAIN * math.max(rate, smooth) * shortest / 1e6) + 1
-  redis.call('HSET', campaign, 'window', math.min(window, tonumber(found[5])))
-  if row_us then redis.call('HSET', campaign, 'row_us', math.floor(math.min(row_us, shortest * 1.1))) end
+  redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done, 'rate', string.format('%.3f', (rate + found[3]) / 2))
+end
+
+local function set_window()
+  local found = redis.call('HMGET', campaign, 'calling', 'leased', 'calls', 'calls_at', 'max_window')
+  local calling, leased, calls = tonumber(found[1]) or 0, tonumber(found[2]) or 0, tonumber(found[3]) or 0
+  local newest = math.min(1, (now - (tonumber(found[4]) or 0)) / 2000)
+  calls = math.max(0, calling, calls + (calling - calls) * newest)
+  local window = math.min(math.floor(2 * calls + 0.5), math.max(0, leased)) + SPARE
+  window = math.min(window, tonumber(found[5]))
+  redis.call('HSET', campaign, 'calls', string.format('%.3f', calls), 'calls_at', now, 'window', window)
+  return window
+end
+
+-- Whether more batches are out than the window has room for, so that one which waits for a permit had better go.
+local function is_surplus()
+  return redis.call('ZCARD', out) > tonumber(get('window'))
 end
 
 -- Publishing -------------------------------------------------------------------------------------------------------
@@ -268,11 +282,12 @@ end
 -- Gives the batches to publish now, as number and delay in milliseconds in turn, so that no more than the window are out.
 -- A batch whose message is lost is found in `out` later; longer each time, so that a long queue is not filled with copies.
 local function feed(look_after)
-  local found = redis.call('HMGET', campaign, 'status', 'window', 'next', 'batches', 'rests_until', 'deadline')
-  local deadline = tonumber(found[6])
+  local found = redis.call('HMGET', campaign, 'status', 'next', 'batches', 'rests_until', 'deadline')
+  local deadline = tonumber(found[5])
   if found[1] ~= 'running' or deadline and now >= deadline then return {} end
-  local room = found[2] - redis.call('ZCARD', out)
-  local rest = math.max(0, (tonumber(found[5]) or 0) - now)
+  note_rate()
+  local room = set_window() - redis.call('ZCARD', out)
+  local rest = math.max(0, (tonumber(found[4]) or 0) - now)
   if room <= 0 or rest > HOP then return {} end
   local picked = {}
   local function pick(number, delay)
@@ -291,7 +306,7 @@ local function feed(look_after)
     end
   end
   pick_waiting('-inf', now + rest)
-  local next_batch, batches = tonumber(found[3]), tonumber(found[4])
+  local next_batch, batches = tonumber(found[2]), tonumber(found[3])
   local fresh = math.max(0, math.min(room, batches - next_batch))
   for number = next_batch, next_batch + fresh - 1 do pick(number, rest) end
   if fresh > 0 then redis.call('HSET', campaign, 'next', next_batch + fresh) end

@@ -308,6 +308,17 @@ class Interleavings(RuleBasedStateMachine):
         assert {key: number for key, number in campaign.reasons.items() if number} == self.reasons()
 
     @invariant()
+    def the_window_counts_what_is_leased_and_has_a_call_out(self) -> None:
+        if not hasattr(self, "redis"):
+            return
+        record = self.store.record(CAMPAIGN)
+        held: list[Any] = [
+            self.redis.hmget(batch_key(CAMPAIGN, batch), "token", "states") for batch in range(int(record["batches"]))
+        ]
+        assert int(record.get("leased", 0)) == sum(token is not None for token, _ in held)
+        assert int(record.get("calling", 0)) == sum(b"f" in states for _, states in held)
+
+    @invariant()
     def no_more_than_the_window_is_out(self) -> None:
         if hasattr(self, "redis"):
             assert self.redis.zcard(f"gatepost:campaign:{CAMPAIGN}:out") <= 4 + self.people

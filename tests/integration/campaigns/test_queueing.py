@@ -146,28 +146,6 @@ def test_a_rest_holds_for_the_whole_campaign(
     assert store.feed(campaign_id) == [(0, 0.0)]
 
 
-def test_the_window_follows_rate_and_latency(
-    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock, redis_client: redis.Redis
-) -> None:
-    """A slow tenant gets more batches under way, a fast one few, and never more than allowed."""
-    campaign_id = running(campaigns, store, 2000, max_in_flight=30)
-
-    def pace(settled: int, row_s: float) -> int:
-        redis_client.hincrby(campaign_key(campaign_id), "queued", -settled)
-        redis_client.hincrby(campaign_key(campaign_id), "accepted", settled)
-        clock.advance(1)
-        batches.pace(campaign_id, row_s)
-        return campaigns.status(campaign_id).in_flight_limit
-
-    slow = pace(50, 0.1)
-    slower = [pace(300, 0.1) for _ in range(3)][-1]
-    fast = [pace(300, 0.001) for _ in range(3)][-1]
-
-    assert slow == 11
-    assert slower == 30
-    assert fast == 2
-
-
 def test_two_campaigns_share_the_queue(bench: Bench) -> None:
     """Neither fills it: their messages alternate, and a small one ends while a large one goes on."""
     large = bench.started(5000)

@@ -1,44 +1,29 @@
-"""How many rows are begun at once, and how often the pace is reported."""
+"""How many rows are begun at once, and how often a process looks at a campaign's window."""
 
 from __future__ import annotations
 
-from gatepost_worker.pacing import MOST_AT_ONCE, Pacing
+from gatepost_worker.pacing import MOST_AT_ONCE, Pacing, rows_at_once
 
 
 def test_rows_begun_together_take_about_a_tenth_of_a_second() -> None:
-    """One while nothing is known, many when answers come at once, one again when they are slow."""
-    pacing = Pacing(lambda: 0.0)
-    first = pacing.rows_at_once("c")
-    pacing.sent("c", 1, 0.001)
-    fast = pacing.rows_at_once("c")
-    for _ in range(20):
-        pacing.sent("c", 1, 0.030)
-    slower = pacing.rows_at_once("c")
-    for _ in range(20):
-        pacing.sent("c", 1, 0.5)
+    """More each time while answers come at once, as many as before in between, one when they are slow."""
+    fast = [1]
+    for _ in range(5):
+        fast.append(rows_at_once(fast[-1], 0.001 * fast[-1]))
 
-    assert (first, fast, slower, pacing.rows_at_once("c")) == (1, MOST_AT_ONCE, 3, 1)
+    assert fast == [1, 2, 4, 8, MOST_AT_ONCE, MOST_AT_ONCE]
+    assert rows_at_once(4, 0.08) == 4
+    assert rows_at_once(MOST_AT_ONCE, 0.3) == 1
 
 
-def test_the_shortest_time_is_reported_once_a_second() -> None:
-    """At once for a new campaign, then every second, with the shortest since the last report."""
+def test_each_campaign_is_looked_at_twice_a_second() -> None:
+    """At once for a new campaign, then every half second, whatever the others do."""
     now = [0.0]
     pacing = Pacing(lambda: now[0])
-    first = pacing.sent("c", 2, 0.02)
-    now[0] = 0.5
-    soon = pacing.sent("c", 1, 0.005)
-    now[0] = 1.0
-    later = pacing.sent("c", 1, 0.05)
+    first, again, other = pacing.is_due("a"), pacing.is_due("a"), pacing.is_due("b")
+    now[0] = 0.6
+    later = pacing.is_due("a")
+    pacing.forget("a")
 
-    assert (first, soon, later) == (0.01, None, 0.005)
-
-
-def test_campaigns_have_paces_of_their_own() -> None:
-    """One slow tenant does not slow the others' campaigns."""
-    pacing = Pacing(lambda: 0.0)
-    pacing.sent("slow", 1, 1.0)
-    pacing.sent("fast", 1, 0.001)
-
-    assert (pacing.rows_at_once("slow"), pacing.rows_at_once("fast")) == (1, MOST_AT_ONCE)
-    pacing.forget("fast")
-    assert pacing.rows_at_once("fast") == 1
+    assert (first, again, other, later) == (True, False, True, True)
+    assert pacing.is_due("a")

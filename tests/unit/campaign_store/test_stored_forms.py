@@ -103,9 +103,9 @@ def test_every_pause_says_what_to_do() -> None:
 
 
 def test_a_small_campaign_has_enough_batches_and_a_large_one_full_ones() -> None:
-    """Five thousand people are dozens of batches; from the fiftieth on a batch is full."""
-    sizes = [rows_in(batch) for batch in range(60)]
+    """Six thousand people are over a hundred batches; from the two hundredth on a batch is full."""
+    sizes = [rows_in(batch) for batch in range(240)]
 
-    assert sum(sizes[:55]) > 5000 > sum(sizes[:40])
+    assert sum(sizes[:120]) < 6000
     assert sizes == sorted(sizes)
-    assert set(sizes[48:]) == {BATCH_ROWS}
+    assert set(sizes[192:]) == {BATCH_ROWS}
