@@ -38,6 +38,7 @@ _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
     Reason.SERVER_FAILED: errors.OutcomeUnknown,
     Reason.PROVIDER_SILENT: errors.OutcomeUnknown,
     Reason.WORKER_LOST: errors.OutcomeUnknown,
+    Reason.BACKUP_RESTORED: errors.OutcomeUnknown,
     Reason.CANCELLED_BY_CALLER: errors.Cancelled,
     Reason.ON_SUPPRESSION_LIST: errors.Suppressed,
     Reason.NOT_ON_GUEST_LIST: errors.Suppressed,

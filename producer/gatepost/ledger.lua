@@ -309,6 +309,17 @@ function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
   return { 'postponed' }
 end
 
+-- Ends an open operation of a restored backup, which may have been carried out since; no worker is alive.
+function calls.recover()
+  local state = get('state')
+  if not state or not open[state] then
+    redis.call('ZREM', due, id)
+    return { 'missing' }
+  end
+  finish(state, 'unknown', 'backup_restored')
+  return finished()
+end
+
 -- ARGV: state, reason. Ends what no attempt has begun.
 function calls.close(state_to, reason)
   local state = get('state')

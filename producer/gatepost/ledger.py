@@ -191,6 +191,10 @@ class Ledger:
         """Give an open operation to another application: `ADOPTED`, or `OTHER` when it is not for the one that is named."""
         return _answer(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
 
+    def recover(self, operation_id: str) -> Answer:
+        """End an open operation of a restored backup as `unknown`: `FINISHED`, or `MISSING` when it is over."""
+        return _answer(self._call(self._end, "recover", operation_id, [], []))
+
     def open_ids(self) -> Iterator[str]:
         """Give the ids of all open operations, those that are looked at next first. What changes meanwhile may be missed.
 

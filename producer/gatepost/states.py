@@ -63,6 +63,7 @@ class Reason(StrEnum):
     SERVER_FAILED = "server_failed"
     PROVIDER_SILENT = "provider_silent"
     WORKER_LOST = "worker_lost"
+    BACKUP_RESTORED = "backup_restored"
     # decided on our side
     CANCELLED_BY_CALLER = "cancelled_by_caller"
     ON_SUPPRESSION_LIST = "on_suppression_list"
@@ -110,6 +111,9 @@ _ADVICE: Final[dict[Reason, str]] = {
     Reason.SERVER_FAILED: "Auth0 answered with a server error; it may have carried the request out. Not repeated.",
     Reason.PROVIDER_SILENT: "The message provider did not answer Auth0 in a way that tells whether it sent. Not repeated.",
     Reason.WORKER_LOST: "A worker ended in the middle of the attempt; it may have been carried out. Not repeated.",
+    Reason.BACKUP_RESTORED: (
+        "Redis was restored from a backup in which this was still open; it may have been carried out after the backup. Not repeated."
+    ),
     Reason.CANCELLED_BY_CALLER: "Cancelled before it was sent.",
     Reason.ON_SUPPRESSION_LIST: "The recipient is on the suppression list; nothing was sent.",
     Reason.NOT_ON_GUEST_LIST: "A guest list is set and the recipient is not on it; nothing was sent.",

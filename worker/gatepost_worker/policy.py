@@ -145,7 +145,14 @@ class RetryLimits:
 
 
 DOUBTS: Final = frozenset(
-    {Reason.ANSWER_LOST, Reason.SERVER_FAILED, Reason.PROVIDER_SILENT, Reason.WORKER_LOST, Reason.ANSWER_NOT_UNDERSTOOD}
+    {
+        Reason.ANSWER_LOST,
+        Reason.SERVER_FAILED,
+        Reason.PROVIDER_SILENT,
+        Reason.WORKER_LOST,
+        Reason.ANSWER_NOT_UNDERSTOOD,
+        Reason.BACKUP_RESTORED,
+    }
 )
 """Reasons for which an attempt may have been carried out."""
 

@@ -53,6 +53,7 @@ REASON_CODES: Final[dict[Reason, int]] = {
     Reason.SERVER_FAILED: 41,
     Reason.PROVIDER_SILENT: 42,
     Reason.WORKER_LOST: 43,
+    Reason.BACKUP_RESTORED: 44,
     Reason.CANCELLED_BY_CALLER: 50,
     Reason.ON_SUPPRESSION_LIST: 51,
     Reason.NOT_ON_GUEST_LIST: 52,
@@ -62,6 +63,7 @@ REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
 IMPLIED: Final[dict[State, Reason]] = {
     State.CANCELLED: Reason.CANCELLED_BY_CALLER,
     State.EXPIRED: Reason.DEADLINE_PASSED,
+    State.UNKNOWN: Reason.BACKUP_RESTORED,
 }
 """The reason of a row in this state that has no record, or one without a reason."""
 

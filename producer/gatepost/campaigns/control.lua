@@ -167,7 +167,8 @@ function calls.retry(token, from, size, states, reasons, dry_run)
         local reason = record and record:byte(2) or 0
         if reason == 0 then reason = IMPLIED[state] or 0 end
         if reasons == '' or reasons:find(string.char(reason), 1, true) then
-          local doubt = in_doubt(record) and record_of(row - 1, reason, 0) or nil
+          -- An unknown row has no record when a backup was restored.
+          local doubt = (in_doubt(record) or state == 'u') and record_of(row - 1, reason, 0) or nil
           matched[state] = (matched[state] or 0) + 1
           total = total + 1
           if dry_run ~= '1' then change(batch, row - 1, 'q', doubt) end

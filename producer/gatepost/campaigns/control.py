@@ -15,6 +15,7 @@ from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFoun
 from gatepost.campaigns.obstacles import block_here, block_of_tenant
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import normalised
+from gatepost.campaigns.repairing import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from gatepost.applications import Application
     from gatepost.blocks import Block
+    from gatepost.campaigns.repairing import Recounted
     from gatepost.campaigns.report import RecipientReport
     from gatepost.campaigns.rows import Row
     from gatepost.settings import Settings
@@ -89,6 +91,7 @@ class Campaigns:
         self.audit = AuditLog(self._redis, self._fingerprints, who=self.settings.operator)
         self.suppressions = Suppressions(self._redis, self._fingerprints, self.audit)
         self._publisher = BatchPublisher(self._app, self.store)
+        self.repair = CampaignRepair(self._redis)
         self.reports = Reports(self._redis, self._keyring)
 
     def create(
@@ -251,6 +254,13 @@ class Campaigns:
         """Delete a campaign with everything that was kept of its recipients."""
         with self.audit.act("campaign.delete", campaign=campaign_id):
             self.store.delete(campaign_id)
+
+    def recount(self, campaign_id: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Recounted:
+        """Count a campaign's recipients anew, batch by batch, when its counts do not add up. See `CampaignRepair.recount`."""
+        with self.audit.act("campaign.recount", campaign=campaign_id) as found:
+            counted = self.repair.recount(campaign_id, on_progress=on_progress)
+            found.update(counted.as_json())
+        return counted
 
     def status(self, campaign_id: str) -> Campaign:
         """Return how a campaign stands, and what keeps workers from it; nothing is scanned."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -54,6 +55,7 @@ class PauseReason(StrEnum):
     REFUSED = "refused"
     FAILURES_IN_A_ROW = "failures_in_a_row"
     ERROR_SHARE = "error_share"
+    BACKUP_RESTORED = "backup_restored"
 
 
 _PAUSES: Final[dict[PauseReason, str]] = {
@@ -66,6 +68,10 @@ _PAUSES: Final[dict[PauseReason, str]] = {
     ),
     PauseReason.ERROR_SHARE: (
         "More recipients fail than the campaign allows. Look at the reasons, then resume, or cancel it."
+    ),
+    PauseReason.BACKUP_RESTORED: (
+        "Redis was restored from a backup, and the campaign may have gone on after that backup. Recipients that were open are unknown. "
+        "Retry those who got nothing, or to whom a second message does no harm; then resume."
     ),
 }
 
@@ -155,6 +161,7 @@ class Campaign:
         erased: how many of the total were erased; they are counted, and known no more.
         application: the Auth0 application that it is for; None when the process that made it did not know.
         blocks: what keeps workers from it. While there is any, no finish time can be told.
+        readable: whether every count in the record is a number.
     """
 
     campaign_id: str
@@ -176,6 +183,17 @@ class Campaign:
     erased: int = 0
     application: Application | None = None
     blocks: tuple[Block, ...] = ()
+    readable: bool = True
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the counts can be: none is negative, they sum to the total, and no state has more reasons than recipients."""
+        explained: Counter[State] = Counter()
+        for (state, _), number in self.reasons.items():
+            explained[state] += number
+        fine = all(0 <= explained[state] <= number for state, number in self.counts.items())
+        negative = any(number < 0 for number in self.reasons.values())
+        return self.readable and fine and not negative and sum(self.counts.values()) == self.total
 
     @property
     def open(self) -> int:
@@ -195,6 +213,8 @@ class Campaign:
     @property
     def eta_s(self) -> float | None:
         """Seconds until the end at the present rate; None while nothing moves."""
+        if not self.adds_up:
+            return None
         if self.open == 0:
             return 0.0
         moves = self.status is Status.RUNNING and self.rate > 0 and not self.blocks
@@ -220,6 +240,7 @@ class Campaign:
             },
             "total": self.total,
             "counts": {state.value: number for state, number in self.counts.items()},
+            "adds_up": self.adds_up,
             "reasons": [
                 {"state": state.value, "reason": reason.value, "count": number, "advice": reason.advice}
                 for (state, reason), number in reasons

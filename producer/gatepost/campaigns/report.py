@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _AHEAD: Final = 32
 _REASON_FIELD: Final = "reason:"
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,18 @@ class RecipientReport:
 
 def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:
     """Read a campaign's record, and what keeps workers from it."""
+    numbers, readable = _numbers(record)
+    reasons, known = _reasons(record, numbers)
     return Campaign(
         campaign_id=campaign_id,
         name=record["name"],
         options=Options.model_validate_json(record["options"]),
         status=Status(record["status"]),
         pause=_pause(record),
-        total=int(record["total"]),
-        counts={state: int(record[state.value]) for state in State},
-        reasons=_reasons(record),
-        batches=int(record["batches"]),
+        total=numbers["total"],
+        counts={state: numbers[state.value] for state in State},
+        reasons=reasons,
+        batches=numbers["batches"],
         created_at=moment(record["created"]),
         updated_at=moment(record["updated"]),
         started_at=_moment(record, "started"),
@@ -86,6 +90,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
         erased=int(record.get("erased", 0)),
         application=Application.read(record.get("application", "")),
         blocks=tuple(blocks),
+        readable=readable and known,
     )
 
 
@@ -95,17 +100,35 @@ def _pause(record: Mapping[str, str]) -> Pause | None:
     return Pause(PauseReason(record["pause_reason"]), REASONS.get(int(record["pause_cause"])))
 
 
-def _reasons(record: Mapping[str, str]) -> dict[tuple[State, Reason], int]:
-    found = {}
-    for field, number in record.items():
-        if field.startswith(_REASON_FIELD) and int(number):
-            state, code = field.removeprefix(_REASON_FIELD).split(":")
-            found[State(state), REASONS[int(code)]] = int(number)
+def _numbers(record: Mapping[str, str]) -> tuple[dict[str, int], bool]:
+    """Return the counts of a record, and whether all of them are numbers."""
+    names = ["total", "batches", *(state.value for state in State)]
+    found = {name: _number(record.get(name)) for name in names}
+    return {name: number or 0 for name, number in found.items()}, None not in found.values()
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
+
+
+def _reasons(record: Mapping[str, str], numbers: Mapping[str, int]) -> tuple[dict[tuple[State, Reason], int], bool]:
+    """Return how many have each reason, and whether all of them are known."""
+    found: dict[tuple[State, Reason], int] = {}
+    readable = True
+    for field, text in record.items():
+        if not field.startswith(_REASON_FIELD):
+            continue
+        state, _, code = field.removeprefix(_REASON_FIELD).partition(":")
+        number, reason = _number(text), REASONS.get(_number(code) or 0)
+        if number and reason and state in set(State):
+            found[State(state), reason] = number
+        elif number != 0:
+            readable = False
     for state, reason in IMPLIED.items():
-        plain = int(record[state.value]) - sum(number for (named, _), number in found.items() if named is state)
-        if plain:
+        plain = numbers[state.value] - sum(number for (named, _), number in found.items() if named is state)
+        if plain > 0:
             found[state, reason] = found.get((state, reason), 0) + plain
-    return found
+    return found, readable
 
 
 def _moment(record: Mapping[str, str], field: str) -> datetime | None:

@@ -20,7 +20,7 @@ local RECORD, RECORD_BYTES = '<BBHBI4', 9
 local HOP = 60000 -- a message is held no longer than this before it is due
 local DOUBT = {
   [CODE.answer_lost] = true, [CODE.server_failed] = true, [CODE.provider_silent] = true, [CODE.worker_lost] = true,
-  [CODE.answer_not_understood] = true,
+  [CODE.answer_not_understood] = true, [CODE.backup_restored] = true,
 }
 local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
 local MOST_BLOCKED = 64 -- when every batch is blocked, these are enough to say why
@@ -234,7 +234,9 @@ end
 
 -- With nothing open a campaign has reached its end.
 local function end_if_done()
-  local found = redis.call('HMGET', campaign, 'status', 'started', 'queued', 'in_flight', 'deferred')
+  local found = redis.call('HMGET', campaign, 'status', 'started', 'queued', 'in_flight', 'deferred', 'pause_reason')
+  -- After a restored backup somebody has to look first.
+  if found[1] == 'paused' and found[6] == 'backup_restored' then return end
   if found[3] + found[4] + found[5] > 0 then return end
   local ended = found[1] == 'cancelling' and 'cancelled' or found[2] and (found[1] == 'running' or found[1] == 'paused') and 'finished'
   if not ended then return end

@@ -228,8 +228,13 @@ class CampaignStore:
         if reply[0] == b"missing":
             raise CampaignNotFound
         if reply[0] == b"conflict":
-            raise CampaignConflict(_REFUSALS[Status(_text(reply[1]))])
+            raise refusal_of(reply[1])
         return reply
+
+
+def refusal_of(status: bytes) -> CampaignConflict:
+    """Return the error for what a status forbids, with the way out."""
+    return CampaignConflict(_REFUSALS[Status(_text(status))])
 
 
 def picks(flat: Sequence[int]) -> list[tuple[int, float]]:

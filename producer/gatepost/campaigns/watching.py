@@ -74,6 +74,7 @@ class Snapshot:
             "total": campaign.total,
             "done": campaign.done,
             "counts": {state.value: number for state, number in campaign.counts.items()},
+            "adds_up": campaign.adds_up,
             "rate": round(campaign.rate, 3),
             "rests_until": campaign.rests_until and campaign.rests_until.isoformat(),
             "finish_at": self.finish_at and self.finish_at.isoformat(),
@@ -152,7 +153,7 @@ def finish_at(campaign: Campaign, now: datetime, quota: Quota | None = None) -> 
     rate = campaign.rate
     if quota is not None and quota.is_learnt and _rests(campaign, now):
         rate = min(rate, quota.rate)
-    if campaign.status is not Status.RUNNING or rate <= _SLOWEST or campaign.blocks:
+    if campaign.status is not Status.RUNNING or rate <= _SLOWEST or campaign.blocks or not campaign.adds_up:
         return None
     start = max(now, campaign.rests_until or now)
     return forecast(campaign.open, Supply(0.0, rate), start, hours=campaign.options.hours).ends

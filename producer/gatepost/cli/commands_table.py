@@ -51,6 +51,7 @@ TABLE: Final = (
     Entry("doctor", "doctor:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry("tenants", "tenants:app", "Show and accept the Auth0 application that a tenant name stands for.", SETTING_UP),
     Entry("keys", "keys:app", "Make and rotate the keys that seal what is stored.", SETTING_UP),
+    Entry("recover", "recover:app", "Make a restored backup safe, before workers start.", SETTING_UP),
     Entry("erase", "erase:app", "Erase a person from everything that is stored.", SETTING_UP),
     Entry("audit", "audit:app", "Show who did what, and check that nothing was changed in it.", SETTING_UP),
 )

@@ -59,6 +59,10 @@ def judge_operations(blocks: Sequence[tuple[str, Block]]) -> Check:
 
 def judge_campaigns(campaigns: Sequence[Campaign]) -> Iterator[Check]:
     """Judge the campaigns that run or wait."""
+    wrong = [one for one in campaigns if not one.adds_up]
+    for one in wrong[:_MOST_NAMED]:
+        advice = f"Pause it, then: gatepost campaign recount {one.campaign_id}"
+        yield Check(f"counts of {one.name}", Status.FAILED, f"do not add up ({one.campaign_id})", advice)
     blocked = [one for one in campaigns if one.blocks]
     for one in blocked[:_MOST_NAMED]:
         advice = " ".join(block.sentence(one.accept_command) for block in one.blocks)

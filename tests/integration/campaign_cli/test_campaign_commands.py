@@ -16,6 +16,8 @@ from gatepost.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import redis
+
     from gatepost.campaigns.control import Campaigns
 
     Run = Callable[..., tuple[int, Any]]
@@ -292,3 +294,53 @@ def test_a_malformed_option_is_named(run: Run, options: list[str], says: str) ->
 
     assert code in {4, 6}
     assert says in error["error"]["message"]
+
+
+def test_counts_that_do_not_add_up_are_said_everywhere(
+    run: Run, draft: str, people: People, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words and in --json, with an exit code that a script notices; once it was `266.7%` and exit code 0."""
+    run("campaign", "start", draft)
+    redis_client.hset(f"gatepost:campaign:{draft}", "accepted", 8)
+    sentence = f"the counts do not add up; run `gatepost campaign recount {draft}`"
+
+    status, shown = run("campaign", "status", draft)
+    listing, listed = run("campaign", "list")
+    planning, planned = run("campaign", "plan", people(2, name="more.csv"), "--offline")
+    run("campaign", "pause", draft)
+    main(["campaign", "status", draft])
+    lines = capsys.readouterr().out
+    main(["campaign", "list"])
+    rows = capsys.readouterr().out
+
+    assert (status, listing, planning) == (1, 1, 1)
+    assert (shown["adds_up"], listed["campaigns"][0]["adds_up"]) == (False, False)
+    assert any(sentence in one for one in planned["unknowns"])
+    assert sentence in lines
+    assert sentence in rows
+    assert "%" not in lines
+
+
+def test_a_watch_ends_with_the_same(run: Run, draft: str, redis_client: redis.Redis) -> None:
+    """The last event has the exit code 1."""
+    run("campaign", "start", draft)
+    run("campaign", "cancel", draft, "--yes")
+    redis_client.hset(f"gatepost:campaign:{draft}", "accepted", 8)
+    code, events = run("campaign", "watch", draft)
+
+    assert (code, events[-1]["exit_code"], events[-1]["adds_up"], events[0]["adds_up"]) == (1, 1, False, False)
+    assert "the counts do not add up" in events[0]["note"]
+
+
+def test_recounting_puts_it_right(run: Run, draft: str, redis_client: redis.Redis) -> None:
+    """Refused while it runs; paused, it counts the batches."""
+    run("campaign", "start", draft)
+    redis_client.hset(f"gatepost:campaign:{draft}", "accepted", 8)
+    refused, error = run("campaign", "recount", draft)
+    run("campaign", "pause", draft)
+    code, counted = run("campaign", "recount", draft)
+
+    assert (refused, code) == (5, 0)
+    assert "pause" in error["error"]["message"]
+    assert (counted["total"], counted["counts"]["queued"], counted["counts"]["accepted"]) == (3, 3, 0)
+    assert run("campaign", "status", draft)[0] == 0

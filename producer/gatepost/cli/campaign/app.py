@@ -73,6 +73,7 @@ _VERBS: Final[tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]] = (
     ("pause", controlling.pause, ("gatepost campaign pause spring",)),
     ("resume", controlling.resume, ("gatepost campaign resume spring --watch",)),
     ("change", controlling.change, ("gatepost campaign change spring --rate 5 --deadline 2d",)),
+    ("recount", controlling.recount, ("gatepost campaign recount spring",)),
     ("cancel", controlling.cancel, ("gatepost campaign cancel spring", "gatepost campaign cancel spring --yes")),
     (
         "retry",

@@ -13,7 +13,7 @@ import typer
 from gatepost.blocks import ACCEPT_OPERATIONS
 from gatepost.campaigns.check import CheckReport
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options, Status
+from gatepost.campaigns.model import Campaign, Options, Status
 from gatepost.campaigns.plan import Plan, Skipped, plan
 from gatepost.campaigns.quota import Quota
 from gatepost.campaigns.recipients import normalised
@@ -28,7 +28,7 @@ from gatepost.cli.campaign.files import (
     opened,
     rejects_beside,
 )
-from gatepost.cli.campaign.report_text import block_lines, check_lines, counted, error_lines, plan_lines
+from gatepost.cli.campaign.report_text import block_lines, check_lines, counted, error_lines, plan_lines, sum_lines
 from gatepost.cli.campaign.session import campaigning
 from gatepost.cli.exits import ExitCode
 from gatepost.cli.option_groups import grouped
@@ -124,7 +124,8 @@ def plan_command(
             write(*plan_of_file(made, report, recipients.name, options))
             if failure:
                 say(f"quota: {failure}")
-    return ExitCode.DONE
+        sound = all(one.adds_up for one in _beside(campaigns, options))
+    return ExitCode.DONE if sound else ExitCode.UNEXPECTED
 
 
 def plan_of_file(made: Plan, report: CheckReport, name: str, options: Options) -> list[str]:
@@ -160,11 +161,7 @@ def planned(
     skipped = Skipped(
         invalid=report.invalid, duplicates=report.duplicates, suppressed=suppressed, not_guests=not_guests
     )
-    running = [
-        one
-        for one in campaigns.list()
-        if one.status is Status.RUNNING and (one.options.tenant == options.tenant or options.tenant is None)
-    ]
+    running = _beside(campaigns, options)
     sent_to = report.recipients - suppressed - not_guests
     own = campaigns.block_of_tenant(options.tenant)
     return plan(
@@ -175,8 +172,20 @@ def planned(
         skipped=skipped,
         running=len(running),
         blocks=[f"No finish time can be told. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
-        others_blocked=[f"{one.name} ({one.campaign_id}) {line}" for one in running for line in block_lines(one)],
+        others_blocked=[
+            f"{one.name} ({one.campaign_id}): {line}"
+            for one in running
+            for line in (*sum_lines(one), *block_lines(one))
+        ],
     )
+
+
+def _beside(campaigns: Campaigns, options: Options) -> list[Campaign]:
+    return [
+        one
+        for one in campaigns.list()
+        if one.status is Status.RUNNING and (one.options.tenant == options.tenant or options.tenant is None)
+    ]
 
 
 def _left_out(campaigns: Campaigns, file: RecipientFile, guests: Collection[str] | None) -> tuple[int, int]:

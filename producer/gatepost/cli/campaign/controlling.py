@@ -9,7 +9,7 @@ import typer
 
 from gatepost.campaigns.model import Campaign, Status
 from gatepost.cli.campaign.making import CampaignArgument, go_on
-from gatepost.cli.campaign.report_text import counted
+from gatepost.cli.campaign.report_text import campaign_lines, counted
 from gatepost.cli.campaign.session import ask, campaign_named, campaigning
 from gatepost.cli.campaign.watching import WatchOption
 from gatepost.cli.exits import ExitCode, Refused
@@ -92,6 +92,24 @@ def change(
             found = campaigns.change_deadline(found.campaign_id, moment)
         _show(found, as_json=as_json)
     return ExitCode.DONE
+
+
+def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Count a campaign's recipients anew, when the counts do not add up.
+
+    Counts them batch by batch, and puts the sums in the place of the counts. The campaign must not run: pause it first. Exit code 1 when
+    batches are gone or cannot be read.
+    """
+    with campaigning() as campaigns:
+        found = campaign_named(campaigns, campaign)
+        counted_anew = campaigns.recount(found.campaign_id)
+        after = campaigns.status(found.campaign_id)
+        if as_json:
+            write_json({"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()})
+        else:
+            write(*campaign_lines(after, datetime.now(UTC)))
+    complete = after.adds_up and not counted_anew.gone
+    return ExitCode.DONE if complete else ExitCode.UNEXPECTED
 
 
 def delete(

@@ -40,7 +40,10 @@ def list_command(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many, at most.")] = 20,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """List campaigns, the newest first."""
+    """List campaigns, the newest first.
+
+    Exit code 1 when the counts of one do not add up.
+    """
     with campaigning() as campaigns:
         found = campaigns.list(limit)
         if as_json:
@@ -49,7 +52,7 @@ def list_command(
             write(*list_lines(found))
         else:
             say("There are no campaigns.")
-    return ExitCode.DONE
+    return ExitCode.DONE if all(one.adds_up for one in found) else ExitCode.UNEXPECTED
 
 
 def show(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:

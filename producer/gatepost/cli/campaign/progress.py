@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gatepost.campaigns.watching import Activity, finish_at
 from gatepost.cli.bulk_workers import START_ONE
-from gatepost.cli.campaign.report_text import block_lines
+from gatepost.cli.campaign.report_text import block_lines, sum_lines
 from gatepost.cli.moments import duration_text, in_zone, rate_text
 from gatepost.cli.output import say, write_json
 from gatepost.cli.terminal import Description, console
@@ -84,6 +84,8 @@ def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
 def state_text(snapshot: Snapshot) -> str:
     """Return what has to be said of a campaign that does not send."""
     campaign_id = snapshot.campaign.campaign_id
+    if wrong := next(sum_lines(snapshot.campaign), ""):
+        return wrong
     match snapshot.activity:
         case Activity.NOT_STARTED:
             return f"not started; start it: gatepost campaign start {campaign_id}"

@@ -167,7 +167,9 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
     yield _line("recipients", f"{campaign.total:,}")
     for state in State:
         if number := campaign.counts[state]:
-            yield f"  {state.value:<{_WIDTH}}{number:>10,}  {_share(number, campaign.total)}"
+            share = f"  {_share(number, campaign.total)}" if campaign.adds_up else ""
+            yield f"  {state.value:<{_WIDTH}}{number:>10,}{share}"
+    yield from sum_lines(campaign)
     yield from reason_lines(campaign)
 
 
@@ -200,6 +202,12 @@ def reason_lines(campaign: Campaign) -> Iterator[str]:
     yield from block_lines(campaign)
     for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: -item[1]):
         yield f"{number:,} {state} ({reason}): {reason.advice}"
+
+
+def sum_lines(campaign: Campaign) -> Iterator[str]:
+    """Say that the counts cannot be, where they cannot."""
+    if not campaign.adds_up:
+        yield f"the counts do not add up; run `gatepost campaign recount {campaign.campaign_id}`"
 
 
 def block_lines(campaign: Campaign) -> Iterator[str]:
@@ -235,7 +243,7 @@ def list_lines(campaigns: Sequence[Campaign]) -> Iterator[str]:
     for one in campaigns:
         created = in_zone(one.created_at)
         yield f"{one.campaign_id}  {one.status:<10}  {one.done:>10,} of {one.total:>10,}  {created}  {one.name}"
-        yield from (f"  {line}" for line in block_lines(one))
+        yield from (f"  {line}" for line in (*sum_lines(one), *block_lines(one)))
 
 
 def recipient_line(report: RecipientReport) -> str:

@@ -84,8 +84,10 @@ def exit_code_of(campaign: Campaign) -> ExitCode:
     """Return the exit code that a campaign's status stands for.
 
     0 while it goes on or when all went well, 3 when it ended otherwise, 4 or 5 when it paused itself, 4 while the configuration of the workers
-    keeps them from it, 1 while batches do not open.
+    keeps them from it, 1 while batches do not open or the counts do not add up.
     """
+    if not campaign.adds_up:
+        return ExitCode.UNEXPECTED
     match campaign.status:
         case Status.FINISHED | Status.CANCELLED:
             failed = any(campaign.counts[state] for state in _NOT_SENT)
