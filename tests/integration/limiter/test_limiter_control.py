@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_worker.limiter import Lane
-from limiter_world import Bucket, SharedLimiter, Tenant, World, sender, simulate, stepping
+from limiter_world import Bucket, SharedLimiter, Tenant, World, sender, simulate, stepping, uniform
 from usual_pacing import CeleryRateLimit, ExponentialBackoff
 
 if TYPE_CHECKING:
@@ -111,6 +111,48 @@ def test_others_who_take_everything_are_left_alone_and_their_end_is_noticed(redi
 
     assert run.used > 0.8
     assert run.refused < 0.01
+
+
+def test_people_who_come_to_need_the_whole_refill_hardly_meet_429s(redis_client: redis.Redis) -> None:
+    """Foreign traffic jumps from half of the refill to all of it: in the next 20 s at most 0.5 % of theirs is refused because of us."""
+    blamed = wanted = 0
+    for seed in range(4):
+        redis_client.flushall()
+        world = World(seed=seed)
+        tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
+        world.after(20, tenant.foreign.clear)
+        simulate(
+            tenant,
+            SharedLimiter(world, redis_client),
+            seconds=40,
+            share=lambda now: 0.5 if now < 20 else 1.0,
+            latency=uniform(0.03, 0.2),
+        )
+        blamed += tenant.foreign["blamed"]
+        wanted += tenant.foreign["accepted"] + tenant.foreign["refused"]
+
+    assert wanted > 7000
+    assert blamed / wanted <= 0.005
+
+
+def test_the_reserve_follows_how_unevenly_others_come(redis_client: redis.Redis) -> None:
+    """Alone, bulk keeps a fifth of the bucket; beside a steady half of the refill it keeps more, and takes all that is left."""
+    reserves = []
+    for share in (0.0, 0.5):
+        redis_client.flushall()
+        world = World(seed=4)
+        tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
+        pacing = SharedLimiter(world, redis_client)
+        run = simulate(tenant, pacing, seconds=25, share=lambda _, share=share: share)  # type: ignore[misc]
+        snapshot = pacing.limiter.snapshot(pacing.key)
+        assert snapshot is not None
+        assert snapshot.bucket is not None
+        reserves.append(snapshot.bucket.reserve)
+        # What the reserve holds in the end is not lost.
+        assert run.accepted + snapshot.bucket.level >= 0.98 * (100 + 25 * 100 - tenant.foreign["accepted"])
+
+    assert reserves[0] <= 30
+    assert reserves[1] >= reserves[0] + 15
 
 
 @pytest.mark.parametrize("skew", [-300.0, 300.0])
@@ -246,6 +288,7 @@ def test_foreign_traffic_is_told_apart_from_the_refill(redis_client: redis.Redis
     assert snapshot.bucket is not None
     assert snapshot.bucket.refill_rate == pytest.approx(100, rel=0.15)
     assert snapshot.bucket.foreign_rate == pytest.approx(50, rel=0.3)
+    assert 20 < snapshot.bucket.reserve <= 80
     assert snapshot.bucket.level == pytest.approx(snapshot.bucket.reserve, abs=15)
 
 

@@ -97,6 +97,24 @@ local function measure(bucket, burst, restart, dt)
   bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), rate - doubt)
 end
 
+-- How unevenly others come: the variance of the supply's growth, from one beat of a second to the next. A jump of their load counts in
+-- full at once, and is forgotten over some ten beats.
+local function listen(bucket, restart)
+  local dt = (bucket.at - bucket.beat_at) / 1e6
+  if restart or bucket.beat_at == 0 then
+    bucket.beat, bucket.beat_at, bucket.growth = bucket.supply, bucket.at, math.huge
+    return
+  end
+  if dt < max(1, 10 / capability(bucket)) then return end
+  local growth = (bucket.supply - bucket.beat) / dt
+  if bucket.growth < math.huge then
+    local variance = (growth - bucket.growth) ^ 2 * dt / 2
+    local weight = variance > bucket.unrest and 0.15 or 0.05
+    bucket.unrest = bucket.unrest + weight * (variance - bucket.unrest)
+  end
+  bucket.beat, bucket.beat_at, bucket.growth = bucket.supply, bucket.at, growth
+end
+
 -- The rate that others leave, the refill and what others take, for people; what the error of the measurement explains is nothing.
 local function known_rates(bucket)
   local announced = bucket.longest_reset > 2 and 1 / bucket.longest_reset or 0
@@ -114,6 +132,7 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread,
     bucket.rate, bucket.trend, bucket.peak = rate, rate, rate
     bucket.var_supply, bucket.covariance, bucket.var_rate = 0.25, 0, spread * spread
     bucket.free, bucket.most = rate, rate
+    bucket.beat, bucket.beat_at, bucket.growth, bucket.unrest = 0, 0, 0, 0
     measure_from(bucket, at)
   elseif bucket.limit ~= limit then
     -- Another plan: the level is known at once, the rate is found again.
@@ -121,6 +140,7 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread,
     bucket.var_supply, bucket.covariance = 0.25, 0
     bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
     bucket.free, bucket.most = 0, 0
+    bucket.beat_at = 0
     measure_from(bucket, at)
   else
     local lag = max(0, bucket.at - at) / 1e6
@@ -130,6 +150,7 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread,
     follow_trend(bucket, dt)
     local burst = send_rate > 10 + 3 * capability(bucket)
     measure(bucket, burst, refused or (full and at >= bucket.from_at), dt)
+    listen(bucket, burst or refused or full)
   end
 end
 

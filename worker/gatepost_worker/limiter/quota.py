@@ -154,7 +154,7 @@ class BucketSnapshot:
     Attributes:
         limit: The bucket's size.
         level: Requests left, once everything under way has arrived.
-        reserve: The part of the size that bulk leaves alone.
+        reserve: The part of the size that bulk leaves alone: the configured share, or more while others come unevenly.
         available_rate: Requests a second that flow in and that nobody else takes.
         refill_rate: The most that has been seen flowing in: the learnt refill, at least.
         foreign_rate: What others seem to take.

@@ -138,7 +138,7 @@ class RedisLimiter:
         return BucketSnapshot(
             limit=limit,
             level=values[f"{name}_level"],
-            reserve=int(limit * self._settings.reserve_share + 1e-6),
+            reserve=int(max(limit * self._settings.reserve_share, values[f"{name}_swing"]) + 1e-6),
             available_rate=values[f"{name}_free"],
             refill_rate=values[f"{name}_refill"],
             foreign_rate=values[f"{name}_foreign"],

@@ -25,12 +25,19 @@ local function margin(bucket, now)
   return cushion, min(doubt * math.sqrt(max(0, variance)), 0.25 * bucket.limit)
 end
 
+-- What others may need in the next twenty seconds beyond what flows in: one and a half standard deviations, and room is left for
+-- what flows in meanwhile. Bulk keeps clear of it, so that those who suddenly need the whole refill find something in the bucket.
+local function swing(bucket)
+  local room = bucket.limit - max(0.2 * bucket.limit, 2 * math.sqrt(bucket.limit))
+  return min(1.5 * math.sqrt(20 * bucket.unrest), room)
+end
+
 -- When to look although the estimate says no: if everybody else had stopped at the last reading, the bucket would be
 -- back above its reserve by then. A look that finds nothing makes the next one wait longer.
 local function probe_time(s, bucket, deficit)
   local backoff = 2 ^ s.probes
   local pause = max(0.2, deficit / capability(bucket))
-  pause = min(pause * backoff, max(pause, 1), 2 * min(4, backoff) * token_time(bucket))
+  pause = min(pause * backoff, max(pause, 2), 2 * min(4, backoff) * token_time(bucket))
   local probe_at = max(bucket.at, s.granted_at) + pause * 1e6
   if bucket.refill_at > 0 and s.probes < 3 then
     probe_at = min(probe_at, max(bucket.refill_at, s.granted_at + 0.2 * 1e6))
@@ -50,7 +57,7 @@ local function allowance(s, bucket, now, share)
     local cushion
     cushion, error = margin(bucket, now)
     -- Remaining is a whole number: half a request is within its error. Near zero it would be a guess.
-    target, slack = target + cushion, 0.5
+    target, slack = max(target + cushion, swing(bucket)), 0.5
   end
   local predicted, held = level(s, bucket, now)
   local count = math.floor(predicted - error - target + slack)
@@ -210,6 +217,7 @@ function limiter_describe(key, now)
     if bucket.limit >= 0 then
       add(name .. '_level', (level(s, bucket, now)))
       local free, refill, foreign = known_rates(bucket)
+      add(name .. '_swing', swing(bucket))
       add(name .. '_free', free)
       add(name .. '_refill', refill)
       add(name .. '_foreign', foreign)

@@ -5,12 +5,15 @@
 -- peak: the highest that the slow average `trend` of the rate has been. refill_at: when the newest reading announced the
 -- next refill, or 0. longest_reset: the longest time to a refill that was ever announced, in seconds.
 -- from, from_at, mid, mid_at: two earlier supplies and their times. free, most: the rate measured since, and the highest of those.
+-- beat, beat_at, growth: the supply at the last beat, and the rate between the last two. unrest: the variance of what others take
+-- in a second.
 local function bucket_of(limit, supply, rate, at, var_supply, covariance, var_rate, peak, trend, refill_at, longest_reset,
-                         from, from_at, mid, mid_at, free, most)
+                         from, from_at, mid, mid_at, free, most, beat, beat_at, growth, unrest)
   return {
     limit = limit, supply = supply, rate = rate, at = at, var_supply = var_supply, covariance = covariance,
     var_rate = var_rate, peak = peak, trend = trend, refill_at = refill_at, longest_reset = longest_reset,
     from = from, from_at = from_at, mid = mid, mid_at = mid_at, free = free, most = most,
+    beat = beat, beat_at = beat_at, growth = growth, unrest = unrest,
   }
 end
 
@@ -31,14 +34,14 @@ local function state_of(first, issued, granted_at, read_at, unconfirmed, blocked
 end
 
 local function empty_bucket()
-  return bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+  return bucket_of(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 end
 
 local function load(key, now)
   local bytes = redis.call('GET', key)
-  if bytes and #bytes >= 280 and struct.unpack('<d', bytes) == 3 then
-    local policy = #bytes == 416 and bucket_of(struct.unpack('<ddddddddddddddddd', bytes, 281)) or { limit = -1 }
-    local tenant = bucket_of(struct.unpack('<ddddddddddddddddd', bytes, 145))
+  if bytes and #bytes >= 312 and struct.unpack('<d', bytes) == 4 then
+    local policy = #bytes == 480 and bucket_of(struct.unpack('<ddddddddddddddddddddd', bytes, 313)) or { limit = -1 }
+    local tenant = bucket_of(struct.unpack('<ddddddddddddddddddddd', bytes, 145))
     local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q = struct.unpack('<ddddddddddddddddd', bytes, 9)
     return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, tenant, policy)
   end
@@ -49,14 +52,15 @@ end
 local function packed(bucket)
   return bucket.limit, bucket.supply, bucket.rate, bucket.at, bucket.var_supply, bucket.covariance, bucket.var_rate,
     bucket.peak, bucket.trend, bucket.refill_at, bucket.longest_reset,
-    bucket.from, bucket.from_at, bucket.mid, bucket.mid_at, bucket.free, bucket.most
+    bucket.from, bucket.from_at, bucket.mid, bucket.mid_at, bucket.free, bucket.most,
+    bucket.beat, bucket.beat_at, bucket.growth, bucket.unrest
 end
 
 local function save(key, s)
-  local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddd',
-    3, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
+  local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddddddd',
+    4, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
     s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.blind_at, s.send_rate,
     s.ignored, s.ignored_at, packed(s.tenant))
-  if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddddddddd', packed(s.policy)) end
+  if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddddddddddddd', packed(s.policy)) end
   redis.call('SET', key, bytes, 'PX', '604800000') -- a week without a permit: the next start is cold
 end
