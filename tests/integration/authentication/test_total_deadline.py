@@ -67,7 +67,7 @@ def dawdle(wire: Wire, how: str) -> bool:
         wire.drip(DRIPS[how][1])
     elif how in STREAMS:
         wire.write(STREAMS[how][0])
-        while not wire.stop.wait(0.01):
+        while not wire.stop.wait(0.05):  # slower than the deadline allows for the most interim answers
             wire.write(STREAMS[how][1])
     else:
         wire.hang()

@@ -16,9 +16,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from gatepost_worker.authentication.answers import Answer
 from gatepost_worker.authentication.errors import ConfigurationError
 from gatepost_worker.authentication.exchange import current_exchange
-from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSocket, Resolver, connect
+from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSocket, Resolver, connect, is_silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,9 @@ _HOSTS: Final = 16  # one client speaks to two at most; a pool that is dropped f
 
 
 class _TrackedConnection(HTTPConnection):
-    """Marks the write on the current attempt, and is not used again after a long idle time."""
+    """Marks the write on the current attempt. It is used again only if nothing waits to be read and it has not idled long."""
 
+    response_class = Answer
     idle_limit_s: float = DEFAULT_IDLE_S
     resolver: Resolver = staticmethod(socket.getaddrinfo)
     _connecting = False
@@ -81,16 +83,21 @@ class _TrackedConnection(HTTPConnection):
         if attempt is not None and not self._connecting:
             if attempt.remaining() <= 0:
                 raise TimeoutError("the total deadline has passed")
+            if not is_silent(self.sock, self.sock.recv):
+                raise ConnectionError("the other end spoke before the request or closed the connection")
             self._last_used = time.monotonic()
             attempt.write_began_at = attempt.write_began_at or self._last_used
         super().send(data)
 
     @property
     def is_connected(self) -> bool:
-        """Whether a kept connection can be used again: open as far as this end can see, and not long idle."""
-        if time.monotonic() - self._last_used > self.idle_limit_s:
+        """Whether a kept connection can be used again: open as far as this end can see, silent, and not long idle."""
+        if self.sock is None or time.monotonic() - self._last_used > self.idle_limit_s:
             return False
-        return super().is_connected
+        try:
+            return is_silent(self.sock, self.sock.recv)
+        except (OSError, ValueError):
+            return False
 
 
 class _TrackedTlsConnection(_TrackedConnection, HTTPSConnection):

@@ -19,7 +19,7 @@ from urllib3.util.ssl_ import is_ipaddress
 from gatepost_worker.authentication.exchange import current_exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Address = tuple[int, int, int, str, Any]
 
@@ -80,6 +80,30 @@ class DeadlineTlsSocket(ssl.SSLSocket):
         """Shake hands, within the deadline."""
         _bound_wait(self)
         super().do_handshake(block)
+
+
+def is_silent(sock: socket.socket, read: Callable[[int], bytes | None]) -> bool:
+    """Return whether nothing can be read now: no byte and no end of the stream. It does not wait.
+
+    Over TLS this takes in handshake records, such as session tickets: they are no answer and leave the connection usable.
+
+    Args:
+        sock: the socket.
+        read: reads up to so many bytes from it, or from a buffer above it. A byte that it returns is lost.
+
+    Raises:
+        OSError: the connection is broken.
+
+    Source: RFC 8446, section 4.6.
+    """
+    patience = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        return read(1) is None  # a buffer says None where a socket raises
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    finally:
+        sock.settimeout(patience)
 
 
 def connect(
