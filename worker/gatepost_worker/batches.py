@@ -14,12 +14,13 @@ from gatepost.campaigns.batch import open_rows
 from gatepost.campaigns.coding import check_stored
 from gatepost.campaigns.model import Options
 from gatepost.campaigns.rows import Channel
+from gatepost.commands import Kind
 from gatepost.errors import ConfigurationError, SealError
 from gatepost_worker.batch_lease import Lease
 from gatepost_worker.batch_sending import Sender
 from gatepost_worker.batch_store import Claim, NotClaimed, Quota
 from gatepost_worker.batch_work import BLOCKED_WAIT_S, LONGEST_CHUNK_S, SLOT_S, BatchWork
-from gatepost_worker.calls import START
+from gatepost_worker.calls import START, deadline_of
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from gatepost_worker.pacing import Pacing
 from gatepost_worker.policy import RetryLimits
@@ -139,8 +140,9 @@ class BatchRunner:
 
     def lease_s(self, kinds: set[Channel]) -> float:
         """Return how long a lease must outlast its last step: the longest call, a wait in the slot, and a margin."""
-        slow = self.settings.sms_deadline if Channel.SMS in kinds else 0.0
-        return max(self.settings.email_deadline, slow) + LONGEST_CHUNK_S + SLOT_S + self.settings.lease_margin
+        slow = deadline_of(Kind.SEND_SMS, self.settings) if Channel.SMS in kinds else 0.0
+        longest = max(deadline_of(Kind.SEND_EMAIL, self.settings), slow)
+        return longest + LONGEST_CHUNK_S + SLOT_S + self.settings.lease_margin
 
     def _not_claimed(self, campaign_id: str, batch: int, why: str) -> None:
         _log.debug("batch.not_claimed", campaign_id=campaign_id, batch=batch, why=why)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pydantic import SecretStr
 
-from gatepost.commands import Command, LoginWithEmail, LoginWithSms, SendEmail, SendSms
+from gatepost.commands import Command, Kind, LoginWithEmail, LoginWithSms, SendEmail, SendSms
 from gatepost.outcomes import TokenSet
 from gatepost_worker.authentication import RequestOverrides, StartResponse, TokenResponse
 
@@ -57,17 +57,17 @@ def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenRe
             assert_never(command)
 
 
-def deadline_of(command: Command, settings: Settings) -> float:
-    """Return the seconds that one call for the command may take, all in all."""
-    match command:
-        case SendEmail():
+def deadline_of(kind: Kind, settings: Settings) -> float:
+    """Return the seconds that one call of a kind may take, all in all: the call ends then, and its lease a margin later."""
+    match kind:
+        case Kind.SEND_EMAIL:
             return settings.email_deadline
-        case SendSms():
+        case Kind.SEND_SMS:
             return settings.sms_deadline
-        case LoginWithEmail() | LoginWithSms():
+        case Kind.LOGIN_WITH_EMAIL | Kind.LOGIN_WITH_SMS:
             return settings.login_deadline
         case _:
-            assert_never(command)
+            assert_never(kind)
 
 
 def token_set_of(response: TokenResponse) -> TokenSet:

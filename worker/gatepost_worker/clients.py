@@ -6,7 +6,9 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from gatepost.commands import Kind
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
+from gatepost_worker.calls import deadline_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -39,8 +41,11 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
         telemetry=tenant.telemetry,
         configuration=Configuration(
             base_url=tenant.base_url,
-            timeouts=_timeouts(settings.email_deadline, settings),
-            sms_timeouts=_timeouts(settings.sms_deadline, settings),
+            timeouts=_timeouts(Kind.SEND_EMAIL, settings),
+            sms_timeouts=_timeouts(Kind.SEND_SMS, settings),
+            login_timeouts=_timeouts(Kind.LOGIN_WITH_EMAIL, settings),
+            # Half of the margin: the other half is for signing and settling.
+            keys_grace=timedelta(seconds=settings.lease_margin / 2),
             proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
             ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
             pool_size=connections or settings.concurrency,
@@ -49,9 +54,9 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
     )
 
 
-def _timeouts(deadline_s: float, settings: Settings) -> Timeouts:
+def _timeouts(kind: Kind, settings: Settings) -> Timeouts:
     # The total deadline is the one that counts; a read may take all that is left of it.
-    total = timedelta(seconds=deadline_s)
+    total = timedelta(seconds=deadline_of(kind, settings))
     return Timeouts(connect=min(timedelta(seconds=settings.connect_timeout), total), read=total, total=total)
 
 

@@ -29,7 +29,7 @@ def validator() -> IdTokenValidator:
 def make_validator(
     algorithm: str = "RS256", secret: str | None = None, fetch: Callable[[], bytes] = jwks, leeway: int = 60
 ) -> IdTokenValidator:
-    keys = SigningKeys(fetch, clock=lambda: 0.0, sleep=lambda _: None)
+    keys = SigningKeys(lambda _: fetch(), clock=lambda: 0.0, sleep=lambda _: None)
     return IdTokenValidator(
         issuer=ISSUER,
         algorithm=algorithm,

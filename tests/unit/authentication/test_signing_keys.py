@@ -23,7 +23,8 @@ class Source:
         self.fetches = 0
         self.failures = 0
 
-    def __call__(self) -> bytes:
+    def __call__(self, within_s: float) -> bytes:
+        self.within_s = within_s
         self.fetches += 1
         if self.failures:
             self.failures -= 1
@@ -127,7 +128,7 @@ def test_threads_share_one_fetch_and_its_failure() -> None:
     entered, release = threading.Event(), threading.Event()
     fetches = []
 
-    def fetch() -> bytes:
+    def fetch(_within_s: float) -> bytes:
         fetches.append(1)
         entered.set()
         assert release.wait(30)
@@ -183,3 +184,21 @@ def test_keys_of_other_kinds_are_passed_over() -> None:
     ]
 
     assert set(parse_jwks(json.dumps({"keys": [*others, good]}).encode())) == {"key-1"}
+
+
+def test_a_fetch_is_told_how_long_it_may_take() -> None:
+    """Each repetition has what the last one left, and none begins after the end."""
+    world = World()
+    world.source.failures = 2
+    fetch = world.source.__call__
+    told = []
+
+    def slow(within_s: float) -> bytes:
+        told.append(within_s)
+        world.now += 2
+        return fetch(within_s)
+
+    keys = SigningKeys(slow, clock=lambda: world.now, sleep=world.slept.append)
+    keys.key("key-1", 10)
+
+    assert told == [10, 8, 6]

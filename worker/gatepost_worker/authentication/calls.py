@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,13 +131,18 @@ class Caller:
         """
         return call_with_retries(self._retry, self._sleep, lambda: self._attempt(call))
 
-    def fetch_keys(self) -> bytes:
+    def fetch_keys(self, within_s: float) -> bytes:
         """Return the tenant's JWKS document, as it came.
+
+        Args:
+            within_s: seconds it may take.
 
         Raises:
             AuthenticationError: it could not be had.
         """
-        return self._exchange(Endpoint.JWKS, self._templates.build(Endpoint.JWKS), _KEYS_TIMEOUTS).body
+        total = min(timedelta(seconds=max(within_s, 0.001)), _KEYS_TIMEOUTS.total)
+        timeouts = replace(_KEYS_TIMEOUTS, total=total)
+        return self._exchange(Endpoint.JWKS, self._templates.build(Endpoint.JWKS), timeouts).body
 
     def close(self) -> None:
         """Close the kept connections."""

@@ -14,7 +14,7 @@ from gatepost_worker.authentication.credentials import Credentials
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.authentication.id_token import DEFAULT_LEEWAY, Expectations, IdTokenValidator
-from gatepost_worker.authentication.jwks import SigningKeys
+from gatepost_worker.authentication.jwks import PATIENCE_S, SigningKeys
 from gatepost_worker.authentication.responses import parse_start_response, parse_token_response
 from gatepost_worker.authentication.start_probe import PROBE_CONNECTION, StartProbe, probe_of
 from gatepost_worker.authentication.telemetry import telemetry_header
@@ -381,7 +381,7 @@ class Passwordless:
         return call_of(
             endpoint,
             {"client_id": client_id or self._client_id, **members},
-            timeouts=timeouts or self._configuration.timeouts,
+            timeouts=timeouts or self._configuration.timeouts_of(endpoint),
             language=language,
             forwarded_for=forwarded_for,
             overrides=overrides,
@@ -394,6 +394,8 @@ class Passwordless:
     def _log_in(
         self, call: Call, organization: str | None, nonce: str | None, max_age: timedelta | None
     ) -> TokenResponse:
+        until = time.monotonic() + (call.timeouts.total + self._configuration.keys_grace).total_seconds()
         response = self._caller.carry_out(call)  # answered: from here on nothing repeats the token call
         tokens = parse_token_response(response.status, response.body, self._caller.rate_limits(response))
-        return self._id_tokens.verify(tokens, Expectations(call.client_id, organization, nonce, max_age))
+        expected = Expectations(call.client_id, organization, nonce, max_age)
+        return self._id_tokens.verify(tokens, expected, min(until - time.monotonic(), PATIENCE_S))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.errors import ConfigurationError
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
@@ -89,7 +90,9 @@ class Configuration:
         base_url: where requests go; `https://{domain}` if None.
         issuer: the id_token's issuer and the client assertion's audience; `https://{domain}/` if None.
         headers: sent with every request, under the call's own headers.
-        timeouts: for every call but the next.
+        timeouts: for every call but the next two.
+        login_timeouts: for token calls; `timeouts` if None.
+        keys_grace: how long past a login's `total` its signing keys may still be fetched; 10 s are the most in all.
         sms_timeouts: for sending SMS: a provider may take 30 s, and giving up earlier leaves an unknown.
         proxies: as in requests, by scheme; None for the environment's.
         ca_bundle: a file or directory of CA certificates; None for the environment's, or certifi's.
@@ -106,6 +109,8 @@ class Configuration:
     issuer: str | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    login_timeouts: Timeouts | None = None
+    keys_grace: timedelta = timedelta(seconds=10)
     sms_timeouts: Timeouts = field(
         default_factory=lambda: Timeouts(read=timedelta(seconds=35), total=timedelta(seconds=40))
     )
@@ -118,6 +123,10 @@ class Configuration:
     pool_size: int = 64
     longest_hint: timedelta = timedelta(seconds=LONGEST_HINT_S)
     idle_connection: timedelta = timedelta(seconds=30)
+
+    def timeouts_of(self, endpoint: Endpoint) -> Timeouts:
+        """Return the timeouts of an endpoint's calls; those of an SMS are `sms_timeouts`."""
+        return self.login_timeouts or self.timeouts if endpoint is Endpoint.TOKEN else self.timeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

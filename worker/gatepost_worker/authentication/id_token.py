@@ -20,6 +20,7 @@ from gatepost_worker.authentication.errors import (
     IdTokenNotVerified,
     LoginUnusable,
 )
+from gatepost_worker.authentication.jwks import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,12 +94,13 @@ class IdTokenValidator:
         self._leeway = leeway.total_seconds()
         self._clock = clock
 
-    def verify(self, tokens: TokenResponse, expected: Expectations) -> TokenResponse:
+    def verify(self, tokens: TokenResponse, expected: Expectations, keys_within_s: float = PATIENCE_S) -> TokenResponse:
         """Return a token response with its id_token's claims; one without an id_token as it is, unless something is asked of it.
 
         Args:
             tokens: the token response.
             expected: what its id_token must say.
+            keys_within_s: how long fetching the signing keys may take.
 
         Raises:
             IdTokenInvalid: a check failed, or there is no id_token to answer what is asked.
@@ -106,7 +108,7 @@ class IdTokenValidator:
         """
         try:
             if tokens.id_token is not None:
-                return replace(tokens, claims=self.validate(tokens.id_token, expected))
+                return replace(tokens, claims=self.validate(tokens.id_token, expected, keys_within_s))
             if expected.demands_a_token:
                 raise IdTokenInvalid("presence", "is not given, and something was asked of it")
         except LoginUnusable as error:
@@ -116,18 +118,19 @@ class IdTokenValidator:
             raise
         return tokens
 
-    def validate(self, token: str, expected: Expectations) -> Mapping[str, Any]:
+    def validate(self, token: str, expected: Expectations, keys_within_s: float = PATIENCE_S) -> Mapping[str, Any]:
         """Return the token's claims, all of them checked.
 
         Args:
             token: the JWT.
             expected: what it must say.
+            keys_within_s: how long fetching the signing keys may take.
 
         Raises:
             IdTokenInvalid: a check failed.
             IdTokenNotVerified: the signing keys could not be fetched.
         """
-        claims = self._verified_claims(token)
+        claims = self._verified_claims(token, keys_within_s)
         self._check_parties(claims, expected)
         self._check_times(claims, expected)
         if (expected.nonce is not None or claims.get("nonce") is not None) and claims.get("nonce") != expected.nonce:
@@ -135,7 +138,7 @@ class IdTokenValidator:
         _check_organization(claims, expected.organization)
         return claims
 
-    def _verified_claims(self, token: str) -> dict[str, Any]:
+    def _verified_claims(self, token: str, keys_within_s: float) -> dict[str, Any]:
         try:
             header = jws.extract_compact(token.encode()).headers()
         except (JoseError, ValueError, RecursionError):
@@ -143,7 +146,7 @@ class IdTokenValidator:
         if header.get("alg") != self._algorithm:
             raise IdTokenInvalid("alg", f"is not {self._algorithm}")
         kid = header.get("kid")
-        key = self._secret or self._keys.key(kid if isinstance(kid, str) else None)
+        key = self._secret or self._keys.key(kid if isinstance(kid, str) else None, keys_within_s)
         claims = _decode(token, key, self._algorithm)
         if claims is None:
             raise IdTokenInvalid("signature", "does not verify")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from gatepost_worker.authentication.errors import AuthenticationError, IdTokenInvalid, IdTokenNotVerified
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CACHE_S: Final = 600.0
 COOL_DOWN_S: Final = 30.0
+PATIENCE_S: Final = 10.0
 _ATTEMPTS: Final = 3
-_PATIENCE_S: Final = 10.0
 
 
 class SigningKeys:
@@ -28,12 +28,12 @@ class SigningKeys:
     """
 
     def __init__(
-        self, fetch: Callable[[], bytes], *, clock: Callable[[], float], sleep: Callable[[float], None]
+        self, fetch: Callable[[float], bytes], *, clock: Callable[[], float], sleep: Callable[[float], None]
     ) -> None:
         """Start empty.
 
         Args:
-            fetch: gets the JWKS document or raises `AuthenticationError`.
+            fetch: gets the JWKS document within so many seconds, or raises `AuthenticationError`.
             clock: gives the time, in seconds, on any clock that does not go back.
             sleep: waits so many seconds.
         """
@@ -45,22 +45,26 @@ class SigningKeys:
         self._fetched_at: float | None = None
         self._failures = 0
 
-    def key(self, kid: str | None) -> RSAKey:
+    def key(self, kid: str | None, patience_s: float = PATIENCE_S) -> RSAKey:
         """Return the key of that id; with no id, the only key.
+
+        Args:
+            kid: the key's id.
+            patience_s: how long a fetch with its repetitions may take.
 
         Raises:
             IdTokenInvalid: the tenant has no such key, even after a fetch.
             IdTokenNotVerified: the keys could not be fetched.
         """
         for max_age in (CACHE_S, COOL_DOWN_S):
-            keys = self._keys_younger_than(max_age)
+            keys = self._keys_younger_than(max_age, patience_s)
             if kid is None and len(keys) == 1:
                 return next(iter(keys.values()))
             if kid is not None and kid in keys:
                 return keys[kid]
         raise IdTokenInvalid("kid", "names no signing key of the tenant")
 
-    def _keys_younger_than(self, max_age_s: float) -> Mapping[str | None, RSAKey]:
+    def _keys_younger_than(self, max_age_s: float, patience_s: float) -> Mapping[str | None, RSAKey]:
         failures_seen = self._failures
         if self._is_younger_than(max_age_s):
             return self._keys
@@ -70,7 +74,7 @@ class SigningKeys:
             if self._failures != failures_seen:
                 raise IdTokenNotVerified
             try:
-                keys = self._fetch_patiently()
+                keys = self._fetch_patiently(patience_s)
             except AuthenticationError as error:
                 self._failures += 1
                 failure = IdTokenNotVerified(origin=error.origin or type(error).__name__)
@@ -82,15 +86,16 @@ class SigningKeys:
     def _is_younger_than(self, max_age_s: float) -> bool:
         return self._fetched_at is not None and self._clock() - self._fetched_at < max_age_s
 
-    def _fetch_patiently(self) -> Mapping[str | None, RSAKey]:
+    def _fetch_patiently(self, patience_s: float) -> Mapping[str | None, RSAKey]:
+        until = self._clock() + patience_s
         retrying = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_PATIENCE_S),
+            stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(patience_s),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             retry=retry_if_exception_type(AuthenticationError),
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(lambda: parse_jwks(self._fetch()))
+        return retrying(lambda: parse_jwks(self._fetch(until - self._clock())))
 
 
 def parse_jwks(document: bytes) -> Mapping[str | None, RSAKey]:

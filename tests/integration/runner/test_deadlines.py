@@ -1,0 +1,139 @@
+"""Each kind of call has one deadline: the call ends by it, and its lease a margin later."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost import Producer, Reason, State
+from gatepost.commands import Kind
+from gatepost.connections import ledger_at
+from gatepost_worker.clients import Clients
+from gatepost_worker.limiter import Permit
+from gatepost_worker.runner import Ended, Runner
+from socket_server import SocketServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost import Handle
+    from gatepost.ledger_values import Answer
+    from gatepost.settings import Settings
+    from socket_server import Heard, Wire
+
+LONG_S = 100.0
+DEADLINES = {
+    Kind.SEND_EMAIL: "email_deadline",
+    Kind.SEND_SMS: "sms_deadline",
+    Kind.LOGIN_WITH_EMAIL: "login_deadline",
+    Kind.LOGIN_WITH_SMS: "login_deadline",
+}
+TOKENS = {"_id": "1", "email": "user@example.com", "access_token": "opaque", "token_type": "Bearer"}
+
+
+def asked_for(producer: Producer, kind: Kind) -> Handle:
+    match kind:
+        case Kind.SEND_EMAIL:
+            return producer.send_email("user@example.com")
+        case Kind.SEND_SMS:
+            return producer.send_sms("+12025550123")
+        case Kind.LOGIN_WITH_EMAIL:
+            return producer.login_with_email("user@example.com", "123456")
+        case Kind.LOGIN_WITH_SMS:
+            return producer.login_with_sms("+12025550123", "123456")
+
+
+def carried_out(
+    make_settings: Callable[..., Settings],
+    redis_client: redis.Redis,
+    server: SocketServer,
+    kind: Kind,
+    **deadlines: Any,
+) -> tuple[Ended, float]:
+    """Carry out one operation of a kind against a server; return its end and the seconds that its lease had."""
+    given = {**dict.fromkeys(DEADLINES.values(), LONG_S), "lease_margin": 7, **deadlines}
+    settings = make_settings(AUTH0_BASE_URL=server.url, **given)
+    ledger = ledger_at(redis_client, settings)
+    leases: list[float] = []
+
+    def begin(operation_id: str, attempt: str, lease_s: float) -> Answer:
+        leases.append(lease_s)
+        return type(ledger).begin(ledger, operation_id, attempt, lease_s)
+
+    ledger.begin = begin  # type: ignore[method-assign] # it does what it did, and says so
+    clients = Clients(settings)
+    limiter = SimpleNamespace(acquire=lambda *_: Permit(granted=1, first_ticket=1), observe=lambda *_: None)
+    runner = Runner(
+        settings=settings,
+        ledger=ledger,
+        limiter_of=lambda _: limiter,  # type: ignore[arg-type,return-value] # grants everything
+        keyring=settings.keyring(),
+        fingerprints=settings.fingerprints(),
+        clients=clients,
+    )
+    try:
+        with Producer(settings) as producer:
+            ended = runner.run(asked_for(producer, kind).operation_id)
+    finally:
+        clients.close()
+    assert isinstance(ended, Ended)
+    return ended, leases[0]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_short_deadline_ends_the_call_of_its_kind(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis, kind: Kind
+) -> None:
+    """The call is over before the lease is, so it counts as an answer that was lost and not as a worker that was."""
+    started = time.monotonic()
+    with SocketServer(lambda wire, _: wire.hang()) as server:
+        ended, lease_s = carried_out(make_settings, redis_client, server, kind, **{DEADLINES[kind]: 0.5})
+
+    assert (ended.state, ended.reason) == (State.UNKNOWN, Reason.ANSWER_LOST)
+    assert lease_s == 7.5
+    assert time.monotonic() - started < LONG_S / 2
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_deadlines_of_other_kinds_do_not_shorten_a_call(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis, kind: Kind
+) -> None:
+    """An answer that comes after theirs, and within its own, is an answer."""
+
+    def answer(wire: Wire, _: Heard) -> None:
+        time.sleep(0.5)
+        wire.respond(200, TOKENS)
+
+    others = {name: 0.1 for name in DEADLINES.values() if name != DEADLINES[kind]}
+    with SocketServer(answer) as server:
+        ended, lease_s = carried_out(make_settings, redis_client, server, kind, **others)
+
+    assert ended.state is State.ACCEPTED
+    assert lease_s == LONG_S + 7
+
+
+def test_signing_keys_that_do_not_come_end_a_login_within_its_lease(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis
+) -> None:
+    """They have what the token call left of its deadline, and half of the margin."""
+
+    def answer(wire: Wire, heard: Heard) -> None:
+        if heard.target == "/oauth/token":
+            wire.respond(200, {**TOKENS, "id_token": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.c2ln"})
+        else:
+            wire.hang()
+
+    started = time.monotonic()
+    with SocketServer(answer) as server:
+        ended, lease_s = carried_out(
+            make_settings, redis_client, server, Kind.LOGIN_WITH_EMAIL, login_deadline=1, lease_margin=2
+        )
+
+    assert (ended.state, ended.reason) == (State.REJECTED, Reason.TOKEN_NOT_VERIFIED)
+    assert lease_s == 3
+    assert time.monotonic() - started < 8
