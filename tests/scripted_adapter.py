@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+STARTED = b'{"_id": "6492b5a75bedeae7449299fa", "email": "user@example.com", "email_verified": false}'
+
+
 @dataclass
 class Sent:
     """One request as the adapter got it."""
@@ -45,7 +48,7 @@ class Answer:
     """One scripted answer."""
 
     status: int = 200
-    body: bytes | dict[str, Any] = b"{}"
+    body: bytes | dict[str, Any] = STARTED
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self, request: PreparedRequest) -> Response:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Behaviour = Callable[["Wire", "Heard"], bool | None]
 
 
+STARTED = b'{"_id": "6492b5a75bedeae7449299fa", "email": "user@example.com", "email_verified": false}'
+
+
 @dataclass
 class Heard:
     """One request as it came over the wire."""
@@ -44,7 +47,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         self.sock.sendall(data)
 
-    def respond(self, status: int = 200, body: bytes | dict[str, Any] = b"{}", **headers: str) -> None:
+    def respond(self, status: int = 200, body: bytes | dict[str, Any] = STARTED, **headers: str) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {"Content-Length": str(len(raw)), **{name.replace("_", "-"): value for name, value in headers.items()}}
         head = "".join(f"{name}: {value}\r\n" for name, value in named.items())

@@ -40,6 +40,8 @@ from gatepost.states import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pydantic import SecretStr
+
 
 class GatepostError(Exception):
     """Something in Gatepost went wrong."""
@@ -149,7 +151,7 @@ class OperationFailed(GatepostError):
     Attributes:
         operation_id: which operation.
         reason: a value of `gatepost.states.Reason`.
-        detail: Auth0's error code, where it gave one.
+        detail: Auth0's error code, where it gave one; the claim that failed, for `token_invalid`.
     """
 
     def __init__(self, operation_id: str, reason: str, detail: str | None = None) -> None:
@@ -159,7 +161,7 @@ class OperationFailed(GatepostError):
         self.detail = detail
 
     def __str__(self) -> str:
-        code = f" (Auth0: {self.detail})" if self.detail else ""
+        code = f" ({said(self.reason, self.detail)})" if self.detail else ""
         try:
             advice = Reason(self.reason).advice
         except ValueError:
@@ -168,8 +170,19 @@ class OperationFailed(GatepostError):
         return f"{self.reason}{code}: {advice} Operation {self.operation_id}."
 
 
+def said(reason: str, detail: str) -> str:
+    """Return an outcome's detail with its source: Auth0's error code, or the claim of an id_token."""
+    return f"claim: {detail}" if reason == Reason.TOKEN_INVALID else f"Auth0: {detail}"
+
+
 class Rejected(OperationFailed):
-    """Auth0 said no."""
+    """Auth0 said no.
+
+    Attributes:
+        description: Auth0's own words, such as an Action's reason to deny the login, when `redeem()` raised this; otherwise None.
+    """
+
+    description: SecretStr | None = None
 
 
 class RecipientRejected(Rejected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost import errors
-from gatepost.states import Reason
+from gatepost.states import Reason, State
 
 if TYPE_CHECKING:
     from gatepost.outcomes import Outcome
@@ -18,6 +18,7 @@ _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
     Reason.CONNECTION_MISCONFIGURED: errors.ClientMisconfigured,
     Reason.PROVIDER_MISCONFIGURED: errors.ClientMisconfigured,
     Reason.TENANT_MISCONFIGURED: errors.ClientMisconfigured,
+    Reason.CREDENTIAL_MISSING: errors.ClientMisconfigured,
     Reason.CLIENT_REJECTED: errors.ClientMisconfigured,
     Reason.CLIENT_NOT_AUTHORIZED: errors.ClientMisconfigured,
     Reason.CAPTCHA_REQUIRED: errors.CaptchaRequired,
@@ -29,6 +30,7 @@ _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
     Reason.TOO_MANY_ATTEMPTS: errors.TooManyAttempts,
     Reason.DPOP_REQUIRED: errors.ClientMisconfigured,
     Reason.ENDPOINT_DISABLED: errors.ClientMisconfigured,
+    Reason.REFUSED_BY_AUTH0: errors.Rejected,
     Reason.ANSWER_NOT_UNDERSTOOD: errors.AnswerRejected,
     Reason.TOKEN_INVALID: errors.AnswerRejected,
     Reason.TOKEN_NOT_VERIFIED: errors.AnswerRejected,
@@ -45,9 +47,19 @@ _BY_REASON: Final[dict[Reason, type[errors.OperationFailed]]] = {
 }
 
 
-def failure_of(operation_id: str, reason: Reason, detail: str | None = None) -> errors.OperationFailed:
-    """Return the exception for a reason."""
-    return _BY_REASON[reason](operation_id, reason.value, detail)
+def failure_of(
+    operation_id: str, reason: Reason, detail: str | None = None, state: State | None = None
+) -> errors.OperationFailed:
+    """Return the exception for a reason, or `OutcomeUnknown` for any reason in the state `unknown`."""
+    chosen = errors.OutcomeUnknown if state is State.UNKNOWN else _BY_REASON[reason]
+    return chosen(operation_id, reason.value, detail)
+
+
+def failure_of_outcome(outcome: Outcome) -> errors.OperationFailed | None:
+    """Return the typed error of a terminal outcome; None for one that is accepted or not terminal."""
+    if not outcome.state.is_terminal or outcome.reason is None:
+        return None
+    return failure_of(outcome.operation_id, outcome.reason, outcome.detail, outcome.state)
 
 
 def raise_for_outcome(outcome: Outcome) -> None:
@@ -56,5 +68,6 @@ def raise_for_outcome(outcome: Outcome) -> None:
     Raises:
         OperationFailed: the subclass that the outcome's reason names.
     """
-    if outcome.state.is_terminal and outcome.reason is not None:
-        raise failure_of(outcome.operation_id, outcome.reason, outcome.detail)
+    failure = failure_of_outcome(outcome)
+    if failure is not None:
+        raise failure

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gatepost.answers import answering
-from gatepost.errors import MfaRequired, NotFinished
-from gatepost.failures import raise_for_outcome
+from gatepost.errors import MfaRequired, NotFinished, OperationFailed, Rejected
+from gatepost.failures import failure_of_outcome, raise_for_outcome
 from gatepost.ledger_keys import operation_key
-from gatepost.outcomes import Outcome, TokenSet, load_redeemable
+from gatepost.outcomes import Denial, MfaChallenge, Outcome, TokenSet, load_redeemable
 from gatepost.sealing import Keyring, Purpose
 from gatepost.states import Reason, State
 
@@ -88,7 +88,7 @@ class Handle:
 
         Raises:
             MfaRequired: Auth0 asks for a second factor; `challenge` holds the MFA token, once.
-            OperationFailed: the login ended otherwise.
+            OperationFailed: the login ended otherwise; `description` holds an Action's words, once.
             NothingToRedeem: redeemed before, expired, or not a login.
             NotFinished: no terminal state within the timeout.
         """
@@ -101,22 +101,30 @@ class Handle:
             UnknownKey: the result's key is not in this producer's ring; the result stays where it is.
             SealError: it was changed, or another version wrote it.
         """
-        if outcome.reason is not Reason.MFA_REQUIRED:
-            raise_for_outcome(outcome)
+        failure = failure_of_outcome(outcome)
+        sealed = self._ledger.sealed_result(self.operation_id)
+        if failure is not None and sealed is None and not isinstance(failure, MfaRequired):
+            raise failure
         # Redeeming deletes: what could not be opened afterwards is left to a producer that can.
-        self._keyring.require(self._ledger.sealed_result(self.operation_id) or "")
+        self._keyring.require(sealed or "")
         sealed = self._ledger.redeem(self.operation_id)
         redeemed = load_redeemable(self._keyring.open(sealed, Purpose.result(self.operation_id)))
         if isinstance(redeemed, TokenSet):
             return redeemed
-        failure = MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail)
-        failure.challenge = redeemed
-        raise failure
+        raise _with_words(failure or MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail), redeemed)
 
     def cancel(self) -> bool:
         """Cancel the operation if no attempt has begun, and say whether that was so."""
         answer = self._ledger.close(self.operation_id, State.CANCELLED, Reason.CANCELLED_BY_CALLER)
         return answer.state is State.CANCELLED
+
+
+def _with_words(failure: OperationFailed, redeemed: MfaChallenge | Denial) -> OperationFailed:
+    if isinstance(failure, MfaRequired) and isinstance(redeemed, MfaChallenge):
+        failure.challenge = redeemed
+    if isinstance(failure, Rejected) and isinstance(redeemed, Denial):
+        failure.description = redeemed.description
+    return failure
 
 
 class AsyncHandle:

@@ -24,7 +24,10 @@ class Outcome:
     kind: Kind
     state: State
     reason: Reason | None = None
-    detail: str | None = field(default=None, metadata={"doc": "Auth0's error code, where it gave one"})
+    detail: str | None = field(
+        default=None,
+        metadata={"doc": "Auth0's error code, where it gave one; the claim that failed, for `token_invalid`"},
+    )
     http_status: int | None = None
     attempts: int = 0
     created_at: datetime | None = None
@@ -91,7 +94,14 @@ class MfaChallenge(_Sealable):
         return value
 
 
-Redeemable = TokenSet | MfaChallenge
+class Denial(_Sealable):
+    """Auth0's own words when a login is refused: what an Action or a Rule says to the person."""
+
+    type: Literal["denial"] = "denial"
+    description: SecretText
+
+
+Redeemable = TokenSet | MfaChallenge | Denial
 _REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
 
 

@@ -51,7 +51,9 @@ class Reason(StrEnum):
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     DPOP_REQUIRED = "dpop_required"
     ENDPOINT_DISABLED = "endpoint_disabled"
-    ANSWER_NOT_UNDERSTOOD = "answer_not_understood"
+    CREDENTIAL_MISSING = "credential_missing"
+    REFUSED_BY_AUTH0 = "refused_by_auth0"
+    ANSWER_NOT_UNDERSTOOD = "answer_not_understood"  # unknown where the answer was not an error
     TOKEN_INVALID = "token_invalid"  # noqa: S105 - a reason, not a credential
     TOKEN_NOT_VERIFIED = "token_not_verified"  # noqa: S105 - as above
     # exhausted: every attempt failed before it reached Auth0
@@ -86,7 +88,9 @@ _ADVICE: Final[dict[Reason, str]] = {
         "The connection is missing, disabled, closed for sign-ups or not passwordless; check it in the Auth0 dashboard."
     ),
     Reason.PROVIDER_MISCONFIGURED: "Auth0 could not sign in at the message provider; renew its credentials in Auth0.",
-    Reason.TENANT_MISCONFIGURED: "Auth0 does not know the tenant or the client; check the domain and the client id.",
+    Reason.TENANT_MISCONFIGURED: (
+        "Auth0 does not know the tenant or the client, or the tenant's settings make no request; check domain, client id and base URL."
+    ),
     Reason.CLIENT_REJECTED: "Auth0 refused the client's credential; check the client secret, or the signing key and its algorithm.",
     Reason.CLIENT_NOT_AUTHORIZED: (
         "The application may not do this; enable the Passwordless OTP grant and client authentication for it."
@@ -102,7 +106,14 @@ _ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_ATTEMPTS: "Attack protection blocks this person or IP address; unblock it in Auth0, then send a new code.",
     Reason.DPOP_REQUIRED: "The API demands DPoP, which Gatepost does not speak; use an API without sender constraining.",
     Reason.ENDPOINT_DISABLED: "The tenant has this endpoint or grant switched off.",
-    Reason.ANSWER_NOT_UNDERSTOOD: "The answer is not of Auth0's form; check that the domain and any proxy lead to Auth0.",
+    Reason.CREDENTIAL_MISSING: (
+        "The tenant's only credential is a client certificate, and Auth0 accepts mutual TLS for logins alone; add a client secret or a "
+        "signing key to send."
+    ),
+    Reason.REFUSED_BY_AUTH0: (
+        "Auth0 refused the request with an error code that Gatepost does not know; look it up in Auth0's documentation and the tenant's log."
+    ),
+    Reason.ANSWER_NOT_UNDERSTOOD: "The answer is not of Auth0's form; check that the domain and any proxy lead to Auth0. Not repeated.",
     Reason.TOKEN_INVALID: "The id_token failed a check; the code is spent. Check issuer, audience, organization and signing algorithm.",
     Reason.TOKEN_NOT_VERIFIED: "The signing keys could not be fetched, so the id_token was not checked; the code is spent.",
     Reason.NOT_REACHED: "No attempt reached Auth0; check DNS, the network, TLS and any proxy, then ask again.",

@@ -41,6 +41,7 @@ REFUSED: Final = frozenset(
         Reason.CONNECTION_MISCONFIGURED,
         Reason.PROVIDER_MISCONFIGURED,
         Reason.TENANT_MISCONFIGURED,
+        Reason.CREDENTIAL_MISSING,
         Reason.CLIENT_REJECTED,
         Reason.CLIENT_NOT_AUTHORIZED,
         Reason.CAPTCHA_REQUIRED,

@@ -72,7 +72,7 @@ class Reconciler:
             _log.info("operation.published_again", correlation_id=operation_id, command=answer.kind.value)
         elif answer.verdict is Verdict.FINISHED and answer.reason is not None:
             # Whoever waits with AsyncResult.get() gets the same typed error as from a worker.
-            failure = failure_of(operation_id, answer.reason, answer.detail)
+            failure = failure_of(operation_id, answer.reason, answer.detail, answer.state)
             self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
             _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=answer.reason.value)
         elif answer.verdict is Verdict.MISSING:

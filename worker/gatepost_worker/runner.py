@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -16,11 +16,11 @@ from gatepost.blocks import block_of
 from gatepost.commands import load_command, recipient_of
 from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost.ledger_values import Answer, Verdict
-from gatepost.outcomes import MfaChallenge, Redeemable
+from gatepost.outcomes import Denial, MfaChallenge, Redeemable
 from gatepost.personal import REVEAL
 from gatepost.sealing import Purpose
 from gatepost.states import Reason, State
-from gatepost_worker.authentication import AuthenticationError, MfaRequired, RateLimited, TokenResponse
+from gatepost_worker.authentication import AuthenticationError, Cause, MfaRequired, RateLimited, TokenResponse
 from gatepost_worker.calls import carry_out, deadline_of, endpoint_of, token_set_of
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading
 from gatepost_worker.policy import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gatepost.ledger_values import Operation
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
-    from gatepost_worker.authentication import Cause, Passwordless, StartResponse
+    from gatepost_worker.authentication import Passwordless, StartResponse
     from gatepost_worker.clients import Clients
     from gatepost_worker.limiter import Limiter
     from gatepost_worker.ownership import Ownership
@@ -169,7 +169,7 @@ class Runner:
                 # A block may be lifted long before this wait is over.
                 return self._put_off(operation.operation_id, min(wait, LONGEST_HOP), "", free=True)
         attempt = uuid.uuid4().hex
-        lease = deadline_of(command, self._settings) + self._settings.lease_margin
+        lease = deadline_of(operation.kind, self._settings) + self._settings.lease_margin
         begun = self._ledger.begin(operation.operation_id, attempt, lease)
         if begun.verdict is not Verdict.BEGUN:
             return self._not_begun(operation.operation_id, begun)
@@ -224,7 +224,8 @@ class Runner:
     ) -> Progress:
         if failure is None:
             tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
-            return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=200, redeemable=tokens))
+            status = None if response is None else response.status
+            return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=status, redeemable=tokens))
         match decide(failure, known, self._limits):
             case RetryAt(wait=wait, reason=reason):
                 doubt = None if reason is Reason.NOT_REACHED else reason
@@ -232,13 +233,13 @@ class Runner:
             case Deferred(wait=wait):
                 return self._put_off(operation.operation_id, wait, attempt, free=True)
             case Dead(state=state, reason=reason):
-                settlement = _Settlement(state, reason, failure.code, failure.status)
-                if isinstance(failure, MfaRequired):
-                    settlement = replace(settlement, redeemable=_challenge(failure))
-                return self._settle(operation, attempt, settlement)
+                words = _words(failure) if operation.kind.is_login else None
+                return self._settle(
+                    operation, attempt, _Settlement(state, reason, failure.detail, failure.status, words)
+                )
             case Unknown(reason=reason):
                 return self._settle(
-                    operation, attempt, _Settlement(State.UNKNOWN, reason, failure.code, failure.status)
+                    operation, attempt, _Settlement(State.UNKNOWN, reason, failure.detail, failure.status)
                 )
             case never:
                 assert_never(never)
@@ -346,6 +347,16 @@ class Runner:
 
 def _document(redeemable: Redeemable) -> bytes:
     return redeemable.model_dump_json(context=REVEAL, exclude_none=True).encode()
+
+
+def _words(failure: AuthenticationError) -> Redeemable | None:
+    """Return what Auth0 says to the person beside its no: a challenge, or the reason an Action gave."""
+    if isinstance(failure, MfaRequired):
+        return _challenge(failure)
+    words = failure.description.reveal() if failure.description is not None else failure.code
+    if failure.cause not in {Cause.ACCESS_DENIED, Cause.REFUSED} or words is None or words == failure.code:
+        return None
+    return Denial(description=SecretStr(words))
 
 
 def _challenge(failure: MfaRequired) -> MfaChallenge:

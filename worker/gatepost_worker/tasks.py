@@ -104,8 +104,8 @@ def _operation(process: Process) -> Callable[..., str | None]:
         match progress:
             case Ended(state=State.ACCEPTED, sealed_result=sealed):
                 return sealed
-            case Ended(reason=reason, detail=detail) if reason is not None:
-                raise failure_of(operation_id, reason, detail)
+            case Ended(state=state, reason=reason, detail=detail) if reason is not None:
+                raise failure_of(operation_id, reason, detail, state)
             case Later(wait=wait):
                 raise task.retry(countdown=wait.total_seconds(), throw=False)
             case _ if getattr(progress, "verdict", None) is Verdict.MISSING:

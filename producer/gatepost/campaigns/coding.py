@@ -47,6 +47,8 @@ REASON_CODES: Final[dict[Reason, int]] = {
     Reason.ANSWER_NOT_UNDERSTOOD: 19,
     Reason.TOKEN_INVALID: 20,
     Reason.TOKEN_NOT_VERIFIED: 21,
+    Reason.CREDENTIAL_MISSING: 22,
+    Reason.REFUSED_BY_AUTH0: 23,
     Reason.NOT_REACHED: 30,
     Reason.DEADLINE_PASSED: 31,
     Reason.ANSWER_LOST: 40,

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gatepost import errors
-from gatepost.failures import failure_of
+from gatepost.failures import failure_of_outcome
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -59,6 +59,5 @@ def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
     """Return 0 for an operation that is accepted or goes on, otherwise the code of the error that its reason stands for."""
     if outcome.state is State.ACCEPTED or not outcome.state.is_terminal:
         return ExitCode.DONE
-    if outcome.reason is None:
-        return ExitCode.NOT_ACCEPTED
-    return exit_code_of_error(failure_of(outcome.operation_id, outcome.reason, outcome.detail))
+    failure = failure_of_outcome(outcome)
+    return ExitCode.NOT_ACCEPTED if failure is None else exit_code_of_error(failure)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatepost.blocks import ACCEPT_OPERATIONS
-from gatepost.errors import GatepostError, InvalidCommand
+from gatepost.errors import GatepostError, InvalidCommand, said
 from gatepost.visible_text import visible, visible_json
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
         return
     write(" ".join(part for part in (outcome.operation_id, outcome.state.value, outcome.reason) if part))
     if outcome.reason is not None:
-        code = f" (Auth0: {outcome.detail})" if outcome.detail else ""
+        code = f" ({said(outcome.reason, outcome.detail)})" if outcome.detail else ""
         say(f"{outcome.reason.advice}{code}")
     if outcome.blocked is not None:
         say(f"A worker put it back. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from joserfc import jws
 
 from gatepost.cli.output import say, show_outcome, write, write_json
-from gatepost.errors import MfaRequired
+from gatepost.errors import MfaRequired, OperationFailed, Rejected
 from gatepost.outcomes import TokenSet
 from gatepost.sealing import Purpose
-from gatepost.states import Reason, State
+from gatepost.states import State
 
 if TYPE_CHECKING:
     from gatepost.handles import Handle
@@ -44,12 +44,13 @@ def show_login(producer: Producer, handle: Handle, outcome: Outcome, *, redeem: 
 
 
 def _redeemed(handle: Handle, outcome: Outcome) -> tuple[str, dict[str, Any] | None]:
-    if outcome.state is not State.ACCEPTED and outcome.reason is not Reason.MFA_REQUIRED:
-        return "token_set", None
     try:
         return "token_set", handle.open_result(outcome).revealed()
     except MfaRequired as failure:
         return "mfa_challenge", failure.challenge.revealed()
+    except OperationFailed as failure:
+        words = failure.description if isinstance(failure, Rejected) else None
+        return "denial", None if words is None else {"description": words.get_secret_value()}
 
 
 def _summary(producer: Producer, outcome: Outcome) -> tuple[str, dict[str, Any] | None]:

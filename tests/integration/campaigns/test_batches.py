@@ -152,6 +152,19 @@ def test_a_run_of_identical_failures_pauses(bench: Bench) -> None:
     assert bench.status(campaign_id).counts[State.UNKNOWN] >= first.counts[State.UNKNOWN] + 5
 
 
+def test_a_run_of_answers_that_are_not_auth0s_pauses(bench: Bench) -> None:
+    """A captive portal answers everybody with success: after five nobody else is tried, and none counts as accepted."""
+    campaign_id = bench.start(tagged("not-json-200", 20), pause_after_errors=5, pause_above_error_share=None)
+    bench.work()
+    campaign = bench.status(campaign_id)
+
+    assert campaign.pause is not None
+    assert campaign.pause.reason is PauseReason.FAILURES_IN_A_ROW
+    assert campaign.pause.cause is Reason.ANSWER_NOT_UNDERSTOOD
+    assert 5 <= campaign.counts[State.UNKNOWN] < 5 + 8
+    assert campaign.counts[State.ACCEPTED] == 0
+
+
 def test_a_success_ends_a_run(bench: Bench) -> None:
     """Failures with successes between them are no run."""
     mixed = [row for pair in zip(rows(10), tagged("500-before", 10), strict=True) for row in pair]

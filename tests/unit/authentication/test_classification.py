@@ -134,7 +134,7 @@ ROWS: list[tuple[Endpoint, int, object, type[AuthenticationError]]] = [
     (START, 408, b"", auth.ServerFailed),
     (START, 501, b"", auth.ServerFailed),
     (TOKEN, 599, b"", auth.ServerFailed),
-    (TOKEN, 403, b"<html>Forbidden by the firewall</html>", auth.Refusal),
+    (TOKEN, 403, b"<html>Forbidden by the firewall</html>", auth.NotOfAuth0),
     (START, 418, a("teapot"), auth.Refusal),
     (START, 600, b"", auth.AnswerUnreadable),
     (Endpoint.JWKS, 404, b"", auth.EndpointDisabled),

@@ -14,13 +14,14 @@ from gatepost_worker.authentication import (
     ClientCertificate,
     Configuration,
     ConfigurationError,
+    CredentialMissing,
     Passwordless,
     RequestOverrides,
     RequestUnsendable,
     RequiredError,
     Timeouts,
 )
-from scripted_adapter import Answer, ScriptedAdapter
+from scripted_adapter import STARTED, Answer, ScriptedAdapter
 from signed_tokens import CLIENT_ID, ISSUER, NOW, private_pem, signing_key
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     MakeClient = Callable[..., tuple[Passwordless, ScriptedAdapter]]
 
-TOKENS = Answer(body={"access_token": "opaque", "token_type": "Bearer"})
+TOKENS = Answer(body={**json.loads(STARTED), "access_token": "opaque", "token_type": "Bearer"})
 EMAIL = "user+tag@example.com"
 PHONE = "+15005550006"
 CERTIFICATE = ClientCertificate(certificate_path="/certificate.pem", key_path="/key.pem")
@@ -385,9 +386,9 @@ def test_mutual_tls_alone_serves_token_calls(make_client: MakeClient) -> None:
 def test_mutual_tls_alone_is_refused_for_sends_with_the_reason(make_client: MakeClient) -> None:
     """Auth0 has no mutual TLS on /passwordless/start."""
     client, adapter = make_client(client_secret=None, client_certificate=CERTIFICATE)
-    with pytest.raises(ConfigurationError, match="token calls alone"):
+    with pytest.raises(CredentialMissing, match="token calls alone"):
         client.send_email(EMAIL)
-    with pytest.raises(ConfigurationError, match="client_assertion_signing_key"):
+    with pytest.raises(CredentialMissing, match="signing key"):
         client.send_sms(PHONE)
 
     assert adapter.sent == []

@@ -52,6 +52,12 @@ from gatepost_worker.authentication.error_bodies import TEXT_LIMIT, parse_error_
         pytest.param({"error": {"nested": 1}}, None, '{"nested": 1}', id="an object for a code"),
         pytest.param({"error": "someone@example.com"}, None, "someone@example.com", id="an address is no code"),
         pytest.param({"error": "Jane Doe"}, None, "Jane Doe", id="nor is a name"),
+        pytest.param({"error": "custom_error_7"}, "custom_error_7", "custom_error_7", id="a code with a digit"),
+        pytest.param({"error": "oauth2_error"}, "oauth2_error", "oauth2_error", id="a digit within a code"),
+        pytest.param({"error": "pin_1234"}, None, "pin_1234", id="four digits could be a one-time code"),
+        pytest.param({"error": "e_1_2_3_4"}, None, "e_1_2_3_4", id="four digits apart as well"),
+        pytest.param({"error": "+49170123456"}, None, "+49170123456", id="a number is no code"),
+        pytest.param({"error": "Not a code", "code": "c"}, "c", "Not a code", id="the first that is a code"),
         pytest.param({"error": "x" * 65}, None, "x" * 65, id="a long text is no code"),
     ],
 )

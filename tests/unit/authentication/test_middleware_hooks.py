@@ -19,7 +19,7 @@ from gatepost_worker.authentication import (
     RateLimited,
     RetryPolicy,
 )
-from scripted_adapter import Answer
+from scripted_adapter import STARTED, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_a_refusal_and_a_failure_both_go_to_on_error(make_client: MakeClient) ->
 
 def test_on_error_may_put_an_answer_in_place(make_client: MakeClient) -> None:
     """A success ends the call, another refusal is classified."""
-    good = HttpResponse(status=200, headers={}, body=b'{"_id": "substitute"}')
+    good = HttpResponse(status=200, headers={}, body=b'{"_id": "substitute", "email": "x"}')
     client, _ = make_client(
         requests.exceptions.ReadTimeout(), configuration={"middleware": [Substitute(on_error=good)]}
     )
@@ -130,7 +130,7 @@ def test_on_error_may_put_an_answer_in_place(make_client: MakeClient) -> None:
 def test_after_may_put_an_answer_in_place(make_client: MakeClient) -> None:
     """And the next hook sees it."""
     log: list[str] = []
-    other = HttpResponse(status=201, headers={}, body=b"{}")
+    other = HttpResponse(status=201, headers={}, body=STARTED)
     client, _ = make_client(configuration={"middleware": [Substitute(after=other), Recorder("two", log)]})
 
     assert client.send_email(EMAIL).status == 201

@@ -15,7 +15,7 @@ from gatepost_worker.authentication import AuthenticationError, Cause, RateLimit
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_bodies import parse_error_body
-from gatepost_worker.policy import REASONS, Attempt, Dead, Deferred, RetryAt, RetryLimits, Unknown, decide
+from gatepost_worker.policy import REASONS, Attempt, Dead, Decision, Deferred, RetryAt, RetryLimits, Unknown, decide
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = RetryLimits(max_attempts=3)
@@ -37,6 +37,17 @@ def oauth(code: str, text: str = "") -> dict[str, str]:
 
 
 REJECTED = State.REJECTED
+ANYWHERE: list[tuple[int, Any, Decision]] = [
+    (302, b"", Unknown(Reason.ANSWER_NOT_UNDERSTOOD)),
+    (303, b"<html>See other</html>", Unknown(Reason.ANSWER_NOT_UNDERSTOOD)),
+    (400, oauth("extensibility_error", "An Action failed"), Dead(REJECTED, Reason.REFUSED_BY_AUTH0)),
+    (401, oauth("custom_error_7"), Dead(REJECTED, Reason.REFUSED_BY_AUTH0)),
+    (402, oauth("quota_exceeded"), Dead(REJECTED, Reason.REFUSED_BY_AUTH0)),
+    (403, {"code": "insufficient_scope"}, Dead(REJECTED, Reason.REFUSED_BY_AUTH0)),
+    (403, {"error": "a sentence, not a code"}, Dead(REJECTED, Reason.REFUSED_BY_AUTH0)),
+    (403, b"<html>Forbidden by the firewall</html>", Dead(REJECTED, Reason.ANSWER_NOT_UNDERSTOOD)),
+    (403, {"message": "no code"}, Dead(REJECTED, Reason.ANSWER_NOT_UNDERSTOOD)),
+]
 START = [
     (400, oauth("bad.tenant", "invalid_tenant"), Dead(REJECTED, Reason.TENANT_MISCONFIGURED)),
     (400, oauth("bad.client_id"), Dead(REJECTED, Reason.TENANT_MISCONFIGURED)),
@@ -82,8 +93,10 @@ START = [
     (502, b"<html>Bad Gateway</html>", Unknown(Reason.SERVER_FAILED)),
     (503, b"", Unknown(Reason.SERVER_FAILED)),
     (504, b"", Unknown(Reason.SERVER_FAILED)),
+    *ANYWHERE,
 ]
 TOKEN = [
+    *ANYWHERE,
     (403, oauth("invalid_grant", "Wrong email or verification code."), Dead(REJECTED, Reason.CODE_REJECTED)),
     (403, oauth("invalid_grant", "Wrong phone number or verification code."), Dead(REJECTED, Reason.CODE_REJECTED)),
     (403, oauth("invalid_grant", "The verification code has expired. Please try"), Dead(REJECTED, Reason.CODE_EXPIRED)),
@@ -219,7 +232,7 @@ def test_a_login_is_never_repeated(failure: type[AuthenticationError]) -> None:
     assert isinstance(decide(failure(), chosen, LIMITS), Unknown)
 
 
-@pytest.mark.parametrize("failure", [errors.IdTokenInvalid, errors.IdTokenNotVerified, errors.TokenResponseUnreadable])
+@pytest.mark.parametrize("failure", [errors.IdTokenInvalid, errors.IdTokenNotVerified])
 def test_a_login_that_was_answered_200_is_never_repeated(failure: type[AuthenticationError]) -> None:
     """The code is spent, whatever came of its tokens."""
     assert isinstance(decide(failure(), attempt(Kind.LOGIN_WITH_EMAIL), LIMITS), Dead)

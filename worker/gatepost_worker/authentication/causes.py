@@ -35,6 +35,7 @@ class Cause(StrEnum):
     # refused here, before any I/O
     ARGUMENT_MISSING = "argument_missing"
     CONFIGURATION_UNUSABLE = "configuration_unusable"
+    CREDENTIAL_MISSING = "credential_missing"
     MIDDLEWARE_FAILED = "middleware_failed"
     # not reached
     NAME_NOT_RESOLVED = "name_not_resolved"
@@ -88,8 +89,10 @@ class Cause(StrEnum):
     SERVER_FAILED = "server_failed"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
     REFUSED = "refused"
+    NOT_OF_AUTH0 = "not_of_auth0"
     ANSWER_UNREADABLE = "answer_unreadable"
-    # answered 200, then found wanting
+    # answered with a success, then found wanting
+    START_RESPONSE_UNREADABLE = "start_response_unreadable"
     TOKEN_RESPONSE_UNREADABLE = "token_response_unreadable"  # noqa: S105 - a cause, not a credential
     ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - as above
     ID_TOKEN_NOT_VERIFIED = "id_token_not_verified"  # noqa: S105 - as above

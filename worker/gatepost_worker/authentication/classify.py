@@ -35,6 +35,7 @@ class Rule:
         statuses: the HTTP statuses.
         codes: Auth0's codes in normal form; the empty string stands for no code.
         text: a pattern found in the text, without regard to case; only ever a refinement of a code.
+        coded: whether the body has an error code at all, also one that cannot be shown.
     """
 
     error: type[AuthenticationError]
@@ -42,6 +43,7 @@ class Rule:
     statuses: Container[int] | None = None
     codes: Container[str] | None = None
     text: str | None = None
+    coded: bool | None = None
 
     def matches(self, endpoint: Endpoint, status: int, body: ErrorBody) -> bool:
         """Return whether the row describes this answer."""
@@ -49,6 +51,7 @@ class Rule:
             (self.endpoint is None or self.endpoint is endpoint)
             and (self.statuses is None or status in self.statuses)
             and (self.codes is None or body.normal_code in self.codes)
+            and (self.coded is None or self.coded is body.coded)
             and (self.text is None or re.search(self.text, body.text, re.IGNORECASE) is not None)
         )
 
@@ -116,10 +119,11 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(refusals.ClientRejected, statuses={401}, codes={"access_denied"}),
     Rule(refusals.AccessDenied, endpoint=_TOKEN, codes={"access_denied", "unauthorized"}),
     Rule(refusals.AccessDenied, statuses={403}, codes={"access_denied"}),
-    Rule(refusals.ClientRejected, statuses={401}),
+    Rule(refusals.ClientRejected, statuses={401}, codes={"", "unauthorized"}),
     Rule(refusals.EndpointDisabled, statuses={404, 405}),
     Rule(refusals.EndpointDisabled, codes={"endpoint_disabled"}),
-    Rule(Refusal, statuses=_CLIENT_ERRORS),
+    Rule(Refusal, statuses=_CLIENT_ERRORS, coded=True),
+    Rule(refusals.NotOfAuth0, statuses=_CLIENT_ERRORS),
     Rule(AnswerUnreadable),
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost_worker.authentication.assertion import ASSERTION_TYPE
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.errors import ConfigurationError
+from gatepost_worker.authentication.errors import ConfigurationError, CredentialMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Credentials:
             given: the members that the call already has; a credential among them is used alone.
 
         Raises:
-            ConfigurationError: mutual TLS is the only credential, and the endpoint has none.
+            CredentialMissing: mutual TLS is the only credential, and the endpoint does not accept it.
         """
         if given.get("client_assertion"):
             return {} if given.get("client_assertion_type") else {"client_assertion_type": ASSERTION_TYPE}
@@ -59,8 +59,5 @@ class Credentials:
         if self._secret:
             return {"client_secret": self._secret}
         if endpoint is not Endpoint.TOKEN:
-            raise ConfigurationError(
-                "Mutual TLS is the only credential, and Auth0 accepts it on token calls alone (/passwordless/start has no mTLS "
-                "form): add a client_secret or a client_assertion_signing_key to send messages"
-            )
+            raise CredentialMissing
         return {}

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 TEXT_LIMIT: Final = 2048
 _MOST_LEVELS: Final = 64
 _CODE_LIMIT: Final = 64
-# Words alone: a code is printed, and what has digits could be a token, a number or somebody's name at a provider.
-_CODE: Final = re.compile(r"[A-Za-z]{1,32}(?:[_.\-][A-Za-z]{1,32})*", re.ASCII)
+# Words, and a number of three digits at most: a code is printed, and more digits could be a token, a one-time code or a phone number.
+_CODE: Final = re.compile(r"[A-Za-z]{1,32}\d*(?:[_.\-](?:[A-Za-z]{1,32}\d*|\d+))*", re.ASCII)
+_MOST_DIGITS: Final = 3
 _PHRASES: Final = frozenset(
     status.phrase for status in HTTPStatus
 )  # shape C writes "Too Many Requests" where others write a code
@@ -32,12 +33,14 @@ class ErrorBody:
     """An error's body, read.
 
     Attributes:
-        code: the error code as written, at most 64 characters; None if there is none, or if what stands there is not words.
+        code: the error code as written, at most 64 characters; None if there is none that is safe to show.
+        coded: whether there is a code at all.
         text: the human text, at most 2048 characters; it can hold the address and is never printed.
         members: the JSON object's members; empty for shape E.
     """
 
     code: str | None = None
+    coded: bool = False
     text: str = field(default="", repr=False)
     members: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -59,10 +62,11 @@ def parse_error_body(body: bytes) -> ErrorBody:
         members = None
     if not isinstance(members, dict):
         return ErrorBody(text=body[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT])
-    code = _first(members, _CODE_MEMBERS)
+    codes = [members[name] for name in _CODE_MEMBERS if members.get(name) and isinstance(members[name], str)]
     return ErrorBody(
-        code=code if isinstance(code, str) and _is_code(code) else None,
-        text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT],
+        code=next(filter(_is_code, codes), None),
+        coded=bool(codes),
+        text=_as_text(_first(members, _TEXT_MEMBERS))[:TEXT_LIMIT].encode("utf-8", "replace").decode(),
         members=members,
     )
 
@@ -82,7 +86,9 @@ def _has_levels(value: object, most: int) -> bool:
 
 
 def _is_code(text: str) -> bool:
-    return text in _PHRASES or (len(text) <= _CODE_LIMIT and _CODE.fullmatch(text) is not None)
+    if text in _PHRASES:
+        return True
+    return len(text) <= _CODE_LIMIT and sum(map(str.isdigit, text)) <= _MOST_DIGITS and bool(_CODE.fullmatch(text))
 
 
 def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> object:

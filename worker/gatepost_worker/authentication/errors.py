@@ -4,6 +4,7 @@
     ├── NotAttempted                     refused here, before any I/O
     │   ├── RequiredError (ValueError)        an argument is missing or empty; `.field` names it
     │   └── ConfigurationError (ValueError)   the client's set-up does not allow the call
+    │       └── CredentialMissing                 … because a certificate is no credential for a start
     ├── MiddlewareFailed                 a hook raised
     ├── NotReached                       delivery `not_sent`: nothing can have happened
     │   ├── NameNotResolved · ConnectFailed · ConnectTimedOut · TlsFailed · ProxyFailed
@@ -13,9 +14,10 @@
     │   ├── AnswerTimedOut · ConnectionLost · AnswerTruncated
     │   └── DeadlineExceeded
     ├── AnswerUnreadable                 answered, but not in HTTP that can be read
+    │   └── StartResponseUnreadable           a start was answered with a success that is not Auth0's
     ├── Refusal                          answered with anything but a success: see `refusals`
-    └── LoginUnusable                    answered 200 to a login: the code is spent
-        ├── TokenResponseUnreadable           not JSON, or without an access token
+    └── LoginUnusable                    answered with a success to a login: the code is spent
+        ├── TokenResponseUnreadable           not JSON, or without an access token: it may be spent
         ├── IdTokenInvalid                    the id_token failed a check; `.claim` names it
         └── IdTokenNotVerified                the signing keys could not be fetched; `.token_response` is kept
 
@@ -77,6 +79,11 @@ class AuthenticationError(Exception):
         self.origin = origin
 
     @property
+    def detail(self) -> str | None:
+        """What an outcome shows beside the reason: Auth0's error code, if the body gave one."""
+        return self.code
+
+    @property
     def may_have_taken_effect(self) -> bool:
         """Whether a message may have gone out, or a code may be spent, although the call failed."""
         return self.delivery is Delivery.MAYBE_SENT or self.remedy is Remedy.AMBIGUOUS
@@ -120,6 +127,12 @@ class ConfigurationError(NotAttempted, ValueError):
     """The client's configuration does not allow this call."""
 
     cause = Cause.CONFIGURATION_UNUSABLE
+
+
+class CredentialMissing(ConfigurationError):
+    """Mutual TLS is the only credential, and Auth0 accepts it on token calls alone; add a client_secret or a signing key to send."""
+
+    cause = Cause.CREDENTIAL_MISSING
 
 
 class MiddlewareFailed(AuthenticationError):
@@ -225,8 +238,14 @@ class AnswerUnreadable(AuthenticationError):
     delivery = Delivery.ANSWERED
 
 
+class StartResponseUnreadable(AnswerUnreadable):
+    """The answer to a start is not Auth0's; a message may have gone out. Check that domain and proxy lead to Auth0."""
+
+    cause = Cause.START_RESPONSE_UNREADABLE
+
+
 class Refusal(AuthenticationError):
-    """Auth0 refused the request for a reason the contract does not name; see the tenant's log."""
+    """The request was refused with an error code that this client does not know; look it up in Auth0's docs and the tenant's log."""
 
     cause = Cause.REFUSED
     remedy = Remedy.NEVER
@@ -245,6 +264,7 @@ class TokenResponseUnreadable(LoginUnusable):
     """The token endpoint's answer is not a token response; the code may be spent. Check that domain and proxy lead to Auth0."""
 
     cause = Cause.TOKEN_RESPONSE_UNREADABLE
+    remedy = Remedy.AMBIGUOUS
 
 
 class IdTokenInvalid(LoginUnusable):
@@ -263,6 +283,11 @@ class IdTokenInvalid(LoginUnusable):
         )
         self.claim = claim
         self.problem = problem
+
+    @property
+    def detail(self) -> str | None:
+        """The claim or header member that failed."""
+        return self.claim
 
     def __reduce__(self) -> tuple[type[IdTokenInvalid], tuple[str, str], dict[str, Any]]:
         return type(self), (self.claim, self.problem), self.__dict__

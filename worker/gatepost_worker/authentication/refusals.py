@@ -5,14 +5,15 @@
     │                      SignupDisabled · CaptchaRequired
     ├── the configuration  TenantRejected · ClientIdRejected · ClientRejected · ClientAuthenticationRequired
     │                      ClientNotAuthorized · ConnectionMisconfigured · GrantTypeUnsupported
-    │                      ResponseTypeUnsupported · EndpointDisabled · DpopRequired · Redirected
+    │                      ResponseTypeUnsupported · EndpointDisabled · DpopRequired
     ├── the provider       ProviderRejectedRecipient · ProviderMisconfigured
     │                      ProviderFailed ── ProviderTimedOut
     ├── the login          CodeRejected ── CodeExpired · CodeAttemptsExhausted
     │                      MfaRequired · AccessDenied · TooManyAttempts ── TooManyLogins
-    └── the server         RateLimited · ServerFailed ── TemporarilyUnavailable
+    ├── the server         RateLimited · ServerFailed ── TemporarilyUnavailable
+    └── something else     Redirected · NotOfAuth0
 
-A 4xx of a cause the contract does not name is a `Refusal` itself. `classify` chooses the class.
+A 4xx with an error code that is not listed is a `Refusal` itself, one without a code is `NotOfAuth0`. `classify` chooses the class.
 """
 
 from __future__ import annotations
@@ -141,10 +142,16 @@ class DpopRequired(Refusal):
 
 
 class Redirected(Refusal):
-    """A redirect came instead of an answer and was not followed; check the domain and the base URL (https, no path)."""
+    """A redirect came and was not followed; what was asked may have been carried out. Check the domain, the base URL and any proxy."""
 
     cause = Cause.REDIRECTED
-    remedy = Remedy.AFTER_FIX
+    remedy = Remedy.AMBIGUOUS
+
+
+class NotOfAuth0(Refusal):
+    """The request was refused in a form that is not Auth0's; check that domain and proxy lead to Auth0."""
+
+    cause = Cause.NOT_OF_AUTH0
 
 
 class ProviderRejectedRecipient(Refusal):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_worker.authentication.errors import TokenResponseUnreadable
+from gatepost_worker.authentication.errors import StartResponseUnreadable, TokenResponseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # JSON can spell half of a surrogate pair, which is no text: it could not be sealed, nor sent on.
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _LARGEST: Final = 1 << 53
+_RECIPIENTS: Final = ("email", "phone_number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +70,16 @@ class TokenResponse:
 
 
 def parse_start_response(status: int, body: bytes, rate_limits: RateLimits) -> StartResponse:
-    """Return the response of a successful start; an empty body and `{}` will do, because the status says it all."""
+    """Return the response of a successful start.
+
+    Raises:
+        StartResponseUnreadable: the body is not Auth0's, an object with `_id` and the recipient. A message may have gone out.
+
+    Source: https://auth0.com/docs/api/authentication (Passwordless; Get code or link).
+    """
     members = _members(body)
+    if members.get("error") or not _text(members.get("_id")) or not any(map(_text, map(members.get, _RECIPIENTS))):
+        raise StartResponseUnreadable(status=status, rate_limits=rate_limits)
     return StartResponse(
         status=status,
         rate_limits=rate_limits,
@@ -89,7 +98,7 @@ def parse_token_response(status: int, body: bytes, rate_limits: RateLimits) -> T
     """
     members = _members(body)
     access_token = _text(members.get("access_token"))
-    if not access_token:
+    if not access_token or members.get("error"):
         raise TokenResponseUnreadable(status=status, rate_limits=rate_limits)
     token_type = _text(members.get("token_type")) or "Bearer"
     return TokenResponse(
