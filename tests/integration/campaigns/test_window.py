@@ -101,7 +101,7 @@ class Fleet:
 def make_fleet(redis_client: redis.Redis, campaigns: Campaigns) -> Callable[..., Fleet]:
     def make(slots: int = 1000, **options: Any) -> Fleet:
         fleet = Fleet(redis_client, campaigns, slots, **options)
-        redis_client.set(Ceiling("none", 1e-5).key, int(4e15))
+        redis_client.set(Ceiling("none", 1e-5).key, f"{4e15:.0f} 0")
         return fleet
 
     return make

@@ -70,11 +70,26 @@ local function allowance(s, bucket, now, share)
   return 0, ready, probe_at
 end
 
--- A fixed rate, as the generic cell rate algorithm: how many now, when the first is due, and the time between two.
-local function pace(at, now, rate)
-  local gap = 1e6 / rate
-  local due = max(at, now - max(gap, 0.1 * 1e6) + gap)
-  return max(0, math.floor((now - due) / gap) + 1), due, gap
+-- A fixed rate: permits are due a gap apart. One that is fetched late, because its waiter overslept, is made up for, as long ago as a wait may
+-- be, and hardly faster than the rate: never more than rate + 1 in a second. `at` is when the next is due, `soon` when the faster rate has it.
+local LONGEST_SPREAD = 1e6 -- of waits, beyond the moment when a permit is due
+
+local function gaps(rate)
+  return 1e6 / rate, 1e6 / (rate + min(0.25, 0.05 * rate))
+end
+
+local function pace(at, soon, now, rate)
+  local gap, closest = gaps(rate)
+  at = at > 0 and min(max(at, now - gap - LONGEST_SPREAD), now + gap) or now
+  soon = min(max(soon, now - max(0.5 * closest, 5000)), now + closest)
+  local due = max(at, soon)
+  local count = now < due and 0 or math.floor(min((now - at) / gap, (now - soon) / closest)) + 1
+  return count, due, at, soon
+end
+
+local function after(count, at, soon, rate)
+  local gap, closest = gaps(rate)
+  return at + count * gap, soon + count * closest
 end
 
 -- How many requests may find out about a quota that is not known, or no longer, or whose last answer was a 429.
@@ -102,26 +117,22 @@ end
 local function decide(s, now, bulk, want, config)
   local reserve_share, fallback_rate, max_rate, cold_permits = struct.unpack('<dddd', config)
   if now < s.blocked_until then return 0, s.blocked_until, 'blocked' end
-  local count, due, gap, allowed, ready = want, nil, nil, nil, nil
-  if max_rate == max_rate then
-    allowed, due, gap = pace(s.pace_at, now, max_rate)
-    if allowed < 1 then return 0, due, 'ceiling' end
+  local count, fixed, reason, allowed, ready = want, max_rate == max_rate and max_rate, 'ceiling', nil, nil
+  local is_blind = s.tenant.limit < 0 and s.headerless > 0
+  if is_blind and not (fixed and fixed < fallback_rate) then fixed, reason = fallback_rate, 'blind' end
+  if fixed then
+    allowed, ready, s.pace_at, s.pace_soon = pace(s.pace_at, s.pace_soon, now, fixed)
+    if allowed < 1 then return 0, ready, reason, fixed end
     count = min(count, allowed)
   end
-  if s.tenant.limit < 0 and s.headerless > 0 then
-    local blind_due, blind_gap
-    allowed, blind_due, blind_gap = pace(s.blind_at, now, fallback_rate)
-    if allowed < 1 then return 0, blind_due, 'blind' end
-    count = min(count, allowed)
-    s.blind_at = blind_due + blind_gap * count
-  else
+  if not is_blind then
     count = min(count, cold_allowance(s, now, cold_permits))
     if count < 1 then return 0, min(now + 0.1 * 1e6, s.granted_at + 5 * 1e6 + 1), 'cold' end
     allowed, ready = bucket_allowance(s, now, bulk and reserve_share or 0)
     if allowed < 1 then return 0, ready, 'level' end
     count = min(count, allowed)
   end
-  if due then s.pace_at = due + gap * count end
+  if fixed then s.pace_at, s.pace_soon = after(count, s.pace_at, s.pace_soon, fixed) end
   return count
 end
 
@@ -135,14 +146,19 @@ local function prospects(bucket)
 end
 
 -- Waiters are told different times, so that they do not come back for the same permit; and longer ones, the more ask.
-local function patience(s, now, ready, reason)
+-- `fixed`: the rate that they wait for, when it is not the bucket's.
+local function patience(s, now, ready, reason, fixed)
   local nap, rate, possible = prospects(s.tenant)
   local policy_nap, policy_rate, policy_possible = prospects(s.policy)
   nap, rate, possible = min(nap, policy_nap, 60), min(rate, policy_rate, 1000), min(possible, policy_possible, 1000)
+  if fixed then rate, possible = fixed, 6 * fixed end
   local leak = 3 * max(2, rate, 0.3 * possible)
   s.asked = max(0, s.asked - leak * (now - s.asked_at) / 1e6) + 1
   s.asked_at = now
-  local wait = max(0, ready - now) + min(1, (s.asked - 1) / max(1, rate)) * 1e6
+  local spread = min(LONGEST_SPREAD, (s.asked - 1) / max(1, rate) * 1e6)
+  -- Of a fixed rate no date shall pass unused, so they are spread over the whole of it, as the clock's last digits have it.
+  if fixed then spread = spread * (now % 997 / 997) end
+  local wait = max(0, ready - now) + spread
   if reason == 'level' then wait = min(wait, nap * (1 + s.asked / 25) * 1e6) end
   return max(2000, math.floor(wait))
 end
@@ -159,15 +175,16 @@ end
 function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ceiling_rate)
   local s = load(key, now)
   if readings and #readings > 0 then take_readings(s, now, readings) end
-  local count, ready, reason, due, gap = 0, nil, 'ceiling', nil, nil
+  local count, ready, reason, fixed, at, soon = 0, nil, 'ceiling', ceiling_rate, nil, nil
   if ceiling_key then
     local allowed
-    allowed, due, gap = pace(tonumber(redis.call('GET', ceiling_key) or 0), now, ceiling_rate)
-    want, ready = min(want, allowed), due
+    at, soon = (redis.call('GET', ceiling_key) or ''):match('^(%S+) (%S+)$')
+    allowed, ready, at, soon = pace(tonumber(at) or 0, tonumber(soon) or 0, now, ceiling_rate)
+    want = min(want, allowed)
   end
-  if want >= 1 then count, ready, reason = decide(s, now, lane == 'bulk', want, config) end
+  if want >= 1 then count, ready, reason, fixed = decide(s, now, lane == 'bulk', want, config) end
   if count < 1 then
-    local wait = patience(s, now, ready, reason)
+    local wait = patience(s, now, ready, reason, fixed)
     save(key, s)
     return 0, 0, wait, reason
   end
@@ -175,7 +192,9 @@ function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ce
   s.send_rate = sending(s, now) + count / 0.15 -- a window of 0.3 s that empties evenly
   s.issued, s.granted_at, s.unconfirmed = s.issued + count, now, s.unconfirmed + count
   save(key, s)
-  if ceiling_key then redis.call('SET', ceiling_key, string.format('%.0f', due + gap * count), 'PX', '604800000') end
+  if ceiling_key then
+    redis.call('SET', ceiling_key, string.format('%.0f %.0f', after(count, at, soon, ceiling_rate)), 'PX', '604800000')
+  end
   return count, first, 0, ''
 end
 

@@ -20,15 +20,15 @@ end
 -- first, issued: the ticket before the first, and the last one given. granted_at, read_at: the last permit and the last
 -- reading. unconfirmed: permits since that reading. blocked_until, blocked_ticket, strikes: the block after a 429, the last
 -- ticket that was out by then, refusals in a row. asked, asked_at: how many ask in vain, a leaking count. probes: looks in a
--- row that found nothing. headerless: answers in a row without headers. pace_at, blind_at: when the next permit of a fixed
--- rate is due. send_rate: our own recent rate. ignored, ignored_at: the newest hint that was too long to obey, in seconds, and when
+-- row that found nothing. headerless: answers in a row without headers. pace_at, pace_soon: when the next permit of a fixed
+-- rate is due, by the rate and by what makes up for late ones. send_rate: our own recent rate. ignored, ignored_at: the newest hint that was too long to obey, in seconds, and when
 -- it came.
 local function state_of(first, issued, granted_at, read_at, unconfirmed, blocked_until, blocked_ticket, strikes,
-                        asked, asked_at, probes, headerless, pace_at, blind_at, send_rate, ignored, ignored_at, tenant, policy)
+                        asked, asked_at, probes, headerless, pace_at, pace_soon, send_rate, ignored, ignored_at, tenant, policy)
   return {
     first = first, issued = issued, granted_at = granted_at, read_at = read_at, unconfirmed = unconfirmed,
     blocked_until = blocked_until, blocked_ticket = blocked_ticket, strikes = strikes, asked = asked,
-    asked_at = asked_at, probes = probes, headerless = headerless, pace_at = pace_at, blind_at = blind_at,
+    asked_at = asked_at, probes = probes, headerless = headerless, pace_at = pace_at, pace_soon = pace_soon,
     send_rate = send_rate, ignored = ignored, ignored_at = ignored_at, tenant = tenant, policy = policy,
   }
 end
@@ -59,7 +59,7 @@ end
 local function save(key, s)
   local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddddddd',
     4, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
-    s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.blind_at, s.send_rate,
+    s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.pace_soon, s.send_rate,
     s.ignored, s.ignored_at, packed(s.tenant))
   if s.policy.limit >= 0 then bytes = bytes .. struct.pack('<ddddddddddddddddddddd', packed(s.policy)) end
   redis.call('SET', key, bytes, 'PX', '604800000') -- a week without a permit: the next start is cold
