@@ -63,6 +63,7 @@ class Sealed(StrEnum):
     RESULT = "result"
     CELERY_RESULT = "celery_result"
     ROWS = "rows"
+    AUTH_PARAMS = "auth_params"
     DEAD_LETTER = "dead_letter"
 
 
@@ -208,16 +209,13 @@ class Rotation:
 
 def _place_of(key: str) -> _Place | None:
     """Return what a Redis key holds sealed, if anything."""
-    if key.startswith(_OPERATION):
-        return _Place(Sealed.COMMAND, key, "command", Purpose.command(key.removeprefix(_OPERATION)))
-    if key.startswith(_RESULT):
-        return _Place(Sealed.RESULT, key, "", Purpose.result(key.removeprefix(_RESULT)))
-    if key.startswith(_CELERY_RESULT):
-        return _Place(Sealed.CELERY_RESULT, key, "", Purpose.result(key.removeprefix(_CELERY_RESULT)))
-    if key.startswith(DEAD_LETTER_PREFIX):
-        return _Place(Sealed.DEAD_LETTER, key, "sealed", Purpose.dead_letter(key.removeprefix(DEAD_LETTER_PREFIX)))
+    for prefix, kind, name, purpose in _PREFIXES:
+        if key.startswith(prefix):
+            return _Place(kind, key, name, purpose(key.removeprefix(prefix)))
     if batch := _BATCH.fullmatch(key):
         return _Place(Sealed.ROWS, key, "rows", Purpose.rows(batch["campaign"], int(batch["number"])))
+    if campaign := _CAMPAIGN.fullmatch(key):
+        return _Place(Sealed.AUTH_PARAMS, key, "auth_params", Purpose.auth_params(campaign["campaign"]))
     return None
 
 
@@ -237,8 +235,12 @@ def _kid(place: _Place, text: str) -> str | None:
     return kid_of(result) if isinstance(result, str) and result.count(".") == _DOTS else None
 
 
-_OPERATION: Final = operation_key("")
-_RESULT: Final = result_key("")
-_CELERY_RESULT: Final = celery_result_key("")
-_BATCH: Final = re.compile(r"gatepost:campaign:(?P<campaign>[^:]+):batch:(?P<number>\d+)")
+_PREFIXES: Final = (
+    (operation_key(""), Sealed.COMMAND, "command", Purpose.command),
+    (result_key(""), Sealed.RESULT, "", Purpose.result),
+    (celery_result_key(""), Sealed.CELERY_RESULT, "", Purpose.result),
+    (DEAD_LETTER_PREFIX, Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
+)
+_CAMPAIGN: Final = re.compile(r"gatepost:campaign:(?P<campaign>[^:]+)")
+_BATCH: Final = re.compile(rf"{_CAMPAIGN.pattern}:batch:(?P<number>\d+)")
 _DOTS: Final = 4

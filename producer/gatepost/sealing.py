@@ -76,6 +76,11 @@ class Purpose:
         return cls("rows", f"{campaign_id}:{batch}")
 
     @classmethod
+    def auth_params(cls, campaign_id: str) -> Purpose:
+        """The `authParams` of a campaign."""
+        return cls("auth_params", campaign_id)
+
+    @classmethod
     def dead_letter(cls, letter_id: str) -> Purpose:
         """A message that no worker could take."""
         return cls("dead_letter", letter_id)

@@ -55,7 +55,8 @@ function calls.claim(number, token, lease)
     save_counts()
   end
   local suppressed = redis.call('HGET', SUPPRESSION, 'index_size')
-  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), tonumber(suppressed) or 0, now, get('application') or '' }
+  return { 'claimed', redis.call('HGET', batch_key(number), 'rows'), batch.states, batch.details, get('options'), get('auth_params') or '',
+    tonumber(suppressed) or 0, now, get('application') or '' }
 end
 
 -- ARGV: the batch's number, the token, rows (a byte each), their fingerprints as the suppression list has them, a byte each: '1' for who

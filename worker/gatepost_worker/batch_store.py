@@ -88,6 +88,7 @@ class Claimed:
     states: bytes
     details: bytes
     options: str
+    sealed_auth_params: str
     suppressed: int
     now: datetime
     application: str = ""
@@ -188,9 +189,10 @@ class BatchStore:
         reply = self._call(self._start, "claim", claim, int(lease_s * 1000))
         if reply[0] != b"claimed":
             return NotClaimed(reply[0].decode())
-        _, rows, states, details, options, suppressed, now_ms, application = reply
+        _, rows, states, details, options, auth_params, suppressed, now_ms, application = reply
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
-        return Claimed((rows or b"").decode(), states, details, options.decode(), suppressed, now, application.decode())
+        texts = (options.decode(), auth_params.decode())
+        return Claimed((rows or b"").decode(), states, details, *texts, suppressed, now, application.decode())
 
     def screen(
         self,

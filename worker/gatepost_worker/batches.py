@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.blocks import block_of
+from gatepost.campaigns.auth_params import open_auth_params
 from gatepost.campaigns.batch import open_rows
 from gatepost.campaigns.coding import check_stored
 from gatepost.campaigns.model import Options
@@ -114,6 +115,8 @@ class BatchRunner:
             self.ownership.require(options.tenant or "", claimed.application)
             rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
             check_stored(claimed.states, claimed.details, len(rows))
+            auth_params = open_auth_params(claimed.sealed_auth_params, self.keyring, campaign_id)
+            options = options.model_copy(update={"auth_params": auth_params})
             client = self.clients.of(options.tenant or "")
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))

@@ -55,6 +55,6 @@ def change_options(
         altered = alter(Options.model_validate_json(before))
         if altered is None:
             return False
-        if store.change(campaign_id, before, altered.model_dump_json(), fields):
+        if store.change(campaign_id, before, altered.stored(), fields):
             return True
     raise TooManyChanges

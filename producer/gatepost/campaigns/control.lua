@@ -7,12 +7,13 @@ local function conflict(status)
   return { 'conflict', status }
 end
 
--- ARGV: then fields and values of the record
+-- ARGV: the id of the key that sealed the authParams ('' for none), then fields and values of the record
 -- For one that is there already, 'exists' with its options: another caller's may differ.
-function calls.create(...)
-  if get('status') then return { 'exists', get('options'), get('asked') or '' } end
+function calls.create(kid, ...)
+  if get('status') then return { 'exists', get('options'), get('asked') or '', get('auth_params') or '' } end
   for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
   redis.call('HSET', campaign, 'status', 'draft', 'created', now, 'updated', now, 'total', 0, 'batches', 0, 'next', 0, ...)
+  if kid ~= '' then redis.call('HSET', KIDS, kid, now) end
   redis.call('ZADD', CAMPAIGNS, now, campaign)
   return { 'created' }
 end

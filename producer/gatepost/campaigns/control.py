@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.applications import TenantRegistry
 from gatepost.audit import AuditLog
+from gatepost.campaigns.auth_params import open_auth_params, seal_auth_params
 from gatepost.campaigns.changing import change_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
@@ -113,6 +115,7 @@ class Campaigns:
         Raises:
             CampaignConflict: there is a campaign of this id, with other options; names them, and nothing was changed.
             ConfigurationError: the options name a tenant that is not configured.
+            SealError: there is a campaign of this id, whose `auth_params` do not open, so that they cannot be compared.
             InvalidCommand: the name is empty or long or has a character that is not shown, or the id is no UUID.
             ValueError: a guest is neither an address nor a number, or there are more guests than a rehearsal needs.
         """
@@ -123,12 +126,11 @@ class Campaigns:
         if guest_list is not None:
             changes["guests"] = self._guests(campaign_id, guest_list)
         chosen = chosen.model_copy(update=changes)
-        written = chosen.model_dump_json()
         # What was asked for first, however it is changed meanwhile: who asks for the same again means the same campaign.
-        asked = self._fingerprints.digest("options", campaign_id, written).hex()
+        asked = self._fingerprints.digest("options", campaign_id, _canonical(chosen)).hex()
         fields = {
             "name": name,
-            "options": written,
+            "options": chosen.stored(),
             "asked": asked,
             "on_unknown": chosen.on_unknown.value,
             "max_attempts": self.settings.max_attempts,
@@ -140,9 +142,13 @@ class Campaigns:
         }
         if application := self.settings.applications().get(changes["tenant"]):
             fields["application"] = application.stored
+        if sealed := seal_auth_params(chosen.auth_params, self._keyring, campaign_id):
+            fields["auth_params"] = sealed
         stored = self.store.create(campaign_id, fields)
-        if stored is not None and stored[1] != asked:
-            _refuse_other_options(chosen, Options.model_validate_json(stored[0]))
+        if stored is not None and stored.asked != asked:
+            kept = Options.model_validate_json(stored.options)
+            opened = open_auth_params(stored.auth_params, self._keyring, campaign_id)
+            _refuse_other_options(chosen, kept.model_copy(update={"auth_params": opened}))
         return campaign_id
 
     def add(
@@ -275,6 +281,14 @@ class Campaigns:
         """Return what would keep the workers of this Redis from a new campaign of this tenant; None when nothing is known to."""
         return block_of_tenant(self.settings, TenantRegistry(self._redis), name)
 
+    def auth_params(self, campaign_id: str) -> dict[str, Any] | None:
+        """Return the `authParams` that a campaign was made with, opened.
+
+        Raises:
+            SealError: they do not open; their key may have left the ring.
+        """
+        return open_auth_params(self.store.record(campaign_id).get("auth_params", ""), self._keyring, campaign_id)
+
     def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
         """Return campaigns, the newest first."""
         found = []
@@ -379,6 +393,11 @@ class Campaigns:
         with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
             change_options(self.store, campaign_id, changed, mirrored)
         return self.status(campaign_id)
+
+
+def _canonical(options: Options) -> str:
+    said = options.model_dump(mode="json")
+    return json.dumps({**said, "guests": said["guests"] and sorted(said["guests"])}, sort_keys=True)
 
 
 def _checked_id(given: str) -> str:

@@ -144,6 +144,10 @@ class Options(BaseModel):
         default=None, description="Fingerprints of the only recipients who are really sent to."
     )
 
+    def stored(self) -> str:
+        """Return the JSON that a campaign's record holds in clear: all but `auth_params`, which are sealed apart."""
+        return self.model_dump_json(exclude={"auth_params"})
+
     def opens_at(self, now: datetime) -> datetime:
         """Return the moment from which messages may leave, by start and hours: `now` when they may already."""
         opening = max(self.start_at or now, now)
@@ -162,6 +166,7 @@ class Campaign:
         application: the Auth0 application that it is for; None when the process that made it did not know.
         blocks: what keeps workers from it. While there is any, no finish time can be told.
         readable: whether every count in the record is a number.
+        has_auth_params: whether the options have `auth_params`. They are sealed, and `options` is without them: see `Campaigns.auth_params`.
     """
 
     campaign_id: str
@@ -184,6 +189,7 @@ class Campaign:
     application: Application | None = None
     blocks: tuple[Block, ...] = ()
     readable: bool = True
+    has_auth_params: bool = False
 
     @property
     def adds_up(self) -> bool:
@@ -253,7 +259,10 @@ class Campaign:
             "blocks": [block.as_json(self.accept_command) for block in self.blocks],
             "batches": self.batches,
             "options": self.options.model_dump(mode="json", exclude={"guests"}, exclude_none=True)
-            | {"guests": None if self.options.guests is None else len(self.options.guests)},
+            | {
+                "guests": None if self.options.guests is None else len(self.options.guests),
+                "auth_params": "sealed" if self.has_auth_params else None,
+            },
             "created_at": self.created_at.isoformat(),
             "updated_at": self.updated_at.isoformat(),
             "started_at": self.started_at and self.started_at.isoformat(),

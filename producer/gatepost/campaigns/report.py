@@ -67,7 +67,7 @@ class RecipientReport:
 
 
 def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:
-    """Read a campaign's record, and what keeps workers from it."""
+    """Read a campaign's record, and what keeps workers from it; its `auth_params` stay sealed."""
     numbers, readable = _numbers(record)
     reasons, known = _reasons(record, numbers)
     return Campaign(
@@ -91,6 +91,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
         application=Application.read(record.get("application", "")),
         blocks=tuple(blocks),
         readable=readable and known,
+        has_auth_params=bool(record.get("auth_params")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +59,21 @@ def campaign_id_of(key: bytes | str) -> str:
     return _text(key).removeprefix(_PREFIX)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was asked for when a campaign was made.
+
+    Attributes:
+        options: the options as they are now.
+        asked: a digest of the first ones.
+        auth_params: sealed; empty for none.
+    """
+
+    options: str
+    asked: str
+    auth_params: str
+
+
 class CampaignStore:
     """The campaigns' records. Safe to share between threads."""
 
@@ -75,11 +91,12 @@ class CampaignStore:
         self._end = client.register_script(ending(text))
         self.look_after_ms = int(republish_after_s * 1000)
 
-    def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> tuple[str, str] | None:
-        """Record a campaign as a draft; when there is one of this id already, return its options as they are, and its field `asked`."""
+    def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> Kept | None:
+        """Record a campaign as a draft; when there is one of this id already, return what was asked for there."""
         flat = [part for pair in fields.items() for part in pair]
-        reply = self._call(self._start, "create", campaign_id, *flat)
-        return (_text(reply[1]), _text(reply[2])) if reply[0] == b"exists" else None
+        kid = kid_of(str(fields.get("auth_params", ""))) or ""
+        reply = self._call(self._start, "create", campaign_id, kid, *flat)
+        return Kept(*map(_text, reply[1:])) if reply[0] == b"exists" else None
 
     def record(self, campaign_id: str) -> dict[str, str]:
         """Return a campaign's record.

@@ -13,6 +13,7 @@ import pytest
 from campaign_parts import email, rows
 from gatepost.audit import AuditLog
 from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.model import Options
 from gatepost.dead_letters import DeadLetters
 from gatepost.errors import ConfigurationError, UnknownKey
 from gatepost.key_use import KeyUse
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gatepost.settings import Settings
 
 OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
+AUTH_PARAMS = {"state": "canary"}
 TOKENS = b'{"access_token":"a","token_type":"Bearer","expires_in":60}'
 
 
@@ -53,12 +55,10 @@ class Filled:
         client.set(celery_result_key(self.login), json.dumps(document), px=50_000)
         self.letter = DeadLetters(client, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
         with Campaigns(settings) as campaigns:
-            self.campaign = campaigns.create("spring")
+            self.campaign = campaigns.create("spring", Options(auth_params=AUTH_PARAMS))
             campaigns.add(self.campaign, rows(300))
             batches = campaigns.status(self.campaign).batches
-        self.all = Counter(
-            {Sealed.COMMAND: 1, Sealed.RESULT: 1, Sealed.CELERY_RESULT: 1, Sealed.ROWS: batches, Sealed.DEAD_LETTER: 1}
-        )
+        self.all = Counter({kind: batches if kind is Sealed.ROWS else 1 for kind in Sealed})
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_everything_stored_is_re_sealed_and_opens_with_the_new_key_alone(
     with Producer(settings) as producer:
         assert producer.handle(filled.login).redeem(1).access_token.get_secret_value() == "a"
         assert len(list(producer.campaigns.export(filled.campaign))) == 300
+        assert producer.campaigns.auth_params(filled.campaign) == AUTH_PARAMS
     Process(settings).prepare()
 
 
@@ -147,7 +148,7 @@ def test_a_value_that_changes_meanwhile_is_not_put_back(
     turning._fresh = redeemed_meanwhile  # type: ignore[method-assign] # what another process does at that moment
     done = turning.run()
 
-    assert dict(done.resealed) == {Sealed.ROWS: filled.all[Sealed.ROWS], Sealed.DEAD_LETTER: 1}
+    assert set(done.resealed) == {Sealed.ROWS, Sealed.AUTH_PARAMS, Sealed.DEAD_LETTER}
     assert done.left.kids == set()
     assert not redis_client.exists(result_key(filled.login), celery_result_key(filled.login))
     assert redis_client.hget(operation_key(filled.open_operation), "command") is None

@@ -107,7 +107,8 @@ def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: b
         found = campaigns.status(campaign_id_of(campaigns.settings, name, options.tenant))
     except CampaignNotFound:
         return None
-    asked, kept = (one.model_dump(exclude=_NOT_COMPARED) for one in (options, found.options))
+    known = found.options.model_copy(update={"auth_params": campaigns.auth_params(found.campaign_id)})
+    asked, kept = (one.model_dump(exclude=_NOT_COMPARED) for one in (options, known))
     different = sorted(field for field in asked if asked[field] != kept[field])
     if (found.options.guests is not None) != rehearsal:
         different.append("guest list")
