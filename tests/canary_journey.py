@@ -204,12 +204,13 @@ class Shell:
     def operate(self, journey: Journey) -> None:
         """Do what an operator does in a day."""
         directory = self._stack.directory
-        people, rejects, exported, broken = (
-            directory / name for name in ("people.jsonl", "rejects.jsonl", "out.csv", "bad.json")
+        people, rejects, exported, broken, params = (
+            directory / name for name in ("people.jsonl", "rejects.jsonl", "out.csv", "bad.json", "params.json")
         )
         people.write_text("\n".join(map(json.dumps, _PEOPLE)), encoding="utf-8")
         broken.write_text(f'{{"state": "{NAME}"', encoding="utf-8")
-        journey.files += [people, rejects, exported, broken]
+        params.write_text(json.dumps({"state": NAME}), encoding="utf-8")
+        journey.files += [people, rejects, exported, broken, params]
         email = f"{NAME}@example.com"
 
         self.run("send-email", "-", "--json", given=f"{email}\n")
@@ -219,7 +220,8 @@ class Shell:
         self.run("send-email", "-", "--auth-params", f"@{broken}", given=f"{email}\n")
         self.run("--debug", "send-email", "-", given=f"{NAME}\n")
         self.run("campaign", "check", str(people), "--rejects", str(rejects))
-        self.run("campaign", "send", str(people), "--name", "spring", "--skip-invalid", "--yes")
+        shared = f"--auth-params=@{params}"
+        self.run("campaign", "send", str(people), "--name", "spring", "--skip-invalid", "--yes", shared)
         self.run("campaign", "export", "spring", "--output", str(exported))
         self.run("campaign", "status", "spring", "--json")
         self.run("audit", "list")

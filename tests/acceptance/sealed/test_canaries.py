@@ -13,6 +13,7 @@ from gatepost.embedded import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
 from planted_secrets import found
 from stack import Stack
+from stored_values import unlisted, written_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,8 @@ def test_nothing_secret_is_readable(journey: Journey, subtests: pytest.Subtests)
         with subtests.test(surface):
             assert found(SURFACES[surface], text) == SURFACES[surface]
             assert found(journey.secrets, text) == []
+    with subtests.test("SECURITY.md lists every field that was stored"):
+        assert unlisted(written_in(journey.surfaces["broker, events and results"])) == set()
     with subtests.test("files that hold people are for their owner alone"):
         written = {file.name: file for file in journey.files}
         for name in ("out.csv", "rejects.jsonl"):

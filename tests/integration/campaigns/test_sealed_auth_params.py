@@ -1,0 +1,78 @@
+"""A campaign's `auth_params` are sealed in its record, and opened where they are needed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from campaign_parts import Bench, email, rows
+from gatepost.campaigns.model import CampaignConflict, Options
+from gatepost.campaigns.store import campaign_key
+from gatepost.errors import SealError
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from gatepost_simulator.server import SimulatorServer
+
+STATE = "canary-state-4f1"
+ID = "11111111-1111-4111-8111-111111111111"
+
+
+def test_nothing_of_them_is_readable_and_the_request_has_them(
+    make_bench: Callable[..., Bench], simulator: SimulatorServer, redis_client: redis.Redis
+) -> None:
+    """Also after the options were changed; status says that there are some."""
+    bench = make_bench()
+    campaign_id = bench.start(rows(1), send="link", auth_params={"state": STATE})
+    changed = bench.campaigns.change_rate(campaign_id, 100)
+    stored = b"".join(redis_client.dump(key) or b"" for key in redis_client.scan_iter())
+    bench.work()
+
+    (message,) = simulator.control.outbox(email(0))
+    assert STATE in json.dumps(message)
+    assert STATE.encode() not in stored
+    assert STATE not in json.dumps(changed.as_json())
+    assert changed.as_json()["options"]["auth_params"] == "sealed"
+    assert bench.campaigns.auth_params(campaign_id) == {"state": STATE}
+
+
+def test_other_ones_under_the_same_id_are_told(make_bench: Callable[..., Bench]) -> None:
+    """The comparison opens what is stored, and names no value."""
+    campaigns = make_bench().campaigns
+    first = Options(auth_params={"state": STATE})
+    campaigns.create("spring", first, campaign_id=ID)
+    campaigns.create("spring", first, campaign_id=ID)
+    with pytest.raises(CampaignConflict, match="differ in: auth_params") as refused:
+        campaigns.create("spring", Options(auth_params={"state": "another"}), campaign_id=ID)
+
+    assert STATE not in str(refused.value)
+
+
+def test_a_batch_is_not_sent_without_them(make_bench: Callable[..., Bench], redis_client: redis.Redis) -> None:
+    """What does not open blocks the batch, which goes back; a message without its state would be another one."""
+    bench = make_bench()
+    campaign_id = bench.start(rows(3), auth_params={"state": STATE})
+    redis_client.hset(campaign_key(campaign_id), "auth_params", "not a seal")
+    message = bench.take()
+    assert message is not None
+    bench.runner.run(campaign_id, message["batch"])
+
+    assert bench.status(campaign_id).counts[State.QUEUED] == 3
+
+
+def test_those_of_another_campaign_do_not_open(make_bench: Callable[..., Bench], redis_client: redis.Redis) -> None:
+    """Who may write moves none from one campaign to another."""
+    campaigns = make_bench().campaigns
+    first, second = (campaigns.create(name, Options(auth_params={"state": name})) for name in ("one", "two"))
+    moved = redis_client.hget(campaign_key(first), "auth_params")
+    assert moved is not None
+    redis_client.hset(campaign_key(second), "auth_params", moved)
+
+    with pytest.raises(SealError):
+        campaigns.auth_params(second)

@@ -1,0 +1,188 @@
+"""SECURITY.md lists every field that is stored and its form; a journey through everything stores nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+import uuid
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from campaign_parts import Bench, email, rows
+from gatepost import errors as e
+from gatepost.campaigns.rows import Channel, Row
+from gatepost.connections import ledger_at
+from gatepost.dead_letters import DeadLetters
+from gatepost.erasure import Erasure
+from gatepost.producer import Producer
+from gatepost.rotation import Rotation
+from gatepost.sealing import Key, Purpose, kid_of
+from gatepost.settings import Settings
+from gatepost.states import State
+from gatepost_simulator.server import SimulatorServer
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from gatepost_worker import tasks
+from gatepost_worker.batch_store import Claim
+from gatepost_worker.process import Process
+from gatepost_worker.reconciler import Reconciler
+from gatepost_worker.submission import Submissions
+from planted_secrets import Recording, found
+from stored_values import Written, listed, unlisted, written_in
+
+if TYPE_CHECKING:
+    from gatepost.embedded import EmbeddedValkey
+
+# Celery's result backend stores with a call that redis-py would have written otherwise.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+NAME = "canary-q7x2v9"
+PERSON = f"{NAME}@example.com"
+PHONE = "+447700900847"
+BY_WORKERS = {"unacked", "unacked_index", "unacked_mutex", "ANY.celery.pidbox"}
+"""What Celery stores in workers alone; `acceptance/sealed/test_canaries.py` looks at those."""
+# Eight bytes, or digests of 32 as hexadecimal digits, also several; a late command has none.
+IS_FINGERPRINT = re.compile(r".{8}|(?:[0-9a-f]{64} ?)*|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL)
+
+
+class Journey:
+    """Every call that stores something, on parts without Celery's loop."""
+
+    def __init__(self, settings: Settings, simulator: SimulatorServer, client: redis.Redis) -> None:
+        self.simulator = simulator
+        self.client = client
+        self.bench = Bench(settings)
+        self.process = Process(settings)
+        self.producer = Producer(settings)
+        self.app = self.producer.app
+        tasks.register(self.app, self.process)
+
+    def operations(self) -> None:
+        """Send, log in, redeem, cancel, postpone, doubt, lose, submit, expire."""
+        producer, run = self.producer, self.process.runner.run
+        run(producer.send_email(PERSON, idempotency_key="a key", auth_params={"state": NAME}).operation_id)
+        login = producer.login_with_email(PERSON, self.simulator.control.latest_code(PERSON))
+        run(login.operation_id)
+        login.redeem(1)
+        producer.send_sms(PHONE).cancel()
+        run(producer.send_email(f"{NAME}+429-once@example.com").operation_id)
+        run(producer.send_email(f"{NAME}+bad-email@example.com").operation_id)
+        run(producer.send_email(f"{NAME}+503-after@example.com", on_unknown="resend").operation_id)
+        submissions = Submissions(self.app, self.process)
+        command = {"kind": "send_email", "email": PERSON}
+        sealed = self.process.keyring.seal(json.dumps(command).encode(), Purpose.submission())
+        late = {**command, "deadline": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
+        for one in (command, sealed, late):
+            submissions.accept(str(uuid.uuid4()), one, None if one is late else "its key")
+        lost = producer.send_email(PERSON).operation_id
+        self.client.zadd("gatepost:operations:due", {lost: 1})
+        Reconciler(self.app, self.process.ledger, self.client).run()
+        ledger = ledger_at(self.client, self.bench.settings.model_copy(update={"wait_replicas": 1}))
+        with contextlib.suppress(e.Unavailable):
+            ledger.begin(lost, "attempt", 5)
+
+    def campaigns(self) -> None:
+        """Create, add, screen, send, fail, pause, resume, change, retry amid a batch, resend, sweep."""
+        bench, campaigns = self.bench, self.bench.campaigns
+        campaigns.suppressions.add(email(2), expires_at=datetime.now(UTC) + timedelta(days=1))
+        people = [*rows(5), Row(1, Channel.EMAIL, PERSON)]
+        people += [Row(1, Channel.EMAIL, f"{NAME}+bad-email@example.com", auth_params=f'{{"state":"{NAME}"}}')]
+        guests = [row.recipient for row in people[1:]]
+        campaign_id = bench.start(people, guest_list=guests, auth_params={"state": NAME}, rate=1000, language="de")
+        batch = bench.take()
+        assert batch is not None
+        bench.store.claim(Claim(campaign_id, batch["batch"], "token"), 0.01)
+        campaigns.pause(campaign_id)
+        campaigns.resume(campaign_id)
+        time.sleep(0.02)
+        bench.sweep.run()
+        bench.runner.run(campaign_id, batch["batch"])
+        bench.runner.replicated = lambda *_: bool(campaigns.retry(campaign_id, [State.SUPPRESSED]))
+        campaigns.retry(campaign_id, [State.REJECTED])
+        bench.sweep.run()
+        bench.work()
+        campaigns.change_deadline(campaign_id, datetime.now(UTC) + timedelta(days=1))
+        other = bench.start(rows(3), start_at=datetime.now(UTC) + timedelta(hours=1))
+        campaigns.cancel(other)
+        list(campaigns.export(campaign_id))
+        campaigns.delete(other)
+        refused = bench.start([Row(1, Channel.EMAIL, f"{NAME}+invalid-client@example.com")])
+        bench.work()
+        assert campaigns.status(refused).pause
+
+    def trust(self) -> None:
+        """Bury, replay, erase, rotate."""
+        letters = DeadLetters(self.client, self.process.keyring)
+        letters.mark(letters.add({"raw": PERSON}, reason="not JSON", queue="gatepost.send"), again=False)
+        with Erasure(self.bench.settings) as erasure:
+            erasure.erase(PERSON)
+        Rotation(self.client, self.process.keyring, self.bench.campaigns.audit).run()
+
+    def close(self) -> None:
+        self.producer.close()
+        self.bench.close()
+        self.process.redis.close()
+
+
+@pytest.fixture(scope="module")
+def written(valkey_server: EmbeddedValkey) -> list[Written]:
+    """Everything that the journey stored, also for a moment."""
+    with (
+        SimulatorServer(quota={"plan": "unlimited"}) as simulator,
+        redis.Redis.from_url(valkey_server.url) as client,
+        Recording(valkey_server.port) as recording,
+    ):
+        client.flushall()
+        settings = Settings(
+            redis_url=SecretStr(valkey_server.url),
+            sealing_keys=(SecretStr(Key.new("test").reveal()),),
+            fingerprint_key=SecretStr("a key for tests"),
+            auth0_domain=simulator.domain,
+            auth0_base_url=simulator.url,
+            auth0_client_id=DEV_CLIENT_ID,
+            auth0_client_secret=SecretStr(DEV_CLIENT_SECRET),
+        )
+        with closing(Journey(settings, simulator, client)) as journey:
+            journey.operations()
+            journey.campaigns()
+            journey.trust()
+    return list(written_in(recording.text()))
+
+
+def test_nothing_is_stored_that_is_not_listed(written: list[Written]) -> None:
+    """A new field is listed with its form and why before it is stored."""
+    assert len(written) > 500
+    assert unlisted(written) == set()
+
+
+def test_nothing_is_listed_that_is_not_stored(written: list[Written]) -> None:
+    """The list has no field of earlier days."""
+    never = {(one.key, one.field) for one in listed() if not any(one.fits(value) for value in written)}
+
+    assert {key for key, _ in never} == BY_WORKERS
+
+
+def test_each_field_has_the_form_that_is_listed(written: list[Written]) -> None:
+    """What is sealed names a key of the ring, what is a fingerprint is one, and what is in clear has nothing that was planted."""
+    forms = {one: form_of(one) for one in written}
+    sealed = {one.value for one, form in forms.items() if form == "sealed"}
+    fingerprints = {
+        one.field if ":i:" in one.key else one.value for one, form in forms.items() if form == "fingerprint"
+    }
+    clear = "\n".join(f"{one.key} {one.field} {one.value}" for one, form in forms.items() if form == "clear")
+
+    assert {kid_of(value) for value in sealed} == {"test"}
+    assert {value.count(".") for value in sealed} == {4}
+    assert all(IS_FINGERPRINT.fullmatch(value) for value in fingerprints)
+    assert found([NAME, PHONE], clear) == []
+
+
+def form_of(written: Written) -> str:
+    """The form that SECURITY.md gives."""
+    (form,) = {one.form for one in listed() if one.fits(written)}
+    return form
