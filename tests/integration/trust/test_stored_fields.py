@@ -44,7 +44,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 NAME = "canary-q7x2v9"
 PERSON = f"{NAME}@example.com"
 PHONE = "+447700900847"
-BY_WORKERS = {"unacked", "unacked_index", "unacked_mutex", "ANY.celery.pidbox"}
+BY_WORKERS = {"unacked", "unacked_index", "unacked_mutex", "_kombu.binding_deadlines", "ANY.celery.pidbox"}
 """What Celery stores in workers alone; `acceptance/sealed/test_canaries.py` looks at those."""
 # Eight bytes, or digests of 32 as hexadecimal digits, also several; a late command has none.
 IS_FINGERPRINT = re.compile(r".{8}|(?:[0-9a-f]{64} ?)*|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL)
