@@ -24,6 +24,7 @@ _PLACES: Final = {
     "DIGEST": r"[0-9a-f]{64}",
     "FINGERPRINT": r"(?:[0-9a-f]{16}|.{8})",
     "WORD": r"[a-z][a-z0-9_-]*",
+    "TENANT": r"[a-z0-9_-]*",
     "ANY": r".+",
 }
 _PLACE: Final = re.compile(rf"\b(?:{'|'.join(_PLACES)})\b")

@@ -18,9 +18,11 @@ from pydantic import SecretStr
 from campaign_parts import Bench, email, rows
 from gatepost import errors as e
 from gatepost.campaigns.rows import Channel, Row
+from gatepost.campaigns.store import batch_key
 from gatepost.connections import ledger_at
 from gatepost.dead_letters import DeadLetters
 from gatepost.erasure import Erasure
+from gatepost.ledger_keys import operation_key
 from gatepost.producer import Producer
 from gatepost.rotation import Rotation
 from gatepost.sealing import Key, Purpose, kid_of
@@ -79,6 +81,9 @@ class Journey:
         late = {**command, "deadline": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
         for one in (command, sealed, late):
             submissions.accept(str(uuid.uuid4()), one, None if one is late else "its key")
+        blocked = producer.send_email(PERSON).operation_id
+        self.client.hset(operation_key(blocked), "command", "not a seal")
+        run(blocked)
         lost = producer.send_email(PERSON).operation_id
         self.client.zadd("gatepost:operations:due", {lost: 1})
         Reconciler(self.app, self.process.ledger, self.client).run()
@@ -114,6 +119,9 @@ class Journey:
         refused = bench.start([Row(1, Channel.EMAIL, f"{NAME}+invalid-client@example.com")])
         bench.work()
         assert campaigns.status(refused).pause
+        damaged = bench.start(rows(3))
+        self.client.hset(batch_key(damaged, 0), "rows", "not a seal")
+        bench.runner.run(damaged, 0)
 
     def trust(self) -> None:
         """Bury, replay, erase, rotate."""
@@ -170,7 +178,7 @@ def test_nothing_is_listed_that_is_not_stored(written: list[Written]) -> None:
 def test_each_field_has_the_form_that_is_listed(written: list[Written]) -> None:
     """What is sealed names a key of the ring, what is a fingerprint is one, and what is in clear has nothing that was planted."""
     forms = {one: form_of(one) for one in written}
-    sealed = {one.value for one, form in forms.items() if form == "sealed"}
+    sealed = {one.value for one, form in forms.items() if form == "sealed"} - {"not a seal"}
     fingerprints = {
         one.field if ":i:" in one.key else one.value for one, form in forms.items() if form == "fingerprint"
     }
