@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SECURITY: Final = Path(__file__).parent.parent / "SECURITY.md"
 _TITLE: Final = "## What is stored, and in which form"
 _ROW: Final = re.compile(r"\| (?P<keys>`[^|]+) \| (?P<fields>[^|]*)\| (?P<form>[a-z]+) \| [^|]+ \|")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(x[0-9a-f]{2}|.)")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b"}
@@ -74,9 +75,9 @@ def listed() -> list[Listed]:
 
 
 def unlisted(written: Iterable[Written]) -> set[tuple[str, str]]:
-    """Return the keys and fields that SECURITY.md does not list."""
+    """Return the keys and fields that SECURITY.md does not list, with ID for every UUID."""
     known = listed()
-    return {(one.key, one.field) for one in written if not any(line.fits(one) for line in known)}
+    return {(_UUID.sub("ID", one.key), one.field) for one in written if not any(line.fits(one) for line in known)}
 
 
 def written_in(recording: str) -> Iterator[Written]:
