@@ -5,23 +5,25 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from gatepost.errors import Spoiled, Unavailable
+from gatepost.errors import Spoiled, Unavailable, Unusable
+from gatepost.redis_trouble import Trouble, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REPEATED: Final = "gatepost_repeated"
+"""The attribute of an error that came after the same call had been tried before."""
 
-# What Valkey and Redis 7 say when a script meets what its caller may not do.
-_NOT_ALLOWED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
 
-
-_OF_THE_SERVER: Final = ("NOREPLICAS", "MISCONF", "READONLY", "BUSY", "OOM", "LOADING", "MASTERDOWN", "UNKILLABLE")
 NOTHING_SENT: Final = "Nothing is sent."
 PERHAPS_RECORDED: Final = (
     "Nothing is sent now. It may have been recorded, to be sent later: ask again under the same idempotency key."
 )
+
+
+URL: Final = "GATEPOST_REDIS_URL"
 
 
 @contextmanager
@@ -34,18 +36,34 @@ def answering(silence: str = NOTHING_SENT) -> Iterator[None]:
     try:
         yield
     except RedisError as failure:
-        if isinstance(failure, OutOfMemoryError):
-            raise Unavailable("Redis refuses new data: its memory is full. Nothing is sent.") from None
-        if isinstance(failure, NoPermissionError) or str(failure).startswith(_NOT_ALLOWED_IN_SCRIPT):
-            raise Unavailable(
-                "Redis does not allow this user that command or key; see its ACL. Nothing is sent."
-            ) from None
+        error = named(failure, silence=silence)
+    else:
+        return
+    raise error from None
+
+
+def named(
+    failure: RedisError, *, silence: str = NOTHING_SENT, url: str = URL, trouble: Trouble | None = None
+) -> Unavailable:
+    """Return the error of ours that an error of redis-py's becomes.
+
+    Args:
+        failure: as redis-py raised it.
+        silence: what follows when the call may have been carried out.
+        url: the setting that names the server.
+        trouble: the cause, when more is known than the error says.
+    """
+    trouble = trouble or trouble_of(failure)
+    if trouble is None:
         if _is_about_a_record(failure):
-            raise Spoiled("A record in Redis is not as Gatepost wrote it. Nothing is sent.") from None
-        raise Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}") from None
+            return Spoiled(f"A record in Redis is not as Gatepost wrote it. {NOTHING_SENT}")
+        return Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}")
+    # An earlier try of the same call may have been carried out, and only its answer lost.
+    certain = trouble.answered and not getattr(failure, REPEATED, False)
+    text = f"{trouble.about(url)} {NOTHING_SENT if certain else silence}"
+    return Unusable(text) if trouble.lasts else Unavailable(text)
 
 
 def _is_about_a_record(failure: RedisError) -> bool:
-    # Errors within a script name its line. Those of the server's own state have a class of their own, or a word in front.
-    text = str(failure)
-    return type(failure) is ResponseError and "user_script" in text and not text.startswith(_OF_THE_SERVER)
+    # Errors within a script name its line.
+    return type(failure) is ResponseError and "user_script" in str(failure)

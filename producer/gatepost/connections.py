@@ -14,9 +14,10 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 from redis.retry import Retry
 
+from gatepost.answers import REPEATED
 from gatepost.errors import ConfigurationError
 from gatepost.ledger import Ledger
-from gatepost.tls import tls_of_redis
+from gatepost.tls import tls_of_broker, tls_of_redis
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
@@ -38,6 +39,26 @@ _OPTIONS: Final[dict[str, Any]] = {**SOCKETS, "protocol": 2}
 _SENTINEL: Final = "sentinel://"
 
 
+class NotingRetry(Retry):
+    """Notes on an error whether the call had been tried before, and perhaps carried out."""
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
+        """Return what a call returns, tried again after a lost connection."""
+        failures = 0
+
+        def failed(*about: Any) -> Any:
+            nonlocal failures
+            failures += 1
+            return fail(*about)
+
+        try:
+            return super().call_with_retry(do, failed, *args, **options)
+        except redis.RedisError as error:
+            if failures:
+                setattr(error, REPEATED, True)
+            raise
+
+
 def connect(settings: Settings) -> redis.Redis:
     """Return a client of the ledger's Redis; it connects when first used.
 
@@ -45,7 +66,7 @@ def connect(settings: Settings) -> redis.Redis:
         ConfigurationError: the URL is malformed.
     """
     url = settings.redis_url.get_secret_value()
-    retry = Retry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
+    retry = NotingRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
     client: redis.Redis = (
         _master(redis.sentinel.Sentinel, url, settings, retry)
         if url.startswith(_SENTINEL)
@@ -66,6 +87,23 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         _master(redis.asyncio.sentinel.Sentinel, url, settings, retry)
         if url.startswith(_SENTINEL)
         else _from_url(redis.asyncio.Redis, url, settings, retry)
+    )
+    return client
+
+
+def connect_to_broker(settings: Settings) -> redis.Redis | None:
+    """Return a client of the broker's Redis; None for RabbitMQ, for Sentinels, and when the ledger's Redis is the broker.
+
+    Raises:
+        ConfigurationError: the URL is malformed.
+    """
+    url = settings.broker
+    if url == settings.redis_url.get_secret_value() or not url.startswith(("redis://", "rediss://")):
+        return None
+    tls = tls_of_broker(settings)
+    retry = NotingRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
+    client: redis.Redis = redis.Redis.from_url(
+        url, retry=retry, **_OPTIONS, **({} if tls is None else tls.of_redis_client())
     )
     return client
 

@@ -3,9 +3,11 @@
     GatepostError
     ├── InvalidCommand            the input is wrong; names the fields, never the values
     ├── ConfigurationError        the environment is wrong; names the variable
+    │   └── KeyMismatch           … a sealing or fingerprint key is not the workers'
     │   ├── TenantMissing         … no tenant of that name is configured
     │   └── WrongApplication      … work is for another Auth0 application
     ├── Unavailable               Redis did not answer; nothing is sent now
+    │   └── Unusable              … and will not until the configuration is put right; a ConfigurationError too
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── IdempotencyConflict       the key was used with another command
@@ -101,8 +103,24 @@ class WrongApplication(ConfigurationError):
         self.applications = applications
 
 
+class KeyMismatch(ConfigurationError):
+    """The workers have other keys.
+
+    Attributes:
+        kids: the ids of the sealing keys that differ.
+    """
+
+    def __init__(self, message: str | None = None, kids: tuple[str, ...] = ()) -> None:
+        super().__init__(*([message] if message else []))
+        self.kids = kids
+
+
 class Unavailable(GatepostError):
     """Redis did not answer; nothing is sent now, and what was asked for may have been recorded."""
+
+
+class Unusable(ConfigurationError, Unavailable):
+    """Redis refuses what Gatepost needs of it, and will until the configuration is put right."""
 
 
 class Spoiled(Unavailable):

@@ -59,5 +59,10 @@ class Fingerprints:
         """Return a recipient's fingerprint in logs, as hexadecimal digits."""
         return self._short("log", recipient).hex()
 
+    @property
+    def check(self) -> str:
+        """Sixteen hexadecimal digits by which two processes can tell whether they have the same key."""
+        return self._short("check").hex()
+
     def _short(self, *parts: str) -> bytes:
         return self.digest(*parts)[:FINGERPRINT_BYTES]

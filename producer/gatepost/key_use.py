@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost.answers import answering
-from gatepost.errors import ConfigurationError
 from gatepost.ledger import moment
-from gatepost.ledger_keys import KIDS
+from gatepost.ledger_keys import KEY_CHECKS, KIDS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from redis import Redis
 
-    from gatepost.sealing import Keyring
-
 # Only if nothing was sealed with it since: what a process stores during a rotation keeps its key.
 _FORGET: Final = """#!lua flags=allow-oom
 local last = redis.call('HGET', KEYS[1], ARGV[1])
 if not last or tonumber(last) >= tonumber(ARGV[2]) then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
 return redis.call('HDEL', KEYS[1], ARGV[1])
 """
 
@@ -41,20 +39,6 @@ class KeyUse:
             found = self._redis.hgetall(KIDS)
         return {_text(kid): moment(_text(at)) for kid, at in found.items()}
 
-    def require(self, keyring: Keyring) -> None:
-        """Make sure that a ring has every key that stored values may need.
-
-        Raises:
-            ConfigurationError: it lacks some; the message names their ids.
-            Unavailable: Redis did not answer.
-        """
-        missing = sorted(set(self.last_used()) - set(keyring.kids))
-        if missing:
-            raise ConfigurationError(
-                f"GATEPOST_SEALING_KEYS lacks {', '.join(missing)}, which stored values are sealed with; add it after the others, "
-                "or re-seal where it still is: gatepost keys rotate"
-            )
-
     def forget(self, kid: str, *, unused_since_ms: int | None = None) -> bool:
         """Drop an id; False when it is not there, or has sealed something since.
 
@@ -64,7 +48,7 @@ class KeyUse:
         """
         since = float("inf") if unused_since_ms is None else unused_since_ms
         with answering():
-            return bool(self._forget(keys=[KIDS], args=[kid, since]))
+            return bool(self._forget(keys=[KIDS, KEY_CHECKS], args=[kid, since]))
 
 
 def _text(value: bytes | str) -> str:

@@ -8,6 +8,8 @@ DUE: Final = "gatepost:operations:due"
 COUNTS: Final = "gatepost:operations:counts"
 KIDS: Final = "gatepost:kids"
 """The key of the sealing keys' ids that stored values need, each with when it sealed one last."""
+KEY_CHECKS: Final = "gatepost:key_checks"
+"""The key of the check values of the workers' keys."""
 RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
 """The key that holds when the reconciler last ran, in milliseconds since the epoch."""
 

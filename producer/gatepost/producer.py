@@ -10,7 +10,7 @@ from gatepost import commands
 from gatepost.campaigns.control import Campaigns
 from gatepost.connections import connect, connect_async, disconnect, ledger_at
 from gatepost.handles import AsyncHandle, Handle
-from gatepost.key_use import KeyUse
+from gatepost.key_checks import KeyChecks
 from gatepost.queueing import build_app
 from gatepost.recording import Recorder
 from gatepost.settings import Settings, load_settings
@@ -29,6 +29,9 @@ class Producer:
     `idempotency_key` (the same key gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end; a command
     whose deadline has passed when it is recorded takes no key).
 
+    Without the broker, but with Redis, they return a handle all the same: the operation is recorded, the log says `publish.postponed`, and the
+    reconciler publishes it when the broker is back.
+
     Args:
         settings: the configuration; read from the environment when absent.
 
@@ -43,7 +46,7 @@ class Producer:
         self.ledger = ledger_at(self._redis, self.settings)
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
-        self._keys_checked = False
+        self._keys = KeyChecks(self._redis, self._keyring, self.settings.fingerprints())
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()
 
@@ -114,15 +117,12 @@ class Producer:
 
         Raises:
             ConfigurationError: stored values need a sealing key that this producer lacks, so it could not open what it is to redeem.
+            KeyMismatch: the workers have other keys, so they could not open what this producer seals; nothing was recorded.
+            Unusable: Redis refuses what Gatepost needs; the message names the cause and the setting.
         """
-        self._check_keys()
+        # With the first command and not when the producer is made: making one needs no Redis.
+        self._keys.require_once()
         return self.handle(self._recorder.enqueue(command, idempotency_key))
-
-    def _check_keys(self) -> None:
-        # With the first command and not when it is made: making a producer needs no Redis.
-        if not self._keys_checked:
-            KeyUse(self._redis).require(self._keyring)
-            self._keys_checked = True
 
     def handle(self, operation_id: str) -> Handle:
         """Return the handle of an operation known by its id; nothing is read yet."""

@@ -23,7 +23,7 @@ from joserfc.registry import HeaderParameter
 from gatepost.errors import ConfigurationError, SealError, UnknownKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from joserfc.jwk import GuestProtocol
 
@@ -127,6 +127,11 @@ class Key:
     def __str__(self) -> str:
         return f"{self.kid}:{'*' * 8}"
 
+    @property
+    def check(self) -> str:
+        """Sixteen hexadecimal digits by which two processes can tell whether they have the same key."""
+        return hmac.digest(self.secret, b"gatepost key check", "sha256")[:8].hex()
+
     def reveal(self) -> str:
         """Return `kid:secret`, the form that `parse` reads."""
         return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).decode().rstrip('=')}"
@@ -143,7 +148,11 @@ def kid_of(sealed: str) -> str | None:
 
 
 class Keyring:
-    """Seals with its first key, opens with any."""
+    """Seals with its first key, opens with any.
+
+    Attributes:
+        checks: the check value of each key, by its id.
+    """
 
     def __init__(self, keys: Iterable[Key]) -> None:
         ring = list(keys)
@@ -151,6 +160,7 @@ class Keyring:
             raise ConfigurationError(
                 "no sealing key is configured; set GATEPOST_SEALING_KEYS, which gatepost keys new makes"
             )
+        self.checks: Mapping[str, str] = {key.kid: key.check for key in ring}
         self._keys = {key.kid: OctKey.import_key(key.secret) for key in ring}
         if len(self._keys) != len(ring):
             raise ConfigurationError("two sealing keys have the same id")

@@ -179,6 +179,7 @@ class Settings(BaseSettings):
     visibility_timeout: Annotated[int, Field(ge=10)] = 300
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0
     republish_after: Annotated[float, Field(gt=0)] = 30.0
+    allow_eviction: bool = Field(default=False, description="Start workers on a Redis that may evict what is stored.")
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     health_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         default=None, description="Where a worker answers /health; nowhere when absent."

@@ -23,6 +23,7 @@ from gatepost_worker.consumer import consumer_class
 from gatepost_worker.liveness import step_for
 from gatepost_worker.process import Process
 from gatepost_worker.program import GatepostWorker, slots_of
+from gatepost_worker.start_checks import check_beat, check_broker
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -80,10 +81,18 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         remote_control.install()
         process.slots = slots_of(sender)
         try:
+            check_broker(sender.app, settings)
             process.prepare()
             process.serve_health(sender.app, sender.app.amqp.queues.consume_from)
         except ConfigurationError as failure:
             # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
+            raise SystemExit(f"gatepost: {visible(str(failure))}") from None
+
+    def start_beat(sender: Any, **_: Any) -> None:
+        begin()
+        try:
+            check_beat(sender.app, settings)
+        except ConfigurationError as failure:
             raise SystemExit(f"gatepost: {visible(str(failure))}") from None
 
     def begin_inside(**_: Any) -> None:
@@ -98,7 +107,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     # Celery keeps weak references by default; these functions are held by nobody else.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
-    signals.beat_init.connect(begin, weak=False)
+    signals.beat_init.connect(start_beat, weak=False)
     signals.beat_embedded_init.connect(begin_inside, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)

@@ -9,14 +9,15 @@ import structlog
 
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetters
-from gatepost.errors import Unavailable
-from gatepost.key_use import KeyUse
+from gatepost.errors import Unavailable, Unusable
+from gatepost.key_checks import KeyChecks
 from gatepost_worker.clients import Clients
 from gatepost_worker.health_server import HealthServer, QueueSampler
 from gatepost_worker.limiter import LimiterSettings, RedisLimiter
 from gatepost_worker.liveness import Liveness
 from gatepost_worker.ownership import Ownership
 from gatepost_worker.runner import Runner
+from gatepost_worker.start_checks import check_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -111,9 +112,15 @@ class Process:
             ConfigurationError: says which setting is missing or malformed, or which sealing key stored values need.
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
+        if not check_ledger(self.redis, self.settings):
+            return
         try:
-            KeyUse(self.redis).require(self.keyring)
+            checks = KeyChecks(self.redis, self.keyring, self.settings.fingerprints())
+            checks.require_used()
+            checks.publish()
             self.ownership.register()
+        except Unusable:
+            raise
         except Unavailable as failure:
             # Celery waits for its broker too. What does not open is put off, and said, when it is met.
             _log.warning("keys.not_checked", error=str(failure))

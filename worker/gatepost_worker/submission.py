@@ -15,6 +15,7 @@ from gatepost.errors import (
     InvalidCommand,
     SealError,
     TenantMissing,
+    Unavailable,
     WrongApplication,
 )
 from gatepost.fingerprints import Origin
@@ -85,6 +86,8 @@ class Submissions:
                 return recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
             return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}", origin=Origin.PLAIN)
+        except Unavailable:
+            raise
         except ConfigurationError as failure:
             _log.warning("submission.refused", task_id=task_id, error=str(failure))
             raise InvalidCommand([("tenant", "is not configured here")]) from None

@@ -23,6 +23,7 @@ from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
 from gatepost.errors import FieldError, InvalidCommand, TenantMissing
+from gatepost.key_checks import KeyChecks
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
 from gatepost.settings import DEFAULT_TENANT, load_settings
@@ -74,7 +75,7 @@ class Campaigns:
     Whatever starts, stops, changes, reveals or deletes is in the audit log before it is done.
 
     Every method raises `CampaignNotFound` for a campaign that is not there, `CampaignConflict` when its status forbids what is
-    asked, and `Unavailable` when Redis does not answer.
+    asked, and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
 
     Args:
         settings: the configuration; read from the environment when absent.
@@ -88,6 +89,7 @@ class Campaigns:
         self._keyring = self.settings.keyring()
         self._fingerprints = self.settings.fingerprints()
         self._redis = connect(self.settings)
+        self._keys = KeyChecks(self._redis, self._keyring, self._fingerprints)
         self._app = build_app(self.settings)
         self.store = CampaignStore(self._redis, republish_after_s=self.settings.republish_after)
         self.audit = AuditLog(self._redis, self._fingerprints, who=self.settings.operator)
@@ -120,6 +122,7 @@ class Campaigns:
             ValueError: a guest is neither an address nor a number, or there are more guests than a rehearsal needs.
         """
         check_name(name)
+        self._keys.require_once()
         campaign_id = _checked_id(campaign_id) if campaign_id else str(uuid.uuid4())
         chosen = options or Options()
         changes: dict[str, Any] = {"tenant": self.settings.tenant_name(chosen.tenant)}
@@ -167,6 +170,7 @@ class Campaigns:
             InvalidCommand: one of your own rows is not valid; what was added before it stays.
         """
         campaign = self.status(campaign_id)
+        self._keys.require_once()
         added = Import(
             campaign_id,
             campaign.batches,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.redis_check import OLDEST_SERVER, version_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-OLDEST_SERVER: Final = (7, 0)
 _SKEW_NOTED_S: Final = 1.0
 _SKEW_BAD_S: Final = 10.0
 _RECONCILER_LATE: Final = 3
@@ -55,16 +56,17 @@ def worst(checks: Iterable[Check]) -> Status:
     return max((check.status for check in checks), key=order.index, default=Status.OK)
 
 
-def judge_server(info: Mapping[str, Any], *, ahead_s: float) -> list[Check]:
+def judge_server(info: Mapping[str, Any], *, ahead_s: float, allow_eviction: bool = False) -> list[Check]:
     """Judge a Redis or Valkey server by its INFO.
 
     Args:
         info: what INFO gives.
         ahead_s: how far this machine's clock is ahead of the server's.
+        allow_eviction: whether the operator takes the risk of a server that evicts.
     """
     return [
         _version(info),
-        _eviction(info),
+        _eviction(info, allowed=allow_eviction),
         _persistence(info),
         judge_skew("clock against Redis", ahead_s, bad_s=_SKEW_BAD_S, precision_s=0.0),
     ]
@@ -180,17 +182,19 @@ def _version(info: Mapping[str, Any]) -> Check:
     own = info.get("valkey_version")
     version = str(info.get("redis_version", "0"))
     found = f"Valkey {own}" if own else f"Redis {version}"
-    if _numbers(version) < OLDEST_SERVER:
+    if version_of(info) < OLDEST_SERVER:
         return Check("server version", Status.FAILED, found, "Redis 7.0 or newer, or Valkey, is needed.")
     return Check("server version", Status.OK, found)
 
 
-def _eviction(info: Mapping[str, Any]) -> Check:
+def _eviction(info: Mapping[str, Any], *, allowed: bool) -> Check:
     policy = str(info.get("maxmemory_policy", "unknown"))
     if policy == "noeviction":
         return Check("eviction", Status.OK, policy)
     advice = "A full Redis would drop records or queues; set maxmemory-policy noeviction."
-    return Check("eviction", Status.FAILED, policy, advice)
+    if allowed:
+        return Check("eviction", Status.WARNING, policy, f"GATEPOST_ALLOW_EVICTION is set. {advice}")
+    return Check("eviction", Status.FAILED, policy, advice, configuration=True)
 
 
 def _persistence(info: Mapping[str, Any]) -> Check:
@@ -198,7 +202,3 @@ def _persistence(info: Mapping[str, Any]) -> Check:
         return Check("persistence", Status.OK, "append-only file")
     advice = "A restart would forget what was sent; set appendonly yes."
     return Check("persistence", Status.WARNING, "no append-only file", advice)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,6 +17,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gatepost.answers import URL
 from gatepost.campaigns.control import Campaigns
 from gatepost.cli.checks import (
     Check,
@@ -35,12 +37,15 @@ from gatepost.cli.processes import require_worker
 from gatepost.cli.session import ENV_FILE
 from gatepost.cli.terminal import console
 from gatepost.cli.work_checks import judge_campaigns, judge_operations, judge_tenants
-from gatepost.connections import connect, ledger_at
+from gatepost.connections import connect, connect_to_broker, ledger_at
 from gatepost.dead_letters import INDEX as DEAD_LETTERS
-from gatepost.errors import ConfigurationError, Unavailable
+from gatepost.errors import ConfigurationError, KeyMismatch, Unavailable
+from gatepost.key_checks import KeyChecks
 from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
 from gatepost.messages import Queue
 from gatepost.queueing import build_app
+from gatepost.redis_check import cause_of, flaw_of, missing_commands
+from gatepost.redis_trouble import UNKNOWN, Trouble
 from gatepost.settings import Settings, Tenant, load_settings
 from gatepost.tenant_control import TenantControl
 
@@ -49,6 +54,7 @@ app = command_app()
 # The reconciler, in the worker, writes it; the producer's side may not import it from there.
 _ASK_WORKERS_S: Final = 2
 _PROBE_S: Final = 60.0
+BROKER_URL: Final = "GATEPOST_BROKER_URL"
 _MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
 _STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
 
@@ -86,9 +92,13 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
     yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
     yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
-    yield from _redis(settings)
-    yield from _work(settings)
-    yield from _queue(settings)
+    at_redis = list(_redis(settings))
+    yield from at_redis
+    if any(check.name == "redis" and check.status is Status.FAILED for check in at_redis):
+        yield from _queue_beside(settings, at_redis[0])
+    else:
+        yield from _work(settings)
+        yield from _queue(settings)
     if not offline:
         yield from _auth0(settings, tenant_name)
 
@@ -101,8 +111,9 @@ def _configured(name: str, read: Callable[[], Any]) -> Check:
 
 
 def _redis(settings: Settings) -> Iterator[Check]:
+    client: Any = connect(settings)
     try:
-        with connect(settings) as client:
+        with client:
             before = time.time()
             seconds, micros = client.time()
             between = (before + time.time()) / 2
@@ -110,17 +121,54 @@ def _redis(settings: Settings) -> Iterator[Check]:
             last = client.get(RECONCILER_LAST_RUN)
             kids = {kid.decode() for kid in client.hkeys(KIDS)}
             dead_letters = int(client.zcard(DEAD_LETTERS))
+            missing = missing_commands(client)
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
-        yield Check("redis", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
+        yield _unusable("redis", client, failure, URL, advice)
         return
     server_now = int(seconds) + int(micros) / 1e6
-    yield Check("redis", Status.OK, "answers")
-    yield from judge_server(info, ahead_s=between - server_now)
+    yield _judge_use("redis", flaw_of(info), URL)
+    if missing:
+        yield Check("commands", Status.FAILED, f"{', '.join(missing)} missing", UNKNOWN.about(URL), configuration=True)
+    yield from judge_server(info, ahead_s=between - server_now, allow_eviction=settings.allow_eviction)
     with contextlib.suppress(ConfigurationError):  # said already
         yield judge_keys(kids, settings.keyring().kids)
+        yield _judge_key_checks(settings)
     yield judge_dead_letters(dead_letters)
     yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
+
+
+def _unusable(name: str, client: Any, failure: Exception, url: str, advice: str) -> Check:
+    trouble = cause_of(client, failure) if isinstance(failure, RedisError) else None
+    if trouble is None:
+        return Check(name, Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
+    return _judge_use(name, trouble, url)
+
+
+def _judge_use(name: str, trouble: Trouble | None, url: str) -> Check:
+    if trouble is None:
+        return Check(name, Status.OK, "answers")
+    return Check(name, Status.FAILED, trouble.found, trouble.about(url), configuration=trouble.lasts)
+
+
+def _judge_key_checks(settings: Settings) -> Check:
+    try:
+        with connect(settings) as client:
+            KeyChecks(client, settings.keyring(), settings.fingerprints()).require()
+    except KeyMismatch as failure:
+        return Check("workers' keys", Status.FAILED, "are others", str(failure), configuration=True)
+    return Check("workers' keys", Status.OK, "the same")
+
+
+def _broker(settings: Settings) -> Check | None:
+    client = connect_to_broker(settings)
+    if client is None:
+        return None
+    try:
+        with client:
+            return _judge_use("broker", flaw_of(client.info()), BROKER_URL)
+    except (RedisError, OSError) as failure:
+        return _unusable("broker", client, failure, BROKER_URL, "Check GATEPOST_BROKER_URL and that the server runs.")
 
 
 def _work(settings: Settings) -> Iterator[Check]:
@@ -137,6 +185,10 @@ def _work(settings: Settings) -> Iterator[Check]:
 
 
 def _queue(settings: Settings) -> Iterator[Check]:
+    flaw = _broker(settings)
+    if flaw is not None and flaw.status is not Status.OK:
+        yield flaw
+        return
     celery = build_app(settings)
     try:
         with celery.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
@@ -151,6 +203,14 @@ def _queue(settings: Settings) -> Iterator[Check]:
     yield Check("broker", Status.OK, "answers")
     served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
     yield judge_workers(served, [queue.value for queue in Queue])
+
+
+def _queue_beside(settings: Settings, redis: Check) -> Iterator[Check]:
+    # The same server would only be waited for again.
+    if settings.broker == settings.redis_url.get_secret_value():
+        yield replace(redis, name="broker")
+    else:
+        yield from _queue(settings)
 
 
 def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:

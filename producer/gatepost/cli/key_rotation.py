@@ -23,12 +23,14 @@ from gatepost.cli.output import say, write, write_json
 from gatepost.cli.session import ENV_FILE, log_to_stderr
 from gatepost.cli.terminal import console
 from gatepost.connections import connect
+from gatepost.key_checks import KeyChecks
 from gatepost.key_use import KeyUse
 from gatepost.rotation import Rotated, Rotation, Sealed
 from gatepost.sealing import Keyring
 from gatepost.settings import load_settings
 
 _SAY_EVERY_S: Final = 5.0
+_FINGERPRINT_KEY: Final = "fingerprint-key"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Parts:
     client: Redis
     keyring: Keyring
     audit: AuditLog
+    checks: KeyChecks
 
     @property
     def rotation(self) -> Rotation:
@@ -48,7 +51,8 @@ def _parts() -> Iterator[_Parts]:
     settings = load_settings(env_file=ENV_FILE)
     keyring, fingerprints = settings.keyring(), settings.fingerprints()
     with connect(settings) as client:
-        yield _Parts(client, keyring, AuditLog(client, fingerprints, who=settings.operator))
+        audit = AuditLog(client, fingerprints, who=settings.operator)
+        yield _Parts(client, keyring, audit, KeyChecks(client, keyring, fingerprints))
 
 
 def status(*, as_json: JsonOption = False) -> ExitCode:
@@ -85,6 +89,7 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
     code 3 when one is still in use by some process, 4 when stored values need a key that is not in the ring.
     """
     with _parts() as parts:
+        parts.checks.publish()
         done = parts.rotation.run(_progress())
         still = sorted(set(KeyUse(parts.client).last_used()) - {done.first} - done.left.kids)
         others = [kid for kid in parts.keyring.kids if kid not in {done.first, *still, *done.left.kids}]
@@ -100,19 +105,23 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
 
 
 def forget(
-    kid: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")],
+    kid: Annotated[str, typer.Argument(metavar="ID", help="The key's id; fingerprint-key for the fingerprint key.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let workers start without a key that is lost.
+    """Let workers start without a key that is lost, or with another fingerprint key.
 
-    What it sealed never opens again: its operations expire, its campaigns have to be deleted. Not needed after a rotation.
+    What a lost key sealed never opens again: its operations expire, its campaigns have to be deleted. Not needed after a rotation.
+    Under another fingerprint key, suppressions and idempotency keys are not found again, and the audit log no longer verifies.
     """
     with _parts() as parts:
         ask(f"Go on without {kid} for good?", sure=yes)
         with parts.audit.act("keys.forget", kid=kid):
-            forgotten = KeyUse(parts.client).forget(kid)
+            if kid == _FINGERPRINT_KEY:
+                forgotten = parts.checks.forget_fingerprint()
+            else:
+                forgotten = KeyUse(parts.client).forget(kid)
     if as_json:
         write_json({"kid": kid, "forgotten": forgotten})
     else:

@@ -88,11 +88,13 @@ def test_an_application_that_only_enqueues_and_redeems_needs_no_tenant(stack: St
 
 
 def test_a_worker_that_lacks_the_key_leaves_the_operation_to_one_that_has_it(stack: Stack) -> None:
-    """A rotation that reached the producer first loses nothing."""
+    """A rotation that reached the producer and another worker first loses nothing."""
     new = Key("new", b"n" * 32)
     old_ring = stack.environment["GATEPOST_SEALING_KEYS"]
     behind = stack.worker()
     stack.environment["GATEPOST_SEALING_KEYS"] = f"{new.reveal()},{old_ring}"
+    # Producers take a key that some worker has had; this one serves another queue.
+    stack.worker("gatepost.bulk")
     with stack.producer() as producer:
         handle = producer.send_email("guest@example.com")
         stack.until(lambda: handle.state() is State.DEFERRED, "the operation is put off", behind)

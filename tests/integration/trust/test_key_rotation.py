@@ -159,14 +159,10 @@ def test_a_key_that_still_seals_is_not_forgotten(
 ) -> None:
     """A process that was not given the new ring stores a value after the pass has gone by."""
     turning = rotation(redis_client, make_settings(), NEW, OLD)
-    old_settings = make_settings(sealing_keys=ring(OLD))
 
-    def store_one(_seen: int, _total: int) -> None:
-        with Producer(old_settings) as producer:
-            producer._keys_checked = True  # it began before the rotation did
-            producer.send_email("late@example.com")
-
-    done = turning.run(store_one)
+    with Producer(make_settings(sealing_keys=ring(OLD))) as producer:
+        producer.send_email("early@example.com")
+        done = turning.run(lambda _seen, _total: producer.send_email("late@example.com") and None)
 
     assert done.forgotten == []
     assert set(KeyUse(redis_client).last_used()) == {"k2025", "k2026"}

@@ -1,0 +1,143 @@
+"""A producer under other keys than the workers' is told at its first command."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost import Producer
+from gatepost.campaigns.control import Campaigns
+from gatepost.cli.entry import main
+from gatepost.errors import ConfigurationError, KeyMismatch
+from gatepost.ledger_keys import DUE, KEY_CHECKS
+from gatepost.sealing import Key
+from gatepost_worker.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import redis
+
+    from gatepost.settings import Settings
+
+RIGHT = Key("k1", bytes(range(32)))
+WRONG = Key("k1", bytes(32))
+OTHER = Key("k2", bytes(range(1, 33)))
+
+
+def ring(*keys: Key) -> str:
+    return ",".join(key.reveal() for key in keys)
+
+
+@pytest.fixture
+def started(make_settings: Callable[..., Settings]) -> None:
+    """A worker with the right keys has started."""
+    with closing(Process(make_settings(sealing_keys=ring(RIGHT)))) as worker:
+        worker.prepare()
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize(
+    ("given", "kids", "names"),
+    [
+        ({"sealing_keys": ring(WRONG)}, ("k1",), "GATEPOST_SEALING_KEYS has another key k1 than the workers"),
+        ({"sealing_keys": ring(OTHER)}, ("k2",), "begins with k2, which no worker has had; they have k1"),
+        ({"sealing_keys": ring(OTHER, RIGHT)}, ("k2",), "begins with k2, which no worker has had"),
+        (
+            {"sealing_keys": ring(RIGHT), "fingerprint_key": "another"},
+            (),
+            "GATEPOST_FINGERPRINT_KEY is another key than the workers'",
+        ),
+    ],
+)
+def test_another_key_is_noticed_at_the_first_command(
+    make_settings: Callable[..., Settings],
+    redis_client: redis.Redis,
+    given: dict[str, str],
+    kids: tuple[str, ...],
+    names: str,
+) -> None:
+    """Nothing is recorded: no worker could open it, and its caller would wait in vain."""
+    settings = make_settings(**given)
+
+    with Producer(settings) as producer, pytest.raises(KeyMismatch, match=names) as caught:
+        producer.send_email("ana@example.com")
+    with Campaigns(settings) as campaigns, pytest.raises(KeyMismatch):
+        campaigns.create("spring")
+
+    assert caught.value.kids == kids
+    assert redis_client.zcard(DUE) == 0
+
+
+@pytest.mark.usefixtures("started")
+def test_the_same_keys_are_accepted_also_with_one_more_behind(make_settings: Callable[..., Settings]) -> None:
+    """As in the first step of a rotation."""
+    with Producer(make_settings(sealing_keys=ring(RIGHT, OTHER))) as producer:
+        assert producer.send_email("ana@example.com").operation_id
+
+
+def test_before_any_worker_has_started_any_key_is_accepted(
+    make_settings: Callable[..., Settings], redis_client: redis.Redis
+) -> None:
+    """There is nothing to compare it with, and a producer writes no check values."""
+    with Producer(make_settings(sealing_keys=ring(OTHER))) as producer:
+        producer.send_email("ana@example.com")
+
+    assert redis_client.exists(KEY_CHECKS) == 0
+
+
+@pytest.mark.usefixtures("started")
+def test_a_worker_with_another_key_does_not_start_once_something_is_stored(
+    make_settings: Callable[..., Settings],
+) -> None:
+    """What is stored would not open."""
+    with Producer(make_settings(sealing_keys=ring(RIGHT))) as producer:
+        producer.send_email("ana@example.com")
+
+    with closing(Process(make_settings(sealing_keys=ring(WRONG)))) as worker, pytest.raises(KeyMismatch, match="k1"):
+        worker.prepare()
+
+
+@pytest.mark.usefixtures("started")
+def test_a_key_that_sealed_nothing_may_be_replaced(make_settings: Callable[..., Settings]) -> None:
+    """As on the day of installation, after `gatepost keys new` was run twice."""
+    with closing(Process(make_settings(sealing_keys=ring(WRONG), fingerprint_key="another"))) as worker:
+        worker.prepare()
+
+    with Producer(make_settings(sealing_keys=ring(RIGHT))) as producer, pytest.raises(KeyMismatch):
+        producer.send_email("ana@example.com")
+
+
+@pytest.mark.usefixtures("started")
+def test_a_fingerprint_key_that_was_replaced_on_purpose_can_be_forgotten(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`gatepost keys forget fingerprint-key`; the next worker writes the new one's check value."""
+    right = make_settings(sealing_keys=ring(RIGHT))
+    replaced = make_settings(sealing_keys=ring(RIGHT), fingerprint_key="another")
+    with Producer(right) as producer:
+        producer.send_email("ana@example.com")
+    with closing(Process(replaced)) as worker, pytest.raises(ConfigurationError, match="keys forget fingerprint-key"):
+        worker.prepare()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEPOST_REDIS_URL", right.redis_url.get_secret_value())
+    monkeypatch.setenv("GATEPOST_SEALING_KEYS", ring(RIGHT))
+    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "another")
+
+    assert main(["keys", "forget", "fingerprint-key", "--yes"]) == 0
+    with closing(Process(replaced)) as worker:
+        worker.prepare()
+
+
+@pytest.mark.usefixtures("started")
+def test_a_check_value_says_nothing_of_its_key(redis_client: redis.Redis) -> None:
+    """Sixteen digits each, which differ for every key."""
+    stored = redis_client.hgetall(KEY_CHECKS)
+
+    assert {name.decode() for name in stored} == {"k1", ":fingerprint"}
+    assert {len(check) for check in stored.values()} == {16}
+    assert RIGHT.check != WRONG.check
+    assert RIGHT.secret[:8].hex() != RIGHT.check
