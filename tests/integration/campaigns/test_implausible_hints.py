@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from socket_server import Heard, Wire
 
 PEOPLE = 12
+ACCEPTED = {"_id": "65f0c0ffee", "email": "person@example.com", "email_verified": False}
+REFUSED = {"error": "too_many_requests", "error_description": "Too many requests"}
 NOW_MS = str(int(time.time() * 1000))
 ABSURD = {
     "milliseconds": {"X_RateLimit_Reset": NOW_MS, "Retry_After": NOW_MS},
@@ -37,7 +39,8 @@ def test_an_absurd_hint_delays_a_row_and_ends_none(make_bench: Callable[..., Ben
     def behave(wire: Wire, heard: Heard) -> None:
         asked.append(heard)
         quota = {"X_RateLimit_Limit": "100", "X_RateLimit_Remaining": "80", **headers}
-        wire.respond(429 if len(asked) == 3 else 200, {}, **quota)
+        refused = len(asked) == 3
+        wire.respond(429 if refused else 200, REFUSED if refused else ACCEPTED, **quota)
 
     with SocketServer(behave) as server:
         bench = make_bench(auth0_base_url=server.url)
@@ -53,7 +56,7 @@ def test_a_blocked_campaign_looks_again_within_a_minute(make_bench: Callable[...
     """A hint of ten minutes is obeyed, but the batch comes back earlier: an operator may have lifted the block."""
 
     def behave(wire: Wire, _heard: Heard) -> None:
-        wire.respond(429, {}, X_RateLimit_Limit="100", X_RateLimit_Remaining="0", Retry_After="600")
+        wire.respond(429, REFUSED, X_RateLimit_Limit="100", X_RateLimit_Remaining="0", Retry_After="600")
 
     with SocketServer(behave) as server:
         bench = make_bench(auth0_base_url=server.url)
