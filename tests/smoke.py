@@ -140,6 +140,7 @@ def campaigns(smoke: Smoke, directory: Path) -> None:
     smoke.run("campaign show", "spring", "person1@example.com")
     smoke.run("campaign export", "spring", "--output", "out.csv")
     smoke.run("campaign retry", "spring", "--dry-run")
+    smoke.run("campaign recount", "spring")
     smoke.run("campaign create", "slow", "--rate", "0.1")
     smoke.run("campaign add", "slow", "people.csv")
     smoke.run("campaign start", "slow")
@@ -161,6 +162,10 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
     smoke.run("quota")
     smoke.run("quota clear")
     smoke.run("doctor")
+    smoke.run("tenants list")
+    # Its application stands for it already, and workers are alive.
+    smoke.run("tenants accept", "default", "--yes", expected=4)
+    smoke.run("recover", "--backup-of", "1h", "--yes", expected=5)
     smoke.run("keys new")
     smoke.run("keys status")
     smoke.run("keys rotate")

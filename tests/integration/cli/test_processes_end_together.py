@@ -133,14 +133,17 @@ def test_a_dead_child_ends_everything(dev: Dev) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_everything(dev: Dev) -> None:
-    """Exit code 130; the keys stay for the next start, so that what was sealed still opens."""
+    """Exit code 130. The next start has the same keys, and its simulator, at another port, takes over what was open."""
     keys = dev.variables["GATEPOST_SEALING_KEYS"]
     code = dev.end(signal.SIGINT)
     again = Dev(dev.directory)
+    tenants = run("tenants", "list", environment=again.variables, directory=dev.directory)
     again.end(signal.SIGTERM)
 
     assert (code, alive(dev.children)) == (130, [])
     assert again.variables["GATEPOST_SEALING_KEYS"] == keys
+    assert again.variables["AUTH0_DOMAIN"] != dev.variables["AUTH0_DOMAIN"]
+    assert (tenants["exit_code"], [one["name"] for one in tenants["tenants"]]) == (0, ["default"])
 
 
 @pytest.mark.slow

@@ -186,6 +186,49 @@ def test_a_campaign_whose_tenant_is_not_configured_is_named_everywhere(
     assert any("no tenant named acme" in sentence for sentence in planned["unknowns"])
 
 
+@pytest.mark.parametrize(
+    ("block", "told", "expected"),
+    [
+        (Block(BlockKind.KEY_MISSING, "k2026"), "lack the sealing key k2026", 4),
+        (Block(BlockKind.TENANT_MISSING, "default"), "no tenant named default", 4),
+        (Block(BlockKind.UNUSABLE, "AUTH0_CLIENT_SIGNING_KEY is no PEM"), "is no PEM", 4),
+        (Block(BlockKind.DAMAGED, "A sealed value was moved from another place."), "batch 0: It does not open", 1),
+    ],
+    ids=["key", "tenant", "credential", "damaged"],
+)
+def test_what_a_worker_met_is_named_everywhere(
+    run: Run,
+    settings: Settings,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    block: Block,
+    told: str,
+    expected: int,
+) -> None:
+    """In `status`, `doctor` and `plan`, although this shell's own configuration has everything; no finish time is given."""
+    with Producer(settings) as producer:
+        campaign_id = started(producer)
+    key = campaign_key(campaign_id)
+    redis_client.hset(key, "rate", 100)
+    redis_client.hset(f"{key}:blocked", "0", f"1800000000000 {block.stored}")
+    Path(tmp_path / "people.csv").write_text("email\nana@example.com\n", encoding="utf-8")
+
+    code, shown = run("campaign", "status", campaign_id)
+    main(["campaign", "status", campaign_id])
+    lines = capsys.readouterr().out
+    doctor, checks = checks_of(run)
+    _, planned = run("campaign", "plan", str(tmp_path / "people.csv"), "--offline")
+
+    assert (code, shown["eta_s"]) == (expected, None)
+    assert told in lines
+    assert "finishes" not in lines
+    assert checks["campaign spring"]["status"] == "failed"
+    assert doctor == (4 if expected == 4 else 1)
+    assert any(told in sentence for sentence in planned["unknowns"])
+
+
 def test_a_plan_tells_no_time_where_workers_are_for_another_application(
     run: Run, production: Producer, tmp_path: Path
 ) -> None:
