@@ -58,3 +58,18 @@ def change_options(
         if store.change(campaign_id, before, altered.stored(), fields):
             return True
     raise TooManyChanges
+
+
+def refuse_other_options(asked: Options, kept: Options) -> None:
+    """Refuse to take a campaign for another one.
+
+    Raises:
+        CampaignConflict: the options differ; names them.
+    """
+    # What was stored has been JSON, in which some values have a plainer form.
+    asked = Options.model_validate_json(asked.model_dump_json())
+    different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
+    if different:
+        raise CampaignConflict(
+            f"A campaign of this id is there; its options differ in: {', '.join(different)}. Nothing was changed; change it, or give another id."
+        )

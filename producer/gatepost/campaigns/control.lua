@@ -78,9 +78,11 @@ end
 function calls.resume(rests_until, application)
   local status = get('status')
   if not status then return { 'missing' } end
-  if application ~= '' and (status == 'paused' or status == 'running') then
+  if application ~= '' and status ~= 'deleting' then
     redis.call('HSET', campaign, 'application', application, 'updated', now)
     redis.call('DEL', blocked)
+    -- A draft can be started now, and an ended campaign take recipients.
+    if status ~= 'paused' then return { 'done' } end
   end
   if status ~= 'paused' then return status == 'running' and { 'done' } or conflict(status) end
   go_on()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from gatepost.applications import TenantRegistry
 from gatepost.audit import AuditLog
 from gatepost.campaigns.auth_params import open_auth_params, seal_auth_params
-from gatepost.campaigns.changing import change_options
+from gatepost.campaigns.changing import change_options, refuse_other_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
-from gatepost.campaigns.obstacles import block_here, block_of_tenant
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status, check_name
+from gatepost.campaigns.obstacles import block_here, block_of_tenant, own_application, require_ours
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.repairing import CampaignRepair
@@ -22,11 +22,11 @@ from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
-from gatepost.errors import FieldError, InvalidCommand, TenantMissing
+from gatepost.errors import FieldError, InvalidCommand
 from gatepost.key_checks import KeyChecks
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
-from gatepost.settings import DEFAULT_TENANT, load_settings
+from gatepost.settings import load_settings
 from gatepost.states import State
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from gatepost.applications import Application
     from gatepost.blocks import Block
     from gatepost.campaigns.repairing import Recounted
     from gatepost.campaigns.report import RecipientReport
@@ -76,6 +75,8 @@ class Campaigns:
 
     Every method raises `CampaignNotFound` for a campaign that is not there, `CampaignConflict` when its status forbids what is
     asked, and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
+    What makes messages leave (`add`, `start`, `resume`, `retry`) is a `CampaignConflict` too when the campaign is for another
+    Auth0 application than this configuration's.
 
     Args:
         settings: the configuration; read from the environment when absent.
@@ -151,7 +152,7 @@ class Campaigns:
         if stored is not None and stored.asked != asked:
             kept = Options.model_validate_json(stored.options)
             opened = open_auth_params(stored.auth_params, self._keyring, campaign_id)
-            _refuse_other_options(chosen, kept.model_copy(update={"auth_params": opened}))
+            refuse_other_options(chosen, kept.model_copy(update={"auth_params": opened}))
         return campaign_id
 
     def add(
@@ -170,6 +171,7 @@ class Campaigns:
             InvalidCommand: one of your own rows is not valid; what was added before it stays.
         """
         campaign = self.status(campaign_id)
+        require_ours(campaign, self.settings)
         self._keys.require_once()
         added = Import(
             campaign_id,
@@ -184,6 +186,7 @@ class Campaigns:
 
     def start(self, campaign_id: str) -> Campaign:
         """Let a draft run."""
+        require_ours(self.status(campaign_id), self.settings)
         with self.audit.act("campaign.start", campaign=campaign_id):
             self.store.start(campaign_id, self._opening(campaign_id))
         return self._fed(campaign_id)
@@ -200,12 +203,15 @@ class Campaigns:
         Args:
             campaign_id: the campaign.
             accept_tenant: send it from now on through this configuration's Auth0 application, after a client id or a domain
-                was changed on purpose. It may run already.
+                was changed on purpose. It may run already, be a draft, or have ended.
 
         Raises:
             ConfigurationError: the campaign's tenant is not configured here.
         """
-        application = self._own_application(campaign_id) if accept_tenant else None
+        campaign = self.status(campaign_id)
+        application = own_application(campaign, self.settings) if accept_tenant else None
+        if application is None:
+            require_ours(campaign, self.settings)
         about = {"application": application.stored} if application else {}
         with self.audit.act("campaign.resume", campaign=campaign_id, **about):
             self.store.resume(campaign_id, self._opening(campaign_id), application)
@@ -253,6 +259,7 @@ class Campaigns:
             raise ValueError(f"cannot be retried: {', '.join(refused)}; choose among {', '.join(sorted(RETRYABLE))}")
         if dry_run:
             return self._retry(campaign_id, states, reasons, dry_run=True)
+        require_ours(self.status(campaign_id), self.settings)
         wanted = {"states": sorted(states), "reasons": sorted(reasons or ())}
         with self.audit.act("campaign.retry", campaign=campaign_id, **wanted) as found:
             retried = self._retry(campaign_id, states, reasons, dry_run=False)
@@ -351,13 +358,6 @@ class Campaigns:
     ) -> None:
         self.close()
 
-    def _own_application(self, campaign_id: str) -> Application:
-        tenant = self.status(campaign_id).options.tenant or DEFAULT_TENANT
-        own = self.settings.applications().get(tenant)
-        if own is None:
-            raise TenantMissing(f"there is no tenant named {tenant!r} here; configure it, then resume", tenant=tenant)
-        return own
-
     def _fed(self, campaign_id: str) -> Campaign:
         self._publisher.feed(campaign_id)
         return self.status(campaign_id)
@@ -409,16 +409,6 @@ def _checked_id(given: str) -> str:
         return str(uuid.UUID(given))
     except ValueError:
         raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
-
-
-def _refuse_other_options(asked: Options, kept: Options) -> None:
-    # What was stored has been JSON, in which some values have a plainer form.
-    asked = Options.model_validate_json(asked.model_dump_json())
-    different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
-    if different:
-        raise CampaignConflict(
-            f"A campaign of this id is there; its options differ in: {', '.join(different)}. Nothing was changed; change it, or give another id."
-        )
 
 
 def _milliseconds(at: datetime | None) -> int | str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepost.blocks import Block, BlockKind
+from gatepost.campaigns.model import CampaignConflict
+from gatepost.errors import TenantMissing
 from gatepost.settings import DEFAULT_TENANT
 
 if TYPE_CHECKING:
-    from gatepost.applications import TenantRegistry
+    from gatepost.applications import Application, TenantRegistry
     from gatepost.campaigns.model import Campaign
     from gatepost.settings import Settings
 
@@ -39,3 +41,27 @@ def block_of_tenant(settings: Settings, registry: TenantRegistry, name: str | No
     if registered is not None and registered != own:
         return Block(BlockKind.WRONG_APPLICATION, f"{own}, and the workers of this Redis are for {registered}")
     return None
+
+
+def require_ours(campaign: Campaign, settings: Settings) -> None:
+    """Make sure that a campaign is not for another Auth0 application than this configuration's.
+
+    Raises:
+        CampaignConflict: it is; the message names both, and the way out.
+    """
+    block = block_here(campaign, settings)
+    if block is not None and block.kind is BlockKind.WRONG_APPLICATION:
+        raise CampaignConflict(block.sentence(campaign.accept_command))
+
+
+def own_application(campaign: Campaign, settings: Settings) -> Application:
+    """Return this configuration's Auth0 application under the name of a campaign's tenant.
+
+    Raises:
+        TenantMissing: this configuration has no tenant of that name.
+    """
+    tenant = campaign.options.tenant or DEFAULT_TENANT
+    own = settings.applications().get(tenant)
+    if own is None:
+        raise TenantMissing(f"there is no tenant named {tenant!r} here; configure it, then resume", tenant=tenant)
+    return own

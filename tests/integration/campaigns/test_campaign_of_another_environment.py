@@ -9,7 +9,7 @@ import pytest
 from campaign_parts import Bench, rows
 from gatepost.blocks import BlockKind
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Status
+from gatepost.campaigns.model import CampaignConflict, Status
 from gatepost.campaigns.store import batch_key, campaign_key
 from gatepost.campaigns.watching import Activity, snapshot_of
 from gatepost.errors import TenantMissing
@@ -120,6 +120,45 @@ def test_a_campaign_goes_on_through_a_client_id_that_was_changed_on_purpose(
     assert after.status(campaign_id).counts[State.ACCEPTED] == PEOPLE
     entry = list(after.campaigns.audit.entries())[-1]
     assert (entry.action, entry.about["application"]) == ("campaign.resume", accepted.application.stored)
+
+
+def test_another_environment_cannot_make_its_messages_leave(make_bench: Callable[..., Bench]) -> None:
+    """`send` gives one name the same id in both; whoever is added there would be sent to through the other tenant."""
+    production = make_bench()
+    staging = make_bench(auth0_client_id="staging-client")
+    campaign_id = production.campaigns.create("spring")
+    production.campaigns.add(campaign_id, rows(3))
+    calls: list[Callable[[], Any]] = [
+        lambda: staging.campaigns.add(campaign_id, rows(3, first=10)),
+        lambda: staging.campaigns.start(campaign_id),
+        lambda: staging.campaigns.resume(campaign_id),
+        lambda: staging.campaigns.retry(campaign_id, {State.CANCELLED}),
+    ]
+
+    for call in calls:
+        with pytest.raises(CampaignConflict, match="--accept-tenant"):
+            call()
+
+    assert (production.status(campaign_id).total, production.status(campaign_id).status) == (3, Status.DRAFT)
+    assert staging.campaigns.cancel(campaign_id).status is Status.CANCELLED
+
+
+def test_a_draft_and_an_ended_campaign_can_be_accepted(make_bench: Callable[..., Bench]) -> None:
+    """The draft can be started then, and recipients of the ended one retried; their status stays as it was."""
+    before = make_bench(auth0_client_id="earlier-client")
+    draft, ended = (before.campaigns.create("spring") for _ in range(2))
+    for one in (draft, ended):
+        before.campaigns.add(one, rows(3))
+    before.campaigns.cancel(ended)
+    after = make_bench()
+
+    accepted = [after.campaigns.resume(one, accept_tenant=True).status for one in (draft, ended)]
+    started = after.campaigns.start(draft).status
+    retried = after.campaigns.retry(ended, {State.CANCELLED})
+
+    assert accepted == [Status.DRAFT, Status.CANCELLED]
+    assert started is Status.RUNNING
+    assert retried.matched == 3
 
 
 def test_an_unnamed_campaign_is_for_the_registered_application(
