@@ -6,6 +6,7 @@ import json
 import signal
 import uuid
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import kombu
@@ -16,13 +17,16 @@ from chaos_stack import ALL_QUEUES, fault
 from gatepost import State
 from gatepost.dead_letter_control import DeadLetterControl
 from gatepost.dead_letters import Selection
+from gatepost.errors import ConfigurationError
 from gatepost.messages import SUBMIT, Queue
+from gatepost_worker.start_checks import check_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chaos_rabbitmq import RabbitMQ
     from chaos_stack import ChaosStack
+    from gatepost.settings import Settings
 
 
 @pytest.fixture
@@ -131,3 +135,23 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
         done = control.replay(Selection())
         assert (done.replayed, done.refused.total()) == (1, len(MALFORMED))
         stack.until(lambda: stack.simulator.control.count(recipient) == 1, "the replayed command is sent", worker)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("guest:guest@", "guest:wrong@"), "RabbitMQ refuses the user name or password; correct GATEPOST_BROKER_URL."),
+        (("//\n", "/nowhere\n"), "RabbitMQ has no such virtual host"),
+    ],
+    ids=["password", "virtual host"],
+)
+def test_a_rabbitmq_that_refuses_is_named_at_the_start(
+    rabbitmq: RabbitMQ, make_settings: Callable[..., Settings], wrong: tuple[str, str], said: str
+) -> None:
+    """Worker and beat do not start; Celery's own would end with a traceback."""
+    url = f"{rabbitmq.url}\n".replace(*wrong).strip()
+    settings = make_settings(broker_url=url)
+    app = import_module("gatepost_worker.celery").create(settings)
+
+    with pytest.raises(ConfigurationError, match=said):
+        check_broker(app, settings)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gatepost_simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "add_consumer": {"queue": "gatepost.bulk"},
     "autoscale": {"max": 3, "min": 1},

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from gatepost_simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[3]
 READY = "ready."
 
@@ -40,11 +42,36 @@ def composed(service: str) -> list[str]:
     return [script("celery"), *shlex.split(found[1])[1:]]
 
 
+EVERY_OPTION = [
+    "-P",
+    "threads",
+    "-c",
+    "300",
+    "-O",
+    "fair",
+    "-E",
+    "-S",
+    "state",
+    "-B",
+    "-s",
+    "schedule",
+    "--prefetch-multiplier",
+    "4",
+    "--disable-prefetch",
+    "--heartbeat-interval",
+    "5",
+    "-Q",
+    "gatepost.login,gatepost.send,gatepost.bulk",
+    "-X",
+    "gatepost.bulk",
+]
+"""Options of Celery's that work, together."""
+
 COMMANDS = {
     "TERM": composed("worker"),
     "TERM beat": composed("beat"),
     "INT": ["-m", "gatepost.cli", "worker", "--queues", "bulk"],
-    "QUIT": [script("celery"), "-A", "gatepost_worker", "worker", "-n", "quit@test"],
+    "QUIT": [script("celery"), "-A", "gatepost_worker", "worker", "-n", "quit@test", *EVERY_OPTION],
     "HUP": [script("gatepost"), "worker", "--beat", "--log-level", "info"],
     "HUP celery": ["-m", "celery", "-A", "gatepost_worker", "worker", "-n", "hup@test", "--pidfile", "hup.pid"],
     "USR": [script("celery"), "-A", "gatepost_worker", "worker", "-n", "usr@test", "-f", "usr.log", "-l", "DEBUG"],

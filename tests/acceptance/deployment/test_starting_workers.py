@@ -55,3 +55,22 @@ def test_a_worker_with_a_malformed_url_does_not_start_and_names_it(tmp_path: Pat
     assert "canary" not in ended.stdout + ended.stderr
     assert "word@host" not in ended.stdout + ended.stderr
     assert program == "celery" or ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["worker", "-n", "evicting@test"], ["beat", "-s", "schedule"]], ids=["worker", "beat"]
+)
+def test_neither_worker_nor_beat_starts_on_a_redis_that_evicts(stack: Stack, command: list[str]) -> None:
+    """Exit code 1, and one sentence that names the setting; no traceback."""
+    with stack.redis() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            program = stack.start(command[0], "-m", "celery", "-q", "-A", "gatepost_worker", *command)
+            code = program.wait(60)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+
+    assert code == 1
+    assert "gatepost: Redis may evict what Gatepost stored (maxmemory-policy allkeys-lru)" in program.output()
+    assert "GATEPOST_ALLOW_EVICTION=1" in program.output()
+    assert "Traceback" not in program.output()

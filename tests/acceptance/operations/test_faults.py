@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,27 @@ def test_sigterm_finishes_what_is_under_way_and_leaves_the_rest(stack: Stack) ->
     assert State.IN_FLIGHT not in after_the_first
     assert State.QUEUED in after_the_first
     assert set(stack.simulator.control.counts_of(recipients).values()) == {1}
+
+
+def test_sigquit_ends_at_once_and_what_is_under_way_is_unknown(stack: Stack) -> None:
+    """Neither the call under way nor its message is waited for, and another worker does not send again."""
+    first = stack.worker()
+    recipient = "guest@example.com"
+    hold_the_answer(stack, recipient, 20)
+    with stack.producer() as producer:
+        handle = producer.send_email(recipient)
+        stack.until(lambda: handle.state() is State.IN_FLIGHT, "the call is under way", first)
+
+        first.process.send_signal(signal.SIGQUIT)
+        assert first.wait(15) == 1
+        stack.worker()
+        stack.beat()
+        outcome = handle.wait(30)
+
+    assert outcome.state is State.UNKNOWN
+    assert "Traceback" not in first.output()
+    assert "NotImplementedError" not in first.output()
+    assert stack.simulator.control.counts_of([recipient])[recipient] <= 1
 
 
 def no_message_left(stack: Stack) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from celery.bin.base import CLIContext
 from celery.bin.celery import celery as celery_group
 
+from gatepost.cli.entry import main
 from gatepost_worker.celery_options import BEAT, COMMANDS, GLOBAL, WORKER, CheckOfOptions
 
 if TYPE_CHECKING:
@@ -158,6 +159,13 @@ def test_a_command_that_breaks_a_promise_is_refused(app: Celery, command: str, g
     """It says what to use instead."""
     with pytest.raises(click.UsageError, match=rf"^celery {command} (would|starts)"):
         parsed(app, command, given)
+
+
+@pytest.mark.parametrize("given", [["--autoscale", "4"], ["--pool", "solo"], ["--purge"], ["--", "worker.pool=solo"]])
+def test_gatepost_worker_passes_nothing_on_to_celery(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It has options of its own, and refuses others as a usage error."""
+    assert main(["worker", *given]) == 2
+    assert "gatepost worker: " in capsys.readouterr().err
 
 
 @pytest.fixture
