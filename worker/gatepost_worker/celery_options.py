@@ -56,7 +56,7 @@ def _not_negative(value: Any) -> str | None:
 
 
 def _queues(value: Any) -> str | None:
-    unknown = [queue for queue in value or () if queue not in set(Queue)]
+    unknown = [queue or "nothing" for queue in value or () if queue not in set(Queue)]
     return f"names {', '.join(unknown)}; the queues are {_QUEUES}." if unknown else None
 
 

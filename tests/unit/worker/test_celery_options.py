@@ -57,6 +57,7 @@ REFUSED = {
     "--purge": "--purge would delete submissions",
     "-Q gatepost.login,celery": "--queues names celery; the queues are gatepost.login, gatepost.send, gatepost.bulk.",
     "-Q login": "--queues names login",
+    "-Q ,": "--queues names nothing",
     "-X other": "--exclude-queues names other",
     "-X gatepost.login,gatepost.send,gatepost.bulk": "--exclude-queues leaves no queue",
     "--include os": "--include would import other tasks",
