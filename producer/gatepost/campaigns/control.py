@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.applications import TenantRegistry
@@ -13,12 +12,13 @@ from gatepost.campaigns.auth_params import open_auth_params, seal_auth_params
 from gatepost.campaigns.changing import change_options, refuse_other_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, Status, check_name
-from gatepost.campaigns.obstacles import block_here, block_of_tenant, own_application, require_ours
+from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, check_name
+from gatepost.campaigns.obstacles import block_of_tenant, own_application, require_ours, with_own_block
 from gatepost.campaigns.publishing import BatchPublisher
 from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.repairing import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
+from gatepost.campaigns.retries import RETRYABLE, Retried
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
@@ -27,7 +27,6 @@ from gatepost.key_checks import KeyChecks
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
 from gatepost.settings import load_settings
-from gatepost.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -39,33 +38,13 @@ if TYPE_CHECKING:
     from gatepost.campaigns.report import RecipientReport
     from gatepost.campaigns.rows import Row
     from gatepost.settings import Settings
-    from gatepost.states import Reason
+    from gatepost.states import Reason, State
 
 __all__ = ["Added", "Campaigns", "Retried"]
 
 # Batches under way until the first answers are there.
 _FIRST_WINDOW: Final = 4
 _MOST_GUESTS: Final = 1000
-
-# Only these can be blocked: of the others no row is sent.
-_SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
-RETRYABLE: Final = frozenset(
-    {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
-)
-"""The states that `retry` takes. Not `accepted`: a second message would void the first code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """What `retry` found, and queued unless it only looked."""
-
-    dry_run: bool
-    by_state: dict[State, int] = field(default_factory=dict)
-
-    @property
-    def matched(self) -> int:
-        """How many recipients."""
-        return sum(self.by_state.values())
 
 
 class Campaigns:
@@ -282,11 +261,7 @@ class Campaigns:
     def status(self, campaign_id: str) -> Campaign:
         """Return how a campaign stands, and what keeps workers from it; nothing is scanned."""
         record = self.store.record(campaign_id)
-        campaign = campaign_of(campaign_id, record, self.store.blocks(campaign_id))
-        if campaign.status not in _SENT or not campaign.open:
-            return replace(campaign, blocks=())
-        own = block_here(campaign, self.settings)
-        return replace(campaign, blocks=(own, *campaign.blocks)) if own else campaign
+        return with_own_block(campaign_of(campaign_id, record, self.store.blocks(campaign_id)), self.settings)
 
     def block_of_tenant(self, name: str | None) -> Block | None:
         """Return what would keep the workers of this Redis from a new campaign of this tenant; None when nothing is known to."""

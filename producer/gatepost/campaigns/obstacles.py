@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from gatepost.blocks import Block, BlockKind
-from gatepost.campaigns.model import CampaignConflict
+from gatepost.campaigns.model import CampaignConflict, Status
 from gatepost.errors import TenantMissing
 from gatepost.settings import DEFAULT_TENANT
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from gatepost.applications import Application, TenantRegistry
     from gatepost.campaigns.model import Campaign
     from gatepost.settings import Settings
+
+_SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
 
 
 def block_here(campaign: Campaign, settings: Settings) -> Block | None:
@@ -27,6 +30,14 @@ def block_here(campaign: Campaign, settings: Settings) -> Block | None:
     if campaign.application is not None and campaign.application != own:
         return Block(BlockKind.WRONG_APPLICATION, f"{campaign.application}, and this configuration is for {own}")
     return None
+
+
+def with_own_block(campaign: Campaign, settings: Settings) -> Campaign:
+    """Return a campaign with what this configuration says besides what workers have met; without any when no row of it is to be sent."""
+    if campaign.status not in _SENT or not campaign.open:
+        return replace(campaign, blocks=())
+    own = block_here(campaign, settings)
+    return replace(campaign, blocks=(own, *campaign.blocks)) if own else campaign
 
 
 def block_of_tenant(settings: Settings, registry: TenantRegistry, name: str | None) -> Block | None:

@@ -45,7 +45,7 @@ def test_a_deployment_loses_nothing_and_takes_seconds(stack: Stack) -> None:
 
 def test_logs_and_queue_name_nobody(stack: Stack) -> None:
     """Workers write what happened to everybody, and an address of nobody."""
-    worker = stack.worker(QUEUES, GATEPOST_LOG_LEVEL="DEBUG")
+    worker = stack.worker(QUEUES, "--loglevel", "DEBUG")
     with Campaigns(stack.settings) as campaigns:
         campaign_id = campaigns.create("quiet", Options())
         campaigns.add(campaign_id, rows(40))

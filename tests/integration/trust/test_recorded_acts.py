@@ -8,8 +8,8 @@ import pytest
 
 from campaign_parts import email, rows
 from gatepost.audit import KEY
-from gatepost.campaigns.control import RETRYABLE
 from gatepost.campaigns.model import CampaignConflict
+from gatepost.campaigns.retries import RETRYABLE
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import Unavailable
 

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from gatepost.campaigns.control import RETRYABLE, Campaigns, Retried
+from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.export import ExportFormat, written
 from gatepost.campaigns.model import Campaign
 from gatepost.campaigns.report import RecipientReport
+from gatepost.campaigns.retries import RETRYABLE, Retried
 from gatepost.cli.campaign.making import CampaignArgument, go_on
 from gatepost.cli.campaign.report_text import counted
 from gatepost.cli.campaign.session import FAILED_STATES, campaign_named, campaigning
