@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from outside.tenant import Scenario, bimodal, lognormal, sine, uniform
+from outside.tenant import Scenario, bimodal, lognormal, sine, steps, uniform
 
 if TYPE_CHECKING:
     from outside.pacing_rig import Outcome
@@ -57,4 +57,10 @@ CASES: Final = (
     Case(name="1 % of connections closed at once", scenario=Scenario(closed_connections=0.01)),
     Case(name="1 % of requests never answered, closed", scenario=Scenario(closed_requests=0.01)),
     Case(name="others take 20-80 %, to and fro in 40 s", scenario=Scenario(foreign=sine(20, 80, period=40))),
+    Case(
+        name="others jump from 50 to 100 % for 20 s",
+        scenario=Scenario(foreign=steps((0, 50), (20, 100), (40, 0))),
+        people=3500,
+        least_used=0.85,
+    ),
 )

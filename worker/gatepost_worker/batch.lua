@@ -41,7 +41,7 @@ function calls.claim(number, token, lease)
     if why then
       if why == 'done' and batch.states:find(UNKNOWN_STATE) then note_blocked(number, UNREADABLE) end
       save_batch(batch)
-      drop_lease(batch, 'published')
+      drop_lease(batch)
       give_back(batch, now)
       save_counts()
       end_if_done()
@@ -201,7 +201,7 @@ function calls.release(number, token, wait, rest, look_after)
   if not batch or batch.token ~= token then return { 'lost' } end
   give_up_lost(batch)
   save_batch(batch)
-  drop_lease(batch, 'published')
+  drop_lease(batch)
   give_back(batch, now + wait)
   if tonumber(rest) > 0 then
     redis.call('HSET', campaign, 'rests_until', math.max(now + rest, tonumber(get('rests_until')) or 0))
@@ -216,7 +216,7 @@ function calls.block(number, token, wait, look_after, why)
   number = tonumber(number)
   local batch = load_batch(number)
   if not batch or batch.token ~= token then return { 'lost' } end
-  drop_lease(batch, 'published')
+  drop_lease(batch)
   save_counts()
   note_blocked(number, why)
   if get('status') ~= 'running' then

@@ -219,7 +219,7 @@ function calls.sweep(most)
       if batch.token then
         lost = lost + give_up_lost(batch)
         save_batch(batch)
-        drop_lease(batch)
+        drop_lease(batch, true)
       end
       give_back(batch, now)
     end

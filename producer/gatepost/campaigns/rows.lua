@@ -176,8 +176,9 @@ end
 
 -- Leases -----------------------------------------------------------------------------------------------------------
 
-local function drop_lease(batch, ...)
-  redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply', ...)
+local function drop_lease(batch, keep_published)
+  redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply')
+  if not keep_published then redis.call('HDEL', batch_key(batch.number), 'published') end
   if batch.token then count('leased', -1) end
   batch.token = nil
 end

@@ -87,9 +87,11 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
     packed = b"".join(record.pack() for record in records)
     redis_client.hset(batch_key(campaign_id, 0), mapping={"states": b"aruscfqd", "details": packed})
     redis_client.hset(batch_key(campaign_id, 0), mapping={"token": "gone", "lease": 1})
+    redis_client.hset(campaign_key(campaign_id), mapping={"calling": 5, "leased": -2})
 
     campaigns.recount(campaign_id)
     campaign = campaigns.status(campaign_id)
+    under_way: list[Any] = redis_client.hmget(campaign_key(campaign_id), "calling", "leased")
 
     assert_adds_up(campaign)
     assert {state: number for state, number in campaign.counts.items() if number} == {
@@ -107,6 +109,7 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
         (State.UNKNOWN, Reason.WORKER_LOST): 1,
         (State.CANCELLED, Reason.CANCELLED_BY_CALLER): 1,
     }
+    assert under_way == [b"0", b"0"]
 
 
 def test_a_running_campaign_is_not_recounted(campaigns: Campaigns) -> None:
