@@ -14,7 +14,8 @@ RUN pip --python /opt/gatepost/bin/python wheel --no-deps --no-build-isolation -
  && pip --python /opt/gatepost/bin/python uninstall --yes hatchling editables
 
 FROM python:3.13-slim-bookworm
-RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gatepost
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gatepost \
+ && install --directory --owner gatepost --mode 700 /simulator
 COPY --from=build /opt/gatepost /opt/gatepost
 ENV PATH=/opt/gatepost/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # Nothing is read from the working directory, and nothing written outside of /tmp.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,11 @@ class Deployment:
 
     @property
     def simulator_url(self) -> str:
-        return f"http://localhost:{self.ports['simulator']}"
+        return f"https://localhost:{self.ports['simulator']}"
+
+    @property
+    def simulator_authority(self) -> str:
+        return self.localized("/simulator/ca.pem")
 
     def localized(self, text: str) -> str:
         """Return a command's word or a variable's value with addresses of this machine."""
@@ -48,6 +53,8 @@ class Deployment:
         text = text.replace("simulator:4430", f"localhost:{simulator}").replace("4430", simulator)
         for name in ("8787", "8788"):
             text = str(self.ports[name]) if text == name else text
+        # A volume is a directory of the test.
+        text = re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
         return text.replace("0.0.0.0", "127.0.0.1").replace("/tmp/", f"{self.directory}/")  # noqa: S104, S108 - replaced
 
     def environment(self, service: Service) -> dict[str, str]:

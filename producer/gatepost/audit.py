@@ -207,7 +207,7 @@ class AuditLog:
         """Look at every entry and at the chain between them.
 
         Args:
-            expected_head: a head that was noted earlier; when it is in the chain no more, its end was cut off.
+            expected_head: a head that was noted earlier; when it is in the chain no more, or there is no entry, its end was cut off.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -221,7 +221,9 @@ class AuditLog:
             except AuditUnreadable:
                 return Verification(number, previous, broken_at=number)
             if entry is None:
-                return Verification(number, previous, cut_off=not seen)
+                # A head was noted, so there was a log.
+                gone = expected_head is not None and not number
+                return Verification(number, previous, cut_off=gone or not seen)
             expected = self._digest(entry)
             in_place = (entry.number, entry.previous) == (number, previous)
             if not in_place or not hmac.compare_digest(expected, str(entry.digest)):

@@ -24,6 +24,7 @@ _AMQP_OPTIONS: Final = {
     "login_method": re.compile(r"PLAIN|AMQPLAIN|EXTERNAL").fullmatch,
 }
 _PROXY: Final = ("http", "https")
+_BASE_FORM: Final = "https://host[:port][/path]"
 _QUOTED: Final = "in a user name or a password, / is written %2F, # %23, ? %3F, @ %40, : %3A, ; %3B, [ %5B, ] %5D, % %25 and a space %20"
 _LAST_OF_LATIN_1: Final = "\xff"
 _UNWRITABLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -56,16 +57,47 @@ def check_proxy_url(url: str) -> None:
 
 
 def check_base_url(url: str) -> None:
-    """Check that a URL that is no secret has none in it.
+    """Check the form of a URL that requests go to, which is no secret and has none in it. An empty one means none.
 
     Raises:
-        ValueError: it has a user name or a password; the message repeats nothing of it.
+        ValueError: it is not `https://host[:port][/path]` or the same with `http://`; the message repeats nothing of it.
     """
+    if not url:
+        return
     # Wherever the @ stands: a password that is not quoted may have a / before it.
     if "@" in url:
+        raise ValueError(f"must be without user name and password, {_BASE_FORM}; in a path @ is written %40")
+    if _UNWRITABLE.search(url):
+        raise ValueError(f"has a space, a line end or a control character in it; write {_BASE_FORM}")
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"must begin with https://; write {_BASE_FORM}")
+    parts = _split(url)
+    if parts is None or "?" in url or "#" in url or not _has_port(parts) or not _has_host(parts):
+        raise ValueError(f"must have the form {_BASE_FORM}, with nothing after the path")
+
+
+def check_encrypted(url: str) -> None:
+    """Check that what is sent to a base URL does not leave this machine in clear.
+
+    Raises:
+        ValueError: it is `http://` to another machine.
+    """
+    if is_cleartext(url):
         raise ValueError(
-            "must be without user name and password, https://host[:port][/path]; in a path @ is written %40"
+            "must begin with https://, because http:// sends the client secret in clear; "
+            "http:// is for localhost, 127.0.0.1 and [::1], or anywhere with GATEPOST_ALLOW_HTTP=1"
         )
+
+
+def is_cleartext(url: str) -> bool:
+    """Whether a URL leads to another machine without TLS. Every name but `localhost` and those below it counts as another machine."""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
+    if not url.lower().startswith("http://") or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def _check_all(url: str, schemes: Collection[str], several: Collection[str]) -> None:

@@ -21,11 +21,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from gatepost.applications import Application
+from gatepost.cleartext import check_tenants
 from gatepost.errors import ConfigurationError, TenantMissing
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
-from gatepost.server_urls import check_base_url, check_proxy_url, checked_broker_url, checked_redis_url
+from gatepost.server_urls import check_base_url, check_encrypted, check_proxy_url, checked_broker_url, checked_redis_url
 from gatepost.visible_text import require_shown
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Tenant(BaseModel):
 
     @field_validator("base_url", "mtls_base_url")
     @classmethod
-    def _is_no_secret(cls, value: str | None) -> str | None:
+    def _leads_to_auth0(cls, value: str | None) -> str | None:
         check_base_url(value or "")
         return value
 
@@ -133,6 +134,8 @@ class Settings(BaseSettings):
         default=None, description="Who acts, for the audit log; user@machine when absent."
     )
 
+    # Before the URLs, whose check reads it.
+    allow_http: bool = Field(default=False, description="Whether base URLs may be http:// to other machines.")
     auth0_domain: str | None = Field(default=None, validation_alias="AUTH0_DOMAIN")
     auth0_client_id: str | None = Field(default=None, validation_alias="AUTH0_CLIENT_ID")
     auth0_client_secret: SecretStr | None = Field(default=None, validation_alias="AUTH0_CLIENT_SECRET")
@@ -216,8 +219,17 @@ class Settings(BaseSettings):
 
     @field_validator("auth0_base_url", "auth0_mtls_base_url")
     @classmethod
-    def _is_no_secret(cls, value: str | None) -> str | None:
+    def _leads_to_auth0(cls, value: str | None, info: ValidationInfo) -> str | None:
         check_base_url(value or "")
+        if not info.data.get("allow_http"):
+            check_encrypted(value or "")
+        return value
+
+    @field_validator("tenants")
+    @classmethod
+    def _lead_to_auth0(cls, value: tuple[Tenant, ...], info: ValidationInfo) -> tuple[Tenant, ...]:
+        if not info.data.get("allow_http"):
+            check_tenants(value)
         return value
 
     @field_validator("operator")

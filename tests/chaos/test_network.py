@@ -135,6 +135,7 @@ def test_a_worker_behind_a_pulled_cable_doubles_nothing(
             namespace.command(),
             GATEPOST_REDIS_URL=f"redis://{namespace.outside}:{to_valkey.port}/0",
             AUTH0_BASE_URL=f"http://{namespace.outside}:{to_api.port}",
+            GATEPOST_ALLOW_HTTP="1",
         )
         load = Load(stack, producer)
         codes = load.prepare_logins(5)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gatepost.cleartext import IN_CLEAR, cleartext_settings
 from gatepost.connections import connect, ledger_at
 from gatepost.dead_letters import DeadLetters
 from gatepost.errors import Unavailable, Unusable
@@ -112,6 +113,8 @@ class Process:
             ConfigurationError: says which setting is missing or malformed, or which sealing key stored values need.
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
+        if in_clear := cleartext_settings(self.settings):
+            _log.warning("secrets.in_clear", settings=in_clear, why=IN_CLEAR)
         if not check_ledger(self.redis, self.settings):
             return
         try:

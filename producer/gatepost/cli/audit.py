@@ -83,8 +83,8 @@ def verify(
 ) -> ExitCode:
     """Check that no entry was changed, taken out or put in.
 
-    Prints how many entries there are, and the head: the digest of the last one. Note it elsewhere, and give it with --expect-head
-    later: that finds an end that was cut off. Exit code 5 when something does not fit.
+    Prints how many entries there are, and the head: the digest of the last one; "no entries" without a log. Note the head elsewhere, and
+    give it with --expect-head later: that finds an end that was cut off, or a log that is gone. Exit code 5 when something does not fit.
     """
     with campaigning() as campaigns:
         found = campaigns.audit.verify(expect_head)
@@ -92,10 +92,14 @@ def verify(
         document: dict[str, Any] = {"intact": found.intact, "entries": found.entries, "head": found.head}
         write_json(document | {"broken_at": found.broken_at, "cut_off": found.cut_off})
     else:
-        write(f"{found.entries} {found.head}")
+        write(f"{found.entries} {found.head}" if found.entries or found.broken_at is not None else "no entries")
         if found.broken_at is not None:
             say(
                 f"gatepost: entry {found.broken_at} is not what was written there, or does not follow the one before it."
+            )
+        elif found.cut_off and not found.entries:
+            say(
+                "gatepost: the log has no entries, and the expected head is not in it: it was deleted, or it is another log."
             )
         elif found.cut_off:
             say("gatepost: the expected head is not in the log: its end was cut off, or it is another log.")

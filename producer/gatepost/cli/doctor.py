@@ -19,6 +19,7 @@ from rich.text import Text
 
 from gatepost.answers import URL
 from gatepost.campaigns.control import Campaigns
+from gatepost.cleartext import IN_CLEAR, cleartext_settings
 from gatepost.cli.checks import (
     Check,
     Status,
@@ -89,6 +90,8 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
         yield Check("settings", Status.FAILED, "malformed", str(failure), configuration=True)
         return
     yield Check("settings", Status.OK, "read")
+    if in_clear := cleartext_settings(settings):
+        yield Check("encryption", Status.WARNING, ", ".join(in_clear), f"{IN_CLEAR}. Use https://.")
     yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
     yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))

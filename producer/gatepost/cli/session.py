@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gatepost.cleartext import IN_CLEAR, cleartext_settings
 from gatepost.cli.exits import ExitCode, exit_code_of_outcome
 from gatepost.cli.output import say, show_outcome
 from gatepost.errors import NotFinished
@@ -33,7 +34,10 @@ def producing() -> Iterator[Producer]:
         ConfigurationError: the configuration is incomplete or malformed.
     """
     log_to_stderr()
-    with Producer(load_settings(env_file=ENV_FILE)) as producer:
+    settings = load_settings(env_file=ENV_FILE)
+    if in_clear := cleartext_settings(settings):
+        say(f"gatepost: {', '.join(in_clear)}: {IN_CLEAR}.")
+    with Producer(settings) as producer:
         yield producer
 
 

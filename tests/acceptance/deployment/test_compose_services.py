@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 import redis
 
@@ -11,6 +14,9 @@ from compose_file import env_file
 from gatepost import Producer
 from gatepost.settings import Settings
 from gatepost_simulator.control import ControlClient
+from gatepost_worker.authentication.causes import Cause
+from gatepost_worker.authentication.errors import AuthenticationError
+from gatepost_worker.clients import Clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +35,6 @@ def producer(deployment: Deployment, compose_directory: Path) -> Iterator[Produc
         redis_url=deployment.redis_url,
         sealing_keys=variables["GATEPOST_SEALING_KEYS"],
         fingerprint_key=variables["GATEPOST_FINGERPRINT_KEY"],
-        auth0_domain="localhost",
-        auth0_client_id="only the workers call",
-        auth0_client_secret="nothing",
     )
     with Producer(settings) as ready:
         yield ready
@@ -43,7 +46,7 @@ def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Pr
     deployment.until_healthy("redis", "simulator")
     deployment.start("worker", "worker-bulk", "beat")
     deployment.until_healthy("worker", "worker-bulk", "beat")
-    simulator = ControlClient(deployment.simulator_url)
+    simulator = ControlClient(deployment.simulator_url, deployment.simulator_authority)
 
     sent = producer.send_email("ana@example.com").result(30)
     code = simulator.latest_code("ana@example.com", wait_s=10)
@@ -80,3 +83,21 @@ def test_a_health_check_tells_a_dead_worker(deployment: Deployment) -> None:
 
     assert deployment.health("worker").returncode != 0
     assert deployment.health("beat").returncode != 0
+
+
+def test_the_demo_profile_trusts_the_simulators_authority_alone(deployment: Deployment) -> None:
+    """The request goes over https, and is refused when the bundle that .env names holds another authority."""
+    deployment.start("simulator")
+    deployment.until_healthy("simulator")
+    variables = deployment.environment(deployment.services["worker"])
+    settings = {name.lower(): value for name, value in variables.items() if name.startswith("AUTH0_")}
+    trusting = Settings(**settings)
+    another = Settings(**{**settings, "auth0_ca_bundle": certifi.where()})
+
+    assert settings["auth0_base_url"] == deployment.simulator_url
+    assert settings["auth0_ca_bundle"] == deployment.simulator_authority
+    with closing(Clients(trusting)) as clients:
+        assert clients.of("default").send_email("ana@example.com").status == HTTPStatus.OK
+    with closing(Clients(another)) as clients, pytest.raises(AuthenticationError) as refused:
+        clients.of("default").send_email("ana@example.com")
+    assert refused.value.cause is Cause.TLS_FAILED

@@ -119,6 +119,21 @@ def test_a_shell_shows_and_verifies_the_log(campaigns: Campaigns, gatepost: Call
     assert gatepost("audit", "list", "--until", "1h", "--json").document["entries"] == []
 
 
+def test_a_log_without_entries_is_said_and_is_not_the_one_whose_head_was_noted(
+    campaigns: Campaigns, gatepost: Callable[..., Any], redis_client: redis.Redis
+) -> None:
+    """An empty log is intact by itself; with a noted head, the log is gone."""
+    empty = gatepost("audit", "verify")
+    campaigns.suppressions.add(email(1))
+    head = gatepost("audit", "verify", "--json").document["head"]
+    redis_client.delete(KEY)
+    gone = [gatepost("audit", "verify", "--expect-head", noted) for noted in (head, "0" * 64)]
+
+    assert (empty.code, empty.out) == (0, "no entries\n")
+    assert [(one.code, one.out) for one in gone] == [(5, "no entries\n")] * 2
+    assert all("it was deleted, or it is another log" in " ".join(one.err.split()) for one in gone)
+
+
 def test_a_broken_log_ends_the_command_with_5(
     campaigns: Campaigns, gatepost: Callable[..., Any], redis_client: redis.Redis
 ) -> None:

@@ -176,11 +176,11 @@ def test_a_base_url_has_no_password_in_it(monkeypatch: pytest.MonkeyPatch, name:
 @pytest.mark.usefixtures("_configured")
 def test_a_base_url_may_be_empty_or_have_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """And an @ in it, when that is quoted."""
-    monkeypatch.setenv("AUTH0_BASE_URL", "http://gateway:8080/%40auth0")
+    monkeypatch.setenv("AUTH0_BASE_URL", "https://gateway:8080/%40auth0")
     monkeypatch.setenv("AUTH0_MTLS_BASE_URL", "")
     tenant = load_settings().tenant_named(None)
 
-    assert tenant.base_url == "http://gateway:8080/%40auth0"
+    assert tenant.base_url == "https://gateway:8080/%40auth0"
     assert not tenant.mtls_base_url
 
 
