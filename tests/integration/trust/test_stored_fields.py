@@ -63,6 +63,7 @@ class Journey:
         self.producer = Producer(settings)
         self.app = self.producer.app
         tasks.register(self.app, self.process)
+        self.process.prepare()
 
     def operations(self) -> None:
         """Send, log in, redeem, cancel, postpone, doubt, lose, submit, expire."""
