@@ -178,6 +178,14 @@ def test_a_request_goes_through_a_tunnel(make_client: MakeClient, authority: Aut
         assert (type(error), error.delivery) == (auth.ConnectionLost, Delivery.MAYBE_SENT)
 
 
+def test_a_socks_proxy_of_the_environment_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connections would be another library's, which mark no write and mistake a 103 for the answer."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    error = failure_of(make_client("http://tenant.example.com", configuration={"trust_env": True}))
+
+    assert (type(error), error.delivery) == (auth.RequestUnsendable, Delivery.NOT_SENT)
+
+
 # TLS
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gatepost.cli.entry import main
 from gatepost.ledger_values import Operation
-from gatepost.outcomes import MfaChallenge, TokenSet
+from gatepost.outcomes import Denial, MfaChallenge, TokenSet
 from gatepost.personal import REVEAL
 from gatepost.producer import Producer
 from gatepost.sealing import Purpose
@@ -58,7 +58,7 @@ def settle(producer: Producer, operation_id: str, state: State, **how: Any) -> N
     producer.ledger.settle(operation_id, "attempt", state, **how)
 
 
-def sealed(producer: Producer, operation_id: str, value: TokenSet | MfaChallenge) -> str:
+def sealed(producer: Producer, operation_id: str, value: TokenSet | MfaChallenge | Denial) -> str:
     document = value.model_dump_json(context=REVEAL).encode()
     return producer.settings.keyring().seal(document, Purpose.result(operation_id))
 
@@ -207,6 +207,20 @@ def test_redeemed_tokens_are_alone_on_stdout(
 
     assert json.loads(seen.out)["access_token"] == "access-canary"
     assert seen.err == f"{operation_id} accepted\n"
+
+
+def test_an_actions_words_are_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are redeemed like a token set; the login is not accepted, and without them it says so all the same."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
+    _, queued = run("login", "+34600000001", "--no-wait")
+    operation_id = queued["operation_id"]
+    denial = sealed(producer, operation_id, Denial(description=SecretStr("Come back on Monday.")))
+    settle(producer, operation_id, State.REJECTED, reason=Reason.ACCESS_DENIED, sealed_result=denial)
+    first = run("result", operation_id, "--redeem")
+    second = run("result", operation_id, "--redeem")
+
+    assert (first[0], first[1]["denial"]) == (3, {"description": "Come back on Monday."})
+    assert (second[0], "denial" in second[1]) == (3, False)
 
 
 def test_a_second_factor_is_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -148,8 +149,14 @@ class DeadlineAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Build a proxy's manager likewise; the proxy is never shown the client certificate."""
-        if proxy not in self.proxy_manager and not proxy.lower().startswith("socks"):
+        """Build a proxy's manager likewise; the proxy is never shown the client certificate.
+
+        Raises:
+            InvalidSchema: the proxy speaks SOCKS, for which urllib3 has connections that keep none of this module's promises.
+        """
+        if proxy.lower().startswith("socks"):
+            raise InvalidSchema("only http:// and https:// proxies can be used")
+        if proxy not in self.proxy_manager:
             kwargs = {"ssl_context": self._identity, "proxy_ssl_context": self._trust, **kwargs}
             super().proxy_manager_for(proxy, **kwargs).pool_classes_by_scheme = self._pool_classes
         return super().proxy_manager_for(proxy, **kwargs)
@@ -173,8 +180,8 @@ class DeadlineAdapter(HTTPAdapter):
             pool = super().get_connection_with_tls_context(request, verify, dict(proxies or {}), cert)
             self._pools[key] = pool
         attempt = current_exchange()
-        if attempt is not None:  # a SOCKS proxy brings connections of its own, which mark nothing
-            attempt.tracked = issubclass(pool.ConnectionCls, _TrackedConnection)
+        if attempt is not None:
+            attempt.tracked = True
         return pool
 
     def request_url(self, request: PreparedRequest, proxies: Mapping[str, str] | None) -> str:
