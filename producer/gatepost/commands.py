@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from gatepost.boundary import boundary, model_boundary
 from gatepost.carried_json import JsonObject
 from gatepost.errors import FieldError, InvalidCommand
 from gatepost.personal import REVEAL, CodeField, EmailField, PhoneField
@@ -71,6 +72,7 @@ def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
     return address
 
 
+@model_boundary
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
@@ -170,6 +172,7 @@ def recipient_of(command: Command) -> str:
             return command.phone_number.get_secret_value()
 
 
+@boundary
 def build(model: type[C], fields: Mapping[str, Any]) -> C:
     """Validate fields into a command.
 
@@ -182,6 +185,7 @@ def build(model: type[C], fields: Mapping[str, Any]) -> C:
         raise _named(failure) from None
 
 
+@boundary
 def parse_command(document: Mapping[str, Any]) -> Command:
     """Validate a foreign document, as JSON gives it, into the command its `kind` names.
 
@@ -199,6 +203,7 @@ def dump_command(command: Command) -> bytes:
     return command.model_dump_json(context=REVEAL, exclude_none=True).encode()
 
 
+@boundary
 def load_command(document: bytes) -> Command:
     """Read what `dump_command` wrote.
 

@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from kombu.serialization import loads
 
 from gatepost.audit import AuditLog
+from gatepost.boundary import boundary
 from gatepost.connections import connect
 from gatepost.dead_letters import DeadLetterNotFound, DeadLetters
 from gatepost.errors import SealError, Unavailable
@@ -69,6 +70,7 @@ class Outline:
     body: int
 
 
+@boundary
 class DeadLetterControl:
     """The dead letters of one Redis. Use it as a context manager or close it.
 

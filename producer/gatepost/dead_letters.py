@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.boundary import boundary
 from gatepost.errors import GatepostError
 from gatepost.ledger import milliseconds
 from gatepost.ledger_keys import KIDS
@@ -121,6 +122,7 @@ class Selection:
         )
 
 
+@boundary
 class DeadLetters:
     """The refused messages. Each is forgotten after a while, because it may hold what belongs to a person."""
 

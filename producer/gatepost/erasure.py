@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from gatepost.boundary import boundary
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.erasing import CampaignErasure
 from gatepost.campaigns.recipients import normalised
@@ -66,6 +67,7 @@ class Erased:
         return asdict(self)
 
 
+@boundary
 class Erasure:
     """Erases people. Use it as a context manager or close it.
 

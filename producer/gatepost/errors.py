@@ -2,6 +2,7 @@
 
     GatepostError
     ├── InvalidCommand            the input is wrong; names the fields, never the values
+    ├── InvalidValue              a single value is wrong; the message never repeats it
     ├── ConfigurationError        the environment is wrong; names the variable
     │   └── KeyMismatch           … a sealing or fingerprint key is not the workers'
     │   ├── TenantMissing         … no tenant of that name is configured
@@ -15,6 +16,7 @@
     ├── OperationNotFound         never recorded, or its record has expired
     ├── NotFinished               no terminal state within the timeout
     ├── NothingToRedeem           redeemed before, expired, or not a login
+    ├── Unforeseen                a fault in Gatepost; names the error's class and place, never its text
     └── OperationFailed           the operation ended, and not in `accepted`
         ├── Rejected              Auth0 said no
         │   ├── RecipientRejected · RequestRejected · CaptchaRequired · AccessDenied · TooManyAttempts
@@ -30,6 +32,9 @@
 
 `OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
 carries it from the worker to `AsyncResult.get()`.
+
+No error leads to the frames that it came through, nor to another error: their locals hold people and secrets, which an error tracker
+would show (see `gatepost.boundary`).
 """
 
 from __future__ import annotations
@@ -73,6 +78,10 @@ class InvalidCommand(GatepostError, ValueError):
 
     def __str__(self) -> str:
         return "; ".join(str(problem) for problem in self.problems)
+
+
+class InvalidValue(GatepostError, ValueError):
+    """The value cannot be used."""
 
 
 class ConfigurationError(GatepostError):
@@ -161,6 +170,21 @@ class NotFinished(GatepostError, TimeoutError):
 
 class NothingToRedeem(GatepostError):
     """There is no token set to redeem: it was redeemed before, it has expired, or there never was one."""
+
+
+class Unforeseen(GatepostError):
+    """Gatepost failed in a way that was not foreseen. It may have been carried out: ask again under the same idempotency key.
+
+    Attributes:
+        account: the class of the error and the places it came through.
+    """
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+    def __str__(self) -> str:
+        return f"Gatepost failed unexpectedly ({self.account}). Please report it. What was asked for may have been recorded."
 
 
 class OperationFailed(GatepostError):

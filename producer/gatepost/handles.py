@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gatepost.answers import answering
+from gatepost.boundary import boundary
 from gatepost.errors import MfaRequired, NotFinished, OperationFailed, Rejected
 from gatepost.failures import failure_of_outcome, raise_for_outcome
 from gatepost.ledger_keys import operation_key
@@ -25,6 +26,7 @@ DEFAULT_TIMEOUT_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 2.0
 
 
+@boundary
 class Handle:
     """One operation, seen from the producer."""
 
@@ -127,6 +129,7 @@ def _with_words(failure: OperationFailed, redeemed: MfaChallenge | Denial) -> Op
     return failure
 
 
+@boundary
 class AsyncHandle:
     """The same for asyncio."""
 

@@ -195,7 +195,14 @@ def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
         _check_operation(kwargs)
     elif carries is Carries.BATCH:
         _check_batch(kwargs)
-    elif carries is Carries.COMMAND and not {"command"} <= set(kwargs) <= {"command", "idempotency_key", "version"}:
+    elif carries is Carries.COMMAND:
+        _check_command(kwargs)
+
+
+def _check_command(kwargs: dict[str, Any]) -> None:
+    # A worker that puts a submission back has sealed its arguments.
+    is_put_back = set(kwargs) == {"sealed"} and isinstance(kwargs["sealed"], str)
+    if not (is_put_back or {"command"} <= set(kwargs) <= {"command", "idempotency_key", "version"}):
         raise Malformed("the arguments are not command, idempotency_key and version")
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from gatepost.blocks import ACCEPT_OPERATIONS, Block
+from gatepost.boundary import boundary, model_boundary
 from gatepost.commands import Kind  # noqa: TC001 - as above
 from gatepost.errors import SealError
 from gatepost.personal import REVEAL, reveal_in_context
@@ -56,6 +57,7 @@ class Outcome:
 SecretText = Annotated[SecretStr, PlainSerializer(reveal_in_context, when_used="json")]
 
 
+@model_boundary
 class _Sealable(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -105,6 +107,7 @@ Redeemable = TokenSet | MfaChallenge | Denial
 _REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
 
 
+@boundary
 def load_redeemable(document: bytes) -> Redeemable:
     """Read what a worker sealed of a login.
 

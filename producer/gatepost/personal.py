@@ -11,6 +11,8 @@ import email_validator
 import phonenumbers
 from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo
 
+from gatepost.errors import InvalidValue
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -86,17 +88,17 @@ def normalise_phone(number: str, region: str | None = None) -> str:
             return number
         # The library takes off one national prefix at a reading: a number with two of them is normal only after another.
         number = normal
-    raise ValueError(_NOT_A_NUMBER)
+    raise InvalidValue(_NOT_A_NUMBER)
 
 
 def _read_phone(number: str, region: str | None) -> str:
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
-        raise ValueError(_NOT_A_NUMBER) from None
+        raise InvalidValue(_NOT_A_NUMBER) from None
     # A number without its area code is "possible" too, but only from a phone next door.
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        raise ValueError("has the wrong number of digits for its country; write it in E.164")
+        raise InvalidValue("has the wrong number of digits for its country; write it in E.164")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
@@ -118,7 +120,7 @@ def _checked_phone(value: PhoneNumber) -> PhoneNumber:
 def _checked_code(value: OneTimeCode) -> OneTimeCode:
     code = value.get_secret_value().strip()
     if not code or len(code) > _LONGEST_CODE or not code.isalnum() or not code.isascii():
-        raise ValueError(f"is not a one-time code; give its 1 to {_LONGEST_CODE} letters or digits")
+        raise InvalidValue(f"is not a one-time code; give its 1 to {_LONGEST_CODE} letters or digits")
     return OneTimeCode(code)
 
 
@@ -137,12 +139,12 @@ def _normalised_domain(domain: str) -> str | None:
 def _normalised_by_library(address: str) -> str:
     # No longer text is an address, and the library's time grows with the text.
     if len(address) > _LONGEST_ADDRESS:
-        raise ValueError(_NOT_AN_ADDRESS)
+        raise InvalidValue(_NOT_AN_ADDRESS)
     try:
         checked = email_validator.validate_email(address, check_deliverability=False)
     except email_validator.EmailNotValidError:
         # The library's own text can quote the address.
-        raise ValueError(_NOT_AN_ADDRESS) from None
+        raise InvalidValue(_NOT_AN_ADDRESS) from None
     lowered = checked.normalized.lower()
     # Outside ASCII a lower-case form can be longer, or composed differently: it has to hold as an address itself.
     return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)

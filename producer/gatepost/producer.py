@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost import commands
+from gatepost.boundary import boundary
 from gatepost.campaigns.control import Campaigns
 from gatepost.connections import connect, connect_async, disconnect, ledger_at
 from gatepost.handles import AsyncHandle, Handle
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
+@boundary
 class Producer:
     """Enqueues operations. Thread-safe; make one for the process and keep it.
 
@@ -144,6 +146,7 @@ class Producer:
         self.close()
 
 
+@boundary
 class AsyncProducer:
     """The same for asyncio: every method is awaited, and handles are `AsyncHandle`. Use it as an async context manager."""
 

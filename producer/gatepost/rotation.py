@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.boundary import boundary, callback_of_caller
 from gatepost.dead_letters import PREFIX as DEAD_LETTER_PREFIX
 from gatepost.errors import SealError
 from gatepost.key_use import KeyUse
@@ -110,6 +111,7 @@ class Rotated:
     forgotten: list[str] = field(default_factory=list)
 
 
+@boundary
 class Rotation:
     """Looks through what is stored, and re-seals it. Every method raises `Unavailable` when Redis does not answer."""
 
@@ -159,6 +161,7 @@ class Rotation:
         return int(seconds), int(micros)
 
     def _pages(self, on_progress: Callable[[int, int], None] | None) -> Iterator[list[_Place]]:
+        report = on_progress and callback_of_caller(on_progress)
         with answering():
             total = int(self._redis.dbsize())
         cursor, seen = 0, 0
@@ -167,8 +170,8 @@ class Rotation:
                 cursor, keys = self._redis.scan(cursor, count=_PAGE)
             seen += len(keys)
             yield [place for key in keys if (place := _place_of(_text(key))) is not None]
-            if on_progress is not None:
-                on_progress(seen, max(total, seen))
+            if report is not None:
+                report(seen, max(total, seen))
             if not cursor:
                 return
 

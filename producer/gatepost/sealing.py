@@ -20,7 +20,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.registry import HeaderParameter
 
-from gatepost.errors import ConfigurationError, SealError, UnknownKey
+from gatepost.boundary import boundary
+from gatepost.errors import ConfigurationError, InvalidValue, SealError, UnknownKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,6 +70,11 @@ class Purpose:
     def submission(cls) -> Purpose:
         """A command that another system sealed for `gatepost.submit`."""
         return cls("submission", "gatepost")
+
+    @classmethod
+    def arguments(cls, task_id: str) -> Purpose:
+        """The arguments of a submission, on their way through a worker."""
+        return cls("arguments", task_id)
 
     @classmethod
     def rows(cls, campaign_id: str, batch: int) -> Purpose:
@@ -147,6 +153,7 @@ def kid_of(sealed: str) -> str | None:
     return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
 
 
+@boundary
 class Keyring:
     """Seals with its first key, opens with any.
 
@@ -178,7 +185,7 @@ class Keyring:
             ValueError: it has more than `LONGEST_VALUE` bytes, and would not open again.
         """
         if len(value) > LONGEST_VALUE:
-            raise ValueError(f"a value of {len(value)} bytes is too long to seal; {LONGEST_VALUE} is the most")
+            raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; {LONGEST_VALUE} is the most")
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._first, "for": str(purpose)}
         return jwe.encrypt_compact(header, value, self._keys[self._first], registry=_REGISTRY)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -21,8 +22,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from gatepost.applications import Application
+from gatepost.boundary import Boundary, boundary, model_boundary
 from gatepost.cleartext import check_tenants
-from gatepost.errors import ConfigurationError, TenantMissing
+from gatepost.errors import ConfigurationError, GatepostError, TenantMissing
 from gatepost.fingerprints import Fingerprints
 from gatepost.sealing import Key, Keyring
 from gatepost.secrets_at import SecretSource, resolve_secret
@@ -39,6 +41,13 @@ _LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 _HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$"
 
 
+# Their texts name a setting, a file or a place in it.
+_settings_boundary: Final = Boundary(
+    GatepostError, ValidationError, SettingsError, OSError, UnicodeError, tomllib.TOMLDecodeError
+)
+
+
+@model_boundary
 class Tenant(BaseModel):
     """One Auth0 tenant, and the application Gatepost is there. The properties of node-auth0's `Passwordless`."""
 
@@ -102,6 +111,7 @@ class Tenant(BaseModel):
         return self
 
 
+@_settings_boundary
 class Settings(BaseSettings):
     """Gatepost's configuration. `load_settings` reads it."""
 
@@ -370,6 +380,7 @@ class Settings(BaseSettings):
             raise _named(failure, "AUTH0_") from None
 
 
+@boundary
 def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
     """Read the configuration.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gatepost.boundary import account
 from gatepost.campaigns.coding import STATES, Record, unpack_records
 from gatepost.campaigns.model import CampaignNotFound
 from gatepost.errors import Unavailable
@@ -250,11 +249,8 @@ class BatchWork:
         )
 
     def _say_unforeseen(self, row: int, failure: Exception) -> None:
-        # Where it broke, and not its text, which can quote what it broke over.
-        where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(failure.__traceback__)]
         _log.error(
             "row.failed_unexpectedly",
             correlation_id=f"{self._campaign_id}:{self._batch}:{row}",
-            error=type(failure).__name__,
-            where=" > ".join(where),
+            failure=account(failure),
         )

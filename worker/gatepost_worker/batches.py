@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.blocks import block_of
+from gatepost.boundary import boundary
 from gatepost.campaigns.auth_params import open_auth_params
 from gatepost.campaigns.batch import open_rows
 from gatepost.campaigns.coding import check_stored
@@ -45,6 +46,7 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 _OVER: Final = frozenset({"missing", "cancelling", "cancelled", "finished", "deleting"})
 
 
+@boundary
 class BatchRunner:
     """Works on batches; one for the process, shared by its threads."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gatepost.boundary import boundary
 from gatepost.campaigns.model import CampaignNotFound
 from gatepost.campaigns.store import SWEPT_PAGE
 from gatepost.errors import Spoiled
@@ -24,6 +25,7 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 _LOCK: Final = "gatepost:campaigns:sweep:lock"
 
 
+@boundary
 class CampaignSweep:
     """Sweeps the campaigns that are under way. Two at once would only do the same twice, so one runs at a time."""
 
@@ -52,9 +54,9 @@ class CampaignSweep:
             published = self._publisher.feed(campaign_id)
         except CampaignNotFound:  # deleted meanwhile
             return 0
-        except Spoiled:
+        except Spoiled as failure:
             # The others shall not wait for it.
-            _log.exception("campaign.not_swept", campaign_id=campaign_id)
+            _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
             return 0
         if lost or published:
             _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)

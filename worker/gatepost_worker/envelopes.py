@@ -87,9 +87,9 @@ def _checked(base: Any, scheme: str, bury: Bury) -> type:
         def _bury(self, item: bytes, flaw: str, queue: str) -> None:
             try:
                 bury(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
-            except Unavailable:
+            except Unavailable as failure:
                 # The ledger is full or away: back to its queue, behind what others wait for.
-                _log.exception("message.malformed", reason=flaw, queue=queue)
+                _log.error("message.malformed", reason=flaw, queue=queue, error=str(failure))
                 time.sleep(_BREATH_S)
                 self.client.eval(PUSH, 1, queue, item)
 

@@ -6,6 +6,7 @@ reason, and the consumer goes on.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,8 @@ from celery.exceptions import InvalidTaskError
 from celery.utils.imports import instantiate
 from celery.worker.strategy import default as celery_strategy
 
-from gatepost.errors import Unavailable
+from gatepost.boundary import account
+from gatepost.errors import InvalidValue, Unavailable
 from gatepost.message_form import Malformed, check_message
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
 
@@ -36,26 +38,41 @@ _consumer_log = logging.getLogger("gatepost.worker")
 
 
 def strategy(
-    task: Task[Any, Any], app: Celery, consumer: Any, *, dead_letters: Callable[[], DeadLetters]
+    task: Task[Any, Any],
+    app: Celery,
+    consumer: Any,
+    *,
+    dead_letters: Callable[[], DeadLetters],
+    seal: Callable[[str, dict[str, Any]], str] | None = None,
 ) -> Callable[..., Any]:
-    """Return Celery's own message handler for the task, behind a check. A task's `Strategy`."""
+    """Return Celery's own message handler for the task, behind a check. A task's `Strategy`.
+
+    Args:
+        task: the task.
+        app: its app.
+        consumer: Celery's.
+        dead_letters: where malformed messages go.
+        seal: seals the task's arguments by the task's id, so that Celery and what watches it see none of them.
+    """
     handle = celery_strategy(task, app, consumer)
 
     def checked(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
-        came = message.headers
+        came, written = message.headers, message.body
         try:
             check_message(came, lambda: message.payload)
             message.headers = _shown(came)
             _check_request(task, app, message)
+            if seal is not None:
+                _seal_arguments(message, seal)
             return handle(message, body, ack, reject, callbacks, **options)
         except Malformed as failure:
             message.headers = came
             bury(message, str(failure), consumer, dead_letters())
         except consumer.connection_errors:
             raise
-        except Exception:  # noqa: BLE001 - behind the checks an error is this worker's, and it would end the consumer
-            message.headers = came
-            give_back(message, consumer)
+        except Exception as failure:  # noqa: BLE001 - behind the checks an error is this worker's, and it would end the consumer
+            message.headers, message.body = came, written
+            give_back(message, failure, consumer)
         return None
 
     return checked
@@ -75,6 +92,19 @@ def _shown(headers: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 
+def _seal_arguments(message: Any, seal: Callable[[str, dict[str, Any]], str]) -> None:
+    positional, arguments, embedded = message.payload
+    if "sealed" in arguments:
+        return  # put back by a worker, which sealed them
+    try:
+        sealed = seal(message.headers["id"], arguments)
+    except InvalidValue as failure:
+        raise Malformed(str(failure)) from None
+    message.body = json.dumps([positional, {"sealed": sealed}, embedded])
+    # kombu keeps what it has decoded.
+    message._decoded_cache = None  # noqa: SLF001 - kombu has no other way
+
+
 def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:
     """Move a message to the dead letters. While Redis cannot take it, it stays on its queue."""
     named = (message.delivery_info or {}).get("routing_key")
@@ -89,8 +119,8 @@ def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) ->
     }
     try:
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
-    except Unavailable:
-        _log.exception("message.malformed", reason=reason)
+    except Unavailable as failure:
+        _log.error("message.malformed", reason=reason, error=str(failure))
         time.sleep(_BREATH_S)
         message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
         return
@@ -98,9 +128,9 @@ def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) ->
     message.ack_log_error(_consumer_log, consumer.connection_errors)
 
 
-def give_back(message: Any, consumer: Any) -> None:
-    """Log the error under way and put the message back on its queue: the error is this worker's, not the message's."""
-    _log.exception("message.not_taken", task_id=message.headers.get("id"))
+def give_back(message: Any, failure: Exception, consumer: Any) -> None:
+    """Log the error and put the message back on its queue: the error is this worker's, not the message's."""
+    _log.error("message.not_taken", task_id=message.headers.get("id"), failure=account(failure))
     time.sleep(_BREATH_S)
     message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
 

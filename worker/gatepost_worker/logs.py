@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from functools import partial
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from gatepost.boundary import account
 from gatepost.visible_text import visible_fields
 
 if TYPE_CHECKING:
@@ -58,19 +60,41 @@ def _masked(name: str, value: Any) -> Any:
     return value if isinstance(value, bool | int | float | None) else _masked(name, str(value))
 
 
+def _without_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put an account in the place of an exception: its frames' locals hold what a task works on, and its text can quote it."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event.setdefault("failure", account(error))
+    return event
+
+
+def _forbid_frames() -> None:
+    """Let no record of the process, Celery's and kombu's included, carry an exception: an error tracker takes it from there."""
+    make = logging.getLogRecordFactory()
+    if not (isinstance(make, partial) and make.func is _frameless_record):
+        logging.setLogRecordFactory(partial(_frameless_record, make))
+
+
+def _frameless_record(make: Callable[..., logging.LogRecord], *args: Any, **options: Any) -> logging.LogRecord:
+    record = make(*args, **options)
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if error is not None:
+        record.failure = account(error)
+    record.exc_info = record.stack_info = None
+    return record
+
+
 def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     """Send every record of the process through structlog to standard error, or to a file."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(allow=[]),
+        structlog.stdlib.ExtraAdder(allow=["failure"]),
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Frames without their locals: those hold what a task works on.
-        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
-        if log_format == "json"
-        else structlog.processors.format_exc_info,
+        _without_exception,
         redact,
     ]
     structlog.configure(
@@ -79,6 +103,7 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    _forbid_frames()
     handler = WatchedFileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -99,5 +124,5 @@ def _renderers(log_format: str) -> list[Callable[..., Any]]:
         return [structlog.processors.JSONRenderer()]
     return [
         visible_fields,
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from celery import states as celery_states
 
+from gatepost.boundary import account, boundary
 from gatepost.errors import Spoiled
 from gatepost.failures import failure_of
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
@@ -28,6 +29,7 @@ _LOCK: Final = "gatepost:reconciler:lock"
 _PAGE: Final = 500
 
 
+@boundary
 class Reconciler:
     """Sweeps the open operations that are due. Two at once would only do the same twice, so one runs at a time."""
 
@@ -57,13 +59,13 @@ class Reconciler:
     def _look_at(self, operation_id: str) -> None:
         try:
             self._settle(operation_id, self._ledger.sweep(operation_id))
-        except ValueError:
+        except ValueError as failure:
             # A later version's kind or reason: that version's reconciler ends it. The script has put it off, so the sweep goes on.
-            _log.exception("operation.unreadable", correlation_id=operation_id)
-        except Spoiled:
+            _log.error("operation.unreadable", correlation_id=operation_id, failure=account(failure))
+        except Spoiled as failure:
             # Nobody else shall wait for it.
             self._ledger.set_aside(operation_id)
-            _log.exception("operation.set_aside", correlation_id=operation_id)
+            _log.error("operation.set_aside", correlation_id=operation_id, error=str(failure))
 
     def _settle(self, operation_id: str, answer: Answer) -> None:
         if answer.verdict is Verdict.PUBLISH and answer.kind is not None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gatepost.blocks import block_of
+from gatepost.boundary import boundary
 from gatepost.commands import load_command, recipient_of
 from gatepost.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost.ledger_values import Answer, Verdict
@@ -108,6 +109,7 @@ class _Slot:
         return True
 
 
+@boundary
 class Runner:
     """Carries out operations; one for the process, shared by its threads."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from gatepost.boundary import boundary
 from gatepost.commands import parse_command
 from gatepost.errors import (
     ConfigurationError,
@@ -40,12 +41,26 @@ class PutBack(GatepostError):
     """The submission is for workers with another configuration; it goes back to its queue, and nothing is recorded."""
 
 
+@boundary
 class Submissions:
     """Takes a command as a JSON object, as JSON text, or sealed as a JWE."""
 
     def __init__(self, app: Celery, process: Process) -> None:
         self._app = app
         self._process = process
+
+    def seal(self, task_id: str, arguments: dict[str, Any]) -> str:
+        """Return a submission's arguments as one sealed text, so that Celery holds none of them while the task waits and runs."""
+        return self._process.keyring.seal(json.dumps(arguments).encode(), Purpose.arguments(task_id))
+
+    def accept_sealed(self, task_id: str, sealed: str, *, waited: timedelta = timedelta()) -> str:
+        """Accept what `seal` returned. Errors are those of `accept`."""
+        try:
+            arguments = json.loads(self._process.keyring.open(sealed, Purpose.arguments(task_id)))
+        except SealError as failure:
+            self._keep(task_id, {"sealed": sealed}, str(failure))
+            raise InvalidCommand([("command", f"{failure} It is kept as a dead letter.")]) from None
+        return self.accept(task_id, arguments["command"], arguments.get("idempotency_key"), waited=waited)
 
     def accept(
         self, task_id: str, command: Any, idempotency_key: str | None, *, waited: timedelta = timedelta()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
 from celery import Celery, Task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 
+from gatepost.boundary import Boundary, account
 from gatepost.commands import Kind
-from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable
+from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable, Unforeseen
 from gatepost.failures import failure_of
 from gatepost.ledger_values import Verdict
 from gatepost.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
@@ -33,6 +34,9 @@ _BREATH_S: Final = 1.0
 _UNFORESEEN: Final = (
     "The command failed in a way that was not foreseen, perhaps after it was recorded; the worker's log says how."
 )
+
+
+_boundary: Final = Boundary(GatepostError, Ignore, Reject, Retry)
 
 
 class SealedTask(Task[Any, Any]):
@@ -79,14 +83,21 @@ def register(app: Any, process: Process) -> None:
             process=process,
         )
     shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked)}
-    app.task(_submit(app, process), name=SUBMIT, bind=True, **shared)
+    submissions = Submissions(app, process)
+    sealing = {**shared, "Strategy": staticmethod(partial(checked, seal=submissions.seal))}
+    app.task(_submit(submissions), name=SUBMIT, bind=True, **sealing)
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)
     queues = {**{task_name(kind): queue_of(kind) for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
     app.conf.task_routes = {name: {"queue": queue.value} for name, queue in queues.items()}
 
 
+def _is_foreseen(failure: Exception) -> bool:
+    return isinstance(failure, GatepostError) and not isinstance(failure, Unforeseen)
+
+
 def _operation(process: Process) -> Callable[..., str | None]:
+    @_boundary
     def operation(task: OperationTask, operation_id: str, version: int = 1) -> str | None:  # noqa: ARG001 - checked at intake
         """Carry out one operation; the result is the sealed token set, or nothing."""
         try:
@@ -95,11 +106,11 @@ def _operation(process: Process) -> Callable[..., str | None]:
             _log.warning("operation.returned", correlation_id=operation_id, error=str(failure))
             time.sleep(_BREATH_S)
             raise Reject(str(failure), requeue=True) from None
-        except GatepostError:
-            raise
-        except Exception:  # noqa: BLE001 - a task is the outermost frame: what nobody foresaw ends here, logged
+        except Exception as failure:
+            if _is_foreseen(failure):
+                raise
             # Whatever it was, the ledger knows how far it came and the reconciler goes on from there.
-            _log.exception("operation.failed_unexpectedly", correlation_id=operation_id)
+            _log.error("operation.failed_unexpectedly", correlation_id=operation_id, failure=account(failure))
             raise Ignore from None
         match progress:
             case Ended(state=State.ACCEPTED, sealed_result=sealed):
@@ -117,30 +128,42 @@ def _operation(process: Process) -> Callable[..., str | None]:
     return operation
 
 
-def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
-    submissions = Submissions(app, process)
-
+def _submit(submissions: Submissions) -> Callable[..., dict[str, str]]:
+    @_boundary
     def submit(
         task: SealedTask,
-        command: Any,
+        command: Any = None,
         idempotency_key: str | None = None,
         version: int = 1,  # noqa: ARG001 - checked at intake
+        *,
+        sealed: str | None = None,
     ) -> dict[str, str]:
-        """Record and publish a command from another system, as JSON or as a JWE; the result names the operation."""
+        """Record and publish a command from another system, as JSON or as a JWE; the result names the operation.
+
+        Args:
+            task: this task.
+            command: the command; a worker's intake seals it, with the rest of the arguments.
+            idempotency_key: names the operation.
+            version: of the message's form.
+            sealed: what the intake made of the arguments.
+        """
+        task_id = str(task.request.id)
         try:
             waited = HOP * (task.request.retries or 0)
-            operation_id = submissions.accept(str(task.request.id), command, idempotency_key, waited=waited)
+            if sealed is None:
+                operation_id = submissions.accept(task_id, command, idempotency_key, waited=waited)
+            else:
+                operation_id = submissions.accept_sealed(task_id, sealed, waited=waited)
         except PutBack:
             raise task.retry(countdown=HOP.total_seconds(), throw=False) from None
         except Unavailable as failure:
-            _log.warning("submission.returned", task_id=task.request.id, error=str(failure))
+            _log.warning("submission.returned", task_id=task_id, error=str(failure))
             time.sleep(_BREATH_S)
             raise Reject(str(failure), requeue=True) from None
-        except GatepostError:
-            raise
-        except Exception:  # noqa: BLE001 - as in an operation's task
-            # Celery would store the error with its arguments, and those can be the very text that could not be read.
-            _log.exception("submission.failed_unexpectedly")
+        except Exception as failure:
+            if _is_foreseen(failure):
+                raise
+            _log.error("submission.failed_unexpectedly", task_id=task_id, failure=account(failure))
             raise GatepostError(_UNFORESEEN) from None
         return {"operation_id": operation_id}
 
@@ -148,6 +171,7 @@ def _submit(app: Celery, process: Process) -> Callable[..., dict[str, str]]:
 
 
 def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
+    @_boundary
     def send_batch(campaign_id: str, batch: int, version: int = 1) -> None:  # noqa: ARG001 - checked at intake
         """Send a batch's recipients for a bounded time."""
         try:
@@ -161,6 +185,7 @@ def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
 
 
 def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Callable[[], None]:
+    @_boundary
     def reconcile() -> None:
         """Repair what the queue lost."""
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import phonenumbers
 
+from gatepost.boundary import boundary, callback_of_caller
 from gatepost.campaigns.rejects import RejectFile
 from gatepost.campaigns.rows import Channel, Row, RowError, RowReader, read_rows
 from gatepost.campaigns.seen import SeenRecipients
@@ -99,6 +100,7 @@ class CheckReport:
         return self.valid - self.duplicates
 
 
+@boundary
 def check_file(
     source: Source,
     *,
@@ -139,6 +141,7 @@ def check_file(
         columns=columns,
     )
     tally = _Tally(keep_errors)
+    progress = progress and callback_of_caller(progress)
     with ExitStack() as stack:
         stack.enter_context(reader)
         reject_file = stack.enter_context(RejectFile(Path(rejects), reader, source)) if rejects is not None else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.applications import TenantRegistry
 from gatepost.audit import AuditLog
+from gatepost.boundary import boundary, items_of_caller
 from gatepost.campaigns.auth_params import open_auth_params, seal_auth_params
 from gatepost.campaigns.changing import change_options, refuse_other_options
 from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
@@ -22,7 +23,7 @@ from gatepost.campaigns.retries import RETRYABLE, Retried
 from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost.connections import connect
-from gatepost.errors import FieldError, InvalidCommand
+from gatepost.errors import FieldError, InvalidCommand, InvalidValue
 from gatepost.key_checks import KeyChecks
 from gatepost.ledger import milliseconds
 from gatepost.queueing import build_app
@@ -47,6 +48,7 @@ _FIRST_WINDOW: Final = 4
 _MOST_GUESTS: Final = 1000
 
 
+@boundary
 class Campaigns:
     """All campaigns of one Redis. Thread-safe; use it as a context manager or close it.
 
@@ -235,7 +237,7 @@ class Campaigns:
         """
         refused = sorted(state.value for state in set(states) - RETRYABLE)
         if refused:
-            raise ValueError(f"cannot be retried: {', '.join(refused)}; choose among {', '.join(sorted(RETRYABLE))}")
+            raise InvalidValue(f"cannot be retried: {', '.join(refused)}; choose among {', '.join(sorted(RETRYABLE))}")
         if dry_run:
             return self._retry(campaign_id, states, reasons, dry_run=True)
         require_ours(self.status(campaign_id), self.settings)
@@ -349,11 +351,11 @@ class Campaigns:
         return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
 
     def _guests(self, campaign_id: str, guest_list: Iterable[str]) -> frozenset[str]:
-        guests = map(normalised, guest_list)
+        guests = map(normalised, items_of_caller(guest_list))
         marks = frozenset(self._fingerprints.campaign(campaign_id, guest).hex() for guest in guests)
         # Every batch carries the list to its worker.
         if len(marks) > _MOST_GUESTS:
-            raise ValueError(f"a guest list is for a rehearsal: {_MOST_GUESTS} guests at most")
+            raise InvalidValue(f"a guest list is for a rehearsal: {_MOST_GUESTS} guests at most")
         return marks
 
     def _opening(self, campaign_id: str) -> int | None:

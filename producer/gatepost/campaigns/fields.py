@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from gatepost.campaigns.columns import Field
 from gatepost.commands import SendEmail
+from gatepost.errors import InvalidValue
 from gatepost.personal import normalise_email, normalise_phone
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _LANGUAGE_TYPE: Final[Any] = SendEmail.model_fields["language"].annotation
 _LANGUAGE: Final[TypeAdapter[str]] = TypeAdapter(_LANGUAGE_TYPE)
 
 
-class BadValue(ValueError):
+class BadValue(InvalidValue):
     """A value of a row, or the row itself, cannot be used; the message never repeats it.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost.boundary import items_of_caller
 from gatepost.campaigns.columns import Field, Layout
 from gatepost.campaigns.fields import BadValue, text_of
 from gatepost.campaigns.rows import ROW, Channel, Row, RowParser
@@ -23,7 +24,7 @@ def checked_rows(rows: Iterable[Row]) -> Iterator[Row]:
     Raises:
         InvalidCommand: a row is not valid; names its place, from 1, and the field, never the value.
     """
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(items_of_caller(rows), 1):
         if type(row) is Row and row.is_read:
             yield row
             continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gatepost.boundary import callback_of_caller
 from gatepost.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
 from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import in_chunks
@@ -60,7 +61,7 @@ class Import:
         self._store = store
         self._keyring = keyring
         self._fingerprints = fingerprints
-        self._on_progress = on_progress
+        self._on_progress = on_progress and callback_of_caller(on_progress)
         # What is to be added next, by fingerprint, so that a file's own duplicates meet here.
         self._pending: dict[bytes, Row] = {}
         self._added = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from gatepost.boundary import model_boundary
 from gatepost.campaigns.hours import SendingHours
 from gatepost.campaigns.rows import Channel
 from gatepost.carried_json import JsonObject
@@ -110,6 +111,7 @@ def _hours(value: Any) -> Any:
 Hours = Annotated[SendingHours, BeforeValidator(_hours), PlainSerializer(str, return_type=str)]
 
 
+@model_boundary
 class Options(BaseModel):
     """How a campaign is sent."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
 from gatepost.applications import Application
+from gatepost.boundary import boundary
 from gatepost.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost.campaigns.coding import IMPLIED, REASONS, STATES, unpack_records
 from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
@@ -136,6 +137,7 @@ def _moment(record: Mapping[str, str], field: str) -> datetime | None:
     return moment(record[field]) if record.get(field) else None
 
 
+@boundary
 class Reports:
     """Reads recipients' outcomes, batch by batch."""
 
@@ -143,6 +145,7 @@ class Reports:
         self._redis = client
         self._keyring = keyring
 
+    @boundary
     def all_of(
         self, campaign_id: str, batches: int, states: Collection[State] | None = None
     ) -> Iterator[RecipientReport]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import phonenumbers
 
+from gatepost.boundary import boundary
 from gatepost.campaigns.columns import ColumnsError, Field, Layout, known_mapping, layout_of
 from gatepost.campaigns.fields import (
     BadValue,
@@ -104,6 +105,7 @@ class RowError:
         return f"line {self.line}, {self.field}: {self.problem}"
 
 
+@boundary
 class RowReader:
     """The rows of one file; an iterator and a context manager, which closes the file at the end.
 
@@ -174,6 +176,7 @@ class RowReader:
         """Close the file, unless it was given open."""
         self._lines.close()
 
+    @boundary
     def _read(
         self, records: Iterator[tuple[int, R | Malformed]], parse: Callable[[int, R], Row]
     ) -> Iterator[Row | RowError]:
@@ -214,6 +217,7 @@ class RowReader:
         return layout
 
 
+@boundary
 def read_rows(
     source: Source,
     *,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.answers import answering
+from gatepost.boundary import boundary, items_of_caller
 from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import in_chunks, normalised
 from gatepost.campaigns.scripts import part, starting
@@ -58,6 +59,7 @@ class Suppression:
     expires_at: datetime | None = None
 
 
+@boundary
 class Suppressions:
     """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch. Every change is in the audit log."""
 
@@ -113,7 +115,7 @@ class Suppressions:
             recipients: addresses and numbers, normalised, each once.
         """
         now = int(time.time())
-        marks = map(self._fingerprints.suppression, recipients)
+        marks = map(self._fingerprints.suppression, items_of_caller(recipients))
         return sum(self._call("count", b"".join(chunk), now) for chunk in in_chunks(marks, _CHUNK))
 
     def import_rows(

@@ -46,6 +46,7 @@ from gatepost_worker.authentication.errors import (
     StartResponseUnreadable,
     TlsFailed,
     TokenResponseUnreadable,
+    Unforeseen,
 )
 from gatepost_worker.authentication.exchange import Exchange, current_exchange
 from gatepost_worker.authentication.masked import Masked
@@ -171,5 +172,6 @@ __all__ = [
     "TokenResponseUnreadable",
     "TooManyAttempts",
     "TooManyLogins",
+    "Unforeseen",
     "current_exchange",
 ]

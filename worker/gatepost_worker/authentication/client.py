@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatepost_worker.authentication.addresses import addresses_of
 from gatepost_worker.authentication.arguments import required, start_members, token_members
 from gatepost_worker.authentication.assertion import AssertionSigner
+from gatepost_worker.authentication.boundary import boundary
 from gatepost_worker.authentication.calls import Call, Caller, call_of
 from gatepost_worker.authentication.configuration import Configuration
 from gatepost_worker.authentication.credentials import Credentials
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Send = Literal["code", "link"]
 
 
+@boundary
 class Passwordless:
     """Sends one-time codes and links, and exchanges codes for tokens.
 

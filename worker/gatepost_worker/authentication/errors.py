@@ -20,9 +20,10 @@
         ├── TokenResponseUnreadable           not JSON, or without an access token: it may be spent
         ├── IdTokenInvalid                    the id_token failed a check; `.claim` names it
         └── IdTokenNotVerified                the signing keys could not be fetched; `.token_response` is kept
+    Unforeseen                           a fault in the client; names the error's class and place, never its text
 
 A class's docstring is its message: what happened, and what an operator does about it. No message, `repr` or `str` holds an address, a
-code, a token, a URL or a body; no error keeps the lower exception, because requests' exceptions hold the request.
+code, a token, a URL or a body; no error keeps the lower exception, because requests' exceptions hold the request, nor the frames that it came through (see `boundary`).
 """
 
 from __future__ import annotations
@@ -96,6 +97,23 @@ class AuthenticationError(Exception):
 
 def _first_paragraph(docstring: str | None) -> str:
     return " ".join((docstring or "").partition("\n\n")[0].split())
+
+
+class Unforeseen(Exception):
+    """The client failed in a way that was not foreseen; the request may have been carried out.
+
+    Attributes:
+        account: the class of the error and the places it came through.
+    """
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+    def __str__(self) -> str:
+        return (
+            f"The client failed unexpectedly ({self.account}). Please report it. The request may have been carried out."
+        )
 
 
 class NotAttempted(AuthenticationError):
