@@ -133,9 +133,10 @@ def account(error: BaseException) -> str:
 
 def items_of_caller(items: Iterable[T]) -> Iterator[T]:
     """Give the items of a caller's iterable; what its own code raises leaves the boundary unchanged."""
-    iterator = iter(items)
+    iterator = None
     while True:
         try:
+            iterator = iter(items) if iterator is None else iterator
             item = next(iterator)
         except StopIteration:
             return

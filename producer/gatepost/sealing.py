@@ -92,6 +92,7 @@ class Purpose:
         return cls("dead_letter", letter_id)
 
 
+@boundary
 @dataclass(frozen=True)
 class Key:
     """One symmetric key of the ring."""

@@ -44,7 +44,7 @@ UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", he
 
 def command_app() -> typer.Typer:
     """Return the app that a command or a noun registers with."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None)
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def examples(*lines: str) -> str:

@@ -26,9 +26,10 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     buffer = io.StringIO()
     monkeypatch.setattr(sys, "stderr", buffer)
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, make = root.handlers[:], root.level, logging.getLogRecordFactory()
     logs.configure(log_format="json", level="DEBUG")
     yield buffer
+    logging.setLogRecordFactory(make)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name in logs.QUIET:
@@ -80,17 +81,37 @@ def test_a_foreign_librarys_record_is_masked_too(log: io.StringIO) -> None:
     assert CANARY not in log.getvalue()
 
 
-def test_a_traceback_shows_frames_and_no_locals(log: io.StringIO) -> None:
-    """Locals hold what a task works on."""
+@pytest.mark.parametrize(
+    "logger",
+    [structlog.stdlib.get_logger("gatepost.worker"), logging.getLogger("celery.worker")],
+    ids=["ours", "Celery's"],
+)
+def test_an_exception_is_logged_by_its_class_and_its_place(log: io.StringIO, logger: Any) -> None:
+    """Its frames' locals hold what a task works on, and its text can quote it."""
+    records: list[logging.LogRecord] = []
+    keeping = logging.Handler()
+    keeping.emit = records.append  # type: ignore[method-assign] # as an error tracker takes records
+    logging.getLogger().addHandler(keeping)
     held = CANARY
     try:
-        int(f"{len(held)} characters")
+        int(held)
     except ValueError:
-        structlog.stdlib.get_logger("gatepost.worker").exception("it.failed")
+        logger.exception("it.failed")
 
-    line = lines(log)[0]
-    assert line["exception"][0]["exc_type"] == "ValueError"
+    assert lines(log)[0]["failure"].startswith("ValueError at test_logs.py:")
     assert CANARY not in log.getvalue()
+    assert [record.exc_info for record in records] == [None]
+
+
+def test_a_stack_is_not_logged(log: io.StringIO) -> None:
+    """An error tracker would take the locals of every frame of it."""
+    records: list[logging.LogRecord] = []
+    keeping = logging.Handler()
+    keeping.emit = records.append  # type: ignore[method-assign] # as above
+    logging.getLogger().addHandler(keeping)
+    logging.getLogger("celery.worker").error("it failed", exc_info=True, stack_info=True)  # noqa: LOG014 - as careless code does
+
+    assert [(record.exc_info, record.stack_info) for record in records] == [(None, None)]
 
 
 def test_what_an_operator_needs_is_not_masked(log: io.StringIO) -> None:
@@ -142,5 +163,5 @@ def test_on_a_console_a_text_steers_nothing(capsys: pytest.CaptureFixture[str]) 
 
     assert r"\x1b]0;spoofed\x07" in text
     assert r"cannot take \x9b2J\u202e" in text
-    assert r"ValueError: \u2028\x7f" in text
+    assert "failure=ValueError" in text
     assert not steering(text.replace("\n", ""))
