@@ -21,6 +21,10 @@ class Breaking:
         held = {"operation": operation_id, "address": os.environ["BREAKING_WORKER_HOLDS"]}
         raise RuntimeError(f"broken while holding {len(held)} things")
 
+    def seal(self, value: bytes, purpose: Any) -> str:  # noqa: ARG002 - as below
+        """Hold nothing."""
+        return "sealed"
+
     def open(self, sealed: str, purpose: Any) -> bytes:  # noqa: ARG002 - the keyring's signature
         """Fail with a secret among the error's own arguments, as Python's codecs do."""
         raise UnicodeEncodeError("ascii", os.environ["BREAKING_WORKER_HOLDS"], 0, 1, "broken")

@@ -70,8 +70,6 @@ match os.environ.get("TRACKED_WORKER_BREAKS"):
         process.__dict__["clients"] = Breaking(KeyError)
     case "ledger":
         process.__dict__["ledger"] = Breaking(LookupError)
-    case "redis":
-        process.__dict__["dead_letters"] = Breaking(LookupError)
     case _:
         pass
 

@@ -62,8 +62,8 @@ def assert_shows_nobody(stack: Stack) -> str:
     return text
 
 
-def work_of_every_kind(stack: Stack) -> None:
-    """Sends, logins, submissions and a campaign, which go well or do not."""
+def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
+    """Sends, logins, submissions and a campaign, which go well or do not; wait for their ends, if they come."""
     with stack.producer() as producer:
         asked = [producer.send_email(EMAIL), producer.send_sms(PHONE), producer.login_with_email(EMAIL, CODE)]
         asked += [producer.send_email(f"{NAME}+{tag}@example.com") for tag in TAGS]
@@ -86,9 +86,8 @@ def work_of_every_kind(stack: Stack) -> None:
         for result in results:
             with contextlib.suppress(e.GatepostError):
                 result.get(timeout=20)
-        for handle in asked:
-            with contextlib.suppress(e.NotFinished):
-                handle.wait(5)
+        for handle in asked if ends else ():
+            handle.wait(30)
 
 
 @pytest.mark.parametrize("pii", ["", "1"], ids=["with defaults", "with personal data"])
@@ -99,14 +98,14 @@ def test_nothing_that_fails_in_a_worker_shows_anybody(stack: Stack, pii: str) ->
 
     text = assert_shows_nobody(stack)
     assert "submission.not_opened" in text
-    assert '"exception"' in text
 
 
-@pytest.mark.parametrize("broken", ["clients", "ledger", "redis"])
+@pytest.mark.parametrize("broken", ["clients", "ledger"])
 def test_nothing_that_breaks_in_a_worker_shows_anybody(stack: Stack, broken: str) -> None:
     """Faults that nobody foresaw, whose text quotes the person, in every kind of task."""
     tracked(stack, TRACKED_WORKER_BREAKS=broken, TRACKED_WORKER_HOLDS=f"{EMAIL} {CODE!r}")
-    work_of_every_kind(stack)
+    work_of_every_kind(stack, ends=False)
+    stack.until(lambda: "failed_unexpectedly" in stack.output(), "something has broken")
 
     text = assert_shows_nobody(stack)
     assert "Error at " in text
