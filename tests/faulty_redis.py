@@ -28,9 +28,9 @@ _GOOD: Final = {"redis_version": "7.4.0", "role": "master", "cluster_enabled": "
 
 
 @contextmanager
-def server(directory: Path, *options: str) -> Iterator[int]:
-    """A real server with these options, on the port that it yields."""
-    port = free_port()
+def server(directory: Path, *options: str, port: int = 0) -> Iterator[int]:
+    """A real server with these options, on the port that it yields: a free one, when none is asked for."""
+    port = port or free_port()
     own = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
     process = subprocess.Popen([server_binary(), *own, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:

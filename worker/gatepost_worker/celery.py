@@ -6,6 +6,7 @@ The only module that does something when imported: it reads the settings. Nothin
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
@@ -26,6 +27,8 @@ from gatepost_worker.program import GatepostWorker, slots_of
 from gatepost_worker.start_checks import check_beat, check_broker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from celery import Celery
 
     from gatepost.settings import Settings
@@ -68,6 +71,15 @@ def _drop_other_tasks(app: Celery) -> None:
         app.tasks.unregister(name)
 
 
+@contextmanager
+def _exit_for_configuration() -> Iterator[None]:
+    # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
+    try:
+        yield
+    except ConfigurationError as failure:
+        raise SystemExit(f"gatepost: {visible(str(failure))}") from None
+
+
 def _connect_signals(settings: Settings, process: Process) -> None:
     def set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
         level = logging.getLevelName(loglevel) if was_given("loglevel") else settings.log_level
@@ -80,20 +92,19 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         begin()
         remote_control.install()
         process.slots = slots_of(sender)
-        try:
+        with _exit_for_configuration():
             check_broker(sender.app, settings)
             process.prepare()
             process.serve_health(sender.app, sender.app.amqp.queues.consume_from)
-        except ConfigurationError as failure:
-            # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
-            raise SystemExit(f"gatepost: {visible(str(failure))}") from None
+
+    def ready(**_: Any) -> None:
+        with _exit_for_configuration():
+            process.check()
 
     def start_beat(sender: Any, **_: Any) -> None:
         begin()
-        try:
+        with _exit_for_configuration():
             check_beat(sender.app, settings)
-        except ConfigurationError as failure:
-            raise SystemExit(f"gatepost: {visible(str(failure))}") from None
 
     def begin_inside(**_: Any) -> None:
         scheduler.end_with_parent()
@@ -107,6 +118,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     # Celery keeps weak references by default; these functions are held by nobody else.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
+    signals.worker_ready.connect(ready, weak=False)
     signals.beat_init.connect(start_beat, weak=False)
     signals.beat_embedded_init.connect(begin_inside, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)

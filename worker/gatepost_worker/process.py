@@ -50,6 +50,7 @@ class Process:
         self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}
         self._health: HealthServer | None = None
+        self._checked = False
 
     @cached_property
     def redis(self) -> Redis:
@@ -115,13 +116,18 @@ class Process:
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
         if in_clear := cleartext_settings(self.settings):
             _log.warning("secrets.in_clear", settings=in_clear, why=IN_CLEAR)
-        if not check_ledger(self.redis, self.settings):
+        self.check()
+
+    def check(self) -> None:
+        """Look at Redis and the keys, until Redis has answered once: a worker may start before its Redis. Errors are those of `prepare`."""
+        if self._checked or not check_ledger(self.redis, self.settings):
             return
         try:
             checks = KeyChecks(self.redis, self.keyring, self.settings.fingerprints())
             checks.require_used()
             checks.publish()
             self.ownership.register()
+            self._checked = True
         except Unusable:
             raise
         except Unavailable as failure:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import faulty_redis
 from gatepost import State
+from tls_services import free_port
 
 if TYPE_CHECKING:
     from stack import Stack
@@ -73,4 +75,20 @@ def test_neither_worker_nor_beat_starts_on_a_redis_that_evicts(stack: Stack, com
     assert code == 1
     assert "gatepost: Redis may evict what Gatepost stored (maxmemory-policy allkeys-lru)" in program.output()
     assert "GATEPOST_ALLOW_EVICTION=1" in program.output()
+    assert "Traceback" not in program.output()
+
+
+def test_a_worker_that_started_before_its_redis_looks_at_it_once_it_is_there(stack: Stack, tmp_path: Path) -> None:
+    """It waits for a Redis that is away, and ends when the one that comes cannot be used."""
+    port = free_port()
+    program = stack.start(
+        "worker", "-m", "celery", "-A", "gatepost_worker", *_OPTIONS, GATEPOST_REDIS_URL=f"redis://127.0.0.1:{port}/0"
+    )
+    stack.until(lambda: "redis.not_checked" in program.output(), "it waits for Redis", program)
+
+    with faulty_redis.server(tmp_path, "--maxmemory-policy", "allkeys-lru", port=port):
+        code = program.wait(60)
+
+    assert code == 1
+    assert "maxmemory-policy allkeys-lru" in program.output()
     assert "Traceback" not in program.output()

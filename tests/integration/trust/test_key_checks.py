@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import faulty_redis
 from gatepost import Producer
 from gatepost.campaigns.control import Campaigns
 from gatepost.cli.entry import main
+from gatepost.connections import connect
 from gatepost.errors import ConfigurationError, KeyMismatch
 from gatepost.ledger_keys import DUE, KEY_CHECKS
 from gatepost.sealing import Key
 from gatepost_worker.process import Process
+from tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,3 +144,18 @@ def test_a_check_value_says_nothing_of_its_key(redis_client: redis.Redis) -> Non
     assert {len(check) for check in stored.values()} == {16}
     assert RIGHT.check != WRONG.check
     assert RIGHT.secret[:8].hex() != RIGHT.check
+
+
+def test_a_worker_that_started_before_its_redis_writes_its_check_values_later(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """When it is ready to take messages, which is when its broker is there."""
+    port = free_port()
+    settings = make_settings(redis_url=f"redis://127.0.0.1:{port}/0", sealing_keys=ring(RIGHT))
+
+    with closing(Process(settings)) as worker:
+        worker.prepare()
+        with faulty_redis.server(tmp_path, port=port), connect(settings) as client:
+            worker.check()
+
+            assert client.hget(KEY_CHECKS, "k1") == RIGHT.check.encode()
