@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -18,11 +18,13 @@ from kombu.exceptions import OperationalError
 from gatepost.messages import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _CONTROL: Final = SERVER.with_name("rabbitmqctl")
-_READY_S: Final = 60.0
+# Erlang takes its time to start beside other tests.
+_READY_S: Final = 120.0
 
 
 class RabbitMQ:
@@ -63,11 +65,45 @@ class RabbitMQ:
             self._process.wait(30)
             self._process = None
 
+    def host(self, name: str) -> str:
+        """Return the URL of a virtual host."""
+        return f"{self.url.removesuffix('/')}{name}"
+
     def new_host(self, name: str) -> str:
         """Make a virtual host, and return its URL. Its queues are its own."""
         self._control("add_vhost", name)
         self._control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
-        return f"{self.url.removesuffix('/')}{name}"
+        return self.host(name)
+
+    def new_hosts(self, *names: str, permissions: str = ".*") -> None:
+        """Make virtual hosts in one step, which takes as long as one; the user may configure, write and read those queues that the pattern fits."""
+        steps = []
+        for name in names:
+            steps.append(f'rabbit_vhost:add(<<"{name}">>, <<"test">>)')
+            patterns = ", ".join([f'<<"{permissions}">>'] * 3)
+            steps.append(
+                f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"{name}">>, {patterns}, <<"test">>)'
+            )
+        self._control("eval", f"{', '.join(steps)}.")
+
+    @contextmanager
+    def in_an_alarm(self) -> Iterator[None]:
+        """Have it believe that it is out of memory."""
+        self._control("set_vm_memory_high_watermark", "0.000001")
+        try:
+            yield
+        finally:
+            self._control("set_vm_memory_high_watermark", "0.4")
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Have it take connections and bytes, and answer nothing."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def forget_messages(self) -> None:
         """Empty Gatepost's queues. They stay: kombu declares a queue once a connection, and keeps connections for the whole process."""

@@ -11,7 +11,8 @@ from typing import Any, Final
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.loaders.app import AppLoader
-from kombu import Connection
+
+from gatepost.bounded_amqp import BoundedConnection
 
 _LOADER: Final = "gatepost.celery_app:OwnLoader"
 # JSON's own values without a password, a certificate's path or a URL.
@@ -36,7 +37,7 @@ class OwnLoader(AppLoader):
         return {}
 
 
-class DescribedConnection(Connection):
+class DescribedConnection(BoundedConnection):
     """A connection whose description names the kind of broker, also where its transport is a class of ours.
 
     `celery inspect stats` sends the description as JSON, without the field `password`.

@@ -9,8 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as BrokerError
 from kombu.serialization import loads
 
 from gatepost.audit import AuditLog
@@ -215,9 +213,14 @@ class DeadLetterControl:
                     retry=False,
                     **{name: value for name, value in kept.items() if value is not None},
                 )
-        except (BrokerError, KombuError, OSError) as failure:
-            text = "The broker did not answer; the letter may have been published. It is kept, and marked."
-            raise Unavailable(f"{text} ({type(failure).__name__})") from None
+        except Exception as failure:  # noqa: BLE001 - py-amqp raises more than its own errors when a connection breaks
+            name = type(failure).__name__
+        else:
+            return
+        # Outside of the handler: what was raised has seen the message.
+        raise Unavailable(
+            f"The broker did not take the letter, or did not say so ({name}). The letter is kept, and marked: it may have been published."
+        )
 
 
 def chosen_reasons(letters: Iterable[DeadLetter]) -> Counter[str]:

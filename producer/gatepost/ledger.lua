@@ -384,6 +384,18 @@ function calls.sweep(look_after)
   return { 'publish', get('kind') }
 end
 
+-- ARGV: look again after. The broker did not take what the last sweep gave to be published, so that publication does not count.
+function calls.unpublished(look_after)
+  local deadline = get('deadline')
+  if deadline and open[get('state')] then
+    if tonumber(get('published') or 0) > 0 then
+      redis.call('HINCRBY', operation, 'published', -1)
+    end
+    redis.call('ZADD', due, 'XX', math.min(now + look_after, deadline), id)
+  end
+  return { 'unpublished' }
+end
+
 -- ARGV: look again after. Reads nothing of the record, which somebody has spoiled.
 function calls.set_aside(look_after)
   redis.call('ZADD', due, 'XX', now + look_after, id)

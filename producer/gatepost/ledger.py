@@ -214,6 +214,10 @@ class Ledger:
         """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
         return _answer(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
 
+    def unpublished(self, operation_id: str) -> None:
+        """Take back the `PUBLISH` of the last sweep, because the broker did not take the message; it comes again soon."""
+        self._call(self._end, "unpublished", operation_id, [], [self._look_after_ms])
+
     def set_aside(self, operation_id: str) -> None:
         """Have an operation that cannot be swept looked at again much later, so that it hinders no other."""
         self._call(self._end, "set_aside", operation_id, [], [self._look_after_ms * _ASIDE])

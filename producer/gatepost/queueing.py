@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Exchange
 from kombu import Queue as KombuQueue
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
+from gatepost.bounded_amqp import ANSWER_TIMEOUT
 from gatepost.celery_app import GatepostCelery
 from gatepost.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
 from gatepost.messages import SHOWN_ARGUMENTS, Queue
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 
 # redis-py allows 100 when nothing is said; a worker may have more slots, each of which stores a result.
 _RESULT_CONNECTIONS: Final = 10_000
+BROKER_ERRORS: Final = (KombuError, AMQPError, MessageNacked, RedisError, OSError)
+"""What kombu, py-amqp and redis-py raise when the broker does not answer or refuses."""
+_log = structlog.stdlib.get_logger("gatepost.producer")
 
 
 def build_app(settings: Settings) -> Celery:
@@ -43,6 +51,7 @@ def build_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
         redis_max_connections=_RESULT_CONNECTIONS,
+        broker_pool_acquire_timeout=settings.broker_timeout,
         redis_socket_timeout=SOCKETS["socket_timeout"],
         redis_socket_connect_timeout=SOCKETS["socket_connect_timeout"],
         redis_socket_keepalive=True,
@@ -86,9 +95,10 @@ def _broker_tls(settings: Settings) -> dict[str, Any] | None:
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith(("redis", "rediss", "sentinel")):
         # Or else a message that goes into a connection which has just died is lost without a word.
-        return {"confirm_publish": True}
+        return {"confirm_publish": True, ANSWER_TIMEOUT: settings.broker_timeout}
     return {
         **SOCKETS,
+        "socket_timeout": settings.broker_timeout,
         "visibility_timeout": settings.visibility_timeout,
         # Looks for lost messages every ten seconds instead of every hundred.
         "unacked_restore_throttle": 1,
@@ -98,18 +108,11 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 def publish(
-    app: Celery,
-    task: str,
-    queue: Queue,
-    task_id: str,
-    kwargs: dict[str, Any],
-    *,
-    countdown: float | None = None,
-    producer: Any = None,
+    app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, countdown: float | None = None
 ) -> None:
     """Publish one task message; with a countdown, to be carried out so many seconds later.
 
-    Not `send_task`: that subscribes to the result of everything it publishes, a subscription an operation that nobody waits for.
+    Not `send_task`: that subscribes to the result of everything it publishes.
     """
     message = app.amqp.create_task_message(
         task_id,
@@ -121,10 +124,47 @@ def publish(
         countdown=countdown,
         create_sent_event=False,
     )
-    with app.producer_or_acquire(producer) as ready:
-        app.amqp.send_task_message(
-            ready, task, message, queue=app.amqp.queues[queue.value], retry=True, retry_policy=_RETRY
-        )
+    with app.producer_or_acquire() as producer:
+        try:
+            app.amqp.send_task_message(
+                producer, task, message, queue=app.amqp.queues[queue.value], retry=True, retry_policy=_RETRY
+            )
+        except BaseException:
+            # The next message must not find the confirm that this one did not wait for.
+            producer.connection.collect()
+            raise
+
+
+def publish_recorded(
+    app: Celery,
+    task: str,
+    queue: Queue,
+    task_id: str,
+    kwargs: dict[str, Any],
+    *,
+    countdown: float | None = None,
+    **logged: str,
+) -> bool:
+    """Publish a message about something recorded, and return whether the broker took it.
+
+    When it did not, that is logged as `publish.postponed`, and the reconciler publishes the message later. No error leaves: a caller who saw one
+    would ask again, and what is recorded would be done twice.
+
+    Args:
+        app: the Celery app.
+        task: the task's name.
+        queue: where to.
+        task_id: the task's id.
+        kwargs: its arguments.
+        countdown: seconds to wait before it is carried out.
+        logged: fields for the log.
+    """
+    try:
+        publish(app, task, queue, task_id, kwargs, countdown=countdown)
+    except Exception as failure:  # noqa: BLE001 - py-amqp raises AttributeError, KeyError and struct.error too when a connection breaks
+        _log.warning("publish.postponed", error=type(failure).__name__, **logged)
+        return False
+    return True
 
 
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}

@@ -5,15 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-import structlog
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as BrokerError
-
 from gatepost.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
 from gatepost.fingerprints import Origin
 from gatepost.ledger_values import NewOperation
 from gatepost.messages import operation_message, queue_of, task_name
-from gatepost.queueing import publish
+from gatepost.queueing import publish_recorded
 from gatepost.sealing import Purpose
 
 if TYPE_CHECKING:
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
     from gatepost.ledger import Ledger
     from gatepost.sealing import Keyring
     from gatepost.settings import Settings
-
-_log = structlog.stdlib.get_logger("gatepost.producer")
 
 
 class Recorder:
@@ -101,9 +95,12 @@ class Recorder:
         }
 
     def _publish(self, new: NewOperation) -> None:
-        # The record is what counts: when the broker does not take the message, the reconciler publishes it later.
-        try:
-            message = operation_message(new.operation_id)
-            publish(self._app, task_name(new.kind), queue_of(new.kind), new.operation_id, message)
-        except (BrokerError, KombuError, OSError) as failure:
-            _log.warning("publish.postponed", operation_id=new.operation_id, error=type(failure).__name__)
+        message = operation_message(new.operation_id)
+        publish_recorded(
+            self._app,
+            task_name(new.kind),
+            queue_of(new.kind),
+            new.operation_id,
+            message,
+            operation_id=new.operation_id,
+        )

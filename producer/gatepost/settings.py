@@ -165,6 +165,10 @@ class Settings(BaseSettings):
     tenants: tuple[Tenant, ...] = ()
 
     connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    broker_timeout: Annotated[
+        float,
+        Field(ge=2, le=120, description="Seconds the broker has for each answer, a publish for a free connection."),
+    ] = 10.0
     email_deadline: Annotated[float, Field(gt=0, le=120, description="Seconds one call may take, all in all.")] = 15.0
     sms_deadline: Annotated[float, Field(gt=0, le=120, description="As above; Auth0 waits 30 s for its provider.")] = (
         40.0

@@ -13,13 +13,14 @@ from gatepost.failures import failure_of
 from gatepost.ledger_keys import RECONCILER_LAST_RUN
 from gatepost.ledger_values import Verdict
 from gatepost.messages import operation_message, queue_of, task_name
-from gatepost.queueing import publish
+from gatepost.queueing import publish_recorded
 from gatepost_worker.sweep_lock import note_run, sweep_lock
 
 if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
+    from gatepost.commands import Kind
     from gatepost.ledger import Ledger
     from gatepost.ledger_values import Answer
 
@@ -37,6 +38,7 @@ class Reconciler:
         self._app = app
         self._ledger = ledger
         self._redis = client
+        self._broker_takes = True
 
     def run(self) -> int:
         """Sweep everything that is due, and return how many operations were looked at.
@@ -69,9 +71,7 @@ class Reconciler:
 
     def _settle(self, operation_id: str, answer: Answer) -> None:
         if answer.verdict is Verdict.PUBLISH and answer.kind is not None:
-            message = operation_message(operation_id)
-            publish(self._app, task_name(answer.kind), queue_of(answer.kind), operation_id, message)
-            _log.info("operation.published_again", correlation_id=operation_id, command=answer.kind.value)
+            self._publish(operation_id, answer.kind)
         elif answer.verdict is Verdict.FINISHED and answer.reason is not None:
             # Whoever waits with AsyncResult.get() gets the same typed error as from a worker.
             failure = failure_of(operation_id, answer.reason, answer.detail, answer.state)
@@ -80,3 +80,18 @@ class Reconciler:
         elif answer.verdict is Verdict.MISSING:
             # Its record was evicted or deleted, so how it ended cannot be said, and it is not sent any more.
             _log.warning("operation.missing", correlation_id=operation_id)
+
+    def _publish(self, operation_id: str, kind: Kind) -> None:
+        # After a message that the broker did not take, the sweep only ends what is over: each further try could take as long.
+        self._broker_takes = self._broker_takes and publish_recorded(
+            self._app,
+            task_name(kind),
+            queue_of(kind),
+            operation_id,
+            operation_message(operation_id),
+            operation_id=operation_id,
+        )
+        if self._broker_takes:
+            _log.info("operation.published_again", correlation_id=operation_id, command=kind.value)
+        else:
+            self._ledger.unpublished(operation_id)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-import structlog
-from kombu.exceptions import KombuError
-from kombu.exceptions import OperationalError as BrokerError
-
 from gatepost.messages import SEND_BATCH, Queue, batch_message
-from gatepost.queueing import publish
+from gatepost.queueing import publish_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +14,6 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gatepost.campaigns.store import CampaignStore
-
-_log = structlog.stdlib.get_logger("gatepost.campaigns")
 
 
 class BatchPublisher:
@@ -39,19 +33,23 @@ class BatchPublisher:
         return self.publish(campaign_id, self._store.feed(campaign_id))
 
     def publish(self, campaign_id: str, picked: Iterable[tuple[int, float]]) -> int:
-        """Publish batches, each with its delay in seconds. What the broker does not take is found again by the reconciler."""
+        """Publish batches, each with its delay in seconds. The reconciler finds those again that the broker does not take.
+
+        Returns:
+            How many the broker took. The rest is left out after the first that it did not take.
+        """
         published = 0
-        try:
-            for batch, delay_s in picked:
-                publish(
-                    self._app,
-                    SEND_BATCH,
-                    Queue.BULK,
-                    str(uuid.uuid4()),
-                    batch_message(campaign_id, batch),
-                    countdown=delay_s or None,
-                )
-                published += 1
-        except (BrokerError, KombuError, OSError) as failure:
-            _log.warning("publish.postponed", campaign_id=campaign_id, error=type(failure).__name__)
+        for batch, delay_s in picked:
+            message = batch_message(campaign_id, batch)
+            if not publish_recorded(
+                self._app,
+                SEND_BATCH,
+                Queue.BULK,
+                str(uuid.uuid4()),
+                message,
+                countdown=delay_s or None,
+                campaign_id=campaign_id,
+            ):
+                break
+            published += 1
         return published

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
-from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from rich.console import Group
 from rich.table import Table
@@ -20,6 +19,7 @@ from rich.text import Text
 from gatepost.answers import URL
 from gatepost.campaigns.control import Campaigns
 from gatepost.cleartext import IN_CLEAR, cleartext_settings
+from gatepost.cli.broker_checks import examine_broker
 from gatepost.cli.checks import (
     Check,
     Status,
@@ -28,7 +28,6 @@ from gatepost.cli.checks import (
     judge_probe,
     judge_reconciler,
     judge_server,
-    judge_workers,
     worst,
 )
 from gatepost.cli.exits import ExitCode
@@ -43,8 +42,6 @@ from gatepost.dead_letters import INDEX as DEAD_LETTERS
 from gatepost.errors import ConfigurationError, KeyMismatch, Unavailable
 from gatepost.key_checks import KeyChecks
 from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
-from gatepost.messages import Queue
-from gatepost.queueing import build_app
 from gatepost.redis_check import cause_of, flaw_of, missing_commands
 from gatepost.redis_trouble import UNKNOWN, Trouble
 from gatepost.settings import Settings, Tenant, load_settings
@@ -52,8 +49,6 @@ from gatepost.tenant_control import TenantControl
 
 app = command_app()
 
-# The reconciler, in the worker, writes it; the producer's side may not import it from there.
-_ASK_WORKERS_S: Final = 2
 _PROBE_S: Final = 60.0
 BROKER_URL: Final = "GATEPOST_BROKER_URL"
 _MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
@@ -192,20 +187,7 @@ def _queue(settings: Settings) -> Iterator[Check]:
     if flaw is not None and flaw.status is not Status.OK:
         yield flaw
         return
-    celery = build_app(settings)
-    try:
-        with celery.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
-            connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
-            replies = celery.control.inspect(timeout=_ASK_WORKERS_S, connection=connection).active_queues() or {}
-    except (KombuError, OSError, RedisError) as failure:
-        advice = "Check GATEPOST_BROKER_URL, or GATEPOST_REDIS_URL when it is not set."
-        yield Check("broker", Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
-        return
-    finally:
-        celery.close()
-    yield Check("broker", Status.OK, "answers")
-    served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
-    yield judge_workers(served, [queue.value for queue in Queue])
+    yield from examine_broker(settings)
 
 
 def _queue_beside(settings: Settings, redis: Check) -> Iterator[Check]:
