@@ -48,8 +48,8 @@ LIMIT_S = 2.0
 
 @pytest.fixture(scope="module")
 def hosts(rabbitmq: RabbitMQ) -> RabbitMQ:
-    """The node with three virtual hosts: one that takes everything, one with quorum queues, one without permissions."""
-    rabbitmq.new_hosts("well", "quorum")
+    """The node with four virtual hosts: two that take everything, one with quorum queues, one without permissions."""
+    rabbitmq.new_hosts("well", "quorum", "silent")
     rabbitmq.new_hosts("refused", permissions="^$")
     with kombu.Connection(rabbitmq.host("quorum")) as connection:
         for queue in Queue:
@@ -113,7 +113,7 @@ def test_an_operation_that_the_broker_refuses_has_its_handle_and_is_published_la
 
 def test_a_silent_broker_takes_no_longer(hosts: RabbitMQ, at: Callable[[str], Settings]) -> None:
     """Neither over a connection that there is, nor over a new one, nor when it is closed. A late confirm is not taken for the next message's."""
-    settings = at(hosts.host("well"))
+    settings = at(hosts.host("silent"))
     with Producer(settings) as producer:
         producer.send_email("before@example.com")
         with hosts.silent(), capture_logs() as logs:

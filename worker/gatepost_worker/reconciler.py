@@ -46,7 +46,7 @@ class Reconciler:
         Raises:
             Unavailable: Redis did not answer; the next run goes on.
         """
-        looked_at = 0
+        looked_at, self._broker_takes = 0, True
         with sweep_lock(self._redis, _LOCK) as prolong:
             if prolong is None:
                 return 0
