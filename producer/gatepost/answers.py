@@ -18,6 +18,7 @@ REPEATED: Final = "gatepost_repeated"
 
 
 NOTHING_SENT: Final = "Nothing is sent."
+READING: Final = "The operation goes on; its state could not be read."
 PERHAPS_RECORDED: Final = (
     "Nothing is sent now. It may have been recorded, to be sent later: ask again under the same idempotency key."
 )
@@ -27,40 +28,47 @@ URL: Final = "GATEPOST_REDIS_URL"
 
 
 @contextmanager
-def answering(silence: str = NOTHING_SENT) -> Iterator[None]:
+def answering(silence: str = NOTHING_SENT, refused: str = NOTHING_SENT) -> Iterator[None]:
     """Turn what redis-py raises into `Unavailable`; into `Spoiled` where a script cannot make anything of what is stored.
 
     Args:
         silence: what follows when no answer came at all; the call may have been carried out.
+        refused: what follows when Redis refused.
     """
     try:
         yield
     except RedisError as failure:
-        error = named(failure, silence=silence)
+        error = named(failure, silence=silence, refused=refused)
     else:
         return
     raise error from None
 
 
 def named(
-    failure: RedisError, *, silence: str = NOTHING_SENT, url: str = URL, trouble: Trouble | None = None
+    failure: RedisError,
+    *,
+    silence: str = NOTHING_SENT,
+    refused: str = NOTHING_SENT,
+    url: str = URL,
+    trouble: Trouble | None = None,
 ) -> Unavailable:
     """Return the error of ours that an error of redis-py's becomes.
 
     Args:
         failure: as redis-py raised it.
         silence: what follows when the call may have been carried out.
+        refused: what follows when it surely was not.
         url: the setting that names the server.
         trouble: the cause, when more is known than the error says.
     """
     trouble = trouble or trouble_of(failure)
     if trouble is None:
         if _is_about_a_record(failure):
-            return Spoiled(f"A record in Redis is not as Gatepost wrote it. {NOTHING_SENT}")
+            return Spoiled(f"A record in Redis is not as Gatepost wrote it. {refused}")
         return Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}")
     # An earlier try of the same call may have been carried out, and only its answer lost.
     certain = trouble.answered and not getattr(failure, REPEATED, False)
-    text = f"{trouble.about(url)} {NOTHING_SENT if certain else silence}"
+    text = f"{trouble.about(url)} {refused if certain else silence}"
     return Unusable(text) if trouble.lasts else Unavailable(text)
 
 

@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import redis
-import redis.asyncio
-import redis.asyncio.sentinel
 import redis.sentinel
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 from redis.retry import Retry
@@ -30,9 +27,12 @@ SOCKETS: Final[dict[str, Any]] = {
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
+MOST_CONNECTIONS: Final = 100
+# Seconds.
+_FREE_S: Final = 10
 # A client made from a URL repeats nothing by itself, and after a restart every connection in its pool is a dead one. A time-out is not
 # repeated: whoever waited that long decides for himself.
-_REPEATS: Final = 3
+REPEATS: Final = 3
 _PAUSES: Final = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 _REPEATED: Final = (ConnectionError,)
 _OPTIONS: Final[dict[str, Any]] = {**SOCKETS, "protocol": 2}
@@ -59,35 +59,28 @@ class NotingRetry(Retry):
             raise
 
 
-def connect(settings: Settings) -> redis.Redis:
+def connect(settings: Settings, *, most: int = MOST_CONNECTIONS, repeats: int = REPEATS) -> redis.Redis:
     """Return a client of the ledger's Redis; it connects when first used.
 
-    Raises:
-        ConfigurationError: the URL is malformed.
-    """
-    url = settings.redis_url.get_secret_value()
-    retry = NotingRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
-    client: redis.Redis = (
-        _master(redis.sentinel.Sentinel, url, settings, retry)
-        if url.startswith(_SENTINEL)
-        else _from_url(redis.Redis, url, settings, retry)
-    )
-    return client
-
-
-def connect_async(settings: Settings) -> redis.asyncio.Redis:
-    """Return an asyncio client of the ledger's Redis; it connects when first used.
+    Args:
+        settings: the configuration.
+        most: how many connections it opens; who needs another waits for one to be free.
+        repeats: how often a command is repeated whose connection broke.
 
     Raises:
         ConfigurationError: the URL is malformed.
     """
     url = settings.redis_url.get_secret_value()
-    retry = AsyncRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
-    client: redis.asyncio.Redis = (
-        _master(redis.asyncio.sentinel.Sentinel, url, settings, retry)
-        if url.startswith(_SENTINEL)
-        else _from_url(redis.asyncio.Redis, url, settings, retry)
-    )
+    options = {
+        **_OPTIONS,
+        "retry": NotingRetry(_PAUSES, repeats, supported_errors=_REPEATED),
+        "max_connections": most,
+        "timeout": _FREE_S,
+    }
+    if url.startswith(_SENTINEL):
+        return _master(url, settings, options)
+    client = redis.Redis(connection_pool=_pool(url, settings, options))
+    client.auto_close_connection_pool = True
     return client
 
 
@@ -101,19 +94,11 @@ def connect_to_broker(settings: Settings) -> redis.Redis | None:
     if url == settings.redis_url.get_secret_value() or not url.startswith(("redis://", "rediss://")):
         return None
     tls = tls_of_broker(settings)
-    retry = NotingRetry(_PAUSES, _REPEATS, supported_errors=_REPEATED)
+    retry = NotingRetry(_PAUSES, REPEATS, supported_errors=_REPEATED)
     client: redis.Redis = redis.Redis.from_url(
         url, retry=retry, **_OPTIONS, **({} if tls is None else tls.of_redis_client())
     )
     return client
-
-
-async def disconnect(client: redis.asyncio.Redis) -> None:
-    """Close an asyncio client, and its connections to the Sentinels, which redis-py leaves open."""
-    await client.aclose()
-    manager = getattr(client.connection_pool, "sentinel_manager", None)
-    for sentinel in manager.sentinels if manager else ():
-        await sentinel.aclose()
 
 
 def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
@@ -127,21 +112,26 @@ def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
     )
 
 
-def _from_url(client: Any, url: str, settings: Settings, retry: Any) -> Any:
+def _pool(url: str, settings: Settings, options: dict[str, Any]) -> redis.BlockingConnectionPool:
     tls = tls_of_redis(settings)
     try:
-        return client.from_url(url, retry=retry, **_OPTIONS, **({} if tls is None else tls.of_redis_client()))
+        return redis.BlockingConnectionPool.from_url(url, **options, **({} if tls is None else tls.of_redis_client()))
     except ValueError:
         # redis-py's own text repeats the URL, which may hold a password.
         raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None
 
 
-def _master(sentinel: Any, url: str, settings: Settings, retry: Any) -> Any:
-    hosts, options = _sentinels(url)
+class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
+    """Waits for a free connection, as the pool without Sentinels does."""
+
+
+def _master(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:
+    hosts, of_the_url = _sentinels(url)
     tls = tls_of_redis(settings)
-    sentinels = {**sockets_of_sentinels(tls), "retry": type(retry)(NoBackoff(), 0)}
-    found = sentinel(hosts, sentinel_kwargs=sentinels, retry=retry, **options, **_spoken(tls))
-    return found.master_for(settings.sentinel_master)
+    sentinel: Any = redis.sentinel.Sentinel
+    found = sentinel(hosts, sentinel_kwargs=sockets_of_sentinels(tls), **of_the_url, **_spoken(tls))
+    client: redis.Redis = found.master_for(settings.sentinel_master, connection_pool_class=_SentinelPool, **options)
+    return client
 
 
 def sockets_of_sentinels(tls: Tls | None) -> dict[str, Any]:
@@ -183,4 +173,4 @@ def _sentinels(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
         ) from None
     credentials = {"username": parts[0].username, "password": parts[0].password}
     given = {name: unquote(value) for name, value in credentials.items() if value}
-    return hosts, {**_OPTIONS, "db": database, **given}
+    return hosts, {"db": database, **given}

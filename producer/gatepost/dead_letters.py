@@ -220,9 +220,7 @@ class DeadLetters:
 
     def __len__(self) -> int:
         with answering():
-            seconds, _ = self._redis.time()
-            oldest = int(seconds) * 1000 - self._lifetime_ms
-            return int(self._redis.zcount(INDEX, oldest, "+inf"))
+            return count_letters(self._redis, self._lifetime_ms // 1000)
 
     def _all(self, selection: Selection) -> Iterator[DeadLetter]:
         if selection.ids is not None:
@@ -256,6 +254,12 @@ class DeadLetters:
         for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
             if at_ms is not None:
                 yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
+
+
+def count_letters(client: Redis, lifetime_s: int) -> int:
+    """Return how many dead letters there are; the index also has expired ones until the next is added."""
+    seconds, _ = client.time()
+    return int(client.zcount(INDEX, (int(seconds) - lifetime_s) * 1000, "+inf"))
 
 
 def _kept(message: dict[str, Any]) -> bytes:

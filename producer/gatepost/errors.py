@@ -15,6 +15,7 @@
     ├── RecordGone                the key is known, its operation's record is gone; nothing is sent
     ├── OperationNotFound         never recorded, or its record has expired
     ├── NotFinished               no terminal state within the timeout
+    ├── ProducerClosed            the producer was closed, before the call or while it waited
     ├── NothingToRedeem           redeemed before, expired, or not a login
     ├── Unforeseen                a fault in Gatepost; names the error's class and place, never its text
     └── OperationFailed           the operation ended, and not in `accepted`
@@ -166,6 +167,10 @@ class OperationNotFound(GatepostError):
 
 class NotFinished(GatepostError, TimeoutError):
     """The operation has no terminal state yet."""
+
+
+class ProducerClosed(GatepostError):
+    """The producer, or what else held the connection to Redis, was closed; make another. What was recorded goes on."""
 
 
 class NothingToRedeem(GatepostError):

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from contextlib import contextmanager, suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from gatepost.answers import answering
 from gatepost.boundary import boundary
 from gatepost.errors import MfaRequired, NotFinished, OperationFailed, Rejected
 from gatepost.failures import failure_of_outcome, raise_for_outcome
-from gatepost.ledger_keys import operation_key
 from gatepost.outcomes import Denial, MfaChallenge, Outcome, TokenSet, load_redeemable
 from gatepost.sealing import Keyring, Purpose
 from gatepost.states import Reason, State
+from gatepost.waits import Wait
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
+    from collections.abc import Callable, Iterator
 
     from gatepost.ledger import Ledger
+    from gatepost.shared_redis import Lease
+    from gatepost.waits import Answer
 
 DEFAULT_TIMEOUT_S: Final = 60.0
-# The end is published; looking again meanwhile covers a notice that was lost with its connection.
-_LOOK_AGAIN_S: Final = 2.0
 
 
 @boundary
 class Handle:
     """One operation, seen from the producer."""
 
-    def __init__(self, operation_id: str, ledger: Ledger, client: redis.Redis, keyring: Keyring) -> None:
+    def __init__(self, operation_id: str, ledger: Ledger, lease: Lease, keyring: Keyring) -> None:
         self.operation_id = operation_id
         self._ledger = ledger
-        self._redis = client
+        self._lease = lease
         self._keyring = keyring
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Handle:
         return self.outcome().state
 
     def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
-        """Return the outcome as soon as it is terminal, whatever it is.
+        """Return the outcome as soon as it is terminal, whatever it is. A restart of Redis meanwhile is waited out.
 
         Args:
             timeout: seconds.
@@ -61,18 +61,37 @@ class Handle:
         Raises:
             NotFinished: it is not terminal after that time; it goes on.
             OperationNotFound: its record has expired, or it was never recorded.
+            ProducerClosed: the producer was closed, before or meanwhile.
             Unavailable: Redis did not answer.
         """
-        give_up = time.monotonic() + timeout
-        with answering(), self._redis.pubsub(ignore_subscribe_messages=True) as notices:  # type: ignore[no-untyped-call] # redis-py has no hint for it
-            notices.subscribe(operation_key(self.operation_id))
-            while not (outcome := self.outcome()).state.is_terminal:
-                left = give_up - time.monotonic()
-                if left <= 0:
-                    raise NotFinished
-                # The first message confirms the subscription, so nothing can end unseen after the look that follows it.
-                notices.get_message(timeout=min(left, _LOOK_AGAIN_S))
-            return outcome
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        with self.waiting(answers.put):
+            try:
+                return _opened(answers.get(timeout=max(timeout, 0.0)))
+            except Empty:
+                pass
+        return self.final_look()
+
+    @contextmanager
+    def waiting(self, tell: Callable[[Answer], object]) -> Iterator[None]:
+        """Wait inside of the block: `tell` is called from another thread, with the terminal outcome or an error.
+
+        Raises:
+            ProducerClosed: the producer is closed.
+        """
+        wait = Wait(self.operation_id, self._lease.client, tell)
+        self._lease.waits.join(wait)
+        try:
+            yield
+        finally:
+            self._lease.waits.leave(wait)
+
+    def final_look(self) -> Outcome:
+        """Return the outcome if it is terminal by now. Errors are those of `wait`."""
+        outcome = self.outcome()
+        if not outcome.state.is_terminal:
+            raise NotFinished
+        return outcome
 
     def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
         """Return the outcome when it is `accepted`, as `wait` does; raise the typed error of any other end.
@@ -133,10 +152,9 @@ def _with_words(failure: OperationFailed, redeemed: MfaChallenge | Denial) -> Op
 class AsyncHandle:
     """The same for asyncio."""
 
-    def __init__(self, handle: Handle, client: redis.asyncio.Redis) -> None:
+    def __init__(self, handle: Handle) -> None:
         self.operation_id = handle.operation_id
         self._handle = handle
-        self._redis = client
 
     def __repr__(self) -> str:
         return f"AsyncHandle({self.operation_id!r})"
@@ -151,16 +169,15 @@ class AsyncHandle:
 
     async def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - the same signature as Handle's
         """See `Handle.wait`."""
-        give_up = time.monotonic() + timeout
-        with answering():
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as notices:
-                await notices.subscribe(operation_key(self.operation_id))
-                while not (outcome := await self.outcome()).state.is_terminal:
-                    left = give_up - time.monotonic()
-                    if left <= 0:
-                        raise NotFinished
-                    await notices.get_message(timeout=min(left, _LOOK_AGAIN_S))
-                return outcome
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        with self._handle.waiting(partial(_tell, loop, answer)):
+            try:
+                async with asyncio.timeout(max(timeout, 0.0)):
+                    return _opened(await answer)
+            except TimeoutError:
+                pass
+        return await asyncio.to_thread(self._handle.final_look)
 
     async def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - as above
         """See `Handle.result`."""
@@ -176,3 +193,21 @@ class AsyncHandle:
     async def cancel(self) -> bool:
         """See `Handle.cancel`."""
         return await asyncio.to_thread(self._handle.cancel)
+
+
+def _opened(answer: Answer) -> Outcome:
+    """Return what a wait was told, or raise it: anew, because several can have been told the same."""
+    if isinstance(answer, Outcome):
+        return answer
+    raise type(answer)(*answer.args)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Answer], answer: Answer) -> None:
+    # A loop that is closed waits for nothing.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_set, future, answer)
+
+
+def _set(future: asyncio.Future[Answer], answer: Answer) -> None:
+    if not future.done():
+        future.set_result(answer)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, answering
+from gatepost.answers import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
 from gatepost.blocks import read_block
 from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, RecordGone, Spoiled, Unavailable
@@ -236,13 +236,13 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             Unavailable: Redis did not answer.
         """
-        with answering():
+        with answering(READING, READING):
             fields = self._redis.hgetall(operation_key(operation_id))
         return outcome_of(operation_id, fields)
 
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result while it waits to be redeemed."""
-        with answering():
+        with answering(READING, READING):
             found = self._redis.get(result_key(operation_id))
         return None if found is None else _text(found)
 

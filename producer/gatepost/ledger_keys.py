@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+_OPERATION: Final = "gatepost:operation:"
 DUE: Final = "gatepost:operations:due"
 COUNTS: Final = "gatepost:operations:counts"
 KIDS: Final = "gatepost:kids"
@@ -16,7 +17,12 @@ RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
 
 def operation_key(operation_id: str) -> str:
     """Return the key of an operation's record, which is also the channel its end is published on."""
-    return f"gatepost:operation:{operation_id}"
+    return f"{_OPERATION}{operation_id}"
+
+
+def operation_id_of(key: str) -> str:
+    """Return the id in the key of an operation's record."""
+    return key.removeprefix(_OPERATION)
 
 
 def result_key(operation_id: str) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 from gatepost import commands
 from gatepost.boundary import boundary
 from gatepost.campaigns.control import Campaigns
-from gatepost.connections import connect, connect_async, disconnect, ledger_at
+from gatepost.connections import ledger_at
 from gatepost.handles import AsyncHandle, Handle
 from gatepost.key_checks import KeyChecks
 from gatepost.queueing import build_app
 from gatepost.recording import Recorder
 from gatepost.settings import Settings, load_settings
+from gatepost.shared_redis import Lease
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,11 +45,11 @@ class Producer:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
         self._keyring = self.settings.keyring()
-        self._redis = connect(self.settings)
-        self.ledger = ledger_at(self._redis, self.settings)
+        self._lease = Lease(self.settings)
+        self.ledger = ledger_at(self._lease.client, self.settings)
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
-        self._keys = KeyChecks(self._redis, self._keyring, self.settings.fingerprints())
+        self._keys = KeyChecks(self._lease.client, self._keyring, self.settings.fingerprints())
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()
 
@@ -56,8 +57,9 @@ class Producer:
     def campaigns(self) -> Campaigns:
         """The campaigns under the same settings: create, add, start, pause, resume, cancel, retry, export. Closed with the producer."""
         with self._lock:
+            self._lease.client.require_open()
             if self._campaigns is None:
-                self._campaigns = Campaigns(self.settings)
+                self._campaigns = Campaigns(self.settings, self._lease.client)
             return self._campaigns
 
     def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
@@ -128,14 +130,15 @@ class Producer:
 
     def handle(self, operation_id: str) -> Handle:
         """Return the handle of an operation known by its id; nothing is read yet."""
-        return Handle(operation_id, self.ledger, self._redis, self._keyring)
+        return Handle(operation_id, self.ledger, self._lease, self._keyring)
 
     def close(self) -> None:
-        """Close the connections."""
-        if self._campaigns is not None:
-            self._campaigns.close()
+        """Close the connections. Those that wait, and every later call, get `ProducerClosed`; what was recorded goes on."""
+        self._lease.close()
+        with self._lock:
+            if self._campaigns is not None:
+                self._campaigns.close()
         self.app.close()
-        self._redis.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +155,6 @@ class AsyncProducer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._producer = Producer(settings)
-        self._redis = connect_async(self._producer.settings)
 
     async def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> AsyncHandle:
         """See `Producer.send_email`."""
@@ -180,11 +182,10 @@ class AsyncProducer:
 
     def handle(self, operation_id: str) -> AsyncHandle:
         """Return the handle of an operation known by its id; nothing is read yet."""
-        return AsyncHandle(self._producer.handle(operation_id), self._redis)
+        return AsyncHandle(self._producer.handle(operation_id))
 
     async def close(self) -> None:
-        """Close the connections."""
-        await disconnect(self._redis)
+        """See `Producer.close`."""
         await asyncio.to_thread(self._producer.close)
 
     async def __aenter__(self) -> Self:
@@ -198,4 +199,4 @@ class AsyncProducer:
     async def _call(self, method: Any, *args: Any, **options: Any) -> AsyncHandle:
         # Sealing, recording and publishing take about a millisecond; kombu has no asyncio form, so a thread does them.
         handle: Handle = await asyncio.to_thread(method, *args, **options)
-        return AsyncHandle(handle, self._redis)
+        return AsyncHandle(handle)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from redis import Redis
+
     from gatepost.blocks import Block
     from gatepost.campaigns.repairing import Recounted
     from gatepost.campaigns.report import RecipientReport
@@ -61,16 +63,18 @@ class Campaigns:
 
     Args:
         settings: the configuration; read from the environment when absent.
+        client: connections to Redis that are there; they are not closed with this.
 
     Raises:
         ConfigurationError: no sealing key, fingerprint key or tenant is configured.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, client: Redis | None = None) -> None:
         self.settings = settings or load_settings()
         self._keyring = self.settings.keyring()
         self._fingerprints = self.settings.fingerprints()
-        self._redis = connect(self.settings)
+        self._closes_client = client is None
+        self._redis = client or connect(self.settings)
         self._keys = KeyChecks(self._redis, self._keyring, self._fingerprints)
         self._app = build_app(self.settings)
         self.store = CampaignStore(self._redis, republish_after_s=self.settings.republish_after)
@@ -325,7 +329,8 @@ class Campaigns:
     def close(self) -> None:
         """Close the connections."""
         self._app.close()
-        self._redis.close()
+        if self._closes_client:
+            self._redis.close()
 
     def __enter__(self) -> Self:
         return self

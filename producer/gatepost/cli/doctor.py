@@ -38,7 +38,7 @@ from gatepost.cli.session import ENV_FILE
 from gatepost.cli.terminal import console
 from gatepost.cli.work_checks import judge_campaigns, judge_operations, judge_tenants
 from gatepost.connections import connect, connect_to_broker, ledger_at
-from gatepost.dead_letters import INDEX as DEAD_LETTERS
+from gatepost.dead_letters import count_letters
 from gatepost.errors import ConfigurationError, KeyMismatch, Unavailable
 from gatepost.key_checks import KeyChecks
 from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
@@ -118,7 +118,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
             info: dict[str, Any] = client.info()
             last = client.get(RECONCILER_LAST_RUN)
             kids = {kid.decode() for kid in client.hkeys(KIDS)}
-            dead_letters = int(client.zcard(DEAD_LETTERS))
+            dead_letters = count_letters(client, settings.dead_letter_lifetime)
             missing = missing_commands(client)
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"

@@ -72,6 +72,15 @@ def test_a_reconciler_that_never_ran_is_a_warning(examine: Examine) -> None:
     assert "--beat" in checks["reconciler"]["advice"]
 
 
+def test_an_expired_dead_letter_is_not_counted(examine: Examine, redis_client: redis.Redis) -> None:
+    """The index keeps it until the next one is added."""
+    month_ago = time.time() - 31 * 86_400
+    redis_client.zadd("gatepost:dead_letters", {"expired": month_ago * 1000, "recent": time.time() * 1000})
+    _, checks = examine("--offline")
+
+    assert (checks["dead letters"]["status"], checks["dead letters"]["found"]) == ("warning", "1")
+
+
 def test_an_evicting_server_is_found(examine: Examine, redis_client: redis.Redis) -> None:
     """It would drop records when it is full."""
     redis_client.config_set("maxmemory-policy", "allkeys-lru")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.cli.entry import main
-from gatepost.connections import connect, connect_async
+from gatepost.connections import connect
 from gatepost.errors import ConfigurationError
 from gatepost.queueing import build_app
 from gatepost.sealing import Key
@@ -249,7 +249,6 @@ def test_a_url_that_leads_to_a_redis_is_taken(url: str) -> None:
 
     assert settings.redis_url.get_secret_value() == url
     assert connect(settings) is not None
-    assert connect_async(settings) is not None
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))

@@ -1,0 +1,291 @@
+"""Waits for the ends of operations: one thread serves all that wait in a process, threads and event loops alike.
+
+A notice is published when an operation ends. It can be lost with its connection, so the thread also looks at everything that is waited for
+every few seconds.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+from redis.exceptions import RedisError, ResponseError
+
+from gatepost.answers import READING, answering
+from gatepost.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
+from gatepost.ledger import outcome_of
+from gatepost.ledger_keys import operation_key
+from gatepost.notices import Bell, Notices
+from gatepost.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from redis import Redis
+
+    from gatepost.outcomes import Outcome
+
+    Answer = Outcome | GatepostError
+
+_log = structlog.stdlib.get_logger("gatepost.producer")
+LOOK_AGAIN_S: Final = 3.0
+"""Seconds from one look at everything that is waited for to the next."""
+_RECONNECT_S: Final = 0.5
+_PAGE: Final = 500
+_OPEN: Final = frozenset(state.value.encode() for state in State if not state.is_terminal)
+_FIELDS: Final = (
+    "kind",
+    "state",
+    "reason",
+    "detail",
+    "http_status",
+    "attempts",
+    "created",
+    "updated",
+    "deadline",
+)
+_STOP_S: Final = 1.0
+
+
+class Owner(Protocol):
+    """One that asks, and can be closed meanwhile."""
+
+    closed: bool
+
+    def require_open(self) -> None:
+        """Raise once it is closed."""
+
+
+@dataclass(eq=False, slots=True)
+class Wait:
+    """One that waits for an operation's end.
+
+    Attributes:
+        operation_id: which operation.
+        owner: the producer that asked.
+        tell: takes the outcome, or the error to raise; it is called from another thread, once or never.
+        seen: whether the operation was found to be open.
+    """
+
+    operation_id: str
+    owner: Owner
+    tell: Callable[[Answer], object]
+    seen: bool = False
+
+
+class Waits:
+    """All that wait for the operations of one Redis. Thread-safe."""
+
+    def __init__(self, client: Redis, subscriber: Redis, *, look_again_s: float = LOOK_AGAIN_S) -> None:
+        """Put the parts together; the thread starts with the first that waits.
+
+        Args:
+            client: reads the operations.
+            subscriber: whose one connection carries the subscription.
+            look_again_s: seconds from one look at everything to the next.
+        """
+        self._client = client
+        self._subscriber = subscriber
+        self._look_again_s = look_again_s
+        self.forget_the_parent()
+
+    def forget_the_parent(self) -> None:
+        """Begin anew, in a process that was forked off: its parent's thread and connections are not there."""
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[Wait]] = {}
+        self._changed: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._notices = Notices(self._subscriber)
+        self._reopen_at = 0.0
+        self._bell: Bell | None = None
+
+    def join(self, wait: Wait) -> None:
+        """Let one wait. It is told the outcome once that is terminal, or the error."""
+        with self._lock:
+            wait.owner.require_open()
+            self._waiting.setdefault(wait.operation_id, []).append(wait)
+            self._changed.add(wait.operation_id)
+            if self._thread is None and not self._stopping:
+                self._bell = Bell()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._bell,), name="gatepost-waits", daemon=True
+                )
+                self._thread.start()
+        self._ring()
+        if wait.owner.closed:
+            # Closed meanwhile, perhaps after `end` was called.
+            self.leave(wait)
+            wait.owner.require_open()
+
+    def leave(self, wait: Wait) -> None:
+        """Let one wait no longer; one that was told has left."""
+        with self._lock:
+            if self._remove(wait):
+                self._ring()
+
+    def end(self, owner: Owner, failure: Callable[[], GatepostError]) -> None:
+        """Tell an error to all that one producer's callers wait for."""
+        with self._lock:
+            ended = [wait for waits in self._waiting.values() for wait in waits if wait.owner is owner]
+            for wait in ended:
+                self._remove(wait)
+        for wait in ended:
+            wait.tell(failure())
+
+    def stop(self) -> None:
+        """End the thread and close its connection, for good."""
+        with self._lock:
+            thread, self._thread, self._stopping = self._thread, None, True
+        self._ring()
+        if thread is not None:
+            thread.join(_STOP_S)
+
+    def _remove(self, wait: Wait) -> bool:
+        waits = self._waiting.get(wait.operation_id, [])
+        if wait not in waits:
+            return False
+        waits.remove(wait)
+        if not waits:
+            del self._waiting[wait.operation_id]
+            self._changed.add(wait.operation_id)
+        return True
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
+
+    def _run(self, bell: Bell) -> None:
+        look_at = time.monotonic() + self._look_again_s
+        while not self._stopping:
+            self._rest(bell, look_at)
+            try:
+                ids = self._noticed()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + self._look_again_s
+                    ids |= self._glance()
+                self._look(ids)
+            except Exception:  # noqa: BLE001 - without the thread, all would wait in vain
+                _log.exception("waits.failed_unexpectedly")
+                self._lose_notices()
+        self._notices.close()
+        bell.close()
+
+    def _rest(self, bell: Bell, until: float) -> None:
+        """Wait for a notice, for a change of what is waited for, or for the time to look again."""
+        read: list[Any] = [bell, *([self._notices] if self._notices.is_open else [])]
+        # Without anything to wait for, the thread sleeps until there is.
+        timeout = max(until - time.monotonic(), 0) if self._waiting else None
+        select.select(read, [], [], timeout)
+        bell.quiet()
+
+    def _noticed(self) -> set[str]:
+        """Follow what is waited for since, and return the operations to look at."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            joined = changed & self._waiting.keys()
+        try:
+            if self._notices.is_open:
+                self._notices.leave((changed - joined) & self._notices.followed)
+                self._notices.follow(joined - self._notices.followed)
+            elif not self._waiting:
+                return set()
+            elif time.monotonic() < self._reopen_at:
+                return joined
+            else:
+                self._notices.open()
+                self._notices.follow(self._ids())
+            return self._notices.read()
+        except (RedisError, OSError) as failure:
+            self._lose_notices()
+            if isinstance(failure, ResponseError):
+                # Redis refuses the subscription itself, now and later.
+                self._tell(self._ids(), _error_of(failure))
+            return {wait.operation_id for wait in self._all() if not wait.seen}
+
+    def _lose_notices(self) -> None:
+        self._notices.close()
+        self._reopen_at = time.monotonic() + _RECONNECT_S
+
+    def _glance(self) -> set[str]:
+        """Return the operations that are no longer open, or that could not be read."""
+        found: set[str] = set()
+        for some in _pages(self._ids()):
+            states = self._read(some, lambda pipe, key: pipe.hget(key, "state"))
+            found.update(id_ for id_, state in zip(some, states, strict=False) if state not in _OPEN)
+        return found
+
+    def _look(self, ids: Collection[str]) -> None:
+        """Read operations, and tell those that wait for one that ended."""
+        for some in _pages(ids):
+            replies = self._read(some, lambda pipe, key: pipe.hmget(key, _FIELDS))
+            for operation_id, reply in zip(some, replies, strict=False):
+                answer = _answer_of(operation_id, reply)
+                if answer is None:
+                    self._see(operation_id)
+                else:
+                    self._tell([operation_id], answer)
+
+    def _read(self, ids: Sequence[str], ask: Callable[[Any, str], object]) -> list[Any]:
+        """Ask about operations in one step; nothing when Redis does not answer, which is told to those who wait since."""
+        try:
+            with answering(READING, READING), self._client.pipeline(transaction=False) as pipe:
+                for operation_id in ids:
+                    ask(pipe, operation_key(operation_id))
+                return pipe.execute(raise_on_error=False)
+        except Unavailable as failure:
+            self._tell(ids, failure, unseen=True)
+            return []
+
+    def _see(self, operation_id: str) -> None:
+        with self._lock:
+            for wait in self._waiting.get(operation_id, ()):
+                wait.seen = True
+
+    def _tell(self, ids: Iterable[str], answer: Answer, *, unseen: bool = False) -> None:
+        with self._lock:
+            told = [wait for id_ in ids for wait in self._waiting.get(id_, ()) if not (unseen and wait.seen)]
+            for wait in told:
+                self._remove(wait)
+        for wait in told:
+            wait.tell(answer)
+
+    def _ids(self) -> set[str]:
+        with self._lock:
+            return set(self._waiting)
+
+    def _all(self) -> list[Wait]:
+        with self._lock:
+            return [wait for waits in self._waiting.values() for wait in waits]
+
+
+def _pages(ids: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(ids)
+    for start in range(0, len(listed), _PAGE):
+        yield listed[start : start + _PAGE]
+
+
+def _answer_of(operation_id: str, reply: Any) -> Answer | None:
+    """Return the outcome, or the error; None while the operation is open."""
+    if isinstance(reply, RedisError):
+        return _error_of(reply)
+    fields = {name: value for name, value in zip(_FIELDS, reply, strict=True) if value is not None}
+    try:
+        outcome = outcome_of(operation_id, fields)
+    except OperationNotFound as failure:
+        return failure
+    except (ValueError, LookupError):
+        return Spoiled(f"The operation's record is not as this version writes it. {READING}")
+    return outcome if outcome.state.is_terminal else None
+
+
+def _error_of(failure: RedisError) -> GatepostError:
+    try:
+        with answering(READING, READING):
+            raise failure
+    except GatepostError as translated:
+        return translated
