@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gatepost.ledger import outcome_of
+from gatepost.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost.ledger_keys import operation_key
 from gatepost.states import State
 
@@ -84,9 +84,9 @@ def states_of(client: redis.Redis, names: Mapping[str, str]) -> dict[str, State]
         page = items[start : start + _PAGE]
         pipe = client.pipeline(transaction=False)
         for _, operation_id in page:
-            pipe.hgetall(operation_key(operation_id))
-        for (name, operation_id), fields in zip(page, pipe.execute(), strict=True):
-            found[name] = outcome_of(operation_id, fields).state
+            pipe.hmget(operation_key(operation_id), OUTCOME_FIELDS)
+        for (name, operation_id), values in zip(page, pipe.execute(), strict=True):
+            found[name] = outcome_of(operation_id, values).state
     return found
 
 

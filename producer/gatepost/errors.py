@@ -170,7 +170,7 @@ class NotFinished(GatepostError, TimeoutError):
 
 
 class ProducerClosed(GatepostError):
-    """The producer, or what else held the connection to Redis, was closed; make another. What was recorded goes on."""
+    """The producer is closed; make another. What was recorded goes on."""
 
 
 class NothingToRedeem(GatepostError):

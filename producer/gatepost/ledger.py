@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 _SOURCE: Final = resources.files("gatepost").joinpath("ledger.lua").read_text(encoding="utf-8")
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
 _STARTING: Final = "#!lua\n" + _SOURCE
+OUTCOME_FIELDS: Final = (
+    "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
+)  # fmt: skip
+"""The fields of a record that make an outcome: all but what was asked for."""
 # So many times later than usual is an operation looked at that could not be.
 _ASIDE: Final = 64
 _OPEN_PAGE: Final = 1000
@@ -237,8 +241,8 @@ class Ledger:
             Unavailable: Redis did not answer.
         """
         with answering(READING, READING):
-            fields = self._redis.hgetall(operation_key(operation_id))
-        return outcome_of(operation_id, fields)
+            values: Any = self._redis.hmget(operation_key(operation_id), OUTCOME_FIELDS)
+        return outcome_of(operation_id, values)
 
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result while it waits to be redeemed."""
@@ -310,13 +314,17 @@ def redeemed(reply: Sequence[str]) -> str:
     return reply[1]
 
 
-def outcome_of(operation_id: str, raw: Mapping[Any, Any]) -> Outcome:
+def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
     """Read an operation's record.
+
+    Args:
+        operation_id: which operation.
+        values: its `OUTCOME_FIELDS`, as HMGET gives them.
 
     Raises:
         OperationNotFound: the record is empty.
     """
-    fields = _texts(raw)
+    fields = {name: _text(value) for name, value in zip(OUTCOME_FIELDS, values, strict=True) if value is not None}
     if "state" not in fields:
         raise OperationNotFound
     return Outcome(

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 from gatepost.ledger_keys import operation_id_of, operation_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from redis import Redis
 
@@ -25,8 +25,9 @@ _ANSWER_S: Final = 10.0
 class Notices:
     """A subscription. Not safe to share between threads. Every method raises redis-py's errors, and is then to be closed."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = client.connection_pool
+        self._monotonic = monotonic
         self._connection: Any = None
         self._heard_at = 0.0
         self._asked = False
@@ -46,7 +47,7 @@ class Notices:
     def open(self) -> None:
         """Connect."""
         self._connection = self._pool.get_connection()
-        self._heard_at, self._asked = time.monotonic(), False
+        self._heard_at, self._asked = self._monotonic(), False
 
     def follow(self, operation_ids: Collection[str]) -> None:
         """Subscribe to the ends of operations. `read` names each once the subscription counts."""
@@ -63,7 +64,7 @@ class Notices:
         found: set[str] = set()
         while self._connection.can_read(0):
             answer = self._connection.read_response()
-            self._heard_at, self._asked = time.monotonic(), False
+            self._heard_at, self._asked = self._monotonic(), False
             if isinstance(answer, list) and answer[0] in {b"message", b"subscribe"}:
                 found.add(operation_id_of(answer[1].decode()))
         self._check()
@@ -79,7 +80,7 @@ class Notices:
 
     def _check(self) -> None:
         # A connection whose other end is gone without a word looks like one on which nothing happens.
-        silent = time.monotonic() - self._heard_at
+        silent = self._monotonic() - self._heard_at
         if silent > _SILENCE_S + _ANSWER_S and self._asked:
             raise ConnectionError("the subscription is silent")
         if silent > _SILENCE_S and not self._asked:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from gatepost.answers import READING, answering
 from gatepost.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
-from gatepost.ledger import outcome_of
+from gatepost.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost.ledger_keys import operation_key
 from gatepost.notices import Bell, Notices
 from gatepost.states import State
@@ -37,17 +37,6 @@ LOOK_AGAIN_S: Final = 3.0
 _RECONNECT_S: Final = 0.5
 _PAGE: Final = 500
 _OPEN: Final = frozenset(state.value.encode() for state in State if not state.is_terminal)
-_FIELDS: Final = (
-    "kind",
-    "state",
-    "reason",
-    "detail",
-    "http_status",
-    "attempts",
-    "created",
-    "updated",
-    "deadline",
-)
 _STOP_S: Final = 1.0
 
 
@@ -222,7 +211,7 @@ class Waits:
     def _look(self, ids: Collection[str]) -> None:
         """Read operations, and tell those that wait for one that ended."""
         for some in _pages(ids):
-            replies = self._read(some, lambda pipe, key: pipe.hmget(key, _FIELDS))
+            replies = self._read(some, lambda pipe, key: pipe.hmget(key, OUTCOME_FIELDS))
             for operation_id, reply in zip(some, replies, strict=False):
                 answer = _answer_of(operation_id, reply)
                 if answer is None:
@@ -273,9 +262,8 @@ def _answer_of(operation_id: str, reply: Any) -> Answer | None:
     """Return the outcome, or the error; None while the operation is open."""
     if isinstance(reply, RedisError):
         return _error_of(reply)
-    fields = {name: value for name, value in zip(_FIELDS, reply, strict=True) if value is not None}
     try:
-        outcome = outcome_of(operation_id, fields)
+        outcome = outcome_of(operation_id, reply)
     except OperationNotFound as failure:
         return failure
     except (ValueError, LookupError):

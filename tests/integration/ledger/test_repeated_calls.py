@@ -51,7 +51,7 @@ def test_an_asyncio_producers_reading_is_repeated_too(through_proxy: Settings, p
         async with AsyncProducer(through_proxy) as producer:
             handle = await producer.send_email("guest@example.com")
             await handle.cancel()
-            proxy.cut_next(b"HGETALL", NO_ANSWER)
+            proxy.cut_next(b"HMGET", NO_ANSWER)
             return (await handle.wait(30)).state
 
     assert asyncio.run(cancelled()) is State.CANCELLED

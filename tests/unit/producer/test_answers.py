@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions as r
 from redis.backoff import NoBackoff
 
-from gatepost.answers import PERHAPS_RECORDED, answering
+from gatepost.answers import PERHAPS_RECORDED, READING, answering
 from gatepost.connections import NotingRetry
 from gatepost.errors import ConfigurationError, Spoiled, Unavailable, Unusable
 
@@ -81,3 +81,13 @@ def test_after_a_lost_connection_nothing_is_certain() -> None:
         NotingRetry(NoBackoff(), 3, supported_errors=(r.ConnectionError,)).call_with_retry(call, lambda _error: None)
 
     assert str(caught.value).endswith(PERHAPS_RECORDED)
+
+
+@pytest.mark.parametrize("failure", [*SPOILED, *AWAY, *LASTING.values()], ids=lambda one: str(one)[:30])
+def test_who_only_reads_is_told_nothing_about_what_is_sent(failure: r.RedisError) -> None:
+    """The operation goes on, whatever becomes of a look at it."""
+    with pytest.raises(Unavailable) as caught, answering(READING, READING):
+        raise failure
+
+    assert "othing is sent" not in str(caught.value)
+    assert READING in str(caught.value)
