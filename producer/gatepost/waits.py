@@ -6,7 +6,7 @@ every few seconds.
 
 from __future__ import annotations
 
-import select
+import selectors
 import threading
 import time
 from dataclasses import dataclass
@@ -151,8 +151,8 @@ class Waits:
     def _run(self, bell: Bell) -> None:
         look_at = time.monotonic() + self._look_again_s
         while not self._stopping:
-            self._rest(bell, look_at)
             try:
+                self._rest(bell, look_at)
                 ids = self._noticed()
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + self._look_again_s
@@ -161,15 +161,19 @@ class Waits:
             except Exception:  # noqa: BLE001 - without the thread, all would wait in vain
                 _log.exception("waits.failed_unexpectedly")
                 self._lose_notices()
+                time.sleep(_RECONNECT_S)
         self._notices.close()
         bell.close()
 
     def _rest(self, bell: Bell, until: float) -> None:
         """Wait for a notice, for a change of what is waited for, or for the time to look again."""
-        read: list[Any] = [bell, *([self._notices] if self._notices.is_open else [])]
         # Without anything to wait for, the thread sleeps until there is.
         timeout = max(until - time.monotonic(), 0) if self._waiting else None
-        select.select(read, [], [], timeout)
+        with selectors.DefaultSelector() as either:
+            either.register(bell, selectors.EVENT_READ)
+            if self._notices.is_open:
+                either.register(self._notices, selectors.EVENT_READ)
+            either.select(timeout)
         bell.quiet()
 
     def _noticed(self) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -154,6 +155,25 @@ def test_a_wait_that_times_out_or_is_cancelled_leaves_nothing_behind(
         producer.handle(first).wait(0.2)
     asyncio.run(give_up())
     until(lambda: not redis_client.pubsub_channels(CHANNELS))
+
+
+def test_a_process_with_more_than_1024_open_files_waits_too(producer: Producer, ledger: Ledger) -> None:
+    """The numbers of its sockets are beyond what select(2) takes."""
+    operation_id = record(ledger)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(producer.handle(operation_id).wait, SOON_S)
+            time.sleep(0.1)
+            finish(ledger, operation_id)
+
+            assert waiting.result().state is State.CANCELLED
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_several_waits_for_one_operation_are_all_told(producer: Producer, ledger: Ledger) -> None:
