@@ -94,6 +94,9 @@ class RabbitMQ:
             yield
         finally:
             self._control("set_vm_memory_high_watermark", "0.4")
+            give_up = time.monotonic() + _READY_S
+            while not self._takes_messages():
+                assert time.monotonic() < give_up, "RabbitMQ is still in an alarm"
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -138,6 +141,17 @@ class RabbitMQ:
         subprocess.run(
             [str(_CONTROL), *arguments], env=self._environment(), check=True, capture_output=True, timeout=_READY_S
         )
+
+    def _takes_messages(self) -> bool:
+        with kombu.Connection(self.url, transport_options={"confirm_publish": True}) as connection:
+            channel: Any = connection.channel()
+            try:
+                channel.basic_publish(channel.prepare_message(b""), "", "nobody", confirm_timeout=0.5)
+            except TimeoutError:
+                # One that is blocked would wait for its goodbye to be answered.
+                connection.collect()
+                return False
+        return True
 
     def _answers(self) -> bool:
         try:
