@@ -59,19 +59,6 @@ def hosts(rabbitmq: RabbitMQ) -> RabbitMQ:
     return rabbitmq
 
 
-@pytest.fixture(scope="module", params=["PreconditionFailed", "AccessRefused", "NotAllowed", "BrokerBlocked"])
-def refusal(request: pytest.FixtureRequest, hosts: RabbitMQ) -> Iterator[tuple[str, str]]:
-    """How RabbitMQ refuses, and the URL at which it does."""
-    where = {
-        "PreconditionFailed": "quorum",
-        "AccessRefused": "refused",
-        "NotAllowed": "missing",
-        "BrokerBlocked": "well",
-    }
-    with hosts.in_an_alarm() if request.param == "BrokerBlocked" else nullcontext():
-        yield request.param, hosts.host(where[request.param])
-
-
 @pytest.fixture
 def at(make_settings: Callable[..., Settings]) -> Callable[[str], Settings]:
     """Make settings for a broker's URL."""
@@ -88,21 +75,41 @@ def quorum(hosts: RabbitMQ) -> str:
     return hosts.host("quorum")
 
 
+REFUSALS = {
+    "PreconditionFailed": ("quorum", "queues", "gatepost.bulk exists with another type or other arguments"),
+    "AccessRefused": ("refused", "broker", "refused the user"),
+    "NotAllowed": ("missing", "broker", "refused the virtual host"),
+    "BrokerBlocked": ("well", "broker", "takes no messages: it is in a memory or disk alarm"),
+}
+
+
+@pytest.mark.parametrize("error", REFUSALS)
 def test_an_operation_that_the_broker_refuses_has_its_handle_and_is_published_later(
-    refusal: tuple[str, str], at: Callable[[str], Settings], make_settings: Callable[..., Settings]
+    error: str,
+    hosts: RabbitMQ,
+    at: Callable[[str], Settings],
+    make_settings: Callable[..., Settings],
+    examine: Examine,
 ) -> None:
-    """The call returns soon, the log names the error, and the reconciler publishes the operation."""
-    error, url = refusal
-    with Producer(at(url)) as producer, capture_logs() as logs:
-        began = time.monotonic()
-        handle = producer.send_email(ADDRESS)
-        took = time.monotonic() - began
+    """The call returns soon, the log names the error, the doctor the cause, and the reconciler publishes the operation."""
+    host, check, found = REFUSALS[error]
+    url = hosts.host(host)
+    with Producer(at(url)) as producer, hosts.in_an_alarm() if error == "BrokerBlocked" else nullcontext():
+        with capture_logs() as logs:
+            began = time.monotonic()
+            handle = producer.send_email(ADDRESS)
+            took = time.monotonic() - began
+        examined, checks = examine(url)
+        failed = [one for one in checks if one["name"] == check and one["status"] == "failed"]
 
         assert took < SOON_S
         assert [(log["event"], log["error"], log["operation_id"]) for log in logs] == [
             ("publish.postponed", error, handle.operation_id)
         ]
         assert handle.state() is State.QUEUED
+        assert examined < SOON_S
+        assert any(one["found"].startswith(found) for one in failed)
+        assert all(one["advice"] for one in failed)
     elsewhere = make_settings(republish_after=0.05)
     with reconciling(elsewhere) as reconciler, connect(elsewhere) as client:
         time.sleep(0.1)
@@ -205,26 +212,6 @@ def test_the_sweep_ends_what_is_over_although_the_broker_refuses(quorum: str, at
             assert [log["event"] for log in logs].count("publish.postponed") == 3
 
 
-FOUND = {
-    "PreconditionFailed": ("queues", "gatepost.bulk exists with another type or other arguments"),
-    "AccessRefused": ("broker", "refused the user"),
-    "NotAllowed": ("broker", "refused the virtual host"),
-    "BrokerBlocked": ("broker", "takes no messages: it is in a memory or disk alarm"),
-}
-
-
-def test_the_doctor_names_what_the_broker_refuses(refusal: tuple[str, str], examine: Examine) -> None:
-    """Soon, and with what to do about it."""
-    error, url = refusal
-    name, found = FOUND[error]
-    took, checks = examine(url)
-    failed = [one for one in checks if one["name"] == name and one["status"] == "failed"]
-
-    assert took < SOON_S
-    assert any(one["found"].startswith(found) for one in failed)
-    assert all(one["advice"] for one in failed)
-
-
 def test_the_doctor_does_not_wait_for_a_silent_broker(hosts: RabbitMQ, examine: Examine) -> None:
     """It says that the broker does not answer."""
     with hosts.silent():
@@ -241,12 +228,15 @@ def examine(
     """Run the doctor for a broker's URL: the seconds it took, and its checks."""
 
     def call(url: str) -> tuple[float, list[dict[str, Any]]]:
-        monkeypatch.setenv("GATEPOST_REDIS_URL", at(url).redis_url.get_secret_value())
-        monkeypatch.setenv("GATEPOST_BROKER_URL", url)
-        monkeypatch.setenv("GATEPOST_BROKER_TIMEOUT", str(LIMIT_S))
-        began = time.monotonic()
-        main(["doctor", "--offline", "--json"])
-        return time.monotonic() - began, json.loads(capsys.readouterr().out)["checks"]
+        redis_url = at(url).redis_url.get_secret_value()
+        with monkeypatch.context() as environment:
+            environment.setenv("GATEPOST_REDIS_URL", redis_url)
+            environment.setenv("GATEPOST_BROKER_URL", url)
+            environment.setenv("GATEPOST_BROKER_TIMEOUT", str(LIMIT_S))
+            began = time.monotonic()
+            main(["doctor", "--offline", "--json"])
+            took = time.monotonic() - began
+        return took, json.loads(capsys.readouterr().out)["checks"]
 
     return call
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
 from celery.worker import state as worker_state
-from kombu.exceptions import ChannelError, KombuError
-from redis.exceptions import RedisError
+from kombu.exceptions import ChannelError
 
 from gatepost.errors import ConfigurationError
+from gatepost.queueing import BROKER_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -52,7 +52,7 @@ class QueueSampler:
         """Return the number of messages by queue, and how many slots are free.
 
         Raises:
-            OSError, KombuError, RedisError: the broker did not answer.
+            OSError, KombuError, AMQPError, RedisError: the broker did not answer.
         """
         try:
             if self._connection is None:
@@ -133,7 +133,7 @@ class HealthServer:
         while not self._ended.wait(self._interval_s):
             try:
                 self._liveness.sampled(*self._sampler.sample())
-            except (OSError, KombuError, RedisError) as failure:
+            except BROKER_ERRORS as failure:
                 _log.debug("health.no_sample", error=type(failure).__name__)
         self._sampler.close()
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
-
 from gatepost.messages import Queue
-from gatepost.queueing import build_app
+from gatepost.queueing import BROKER_ERRORS, build_app
 
 if TYPE_CHECKING:
     from gatepost.settings import Settings
@@ -25,7 +22,7 @@ def bulk_workers(settings: Settings) -> int | None:
         with app.connection_for_write(connect_timeout=_ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)
             replies = app.control.inspect(timeout=_ASK_S, connection=connection).active_queues() or {}
-    except (KombuError, OSError, RedisError):
+    except BROKER_ERRORS:
         return None
     finally:
         app.close()
