@@ -110,7 +110,7 @@ def test_an_operation_that_the_broker_refuses_has_its_handle_and_is_published_la
         assert examined < SOON_S
         assert any(one["found"].startswith(found) for one in failed)
         assert all(one["advice"] for one in failed)
-    elsewhere = make_settings(republish_after=0.05)
+    elsewhere = make_settings()
     with reconciling(elsewhere) as reconciler, connect(elsewhere) as client:
         time.sleep(0.1)
         reconciler.run()
@@ -159,7 +159,7 @@ def test_a_campaign_whose_batches_the_broker_refuses_runs_and_is_published_later
 
     assert started.status.value == "running"
     assert [log["campaign_id"] for log in logs if log["event"] == "publish.postponed"] == [campaign_id]
-    elsewhere = make_settings(republish_after=0.05)
+    elsewhere = make_settings()
     with worker_app(elsewhere) as app, connect(elsewhere) as client:
         time.sleep(0.1)
         CampaignParts(app, Process(elsewhere)).sweep.run()
@@ -208,7 +208,7 @@ def test_the_sweep_ends_what_is_over_although_the_broker_refuses(quorum: str, at
 
             assert over.state() is State.EXPIRED
             assert [one.state() for one in waiting] == [State.QUEUED] * 3
-            assert looked_at == 3
+            assert looked_at >= 3
             assert [log["event"] for log in logs].count("publish.postponed") == 3
 
 
