@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from gatepost.messages import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -75,15 +75,15 @@ class RabbitMQ:
         self._control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
         return self.host(name)
 
-    def new_hosts(self, *names: str, permissions: str = ".*") -> None:
-        """Make virtual hosts in one step, which takes as long as one; the user may configure, write and read those queues that the pattern fits."""
+    def new_hosts(self, permissions: Mapping[str, str]) -> None:
+        """Make virtual hosts in one step, which takes as long as one: the names, and the pattern of what the user may configure, write and read."""
         steps = []
-        for name in names:
-            steps.append(f'rabbit_vhost:add(<<"{name}">>, <<"test">>)')
-            patterns = ", ".join([f'<<"{permissions}">>'] * 3)
-            steps.append(
-                f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"{name}">>, {patterns}, <<"test">>)'
-            )
+        for name, pattern in permissions.items():
+            patterns = ", ".join([f'<<"{pattern}">>'] * 3)
+            steps += [
+                f'rabbit_vhost:add(<<"{name}">>, <<"test">>)',
+                f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"{name}">>, {patterns}, <<"test">>)',
+            ]
         self._control("eval", f"{', '.join(steps)}.")
 
     @contextmanager

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
     Examine = Callable[[str], tuple[float, list[dict[str, Any]]]]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+    # RabbitMQ and its control program take their time to start beside other tests.
+    pytest.mark.timeout(600),
+]
 
 ADDRESS = "ana@example.com"
 # Far more than the limits below add up to, and far less than for ever.
@@ -49,8 +53,7 @@ LIMIT_S = 2.0
 @pytest.fixture(scope="module")
 def hosts(rabbitmq: RabbitMQ) -> RabbitMQ:
     """The node with four virtual hosts: two that take everything, one with quorum queues, one without permissions."""
-    rabbitmq.new_hosts("well", "quorum", "silent")
-    rabbitmq.new_hosts("refused", permissions="^$")
+    rabbitmq.new_hosts({"well": ".*", "quorum": ".*", "silent": ".*", "refused": "^$"})
     with kombu.Connection(rabbitmq.host("quorum")) as connection:
         for queue in Queue:
             kombu.Queue(queue.value, queue_arguments={"x-queue-type": "quorum"})(
