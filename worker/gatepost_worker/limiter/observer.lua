@@ -97,8 +97,8 @@ local function measure(bucket, burst, restart, dt)
   bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), rate - doubt)
 end
 
--- How unevenly others come: the variance of the supply's growth, from one beat of a second to the next. A jump of their load counts in
--- full at once, and is forgotten over some ten beats.
+-- How unevenly others come: the variance of the supply's growth, from one beat of a second to the next. It rises faster than it falls,
+-- since an estimate that is too low costs others a 429, and one that is too high costs nothing.
 local function listen(bucket, restart)
   local dt = (bucket.at - bucket.beat_at) / 1e6
   if restart or bucket.beat_at == 0 then
