@@ -93,8 +93,11 @@ local function measure(bucket, burst, restart, dt)
   local doubt = rate_error(bucket)
   local rate = (bucket.supply - bucket.from) / max(1e-3, (bucket.at - bucket.from_at) / 1e6)
   if doubt > 0.1 * max(rate, bucket.most) then return end
-  bucket.free = rate
-  bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), rate - doubt)
+  -- A worker that was held up for a moment makes one sample wrong by all that was sent meanwhile; soon the filter knows better.
+  if bucket.var_rate > 0.25 * max(bucket.trend, bucket.most) ^ 2 then return end
+  local weight = bucket.most > 0 and min(1, dt / 2) or 1
+  bucket.free = bucket.free + weight * (rate - bucket.free)
+  bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), bucket.free - doubt)
 end
 
 -- How unevenly others come: the variance of the supply's growth, from one beat of a second to the next. It rises faster than it falls,
