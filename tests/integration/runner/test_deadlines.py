@@ -13,6 +13,7 @@ from gatepost.commands import Kind
 from gatepost.connections import ledger_at
 from gatepost_worker.clients import Clients
 from gatepost_worker.limiter import Permit
+from gatepost_worker.ownership import Ownership
 from gatepost_worker.runner import Ended, Runner
 from socket_server import SocketServer
 
@@ -75,6 +76,7 @@ def carried_out(
         keyring=settings.keyring(),
         fingerprints=settings.fingerprints(),
         clients=clients,
+        ownership=Ownership(redis_client, settings),
     )
     try:
         with Producer(settings) as producer:

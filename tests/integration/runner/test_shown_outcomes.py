@@ -11,6 +11,7 @@ from gatepost.connections import ledger_at
 from gatepost.errors import AccessDenied, OutcomeUnknown, Rejected
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless
 from gatepost_worker.limiter import Permit
+from gatepost_worker.ownership import Ownership
 from gatepost_worker.runner import Ended, Runner
 from scripted_adapter import Answer, ScriptedAdapter
 from signed_tokens import CLIENT_ID, ISSUER, NOW, id_token, jwks
@@ -64,6 +65,7 @@ def carry_out(settings: Settings, redis_client: redis.Redis) -> CarryOut:
             keyring=settings.keyring(),
             fingerprints=settings.fingerprints(),
             clients=OneClient(tenant),  # type: ignore[arg-type] # as above
+            ownership=Ownership(redis_client, settings),
         )
         handle = ask(Producer(settings))
         assert isinstance(runner.run(handle.operation_id), Ended)
