@@ -106,7 +106,7 @@ WORKER: Final[Mapping[str, Rule | None]] = {
     "pool_start_method": _refused(_NO_CHILDREN),
     "max_memory_per_child": _refused(_NO_CHILDREN),
     "purge": _refused(
-        "would delete submissions that are recorded nowhere else; leave it out, and cancel with gatepost cancel or gatepost campaign cancel."
+        "would delete submissions that are recorded nowhere else; leave it out, and cancel with Handle.cancel() or gatepost campaign cancel."
     ),
     "queues": _queues,
     "exclude_queues": _left_out,
@@ -145,7 +145,7 @@ COMMANDS: Final[Mapping[str, str | None]] = {
     "logtool": None,
     "migrate": None,
     "multi": "starts workers with --detach, which is refused; run them under systemd, Compose or another supervisor.",
-    "purge": "would delete submissions that are recorded nowhere else; cancel with gatepost cancel or gatepost campaign cancel.",
+    "purge": "would delete submissions that are recorded nowhere else; cancel with Handle.cancel() or gatepost campaign cancel.",
     "report": None,
     "result": None,
     "shell": None,

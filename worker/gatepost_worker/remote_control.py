@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SLOTS: Final = "The number of slots is fixed at the start: celery worker --concurrency, gatepost worker --concurrency."
-_CANCEL: Final = "Gatepost does not look at revoked tasks; use gatepost cancel or gatepost campaign cancel."
+_CANCEL: Final = "Gatepost does not look at revoked tasks; use Handle.cancel() or gatepost campaign cancel."
 _RATE: Final = "All workers share one limiter; use AUTH0_MAX_RATE, or gatepost campaign change --rate."
 _DEADLINE: Final = (
     "A thread cannot be ended; use GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
