@@ -64,6 +64,7 @@ class World:
     auth0: ScriptedAdapter
     slept: list[float]
     producer: Producer
+    redis: redis.Redis
 
     def send(self, **options: Any) -> str:
         return self.producer.send_email("guest@example.com", **options).operation_id
@@ -94,7 +95,7 @@ def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..
                 limits=RetryLimits(max_attempts=3, backoff=wait_none()),
                 sleep=slept.append,
             )
-            return World(runner, own_ledger, limiter, adapter, slept, producer)
+            return World(runner, own_ledger, limiter, adapter, slept, producer, redis_client)
 
         yield make
 
@@ -217,7 +218,7 @@ def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], 
 
     class Overtaken(ScriptedAdapter):
         def send(self, request: Any, **options: Any) -> Any:
-            here.producer._redis.hset(f"gatepost:operation:{operation_id}", "lease", 1)
+            here.redis.hset(f"gatepost:operation:{operation_id}", "lease", 1)
             here.ledger.sweep(operation_id)
             return super().send(request, **options)
 
@@ -246,7 +247,7 @@ def test_what_cannot_begin_costs_no_permit(world: Callable[..., World], why: str
         case "early":
             here.ledger.postpone(operation_id, 300, free=True)
         case "expired":
-            here.producer._redis.hset(f"gatepost:operation:{operation_id}", "deadline", 1)
+            here.redis.hset(f"gatepost:operation:{operation_id}", "deadline", 1)
         case "busy" | "lost":
             here.ledger.begin(operation_id, "another", 60 if why == "busy" else 0)
         case "finished":
@@ -304,7 +305,7 @@ def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(w
     late, cancelled = (here.send(on_unknown="resend") for _ in range(2))
     for operation_id in (late, cancelled):
         assert isinstance(here.runner.run(operation_id), Later)
-    here.producer._redis.hset(f"gatepost:operation:{late}", "deadline", 1)
+    here.redis.hset(f"gatepost:operation:{late}", "deadline", 1)
 
     here.ledger.sweep(late)
 
