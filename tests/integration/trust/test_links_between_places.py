@@ -11,6 +11,7 @@ import pytest
 
 from campaign_parts import Bench, assert_adds_up, email, rows
 from gatepost.campaigns.store import campaign_key
+from gatepost.erasure import Erasure
 from gatepost.errors import IdempotencyConflict
 from gatepost.fingerprints import FINGERPRINT_BYTES
 from gatepost.ledger_keys import operation_key
@@ -176,6 +177,25 @@ def test_two_sealed_submissions_of_one_command_store_nothing_in_common(
     names = redis_client.keys("gatepost:idempotency:*")
     assert len(names) == 2
     assert [redis_client.hget(name, "fingerprint") for name in names] == [b"", b""]
+
+
+def test_an_erasure_finds_a_person_under_every_label(
+    producer: Producer, submissions: Submissions, settings: Settings, redis_client: redis.Redis
+) -> None:
+    """Operations of producers and of both kinds of submissions, two campaigns and a guest list; the suppression list has one more."""
+    campaigns = producer.campaigns
+    for name in ("spring", "autumn"):
+        campaigns.add(campaigns.create(name, guest_list=[PERSON, OTHER]), rows(10))
+    producer.send_email(PERSON)
+    sealed = settings.keyring().seal(json.dumps(plain(PERSON)).encode(), Purpose.submission())
+    for command in (plain(PERSON), sealed):
+        submissions.accept(str(uuid.uuid4()), command, None)
+    with Erasure(settings) as erasure:
+        done = erasure.erase(PERSON)
+
+    assert (done.operations, done.rows, done.guest_lists, done.complete) == (3, 2, 2, True)
+    assert redis_client.keys("gatepost:recipient:*") == []
+    assert campaigns.suppressions.find(PERSON)
 
 
 def test_what_was_asked_for_can_be_compared_only_with_the_key(producer: Producer, redis_client: redis.Redis) -> None:
