@@ -51,7 +51,7 @@ class Environment:
         self.ledger = ledger_at(client, settings)
         self.ownership = Ownership(client, settings)
         self.control = TenantControl(client, self.ledger, settings, AuditLog(client, settings.fingerprints()))
-        self._auth0 = ScriptedAdapter(*[Answer(200, {})] * 10)
+        self._auth0 = ScriptedAdapter(*[Answer(200)] * 10)
         tenant = Passwordless(
             domain="tenant.example",
             client_id="client",
