@@ -130,7 +130,7 @@ class Stack:
     ) -> Program:
         """Start a worker process and wait until it takes messages."""
         name = f"worker{len(self.programs)}@test"
-        arguments = ["-A", application, "worker", "-n", name, "-Q", queues, "--loglevel", "INFO"]
+        arguments = ["-A", application, "worker", "-n", name, "-Q", queues]
         program = self.start(
             name, "-m", "celery", *arguments, "--without-gossip", "--without-mingle", *options, **environment
         )

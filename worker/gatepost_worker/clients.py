@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gatepost.commands import Kind
+from gatepost.errors import ConfigurationError
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
+from gatepost_worker.authentication.errors import ConfigurationError as UnusableClient
 from gatepost_worker.calls import deadline_of
 
 if TYPE_CHECKING:
@@ -78,13 +80,20 @@ class Clients:
         """Return the client of a tenant.
 
         Raises:
-            ConfigurationError: no tenant of that name is configured here.
+            ConfigurationError: no tenant of that name is configured here, or no client can be made of its settings.
         """
         with self._lock:
             if tenant_name not in self._clients:
-                tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
-                self._clients[tenant_name] = client_for(tenant, self._settings, connections=self._connections)
+                self._clients[tenant_name] = self._made(tenant_name)
             return self._clients[tenant_name]
+
+    def _made(self, tenant_name: str) -> Passwordless:
+        tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
+        try:
+            return client_for(tenant, self._settings, connections=self._connections)
+        except UnusableClient as failure:
+            flaw = str(failure)
+        raise ConfigurationError(flaw)
 
     def close(self) -> None:
         """Close every client's connections."""

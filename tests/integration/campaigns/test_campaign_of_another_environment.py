@@ -18,6 +18,7 @@ from gatepost.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import redis
 
@@ -196,6 +197,21 @@ def test_a_tenant_that_was_removed_is_named(make_bench: Callable[..., Bench]) ->
     assert [(block.kind, block.detail, block.batches) for block in told] == [(BlockKind.TENANT_MISSING, "acme", (0,))]
     with pytest.raises(TenantMissing):
         without.campaigns.resume(campaign_id, accept_tenant=True)
+
+
+def test_a_tenants_settings_that_make_no_client_are_named(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    """A CA bundle that is no certificate: the worker says so and puts the batch back."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no certificate")
+    broken = make_bench(auth0_ca_bundle=str(bundle))
+    campaign_id = broken.started(20)
+
+    broken.runner.run(campaign_id, 0)
+    (block,) = broken.status(campaign_id).blocks
+
+    assert block.kind is BlockKind.UNUSABLE
+    assert "CA bundle" in block.detail
+    assert broken.status(campaign_id).counts[State.QUEUED] == 20
 
 
 def test_a_key_that_workers_lack_is_named(make_bench: Callable[..., Bench]) -> None:
