@@ -119,7 +119,7 @@ def old(asked: bytes) -> bytes:
         b"INFO": b"$%d\r\n%s\r\n" % (len(info), info),
         b"TIME": b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n",
         b"GET": b"$-1\r\n",
-        b"ZCARD": b":0\r\n",
+        **dict.fromkeys((b"ZCARD", b"ZCOUNT"), b":0\r\n"),
         **dict.fromkeys((b"EVALSHA", b"SCRIPT"), not_compiled),
         **dict.fromkeys((b"HKEYS", b"HGETALL", b"COMMAND"), b"*0\r\n"),
     }

