@@ -170,7 +170,7 @@ class Campaigns:
         return added
 
     def start(self, campaign_id: str) -> Campaign:
-        """Let a draft run."""
+        """Start a draft."""
         require_ours(self.status(campaign_id), self.settings)
         with self.audit.act("campaign.start", campaign=campaign_id):
             self.store.start(campaign_id, self._opening(campaign_id))

@@ -23,7 +23,7 @@ app = command_app()
 
 @app.callback(epilog=examples("gatepost audit list --since 2d", "gatepost audit verify"))
 def audit() -> None:
-    """Show who did what, and check that nothing was changed in it."""
+    """Show and verify the audit log."""
 
 
 @app.command(
@@ -42,7 +42,7 @@ def list_entries(
     ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The newest so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show the entries, the newest last."""
@@ -83,8 +83,8 @@ def verify(
 ) -> ExitCode:
     """Check that no entry was changed, taken out or put in.
 
-    Prints how many entries there are, and the head: the digest of the last one; "no entries" without a log. Note the head elsewhere, and
-    give it with --expect-head later: that finds an end that was cut off, or a log that is gone. Exit code 5 when something does not fit.
+    Prints the number of entries and the head, the digest of the last one, or "no entries". Note the head elsewhere, and give it with
+    --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
     """
     with campaigning() as campaigns:
         found = campaigns.audit.verify(expect_head)

@@ -33,12 +33,12 @@ TABLE: Final = (
     Entry(
         "campaign", "campaign.app:app", "Send to a file of recipients, and account for every one of them.", CAMPAIGNS
     ),
-    Entry("suppression", "suppression:app", "Keep the list of people who are sent nothing.", CAMPAIGNS),
-    Entry("quota", "quota:app", "Show what the limiter knows of the quota.", CAMPAIGNS),
+    Entry("suppression", "suppression:app", "Manage the suppression list.", CAMPAIGNS),
+    Entry("quota", "quota:app", "Show the learned quota.", CAMPAIGNS),
     Entry("send-email", "send:email_app", "Send a one-time code or a magic link to an e-mail address.", OPERATIONS),
     Entry("send-sms", "send:sms_app", "Send a one-time code to a phone number.", OPERATIONS),
     Entry("login", "login:app", "Exchange the code a person received for a token set.", OPERATIONS),
-    Entry("status", "operation:status_app", "Show how an operation stands now.", OPERATIONS),
+    Entry("status", "operation:status_app", "Show the current state of an operation.", OPERATIONS),
     Entry(
         "result", "operation:result_app", "Wait for an operation's end, and redeem its token set if asked.", OPERATIONS
     ),
@@ -47,11 +47,11 @@ TABLE: Final = (
     Entry("health", "health:app", "Ask a worker whether it makes progress.", PROCESSES),
     Entry("simulator", "simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
-    Entry("demo", "demo.command:app", "Run the whole way once, with real processes, and count.", PROCESSES),
+    Entry("demo", "demo.command:app", "Send and log in with real local processes, once.", PROCESSES),
     Entry("doctor", "doctor:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
-    Entry("tenants", "tenants:app", "Show and accept the Auth0 application that a tenant name stands for.", SETTING_UP),
+    Entry("tenants", "tenants:app", "Show and change the Auth0 application of each tenant name.", SETTING_UP),
     Entry("keys", "keys:app", "Make and rotate the keys that seal what is stored.", SETTING_UP),
-    Entry("recover", "recover:app", "Make a restored backup safe, before workers start.", SETTING_UP),
+    Entry("recover", "recover:app", "Make a restored backup safe before workers start.", SETTING_UP),
     Entry("erase", "erase:app", "Erase a person from everything that is stored.", SETTING_UP),
-    Entry("audit", "audit:app", "Show who did what, and check that nothing was changed in it.", SETTING_UP),
+    Entry("audit", "audit:app", "Show and verify the audit log.", SETTING_UP),
 )

@@ -28,9 +28,7 @@ ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason has this in it.")
 ]
 IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this one; may be repeated.")]
-DoItOption = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do it; without this it is only said what would be done.")
-]
+DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this, only show the effect.")]
 
 
 @app.callback(
@@ -51,10 +49,10 @@ def list_letters(
     reason: ReasonOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The newest so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show which there are, the newest first, and why each is one."""
+    """List dead letters, the newest first, with their reasons."""
     selection = _selection(reason, since, until, None)
     with _controlling() as control:
         found, total = control.letters.list(limit, selection), len(control.letters)
@@ -85,7 +83,7 @@ def show(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show one: its headers' names and sizes, or all of it with --reveal.
+    """Show a dead letter's header names and sizes, or all of it with --reveal.
 
     A message may hold an address, a code, whatever its sender put there.
     """
@@ -114,9 +112,9 @@ def replay(
     yes: DoItOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put messages back on their queues, those that a worker can take now.
+    """Put messages that a worker can now take back on their queues.
 
-    Without --yes it is only said what would be done. Exit code 5 when some are refused: no worker could take them now either.
+    Without --yes, only shows the effect. Exit code 5 when some are refused because workers still could not take them.
     """
     selection = _selection(reason, since, until, letter)
     with _controlling() as control:
@@ -140,9 +138,9 @@ def drop(
     yes: DoItOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Forget messages for good.
+    """Delete dead letters.
 
-    Without --yes it is only said which.
+    Without --yes, only shows which.
     """
     selection = _selection(reason, since, until, letter)
     with _controlling() as control:

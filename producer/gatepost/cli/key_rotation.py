@@ -105,15 +105,15 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
 
 
 def forget(
-    kid: Annotated[str, typer.Argument(metavar="ID", help="The key's id; fingerprint-key for the fingerprint key.")],
+    kid: Annotated[str, typer.Argument(metavar="ID", help="The sealing key's id, or fingerprint-key.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let workers start without a key that is lost, or with another fingerprint key.
+    """Let workers start after a key was lost or the fingerprint key was replaced.
 
-    What a lost key sealed never opens again: its operations expire, its campaigns have to be deleted. Not needed after a rotation.
-    Under another fingerprint key, suppressions and idempotency keys are not found again, and the audit log no longer verifies.
+    Values sealed with a lost key can never be opened: its operations expire, and its campaigns have to be deleted. Not needed after a rotation.
+    With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
     """
     with _parts() as parts:
         ask(f"Go on without {kid} for good?", sure=yes)

@@ -18,9 +18,9 @@ result_app = command_app()
     epilog=examples("gatepost status 0f8fad5b-d9cb-469f-a165-70867728950e", "gatepost status $ID --json | jq -r .state")
 )
 def status(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show how an operation stands now.
+    """Show the current state of an operation.
 
-    Exit code 0 while it goes on and when it is accepted, 3 when it ended otherwise.
+    Exit code 0 while it is open and when it is accepted, 3 when it ended otherwise.
     """
     with producing() as producer:
         return follow(producer.handle(operation), wait=False, timeout_s=0, as_json=as_json)

@@ -41,14 +41,14 @@ def quota(
     endpoint: EndpointOption = None,
     probe: Annotated[
         bool,
-        typer.Option("--probe", help="Where nothing is known, ask Auth0 with a start that is refused on purpose."),
+        typer.Option("--probe", help="If the quota is unknown, ask Auth0 with a start that is refused on purpose."),
     ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show what the limiter knows of the quota.
+    """Show the learned quota.
 
-    The workers learn it from Auth0's headers. `left` is what the bucket holds, `reserve` what campaigns leave to logins, `free` what
-    flows in and nobody else takes, `refill` the most that was seen flowing in. --probe costs one request and sends nothing.
+    The workers learn it from Auth0's headers. `left` is the tokens in the bucket, `reserve` the tokens kept for logins and other applications,
+    `free` the refill that others leave, `refill` the highest refill measured. --probe costs one request and sends nothing.
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
@@ -72,10 +72,10 @@ def clear(
     endpoint: EndpointOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Lift the block after a 429, before the time that Auth0 asked for.
+    """Lift the block after a 429 before Auth0's time is up.
 
-    Two requests then look how much is left; another 429 blocks again. Campaigns and single sends that wait go on within a minute.
-    The audit log records it.
+    Two requests then probe the quota; another 429 blocks again. Waiting campaigns and single sends continue within a minute. The audit log
+    records the command.
     """
     # `quota --tenant acme clear` means that tenant too.
     before = context.parent.params if context.parent is not None else {}

@@ -37,17 +37,17 @@ def recover(
     ],
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="ID", help="A campaign that surely sent nothing after it: only pause it."),
+        typer.Option("--keep", metavar="ID", help="A campaign that certainly sent nothing since: only pause it."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Make a restored backup safe, before workers start.
+    """Make a restored backup safe before workers start.
 
-    What was open in the backup may have been sent after it. Every campaign is paused; open recipients, sends and logins become unknown;
-    submissions on the queue become dead letters. Refuses while workers are alive. Run again for the same moment, it changes nothing. Exit code
-    3 when operations cannot be read.
+    Messages that were open in the backup may have been sent after it. Pauses every campaign; open recipients, sends and logins become unknown;
+    submissions on the queue become dead letters. Refuses while workers run. A second run for the same backup changes nothing. Exit code 3 when
+    operations cannot be read.
     """
     now = datetime.now(UTC)
     moment = past_moment_of(backup_of, "backup-of", now=now)

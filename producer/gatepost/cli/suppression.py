@@ -28,7 +28,7 @@ ReasonOption = Annotated[
 ExpiresOption = Annotated[
     str | None,
     typer.Option(
-        "--expires", metavar="MOMENT", help="When it loses its effect: 2027-01-01T00:00Z, 90d; never if absent."
+        "--expires", metavar="MOMENT", help="When the entry expires: 2027-01-01T00:00Z, 90d; never if absent."
     ),
 ]
 
@@ -40,7 +40,7 @@ ExpiresOption = Annotated[
     )
 )
 def suppression() -> None:
-    """Keep the list of people who are sent nothing.
+    """Manage the suppression list.
 
     The list holds keyed fingerprints, never addresses. A campaign looks at it when a worker takes a batch; whoever is on it becomes
     `suppressed`.
@@ -60,7 +60,7 @@ def add(
     expires: ExpiresOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put somebody on the list, or change the entry."""
+    """Add a person to the list, or change the entry."""
     expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
     with campaigning() as campaigns:
         try:
@@ -76,7 +76,7 @@ def add(
 
 @app.command(epilog=examples("gatepost suppression remove ana@example.com"))
 def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Take somebody off the list."""
+    """Remove a person from the list."""
     with campaigning() as campaigns:
         try:
             removed = campaigns.suppressions.remove(address_from(address))
@@ -91,7 +91,7 @@ def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode
 
 @app.command(epilog=examples("gatepost suppression show ana@example.com"))
 def show(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show whether somebody is on the list, why, and until when."""
+    """Show a person's entry on the list."""
     with campaigning() as campaigns:
         try:
             found = campaigns.suppressions.find(address_from(address))
@@ -122,7 +122,7 @@ def import_file(
     skip_invalid: SkipInvalidOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put everybody of a file on the list; the form is that of a campaign's file."""
+    """Add all people of a file in the format of a campaign's file."""
     expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
     counts = RowCounts()
     with opened(file, reading) as recipients, campaigning() as campaigns:
@@ -140,7 +140,7 @@ def import_file(
 
 @app.command("list-count", epilog=examples("gatepost suppression list-count"))
 def list_count(*, as_json: JsonOption = False) -> ExitCode:
-    """Show how many entries the list has; who they are is not kept."""
+    """Show how many entries the list has."""
     with campaigning() as campaigns:
         number = len(campaigns.suppressions)
         if as_json:

@@ -24,13 +24,13 @@ from gatepost.tenant_control import Acceptance, TenantControl, TenantUse
 app = command_app()
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The tenant's name; default for that of AUTH0_DOMAIN.")
+    str, typer.Argument(metavar="NAME", help="The tenant's name; `default` is the tenant of AUTH0_DOMAIN.")
 ]
 
 
 @app.callback(epilog=examples("gatepost tenants list", "gatepost tenants accept default"))
 def tenants() -> None:
-    """Show and accept the Auth0 application that a tenant name stands for."""
+    """Show and change the Auth0 application of each tenant name."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def _control() -> Iterator[TenantControl]:
 
 @app.command("list", epilog=examples("gatepost tenants list", "gatepost tenants list --json | jq '.tenants[].name'"))
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
-    """List tenant names and the application each stands for.
+    """List tenant names and their applications.
 
     Shows how many open operations are for each application. Exit code 4 when this configuration names another application than this Redis knows.
     """
@@ -75,17 +75,17 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="Take over its open operations; the registered one's when absent.",
+            help="The earlier application, whose open operations move; the registered one when absent.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send through another client id or domain, which was changed on purpose.
+    """Move a tenant name to a client id or domain that was changed on purpose.
 
-    From then on the name stands for this configuration's application, and open operations of the earlier one are for it. Never do this
-    where two environments share a Redis. Campaigns go on with `gatepost campaign resume --accept-tenant`.
+    Registers this configuration's application under the name, and moves the open operations of the earlier one to it. Never do this
+    where two environments share a Redis. To move a campaign, use `gatepost campaign resume --accept-tenant`.
     """
     earlier = None if before is None else Application.read(before)
     if before is not None and earlier is None:

@@ -41,15 +41,15 @@ def worker(
     ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option("--log-level", case_sensitive=False, help="The least that is logged; info when absent."),
+        typer.Option("--log-level", case_sensitive=False, help="Minimum level; info when absent."),
     ] = None,
     log_format: Annotated[
-        Literal["json", "console"] | None, typer.Option("--log-format", help="How it is logged; json when absent.")
+        Literal["json", "console"] | None, typer.Option("--log-format", help="Log format; json when absent.")
     ] = None,
 ) -> None:
     """Run a worker in this terminal.
 
-    Bulk wants workers of its own, so that a campaign never delays a login. Ctrl-C finishes what is under way.
+    Use separate workers for bulk, so that a campaign never delays a login. Ctrl-C finishes what is under way.
     """
     require_worker()
     # Here it is one sentence; Celery would show where it came from as well.

@@ -46,7 +46,7 @@ def check(
     rejects: Annotated[
         Path | None,
         typer.Option(
-            "--rejects", metavar="FILE", help="Where the bad rows go; NAME.rejects.csv or .jsonl when absent."
+            "--rejects", metavar="FILE", help="File for the bad rows; NAME.rejects.csv or .jsonl when absent."
         ),
     ] = None,
     no_rejects: Annotated[bool, typer.Option("--no-rejects", help="Write no file of bad rows.")] = False,
@@ -102,15 +102,13 @@ def plan_command(
     *,
     reading: FileOptions,
     delivery: DeliveryOptions,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Call Auth0 in no case; use what has been learnt before.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call Auth0; use only the learned quota.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show how long a campaign would take, and send nothing.
 
-    Counts people and countries, says whom it would skip, and when it would finish under the quota that the limiter has learnt. Where
-    nothing has been learnt, one start request that Auth0 refuses on purpose reads it; nobody is sent anything.
+    Counts recipients and countries, shows who would be skipped, and estimates the finish time from the learned quota. If no quota is known,
+    one start request that Auth0 refuses on purpose reads it; no message is sent.
     """
     with opened(file, reading) as recipients, campaigning() as campaigns:
         options = delivery.options(reading.channel)

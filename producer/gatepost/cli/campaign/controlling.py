@@ -37,14 +37,14 @@ def resume(
     *,
     accept_tenant: Annotated[
         bool,
-        typer.Option("--accept-tenant", help="Send it through this configuration's client id and domain from now on."),
+        typer.Option("--accept-tenant", help="Move it to this configuration's client id and domain."),
     ] = False,
     watch: WatchOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let a paused campaign go on, where it was.
+    """Resume a paused campaign.
 
-    A campaign is sent through the client id and domain that it was made for. After a change on purpose, --accept-tenant names the new ones.
+    A campaign is sent through the client id and domain that it was created for. If they were changed on purpose, give --accept-tenant.
     """
     with campaigning() as campaigns:
         found = campaigns.resume(campaign_named(campaigns, campaign).campaign_id, accept_tenant=accept_tenant)
@@ -54,7 +54,7 @@ def resume(
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
     """Stop a campaign for good.
 
-    Whoever has not been sent to becomes cancelled.
+    Open recipients become cancelled.
     """
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)
@@ -68,7 +68,7 @@ def change(
     campaign: CampaignArgument,
     *,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N|none", help="Another ceiling on recipients a second.")
+        str | None, typer.Option("--rate", metavar="N|none", help="A new limit of recipients a second.")
     ] = None,
     deadline: Annotated[
         str | None,
@@ -79,7 +79,7 @@ def change(
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Give a campaign another rate or deadline; it may run meanwhile."""
+    """Change a campaign's rate or deadline, also while it runs."""
     if rate is None and deadline is None:
         raise InvalidCommand([FieldError("change", "nothing; give --rate or --deadline")])
     with campaigning() as campaigns:
@@ -95,10 +95,10 @@ def change(
 
 
 def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Count a campaign's recipients anew, when the counts do not add up.
+    """Count a campaign's recipients again when the counts do not add up.
 
-    Counts them batch by batch, and puts the sums in the place of the counts. The campaign must not run: pause it first. Exit code 1 when
-    batches are gone or cannot be read.
+    Counts them batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
+    cannot be read.
     """
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)
@@ -120,7 +120,7 @@ def delete(
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Delete a campaign and all that is kept of it.
+    """Delete a campaign and its recipients.
 
     Afterwards nothing is known of who was sent to: the same file could be sent again.
     """

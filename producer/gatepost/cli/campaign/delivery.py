@@ -38,17 +38,19 @@ class DeliveryOptions:
     ] = None
     start_at: Annotated[
         str | None,
-        typer.Option("--start-at", metavar=Moment, help="Nothing leaves before: 2026-05-04T09:00+02:00, or 90m, 2d."),
+        typer.Option("--start-at", metavar=Moment, help="Send nothing before: 2026-05-04T09:00+02:00, or 90m, 2d."),
     ] = None
     window: Annotated[
-        str | None, typer.Option("--window", metavar="HH:MM-HH:MM", help="Hours of the day in which messages leave.")
+        str | None, typer.Option("--window", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
     ] = None
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Of the window and the moments: Europe/Berlin.")
+        str | None,
+        typer.Option("--timezone", metavar="NAME", help="For --window and for times without a zone: Europe/Berlin."),
     ] = None
     rate: RateText = None
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar=Moment, help="Nobody is sent to after; they become expired.")
+        str | None,
+        typer.Option("--deadline", metavar=Moment, help="Send nothing after; open recipients become expired."),
     ] = None
     on_unknown: Annotated[
         Literal["hold", "resend"],
@@ -56,11 +58,15 @@ class DeliveryOptions:
     ] = "hold"
     pause_after_errors: Annotated[
         int,
-        typer.Option("--pause-after-errors", metavar="N", min=0, help="Pause at N like failures in a row; 0 never."),
+        typer.Option(
+            "--pause-after-errors", metavar="N", min=0, help="Pause after N identical failures in a row; 0 never."
+        ),
     ] = 25
     pause_above_share: Annotated[
         float,
-        typer.Option("--pause-above-share", metavar="SHARE", min=0, max=1, help="Pause when more fail; 0 never."),
+        typer.Option(
+            "--pause-above-share", metavar="SHARE", min=0, max=1, help="Pause above this share of failures; 0 never."
+        ),
     ] = 0.25
     language: Annotated[
         str | None, typer.Option("--language", metavar="TAG", help="For rows without a language of their own.")
@@ -71,7 +77,7 @@ class DeliveryOptions:
     ] = None
     guest_list: Annotated[
         Path | None,
-        typer.Option("--guest-list", metavar="FILE", help="A rehearsal: only these recipients are really sent to."),
+        typer.Option("--guest-list", metavar="FILE", help="A rehearsal: send only to these recipients."),
     ] = None
 
     def options(self, channel: str, *, now: datetime | None = None) -> Options:

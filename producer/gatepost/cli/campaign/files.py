@@ -29,7 +29,7 @@ FileArgument = Annotated[
 ]
 SkipInvalidOption = Annotated[
     bool,
-    typer.Option("--skip-invalid", help="Go on without the rows that are not valid, instead of refusing the file."),
+    typer.Option("--skip-invalid", help="Skip invalid rows instead of refusing the file."),
 ]
 
 
@@ -39,10 +39,11 @@ class FileOptions:
 
     channel: Annotated[
         Literal["auto", "email", "sms"],
-        typer.Option("--channel", help="Whom to look for; auto takes a row's address before its number."),
+        typer.Option("--channel", help="Channel; auto prefers a row's e-mail address to its phone number."),
     ] = "auto"
     region: Annotated[
-        str | None, typer.Option("--region", metavar="CODE", help="Country of numbers without a country code: GB.")
+        str | None,
+        typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code: GB."),
     ] = None
     column: Annotated[
         list[str] | None,
@@ -54,7 +55,7 @@ class FileOptions:
         str | None, typer.Option("--encoding", metavar="NAME", help="UTF-8, or what a byte order mark says.")
     ] = None
     delimiter: Annotated[
-        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of a CSV file; found out when absent.")
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of a CSV file; detected when absent.")
     ] = None
 
     def as_keywords(self) -> dict[str, Any]:

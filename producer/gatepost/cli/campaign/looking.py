@@ -19,10 +19,10 @@ from gatepost.states import State
 
 
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show how a campaign stands now, and why people failed.
+    """Show a campaign's status, counts and reasons.
 
-    Exit code 0 while it goes on and when everybody was accepted, 4 while the workers' configuration keeps them from it, 1 while batches do not
-    open; otherwise that of `watch`.
+    Exit code 0 while it runs and when everybody was accepted, 4 while the workers' configuration blocks it, 1 while batches cannot be opened;
+    otherwise that of `watch`.
     """
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)

@@ -59,8 +59,8 @@ def add(
 ) -> ExitCode:
     """Add a file's recipients to a campaign, each once.
 
-    Whom the campaign has already is left alone: after an interruption, run it again. Checks the whole file first, and adds nothing
-    when a row is not valid, unless --skip-invalid says to go on without it.
+    Skips recipients that the campaign already has: after an interruption, run it again. Checks the whole file first, and adds nothing
+    when a row is invalid, unless --skip-invalid is given.
     """
     with opened(file, reading) as recipients, campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)
@@ -121,7 +121,7 @@ def added_text(added: Added, counts: RowCounts) -> str:
 
 
 def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
-    """Let a draft run."""
+    """Start a draft."""
     with campaigning() as campaigns:
         found = campaign_named(campaigns, campaign)
         return go_on(campaigns, campaigns.start(found.campaign_id), watch=watch, as_json=as_json)

@@ -52,10 +52,10 @@ def retry(
     watch: WatchOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send again to those who failed, and to nobody else.
+    """Send again to recipients who failed.
 
-    To those who ended in the named states, for the named reasons: those who failed (rejected, exhausted, expired) when no state is named. `accepted` cannot be retried. `unknown` must be named, or
-    its reason: some of them have a message, and a second one voids its code.
+    Selects recipients by state and reason; without a state, those who failed (rejected, exhausted, expired). `accepted` cannot be retried.
+    `unknown` or its reason must be named: some of them got a message, and a second one voids its code.
     """
     states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
     reasons = reasons_of(reason)
@@ -107,7 +107,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Only its owner may read it; stdout when absent."),
     ] = None,
 ) -> ExitCode:
-    """Write who ended how, and why, to a file.
+    """Write recipients, outcomes and reasons to a file.
 
     Everybody, or only some states and reasons.
 

@@ -54,8 +54,9 @@ def send(
 ) -> ExitCode:
     """Send to everybody in a file, in one step.
 
-    Checks the file, then creates, fills, starts and watches a campaign. A name is one campaign: run it again, after a crash or with a longer file, and it goes on; whom it has already is not sent to a
-    second time. Another name is another campaign. Exit codes are those of `watch`, and 6 when rows are not valid.
+    Checks the file, then creates, fills, starts and watches a campaign. The name identifies the campaign: after a crash, or with a longer file,
+    run it again with the same name. It continues, and recipients that it already has get no second message. Exit codes are those of `watch`,
+    and 6 when rows are invalid.
     """
     events = Events() if as_json else None
     with opened(file, reading) as recipients, campaigning() as campaigns:

@@ -54,7 +54,7 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Run the whole way once, with real processes, and count.
+    """Send and log in with real local processes, once.
 
     Starts Valkey, the simulator and workers of its own, sends a code to everybody in the file, runs a campaign next to it, kills two
     workers in the middle, logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real
