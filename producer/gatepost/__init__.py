@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from gatepost.handles import AsyncHandle, Handle
     from gatepost.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost.producer import AsyncProducer, Producer
-    from gatepost.settings import Settings, Tenant, load_settings
+    from gatepost.settings import Settings, load_settings
     from gatepost.states import Reason, State
+    from gatepost.tenant_settings import Tenant
 
 __all__ = [
     "AsyncHandle",
@@ -57,7 +58,7 @@ _WHERE = {
     "SendingHours": "campaigns.hours",
     "Settings": "settings",
     "State": "states",
-    "Tenant": "settings",
+    "Tenant": "tenant_settings",
     "TokenSet": "outcomes",
     "load_settings": "settings",
 }

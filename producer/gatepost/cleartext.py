@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from gatepost.settings import Settings, Tenant
+    from gatepost.settings import Settings
+    from gatepost.tenant_settings import Tenant
 
 IN_CLEAR: Final = "http:// to another machine: secrets leave this machine in clear"
 

@@ -15,7 +15,8 @@ from gatepost_worker.calls import deadline_of
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from gatepost.settings import Settings, Tenant
+    from gatepost.settings import Settings
+    from gatepost.tenant_settings import Tenant
 
 
 def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = None) -> Passwordless:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from gatepost.settings import Settings, Tenant
+    from gatepost.settings import Settings
+    from gatepost.tenant_settings import Tenant
     from gatepost_worker.limiter import BucketSnapshot
 
 _REFUSED: Final = 429

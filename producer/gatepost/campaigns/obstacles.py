@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gatepost.blocks import Block, BlockKind
 from gatepost.campaigns.model import CampaignConflict, Status
 from gatepost.errors import TenantMissing
-from gatepost.settings import DEFAULT_TENANT
+from gatepost.tenant_settings import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from gatepost.applications import Application, TenantRegistry

@@ -28,7 +28,7 @@ from gatepost.cli.processes import (
 )
 from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import ConfigurationError
-from gatepost.settings import DEFAULT_TENANT
+from gatepost.tenant_settings import DEFAULT_TENANT
 
 app = command_app()
 

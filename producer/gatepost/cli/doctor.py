@@ -44,8 +44,9 @@ from gatepost.key_checks import KeyChecks
 from gatepost.ledger_keys import KIDS, RECONCILER_LAST_RUN
 from gatepost.redis_check import cause_of, flaw_of, missing_commands
 from gatepost.redis_trouble import UNKNOWN, Trouble
-from gatepost.settings import Settings, Tenant, load_settings
+from gatepost.settings import Settings, load_settings
 from gatepost.tenant_control import TenantControl
+from gatepost.tenant_settings import Tenant
 
 app = command_app()
 

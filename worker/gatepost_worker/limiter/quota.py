@@ -12,7 +12,8 @@ from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gatepost.settings import Settings, Tenant
+    from gatepost.settings import Settings
+    from gatepost.tenant_settings import Tenant
     from gatepost_worker.limiter.readings import Reading
 
 
