@@ -23,7 +23,6 @@ from gatepost_worker.authentication.telemetry import telemetry_header
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
-    from types import TracebackType
     from typing import Self
 
     from gatepost_worker.authentication.configuration import ClientCertificate, RequestOverrides, Timeouts
@@ -364,9 +363,7 @@ class Passwordless:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _call(
