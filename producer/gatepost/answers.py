@@ -18,7 +18,7 @@ REPEATED: Final = "gatepost_repeated"
 
 
 NOTHING_SENT: Final = "Nothing is sent."
-READING: Final = "The operation goes on; its state could not be read."
+READING: Final = "The operation continues; its state could not be read."
 PERHAPS_RECORDED: Final = (
     "Nothing is sent now. It may have been recorded, to be sent later: ask again under the same idempotency key."
 )
@@ -64,7 +64,7 @@ def named(
     trouble = trouble or trouble_of(failure)
     if trouble is None:
         if _is_about_a_record(failure):
-            return Spoiled(f"A record in Redis is not as Gatepost wrote it. {refused}")
+            return Spoiled(f"A record in Redis is damaged. {refused}")
         return Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}")
     # An earlier try of the same call may have been carried out, and only its answer lost.
     certain = trouble.answered and not getattr(failure, REPEATED, False)

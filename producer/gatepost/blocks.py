@@ -31,14 +31,14 @@ class BlockKind(StrEnum):
 
 _SENTENCES: Final[dict[BlockKind, str]] = {
     BlockKind.WRONG_APPLICATION: (
-        "It is for {detail}. Run workers for the application it is for, or, if the client id or domain was changed on purpose: {way_out}"
+        "It is for {detail}. Run workers for that application, or, if the client id or domain was changed on purpose: {way_out}"
     ),
     BlockKind.TENANT_MISSING: "The workers have no tenant named {detail}. Add it to their configuration and restart them.",
     BlockKind.KEY_MISSING: (
         "The workers lack the sealing key {detail}. Add it to their GATEPOST_SEALING_KEYS and restart them."
     ),
-    BlockKind.UNUSABLE: "The workers cannot use their configuration of the tenant: {detail}",
-    BlockKind.DAMAGED: "It does not open: {detail} Put it back from a backup, or cancel it.",
+    BlockKind.UNUSABLE: "The workers' configuration of the tenant is unusable: {detail}",
+    BlockKind.DAMAGED: "It cannot be opened: {detail} Restore it from a backup, or cancel it.",
 }
 
 
@@ -96,7 +96,7 @@ def block_of(failure: GatepostError) -> Block:
         case SealError():
             return Block(BlockKind.DAMAGED, str(failure)[:_LONGEST_DETAIL])
         case _:
-            return Block(BlockKind.DAMAGED, "Its form is unknown to this version.")
+            return Block(BlockKind.DAMAGED, "This version does not know its format.")
 
 
 def read_block(stored: str) -> Block | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatepost.settings import Settings
     from gatepost.tenant_settings import Tenant
 
-IN_CLEAR: Final = "http:// to another machine: secrets leave this machine in clear"
+IN_CLEAR: Final = "http:// to another machine: secrets are sent in clear"
 
 
 def cleartext_settings(settings: Settings) -> list[str]:

@@ -219,7 +219,7 @@ class DeadLetterControl:
             return
         # Outside of the handler: what was raised has seen the message.
         raise Unavailable(
-            f"The broker did not take the letter, or did not say so ({name}). The letter is kept, and marked: it may have been published."
+            f"The broker did not confirm the letter ({name}). The letter is kept, and marked as possibly published."
         )
 
 

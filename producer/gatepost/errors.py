@@ -105,7 +105,7 @@ class WrongApplication(ConfigurationError):
     """The work is for another Auth0 application than this configuration's.
 
     Attributes:
-        applications: whose it is, and whose this configuration is.
+        applications: the application of the work, and that of this configuration.
     """
 
     def __init__(self, *args: object, applications: str = "") -> None:
@@ -114,7 +114,7 @@ class WrongApplication(ConfigurationError):
 
 
 class KeyMismatch(ConfigurationError):
-    """The workers have other keys.
+    """The workers' keys differ.
 
     Attributes:
         kids: the ids of the sealing keys that differ.
@@ -126,15 +126,15 @@ class KeyMismatch(ConfigurationError):
 
 
 class Unavailable(GatepostError):
-    """Redis did not answer; nothing is sent now, and what was asked for may have been recorded."""
+    """Redis did not answer. Nothing is sent now, but the command may have been recorded."""
 
 
 class Unusable(ConfigurationError, Unavailable):
-    """Redis refuses what Gatepost needs of it, and will until the configuration is put right."""
+    """Redis is unusable until its configuration or Gatepost's is corrected."""
 
 
 class Spoiled(Unavailable):
-    """What is stored there is not what Gatepost wrote, so that nothing can be done with it; Redis itself is well."""
+    """A record in Redis is damaged or was written by another program; Redis itself works."""
 
 
 class SealError(GatepostError):
@@ -158,7 +158,7 @@ class IdempotencyConflict(GatepostError):
 
 
 class RecordGone(GatepostError):
-    """The idempotency key, or the seal of a submission, is known, but the record of its operation is gone, so how it ended cannot be said. Nothing is sent; to send anyway, use another key."""
+    """The idempotency key or seal was used before, but the record of its operation was deleted, so its outcome is unknown. Nothing is sent; to send anyway, use another key."""
 
 
 class OperationNotFound(GatepostError):
@@ -170,7 +170,7 @@ class NotFinished(GatepostError, TimeoutError):
 
 
 class ProducerClosed(GatepostError):
-    """The producer is closed; make another. What was recorded goes on."""
+    """The producer is closed; create another. Recorded operations continue."""
 
 
 class NothingToRedeem(GatepostError):
@@ -178,7 +178,7 @@ class NothingToRedeem(GatepostError):
 
 
 class Unforeseen(GatepostError):
-    """Gatepost failed in a way that was not foreseen. It may have been carried out: ask again under the same idempotency key.
+    """Gatepost failed unexpectedly. The command may have been carried out: repeat it with the same idempotency key.
 
     Attributes:
         account: the class of the error and the places it came through.
@@ -189,7 +189,7 @@ class Unforeseen(GatepostError):
         self.account = account
 
     def __str__(self) -> str:
-        return f"Gatepost failed unexpectedly ({self.account}). Please report it. What was asked for may have been recorded."
+        return f"Gatepost failed unexpectedly ({self.account}). Please report it. The command may have been recorded; repeat it only with the same idempotency key."
 
 
 class OperationFailed(GatepostError):
@@ -213,7 +213,7 @@ class OperationFailed(GatepostError):
             advice = Reason(self.reason).advice
         except ValueError:
             # The worker is of a later version, and knows more of them.
-            advice = "This version does not know the reason."
+            advice = "This version does not know the reason; upgrade it."
         return f"{self.reason}{code}: {advice} Operation {self.operation_id}."
 
 

@@ -100,8 +100,8 @@ class KeyChecks:
     def _require(self, used: Iterable[str]) -> None:
         if missing := sorted(set(used) - set(self._keyring.kids)):
             raise ConfigurationError(
-                f"GATEPOST_SEALING_KEYS lacks {', '.join(missing)}, which stored values are sealed with; add it after the others, "
-                "or re-seal where it still is: gatepost keys rotate"
+                f"GATEPOST_SEALING_KEYS lacks {', '.join(missing)}, which stored values are sealed with; add it at the end, "
+                "or re-seal them where the key still exists: gatepost keys rotate"
             )
 
     def _compare(self, known: dict[str, str]) -> None:
@@ -110,19 +110,19 @@ class KeyChecks:
         first, theirs = self._keyring.kids[0], sorted(set(known) - {FINGERPRINT})
         if theirs and first not in theirs:
             raise KeyMismatch(
-                f"GATEPOST_SEALING_KEYS begins with {first}, which no worker has had; they have {', '.join(theirs)}. "
-                "Give it to the workers first, after their others.",
+                f"GATEPOST_SEALING_KEYS begins with {first}, which no worker has; they have {', '.join(theirs)}. "
+                "Add it at the end of the workers' GATEPOST_SEALING_KEYS first.",
                 (first,),
             )
 
 
 def _mismatch(names: list[str]) -> KeyMismatch:
     kids = tuple(name for name in names if name != FINGERPRINT)
-    texts = [f"GATEPOST_SEALING_KEYS has another key {', '.join(kids)} than the workers"] if kids else []
+    texts = [f"GATEPOST_SEALING_KEYS has a key {', '.join(kids)} that differs from the workers'"] if kids else []
     if len(kids) < len(names):
-        texts.append("GATEPOST_FINGERPRINT_KEY is another key than the workers'")
+        texts.append("GATEPOST_FINGERPRINT_KEY differs from the workers'")
     return KeyMismatch(
-        f"{'; '.join(texts)}. Copy it from their configuration; if it was replaced on purpose: gatepost keys forget {kids[0] if kids else 'fingerprint-key'}",
+        f"{'; '.join(texts)}. Copy the workers' value; if the key was replaced on purpose: gatepost keys forget {kids[0] if kids else 'fingerprint-key'}",
         kids,
     )
 

@@ -38,7 +38,7 @@ _OVER: Final = frozenset({Status.FINISHED, Status.CANCELLED, Status.DELETING})
 
 
 class WorkersAlive(CampaignConflict):
-    """Workers are alive, and would send meanwhile."""
+    """Workers are running; stop them first."""
 
 
 @dataclass(slots=True)
@@ -154,10 +154,12 @@ class Recovery:
         except (KombuError, RedisError, OSError) as failure:
             name = type(failure).__name__
             raise Unavailable(
-                f"The broker did not answer ({name}), so workers may be alive. Nothing was done."
+                f"The broker did not answer ({name}), so workers may be running. Check it and run this again; nothing was changed."
             ) from None
         if alive:
-            raise WorkersAlive(f"Workers are alive: {', '.join(sorted(alive))}. End them first; nothing was done.")
+            raise WorkersAlive(
+                f"Workers are running: {', '.join(sorted(alive))}. Stop them first; nothing was changed."
+            )
 
     def _is_done(self, backup_of: datetime) -> bool:
         with answering():

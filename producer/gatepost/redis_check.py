@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER: Final = (7, 0)
 EVICTION: Final = (
-    "Redis may evict what Gatepost stored (maxmemory-policy {policy}): what was sent would be forgotten, and sent again. "
-    "Set maxmemory-policy noeviction, or GATEPOST_ALLOW_EVICTION=1 to take the risk."
+    "Redis may evict what Gatepost stored (maxmemory-policy {policy}), and messages could be sent twice. "
+    "Set maxmemory-policy noeviction, or GATEPOST_ALLOW_EVICTION=1 to accept that."
 )
 NEEDED: Final = [
     "DEL",
@@ -87,7 +87,7 @@ def require_usable(client: Redis, url: str, *, allow_eviction: bool) -> bool:
         missing = missing_commands(client)
     if missing:
         raise ConfigurationError(
-            f"Redis lacks {', '.join(missing)}, which Gatepost needs; commands must not be renamed or disabled. Correct {url}."
+            f"Redis lacks {', '.join(missing)}, which Gatepost needs. Commands must not be renamed or disabled: correct its configuration or {url}."
         )
     if info is None:
         return False

@@ -1,6 +1,6 @@
 """Why a Redis cannot be used: one cause for each way it refuses, in a sentence that says what to do.
 
-A cause that lasts until the configuration changes is told from one that passes.
+Distinguishes causes that last until the configuration changes from temporary ones.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Trouble:
     """One cause.
 
     Attributes:
-        found: what it is, in a few words.
-        sentence: the same as a sentence, with the way out; `{url}` stands for the setting that names the server.
-        lasts: whether it stays until somebody changes the configuration.
-        answered: whether the server said it, so that it did not carry out what was asked.
+        found: the cause in a few words.
+        sentence: the cause as a sentence, with the way out; `{url}` is replaced by the name of the setting.
+        lasts: whether it lasts until the configuration changes.
+        answered: whether the server reported it, and so did not carry out the call.
     """
 
     found: str
@@ -47,15 +47,15 @@ class Trouble:
 
 
 _PASSWORD: Final = Trouble("wrong password", "Redis refuses the user name or password; correct {url}.")
-_NO_PASSWORD: Final = Trouble("no password given", "Redis asks for a password, and {url} has none.")
+_NO_PASSWORD: Final = Trouble("no password given", "Redis asks for a password, and {url} has none; add it.")
 _PASSWORD_UNWANTED: Final = Trouble("no password expected", "Redis has no password; take it out of {url}.")
 CLUSTER: Final = Trouble(
     "cluster mode", "Redis runs in cluster mode, which Gatepost does not support; {url} must name a single Redis."
 )
 REPLICA: Final = Trouble("a read-only replica", "Redis is a read-only replica; {url} must name the primary.")
 _DATABASE: Final = Trouble("no such database", "Redis has no database of that number; correct the end of {url}.")
-_ACL: Final = Trouble("not allowed", "Redis does not allow this user that command or key; see its ACL.")
-OLD: Final = Trouble("too old", "Redis is too old: 7.0 or newer, or Valkey, is needed.")
+_ACL: Final = Trouble("not allowed", "Redis does not allow this user that command or key; correct its ACL.")
+OLD: Final = Trouble("too old", "Redis is too old: 7.0 or newer, or Valkey, is needed; upgrade it.")
 UNKNOWN: Final = Trouble(
     "a command is missing", "Redis lacks a command that Gatepost needs; it must not be renamed or disabled."
 )
@@ -65,7 +65,7 @@ _PROTECTED: Final = Trouble(
 _PROTOCOL: Final = Trouble("not a Redis", "The server does not speak Redis's protocol; correct {url}.", answered=False)
 _CERTIFICATE: Final = Trouble(
     "certificate not trusted",
-    "The certificate of Redis is not trusted, or is for another name; see GATEPOST_REDIS_CA_BUNDLE.",
+    "The certificate of Redis is not trusted, or is for another name; check GATEPOST_REDIS_CA_BUNDLE and the host.",
     answered=False,
 )
 _ASKS_CERTIFICATE: Final = Trouble(
@@ -76,13 +76,21 @@ _ASKS_CERTIFICATE: Final = Trouble(
 NEEDS_TLS: Final = Trouble("speaks TLS", "Redis speaks TLS; write rediss:// in {url}.", answered=False)
 NO_TLS: Final = Trouble("speaks no TLS", "Redis speaks no TLS; write redis:// in {url}.", answered=False)
 _FULL: Final = Trouble("memory is full", "Redis refuses new data: its memory is full.", lasts=False)
-_LOADING: Final = Trouble("still loading", "Redis is still loading its data.", lasts=False)
-_NO_PRIMARY: Final = Trouble("no primary", "The replica has lost its primary.", lasts=False)
-_NO_REPLICAS: Final = Trouble("too few replicas", "Redis refuses writes until enough replicas follow.", lasts=False)
-_NOT_SAVED: Final = Trouble("cannot save", "Redis cannot save to disk and refuses writes; see its log.", lasts=False)
-_BUSY: Final = Trouble("busy", "Redis is busy with a script.", lasts=False)
-_CLIENTS: Final = Trouble("too many clients", "Redis takes no more connections; see its maxclients.", lasts=False)
-_POOL: Final = Trouble("no connection left", "Every connection of this process to Redis is in use.", lasts=False)
+_LOADING: Final = Trouble("still loading", "Redis is still loading its data; try again in a moment.", lasts=False)
+_NO_PRIMARY: Final = Trouble(
+    "no primary", "The replica has no connection to its primary; check the primary.", lasts=False
+)
+_NO_REPLICAS: Final = Trouble(
+    "too few replicas", "Redis refuses writes until enough replicas are connected; check the replicas.", lasts=False
+)
+_NOT_SAVED: Final = Trouble(
+    "cannot save", "Redis cannot save to disk and refuses writes; check its log and disk.", lasts=False
+)
+_BUSY: Final = Trouble("busy", "Redis is busy with a script; try again in a moment.", lasts=False)
+_CLIENTS: Final = Trouble("too many clients", "Redis accepts no more connections; raise its maxclients.", lasts=False)
+_POOL: Final = Trouble(
+    "no connection left", "All connections of this process to Redis are in use; try again in a moment.", lasts=False
+)
 
 _BY_CLASS: Final = {
     OutOfMemoryError: _FULL,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gatepost.dead_letters import DeadLetters
 
-REASON: Final = "Redis was restored from a backup; it may have been carried out after the backup."
+REASON: Final = "Redis was restored from a backup; this may have been carried out after the backup."
 
 
 class RestoredQueue:

@@ -186,7 +186,7 @@ class Keyring:
             ValueError: it has more than `LONGEST_VALUE` bytes, and would not open again.
         """
         if len(value) > LONGEST_VALUE:
-            raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; {LONGEST_VALUE} is the most")
+            raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; the limit is {LONGEST_VALUE}")
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._first, "for": str(purpose)}
         return jwe.encrypt_compact(header, value, self._keys[self._first], registry=_REGISTRY)
 

@@ -340,7 +340,7 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
 
 
 def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
-    return TenantMissing(f"there is no tenant named {name!r}; configured are: {', '.join(names)}", tenant=name)
+    return TenantMissing(f"no tenant named {name!r} is configured; configured are: {', '.join(names)}", tenant=name)
 
 
 def _named(failure: ValidationError, prefix: str) -> ConfigurationError:

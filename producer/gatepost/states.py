@@ -89,7 +89,7 @@ _ADVICE: Final[dict[Reason, str]] = {
     ),
     Reason.PROVIDER_MISCONFIGURED: "Auth0 could not sign in at the message provider; renew its credentials in Auth0.",
     Reason.TENANT_MISCONFIGURED: (
-        "Auth0 does not know the tenant or the client, or the tenant's settings make no request; check domain, client id and base URL."
+        "Auth0 does not know the tenant or the client, or no request can be built from the tenant's settings; check domain, client id and base URL."
     ),
     Reason.CLIENT_REJECTED: "Auth0 refused the client's credential; check the client secret, or the signing key and its algorithm.",
     Reason.CLIENT_NOT_AUTHORIZED: (
@@ -107,13 +107,13 @@ _ADVICE: Final[dict[Reason, str]] = {
     Reason.DPOP_REQUIRED: "The API demands DPoP, which Gatepost does not speak; use an API without sender constraining.",
     Reason.ENDPOINT_DISABLED: "The tenant has this endpoint or grant switched off.",
     Reason.CREDENTIAL_MISSING: (
-        "The tenant's only credential is a client certificate, and Auth0 accepts mutual TLS for logins alone; add a client secret or a "
+        "The tenant's only credential is a client certificate, but Auth0 accepts mutual TLS only for logins; add a client secret or a "
         "signing key to send."
     ),
     Reason.REFUSED_BY_AUTH0: (
         "Auth0 refused the request with an error code that Gatepost does not know; look it up in Auth0's documentation and the tenant's log."
     ),
-    Reason.ANSWER_NOT_UNDERSTOOD: "The answer is not of Auth0's form; check that the domain and any proxy lead to Auth0. Not repeated.",
+    Reason.ANSWER_NOT_UNDERSTOOD: "The answer does not come from Auth0; check the domain and any proxy. Not repeated.",
     Reason.TOKEN_INVALID: "The id_token failed a check; the code is spent. Check issuer, audience, organization and signing algorithm.",
     Reason.TOKEN_NOT_VERIFIED: "The signing keys could not be fetched, so the id_token was not checked; the code is spent.",
     Reason.NOT_REACHED: "No attempt reached Auth0; check DNS, the network, TLS and any proxy, then ask again.",
@@ -123,7 +123,7 @@ _ADVICE: Final[dict[Reason, str]] = {
     Reason.PROVIDER_SILENT: "The message provider did not answer Auth0 in a way that tells whether it sent. Not repeated.",
     Reason.WORKER_LOST: "A worker ended in the middle of the attempt; it may have been carried out. Not repeated.",
     Reason.BACKUP_RESTORED: (
-        "Redis was restored from a backup in which this was still open; it may have been carried out after the backup. Not repeated."
+        "Redis was restored from a backup in which this was open; it may have been carried out after the backup. Not repeated."
     ),
     Reason.CANCELLED_BY_CALLER: "Cancelled before it was sent.",
     Reason.ON_SUPPRESSION_LIST: "The recipient is on the suppression list; nothing was sent.",

@@ -126,11 +126,13 @@ class TenantControl:
         """
         after = self._own.get(name)
         if after is None:
-            raise TenantMissing(f"there is no tenant named {name!r} here", tenant=name)
+            raise TenantMissing(f"no tenant named {name!r} is configured here; add it first", tenant=name)
         registered = self._registry.all()
         before = before or registered.get(name)
         if before == after:
-            raise ConfigurationError(f"{name} stands for {after} already; name the earlier application with --from")
+            raise ConfigurationError(
+                f"{name} is registered for {after} already; name the earlier application with --from"
+            )
         if dry_run:
             return self._taken_over(name, before, after, dry_run=True)
         told = {"tenant": name, "from": before and before.stored, "to": after.stored}

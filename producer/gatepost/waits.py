@@ -271,7 +271,7 @@ def _answer_of(operation_id: str, reply: Any) -> Answer | None:
     except OperationNotFound as failure:
         return failure
     except (ValueError, LookupError):
-        return Spoiled(f"The operation's record is not as this version writes it. {READING}")
+        return Spoiled(f"The operation's record is damaged or of another version. {READING}")
     return outcome if outcome.state.is_terminal else None
 
 

@@ -82,7 +82,7 @@ REFUSALS = {
     "PreconditionFailed": ("quorum", "queues", "gatepost.bulk exists with another type or other arguments"),
     "AccessRefused": ("refused", "broker", "refused the user"),
     "NotAllowed": ("missing", "broker", "refused the virtual host"),
-    "BrokerBlocked": ("well", "broker", "takes no messages: it is in a memory or disk alarm"),
+    "BrokerBlocked": ("well", "broker", "accepts no messages: it is in a memory or disk alarm"),
 }
 
 

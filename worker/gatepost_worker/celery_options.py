@@ -22,15 +22,13 @@ Rule = Callable[[Any], str | None]
 """Returns what is wrong with a value, or None."""
 _MOST_SLOTS: Final = 1000
 _QUEUES: Final = ", ".join(Queue)
-_NO_CHILDREN: Final = "counts on child processes, and a worker runs threads; leave it out."
-_NO_LIMITS: Final = (
-    "cannot end a thread; limit a call by GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
-)
+_NO_CHILDREN: Final = "needs child processes, but a worker runs threads; leave it out."
+_NO_LIMITS: Final = "cannot stop a thread; limit a call with GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
 _DETACH: Final = (
     "changes to the root directory, where no .env is read, and hides how the process ends; "
     "run it under systemd, Compose or another supervisor."
 )
-_DETACHED: Final = "works with --detach alone, which is refused; leave it out."
+_DETACHED: Final = "works only with --detach, which is refused; leave it out."
 _SCHEDULER: Final = "would replace the reconciler's schedule; leave it out."
 _SETTINGS: Final = "is not read; set {} instead."
 
@@ -110,12 +108,12 @@ WORKER: Final[Mapping[str, Rule | None]] = {
     ),
     "queues": _queues,
     "exclude_queues": _left_out,
-    "include": _refused("would import other tasks, and a worker runs Gatepost's alone; run those in another worker."),
+    "include": _refused("would import other tasks, but a worker runs only Gatepost's; run those in another worker."),
     "without_gossip": None,
     "without_mingle": None,
     "without_heartbeat": None,
     "heartbeat_interval": _not_negative,
-    "autoscale": _refused("needs a pool that grows, and the threads pool does not; use --concurrency."),
+    "autoscale": _refused("needs a pool that grows, but the thread pool has a fixed size; use --concurrency."),
     "beat": None,
     "schedule_filename": None,
     "scheduler": _refused(_SCHEDULER),
@@ -198,7 +196,7 @@ def _check_given(context: click.Context, rules: Mapping[str, Rule | None], sourc
 
 
 def _unknown(_value: Any) -> str:
-    return "is newer than this version of Gatepost, which has not been tried with it; leave it out."
+    return "is not tested with this version of Gatepost; leave it out."
 
 
 def _name(option: click.Parameter) -> str:

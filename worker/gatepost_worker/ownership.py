@@ -52,7 +52,7 @@ class Ownership:
         """
         own = self._own.get(tenant)
         if own is None:
-            raise TenantMissing(f"there is no tenant named {tenant!r} here", tenant=tenant)
+            raise TenantMissing(f"no tenant named {tenant!r} is configured here", tenant=tenant)
         owner = Application.read(recorded) or self._registry.register(tenant, own)
         if owner != own:
             applications = f"{owner}, and the worker sends for {own}"

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SLOTS: Final = "The number of slots is fixed at the start: celery worker --concurrency, gatepost worker --concurrency."
-_CANCEL: Final = "Gatepost does not look at revoked tasks; use Handle.cancel() or gatepost campaign cancel."
+_CANCEL: Final = "Gatepost ignores revoked tasks; use Handle.cancel() or gatepost campaign cancel."
 _RATE: Final = "All workers share one limiter; use AUTH0_MAX_RATE, or gatepost campaign change --rate."
 _DEADLINE: Final = (
-    "A thread cannot be ended; use GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
+    "A thread cannot be stopped; use GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
 )
 
 COMMANDS: Final[Mapping[str, str | None]] = {
@@ -30,7 +30,7 @@ COMMANDS: Final[Mapping[str, str | None]] = {
     "clock": None,
     "conf": None,
     "disable_events": None,
-    "election": "Gatepost's workers hold no elections.",
+    "election": "Gatepost's workers do not support elections.",
     "enable_events": None,
     "heartbeat": None,
     "hello": None,

@@ -126,7 +126,7 @@ class Submissions:
         _log.warning("submission.blocked", task_id=task_id, error=why)
         passed = command.deadline is not None and command.deadline <= datetime.now(UTC)
         if passed or waited >= command.lifetime:
-            raise InvalidCommand([("tenant", "no worker that sends for it took the command before its deadline")])
+            raise InvalidCommand([("tenant", "no worker for this tenant took the command before its deadline")])
         raise PutBack
 
     def _document(self, command: Any, *, sealed: bool) -> Any:

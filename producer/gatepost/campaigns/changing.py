@@ -71,5 +71,5 @@ def refuse_other_options(asked: Options, kept: Options) -> None:
     different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
     if different:
         raise CampaignConflict(
-            f"A campaign of this id is there; its options differ in: {', '.join(different)}. Nothing was changed; change it, or give another id."
+            f"A campaign with this id exists, with other options: {', '.join(different)}. Nothing was changed. Give the same options, or another id."
         )

@@ -110,13 +110,13 @@ def check_stored(states: bytes, details: bytes, rows: int) -> None:
         SealError: a state or a reason is unknown, or there are more or fewer of them than rows.
     """
     if len(states) != rows or not set(states) <= STATES.keys():
-        raise SealError("The states of a batch are not those of its rows.")
+        raise SealError("The states of a batch do not match its rows.")
     try:
         records = unpack_records(details)
     except struct.error:
-        raise SealError("What is kept of a batch's rows cannot be read.") from None
+        raise SealError("The states of a batch cannot be read.") from None
     if any(row >= rows for row in records):
-        raise SealError("The states of a batch are not those of its rows.")
+        raise SealError("The states of a batch do not match its rows.")
 
 
 def lua_constants() -> str:

@@ -360,7 +360,7 @@ class Campaigns:
         marks = frozenset(self._fingerprints.campaign(campaign_id, guest).hex() for guest in guests)
         # Every batch carries the list to its worker.
         if len(marks) > _MOST_GUESTS:
-            raise InvalidValue(f"a guest list is for a rehearsal: {_MOST_GUESTS} guests at most")
+            raise InvalidValue(f"a guest list has at most {_MOST_GUESTS} guests")
         return marks
 
     def _opening(self, campaign_id: str) -> int | None:

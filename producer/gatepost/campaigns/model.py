@@ -71,8 +71,8 @@ _PAUSES: Final[dict[PauseReason, str]] = {
         "More recipients fail than the campaign allows. Look at the reasons, then resume, or cancel it."
     ),
     PauseReason.BACKUP_RESTORED: (
-        "Redis was restored from a backup, and the campaign may have gone on after that backup. Recipients that were open are unknown. "
-        "Retry those who got nothing, or to whom a second message does no harm; then resume."
+        "Redis was restored from a backup, and the campaign may have continued after that backup. Recipients that were open are unknown. "
+        "Retry recipients who got no message, or for whom a second message does no harm; then resume."
     ),
 }
 

@@ -74,5 +74,5 @@ def own_application(campaign: Campaign, settings: Settings) -> Application:
     tenant = campaign.options.tenant or DEFAULT_TENANT
     own = settings.applications().get(tenant)
     if own is None:
-        raise TenantMissing(f"there is no tenant named {tenant!r} here; configure it, then resume", tenant=tenant)
+        raise TenantMissing(f"no tenant named {tenant!r} is configured here; add it, then resume", tenant=tenant)
     return own

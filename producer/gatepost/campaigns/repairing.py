@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _TRIES: Final = 3
-_BUSY: Final = "A worker still holds a batch of it; try again in a minute. Nothing was changed."
-_CHANGED: Final = "It changed while it was counted; try again. Nothing was changed."
+_BUSY: Final = "A worker still holds a batch of the campaign; try again in a minute. Nothing was changed."
+_CHANGED: Final = "The campaign changed during the count; try again. Nothing was changed."
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,7 @@ class CampaignStore:
     def delete(self, campaign_id: str) -> None:
         """Delete a campaign and everything that was kept of its recipients."""
         if self._call(self._end, "delete", campaign_id)[0] == b"busy":
-            raise CampaignConflict("A worker still holds a batch of it; try again in a moment.")
+            raise CampaignConflict("A worker still holds a batch of the campaign; try again in a moment.")
         start = 0
         while True:
             reply = self._call(self._end, "erase", campaign_id, start, _KEYS_PAGE)

@@ -99,7 +99,7 @@ def verify(
             )
         elif found.cut_off and not found.entries:
             say(
-                "gatepost: the log has no entries, and the expected head is not in it: it was deleted, or it is another log."
+                "gatepost: the log has no entries, but a head was expected: the log was deleted, or this is another log."
             )
         elif found.cut_off:
             say("gatepost: the expected head is not in the log: its end was cut off, or it is another log.")

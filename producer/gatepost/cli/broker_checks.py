@@ -26,13 +26,13 @@ _CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (
         PreconditionFailed,
         "exists with another type or other arguments",
-        "Gatepost needs durable classic queues without arguments. Delete the queue once it is empty; Gatepost declares it anew.",
+        "Gatepost needs durable classic queues without arguments. Delete the queue once it is empty; Gatepost declares it again.",
     ),
-    (ResourceLocked, "belongs to another connection alone", "Delete the queue; Gatepost declares it anew."),
+    (ResourceLocked, "is exclusive to another connection", "Delete the queue; Gatepost declares it again."),
     (
         AccessRefused,
         "refused the user",
-        "Check user and password in GATEPOST_BROKER_URL, and that the user may configure, write and read gatepost.*, and write amq.default.",
+        "Check the user and password in GATEPOST_BROKER_URL. The user must be allowed to configure, write and read gatepost.*, and to write amq.default.",
     ),
     (
         NotAllowed,
@@ -41,11 +41,11 @@ _CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     ),
     (
         BrokerBlocked,
-        "takes no messages: it is in a memory or disk alarm",
-        "See rabbitmq-diagnostics alarms; free memory or disk space. Until then the reconciler publishes what is recorded.",
+        "accepts no messages: it is in a memory or disk alarm",
+        "Run rabbitmq-diagnostics alarms, and free memory or disk space. The reconciler then publishes the recorded operations.",
     ),
     (BrokerSilent, "did not answer in time", _CHECK_URL),
-    (ssl.SSLError, "failed to agree on TLS", "Check GATEPOST_BROKER_CA_BUNDLE, and the certificate of the broker."),
+    (ssl.SSLError, "failed the TLS handshake", "Check GATEPOST_BROKER_CA_BUNDLE and the broker's certificate."),
 )
 
 

@@ -155,7 +155,7 @@ def _judge_key_checks(settings: Settings) -> Check:
         with connect(settings) as client:
             KeyChecks(client, settings.keyring(), settings.fingerprints()).require()
     except KeyMismatch as failure:
-        return Check("workers' keys", Status.FAILED, "are others", str(failure), configuration=True)
+        return Check("workers' keys", Status.FAILED, "differ", str(failure), configuration=True)
     return Check("workers' keys", Status.OK, "the same")
 
 

@@ -122,7 +122,7 @@ def _answer(command: list[str]) -> dict[str, Any]:
     except (subprocess.SubprocessError, ValueError) as failure:
         by_hand = " ".join(["python", *command[1:]])
         raise QuotaUnreadable(
-            f"The limiter could not be asked ({type(failure).__name__}); run it by hand: {by_hand}"
+            f"The limiter could not be read ({type(failure).__name__}); run it by hand: {by_hand}"
         ) from None
     if error := found.get("error"):
         raise (ConfigurationError if error["cause"] == "configuration" else Unavailable)(error["message"])

@@ -57,7 +57,7 @@ def recover(
     with Recovery(load_settings(env_file=ENV_FILE)) as recovery:
         found = recovery.look(moment, keep or ())
         if not dry_run and not found.already:
-            ask(f"Deal with the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)
+            ask(f"Recover the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)
             found = recovery.run(moment, keep or ())
     if as_json:
         write_json({"backup_of": moment.isoformat(), "dry_run": dry_run, **found.as_json()})
@@ -68,15 +68,15 @@ def recover(
 
 def _show(found: Recovered, moment: datetime, *, dry_run: bool) -> None:
     if found.already:
-        write(f"the backup of {in_zone(moment)} was dealt with before; nothing was done")
+        write(f"the backup of {in_zone(moment)} was recovered before; nothing was changed")
         return
     write(f"{'would change' if dry_run else 'changed'}: {_counts(found)}")
     if found.kept:
         say(f"The recipients of {counted(found.kept, 'campaign')} stay queued.")
     if found.unreadable:
-        say(f"Cannot be read, so delete them before workers start: {', '.join(found.unreadable)}")
+        say(f"These operations cannot be read; delete their keys before workers start: {', '.join(found.unreadable)}")
     if not dry_run:
-        say("Start the workers, then look at each campaign: gatepost campaign list")
+        say("Start the workers, then decide for each campaign: gatepost campaign list")
 
 
 def _counts(found: Recovered) -> str:

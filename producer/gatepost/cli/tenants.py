@@ -57,7 +57,7 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
         for use in found:
             write(*_lines(use))
         if not found:
-            say("No tenant is known here; the first worker registers its own.")
+            say("No tenant is registered; the first worker registers its own.")
     return ExitCode.CONFIGURATION if any(use.differs for use in found) else ExitCode.DONE
 
 
@@ -116,7 +116,7 @@ def _lines(use: TenantUse) -> Iterator[str]:
 
 def _sentence(name: str, found: Acceptance) -> str:
     earlier = f" instead of {found.before}" if found.before else ""
-    return f"{name} stands for {found.after}{earlier}, and {counted(found.operations, 'open operation')} with it"
+    return f"{name} is registered for {found.after}{earlier}; {counted(found.operations, 'open operation')} moved"
 
 
 def _document(name: str, found: Acceptance, *, dry_run: bool) -> dict[str, object]:

@@ -25,13 +25,13 @@ def judge_tenants(uses: Sequence[TenantUse]) -> Iterator[Check]:
         others = {one: count for one, count in use.open.items() if one is not None and one != use.own}
         if use.own is None:
             if use.open:
-                found = f"{sum(use.open.values()):,} open operations, and no such tenant here"
+                found = f"{sum(use.open.values()):,} open operations, but the tenant is not configured here"
                 advice = (
-                    f"Workers that have a tenant named {use.name} must run, or the operations end at their deadline."
+                    f"Start workers with a tenant named {use.name}; otherwise the operations expire at their deadline."
                 )
                 yield Check(name, Status.FAILED, found, advice, configuration=True)
         elif use.differs:
-            found = f"this Redis knows {use.registered}; configured is {use.own}"
+            found = f"registered is {use.registered}, configured is {use.own}"
             advice = f"Give each environment a Redis database for itself. If it was changed on purpose: {accept}"
             yield Check(name, Status.FAILED, found, advice, configuration=True)
         elif others:
@@ -50,9 +50,9 @@ def judge_operations(blocks: Sequence[tuple[str, Block]]) -> Check:
         blocks: their ids, with what was in the way.
     """
     if not blocks:
-        return Check("operations", Status.OK, "none is put back")
+        return Check("operations", Status.OK, "none blocked")
     ids = ", ".join(operation_id for operation_id, _ in blocks[:_MOST_NAMED])
-    found = f"{len(blocks):,} put back, such as {ids}"
+    found = f"{len(blocks):,} blocked, such as {ids}"
     sentences = dict.fromkeys(block.sentence(ACCEPT_OPERATIONS) for _, block in blocks)
     return Check("operations", Status.FAILED, found, " ".join(sentences), configuration=True)
 

@@ -86,7 +86,7 @@ def test_a_restored_backup_sends_nobody_a_second_message(simulator: SimulatorSer
 
     assert recovered == 0
     assert "1 campaign paused" in out
-    assert (refused, "Workers are alive" in said) == (5, True)
+    assert (refused, "Workers are running" in said) == (5, True)
     assert max(sent.values()) == 1
     assert sum(sent.values()) >= AT_THE_CRASH
     assert (paused.status, campaign.status) == (Status.PAUSED, Status.FINISHED)

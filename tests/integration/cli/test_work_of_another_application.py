@@ -192,7 +192,7 @@ def test_a_campaign_whose_tenant_is_not_configured_is_named_everywhere(
         (Block(BlockKind.KEY_MISSING, "k2026"), "lack the sealing key k2026", 4),
         (Block(BlockKind.TENANT_MISSING, "default"), "no tenant named default", 4),
         (Block(BlockKind.UNUSABLE, "AUTH0_CLIENT_SIGNING_KEY is no PEM"), "is no PEM", 4),
-        (Block(BlockKind.DAMAGED, "A sealed value was moved from another place."), "batch 0: It does not open", 1),
+        (Block(BlockKind.DAMAGED, "A sealed value was moved from another place."), "batch 0: It cannot be opened", 1),
     ],
     ids=["key", "tenant", "credential", "damaged"],
 )
@@ -238,7 +238,7 @@ def test_a_plan_tells_no_time_where_workers_are_for_another_application(
     _, planned = run("campaign", "plan", str(tmp_path / "people.csv"), "--offline")
 
     assert planned["forecasts"] == []
-    assert planned["unknowns"][0].startswith("No finish time can be told.")
+    assert planned["unknowns"][0].startswith("No finish time can be estimated.")
     assert "production-client" in planned["unknowns"][0]
 
 
@@ -248,7 +248,7 @@ def test_watching_says_what_blocks(production: Producer, capsys: pytest.CaptureF
     block = Block(BlockKind.DAMAGED, "A sealed value was moved from another place.", (0, 7))
     blocked = snapshot_of(replace(campaign, blocks=(block,)), campaign.updated_at)
 
-    assert state_text(blocked).startswith("blocked: batches 0, 7: It does not open")
+    assert state_text(blocked).startswith("blocked: batches 0, 7: It cannot be opened")
     assert blocked.as_json()["blocks"][0]["batches"] == [0, 7]
 
 

@@ -46,13 +46,13 @@ def started(make_settings: Callable[..., Settings]) -> None:
 @pytest.mark.parametrize(
     ("given", "kids", "names"),
     [
-        ({"sealing_keys": ring(WRONG)}, ("k1",), "GATEPOST_SEALING_KEYS has another key k1 than the workers"),
-        ({"sealing_keys": ring(OTHER)}, ("k2",), "begins with k2, which no worker has had; they have k1"),
-        ({"sealing_keys": ring(OTHER, RIGHT)}, ("k2",), "begins with k2, which no worker has had"),
+        ({"sealing_keys": ring(WRONG)}, ("k1",), "GATEPOST_SEALING_KEYS has a key k1 that differs from the workers'"),
+        ({"sealing_keys": ring(OTHER)}, ("k2",), "begins with k2, which no worker has; they have k1"),
+        ({"sealing_keys": ring(OTHER, RIGHT)}, ("k2",), "begins with k2, which no worker has"),
         (
             {"sealing_keys": ring(RIGHT), "fingerprint_key": "another"},
             (),
-            "GATEPOST_FINGERPRINT_KEY is another key than the workers'",
+            "GATEPOST_FINGERPRINT_KEY differs from the workers'",
         ),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_log_without_entries_is_said_and_is_not_the_one_whose_head_was_noted(
 
     assert (empty.code, empty.out) == (0, "no entries\n")
     assert [(one.code, one.out) for one in gone] == [(5, "no entries\n")] * 2
-    assert all("it was deleted, or it is another log" in " ".join(one.err.split()) for one in gone)
+    assert all("the log was deleted, or this is another log" in " ".join(one.err.split()) for one in gone)
 
 
 def test_a_broken_log_ends_the_command_with_5(

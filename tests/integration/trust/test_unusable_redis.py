@@ -33,7 +33,7 @@ FAULTS = {
     "no password": "asks for a password, and GATEPOST_REDIS_URL has none",
     "wrong password": "refuses the user name or password; correct GATEPOST_REDIS_URL",
     "unwanted password": "has no password; take it out of GATEPOST_REDIS_URL",
-    "rights": "does not allow this user that command or key; see its ACL",
+    "rights": "does not allow this user that command or key; correct its ACL",
     "protected": "is in protected mode",
     "http": "does not speak Redis's protocol; correct GATEPOST_REDIS_URL",
     "needs TLS": "speaks TLS; write rediss:// in GATEPOST_REDIS_URL",

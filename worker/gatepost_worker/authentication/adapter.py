@@ -85,7 +85,7 @@ class _TrackedConnection(HTTPConnection):
             if attempt.remaining() <= 0:
                 raise TimeoutError("the total deadline has passed")
             if not is_silent(self.sock, self.sock.recv):
-                raise ConnectionError("the other end spoke before the request or closed the connection")
+                raise ConnectionError("the peer sent bytes before the request or closed the connection")
             self._last_used = time.monotonic()
             attempt.write_began_at = attempt.write_began_at or self._last_used
         super().send(data)

@@ -100,7 +100,7 @@ def _first_paragraph(docstring: str | None) -> str:
 
 
 class Unforeseen(Exception):
-    """The client failed in a way that was not foreseen; the request may have been carried out.
+    """The client failed unexpectedly; the request may have been carried out.
 
     Attributes:
         account: the class of the error and the places it came through.
@@ -148,7 +148,7 @@ class ConfigurationError(NotAttempted, ValueError):
 
 
 class CredentialMissing(ConfigurationError):
-    """Mutual TLS is the only credential, and Auth0 accepts it on token calls alone; add a client_secret or a signing key to send."""
+    """Mutual TLS is the only credential, but Auth0 accepts it only on token calls; add a client_secret or a signing key to send."""
 
     cause = Cause.CREDENTIAL_MISSING
 
@@ -257,7 +257,7 @@ class AnswerUnreadable(AuthenticationError):
 
 
 class StartResponseUnreadable(AnswerUnreadable):
-    """The answer to a start is not Auth0's; a message may have gone out. Check that domain and proxy lead to Auth0."""
+    """The answer to a start does not come from Auth0; a message may have been sent. Check the domain and any proxy."""
 
     cause = Cause.START_RESPONSE_UNREADABLE
 

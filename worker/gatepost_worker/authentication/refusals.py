@@ -142,14 +142,14 @@ class DpopRequired(Refusal):
 
 
 class Redirected(Refusal):
-    """A redirect came and was not followed; what was asked may have been carried out. Check the domain, the base URL and any proxy."""
+    """A redirect was not followed; the request may have been carried out. Check the domain, the base URL and any proxy."""
 
     cause = Cause.REDIRECTED
     remedy = Remedy.AMBIGUOUS
 
 
 class NotOfAuth0(Refusal):
-    """The request was refused in a form that is not Auth0's; check that domain and proxy lead to Auth0."""
+    """The request was refused by an answer that does not come from Auth0; check the domain and any proxy."""
 
     cause = Cause.NOT_OF_AUTH0
 

@@ -169,7 +169,7 @@ def planned(
         datetime.now(UTC),
         skipped=skipped,
         running=len(running),
-        blocks=[f"No finish time can be told. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
+        blocks=[f"No finish time can be estimated. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
         others_blocked=[
             f"{one.name} ({one.campaign_id}): {line}"
             for one in running
