@@ -92,14 +92,20 @@ class Boundary:
         return call
 
     def _around_coroutine(self, function: Any) -> Any:
-        @wraps(function)
-        async def call(*args: Any, **options: Any) -> Any:
+        async def run(given: _Given) -> Any:
             try:
-                return await function(*args, **options)
+                return await function(*given.args, **given.options)
             except BaseException as error:  # noqa: BLE001 - as above
-                del args, options
+                del given
                 left = self.bare(error)
             raise left
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            # A coroutine that is cancelled before its first step shows its arguments: none of the caller's may be among them.
+            coroutine: Any = run(_Given(args, options))
+            coroutine.__name__, coroutine.__qualname__ = function.__name__, function.__qualname__
+            return coroutine
 
         return call
 
@@ -160,6 +166,16 @@ def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
         raise _OfCaller(failure)
 
     return call
+
+
+class _Given:
+    """Arguments that no representation shows."""
+
+    __slots__ = ("args", "options")
+
+    def __init__(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.args = args
+        self.options = options
 
 
 class _OfCaller(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import timeit
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import gatepost
-from error_tracker import BOUNDARIES, assert_bare, raised_by
+from error_tracker import BOUNDARIES, assert_bare, raised_by, shown_of
 from gatepost import commands, outcomes, settings
 from gatepost.boundary import account, boundary, items_of_caller
 from gatepost.campaigns import check, rows
@@ -127,6 +128,18 @@ def test_an_error_leaves_without_frames_causes_and_notes(call: Any, error: BaseE
     assert type(came) is left
     assert not hasattr(came, "__notes__")
     assert_bare(came, __file__, [SECRET])
+
+
+def test_a_task_that_is_cancelled_before_its_first_step_shows_nobody() -> None:
+    """Its arguments are in no frame yet but in the coroutine itself; `wait_for` chains what it raises to that."""
+
+    async def time_out() -> None:
+        await asyncio.wait_for(fail_awaited(KeyError(), SECRET), 0)
+
+    error = raised_by(lambda: asyncio.run(time_out()))
+
+    assert type(error) is TimeoutError
+    assert SECRET not in shown_of(error, __file__)
 
 
 def test_a_loop_may_end_early() -> None:
