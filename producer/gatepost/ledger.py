@@ -46,6 +46,8 @@ OUTCOME_FIELDS: Final = (
     "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
 )  # fmt: skip
 """The fields of a record that make an outcome: all but what was asked for."""
+# What reading a spoiled value raises: no number, no known word, no text, no moment.
+_UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
 # So many times later than usual is an operation looked at that could not be.
 _ASIDE: Final = 64
 _OPEN_PAGE: Final = 1000
@@ -323,7 +325,15 @@ def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
 
     Raises:
         OperationNotFound: the record is empty.
+        Spoiled: it is not as this version writes it.
     """
+    try:
+        return _outcome_of(operation_id, values)
+    except _UNREADABLE:
+        raise Spoiled(f"The operation's record is damaged or of another version. {READING}") from None
+
+
+def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
     fields = {name: _text(value) for name, value in zip(OUTCOME_FIELDS, values, strict=True) if value is not None}
     if "state" not in fields:
         raise OperationNotFound
@@ -353,6 +363,13 @@ def moment(text: str) -> datetime:
 
 
 def _answer(reply: Sequence[str]) -> Answer:
+    try:
+        return _answer_of(reply)
+    except _UNREADABLE:
+        raise Spoiled("The operation's record is damaged or of another version.") from None
+
+
+def _answer_of(reply: Sequence[str]) -> Answer:
     match reply:
         case ["begun", attempts, left, doubt]:
             why = Reason(doubt) if doubt else None

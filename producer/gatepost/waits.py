@@ -16,6 +16,7 @@ import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from gatepost.answers import READING, answering
+from gatepost.boundary import account
 from gatepost.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
 from gatepost.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost.ledger_keys import operation_key
@@ -158,8 +159,9 @@ class Waits:
                     look_at = time.monotonic() + self._look_again_s
                     ids |= self._glance()
                 self._look(ids)
-            except Exception:  # noqa: BLE001 - without the thread, all would wait in vain
-                _log.exception("waits.failed_unexpectedly")
+            except Exception as failure:  # noqa: BLE001 - without the thread, all would wait in vain
+                # Not with the exception, whose frames an error tracker would show.
+                _log.error("waits.failed_unexpectedly", failure=account(failure))
                 self._lose_notices()
                 time.sleep(_RECONNECT_S)
         self._notices.close()
@@ -268,10 +270,8 @@ def _answer_of(operation_id: str, reply: Any) -> Answer | None:
         return _error_of(reply)
     try:
         outcome = outcome_of(operation_id, reply)
-    except OperationNotFound as failure:
+    except (OperationNotFound, Spoiled) as failure:
         return failure
-    except (ValueError, LookupError):
-        return Spoiled(f"The operation's record is damaged or of another version. {READING}")
     return outcome if outcome.state.is_terminal else None
 
 

@@ -16,12 +16,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from gatepost import AsyncProducer, Outcome, Producer, State
 from gatepost.commands import Kind, OnUnknown
 from gatepost.connections import connect, ledger_at
 from gatepost.embedded import EmbeddedValkey
-from gatepost.errors import NotFinished, OperationNotFound, ProducerClosed, Unavailable
+from gatepost.errors import GatepostError, NotFinished, OperationNotFound, ProducerClosed, Spoiled, Unavailable
 from gatepost.ledger import Ledger
 from gatepost.ledger_keys import operation_key
 from gatepost.ledger_values import NewOperation
@@ -262,6 +263,34 @@ def test_an_error_that_redis_answers_with_is_told(
 
     assert isinstance(answer, Unavailable)
     assert "othing is sent" not in str(answer)
+
+
+@pytest.mark.parametrize(("field", "value"), [("created", "9" * 30), ("state", "gone"), ("reason", b"\xff")])
+def test_a_spoiled_record_is_named_and_keeps_no_other_waiting(
+    producer: Producer, ledger: Ledger, redis_client: redis.Redis, field: str, value: str | bytes
+) -> None:
+    """By every method of a handle that reads it."""
+    spoiled, good = record(ledger), record(ledger)
+    finish(ledger, spoiled)
+    finish(ledger, good)
+    redis_client.hset(operation_key(spoiled), field, value)
+    handle = producer.handle(spoiled)
+    for call in (handle.outcome, handle.state, lambda: handle.wait(SOON_S), lambda: handle.redeem(SOON_S)):
+        with pytest.raises(Spoiled, match="could not be read"):
+            call()
+
+    assert producer.handle(good).wait(SOON_S).state is State.CANCELLED
+
+
+def test_a_fault_in_the_thread_is_logged_without_its_frames(producer: Producer) -> None:
+    """Their locals would be shown; the class and the places are."""
+    with structlog.testing.capture_logs() as logged, pytest.raises(GatepostError):
+        producer.handle("\ud800").wait(1)
+    failed = [entry for entry in logged if entry["event"] == "waits.failed_unexpectedly"]
+
+    assert failed
+    assert all(entry["failure"].startswith("UnicodeEncodeError at ") for entry in failed)
+    assert not any("exc_info" in entry for entry in failed)
 
 
 def test_a_user_who_may_not_subscribe_is_told_so(
