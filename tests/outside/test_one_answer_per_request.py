@@ -261,3 +261,14 @@ def test_connections_are_kept(side: Side) -> None:
     connections = side.connections()
     assert len(connections) == 200
     assert len(set(connections)) <= 2
+
+
+def test_each_of_several_connection_headers_can_end_the_connection(side: Side) -> None:
+    """A request on one that the other end closes might be lost, and then be unknown."""
+    body = tokens("them")
+    framed = answer(body, length(len(body)), b"Connection: keep-alive", b"Connection: Close")
+    side.begin({"person": [write(framed)]})
+    for number in range(2):
+        assert side.tokens_of(f"person{number}") == "token of them"
+
+    assert len(set(side.connections())) == len(side.connections())

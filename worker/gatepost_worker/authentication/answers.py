@@ -47,7 +47,9 @@ class Answer(HTTPResponse):
         if self.status in _BODILESS:
             self.chunked, self.length = False, 0
         plain = not codings or (len(codings) == 1 and self.chunked and not lengths)
-        if not plain or len(lengths) > 1 or self.headers.defects:
+        # http.client reads the first of several Connection headers alone.
+        ends = any("close" in options.lower() for options in self.headers.get_all("Connection", []))
+        if not plain or len(lengths) > 1 or self.headers.defects or ends:
             self.will_close = True
 
     def _read_status(self) -> tuple[str, int, str]:
