@@ -6,7 +6,9 @@ error leaves a public method with one frame below the caller's, the boundary's o
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import sys
 from functools import wraps
 from pathlib import PurePath
 from traceback import walk_tb
@@ -107,7 +109,7 @@ class Boundary:
             coroutine.__name__, coroutine.__qualname__ = function.__name__, function.__qualname__
             return coroutine
 
-        return call
+        return _as_coroutine_function(call)
 
     def _items(self, generator: Generator[Any, Any, Any]) -> Any:
         try:
@@ -166,6 +168,14 @@ def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
         raise _OfCaller(failure)
 
     return call
+
+
+def _as_coroutine_function(function: Any) -> Any:
+    """Return the function, marked as one that is to be awaited; `unittest.mock` and frameworks ask for that."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001 - all that 3.11 has
+    return function
 
 
 class _Given:

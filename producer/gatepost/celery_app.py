@@ -7,6 +7,7 @@ belong to the application's own Celery.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -83,6 +84,7 @@ class GatepostCelery(Celery):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, loader=_LOADER, set_as_current=False, fixups=[])
+        _notice_forks()
         _apps.add(self)
 
     def connection_for_read(self, url: Any = None, **options: Any) -> Any:
@@ -126,9 +128,11 @@ _apps: Final[WeakSet[GatepostCelery]] = WeakSet()
 _of_parents: Final[list[Any]] = []
 
 
+@cache
+def _notice_forks() -> None:
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def _begin_anew() -> None:
     for app in _apps:
         app.leave_to_the_parent()
-
-
-os.register_at_fork(after_in_child=_begin_anew)

@@ -325,7 +325,7 @@ def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
 
     Raises:
         OperationNotFound: the record is empty.
-        Spoiled: it is not as this version writes it.
+        Spoiled: it is damaged or of another version.
     """
     try:
         return _outcome_of(operation_id, values)

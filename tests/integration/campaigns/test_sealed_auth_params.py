@@ -48,7 +48,7 @@ def test_other_ones_under_the_same_id_are_told(make_bench: Callable[..., Bench])
     first = Options(auth_params={"state": STATE})
     campaigns.create("spring", first, campaign_id=ID)
     campaigns.create("spring", first, campaign_id=ID)
-    with pytest.raises(CampaignConflict, match="differ in: auth_params") as refused:
+    with pytest.raises(CampaignConflict, match="other options: auth_params") as refused:
         campaigns.create("spring", Options(auth_params={"state": "another"}), campaign_id=ID)
 
     assert STATE not in str(refused.value)

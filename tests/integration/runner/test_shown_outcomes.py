@@ -176,5 +176,5 @@ def test_a_send_with_mutual_tls_alone_is_refused_for_what_it_is(carry_out: Carry
     outcome = handle.outcome()
 
     assert (outcome.state, outcome.reason) == (State.REJECTED, Reason.CREDENTIAL_MISSING)
-    with pytest.raises(Rejected, match="mutual TLS for logins alone"):
+    with pytest.raises(Rejected, match="mutual TLS only for logins"):
         handle.result(10)

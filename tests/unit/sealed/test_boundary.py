@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import timeit
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -190,3 +192,8 @@ def test_the_boundary_costs_less_than_a_microsecond_or_so() -> None:
     bare, bounded = (min(timeit.repeat(call, number=10_000, repeat=5)) / 10_000 for call in (nothing, within))
 
     assert bounded - bare < 10e-6
+
+
+def test_a_method_that_is_awaited_can_be_told_from_others() -> None:
+    """A double made from the class is awaited where the class is."""
+    assert isinstance(create_autospec(gatepost.AsyncProducer).send_email(""), Awaitable)
