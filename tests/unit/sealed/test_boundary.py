@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import timeit
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
-from unittest.mock import create_autospec
+from unittest.mock import AsyncMock, create_autospec
 
 import pytest
 
@@ -196,4 +195,4 @@ def test_the_boundary_costs_less_than_a_microsecond_or_so() -> None:
 
 def test_a_method_that_is_awaited_can_be_told_from_others() -> None:
     """A double made from the class is awaited where the class is."""
-    assert isinstance(create_autospec(gatepost.AsyncProducer).send_email(""), Awaitable)
+    assert isinstance(create_autospec(gatepost.AsyncProducer).send_email, AsyncMock)
