@@ -4,11 +4,12 @@
     ├── InvalidCommand            the input is wrong; names the fields, never the values
     ├── InvalidValue              a single value is wrong; the message never repeats it
     ├── ConfigurationError        the environment is wrong; names the variable
-    │   └── KeyMismatch           … a sealing or fingerprint key is not the workers'
+    │   ├── KeyMismatch           … a sealing or fingerprint key differs from the workers'
     │   ├── TenantMissing         … no tenant of that name is configured
     │   └── WrongApplication      … work is for another Auth0 application
     ├── Unavailable               Redis did not answer; nothing is sent now
-    │   └── Unusable              … and will not until the configuration is put right; a ConfigurationError too
+    │   ├── Unusable              … and is unusable until the configuration is corrected; a ConfigurationError too
+    │   └── Spoiled               … or a record in it is damaged
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── IdempotencyConflict       the key was used with another command
