@@ -18,6 +18,7 @@ from gatepost.settings import Settings
 from gatepost_worker.process import Process
 from gatepost_worker.start_checks import check_beat
 from tls_authority import Authority
+from tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,15 @@ FAULTS = {
 def url_of(fault: str, directory: Path) -> Iterator[str]:
     """A server with a fault, and the URL that leads to it."""
     options = {
-        "cluster": ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{fault}.conf"],
+        # Its second port is the first plus 10,000 otherwise, which may be none.
+        "cluster": [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-config-file",
+            f"nodes-{fault}.conf",
+            "--cluster-port",
+            str(free_port()),
+        ],
         "renamed": ["--rename-command", "EVALSHA", ""],
         "database": ["--databases", "2"],
         "no password": ["--requirepass", "right"],
