@@ -6,8 +6,10 @@ RUN python -m venv --without-pip /opt/gatepost
 COPY requirements/run.txt requirements/run.txt
 RUN pip --python /opt/gatepost/bin/python install --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY core core
 COPY producer producer
 COPY worker worker
+COPY operations operations
 COPY simulator simulator
 RUN pip --python /opt/gatepost/bin/python wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/gatepost/bin/python install --no-deps dist/*.whl \

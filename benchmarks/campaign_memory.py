@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 import redis
 from campaign_setup import expect, keep, people, settings_for, valkey
 
-from gatepost.campaigns.check import check_file
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.rows import Row, read_rows
-from gatepost.campaigns.store import campaign_key
-from gatepost.messages import Queue
-from gatepost.states import Reason, State
-from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Mark, Quota, Settlement
+from gatepost_core.broker.messages import Queue
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Row
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.states import Reason, State
+from gatepost_operations.files.check import check_file
+from gatepost_operations.files.rows import read_rows
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Mark, Quota, Settlement
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gatepost.campaigns.control import Added
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 FAILURES = 0.02
 

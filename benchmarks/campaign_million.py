@@ -19,9 +19,9 @@ from campaign_setup import expect, keep, people, settings_for, valkey
 from campaign_throughput import PROCESSES, cpu_s, stub, worker
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Status
-from gatepost.messages import Queue
-from gatepost.states import State
+from gatepost_core.broker.messages import Queue
+from gatepost_core.campaigns.model import Status
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.embedded import EmbeddedValkey
-from gatepost.sealing import Key
-from gatepost.settings import Settings
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Settings
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,14 +21,14 @@ import requests
 from campaign_setup import SEALING_KEY, expect, keep, people, settings_for, valkey
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Status
-from gatepost.states import State
+from gatepost_core.campaigns.model import Status
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.queues import Queue
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 PROCESSES = 2
 ROUNDS = 3

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 # The world belongs to the tests, which are no package.
-from campaign_world import CampaignWorld, constant, even, tailed
-from limiter_world import (
+from support.campaign_world import CampaignWorld, constant, even, tailed
+from support.limiter_world import (
     Bucket,
     Run,
     SharedLimiter,
@@ -35,12 +35,12 @@ from limiter_world import (
     simulate,
     stepping,
 )
-from usual_pacing import CeleryRateLimit, ExponentialBackoff
+from support.usual_pacing import CeleryRateLimit, ExponentialBackoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from limiter_world import Pacing
+    from support.limiter_world import Pacing
 
 SEEDS = 5
 

@@ -18,15 +18,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.embedded import EmbeddedValkey
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 # The stack belongs to the tests, which are no package.
-from stack import Stack
+from support.stack import Stack
 
 if TYPE_CHECKING:
     from gatepost import Producer

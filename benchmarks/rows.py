@@ -9,8 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from gatepost.campaigns.check import check_file
-from gatepost.campaigns.rows import Row, read_rows
+from gatepost_core.campaigns.row import Row
+from gatepost_operations.files.check import check_file
+from gatepost_operations.files.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu import Connection
 from kombu.utils.json import loads
 
-from gatepost.campaigns.rows import Channel, FileError, Row, RowError, read_rows
-from gatepost.commands import SendEmail, SendSms, build, dump_command, load_command, parse_command, recipient_of
-from gatepost.dead_letter_control import _envelope, _from_envelope
 from gatepost.errors import InvalidCommand
-from gatepost.message_form import Malformed, check_message, flaw_of_envelope
-from gatepost.messages import Queue
-from gatepost.outcomes import MfaChallenge
-from gatepost.personal import REVEAL
+from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
+from gatepost_core.broker.messages import Queue
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.commands import SendEmail, SendSms, build, dump_command, load_command, parse_command, recipient_of
+from gatepost_core.identifiers import REVEAL
+from gatepost_core.outcomes import MfaChallenge
+from gatepost_operations.files.rows import FileError, RowError, read_rows
+from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_bodies import parse_error_body
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.refusals import MfaRequired
-from gatepost_worker.compression import refuse
+from gatepost_worker.celery_guard.compression import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,9 +10,9 @@ import hypothesis
 import pytest
 import redis
 
-from gatepost.embedded import EmbeddedValkey
-from gatepost.sealing import Key
-from gatepost.settings import Settings
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Settings
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 # A shell starts its background jobs with SIGINT ignored, and programs inherit that; those of the tests are there to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

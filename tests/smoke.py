@@ -20,9 +20,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatepost.cli.commands_table import TABLE
-from gatepost.cli.entry import load
-from gatepost.cli.local_world import read_export_lines
+from gatepost_operations.cli.commands_table import TABLE
+from gatepost_operations.cli.entry import load
+from gatepost_operations.local.services import read_export_lines
 from gatepost_simulator.control import ControlClient
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("gatepost", "gatepost_worker", "gatepost_simulator")
 # They build something, or end the process, when they are imported.
-PROGRAMS = {"gatepost.cli.__main__", "gatepost_simulator.__main__", "gatepost_worker.celery"}
-GATEPOST = [sys.executable, "-m", "gatepost.cli"]
+PROGRAMS = {"gatepost_operations.cli.__main__", "gatepost_simulator.__main__", "gatepost_worker.celery"}
+GATEPOST = [sys.executable, "-m", "gatepost_operations.cli"]
 START_S = 60
 COMMAND_S = 120
 MISSING = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
-    from gatepost.campaigns.hours import SendingHours
-    from gatepost.campaigns.model import Campaign
-    from gatepost.campaigns.model import Options as CampaignOptions
     from gatepost.handles import AsyncHandle, Handle
-    from gatepost.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost.producer import AsyncProducer, Producer
-    from gatepost.settings import Settings, load_settings
-    from gatepost.states import Reason, State
-    from gatepost.tenant_settings import Tenant
+    from gatepost_core.campaigns.hours import SendingHours
+    from gatepost_core.campaigns.model import Campaign
+    from gatepost_core.campaigns.model import Options as CampaignOptions
+    from gatepost_core.campaigns.row import Channel, Row
+    from gatepost_core.outcomes import MfaChallenge, Outcome, TokenSet
+    from gatepost_core.settings import Settings, load_settings
+    from gatepost_core.settings.tenants import Tenant
+    from gatepost_core.states import Reason, State
 
 __all__ = [
     "AsyncHandle",
@@ -31,11 +32,13 @@ __all__ = [
     "Campaign",
     "CampaignOptions",
     "Campaigns",
+    "Channel",
     "Handle",
     "MfaChallenge",
     "Outcome",
     "Producer",
     "Reason",
+    "Row",
     "SendingHours",
     "Settings",
     "State",
@@ -45,22 +48,24 @@ __all__ = [
 ]
 
 _WHERE = {
-    "AsyncHandle": "handles",
-    "AsyncProducer": "producer",
-    "Campaign": "campaigns.model",
-    "CampaignOptions": "campaigns.model:Options",
-    "Campaigns": "campaigns.control",
-    "Handle": "handles",
-    "MfaChallenge": "outcomes",
-    "Outcome": "outcomes",
-    "Producer": "producer",
-    "Reason": "states",
-    "SendingHours": "campaigns.hours",
-    "Settings": "settings",
-    "State": "states",
-    "Tenant": "tenant_settings",
-    "TokenSet": "outcomes",
-    "load_settings": "settings",
+    "AsyncHandle": "gatepost.handles",
+    "AsyncProducer": "gatepost.producer",
+    "Campaign": "gatepost_core.campaigns.model",
+    "CampaignOptions": "gatepost_core.campaigns.model:Options",
+    "Campaigns": "gatepost.campaigns.control",
+    "Channel": "gatepost_core.campaigns.row",
+    "Handle": "gatepost.handles",
+    "MfaChallenge": "gatepost_core.outcomes",
+    "Outcome": "gatepost_core.outcomes",
+    "Producer": "gatepost.producer",
+    "Reason": "gatepost_core.states",
+    "Row": "gatepost_core.campaigns.row",
+    "SendingHours": "gatepost_core.campaigns.hours",
+    "Settings": "gatepost_core.settings",
+    "State": "gatepost_core.states",
+    "Tenant": "gatepost_core.settings.tenants",
+    "TokenSet": "gatepost_core.outcomes",
+    "load_settings": "gatepost_core.settings",
 }
 
 
@@ -69,4 +74,4 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, own_name = _WHERE[name].partition(":")
-    return getattr(import_module(f"{__name__}.{module}"), own_name or name)
+    return getattr(import_module(module), own_name or name)

@@ -8,20 +8,20 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from gatepost.boundary import boundary
-from gatepost.errors import MfaRequired, NotFinished, OperationFailed, Rejected
-from gatepost.failures import failure_of_outcome, raise_for_outcome
-from gatepost.outcomes import Denial, MfaChallenge, Outcome, TokenSet, load_redeemable
-from gatepost.sealing import Keyring, Purpose
-from gatepost.states import Reason, State
 from gatepost.waits import Wait
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected
+from gatepost_core.failures import failure_of_outcome, raise_for_outcome
+from gatepost_core.outcomes import Denial, MfaChallenge, Outcome, TokenSet, load_redeemable
+from gatepost_core.sealing import Keyring, Purpose
+from gatepost_core.states import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost.ledger import Ledger
     from gatepost.shared_redis import Lease
     from gatepost.waits import Answer
+    from gatepost_core.ledger import Ledger
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 
-from gatepost.ledger_keys import operation_id_of, operation_key
+from gatepost_core.redis.keys import operation_id_of, operation_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

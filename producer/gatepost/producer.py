@@ -6,16 +6,16 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from gatepost import commands
-from gatepost.boundary import boundary
 from gatepost.campaigns.control import Campaigns
-from gatepost.connections import ledger_at
 from gatepost.handles import AsyncHandle, Handle
-from gatepost.key_checks import KeyChecks
-from gatepost.queueing import build_app
-from gatepost.recording import Recorder
-from gatepost.settings import Settings, load_settings
 from gatepost.shared_redis import Lease
+from gatepost_core import commands
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.enqueue import Recorder
+from gatepost_core.error_boundary import boundary
+from gatepost_core.redis.connections import ledger_at
+from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ class Producer:
         Args:
             email: the address.
             idempotency_key: names the operation.
-            options: fields of `gatepost.commands.SendEmail`: `send` ("code" or "link"), `connection`, `auth_params`,
+            options: fields of `gatepost_core.commands.SendEmail`: `send` ("code" or "link"), `connection`, `auth_params`,
                 `on_unknown` ("hold" or "resend"), and those that all share.
 
         Returns:
@@ -94,7 +94,7 @@ class Producer:
             email: the address the code went to.
             code: the one-time code.
             idempotency_key: names the operation.
-            options: fields of `gatepost.commands.LoginWithEmail`: `realm`, `scope`, `audience`, `organization`, `nonce`,
+            options: fields of `gatepost_core.commands.LoginWithEmail`: `realm`, `scope`, `audience`, `organization`, `nonce`,
                 `max_age`, and those that all share. The deadline is the code's 180 s by default.
 
         Returns:

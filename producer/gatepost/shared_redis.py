@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
 
-from gatepost.connections import connect
-from gatepost.errors import ProducerClosed
 from gatepost.waits import Waits
+from gatepost_core.errors import ProducerClosed
+from gatepost_core.redis.connections import connect
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 # A call takes Redis a fraction of a millisecond; more connections than these would wait for the interpreter.
 _MOST_CONNECTIONS: Final = 2

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from gatepost.answers import READING, answering
-from gatepost.boundary import account
-from gatepost.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
-from gatepost.ledger import OUTCOME_FIELDS, outcome_of
-from gatepost.ledger_keys import operation_key
 from gatepost.notices import Bell, Notices
-from gatepost.states import State
+from gatepost_core.error_boundary import account
+from gatepost_core.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
+from gatepost_core.ledger import OUTCOME_FIELDS, outcome_of
+from gatepost_core.redis.errors import READING, answering
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from redis import Redis
 
-    from gatepost.outcomes import Outcome
+    from gatepost_core.outcomes import Outcome
 
     Answer = Outcome | GatepostError
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
-from stack import Stack
+from support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_rabbitmq import SERVER, RabbitMQ
-from chaos_stack import ALL_QUEUES, ChaosStack
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
+from support.chaos_rabbitmq import SERVER, RabbitMQ
+from support.chaos_stack import ALL_QUEUES, ChaosStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chaos_accounts import Account
+    from support.chaos_accounts import Account
 
 _HERE = Path(__file__).parent
 _TABLE = "chaos"

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges
-from chaos_stack import fault
 from gatepost import Producer, State
 from gatepost import errors as e
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.states import Reason
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason
 from gatepost_simulator.control import ControlError
+from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges
+from support.chaos_stack import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chaos_stack import ChaosStack
+    from support.chaos_stack import ChaosStack
 
 ROWS = 5
 THE_WRITE = "after write"

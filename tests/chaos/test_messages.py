@@ -11,19 +11,19 @@ import pytest
 from celery import Celery
 from pydantic import SecretStr
 
-from chaos_load import Load, address
-from chaos_stack import ALL_QUEUES, ChaosStack, fault
-from foreign_client import push
 from gatepost import Producer, State
-from gatepost.connections import connect
-from gatepost.embedded import EmbeddedValkey
-from gatepost.messages import SEND_BATCH, Queue, batch_message, operation_message, queue_of, task_name
-from gatepost.queueing import publish
+from gatepost_core.broker.messages import SEND_BATCH, Queue, batch_message, operation_message, queue_of, task_name
+from gatepost_core.broker.publishing import publish
+from gatepost_core.redis.connections import connect
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.chaos_load import Load, address
+from support.chaos_stack import ALL_QUEUES, ChaosStack, fault
+from support.foreign_client import push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stack import Program
+    from support.stack import Program
 
 COPIES = 5
 
@@ -216,7 +216,7 @@ def stock_worker(stack: ChaosStack, **environment: str) -> Program:
     name = f"stock{len(stack.programs)}@test"
     program = stack.start(
         name,
-        *("-m", "celery", "-A", "chaos_stock", "worker", "-n", name, "--without-gossip", "--without-mingle"),
+        *("-m", "celery", "-A", "support.chaos_stock", "worker", "-n", name, "--without-gossip", "--without-mingle"),
         *("--loglevel", "INFO"),
         STOCK_URL=stack.valkey.url,
         PYTHONPATH=str(Path(__file__).parents[1]),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_load import Load
-from chaos_namespace import Namespace
-from chaos_proxy import Proxy
-from chaos_stack import ALL_QUEUES, ChaosStack
 from gatepost import State
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.chaos_load import Load
+from support.chaos_namespace import Namespace
+from support.chaos_proxy import Proxy
+from support.chaos_stack import ALL_QUEUES, ChaosStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

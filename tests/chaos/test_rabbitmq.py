@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import kombu
 import pytest
 
-from chaos_load import Load, address
-from chaos_stack import ALL_QUEUES, fault
 from gatepost import State
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import Selection
 from gatepost.errors import ConfigurationError
-from gatepost.messages import SUBMIT, Queue
-from gatepost_worker.start_checks import check_broker
+from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.dead_letters import Selection
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from gatepost_worker.upkeep.start_checks import check_broker
+from support.chaos_load import Load, address
+from support.chaos_stack import ALL_QUEUES, fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chaos_rabbitmq import RabbitMQ
-    from chaos_stack import ChaosStack
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
+    from support.chaos_rabbitmq import RabbitMQ
+    from support.chaos_stack import ChaosStack
 
 
 @pytest.fixture

@@ -30,15 +30,15 @@ from acceptance.operations.test_outcomes import (
     test_the_celery_result_of_a_login_is_sealed,
     test_the_same_idempotency_key_sends_once,
 )
-from chaos_stack import ChaosStack
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.chaos_stack import ChaosStack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chaos_rabbitmq import RabbitMQ
     from gatepost import Producer
     from gatepost_simulator.server import SimulatorServer
+    from support.chaos_rabbitmq import RabbitMQ
 
 pytestmark = pytest.mark.chaos_long
 

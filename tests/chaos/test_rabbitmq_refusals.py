@@ -14,27 +14,27 @@ import kombu
 import pytest
 from structlog.testing import capture_logs
 
-from campaign_parts import rows
 from gatepost import Campaigns, Producer, State
-from gatepost.cli.entry import main
-from gatepost.commands import SendEmail
-from gatepost.connections import connect, ledger_at
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import Selection
 from gatepost.errors import Unavailable
-from gatepost.messages import SUBMIT, Queue
-from gatepost_worker.batch_task import CampaignParts
+from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.commands import SendEmail
+from gatepost_core.dead_letters import Selection
+from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_operations.cli.entry import main
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from gatepost_worker.bulk.task import CampaignParts
 from gatepost_worker.process import Process
-from gatepost_worker.reconciler import Reconciler
 from gatepost_worker.submission import Submissions
+from gatepost_worker.upkeep.reconciler import Reconciler
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from celery import Celery
 
-    from chaos_rabbitmq import RabbitMQ
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
+    from support.chaos_rabbitmq import RabbitMQ
 
     Examine = Callable[[str], tuple[float, list[dict[str, Any]]]]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_load import Load, address
-from chaos_sentinels import DATABASE, MASTER, Sentinels
-from chaos_stack import ALL_QUEUES, ChaosStack
 from gatepost import State
+from support.chaos_load import Load, address
+from support.chaos_sentinels import DATABASE, MASTER, Sentinels
+from support.chaos_stack import ALL_QUEUES, ChaosStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

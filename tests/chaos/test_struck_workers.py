@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
-from chaos_stack import ALL_QUEUES, fault
 from gatepost import Producer, State
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.messages import Queue, operation_message, queue_of, task_name
-from gatepost.queueing import publish
-from gatepost.states import Reason
+from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
+from gatepost_core.broker.publishing import publish
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason
+from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
+from support.chaos_stack import ALL_QUEUES, fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chaos_stack import ChaosStack
     from gatepost import Handle
-    from stack import Program
+    from support.chaos_stack import ChaosStack
+    from support.stack import Program
 
 LONG = pytest.mark.chaos_long
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
-from chaos_stack import ALL_QUEUES, ChaosStack
-from chaos_upstream import Trouble
 from gatepost import CampaignOptions, State
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.embedded import EmbeddedValkey
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
+from support.chaos_stack import ALL_QUEUES, ChaosStack
+from support.chaos_upstream import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gatepost import Producer
-    from gatepost.commands import Kind
-    from gatepost.ledger import Ledger
+    from gatepost_core.commands import Kind
+    from gatepost_core.ledger import Ledger
     from gatepost_simulator.control import ControlClient
     from gatepost_simulator.server import SimulatorServer
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_load import Load, address
-from chaos_proxy import NO_ANSWER, Proxy
-from chaos_stack import ALL_QUEUES, ChaosStack
 from gatepost import Producer, State
 from gatepost import errors as e
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.embedded import EmbeddedValkey
-from gatepost.messages import Queue
+from gatepost_core.broker.messages import Queue
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from support.chaos_load import Load, address
+from support.chaos_proxy import NO_ANSWER, Proxy
+from support.chaos_stack import ALL_QUEUES, ChaosStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
-from page_session import PageSession
-from stack import Stack
+from support.page_session import PageSession
+from support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

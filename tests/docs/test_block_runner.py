@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import ConfigurationError
-from markdown_blocks import Block, blocks_of
-from page_configuration import load_toml, load_variables
-from page_output import difference
-from page_session import PageFailure, commands_of
+from support.markdown_blocks import Block, blocks_of
+from support.page_configuration import load_toml, load_variables
+from support.page_output import difference
+from support.page_session import PageFailure, commands_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from page_session import PageSession
+    from support.page_session import PageSession
 
 
 @pytest.fixture

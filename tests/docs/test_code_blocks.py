@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from markdown_blocks import blocks_of
-from page_configuration import PARSERS, load_toml, load_variables
-from page_session import SHELLS
+from support.markdown_blocks import blocks_of
+from support.page_configuration import PARSERS, load_toml, load_variables
+from support.page_session import SHELLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from page_session import PageSession
-    from stack import Stack
+    from support.page_session import PageSession
+    from support.stack import Stack
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])

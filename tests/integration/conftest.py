@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import redis
     from celery import Celery
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 import redis
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options, Status
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.embedded import EmbeddedValkey
-from gatepost.sealing import Key
-from gatepost.settings import Settings
+from gatepost_core.campaigns.model import Options, Status
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Settings
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from outside.tenant import Scenario, TenantStub, Total
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class PacingRig:
         return len(self.stub.seconds())
 
     def _worker(self, number: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "gatepost.cli", "worker", "--queues", "bulk"]
+        command = [sys.executable, "-m", "gatepost_operations.cli", "worker", "--queues", "bulk"]
         schedule = ["--beat"] if number == 0 else []
         return subprocess.Popen([*command, *schedule], env=environment, cwd=self._directory, stdin=subprocess.DEVNULL)
 

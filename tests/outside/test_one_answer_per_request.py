@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatepost_worker import authentication as auth
 from outside.upstream import CLOSE, RESET, Upstream, wait, write
-from tls_authority import Authority
+from support.tls_authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

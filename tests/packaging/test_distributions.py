@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from email.message import Message
 
 CHECKOUT = Path(__file__).parents[2]
-_ROOTS = {"gatepost": "producer", "gatepost_worker": "worker", "gatepost_simulator": "simulator"}
-_SOURCES = ("producer", "worker", "simulator", "pyproject.toml", "README.md", "LICENSE")
+_ROOTS = {
+    "gatepost_core": "core",
+    "gatepost": "producer",
+    "gatepost_worker": "worker",
+    "gatepost_operations": "operations",
+    "gatepost_simulator": "simulator",
+}
+_SOURCES = ("core", "producer", "worker", "operations", "simulator", "pyproject.toml", "README.md", "LICENSE")
 
 
 def _build(source: Path, kind: str, target: Path) -> Path:
@@ -106,7 +112,7 @@ def test_the_wheel_brings_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         name = next(one for one in archive.namelist() if one.endswith("entry_points.txt"))
 
-        assert "gatepost = gatepost.cli:main" in archive.read(name).decode()
+        assert "gatepost = gatepost_operations.cli:main" in archive.read(name).decode()
 
 
 def test_the_dockerfile_builds_from_what_the_ignore_file_lets_through() -> None:

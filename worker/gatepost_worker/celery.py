@@ -11,27 +11,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 
-from gatepost.core_dumps import forbid_core_dumps
-from gatepost.errors import ConfigurationError
-from gatepost.message_form import TASKS
-from gatepost.messages import RECONCILE, Queue
-from gatepost.queueing import build_app
-from gatepost.settings import load_settings
-from gatepost.visible_text import visible
-from gatepost_worker import compression, envelopes, logs, remote_control, results, scheduler, tasks
-from gatepost_worker.celery_options import check_options, was_given
-from gatepost_worker.consumer import consumer_class
-from gatepost_worker.liveness import step_for
+from gatepost_core.broker.message_validation import TASKS
+from gatepost_core.broker.messages import RECONCILE, Queue
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.core_dumps import forbid_core_dumps
+from gatepost_core.errors import ConfigurationError
+from gatepost_core.safe_text import visible
+from gatepost_core.settings import load_settings
+from gatepost_worker import logs, tasks
+from gatepost_worker.celery_guard import compression, remote_control, results, scheduler
+from gatepost_worker.celery_guard import transport_guard as envelopes
+from gatepost_worker.celery_guard.consumer import consumer_class
+from gatepost_worker.celery_guard.options import check_options, was_given
+from gatepost_worker.celery_guard.program import GatepostWorker, slots_of
 from gatepost_worker.process import Process
-from gatepost_worker.program import GatepostWorker, slots_of
-from gatepost_worker.start_checks import check_beat, check_broker
+from gatepost_worker.upkeep.liveness import step_for
+from gatepost_worker.upkeep.start_checks import check_beat, check_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from celery import Celery
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 _SWEEP_EXPIRES_S: Final = 600.0
 

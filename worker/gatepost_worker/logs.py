@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from gatepost.boundary import account
-from gatepost.visible_text import visible_fields
+from gatepost_core.error_boundary import account
+from gatepost_core.safe_text import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable

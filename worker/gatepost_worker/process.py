@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gatepost.cleartext import IN_CLEAR, cleartext_settings
-from gatepost.connections import connect, ledger_at
-from gatepost.dead_letters import DeadLetters
-from gatepost.errors import Unavailable, Unusable
-from gatepost.key_checks import KeyChecks
-from gatepost_worker.clients import Clients
-from gatepost_worker.health_server import HealthServer, QueueSampler
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.errors import Unavailable, Unusable
+from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_worker.delivery.clients import Clients
+from gatepost_worker.delivery.ownership import Ownership
+from gatepost_worker.delivery.runner import Runner
 from gatepost_worker.limiter import LimiterSettings, RedisLimiter
-from gatepost_worker.liveness import Liveness
-from gatepost_worker.ownership import Ownership
-from gatepost_worker.runner import Runner
-from gatepost_worker.start_checks import check_ledger
+from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
+from gatepost_worker.upkeep.liveness import Liveness
+from gatepost_worker.upkeep.start_checks import check_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from gatepost.ledger import Ledger
-    from gatepost.sealing import Keyring
-    from gatepost.settings import Settings
+    from gatepost_core.ledger import Ledger
+    from gatepost_core.sealing import Keyring
+    from gatepost_core.settings import Settings
     from gatepost_worker.limiter import Limiter
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from gatepost.boundary import boundary
-from gatepost.commands import parse_command
-from gatepost.errors import (
+from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.commands import parse_command
+from gatepost_core.enqueue import Recorder
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import (
     ConfigurationError,
     GatepostError,
     InvalidCommand,
@@ -19,15 +21,13 @@ from gatepost.errors import (
     Unavailable,
     WrongApplication,
 )
-from gatepost.fingerprints import Origin
-from gatepost.messages import SUBMIT, Queue
-from gatepost.recording import Recorder
-from gatepost.sealing import Purpose
+from gatepost_core.sealing import Purpose
+from gatepost_core.sealing.fingerprints import Origin
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from gatepost.commands import Command
+    from gatepost_core.commands import Command
     from gatepost_worker.process import Process
 
 _log = structlog.stdlib.get_logger("gatepost.worker")

@@ -10,18 +10,25 @@ import structlog
 from celery import Celery, Task
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost.boundary import Boundary, account
-from gatepost.commands import Kind
-from gatepost.errors import GatepostError, InvalidCommand, OperationFailed, OperationNotFound, Unavailable, Unforeseen
-from gatepost.failures import failure_of
-from gatepost.ledger_values import Verdict
-from gatepost.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
-from gatepost.states import State
-from gatepost_worker.batch_task import CampaignParts
-from gatepost_worker.intake import strategy
-from gatepost_worker.reconciler import Reconciler
-from gatepost_worker.runner import Ended, Later
+from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
+from gatepost_core.commands import Kind
+from gatepost_core.error_boundary import Boundary, account
+from gatepost_core.errors import (
+    GatepostError,
+    InvalidCommand,
+    OperationFailed,
+    OperationNotFound,
+    Unavailable,
+    Unforeseen,
+)
+from gatepost_core.failures import failure_of
+from gatepost_core.ledger.values import Verdict
+from gatepost_core.states import State
+from gatepost_worker.bulk.task import CampaignParts
+from gatepost_worker.celery_guard.intake import strategy
+from gatepost_worker.delivery.runner import Ended, Later
 from gatepost_worker.submission import HOP, PutBack, Submissions
+from gatepost_worker.upkeep.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +50,7 @@ class SealedTask(Task[Any, Any]):
     """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
 
     abstract = True
-    Request = "gatepost_worker.sealed_request:SealedRequest"
+    Request = "gatepost_worker.celery_guard.sealed_request:SealedRequest"
     acks_late = True
     max_retries = None
     # Celery cuts the result's representation to this many characters, for its events and its log.

@@ -6,28 +6,28 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from gatepost.applications import TenantRegistry
-from gatepost.audit import AuditLog
-from gatepost.boundary import boundary, items_of_caller
-from gatepost.campaigns.auth_params import open_auth_params, seal_auth_params
-from gatepost.campaigns.changing import change_options, refuse_other_options
-from gatepost.campaigns.coding import REASON_CODES, STATE_CHARS, STATES
+from gatepost.campaigns.blocks import block_of_tenant, own_application, require_ours, with_own_block
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.model import Campaign, CampaignNotFound, Options, check_name
-from gatepost.campaigns.obstacles import block_of_tenant, own_application, require_ours, with_own_block
-from gatepost.campaigns.publishing import BatchPublisher
+from gatepost.campaigns.option_update import change_options, refuse_other_options
 from gatepost.campaigns.recipients import normalised
-from gatepost.campaigns.repairing import CampaignRepair
+from gatepost.campaigns.repair import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.retries import RETRYABLE, Retried
-from gatepost.campaigns.store import CampaignStore
 from gatepost.campaigns.suppression import Suppressions
-from gatepost.connections import connect
-from gatepost.errors import FieldError, InvalidCommand, InvalidValue
-from gatepost.key_checks import KeyChecks
-from gatepost.ledger import milliseconds
-from gatepost.queueing import build_app
-from gatepost.settings import load_settings
+from gatepost_core.applications import TenantRegistry
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.campaigns.auth_params import open_auth_params, seal_auth_params
+from gatepost_core.campaigns.model import Campaign, CampaignNotFound, Options, check_name
+from gatepost_core.campaigns.publishing import BatchPublisher
+from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.campaigns.wire_format import REASON_CODES, STATE_CHARS, STATES
+from gatepost_core.error_boundary import boundary, items_of_caller
+from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
+from gatepost_core.ledger import milliseconds
+from gatepost_core.redis.connections import connect
+from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from gatepost.blocks import Block
-    from gatepost.campaigns.repairing import Recounted
+    from gatepost.campaigns.repair import Recounted
     from gatepost.campaigns.report import RecipientReport
-    from gatepost.campaigns.rows import Row
-    from gatepost.settings import Settings
-    from gatepost.states import Reason, State
+    from gatepost_core.blocks import Block
+    from gatepost_core.campaigns.row import Row
+    from gatepost_core.settings import Settings
+    from gatepost_core.states import Reason, State
 
 __all__ = ["Added", "Campaigns", "Retried"]
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from gatepost.boundary import callback_of_caller
-from gatepost.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
-from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import in_chunks
+from gatepost.campaigns.row_validation import checked_rows
+from gatepost_core.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
+from gatepost_core.error_boundary import callback_of_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gatepost.campaigns.rows import Row
-    from gatepost.campaigns.store import CampaignStore
-    from gatepost.fingerprints import Fingerprints
-    from gatepost.sealing import Keyring
+    from gatepost_core.campaigns.row import Row
+    from gatepost_core.campaigns.store import CampaignStore
+    from gatepost_core.sealing import Keyring
+    from gatepost_core.sealing.fingerprints import Fingerprints
 
 
 @dataclass(frozen=True, slots=True)

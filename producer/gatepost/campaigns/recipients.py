@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from gatepost.personal import normalise_email, normalise_phone
+from gatepost_core.identifiers import normalise_email, normalise_phone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,16 +7,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.answers import answering
-from gatepost.applications import Application
-from gatepost.boundary import boundary
-from gatepost.campaigns.batch import BATCH_ROWS, open_rows
-from gatepost.campaigns.coding import IMPLIED, REASONS, STATES, unpack_records
-from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
-from gatepost.campaigns.rows import Channel
-from gatepost.campaigns.store import batch_key, campaign_key
-from gatepost.ledger import moment
-from gatepost.states import Reason, State
+from gatepost_core.applications import Application
+from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
+from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost_core.campaigns.row import Channel
+from gatepost_core.campaigns.store import batch_key, campaign_key
+from gatepost_core.campaigns.wire_format import IMPLIED, REASONS, STATES, unpack_records
+from gatepost_core.error_boundary import boundary
+from gatepost_core.ledger import moment
+from gatepost_core.redis.errors import answering
+from gatepost_core.states import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from gatepost.blocks import Block
-    from gatepost.campaigns.coding import Record
-    from gatepost.campaigns.rows import Row
-    from gatepost.sealing import Keyring
+    from gatepost_core.blocks import Block
+    from gatepost_core.campaigns.row import Row
+    from gatepost_core.campaigns.wire_format import Record
+    from gatepost_core.sealing import Keyring
 
 _AHEAD: Final = 32
 _REASON_FIELD: Final = "reason:"

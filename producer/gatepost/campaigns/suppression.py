@@ -9,21 +9,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.answers import answering
-from gatepost.boundary import boundary, items_of_caller
-from gatepost.campaigns.given_rows import checked_rows
 from gatepost.campaigns.recipients import in_chunks, normalised
-from gatepost.campaigns.scripts import part, starting
-from gatepost.campaigns.store import SUPPRESSION
+from gatepost.campaigns.row_validation import checked_rows
+from gatepost_core.campaigns.scripts import part, starting
+from gatepost_core.campaigns.store import SUPPRESSION
+from gatepost_core.error_boundary import boundary, items_of_caller
+from gatepost_core.redis.errors import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from redis import Redis
 
-    from gatepost.audit import AuditLog
-    from gatepost.campaigns.rows import Row
-    from gatepost.fingerprints import Fingerprints
+    from gatepost_core.audit_log import AuditLog
+    from gatepost_core.campaigns.row import Row
+    from gatepost_core.sealing.fingerprints import Fingerprints
 
 _ENTRY: Final = struct.Struct("<BII")
 _CHUNK: Final = 500

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_terminal import Terminal
+from support.campaign_terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from stack import Stack
+    from support.stack import Stack
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaign_terminal import Terminal
+    from support.campaign_terminal import Terminal
 
     Sent = Callable[[], dict[str, int]]
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import RedisError
 
-from campaign_parts import assert_adds_up
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options, Status
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.messages import Queue
-from gatepost.states import State
+from gatepost_core.broker.messages import Queue
+from gatepost_core.campaigns.model import Options, Status
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import State
+from support.campaign_parts import assert_adds_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stack import Program, Stack
+    from support.stack import Program, Stack
 
 PEOPLE = 5000
 RATE = 250.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from campaign_parts import assert_adds_up, rows
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options, Status
-from gatepost.states import State
+from gatepost_core.campaigns.model import Options, Status
+from gatepost_core.states import State
+from support.campaign_parts import assert_adds_up, rows
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 QUEUES = "gatepost.login,gatepost.bulk"
 

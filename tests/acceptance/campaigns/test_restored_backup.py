@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import foreign_client
-from campaign_parts import assert_adds_up, email, rows
-from campaign_terminal import Terminal
-from chaos_accounts import sent_to
-from gatepost.campaigns.model import Status
-from gatepost.dead_letters import INDEX as DEAD_LETTERS
-from gatepost.embedded import EmbeddedValkey
-from gatepost.ledger_keys import RECONCILER_LAST_RUN
-from gatepost.states import Reason, State
-from stack import Stack
+from gatepost_core.campaigns.model import Status
+from gatepost_core.dead_letters import INDEX as DEAD_LETTERS
+from gatepost_core.redis.keys import RECONCILER_LAST_RUN
+from gatepost_core.states import Reason, State
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support import foreign_client
+from support.campaign_parts import assert_adds_up, email, rows
+from support.campaign_terminal import Terminal
+from support.chaos_accounts import sent_to
+from support.stack import Stack
 
 if TYPE_CHECKING:
     from pathlib import Path

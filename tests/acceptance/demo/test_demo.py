@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PEOPLE = Path(__file__).parents[3] / "examples" / "people.csv"
-COMMAND = [sys.executable, "-m", "gatepost.cli", "demo", "--file", str(PEOPLE)]
+COMMAND = [sys.executable, "-m", "gatepost_operations.cli", "demo", "--file", str(PEOPLE)]
 PATIENCE_S = 170
 LABELS = ("e-mails", "SMS", "logins by e-mail", "logins by SMS", "campaign")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from compose_deployment import Deployment
-from compose_file import Service, read_services
+from support.compose_deployment import Deployment
+from support.compose_file import Service, read_services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def compose_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("compose")
     shutil.copy(CHECKOUT / "docker-compose.yml", directory)
     keys = subprocess.run(
-        [sys.executable, "-m", "gatepost.cli", "keys", "new"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "gatepost_operations.cli", "keys", "new"], capture_output=True, text=True, check=True
     )
     example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
     (directory / ".env").write_text(example + keys.stdout, encoding="utf-8")

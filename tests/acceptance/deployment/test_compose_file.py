@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from gatepost.settings import Settings, environment_names
+from gatepost_core.settings import Settings, environment_names
 
 if TYPE_CHECKING:
-    from compose_file import Service
+    from support.compose_file import Service
 
 CHECKOUT = Path(__file__).parents[3]
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}

@@ -10,19 +10,19 @@ import certifi
 import pytest
 import redis
 
-from compose_file import env_file
 from gatepost import Producer
-from gatepost.settings import Settings
+from gatepost_core.settings import Settings
 from gatepost_simulator.control import ControlClient
 from gatepost_worker.authentication.causes import Cause
 from gatepost_worker.authentication.errors import AuthenticationError
-from gatepost_worker.clients import Clients
+from gatepost_worker.delivery.clients import Clients
+from support.compose_file import env_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from compose_deployment import Deployment
+    from support.compose_deployment import Deployment
 
 pytestmark = pytest.mark.slow
 

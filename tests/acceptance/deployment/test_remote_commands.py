@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.worker.control import Panel
 
-from canary_journey import NAME, REDIS_PASSWORD, Flower, log_in_with_a_password
-from gatepost.embedded import EmbeddedValkey
-from gatepost.messages import SUBMIT
-from gatepost.queueing import build_app
-from gatepost_worker.remote_control import COMMANDS
-from stack import Program, Stack
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import build_app
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_worker.celery_guard.remote_control import COMMANDS
+from support.canary_journey import NAME, REDIS_PASSWORD, Flower, log_in_with_a_password
+from support.stack import Program, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost import State
-from gatepost.embedded import EmbeddedValkey
-from stack import Program, Stack
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.stack import Program, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ EVERY_OPTION = [
 COMMANDS = {
     "TERM": composed("worker"),
     "TERM beat": composed("beat"),
-    "INT": ["-m", "gatepost.cli", "worker", "--queues", "bulk"],
+    "INT": ["-m", "gatepost_operations.cli", "worker", "--queues", "bulk"],
     "QUIT": [script("celery"), "-A", "gatepost_worker", "worker", "-n", "quit@test", *EVERY_OPTION],
     "HUP": [script("gatepost"), "worker", "--beat", "--log-level", "info"],
     "HUP celery": ["-m", "celery", "-A", "gatepost_worker", "worker", "-n", "hup@test", "--pidfile", "hup.pid"],

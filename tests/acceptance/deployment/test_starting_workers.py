@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import faulty_redis
 from gatepost import State
-from tls_services import free_port
+from support import faulty_redis
+from support.tls_services import free_port
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 CHECKOUT = Path(__file__).parents[3]
 _OPTIONS = ["worker", "-l", "INFO", "-n", "started@test", "--without-gossip", "--without-mingle"]
@@ -28,7 +28,7 @@ def _sends(stack: Stack) -> bool:
 
 
 def test_from_a_checkout_by_the_name_of_its_directory(stack: Stack, tmp_path: Path) -> None:
-    """`celery -A worker worker`, in a copy of the checkout whose path has a space."""
+    """`celery -A worker worker` with `worker/` on the path, in a copy of the checkout whose path has a space."""
     checkout = tmp_path / "a checkout"
     shutil.copytree(CHECKOUT / "worker", checkout / "worker", ignore=shutil.ignore_patterns("__pycache__"))
     stack.directory = checkout

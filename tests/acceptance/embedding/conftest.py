@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 _HOST = Path(__file__).with_name("host_application.py")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gatepost import State
 
 if TYPE_CHECKING:
-    from stack import Program, Stack
+    from support.stack import Program, Stack
 
 _LOOK = """
     import json, logging, signal, sys, threading, warnings

@@ -9,15 +9,15 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost import errors as e
-from gatepost.sealing import Key
-from gatepost.settings import Settings
-from gatepost.states import Reason
-from stack import SEALING_KEY
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Settings
+from gatepost_core.states import Reason
+from support.stack import SEALING_KEY
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from stack import Stack
+    from support.stack import Stack
 
 
 def test_what_surely_did_not_arrive_is_retried_until_attempts_are_used_up(stack: Stack) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from gatepost import State
 from gatepost import errors as e
-from gatepost.messages import Queue, operation_message, queue_of, task_name
-from gatepost.queueing import publish
-from gatepost.states import Reason
+from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
+from gatepost_core.broker.publishing import publish
+from gatepost_core.states import Reason
 
 if TYPE_CHECKING:
     from gatepost import Handle
-    from stack import Stack
+    from support.stack import Stack
 
 
 def hold_the_answer(stack: Stack, recipient: str, seconds: float) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from gatepost import AsyncProducer, State
 from gatepost import errors as e
-from gatepost.states import Reason
+from gatepost_core.states import Reason
 
 if TYPE_CHECKING:
     from gatepost import Producer
     from gatepost_simulator.control import ControlClient
-    from stack import Stack
+    from support.stack import Stack
 
 
 def address(tag: str = "") -> str:

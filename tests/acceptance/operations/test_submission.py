@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import foreign_client
 from gatepost import errors as e
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import DeadLetters, Selection
-from gatepost.messages import Queue
-from gatepost.sealing import Key, Keyring, Purpose
-from stack import SEALING_KEY
+from gatepost_core.broker.messages import Queue
+from gatepost_core.dead_letters import DeadLetters, Selection
+from gatepost_core.sealing import Key, Keyring, Purpose
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from support import foreign_client
+from support.stack import SEALING_KEY
 
 if TYPE_CHECKING:
     from gatepost import Producer
-    from stack import Stack
+    from support.stack import Stack
 
 
 def push(stack: Stack, kwargs: dict[str, Any], **changes: Any) -> str:

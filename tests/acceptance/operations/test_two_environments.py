@@ -6,13 +6,13 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-import foreign_client
-from campaign_parts import rows
-from gatepost.applications import TenantRegistry
-from gatepost.campaigns.model import Status
+from gatepost_core.applications import TenantRegistry
+from gatepost_core.campaigns.model import Status
+from support import foreign_client
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 SENDS = 5
 RECIPIENTS = 400

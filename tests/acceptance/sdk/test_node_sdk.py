@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
-from node_packages import installed, run_script
+from support.node_packages import installed, run_script
 
 if TYPE_CHECKING:
     from gatepost_simulator.server import SimulatorServer

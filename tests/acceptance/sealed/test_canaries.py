@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canary_journey import NAME, PHONE, Journey, travel
-from gatepost.embedded import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
-from planted_secrets import found
-from stack import Stack
-from stored_values import unlisted, written_in
+from support.canary_journey import NAME, PHONE, Journey, travel
+from support.planted_secrets import found
+from support.stack import Stack
+from support.stored_values import unlisted, written_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,11 @@ SURFACES = {
     "errors": ["RecipientRejected", "MfaRequired", "InvalidCommand", "worker_lost"],
     "flower": ["gatepost.send_email", "flower_events_total", "task-failed", "InvalidCommand", "broker_url"],
     "command line": ["recipient_rejected", "campaign.export", "accepted", "is not an e-mail address"],
-    "process list": ["gatepost.cli send-email -", "celery -A gatepost_worker flower", "gatepost_worker worker"],
+    "process list": [
+        "gatepost_operations.cli send-email -",
+        "celery -A gatepost_worker flower",
+        "gatepost_worker worker",
+    ],
     "files": ["appendonly", "attempt.finished", "gatepost:campaign"],
 }
 """Each place, and what it must hold for the search to mean anything."""

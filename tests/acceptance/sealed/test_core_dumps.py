@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 PR_GET_DUMPABLE = 3
-SAY_IT = "import ctypes; from gatepost.core_dumps import forbid_core_dumps as f; f(); print(ctypes.CDLL(None).prctl(3))"
+SAY_IT = (
+    "import ctypes; from gatepost_core.core_dumps import forbid_core_dumps as f; f(); print(ctypes.CDLL(None).prctl(3))"
+)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_worker_that_crashes_leaves_no_core_dump(stack: Stack) -> None:
 @pytest.mark.usefixtures("core_dumps_allowed")
 def test_no_command_leaves_one(stack: Stack) -> None:
     """It has the keys as well."""
-    program = stack.start("wait", "-m", "gatepost.cli", "dev", "--port", "0")
+    program = stack.start("wait", "-m", "gatepost_operations.cli", "dev", "--port", "0")
     stack.until(lambda: core_limit(program.process.pid) == [("0", "0")], "the limit is set", program)
 
 

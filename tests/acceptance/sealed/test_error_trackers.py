@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import errors as e
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.messages import SUBMIT, Queue
-from gatepost.queueing import publish
+from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.publishing import publish
+from gatepost_core.campaigns.row import Channel, Row
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
-from planted_secrets import found
+from support.planted_secrets import found
 
 if TYPE_CHECKING:
     from gatepost import Producer
-    from stack import Stack
+    from support.stack import Stack
 
 NAME = "canary-q7x2v9"
 EMAIL = f"{NAME}@example.com"
@@ -34,7 +34,7 @@ def tracked(stack: Stack, **environment: str) -> None:
     path = str(Path(__file__).parents[2])
     options = [
         "-A",
-        "tracked_worker",
+        "support.tracked_worker",
         "worker",
         "-n",
         "tracked@test",

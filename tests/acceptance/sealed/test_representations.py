@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foreign_client import push
-from gatepost.messages import SHOWN_ARGUMENTS, Queue
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
+from support.foreign_client import push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gatepost import Producer
-    from stack import Stack
+    from support.stack import Stack
 
 
 def headers_on_the_broker(stack: Stack) -> list[dict[str, Any]]:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import GatepostError
-from gatepost.messages import SUBMIT, Queue
-from gatepost.queueing import publish
-from planted_secrets import Recording, found
+from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.publishing import publish
+from support.planted_secrets import Recording, found
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 TASK = "7a0c1c1e-0000-4000-8000-000000000001"
 HELD = "canary-t5n4 914377"
 BREAKING = {
-    "application": "breaking_worker",
+    "application": "support.breaking_worker",
     "BREAKING_WORKER_HOLDS": HELD,
     "PYTHONPATH": str(Path(__file__).parents[2]),
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from stack import Program, Stack
+    from support.stack import Program, Stack
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ class Watched:
         return seen[-1]
 
     def asked(self) -> int:
-        return self.stack.start("health", "-m", "gatepost.cli", "health", "--port", str(self.port)).wait()
+        return self.stack.start("health", "-m", "gatepost_operations.cli", "health", "--port", str(self.port)).wait()
 
 
 def send_one(stack: Stack) -> None:
@@ -104,7 +104,7 @@ def test_a_loop_that_is_stuck_makes_a_worker_unhealthy(stack: Stack, tmp_path: P
     stuck = tmp_path / "stuck"
     path = os.pathsep.join(part for part in (str(TESTS), os.environ.get("PYTHONPATH")) if part)
     environment = {STUCK_FILE: str(stuck), "PYTHONPATH": path}
-    watched = Watched(stack, application="stuck_worker", **environment)
+    watched = Watched(stack, application="support.stuck_worker", **environment)
     watched.until(200)
     stuck.touch()
     watched.until(503, "The consumer's loop has not turned")

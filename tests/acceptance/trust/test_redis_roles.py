@@ -12,19 +12,19 @@ import redis
 from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 
-from campaign_parts import rows
 from gatepost import AsyncProducer, Producer
-from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import Unavailable
-from gatepost.ledger_keys import COUNTS, DUE, celery_result_key, operation_key, result_key
-from gatepost.states import State
-from redis_roles import PAGE, ROLES, create_users, documented_users, url_of
-from stack import Stack
+from gatepost_core.redis.keys import COUNTS, DUE, celery_result_key, operation_key, result_key
+from gatepost_core.states import State
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.campaign_parts import rows
+from support.redis_roles import PAGE, ROLES, create_users, documented_users, url_of
+from support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
     from gatepost_simulator.server import SimulatorServer
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
@@ -242,7 +242,7 @@ def test_an_operator_runs_campaigns_and_looks_after_the_rest(guarded: Stack) -> 
     environment = {"GATEPOST_REDIS_URL": url_of("operator", guarded.valkey.port)}
 
     def ran(*arguments: str) -> str:
-        program = guarded.start("operator", "-m", "gatepost.cli", *arguments, **environment)
+        program = guarded.start("operator", "-m", "gatepost_operations.cli", *arguments, **environment)
         assert program.wait() == 0, program.output()
         return program.output()
 

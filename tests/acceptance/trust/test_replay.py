@@ -6,11 +6,11 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import Selection
+from gatepost_core.dead_letters import Selection
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 
 if TYPE_CHECKING:
-    from stack import Stack
+    from support.stack import Stack
 
 
 def test_a_replayed_command_is_carried_out_once(running: Stack) -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from campaign_parts import rows
 from gatepost import Producer
-from gatepost.campaigns.model import Options
-from gatepost.sealing import Key
-from gatepost.states import State
-from stack import SEALING_KEY
+from gatepost_core.campaigns.model import Options
+from gatepost_core.sealing import Key
+from gatepost_core.states import State
+from support.campaign_parts import rows
+from support.stack import SEALING_KEY
 
 if TYPE_CHECKING:
-    from gatepost.settings import Settings
-    from stack import Stack
+    from gatepost_core.settings import Settings
+    from support.stack import Stack
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,9 @@ class Load:
 
 
 def rotate(stack: Stack) -> int:
-    return stack.start("rotate", "-m", "gatepost.cli", "keys", "rotate", GATEPOST_SEALING_KEYS=NEW_SEALS).wait()
+    return stack.start(
+        "rotate", "-m", "gatepost_operations.cli", "keys", "rotate", GATEPOST_SEALING_KEYS=NEW_SEALS
+    ).wait()
 
 
 def reached(load: Load, stack: Stack, more: int) -> None:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import rows
 from gatepost import AsyncProducer, State
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import Selection
 from gatepost.errors import Unavailable
-from redis_roles import PAGE, create_users, url_of
-from stack import Stack
-from tls_authority import Authority
-from tls_services import Files, TlsRabbit, TlsRedis, TlsSentinel, free_port
+from gatepost_core.dead_letters import Selection
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from support.campaign_parts import rows
+from support.redis_roles import PAGE, create_users, url_of
+from support.stack import Stack
+from support.tls_authority import Authority
+from support.tls_services import Files, TlsRabbit, TlsRedis, TlsSentinel, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from gatepost import Producer
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
     from gatepost_simulator.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def send_campaign(stack: Stack, producer: Producer) -> None:
 
 
 def is_healthy(stack: Stack, port: int) -> bool:
-    return stack.start("health", "-m", "gatepost.cli", "health", "--port", str(port)).wait() == 0
+    return stack.start("health", "-m", "gatepost_operations.cli", "health", "--port", str(port)).wait() == 0
 
 
 def test_everything_goes_over_tls_to_redis(over_tls: Stack) -> None:
@@ -100,7 +100,7 @@ def test_everything_goes_over_tls_to_redis(over_tls: Stack) -> None:
         log_in(over_tls, producer)
         send_campaign(over_tls, producer)
     over_tls.until(lambda: is_healthy(over_tls, port), "the worker is healthy")
-    doctor = over_tls.start("doctor", "-m", "gatepost.cli", "doctor", "--offline", "--json")
+    doctor = over_tls.start("doctor", "-m", "gatepost_operations.cli", "doctor", "--offline", "--json")
     doctor.wait()
     checks = {check["name"]: check["status"] for check in json.loads(doctor.output())["checks"]}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_worker.authentication import Configuration, Passwordless, Timeouts
-from signed_tokens import CLIENT_ID
-from tls_authority import Authority
+from support.signed_tokens import CLIENT_ID
+from support.tls_authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

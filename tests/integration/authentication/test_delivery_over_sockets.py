@@ -13,13 +13,13 @@ from requests.adapters import HTTPAdapter
 
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery
-from socket_server import Heard, SocketServer, Wire, relay
+from support.socket_server import Heard, SocketServer, Wire, relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gatepost_worker.authentication import Passwordless
-    from tls_authority import Authority
+    from support.tls_authority import Authority
 
     MakeClient = Callable[..., Passwordless]
     LosingClient = Callable[[str], tuple[Passwordless, SocketServer]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.settings import Settings, Tenant, load_settings
+from gatepost_core.settings import Settings, Tenant, load_settings
 from gatepost_worker.authentication import (
     AuthenticationError,
     Configuration,
@@ -17,13 +17,13 @@ from gatepost_worker.authentication import (
     ProxyFailed,
     RequestUnsendable,
 )
-from gatepost_worker.clients import Clients, client_for
-from socket_server import SocketServer
+from gatepost_worker.delivery.clients import Clients, client_for
+from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from socket_server import Heard, Wire
+    from support.socket_server import Heard, Wire
 
 PASSWORD = "canary-p:ss/w#rd"
 ENCODED = "canary-p%3Ass%2Fw%23rd"

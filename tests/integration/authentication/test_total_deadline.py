@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery, Exchange, Timeouts, current_exchange
-from socket_server import Heard, SocketServer, Wire, relay
+from support.socket_server import Heard, SocketServer, Wire, relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
     from gatepost_worker.authentication import Passwordless
-    from tls_authority import Authority
+    from support.tls_authority import Authority
 
     MakeClient = Callable[..., Passwordless]
 

@@ -20,7 +20,7 @@ from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tls_authority import Authority
+    from support.tls_authority import Authority
 
 
 class Server:

@@ -10,13 +10,13 @@ import pytest
 import structlog
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.cli.entry import main
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost.embedded import EmbeddedValkey
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 Run = "Callable[..., tuple[int, Any]]"
 

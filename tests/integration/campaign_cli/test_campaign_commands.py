@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.campaigns.model import Status
-from gatepost.cli.entry import main
-from gatepost.states import State
+from gatepost_core.campaigns.model import Status
+from gatepost_core.states import State
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable

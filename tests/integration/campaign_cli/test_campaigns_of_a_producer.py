@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaign_parts import rows
 from gatepost import CampaignOptions, Campaigns, Producer
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 def test_a_producer_has_campaigns(settings: Settings, run: Callable[..., tuple[int, Any]]) -> None:

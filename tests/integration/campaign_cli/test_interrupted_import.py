@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.campaigns.batch import BATCH_ROWS
-from gatepost.cli.entry import main
+from gatepost_core.campaigns.batch import BATCH_ROWS
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,16 @@ def importing(campaigns: Campaigns, tmp_path: Path) -> Iterator[subprocess.Popen
     campaign_id = campaigns.create("spring")
     pipe = tmp_path / "slow.csv"
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "gatepost.cli", "campaign", "add", "spring", str(pipe), "--skip-invalid"]
+    command = [
+        sys.executable,
+        "-m",
+        "gatepost_operations.cli",
+        "campaign",
+        "add",
+        "spring",
+        str(pipe),
+        "--skip-invalid",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with pipe.open("w", encoding="utf-8") as stream:
         stream.writelines(["email\n", *ADDRESSES[:-HELD_BACK]])

@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from gatepost.campaigns.model import Options
-from gatepost.cli.campaign.sending import campaign_id_of
-from gatepost.cli.entry import main
+from gatepost_core.campaigns.model import Options
+from gatepost_operations.cli.campaign.sending import campaign_id_of
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
     from gatepost.campaigns.control import Campaigns
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
     Run = Callable[..., tuple[int, Any]]
     People = Callable[..., str]

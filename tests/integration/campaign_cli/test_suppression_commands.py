@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.cli.entry import main
+from gatepost_operations.cli.entry import main
+from gatepost_operations.planning.quota_report import main as report_main
 from gatepost_worker.authentication import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
-from gatepost_worker.quota_report import main as report_main
 
 if TYPE_CHECKING:
     from collections.abc import Callable

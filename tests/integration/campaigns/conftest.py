@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import Bench
 from gatepost.campaigns.control import Campaigns
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.campaign_parts import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 @pytest.fixture

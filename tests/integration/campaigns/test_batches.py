@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaign_parts import Bench, email, rows
-from gatepost.campaigns.hours import SendingHours
-from gatepost.campaigns.model import PauseReason, Status
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.commands import OnUnknown
-from gatepost.sealing import Key
-from gatepost.states import Reason, State
-from gatepost_worker.batch_store import Claim, Claimed
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import PauseReason, Status
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.commands import OnUnknown
+from gatepost_core.sealing import Key
+from gatepost_core.states import Reason, State
+from gatepost_worker.bulk.store import Claim, Claimed
+from support.campaign_parts import Bench, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import Bench, rows
-from gatepost.blocks import BlockKind
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import CampaignConflict, Status
-from gatepost.campaigns.store import batch_key, campaign_key
-from gatepost.campaigns.watching import Activity, snapshot_of
 from gatepost.errors import TenantMissing
-from gatepost.sealing import Key
-from gatepost.states import State
+from gatepost_core.blocks import BlockKind
+from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost_core.campaigns.store import batch_key, campaign_key
+from gatepost_core.sealing import Key
+from gatepost_core.states import State
+from gatepost_operations.planning.watching import Activity, snapshot_of
+from support.campaign_parts import Bench, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
     from gatepost_simulator.server import SimulatorServer
 
 ACME = {"name": "acme", "domain": "acme.example", "client_id": "a", "client_secret": "s"}

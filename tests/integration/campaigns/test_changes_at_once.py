@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import email
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options
-from gatepost.erasure import Erasure
+from gatepost_core.campaigns.model import Options
+from gatepost_operations.maintenance.erasure import Erasure
+from support.campaign_parts import email
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost.campaigns.store import CampaignStore
-    from gatepost.settings import Settings
+    from gatepost_core.campaigns.store import CampaignStore
+    from gatepost_core.settings import Settings
 
 ROUNDS = 60
 LATER = datetime(2031, 5, 4, 9, 0, tzinfo=UTC)

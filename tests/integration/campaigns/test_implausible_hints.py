@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.campaigns.model import Status
-from gatepost.states import State
-from socket_server import SocketServer
+from gatepost_core.campaigns.model import Status
+from gatepost_core.states import State
+from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaign_parts import Bench
-    from socket_server import Heard, Wire
+    from support.campaign_parts import Bench
+    from support.socket_server import Heard, Wire
 
 PEOPLE = 12
 ACCEPTED = {"_id": "65f0c0ffee", "email": "person@example.com", "email_verified": False}

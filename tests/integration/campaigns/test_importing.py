@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import assert_adds_up, email, rows
 from gatepost.campaigns.control import Added, Campaigns
-from gatepost.campaigns.model import CampaignConflict, CampaignNotFound
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.campaigns.store import campaign_key
 from gatepost.errors import InvalidCommand
-from gatepost.states import State
+from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.states import State
+from support.campaign_parts import assert_adds_up, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 def test_every_recipient_is_added_once(campaigns: Campaigns) -> None:

@@ -19,14 +19,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from campaign_parts import EPOCH_MS, TEST_CLOCK, TestClock, assert_adds_up
-from gatepost.campaigns.coding import IMPLIED, STATES, unpack_records
-from gatepost.campaigns.model import CampaignConflict, Status
 from gatepost.campaigns.report import campaign_of
-from gatepost.campaigns.store import CampaignStore, batch_key
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost_core.campaigns.store import CampaignStore, batch_key
+from gatepost_core.campaigns.wire_format import IMPLIED, STATES, unpack_records
+from gatepost_core.states import Reason, State
 from gatepost_worker.authentication import RateLimits
-from gatepost_worker.batch_store import (
+from gatepost_worker.bulk.store import (
     BatchStore,
     Begun,
     Claim,
@@ -39,9 +38,10 @@ from gatepost_worker.batch_store import (
     Stopped,
 )
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
+from support.campaign_parts import EPOCH_MS, TEST_CLOCK, TestClock, assert_adds_up
 
 if TYPE_CHECKING:
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 LEASE_S = 20.0

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import email
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.hours import SendingHours
-from gatepost.campaigns.model import CampaignConflict, Options
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import CampaignConflict, Options
+from support.campaign_parts import email
 
 if TYPE_CHECKING:
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 ID = "11111111-1111-4111-8111-111111111111"
 ROUNDS = 40

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import Bench, email, rows
 from gatepost.campaigns.control import Campaigns, Retried
-from gatepost.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
-from gatepost.campaigns.rows import Channel, Row, read_rows
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import ConfigurationError, InvalidCommand
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason, State
+from gatepost_operations.files.rows import read_rows
+from support.campaign_parts import Bench, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,7 +218,7 @@ def test_another_rate_does_not_wait_for_the_gap_of_the_old_one(
     bench: Bench, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One in an hour is made as fast as can be: the batch is looked at again soon, and the pace begins anew."""
-    monkeypatch.setattr("gatepost_worker.batch_work.LOOKS_AGAIN_S", 0.5)
+    monkeypatch.setattr("gatepost_worker.bulk.work.LOOKS_AGAIN_S", 0.5)
     campaign_id = bench.started(5, rate=1 / 3600)
     message = bench.take()
     assert message is not None

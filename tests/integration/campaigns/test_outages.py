@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import Bench, rows
-from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import Unavailable
-from gatepost.states import State
+from gatepost_core.states import State
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.campaign_parts import Bench, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

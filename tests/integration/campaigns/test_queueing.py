@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
-from gatepost.campaigns.model import Options, Status
-from gatepost.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
-from gatepost.messages import Queue
-from gatepost.states import Reason, State
-from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Full, Quota, Settlement, Stopped
+from gatepost_core.broker.messages import Queue
+from gatepost_core.campaigns.model import Options, Status
+from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
+from gatepost_core.states import Reason, State
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, Quota, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
+from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
 
 if TYPE_CHECKING:
     import redis

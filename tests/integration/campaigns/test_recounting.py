@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import Bench, assert_adds_up, rows
-from gatepost.campaigns.coding import Record
-from gatepost.campaigns.model import CampaignConflict, Status
-from gatepost.campaigns.store import batch_key, campaign_key
-from gatepost.campaigns.watching import snapshot_of
-from gatepost.cli.campaign.progress import state_text
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost_core.campaigns.store import batch_key, campaign_key
+from gatepost_core.campaigns.wire_format import Record
+from gatepost_core.states import Reason, State
+from gatepost_operations.cli.campaign.progress import state_text
+from gatepost_operations.planning.watching import snapshot_of
+from support.campaign_parts import Bench, assert_adds_up, rows
 
 if TYPE_CHECKING:
     import redis

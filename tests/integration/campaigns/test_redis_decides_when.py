@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import rows
-from gatepost.campaigns.hours import SendingHours
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.campaigns.scripts import SERVER_CLOCK
-from gatepost.campaigns.store import CampaignStore
-from gatepost.states import State
-from gatepost_worker.batch_store import BatchStore
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.scripts import SERVER_CLOCK
+from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.states import State
+from gatepost_worker.bulk.store import BatchStore
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from campaign_parts import Bench
     from gatepost_simulator.server import SimulatorServer
+    from support.campaign_parts import Bench
 
 APART = timedelta(hours=6)
 PEOPLE = 10

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from tenacity import wait_fixed
 
-from campaign_parts import rows
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.commands import OnUnknown
-from gatepost.states import Reason, State
-from gatepost_worker.policy import RetryLimits
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.commands import OnUnknown
+from gatepost_core.states import Reason, State
+from gatepost_worker.delivery.policy import RetryLimits
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaign_parts import Bench
     from gatepost_simulator.server import SimulatorServer
+    from support.campaign_parts import Bench
 
 
 @pytest.fixture

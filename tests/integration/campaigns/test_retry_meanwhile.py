@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import email, rows
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason, State
+from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:
-    from campaign_parts import Bench
     from gatepost_simulator.server import SimulatorServer
+    from support.campaign_parts import Bench
 
 PEOPLE = 20
 LISTED = [email(number) for number in range(PEOPLE, PEOPLE + 5)]

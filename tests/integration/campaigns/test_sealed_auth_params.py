@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_parts import Bench, email, rows
-from gatepost.campaigns.model import CampaignConflict, Options
-from gatepost.campaigns.store import campaign_key
 from gatepost.errors import SealError
-from gatepost.states import State
+from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.states import State
+from support.campaign_parts import Bench, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

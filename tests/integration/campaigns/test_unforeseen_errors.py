@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import email, rows
-from gatepost.campaigns.batch import seal_rows
-from gatepost.campaigns.model import PauseReason, Status
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.batch import seal_rows
+from gatepost_core.campaigns.model import PauseReason, Status
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason, State
+from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from campaign_parts import Bench
     from gatepost_simulator.server import SimulatorServer
+    from support.campaign_parts import Bench
 
 PEOPLE = 20
 STRUCK = email(12)

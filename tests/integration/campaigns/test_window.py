@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import TEST_CLOCK, TestClock, rows
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.store import CampaignStore, campaign_key
-from gatepost.states import State
-from gatepost_worker.batch_store import BatchStore, Begun, Claim, Claimed, Quota, Settlement, Step, Stopped, Waiting
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.store import CampaignStore, campaign_key
+from gatepost_core.states import State
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Quota, Settlement, Step, Stopped, Waiting
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
+from support.campaign_parts import TEST_CLOCK, TestClock, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from gatepost.sealing import Key
+from gatepost_core.sealing import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatepost.cli.entry import main
+from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 GATEWAY = "http://gateway.internal:8080"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from gatepost.embedded import EmbeddedValkey, server_binary
 from gatepost.errors import ConfigurationError, Unavailable
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey, server_binary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.cli.entry import main
-from hostile_texts import HOSTILE, steering
-from socket_server import SocketServer
+from gatepost_operations.cli.entry import main
+from support.hostile_texts import HOSTILE, steering
+from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
-    from socket_server import Heard, Wire
+    from support.socket_server import Heard, Wire
 
 NONE_OF_OURS = "What answers is no worker's health.\n"
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gatepost.cli.local_world import read_export_lines
+from gatepost_operations.local.services import read_export_lines
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GATEPOST = [sys.executable, "-m", "gatepost.cli"]
+GATEPOST = [sys.executable, "-m", "gatepost_operations.cli"]
 PATIENCE_S = 60.0
 
 

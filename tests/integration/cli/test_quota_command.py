@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.audit import AuditLog
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.cli.entry import main
-from gatepost.settings import load_settings
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.entry import main
 from gatepost_worker.authentication.rate_limits import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter, Wait
 

@@ -12,13 +12,13 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from gatepost.cli.entry import main
-from gatepost.ledger_values import Operation
-from gatepost.outcomes import Denial, MfaChallenge, TokenSet
-from gatepost.personal import REVEAL
 from gatepost.producer import Producer
-from gatepost.sealing import Purpose
-from gatepost.states import Reason, State
+from gatepost_core.identifiers import REVEAL
+from gatepost_core.ledger.values import Operation
+from gatepost_core.outcomes import Denial, MfaChallenge, TokenSet
+from gatepost_core.sealing import Purpose
+from gatepost_core.states import Reason, State
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

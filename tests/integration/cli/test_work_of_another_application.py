@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import rows
 from gatepost import Producer
-from gatepost.applications import Application, TenantRegistry
-from gatepost.blocks import Block, BlockKind
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.store import campaign_key
-from gatepost.campaigns.watching import snapshot_of
-from gatepost.cli.campaign.progress import state_text
-from gatepost.cli.entry import main
+from gatepost_core.applications import Application, TenantRegistry
+from gatepost_core.blocks import Block, BlockKind
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_operations.cli.campaign.progress import state_text
+from gatepost_operations.cli.entry import main
+from gatepost_operations.planning.watching import snapshot_of
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
     Run = Callable[..., tuple[int, Any]]
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.commands import Kind, OnUnknown
 from gatepost.errors import IdempotencyConflict, RecordGone
-from gatepost.ledger import Ledger
-from gatepost.ledger_keys import idempotency_key, operation_key
-from gatepost.ledger_values import NewOperation
 from gatepost.producer import Producer
-from gatepost.states import Reason, State
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.ledger import Ledger
+from gatepost_core.ledger.values import NewOperation
+from gatepost_core.redis.keys import idempotency_key, operation_key
+from gatepost_core.states import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 KEY, SEAL, ANOTHER_SEAL = "a" * 64, "b" * 64, "c" * 64
 

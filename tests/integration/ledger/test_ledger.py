@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.commands import Kind, OnUnknown
-from gatepost.connections import connect, ledger_at
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
-from gatepost.ledger import Ledger
-from gatepost.ledger_keys import celery_result_key, operation_key
-from gatepost.ledger_values import Answer, NewOperation, Verdict
-from gatepost.states import Reason, State
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.ledger import Ledger
+from gatepost_core.ledger.values import Answer, NewOperation, Verdict
+from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.redis.keys import celery_result_key, operation_key
+from gatepost_core.states import Reason, State
 
 if TYPE_CHECKING:
     import redis
 
-    from gatepost.embedded import EmbeddedValkey
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from chaos_proxy import CUTS, NO_ANSWER, Proxy
 from gatepost import AsyncProducer, Producer, State
-from gatepost.commands import Kind
+from gatepost_core.commands import Kind
+from support.chaos_proxy import CUTS, NO_ANSWER, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gatepost.embedded import EmbeddedValkey
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from gatepost.commands import Kind, OnUnknown
-from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import Unavailable
-from gatepost.ledger import Ledger
-from gatepost.ledger_values import NewOperation, Verdict
-from gatepost.replication import Replication
-from gatepost.states import State
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.ledger import Ledger
+from gatepost_core.ledger.values import NewOperation, Verdict
+from gatepost_core.redis.replication import Replication
+from gatepost_core.states import State
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from gatepost.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 class HangsUp(socketserver.ThreadingTCPServer):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_worker.limiter import Lane
-from limiter_world import Bucket, SharedLimiter, Tenant, World, sender, simulate, stepping, uniform
-from usual_pacing import CeleryRateLimit, ExponentialBackoff
+from support.limiter_world import Bucket, SharedLimiter, Tenant, World, sender, simulate, stepping, uniform
+from support.usual_pacing import CeleryRateLimit, ExponentialBackoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost_worker.authentication.rate_limits import RateLimits
-    from limiter_world import Pacing
+    from support.limiter_world import Pacing
 
 
 @pytest.mark.parametrize(

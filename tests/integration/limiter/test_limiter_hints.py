@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, parse_rate_limits
 from gatepost_worker.limiter import Lane, Permit, Reading, Wait, WaitReason
-from limiter_desk import EPOCH, KEY, Desk, drain
+from support.limiter_desk import EPOCH, KEY, Desk, drain
 
 if TYPE_CHECKING:
     import redis

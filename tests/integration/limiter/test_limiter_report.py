@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.plan import plan
+from gatepost_core.campaigns.model import Options
+from gatepost_operations.planning.plan import plan
+from gatepost_operations.planning.quota_report import quota_of
 from gatepost_worker.limiter import Ceiling, LimiterSettings
-from gatepost_worker.quota_report import quota_of
-from limiter_world import Bucket, SharedLimiter, Tenant, World, lognormal, nobody_else, simulate, uniform
+from support.limiter_world import Bucket, SharedLimiter, Tenant, World, lognormal, nobody_else, simulate, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from gatepost.campaigns.plan import Forecast
+    from gatepost_operations.planning.plan import Forecast
     from gatepost_worker.limiter import BucketSnapshot
-    from limiter_world import Latency
+    from support.limiter_world import Latency
 
 LATENCIES: dict[str, Latency] = {
     "constant 115 ms": uniform(0.115, 0.115),

@@ -26,7 +26,7 @@ from gatepost_worker.limiter import (
     core_source,
     pack_settings,
 )
-from limiter_desk import EPOCH, KEY, Desk, drain
+from support.limiter_desk import EPOCH, KEY, Desk, drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_world import CampaignWorld, constant, even, tailed
-from limiter_world import Bucket, Tenant, World, foreign_traffic, nobody_else
+from support.campaign_world import CampaignWorld, constant, even, tailed
+from support.limiter_world import Bucket, Tenant, World, foreign_traffic, nobody_else
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer, State
-from gatepost.campaigns.store import SWEPT_PAGE
-from gatepost.commands import Kind
 from gatepost.errors import Unavailable
-from gatepost.ledger import Ledger
-from gatepost.ledger_keys import RECONCILER_LAST_RUN
-from gatepost.messages import RECONCILE, Queue, operation_message, task_name
-from gatepost.queueing import build_app, publish
-from gatepost.states import Reason
-from gatepost_worker.campaign_sweep import CampaignSweep
-from gatepost_worker.reconciler import Reconciler
+from gatepost_core.broker.messages import RECONCILE, Queue, operation_message, task_name
+from gatepost_core.broker.publishing import build_app, publish
+from gatepost_core.campaigns.store import SWEPT_PAGE
+from gatepost_core.commands import Kind
+from gatepost_core.ledger import Ledger
+from gatepost_core.redis.keys import RECONCILER_LAST_RUN
+from gatepost_core.states import Reason
+from gatepost_worker.bulk.sweep import CampaignSweep
+from gatepost_worker.upkeep.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gatepost import Handle
-    from gatepost.ledger_values import Answer
-    from gatepost.settings import Settings
+    from gatepost_core.ledger.values import Answer
+    from gatepost_core.settings import Settings
 
 
 # Celery's own call.

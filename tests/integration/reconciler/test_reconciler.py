@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatepost import Producer
-from gatepost.ledger_keys import operation_key
-from gatepost.messages import Queue
-from gatepost_worker.reconciler import Reconciler
+from gatepost_core.broker.messages import Queue
+from gatepost_core.redis.keys import operation_key
+from gatepost_worker.upkeep.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 def test_a_record_of_a_later_version_does_not_stop_the_sweep(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer, Reason, State
-from gatepost.commands import Kind
-from gatepost.connections import ledger_at
-from gatepost_worker.clients import Clients
+from gatepost_core.commands import Kind
+from gatepost_core.redis.connections import ledger_at
+from gatepost_worker.delivery.clients import Clients
+from gatepost_worker.delivery.ownership import Ownership
+from gatepost_worker.delivery.runner import Ended, Runner
 from gatepost_worker.limiter import Permit
-from gatepost_worker.ownership import Ownership
-from gatepost_worker.runner import Ended, Runner
-from socket_server import SocketServer
+from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost import Handle
-    from gatepost.ledger_values import Answer
-    from gatepost.settings import Settings
-    from socket_server import Heard, Wire
+    from gatepost_core.ledger.values import Answer
+    from gatepost_core.settings import Settings
+    from support.socket_server import Heard, Wire
 
 LONG_S = 100.0
 DEADLINES = {

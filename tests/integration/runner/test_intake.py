@@ -12,9 +12,9 @@ import pytest
 from celery.concurrency.thread import TaskPool
 from kombu import Message
 
-from gatepost.dead_letters import DeadLetters
-from gatepost.messages import SUBMIT
-from gatepost_worker.intake import strategy
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_worker.celery_guard.intake import strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import redis
     from celery import Celery
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 CANARY = "canary-q7x2v9@example.com"
 

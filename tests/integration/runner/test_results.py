@@ -8,14 +8,14 @@ import pytest
 from celery import states
 from redis.exceptions import OutOfMemoryError
 
-from gatepost.queueing import build_app
+from gatepost_core.broker.publishing import build_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from celery import Celery
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 # Celery's own call.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")

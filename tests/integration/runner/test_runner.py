@@ -13,25 +13,25 @@ from tenacity import wait_fixed, wait_none
 from urllib3.exceptions import NewConnectionError
 
 from gatepost import Producer, State
-from gatepost.connections import ledger_at
 from gatepost.errors import Unavailable
-from gatepost.ledger import Ledger
-from gatepost.ledger_values import Answer as LedgerAnswer
-from gatepost.ledger_values import Verdict
-from gatepost.states import Reason
+from gatepost_core.ledger import Ledger
+from gatepost_core.ledger.values import Answer as LedgerAnswer
+from gatepost_core.ledger.values import Verdict
+from gatepost_core.redis.connections import ledger_at
+from gatepost_core.states import Reason
 from gatepost_worker.authentication import Configuration, Passwordless
+from gatepost_worker.delivery.ownership import Ownership
+from gatepost_worker.delivery.policy import RetryLimits
+from gatepost_worker.delivery.runner import Ended, Later, NotOurs, Runner
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
-from gatepost_worker.ownership import Ownership
-from gatepost_worker.policy import RetryLimits
-from gatepost_worker.runner import Ended, Later, NotOurs, Runner
-from scripted_adapter import Answer, ScriptedAdapter
+from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
     from gatepost_worker.limiter import LimiterKey
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer, Reason, State
-from gatepost.connections import ledger_at
 from gatepost.errors import AccessDenied, OutcomeUnknown, Rejected
+from gatepost_core.redis.connections import ledger_at
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless
+from gatepost_worker.delivery.ownership import Ownership
+from gatepost_worker.delivery.runner import Ended, Runner
 from gatepost_worker.limiter import Permit
-from gatepost_worker.ownership import Ownership
-from gatepost_worker.runner import Ended, Runner
-from scripted_adapter import Answer, ScriptedAdapter
-from signed_tokens import CLIENT_ID, ISSUER, NOW, id_token, jwks
+from support.scripted_adapter import Answer, ScriptedAdapter
+from support.signed_tokens import CLIENT_ID, ISSUER, NOW, id_token, jwks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost import Handle
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
     CarryOut = Callable[..., Handle]
 

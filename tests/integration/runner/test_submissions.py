@@ -12,9 +12,9 @@ from celery.exceptions import Reject
 from pydantic import SecretStr
 
 from gatepost import errors as e
-from gatepost.messages import SUBMIT
-from gatepost.queueing import build_app
-from gatepost.sealing import Purpose
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.sealing import Purpose
 from gatepost_worker import tasks
 from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 COMMAND = {"kind": "send_email", "email": "guest@example.com"}
 

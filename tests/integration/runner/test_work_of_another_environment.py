@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer, State
-from gatepost.applications import TENANTS, Application
-from gatepost.audit import AuditLog
-from gatepost.blocks import BlockKind
-from gatepost.connections import ledger_at
 from gatepost.errors import ConfigurationError, InvalidCommand, TenantMissing
-from gatepost.ledger_keys import operation_key
-from gatepost.queueing import build_app
-from gatepost.sealing import Purpose
-from gatepost.states import Reason
-from gatepost.tenant_control import TenantControl
+from gatepost_core.applications import TENANTS, Application
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.blocks import BlockKind
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.redis.connections import ledger_at
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.sealing import Purpose
+from gatepost_core.states import Reason
+from gatepost_operations.maintenance.tenants import TenantControl
 from gatepost_worker import tasks
 from gatepost_worker.authentication import Configuration, Passwordless
+from gatepost_worker.delivery.ownership import Ownership
+from gatepost_worker.delivery.runner import Ended, Later, Runner
 from gatepost_worker.limiter import Permit
-from gatepost_worker.ownership import Ownership
 from gatepost_worker.process import Process
-from gatepost_worker.runner import Ended, Later, Runner
 from gatepost_worker.submission import PutBack, Submissions
-from scripted_adapter import Answer, ScriptedAdapter
+from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 COMMAND = {"kind": "send_email", "email": "guest@example.com"}
 STAGING = {"auth0_domain": "staging.example", "auth0_client_id": "staging-client"}

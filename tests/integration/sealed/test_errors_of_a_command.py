@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from error_tracker import tracking
-from gatepost.cli.entry import app, main
-from gatepost.cli.options import command_app
-from gatepost.sealing import Key
+from gatepost_core.sealing import Key
+from gatepost_operations.cli.entry import app, main
+from gatepost_operations.cli.options import command_app
+from support.error_tracker import tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 NAME = "canary-q7x2v9"
 

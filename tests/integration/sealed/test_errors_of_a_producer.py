@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from error_tracker import assert_bare, raised_by
 from gatepost import AsyncProducer, CampaignOptions, Campaigns, Producer, Settings, Tenant, load_settings
 from gatepost import errors as e
-from gatepost.campaigns.check import check_file
-from gatepost.campaigns.rows import Channel, Row, read_rows
-from gatepost.commands import LoginWithEmail, SendEmail, parse_command
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.erasure import Erasure
-from gatepost.ledger_keys import operation_key, result_key
-from gatepost.outcomes import load_redeemable
-from gatepost.sealing import Key, Purpose
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.commands import LoginWithEmail, SendEmail, parse_command
+from gatepost_core.outcomes import load_redeemable
+from gatepost_core.redis.keys import operation_key, result_key
+from gatepost_core.sealing import Key, Purpose
+from gatepost_operations.files.check import check_file
+from gatepost_operations.files.rows import read_rows
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from gatepost_operations.maintenance.erasure import Erasure
+from support.error_tracker import assert_bare, raised_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

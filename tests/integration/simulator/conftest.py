@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_simulator.server import SimulatorServer
-from tenant_client import TenantClient
+from support.tenant_client import TenantClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from joserfc.jwk import RSAKey
 from gatepost_simulator.assertions import ASSERTION_TYPE
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import ASSERTION_CLIENT_ID, MTLS_CLIENT_ID
-from tenant_client import TenantClient
+from support.tenant_client import TenantClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

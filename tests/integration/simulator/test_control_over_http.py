@@ -12,7 +12,7 @@ from gatepost_simulator.settings import DEV_CLIENT_SECRET
 
 if TYPE_CHECKING:
     from gatepost_simulator.server import SimulatorServer
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 
 def test_describes_the_tenant(control: ControlClient, simulator: SimulatorServer) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatepost_simulator.control import ControlClient
     from gatepost_simulator.server import SimulatorServer
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 PAGE = "https://app.example"
 

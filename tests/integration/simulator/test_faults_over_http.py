@@ -10,7 +10,7 @@ import requests
 
 if TYPE_CHECKING:
     from gatepost_simulator.control import ControlClient
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 ADA = "ada@example.com"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import requests
 
     from gatepost_simulator.control import ControlClient
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
-from tenant_client import wrong_code
+from support.tenant_client import wrong_code
 
 if TYPE_CHECKING:
     import requests
 
     from gatepost_simulator.control import ControlClient
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 ADA = "ada@example.com"
 

@@ -12,7 +12,7 @@ from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 
 if TYPE_CHECKING:
     from gatepost_simulator.control import ControlClient
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 ADA = "ada@example.com"
 CALLBACK = "https://app.example/callback"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gatepost_simulator.control import ControlClient
     from gatepost_simulator.server import SimulatorServer
-    from tenant_client import TenantClient
+    from support.tenant_client import TenantClient
 
 
 def error_of(answer: requests.Response) -> tuple[int, str]:

@@ -10,13 +10,13 @@ import pytest
 import structlog
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.cli.entry import main
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 VARIABLES = ("redis_url", "fingerprint_key", "auth0_domain", "auth0_client_id", "auth0_client_secret")
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from any_json import MARK, TEXTS, VALUES, given_or_refused
-from gatepost.audit import KEY, AuditLog, AuditUnreadable, Entry
-from gatepost.dead_letters import INDEX, PREFIX, DeadLetterNotFound, DeadLetters
 from gatepost.errors import SealError
-from gatepost.fingerprints import Fingerprints
-from gatepost.sealing import Key, Keyring
+from gatepost_core.audit_log import KEY, AuditLog, AuditUnreadable, Entry
+from gatepost_core.dead_letters import INDEX, PREFIX, DeadLetterNotFound, DeadLetters
+from gatepost_core.sealing import Key, Keyring
+from gatepost_core.sealing.fingerprints import Fingerprints
+from support.any_json import MARK, TEXTS, VALUES, given_or_refused
 
 if TYPE_CHECKING:
     import redis

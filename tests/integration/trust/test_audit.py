@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.audit import KEY, AuditLog, acting_as
 from gatepost.errors import InvalidCommand, Unavailable
+from gatepost_core.audit_log import KEY, AuditLog, acting_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.dead_letters import INDEX, DeadLetterNotFound, DeadLetters, Selection
-from gatepost.embedded import EmbeddedValkey
-from gatepost.messages import Queue
-from gatepost.queueing import build_app
+from gatepost_core.broker.messages import Queue
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.dead_letters import INDEX, DeadLetterNotFound, DeadLetters, Selection
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 CANARY = "canary-q7x2v9@example.com"
 

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import Bench, assert_adds_up, email, rows
-from gatepost.audit import AuditLog
 from gatepost.campaigns.control import RETRYABLE, Campaigns
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.dead_letters import DeadLetters
-from gatepost.erasure import Erasure
 from gatepost.errors import NothingToRedeem
-from gatepost.ledger_keys import celery_result_key, recipient_key, result_key
 from gatepost.producer import Producer
-from gatepost.rotation import Rotation
-from gatepost.sealing import Key, Keyring, Purpose
-from gatepost.states import Reason, State
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.redis.keys import celery_result_key, recipient_key, result_key
+from gatepost_core.sealing import Key, Keyring, Purpose
+from gatepost_core.states import Reason, State
+from gatepost_operations.maintenance.erasure import Erasure
+from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.campaign_parts import Bench, assert_adds_up, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 PERSON = email(7)
 

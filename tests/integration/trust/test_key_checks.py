@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import faulty_redis
 from gatepost import Producer
 from gatepost.campaigns.control import Campaigns
-from gatepost.cli.entry import main
-from gatepost.connections import connect
 from gatepost.errors import ConfigurationError, KeyMismatch
-from gatepost.ledger_keys import DUE, KEY_CHECKS
-from gatepost.sealing import Key
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import DUE, KEY_CHECKS
+from gatepost_core.sealing import Key
+from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
-from tls_services import free_port
+from support import faulty_redis
+from support.tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 RIGHT = Key("k1", bytes(range(32)))
 WRONG = Key("k1", bytes(32))

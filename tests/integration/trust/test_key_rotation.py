@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import email, rows
-from gatepost.audit import AuditLog
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.model import Options
-from gatepost.dead_letters import DeadLetters
 from gatepost.errors import ConfigurationError, UnknownKey
-from gatepost.key_use import KeyUse
-from gatepost.ledger_keys import KIDS, celery_result_key, operation_key, result_key
 from gatepost.producer import Producer
-from gatepost.rotation import Rotation, Sealed
-from gatepost.sealing import Key, Keyring, Purpose, kid_of
-from gatepost.states import State
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.campaigns.model import Options
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.redis.keys import KIDS, celery_result_key, operation_key, result_key
+from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
+from gatepost_core.states import State
+from gatepost_operations.maintenance.key_rotation import Rotation, Sealed
+from gatepost_operations.maintenance.key_use import KeyUse
 from gatepost_worker.process import Process
+from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
 AUTH_PARAMS = {"state": "canary"}

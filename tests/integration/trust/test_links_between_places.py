@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import Bench, assert_adds_up, email, rows
-from gatepost.campaigns.store import campaign_key
-from gatepost.erasure import Erasure
 from gatepost.errors import IdempotencyConflict
-from gatepost.fingerprints import FINGERPRINT_BYTES
-from gatepost.ledger_keys import operation_key
 from gatepost.producer import Producer
-from gatepost.queueing import build_app
-from gatepost.sealing import Purpose
-from gatepost.states import Reason, State
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.sealing import Purpose
+from gatepost_core.sealing.fingerprints import FINGERPRINT_BYTES
+from gatepost_core.states import Reason, State
+from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from gatepost_worker import tasks
 from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
+from support.campaign_parts import Bench, assert_adds_up, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 PERSON = email(7)
 OTHER = email(8)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaign_parts import email, rows
-from gatepost.audit import KEY
-from gatepost.campaigns.model import CampaignConflict
 from gatepost.campaigns.retries import RETRYABLE
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import Unavailable
+from gatepost_core.audit_log import KEY
+from gatepost_core.campaigns.model import CampaignConflict
+from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import foreign_client
-from campaign_parts import assert_adds_up, email, rows
 from gatepost import Producer, State
-from gatepost.audit import AuditLog
-from gatepost.campaigns.coding import Record
-from gatepost.campaigns.model import Options, PauseReason, Status
-from gatepost.campaigns.store import batch_key, campaign_key
-from gatepost.connections import connect
-from gatepost.dead_letters import DeadLetters
 from gatepost.errors import OutcomeUnknown
-from gatepost.ledger_keys import operation_key
-from gatepost.recovery import Recovery
-from gatepost.restored_queue import REASON
-from gatepost.states import Reason
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.campaigns.model import Options, PauseReason, Status
+from gatepost_core.campaigns.store import batch_key, campaign_key
+from gatepost_core.campaigns.wire_format import Record
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.states import Reason
+from gatepost_operations.maintenance.recovery import Recovery
+from gatepost_operations.maintenance.restored_queue import REASON
+from support import foreign_client
+from support.campaign_parts import assert_adds_up, email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost.campaigns.control import Campaigns
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 # Celery's own, where it stores a result.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")

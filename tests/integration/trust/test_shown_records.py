@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.audit import KEY, AuditLog
-from gatepost.campaigns.store import campaign_key
-from gatepost.dead_letter_control import DeadLetterControl
-from gatepost.key_use import KIDS
-from hostile_texts import HOSTILE, steering
+from gatepost_core.audit_log import KEY, AuditLog
+from gatepost_core.campaigns.store import campaign_key
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from gatepost_operations.maintenance.key_use import KIDS
+from support.hostile_texts import HOSTILE, steering
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost.campaigns.control import Campaigns
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
     Gatepost = Callable[..., Any]
 

@@ -15,31 +15,31 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from campaign_parts import Bench, email, rows
 from gatepost import errors as e
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.campaigns.store import batch_key
-from gatepost.connections import ledger_at
-from gatepost.dead_letters import DeadLetters
-from gatepost.erasure import Erasure
-from gatepost.ledger_keys import operation_key
 from gatepost.producer import Producer
-from gatepost.rotation import Rotation
-from gatepost.sealing import Key, Purpose, kid_of
-from gatepost.settings import Settings
-from gatepost.states import State
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.store import batch_key
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.redis.connections import ledger_at
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.sealing import Key, Purpose, kid_of
+from gatepost_core.settings import Settings
+from gatepost_core.states import State
+from gatepost_operations.maintenance.erasure import Erasure
+from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from gatepost_worker import tasks
-from gatepost_worker.batch_store import Claim
+from gatepost_worker.bulk.store import Claim
 from gatepost_worker.process import Process
-from gatepost_worker.reconciler import Reconciler
 from gatepost_worker.submission import Submissions
-from planted_secrets import Recording, found
-from stored_values import Written, listed, unlisted, written_in
+from gatepost_worker.upkeep.reconciler import Reconciler
+from support.campaign_parts import Bench, email, rows
+from support.planted_secrets import Recording, found
+from support.stored_values import Written, listed, unlisted, written_in
 
 if TYPE_CHECKING:
-    from gatepost.embedded import EmbeddedValkey
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 # Celery's result backend stores with a call that redis-py would have written otherwise.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")

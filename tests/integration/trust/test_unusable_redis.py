@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import faulty_redis
 from gatepost import Producer
-from gatepost.cli.entry import main
 from gatepost.errors import ConfigurationError, Unavailable, Unusable
-from gatepost.sealing import Key
-from gatepost.settings import Settings
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Settings
+from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
-from gatepost_worker.start_checks import check_beat
-from tls_authority import Authority
-from tls_services import free_port
+from gatepost_worker.upkeep.start_checks import check_beat
+from support import faulty_redis
+from support.tls_authority import Authority
+from support.tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

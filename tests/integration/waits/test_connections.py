@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from gatepost.settings import Settings
+    from gatepost_core.settings import Settings
 
 
 def test_producers_that_are_closed_leave_no_connection(

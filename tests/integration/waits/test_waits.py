@@ -19,16 +19,16 @@ import pytest
 import structlog
 
 from gatepost import AsyncProducer, Outcome, Producer, State
-from gatepost.commands import Kind, OnUnknown
-from gatepost.connections import connect, ledger_at
-from gatepost.embedded import EmbeddedValkey
 from gatepost.errors import GatepostError, NotFinished, OperationNotFound, ProducerClosed, Spoiled, Unavailable
-from gatepost.ledger import Ledger
-from gatepost.ledger_keys import operation_key
-from gatepost.ledger_values import NewOperation
 from gatepost.shared_redis import Client
-from gatepost.states import Reason
 from gatepost.waits import Wait, Waits
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.ledger import Ledger
+from gatepost_core.ledger.values import NewOperation
+from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.redis.keys import operation_key
+from gatepost_core.states import Reason
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     import redis
 
-    from gatepost.settings import Settings
     from gatepost.waits import Answer
+    from gatepost_core.settings import Settings
 
 SOON_S = 30.0
 CHANNELS = "gatepost:operation:*"

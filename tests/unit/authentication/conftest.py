@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_worker.authentication import Configuration, Passwordless
-from scripted_adapter import ScriptedAdapter
-from signed_tokens import CLIENT_ID, NOW
+from support.scripted_adapter import ScriptedAdapter
+from support.signed_tokens import CLIENT_ID, NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scripted_adapter import Answer
+    from support.scripted_adapter import Answer
 
 
 @pytest.fixture

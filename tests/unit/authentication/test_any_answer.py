@@ -11,12 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from any_command import FOREIGN
-from any_json import MARK, TEXTS, VALUES, given_or_refused
-from gatepost.commands import parse_command
 from gatepost.errors import InvalidCommand
-from gatepost.outcomes import MfaChallenge, TokenSet
-from gatepost.personal import REVEAL
+from gatepost_core.commands import parse_command
+from gatepost_core.identifiers import REVEAL
+from gatepost_core.outcomes import MfaChallenge, TokenSet
 from gatepost_worker.authentication import AuthenticationError, Passwordless, TokenResponse
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
@@ -25,9 +23,11 @@ from gatepost_worker.authentication.jwks import parse_jwks
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.refusals import MfaRequired
 from gatepost_worker.authentication.responses import parse_token_response
-from gatepost_worker.calls import carry_out, token_set_of
-from scripted_adapter import Answer, ScriptedAdapter
-from signed_tokens import id_token
+from gatepost_worker.delivery.calls import carry_out, token_set_of
+from support.any_command import FOREIGN
+from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.scripted_adapter import Answer, ScriptedAdapter
+from support.signed_tokens import id_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

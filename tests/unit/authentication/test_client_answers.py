@@ -27,14 +27,14 @@ from gatepost_worker.authentication import (
     TokenResponseUnreadable,
     Unforeseen,
 )
-from scripted_adapter import Answer
-from signed_tokens import CLIENT_ID, NOW, hs256_token, id_token, jwks
+from support.scripted_adapter import Answer
+from support.signed_tokens import CLIENT_ID, NOW, hs256_token, id_token, jwks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepost_worker.authentication import Passwordless
-    from scripted_adapter import ScriptedAdapter
+    from support.scripted_adapter import ScriptedAdapter
 
     MakeClient = Callable[..., tuple[Passwordless, ScriptedAdapter]]
 

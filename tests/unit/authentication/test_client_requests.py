@@ -21,8 +21,8 @@ from gatepost_worker.authentication import (
     RequiredError,
     Timeouts,
 )
-from scripted_adapter import STARTED, Answer, ScriptedAdapter
-from signed_tokens import CLIENT_ID, ISSUER, NOW, private_pem, signing_key
+from support.scripted_adapter import STARTED, Answer, ScriptedAdapter
+from support.signed_tokens import CLIENT_ID, ISSUER, NOW, private_pem, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

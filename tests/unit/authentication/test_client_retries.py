@@ -16,14 +16,14 @@ from gatepost_worker.authentication import (
     RateLimited,
     RetryPolicy,
 )
-from scripted_adapter import Answer
-from signed_tokens import private_pem
+from support.scripted_adapter import Answer
+from support.signed_tokens import private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepost_worker.authentication import Passwordless
-    from scripted_adapter import ScriptedAdapter
+    from support.scripted_adapter import ScriptedAdapter
 
     MakeClient = Callable[..., tuple[Passwordless, ScriptedAdapter]]
 

@@ -20,8 +20,8 @@ from gatepost_worker.authentication import (
     Passwordless,
     RequestOverrides,
 )
-from scripted_adapter import Answer, ScriptedAdapter
-from signed_tokens import CLIENT_ID, id_token, private_pem
+from support.scripted_adapter import Answer, ScriptedAdapter
+from support.signed_tokens import CLIENT_ID, id_token, private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from joserfc.jwk import RSAKey
 from gatepost_worker.authentication import ConfigurationError, IdTokenInvalid
 from gatepost_worker.authentication.id_token import Expectations, IdTokenValidator
 from gatepost_worker.authentication.jwks import SigningKeys
-from signed_tokens import CLIENT_ID, ISSUER, NOW, hs256_token, id_token, jwks, signing_key
+from support.signed_tokens import CLIENT_ID, ISSUER, NOW, hs256_token, id_token, jwks, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from gatepost_worker.authentication import (
     RateLimited,
     RetryPolicy,
 )
-from scripted_adapter import STARTED, Answer
+from support.scripted_adapter import STARTED, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
     from gatepost_worker.authentication import Passwordless
-    from scripted_adapter import ScriptedAdapter
+    from support.scripted_adapter import ScriptedAdapter
 
     MakeClient = Callable[..., tuple[Passwordless, ScriptedAdapter]]
 

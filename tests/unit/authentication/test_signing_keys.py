@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 
 from gatepost_worker.authentication import ConnectFailed, IdTokenInvalid, IdTokenNotVerified
 from gatepost_worker.authentication.jwks import SigningKeys, parse_jwks
-from signed_tokens import jwks, signing_key
+from support.signed_tokens import jwks, signing_key
 
 
 class Source:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from campaign_views import NOW, campaign_with
-from gatepost.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
-from gatepost.cli.campaign.report_text import campaign_lines, what_next
-from gatepost.cli.campaign.session import exit_code_of
-from gatepost.cli.exits import ExitCode, Refused, exit_code_of_error
-from gatepost.states import Reason, State
+from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
+from gatepost_core.states import Reason, State
+from gatepost_operations.cli.campaign.report_text import campaign_lines, what_next
+from gatepost_operations.cli.campaign.session import exit_code_of
+from gatepost_operations.cli.exits import ExitCode, Refused, exit_code_of_error
+from support.campaign_views import NOW, campaign_with
 
 
 @pytest.mark.parametrize(

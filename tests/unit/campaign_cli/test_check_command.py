@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.campaigns.rows import Row, read_rows
-from gatepost.cli.entry import main
+from gatepost_core.campaigns.row import Row
+from gatepost_operations.cli.entry import main
+from gatepost_operations.files.rows import read_rows
 
 GOOD = "email,language\nana@example.com,de\neva@example.com,\n"
 BAD = "email;language\nana@example.com;de\nno-canary-address;de\nANA@EXAMPLE.COM;\n"

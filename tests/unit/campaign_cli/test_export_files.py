@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_views import NOW
-from gatepost.campaigns.export import ExportFormat, written
-from gatepost.campaigns.files import FileError
 from gatepost.campaigns.report import RecipientReport
-from gatepost.campaigns.rows import Channel, Row, read_rows
-from gatepost.states import Reason, State
-from hostile_texts import steering
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.states import Reason, State
+from gatepost_operations.files.export import ExportFormat, written
+from gatepost_operations.files.rows import read_rows
+from gatepost_operations.files.text_lines import FileError
+from support.campaign_views import NOW
+from support.hostile_texts import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gatepost.campaigns.hours import SendingHours
-from gatepost.campaigns.model import Options
-from gatepost.campaigns.plan import Skipped, Supply, forecast, likely_rates, plan, seconds_for, sent_within
-from gatepost.campaigns.quota import Bucket, CampaignRate, Quota
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import Options
+from gatepost_operations.planning.plan import Skipped, Supply, forecast, likely_rates, plan, seconds_for, sent_within
+from gatepost_operations.planning.quota import Bucket, CampaignRate, Quota
 
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
 NINE_TO_FIVE = SendingHours.parse("09:00-17:00", "UTC")

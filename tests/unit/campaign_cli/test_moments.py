@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gatepost.cli.moments import duration_text, in_zone, moment_of, rate_text
 from gatepost.errors import InvalidCommand
+from gatepost_operations.cli.time_input import duration_text, in_zone, moment_of, rate_text
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaign_views import NOW, campaign_with
-from gatepost.campaigns.model import Pause, PauseReason, Status
-from gatepost.campaigns.quota import Bucket, Quota
-from gatepost.campaigns.watching import snapshot_of
-from gatepost.cli.campaign.progress import Bar, Events, Lines, display_for, waiting_text
-from gatepost.cli.exits import ExitCode
+from gatepost_core.campaigns.model import Pause, PauseReason, Status
+from gatepost_operations.cli.campaign.progress import Bar, Events, Lines, display_for, waiting_text
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.planning.quota import Bucket, Quota
+from gatepost_operations.planning.watching import snapshot_of
+from support.campaign_views import NOW, campaign_with
 
 if TYPE_CHECKING:
-    from gatepost.campaigns.model import Campaign
+    from gatepost_core.campaigns.model import Campaign
 
 QUOTA = Quota(
     tenant="default",

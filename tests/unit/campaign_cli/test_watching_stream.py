@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from campaign_views import CAMPAIGN_ID, NOW, campaign_with
-from gatepost.campaigns.hours import SendingHours
-from gatepost.campaigns.model import Campaign, Options, Pause, PauseReason, Status
-from gatepost.campaigns.quota import Bucket, Quota
-from gatepost.campaigns.watching import STALLED_AFTER_S, Activity, Snapshot, finish_at, snapshot_of, watch
 from gatepost.errors import Unavailable
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost_operations.planning.quota import Bucket, Quota
+from gatepost_operations.planning.watching import STALLED_AFTER_S, Activity, Snapshot, finish_at, snapshot_of, watch
+from support.campaign_views import CAMPAIGN_ID, NOW, campaign_with
 
 
 class Played:

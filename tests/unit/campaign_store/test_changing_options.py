@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.campaigns.changing import TooManyChanges, change_options
-from gatepost.campaigns.model import CampaignConflict, Options
+from gatepost.campaigns.option_update import TooManyChanges, change_options
+from gatepost_core.campaigns.model import CampaignConflict, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost_worker.pacing import MOST_AT_ONCE, Pacing, rows_at_once
+from gatepost_worker.bulk.batch_size import MOST_AT_ONCE, Pacing, rows_at_once
 
 
 def test_rows_begun_together_take_about_a_tenth_of_a_second() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.campaigns.hours import SendingHours
+from gatepost_core.campaigns.hours import SendingHours
 
 OFFICE = SendingHours.parse("09:00-18:00", "Europe/Berlin")
 NIGHT = SendingHours.parse("22:00-06:00", "UTC")

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.campaigns.batch import BATCH_ROWS, open_rows, pack_rows, rows_in, seal_rows, unpack_rows
-from gatepost.campaigns.coding import (
+from gatepost.errors import SealError
+from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, pack_rows, rows_in, seal_rows, unpack_rows
+from gatepost_core.campaigns.model import Options, Pause, PauseReason
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.wire_format import (
     REASON_CODES,
     REASONS,
     RECORD_BYTES,
@@ -19,12 +22,9 @@ from gatepost.campaigns.coding import (
     lua_constants,
     unpack_records,
 )
-from gatepost.campaigns.model import Options, Pause, PauseReason
-from gatepost.campaigns.rows import Channel, Row
-from gatepost.errors import SealError
-from gatepost.sealing import Key, Keyring
-from gatepost.states import Reason, State
-from gatepost_worker.batch_store import Mark, Settlement
+from gatepost_core.sealing import Key, Keyring
+from gatepost_core.states import Reason, State
+from gatepost_worker.bulk.store import Mark, Settlement
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40)
 ROWS = st.builds(

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatepost.campaigns.check import CheckReport, Problem, Progress, check_file
-from gatepost.campaigns.rows import Channel, FileError, FileFormat, RowError
+from gatepost_core.campaigns.row import Channel
+from gatepost_operations.files.check import CheckReport, Problem, Progress, check_file
+from gatepost_operations.files.rows import FileError, FileFormat, RowError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.campaigns.check import CheckReport, check_file
-from gatepost.campaigns.rows import Channel, Row, read_rows
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_operations.files.check import CheckReport, check_file
+from gatepost_operations.files.rows import read_rows
 
 PEOPLE = Path(__file__).parents[3] / "examples" / "people.csv"
 

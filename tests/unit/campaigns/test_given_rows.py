@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.campaigns.given_rows import checked_rows
-from gatepost.campaigns.rows import Channel, Row, RowError, read_rows
+from gatepost.campaigns.row_validation import checked_rows
 from gatepost.errors import InvalidCommand
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_operations.files.rows import RowError, read_rows
 
 E, S = Channel.EMAIL, Channel.SMS
 

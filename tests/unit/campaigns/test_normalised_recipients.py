@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatepost.personal import normalise_email, normalise_phone
+from gatepost_core.identifiers import normalise_email, normalise_phone
 
 ASCII = [chr(code) for code in range(128)]
 DOMAINS = [

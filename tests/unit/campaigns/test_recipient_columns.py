@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.campaigns.rows import Channel, FileError, Row, RowError
-from recipient_files import one_error, one_row, reader_of, recipients_of, rows_of
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_operations.files.rows import FileError, RowError
+from support.recipient_files import one_error, one_row, reader_of, recipients_of, rows_of
 
 
 @pytest.mark.parametrize("name", ["email", "E-Mail", "mail", " Email ", "EMAIL ADDRESS", "e_mail", "recipient"])

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.campaigns.files import LONGEST_LINE
-from gatepost.campaigns.rows import FileError, FileFormat, Row, RowError, read_rows
-from recipient_files import one_row, reader_of, recipients_of, rows_of
+from gatepost_core.campaigns.row import Row
+from gatepost_operations.files.rows import FileError, FileFormat, RowError, read_rows
+from gatepost_operations.files.text_lines import LONGEST_LINE
+from support.recipient_files import one_row, reader_of, recipients_of, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.campaigns.rows import FileError, Row, RowError
-from gatepost.commands import SendEmail, build
-from recipient_files import one_error, one_row, rows_of
+from gatepost_core.campaigns.row import Row
+from gatepost_core.commands import SendEmail, build
+from gatepost_operations.files.rows import FileError, RowError
+from support.recipient_files import one_error, one_row, rows_of
 
 MISSING_PLUS = "write it in E.164"
 

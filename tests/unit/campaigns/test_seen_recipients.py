@@ -7,7 +7,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.campaigns.seen import SeenRecipients
+from gatepost_operations.files.seen import SeenRecipients
 
 
 @settings(deadline=None)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from any_json import TEXTS, given_or_refused
-from gatepost.campaigns.hours import SendingHours
-from gatepost.cli.inputs import deadline_in, json_object
-from gatepost.cli.moments import duration_text, moment_of, past_moment_of, rate_text
 from gatepost.errors import InvalidCommand
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_operations.cli.inputs import deadline_in, json_object
+from gatepost_operations.cli.time_input import duration_text, moment_of, past_moment_of, rate_text
+from support.any_json import TEXTS, given_or_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable

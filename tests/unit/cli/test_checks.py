@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.cli.checks import (
+from gatepost_operations.cli.checks import (
     Check,
     Status,
     judge_probe,

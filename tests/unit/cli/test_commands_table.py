@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer import Context
 
-from gatepost.cli.commands_table import TABLE, Entry
-from gatepost.cli.entry import load, main
+from gatepost_operations.cli.commands_table import TABLE, Entry
+from gatepost_operations.cli.entry import load, main
 
 HEAVY = ("celery", "kombu", "pydantic", "redis", "rich", "joserfc", "structlog", "requests")
 
@@ -47,7 +47,7 @@ def test_names_are_unique() -> None:
 def test_the_start_imports_nothing_heavy(arguments: list[str]) -> None:
     """Help, version and completion come at once: no Celery, pydantic, Redis client or Rich is loaded."""
     program = (
-        "import sys; from gatepost.cli.entry import main; code = main(sys.argv[1:]);"
+        "import sys; from gatepost_operations.cli.entry import main; code = main(sys.argv[1:]);"
         f"loaded = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(loaded) if loaded else code)"
     )
     # Typer offers completion for the shell that it was started from.

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from gatepost.cli.demo.audit import Ended, Facts, audit
-from gatepost.commands import Kind
-from gatepost.outcomes import Outcome
-from gatepost.states import Reason, State
+from gatepost_core.commands import Kind
+from gatepost_core.outcomes import Outcome
+from gatepost_core.states import Reason, State
+from gatepost_operations.local.demo.audit import Ended, Facts, audit
 
 
 def ended(kind: Kind, recipient: str, state: State, reason: Reason | None = None, *, bad_code: bool = False) -> Ended:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gatepost import errors
-from gatepost.campaigns.files import FileError
-from gatepost.cli.exits import ExitCode, exit_code_of_error, exit_code_of_outcome
-from gatepost.commands import Kind
-from gatepost.outcomes import Outcome
-from gatepost.states import Reason, State
+from gatepost_core.commands import Kind
+from gatepost_core.outcomes import Outcome
+from gatepost_core.states import Reason, State
+from gatepost_operations.cli.exits import ExitCode, exit_code_of_error, exit_code_of_outcome
+from gatepost_operations.files.text_lines import FileError
 
 
 @pytest.mark.parametrize(

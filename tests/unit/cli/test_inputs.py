@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.cli.inputs import address_from, code_from, deadline_in, given_only, is_email, json_object
 from gatepost.errors import InvalidCommand
+from gatepost_operations.cli.inputs import address_from, code_from, deadline_in, given_only, is_email, json_object
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.cli import local_world
-from gatepost.cli.processes import require_installed, worker_command
 from gatepost.errors import ConfigurationError, InvalidCommand
-from gatepost.sealing import Key
+from gatepost_core.sealing import Key
+from gatepost_operations.local import services as local_world
+from gatepost_operations.processes import require_installed, worker_command
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from campaign_views import NOW, campaign_with
-from gatepost.campaigns.watching import snapshot_of
-from gatepost.cli.campaign.files import FileOptions, opened
-from gatepost.cli.campaign.progress import Bar
-from gatepost.cli.checks import Check, Status
-from gatepost.cli.doctor import _show as show_checks
-from gatepost.cli.entry import main
-from gatepost.cli.output import say, write, write_json
-from gatepost.cli.session import log_to_stderr
-from gatepost.cli.terminal import console
-from gatepost.visible_text import visible, visible_json
-from hostile_texts import HOSTILE, steering
+from gatepost_core.safe_text import visible, visible_json
+from gatepost_operations.cli.campaign.files import FileOptions, opened
+from gatepost_operations.cli.campaign.progress import Bar
+from gatepost_operations.cli.checks import Check, Status
+from gatepost_operations.cli.doctor import _show as show_checks
+from gatepost_operations.cli.entry import main
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import log_to_stderr
+from gatepost_operations.cli.terminal import console
+from gatepost_operations.planning.watching import snapshot_of
+from support.campaign_views import NOW, campaign_with
+from support.hostile_texts import HOSTILE, steering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from gatepost.cli.entry import main
-from gatepost.sealing import Key
+from gatepost_core.sealing import Key
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

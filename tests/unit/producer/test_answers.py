@@ -6,9 +6,9 @@ import pytest
 from redis import exceptions as r
 from redis.backoff import NoBackoff
 
-from gatepost.answers import PERHAPS_RECORDED, READING, answering
-from gatepost.connections import NotingRetry
 from gatepost.errors import ConfigurationError, Spoiled, Unavailable, Unusable
+from gatepost_core.redis.connections import NotingRetry
+from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, answering
 
 SPOILED = [
     r.ResponseError("user_script:7: attempt to compare number with nil script: 1a2b, on @user_script:7."),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from any_command import FOREIGN
-from any_json import MARK, TEXTS, given_or_refused
-from gatepost.commands import dump_command, load_command, parse_command
 from gatepost.errors import InvalidCommand
-from gatepost.ledger import milliseconds
+from gatepost_core.commands import dump_command, load_command, parse_command
+from gatepost_core.ledger import milliseconds
+from support.any_command import FOREIGN
+from support.any_json import MARK, TEXTS, given_or_refused
 
 SEND = {"kind": "send_email", "email": "guest@example.com"}
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from any_json import MARK, TEXTS, VALUES, given_or_refused
 from gatepost.errors import ConfigurationError, SealError
-from gatepost.fingerprints import Fingerprints
-from gatepost.sealing import Key, Keyring, Purpose, kid_of
-from gatepost.settings import Settings, environment_names, load_settings
+from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
+from gatepost_core.sealing.fingerprints import Fingerprints
+from gatepost_core.settings import Settings, environment_names, load_settings
+from support.any_json import MARK, TEXTS, VALUES, given_or_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ import json
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from any_json import MARK, VALUES, given_or_refused
 from gatepost.errors import GatepostError, OperationFailed, SealError
-from gatepost.outcomes import load_redeemable
-from gatepost.personal import REVEAL
+from gatepost_core.identifiers import REVEAL
+from gatepost_core.outcomes import load_redeemable
+from support.any_json import MARK, VALUES, given_or_refused
 
 MEMBERS = st.sampled_from(
     [

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.cleartext import cleartext_settings
 from gatepost.errors import ConfigurationError
-from gatepost.settings import Settings, load_settings
+from gatepost_core.settings import Settings, load_settings
+from gatepost_core.settings.cleartext import cleartext_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

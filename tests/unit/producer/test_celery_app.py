@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gatepost.queueing import build_app
-from gatepost.settings import Settings
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.settings import Settings
 
 CANARY = "canary-password"
 HOSTS = {

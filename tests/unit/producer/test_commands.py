@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gatepost.commands import (
+from gatepost.errors import InvalidCommand
+from gatepost_core.commands import (
     CODE_LIFETIME,
     SEND_LIFETIME,
     Kind,
@@ -22,7 +23,6 @@ from gatepost.commands import (
     parse_command,
     recipient_of,
 )
-from gatepost.errors import InvalidCommand
 
 CANARY = "canary-7f3a"
 

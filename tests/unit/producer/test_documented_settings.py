@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.settings import environment_names
+from gatepost_core.settings import environment_names
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost.fingerprints import FINGERPRINT_BYTES, Fingerprints, Origin
+from gatepost_core.sealing.fingerprints import FINGERPRINT_BYTES, Fingerprints, Origin
 
 PERSON = "guest@example.com"
 FINGERPRINTS = Fingerprints(b"k" * 32)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.errors import ConfigurationError, SealError, UnknownKey
-from gatepost.sealing import LONGEST_VALUE, Key, Keyring, Purpose
+from gatepost_core.sealing import LONGEST_VALUE, Key, Keyring, Purpose
 
 OLD, NEW = Key("old", b"o" * 32), Key("new", b"n" * 32)
 PURPOSE = Purpose.command("op-1")

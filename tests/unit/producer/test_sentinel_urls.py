@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.connections import connect, of_all_sentinels
-from gatepost.queueing import build_app
-from gatepost.settings import Settings
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.redis.connections import connect, of_all_sentinels
+from gatepost_core.settings import Settings
 
 if TYPE_CHECKING:
     from typing import Any

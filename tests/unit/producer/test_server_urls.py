@@ -13,12 +13,12 @@ from celery.app.utils import filter_hidden_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.cli.entry import main
-from gatepost.connections import connect
 from gatepost.errors import ConfigurationError
-from gatepost.queueing import build_app
-from gatepost.sealing import Key
-from gatepost.settings import Tenant, load_settings
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.redis.connections import connect
+from gatepost_core.sealing import Key
+from gatepost_core.settings import Tenant, load_settings
+from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

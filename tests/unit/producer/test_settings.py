@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import ConfigurationError
-from gatepost.sealing import Key
-from gatepost.settings import load_settings
+from gatepost_core.sealing import Key
+from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from gatepost.connections import connect
 from gatepost.errors import ConfigurationError
-from gatepost.queueing import build_app
-from gatepost.settings import load_settings
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.redis.connections import connect
+from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import pytest
 import requests
 import urllib3
 
-from error_tracker import assert_bare, raised_by
 from gatepost_worker import authentication as a
-from scripted_adapter import Answer, ScriptedAdapter
-from signed_tokens import CLIENT_ID, NOW
+from support.error_tracker import assert_bare, raised_by
+from support.scripted_adapter import Answer, ScriptedAdapter
+from support.signed_tokens import CLIENT_ID, NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from gatepost_simulator.quota import RateLimits
 from gatepost_simulator.settings import Quota, plan_buckets
-from simulated_requests import START, TOKEN, request
+from support.simulated_requests import START, TOKEN, request
 
 NOW = 1_000_000.0
 

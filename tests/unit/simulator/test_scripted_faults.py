@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatepost_simulator.faults import Fault, Faults, When
-from simulated_requests import START, TOKEN, request
+from support.simulated_requests import START, TOKEN, request
 
 
 def queue(*faults: dict[str, Any]) -> Faults:

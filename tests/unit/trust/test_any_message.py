@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from kombu import Connection, compression
 from kombu.utils.json import loads
 
-from any_json import MARK, TEXTS, VALUES, given_or_refused
-from gatepost.dead_letter_control import _envelope, _from_envelope
-from gatepost.message_form import TASKS, Malformed, check_message, flaw_of_envelope
-from gatepost.messages import Queue
-from gatepost_worker.compression import refuse
+from gatepost_core.broker.message_validation import TASKS, Malformed, check_message, flaw_of_envelope
+from gatepost_core.broker.messages import Queue
+from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
+from gatepost_worker.celery_guard.compression import refuse
+from support.any_json import MARK, TEXTS, VALUES, given_or_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.cli.entry import main
 from gatepost.errors import ConfigurationError
-from gatepost_worker.health_server import HealthServer
-from gatepost_worker.liveness import Liveness
+from gatepost_operations.cli.entry import main
+from gatepost_worker.upkeep.health_server import HealthServer
+from gatepost_worker.upkeep.liveness import Liveness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

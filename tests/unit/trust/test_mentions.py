@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.mentions import Mention
-from gatepost.sealing import Key, Keyring, Purpose
-from gatepost.unpacking import LONGEST_UNPACKED
+from gatepost_core.sealing import Key, Keyring, Purpose
+from gatepost_operations.maintenance.person_search import Mention
+from gatepost_operations.maintenance.unpacking import LONGEST_UNPACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.message_form import Malformed, check_message, flaw_of_envelope
+from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
 
 ID = str(uuid.uuid4())
 OPERATION = {"operation_id": str(uuid.uuid4()), "version": 1}

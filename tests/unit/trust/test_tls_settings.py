@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gatepost.connections import connect
 from gatepost.errors import ConfigurationError
-from gatepost.queueing import build_app
-from gatepost.settings import Settings
-from gatepost.tls import Tls, tls_of_broker, tls_of_redis
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.tls import Tls, tls_of_broker, tls_of_redis
+from gatepost_core.settings import Settings
 
 CA, CERTIFICATE, KEY = Path("/ca.pem"), Path("/c.pem"), Path("/k.pem")
 REDIS: dict[str, Any] = {

@@ -10,15 +10,15 @@ import pytest
 from celery.bin.base import CLIContext
 from celery.bin.celery import celery as celery_group
 
-from gatepost.cli.entry import main
-from gatepost_worker.celery_options import BEAT, COMMANDS, GLOBAL, WORKER, CheckOfOptions
+from gatepost_operations.cli.entry import main
+from gatepost_worker.celery_guard.options import BEAT, COMMANDS, GLOBAL, WORKER, CheckOfOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from celery import Celery
 
-    from gatepost_worker.celery_options import Rule
+    from gatepost_worker.celery_guard.options import Rule
 
 CALLS_FOR_A_LIVE_WORKER = {
     "hostname": ["-n", "name@host"],
@@ -174,7 +174,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A worker's app; nothing is connected."""
     from importlib import import_module  # noqa: PLC0415 - the module reads the environment
 
-    from gatepost.settings import Settings  # noqa: PLC0415 - as above
+    from gatepost_core.settings import Settings  # noqa: PLC0415 - as above
 
     fields = {"AUTH0_DOMAIN": "localhost:1", "AUTH0_CLIENT_ID": "client", "AUTH0_CLIENT_SECRET": "s3cret"}
     return import_module("gatepost_worker.celery").create(Settings(**fields))

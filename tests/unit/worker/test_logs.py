@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from gatepost_worker import logs
-from hostile_texts import steering
+from support.hostile_texts import steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

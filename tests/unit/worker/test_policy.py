@@ -8,14 +8,24 @@ from typing import Any
 
 import pytest
 
-from gatepost.commands import Kind, OnUnknown
-from gatepost.failures import failure_of
-from gatepost.states import Reason, State
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.failures import failure_of
+from gatepost_core.states import Reason, State
 from gatepost_worker.authentication import AuthenticationError, Cause, RateLimits, errors, refusals
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_bodies import parse_error_body
-from gatepost_worker.policy import REASONS, Attempt, Dead, Decision, Deferred, RetryAt, RetryLimits, Unknown, decide
+from gatepost_worker.delivery.policy import (
+    REASONS,
+    Attempt,
+    Dead,
+    Decision,
+    Deferred,
+    RetryAt,
+    RetryLimits,
+    Unknown,
+    decide,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = RetryLimits(max_attempts=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gatepost_worker.redis_clock import RedisClock
+from gatepost_worker.bulk.redis_clock import RedisClock
 
 READ = datetime(2026, 5, 4, 8, 59, 30, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gatepost.settings import Settings
+from gatepost_core.settings import Settings
+from gatepost_worker.celery_guard.program import slots_of
 from gatepost_worker.process import Process
-from gatepost_worker.program import slots_of
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self
 
-from gatepost.errors import Unavailable
+from gatepost_core.errors import Unavailable
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gatepost.settings import Settings
-    from gatepost.tenant_settings import Tenant
+    from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Tenant
     from gatepost_worker.limiter.readings import Reading
 
 

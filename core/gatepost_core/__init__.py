@@ -1,0 +1,1 @@
+"""What Gatepost's producers, workers and operations share."""

@@ -1,0 +1,260 @@
+"""The audit log: who started, paused, exported, replayed, erased or rotated, and when. Append-only and chained.
+
+Each entry carries the keyed digest of the one before it, so an entry that was changed, taken out or put in is found. Only the end can be
+cut off unseen, by somebody who may delete in Redis: keep the head that `gatepost audit verify` prints elsewhere.
+
+An act is recorded before it happens, so what cannot be recorded is not done; how it ended is an entry of its own.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hmac
+import json
+import os
+import socket
+import time
+import uuid
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from gatepost_core.errors import FieldError, GatepostError, InvalidCommand, Unavailable
+from gatepost_core.json_limits import within_levels
+from gatepost_core.redis.errors import answering
+from gatepost_core.safe_text import require_shown, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+    from gatepost_core.sealing.fingerprints import Fingerprints
+
+KEY: Final = "gatepost:audit"
+LONGEST_NAME: Final = 200
+"""Characters of the name of who acts."""
+_BEGINNING: Final = "0" * 64
+_PAGE: Final = 500
+_MOST_LEVELS: Final = 8
+# The last millisecond that Python's calendar has.
+_LATEST_MS: Final = 253_402_300_799_999
+_acting: ContextVar[str | None] = ContextVar("gatepost_acting", default=None)
+_log = structlog.stdlib.get_logger("gatepost.audit")
+# Appends only after the entry it was made for: of two that append at once one makes its entry anew. redis-py repeats a call whose reply
+# was lost, so the same entry twice is the same entry.
+_APPEND: Final = """#!lua flags=allow-oom
+if redis.call('LINDEX', KEYS[1], -1) == ARGV[2] then return 1 end
+if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
+redis.call('RPUSH', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class AuditUnreadable(GatepostError):
+    """An entry of the audit log cannot be read: it is not what was written. `gatepost audit verify` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. `about` names ids and counts, never a person."""
+
+    number: int
+    id: str
+    at_ms: int
+    who: str
+    action: str
+    about: dict[str, Any]
+    previous: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a look at the whole chain found.
+
+    Attributes:
+        entries: how many there are, up to the first that does not fit.
+        head: the digest of the last of them.
+        broken_at: the number of the first that does not fit.
+        cut_off: whether a head that was noted earlier is no longer in the chain.
+    """
+
+    entries: int
+    head: str
+    broken_at: int | None = None
+    cut_off: bool = False
+
+    @property
+    def intact(self) -> bool:
+        """Whether every entry is where and what it was when it was written."""
+        return self.broken_at is None and not self.cut_off
+
+
+def operator() -> str:
+    """Return who acts when nobody says so: the user and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        user = str(os.getuid())
+    return visible(f"{user}@{socket.gethostname()}")[:LONGEST_NAME]
+
+
+@contextmanager
+def acting_as(who: str) -> Iterator[None]:
+    """Record what this thread or asyncio task does meanwhile under this name: a service that acts for others says for whom.
+
+    Raises:
+        InvalidCommand: the name is empty or long, or has a character that is not shown.
+    """
+    if not 0 < len(who) <= LONGEST_NAME:
+        raise InvalidCommand([FieldError("who", f"must have 1 to {LONGEST_NAME} characters")])
+    try:
+        require_shown(who)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("who", str(problem))]) from None
+    token = _acting.set(who)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+class AuditLog:
+    """Appends to the log, and verifies it. Safe to share between threads."""
+
+    def __init__(self, client: Redis, fingerprints: Fingerprints, *, who: str | None = None) -> None:
+        self._redis = client
+        self._fingerprints = fingerprints
+        self._who = who or operator()
+        self._append = client.register_script(_APPEND)
+
+    def record(self, action: str, **about: Any) -> Entry:
+        """Append an entry.
+
+        Args:
+            action: what was done, such as `campaign.started`.
+            about: ids and counts; JSON values, never a person.
+
+        Raises:
+            Unavailable: Redis did not answer; the entry may have been written.
+        """
+        while True:
+            with answering():
+                number = int(self._redis.llen(KEY))
+                last = self._redis.lindex(KEY, -1) if number else None
+            previous = self._digest_in(last) if last else _BEGINNING
+            who = _acting.get() or self._who
+            now_ms = int(time.time() * 1000)
+            undigested = Entry(number, uuid.uuid4().hex, now_ms, who, action, about, previous, digest="")
+            entry = replace(undigested, digest=self._digest(undigested))
+            with answering():
+                if self._append(keys=[KEY], args=[number, json.dumps(asdict(entry))]):
+                    return entry
+
+    @contextmanager
+    def act(self, action: str, **about: Any) -> Iterator[dict[str, Any]]:
+        """Record an act before it happens, and its end after it: `ACTION.failed`, or `ACTION.done` if there is something to say.
+
+        Args:
+            action: what is about to be done, such as `campaign.start`.
+            about: ids and counts.
+
+        Yields:
+            A dictionary for what is known afterwards: counts.
+
+        Raises:
+            Unavailable: the act could not be recorded, so it is not done.
+        """
+        begun = self.record(action, **about)
+        found: dict[str, Any] = {}
+        try:
+            yield found
+        except BaseException as failure:
+            self._end(f"{action}.failed", begun, {"error": type(failure).__name__, **found})
+            raise
+        if found:
+            self._end(f"{action}.done", begun, found)
+
+    def _end(self, action: str, begun: Entry, found: dict[str, Any]) -> None:
+        try:
+            self.record(action, entry=begun.number, **found)
+        except Unavailable:
+            # It was done, or has failed, and that it was begun stands in the log.
+            _log.warning("audit.end_not_recorded", action=action, entry=begun.number)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every entry, the oldest first.
+
+        Raises:
+            AuditUnreadable: one is not an entry.
+            Unavailable: Redis did not answer.
+        """
+        start = 0
+        while True:
+            with answering():
+                page = self._redis.lrange(KEY, start, start + _PAGE - 1)
+            yield from map(_entry, page)
+            if len(page) < _PAGE:
+                return
+            start += _PAGE
+
+    def verify(self, expected_head: str | None = None) -> Verification:
+        """Look at every entry and at the chain between them.
+
+        Args:
+            expected_head: a head that was noted earlier; when it is in the chain no more, or there is no entry, its end was cut off.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        previous, number = _BEGINNING, 0
+        seen = expected_head in {None, _BEGINNING}
+        entries = self.entries()
+        while True:
+            try:
+                entry = next(entries, None)
+            except AuditUnreadable:
+                return Verification(number, previous, broken_at=number)
+            if entry is None:
+                # A head was noted, so there was a log.
+                gone = expected_head is not None and not number
+                return Verification(number, previous, cut_off=gone or not seen)
+            expected = self._digest(entry)
+            in_place = (entry.number, entry.previous) == (number, previous)
+            if not in_place or not hmac.compare_digest(expected, str(entry.digest)):
+                return Verification(number, previous, broken_at=number)
+            seen = seen or entry.digest == expected_head
+            previous, number = entry.digest, number + 1
+
+    def _digest_in(self, raw: bytes | str) -> str:
+        try:
+            return _entry(raw).digest
+        except AuditUnreadable:
+            # Acts go on being recorded after it, and `verify` finds it.
+            return self._fingerprints.digest("audit", str(raw)).hex()
+
+    def _digest(self, entry: Entry) -> str:
+        said = asdict(entry)
+        del said["digest"]
+        return self._fingerprints.digest("audit", json.dumps(said, sort_keys=True)).hex()
+
+
+def _entry(raw: bytes | str) -> Entry:
+    try:
+        entry = Entry(**json.loads(raw))
+    except (ValueError, TypeError, RecursionError):
+        raise AuditUnreadable from None
+    texts = (entry.id, entry.who, entry.action, entry.previous, entry.digest)
+    about: Any = entry.about
+    # A bool is an int to Python, and is neither a number nor a time.
+    numbers = type(entry.number) is int and type(entry.at_ms) is int and 0 <= entry.at_ms <= _LATEST_MS
+    if not numbers or not all(isinstance(text, str) for text in texts):
+        raise AuditUnreadable
+    if not isinstance(about, dict) or not within_levels(about, _MOST_LEVELS):
+        raise AuditUnreadable
+    return entry

@@ -1,0 +1,124 @@
+"""Why a worker could not work on what it took, as operators see it: the work goes back to the queue and nothing is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.errors import ConfigurationError, SealError, TenantMissing, UnknownKey, WrongApplication
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatepost_core.errors import GatepostError
+
+ACCEPT_OPERATIONS: Final = "gatepost tenants accept NAME"
+"""The command that lets open operations go through another Auth0 application."""
+_LONGEST_DETAIL: Final = 200
+
+
+class BlockKind(StrEnum):
+    """What is in the way."""
+
+    WRONG_APPLICATION = "wrong_application"
+    TENANT_MISSING = "tenant_missing"
+    KEY_MISSING = "key_missing"
+    UNUSABLE = "unusable"
+    DAMAGED = "damaged"
+
+
+_SENTENCES: Final[dict[BlockKind, str]] = {
+    BlockKind.WRONG_APPLICATION: (
+        "It is for {detail}. Run workers for that application, or, if the client id or domain was changed on purpose: {way_out}"
+    ),
+    BlockKind.TENANT_MISSING: "The workers have no tenant named {detail}. Add it to their configuration and restart them.",
+    BlockKind.KEY_MISSING: (
+        "The workers lack the sealing key {detail}. Add it to their GATEPOST_SEALING_KEYS and restart them."
+    ),
+    BlockKind.UNUSABLE: "The workers' configuration of the tenant is unusable: {detail}",
+    BlockKind.DAMAGED: "It cannot be opened: {detail} Restore it from a backup, or cancel it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One reason, and the batches of a campaign that it was met with.
+
+    Attributes:
+        kind: what is in the way.
+        detail: the tenant's name, the key's id, the applications, or what is damaged. Never a person.
+        batches: numbers of a campaign's batches; empty for a single operation, and for what this process found by itself.
+        at: when a worker met it last.
+    """
+
+    kind: BlockKind
+    detail: str
+    batches: tuple[int, ...] = ()
+    at: datetime | None = None
+
+    def sentence(self, way_out: str) -> str:
+        """Return what is in the way and what to do.
+
+        Args:
+            way_out: the command that accepts another application.
+        """
+        return _SENTENCES[self.kind].format(detail=self.detail, way_out=way_out)
+
+    @property
+    def stored(self) -> str:
+        """The form in which records hold it."""
+        return f"{self.kind} {self.detail}"
+
+    def as_json(self, way_out: str) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "kind": self.kind.value,
+            "detail": self.detail,
+            "batches": list(self.batches),
+            "at": self.at and self.at.isoformat(),
+            "advice": self.sentence(way_out),
+        }
+
+
+def block_of(failure: GatepostError) -> Block:
+    """Return what an error stands for that kept a worker from its work."""
+    match failure:
+        case WrongApplication():
+            return Block(BlockKind.WRONG_APPLICATION, failure.applications)
+        case TenantMissing():
+            return Block(BlockKind.TENANT_MISSING, failure.tenant)
+        case UnknownKey():
+            return Block(BlockKind.KEY_MISSING, failure.kid)
+        case ConfigurationError():
+            return Block(BlockKind.UNUSABLE, str(failure)[:_LONGEST_DETAIL])
+        case SealError():
+            return Block(BlockKind.DAMAGED, str(failure)[:_LONGEST_DETAIL])
+        case _:
+            return Block(BlockKind.DAMAGED, "This version does not know its format.")
+
+
+def read_block(stored: str) -> Block | None:
+    """Return what `Block.stored` wrote; None for what another version may have written."""
+    kind, _, detail = stored.partition(" ")
+    return Block(BlockKind(kind), detail) if kind in set(BlockKind) else None
+
+
+def read_blocks(stored: Mapping[str, str]) -> tuple[Block, ...]:
+    """Return a campaign's blocks, alike ones together: the field is a batch's number, the value `MILLISECONDS KIND DETAIL`."""
+    together: dict[tuple[BlockKind, str], list[tuple[int, int]]] = {}
+    for batch, text in stored.items():
+        at, _, rest = text.partition(" ")
+        block = read_block(rest)
+        if block is not None and batch.isdecimal() and at.isdecimal():
+            together.setdefault((block.kind, block.detail), []).append((int(batch), int(at)))
+    return tuple(
+        Block(
+            kind,
+            detail,
+            tuple(sorted(batch for batch, _ in met)),
+            datetime.fromtimestamp(max(at for _, at in met) / 1000, UTC),
+        )
+        for (kind, detail), met in together.items()
+    )

@@ -1,0 +1,1 @@
+"""The Celery app, its messages, and their validation."""

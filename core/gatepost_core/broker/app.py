@@ -1,0 +1,138 @@
+"""The class of Gatepost's Celery apps: configured by Gatepost's settings alone, and safe to describe.
+
+Celery takes its broker, its results and its configuration from `CELERY_…` variables first. In an application that embeds a producer those
+belong to the application's own Celery.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from celery import Celery
+from celery.app.amqp import AMQP
+from celery.loaders.app import AppLoader
+from kombu.pools import ProducerPool
+
+from gatepost_core.broker.amqp_timeouts import BoundedConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kombu.connection import ConnectionPool
+
+_LOADER: Final = "gatepost_core.broker.app:OwnLoader"
+# JSON's own values without a password, a certificate's path or a URL.
+_SHOWN: Final = (
+    "hostname",
+    "port",
+    "virtual_host",
+    "userid",
+    "password",
+    "transport",
+    "connect_timeout",
+    "heartbeat",
+    "login_method",
+)
+
+
+class OwnLoader(AppLoader):
+    """Reads no configuration module."""
+
+    def read_configuration(self, env: str = "CELERY_CONFIG_MODULE") -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
+        """Return nothing: `CELERY_CONFIG_MODULE` is the host's."""
+        return {}
+
+
+class DescribedConnection(BoundedConnection):
+    """A connection whose description names the kind of broker, also where its transport is a class of ours.
+
+    `celery inspect stats` sends the description as JSON, without the field `password`.
+    """
+
+    def info(self) -> dict[str, Any]:
+        """Return what may be shown of the connection, and its password, which Celery takes out."""
+        found = super().info()
+        found["transport"] = getattr(found["transport"], "shown_as", found["transport"])
+        return {name: found[name] for name in _SHOWN}
+
+
+class DescribedAMQP(AMQP):
+    """Makes connections that can be described."""
+
+    Connection = DescribedConnection
+    _producer_pool: ProducerPool | None
+
+    @property
+    def producer_pool(self) -> ProducerPool:
+        """The pool of publishers over the app's connections."""
+        if self._producer_pool is None:
+            connections: Any = self.app.pool
+            self._producer_pool = ProducerPool(connections, limit=connections.limit)
+        return self._producer_pool
+
+
+class GatepostCelery(Celery):
+    """A Celery app that takes nothing from the environment."""
+
+    amqp_cls = "gatepost_core.broker.app:DescribedAMQP"
+    amqp: DescribedAMQP
+    _pool: ConnectionPool | None
+    _ensure_after_fork: Callable[[], None]
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, loader=_LOADER, set_as_current=False, fixups=[])
+        _notice_forks()
+        _apps.add(self)
+
+    def connection_for_read(self, url: Any = None, **options: Any) -> Any:
+        """Return a connection to Gatepost's broker, for a consumer."""
+        return super().connection_for_read(url or self.conf["broker_url"], **options)
+
+    def connection_for_write(self, url: Any = None, **options: Any) -> Any:
+        """Return a connection to Gatepost's broker, for a producer."""
+        return super().connection_for_write(url or self.conf["broker_url"], **options)
+
+    def connection(self, hostname: Any = None, **options: Any) -> Any:  # type: ignore[override] # the other arguments are options here
+        """Return a connection to Gatepost's broker."""
+        return self.connection_for_write(hostname, **options)
+
+    @property
+    def pool(self) -> ConnectionPool:  # type: ignore[override] # Celery's hint names the pool of publishers
+        """The app's connections to the broker. Kombu's own pools belong to the process, so an app could not close them."""
+        if self._pool is None:
+            self._ensure_after_fork()
+            self._pool = self.connection_for_write().Pool(limit=self.conf.broker_pool_limit)
+        return self._pool
+
+    def close(self) -> None:
+        """Close the app with its connections."""
+        if self._pool is not None:
+            self._pool.force_close_all()
+        super().close()
+
+    def use_results_of(self, url: str) -> None:
+        """Store results at a URL, whatever `CELERY_RESULT_BACKEND` says."""
+        self.backend_cls = url
+
+    def leave_to_the_parent(self) -> None:
+        """Begin with connections of its own, in a process that was forked off: two that write to one would garble it."""
+        # Kept, because py-amqp shuts the parent's connection down when it is collected.
+        _of_parents.append((self._pool, self.amqp.__dict__.get("_producer_pool")))
+        self._pool = self.amqp._producer_pool = None  # noqa: SLF001 - as Celery does after a fork by multiprocessing
+
+
+_apps: Final[WeakSet[GatepostCelery]] = WeakSet()
+_of_parents: Final[list[Any]] = []
+
+
+@cache
+def _notice_forks() -> None:
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _begin_anew() -> None:
+    for app in _apps:
+        app.leave_to_the_parent()

@@ -1,0 +1,170 @@
+"""The Celery app that producers publish with and workers run, and how a message is published.
+
+The app never becomes the current one and its tasks are not shared, so that a host with a Celery app of its own keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from amqp.exceptions import AMQPError, MessageNacked
+from kombu import Exchange
+from kombu import Queue as KombuQueue
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from gatepost_core.broker.amqp_timeouts import ANSWER_TIMEOUT
+from gatepost_core.broker.app import GatepostCelery
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
+from gatepost_core.redis.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
+from gatepost_core.redis.tls import tls_of_broker, tls_of_redis
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from gatepost_core.settings import Settings
+
+# redis-py allows 100 when nothing is said; a worker may have more slots, each of which stores a result.
+_RESULT_CONNECTIONS: Final = 10_000
+BROKER_ERRORS: Final = (KombuError, AMQPError, MessageNacked, RedisError, OSError)
+"""What kombu, py-amqp and redis-py raise when the broker does not answer or refuses."""
+_log = structlog.stdlib.get_logger("gatepost.producer")
+
+
+def build_app(settings: Settings) -> Celery:
+    """Return a Celery app with Gatepost's settings, without tasks."""
+    app = GatepostCelery("gatepost")
+    results = of_all_sentinels(settings.redis_url.get_secret_value())
+    app.use_results_of(results)
+    redis_tls = tls_of_redis(settings)
+    app.conf.update(
+        broker_url=of_all_sentinels(settings.broker),
+        broker_use_ssl=_broker_tls(settings),
+        redis_backend_use_ssl=redis_tls and redis_tls.of_redis_client(),
+        result_backend=results,
+        result_backend_transport_options={
+            "master_name": settings.sentinel_master,
+            "sentinel_kwargs": sockets_of_sentinels(redis_tls),
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(settings),
+        redis_max_connections=_RESULT_CONNECTIONS,
+        broker_pool_acquire_timeout=settings.broker_timeout,
+        redis_socket_timeout=SOCKETS["socket_timeout"],
+        redis_socket_connect_timeout=SOCKETS["socket_connect_timeout"],
+        redis_socket_keepalive=True,
+        redis_backend_health_check_interval=SOCKETS["health_check_interval"],
+        result_expires=settings.result_lifetime,
+        result_extended=False,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        task_send_sent_event=False,
+        task_store_errors_even_if_ignored=False,
+        task_default_queue=Queue.SEND.value,
+        task_queues=[KombuQueue(name.value, Exchange(name.value), routing_key=name.value) for name in Queue],
+        task_create_missing_queues=False,
+        worker_pool="threads",
+        worker_concurrency=settings.concurrency,
+        worker_prefetch_multiplier=1,
+        # Raised again from the pool's threads, over AMQP it waits for an answer that the consumer's own loop has read.
+        worker_enable_prefetch_count_reduction=False,
+        worker_eta_task_limit=1000,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app
+
+
+def _broker_tls(settings: Settings) -> dict[str, Any] | None:
+    tls = tls_of_broker(settings)
+    if tls is None:
+        return None
+    return tls.of_amqp(settings.broker) if settings.broker.startswith("amqp") else tls.of_redis_client()
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.broker.startswith(("redis", "rediss", "sentinel")):
+        # Or else a message that goes into a connection which has just died is lost without a word.
+        return {"confirm_publish": True, ANSWER_TIMEOUT: settings.broker_timeout}
+    return {
+        **SOCKETS,
+        "socket_timeout": settings.broker_timeout,
+        "visibility_timeout": settings.visibility_timeout,
+        # Looks for lost messages every ten seconds instead of every hundred.
+        "unacked_restore_throttle": 1,
+        "master_name": settings.sentinel_master,
+        "sentinel_kwargs": sockets_of_sentinels(tls_of_broker(settings)),
+    }
+
+
+def publish(
+    app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, countdown: float | None = None
+) -> None:
+    """Publish one task message; with a countdown, to be carried out so many seconds later.
+
+    Not `send_task`: that subscribes to the result of everything it publishes.
+    """
+    message = app.amqp.create_task_message(
+        task_id,
+        task,
+        args=(),
+        kwargs=kwargs,
+        argsrepr=SHOWN_ARGUMENTS,
+        kwargsrepr=SHOWN_ARGUMENTS,
+        countdown=countdown,
+        create_sent_event=False,
+    )
+    with app.producer_or_acquire() as producer:
+        try:
+            app.amqp.send_task_message(
+                producer, task, message, queue=app.amqp.queues[queue.value], retry=True, retry_policy=_RETRY
+            )
+        except BaseException:
+            # The next message must not find the confirm that this one did not wait for.
+            producer.connection.collect()
+            raise
+
+
+def publish_recorded(
+    app: Celery,
+    task: str,
+    queue: Queue,
+    task_id: str,
+    kwargs: dict[str, Any],
+    *,
+    countdown: float | None = None,
+    **logged: str,
+) -> bool:
+    """Publish a message about something recorded, and return whether the broker took it.
+
+    When it did not, that is logged as `publish.postponed`, and the reconciler publishes the message later. No error leaves: a caller who saw one
+    would ask again, and what is recorded would be done twice.
+
+    Args:
+        app: the Celery app.
+        task: the task's name.
+        queue: where to.
+        task_id: the task's id.
+        kwargs: its arguments.
+        countdown: seconds to wait before it is carried out.
+        logged: fields for the log.
+    """
+    try:
+        publish(app, task, queue, task_id, kwargs, countdown=countdown)
+    except Exception as failure:  # noqa: BLE001 - py-amqp raises AttributeError, KeyError and struct.error too when a connection breaks
+        _log.warning("publish.postponed", error=type(failure).__name__, **logged)
+        return False
+    return True
+
+
+_RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}

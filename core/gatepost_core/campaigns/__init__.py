@@ -1,0 +1,1 @@
+"""A campaign's records: options, rows, batches and the store."""

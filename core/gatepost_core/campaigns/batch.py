@@ -1,0 +1,89 @@
+"""A batch of recipients as it is stored: columns as JSON, compressed, then sealed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.errors import SealError
+from gatepost_core.sealing import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gatepost_core.sealing import Keyring
+
+BATCH_ROWS: Final = 256
+"""Rows in a batch, at most: a row's number fits a byte."""
+
+_FIRST_ROWS: Final = 32
+_BATCHES_OF_A_SIZE: Final = 64
+_FORM: Final = 1
+_RAW: Final = -15
+_EMAIL: Final = "e"
+_SMS: Final = "s"
+
+
+def rows_in(batch: int) -> int:
+    """Return how many rows a batch of this number takes.
+
+    A batch is sent by one thread at a time, so a campaign's first batches are small: else a small campaign would have too few to
+    keep a slow tenant's answers waiting side by side.
+    """
+    return min(BATCH_ROWS, _FIRST_ROWS << (batch // _BATCHES_OF_A_SIZE))
+
+
+def pack_rows(rows: Sequence[Row]) -> bytes:
+    """Return rows as compressed columns; a column that no row has is left out."""
+    columns: list[Any] = [
+        _FORM,
+        "".join(_EMAIL if row.kind is Channel.EMAIL else _SMS for row in rows),
+        [row.recipient for row in rows],
+        _column([row.language for row in rows]),
+        _column([row.forwarded_for for row in rows]),
+        _column([row.auth_params for row in rows]),
+    ]
+    text = json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode()
+    packer = zlib.compressobj(9, zlib.DEFLATED, _RAW)
+    return packer.compress(text) + packer.flush()
+
+
+def unpack_rows(packed: bytes) -> list[Row]:
+    """Return the rows that `pack_rows` packed; the line in their file is forgotten.
+
+    Raises:
+        SealError: the form is unknown to this version.
+    """
+    form, kinds, recipients, languages, addresses, params = json.loads(zlib.decompress(packed, _RAW))
+    if form != _FORM:
+        raise SealError("A batch was written by a newer version of Gatepost.")
+    nothing = [None] * len(recipients)
+    columns = (languages or nothing, addresses or nothing, params or nothing)
+    return [
+        Row(0, _kind(kind), recipient, language, address, auth_params)
+        for kind, recipient, language, address, auth_params in zip(kinds, recipients, *columns, strict=True)
+    ]
+
+
+def seal_rows(rows: Sequence[Row], keyring: Keyring, campaign_id: str, batch: int) -> str:
+    """Return a batch's rows, sealed for this place in this campaign."""
+    return keyring.seal(pack_rows(rows), Purpose.rows(campaign_id, batch))
+
+
+def open_rows(sealed: str, keyring: Keyring, campaign_id: str, batch: int) -> list[Row]:
+    """Return the rows that `seal_rows` sealed.
+
+    Raises:
+        SealError: they were changed or moved, or their key is not in the ring.
+    """
+    return unpack_rows(keyring.open(sealed, Purpose.rows(campaign_id, batch)))
+
+
+def _column(values: list[str | None]) -> list[str | None] | None:
+    return values if any(value is not None for value in values) else None
+
+
+def _kind(letter: str) -> Literal[Channel.EMAIL, Channel.SMS]:
+    return Channel.EMAIL if letter == _EMAIL else Channel.SMS

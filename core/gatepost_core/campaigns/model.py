@@ -1,0 +1,277 @@
+"""A campaign as it is asked for, and as it stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.row import Channel
+from gatepost_core.commands import OnUnknown
+from gatepost_core.error_boundary import model_boundary
+from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
+from gatepost_core.json_limits import JsonObject
+from gatepost_core.safe_text import require_shown
+from gatepost_core.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gatepost_core.applications import Application
+    from gatepost_core.blocks import Block
+
+_LONGEST_NAME: Final = 200
+OPEN_STATES: Final = (State.QUEUED, State.IN_FLIGHT, State.DEFERRED)
+
+
+class CampaignNotFound(GatepostError):
+    """There is no such campaign; it may have been deleted."""
+
+
+class CampaignConflict(GatepostError):
+    """The campaign's status does not allow it."""
+
+
+class Status(StrEnum):
+    """Where a campaign stands."""
+
+    DRAFT = "draft"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+    DELETING = "deleting"
+
+
+class PauseReason(StrEnum):
+    """Why a campaign is paused."""
+
+    BY_OPERATOR = "by_operator"
+    REFUSED = "refused"
+    FAILURES_IN_A_ROW = "failures_in_a_row"
+    ERROR_SHARE = "error_share"
+    BACKUP_RESTORED = "backup_restored"
+
+
+_PAUSES: Final[dict[PauseReason, str]] = {
+    PauseReason.BY_OPERATOR: "Paused by hand; resume it when it may go on.",
+    PauseReason.REFUSED: (
+        "Auth0 refuses everything this campaign asks, whoever the recipient is. Nobody was lost: put it right, then resume."
+    ),
+    PauseReason.FAILURES_IN_A_ROW: (
+        "One recipient after another failed in the same way. Look into the cause, then resume; retry those that failed."
+    ),
+    PauseReason.ERROR_SHARE: (
+        "More recipients fail than the campaign allows. Look at the reasons, then resume, or cancel it."
+    ),
+    PauseReason.BACKUP_RESTORED: (
+        "Redis was restored from a backup, and the campaign may have continued after that backup. Recipients that were open are unknown. "
+        "Retry recipients who got no message, or for whom a second message does no harm; then resume."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a campaign is paused, and what failed last if something did."""
+
+    reason: PauseReason
+    cause: Reason | None = None
+
+    @property
+    def advice(self) -> str:
+        """What happened, and what to do about it."""
+        return _PAUSES[self.reason] + (f" {self.cause.advice}" if self.cause else "")
+
+
+def check_name(name: str) -> None:
+    """Make sure that a campaign can be called so.
+
+    Raises:
+        InvalidCommand: the name is empty or long, or has a character that is not shown.
+    """
+    if not 0 < len(name.strip()) <= _LONGEST_NAME:
+        raise InvalidCommand([FieldError("name", f"must have 1 to {_LONGEST_NAME} characters")])
+    try:
+        require_shown(name)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("name", str(problem))]) from None
+
+
+def _hours(value: Any) -> Any:
+    return SendingHours.from_text(value) if isinstance(value, str) else value
+
+
+Hours = Annotated[SendingHours, BeforeValidator(_hours), PlainSerializer(str, return_type=str)]
+
+
+@model_boundary
+class Options(BaseModel):
+    """How a campaign is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    channel: Channel = Channel.AUTO
+    send: Literal["code", "link", "link_ios", "link_android"] = "code"
+    connection: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None, description="The connection; `email` or `sms` by the recipient's kind when absent."
+    )
+    tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
+    start_at: AwareDatetime | None = Field(default=None, description="Nothing is sent before this moment.")
+    hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
+    rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Recipients a second, at most.")
+    deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    pause_after_errors: Annotated[int, Field(ge=1)] | None = Field(
+        default=25, description="So many identical failures in a row pause the campaign."
+    )
+    pause_above_error_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=0.25,
+        description="A larger share of failures pauses the campaign, once a hundred recipients are settled.",
+    )
+    language: str | None = Field(default=None, description="For recipients without a language of their own.")
+    auth_params: JsonObject | None = Field(
+        default=None, repr=False, description="authParams for recipients without their own."
+    )
+    max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=256, description="Batches under way at once, at most."
+    )
+    guests: frozenset[str] | None = Field(
+        default=None, description="Fingerprints of the only recipients who are really sent to."
+    )
+
+    def stored(self) -> str:
+        """Return the JSON that a campaign's record holds in clear: all but `auth_params`, which are sealed apart."""
+        return self.model_dump_json(exclude={"auth_params"})
+
+    def opens_at(self, now: datetime) -> datetime:
+        """Return the moment from which messages may leave, by start and hours: `now` when they may already."""
+        opening = max(self.start_at or now, now)
+        return opening if self.hours is None else self.hours.next_opening(opening)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """How a campaign stands. The counts are those of one instant, and sum to the total.
+
+    Attributes:
+        rests_until: nothing is sent before: the start, the hours or the quota say so.
+        rate: recipients settled a second, lately.
+        in_flight_limit: how many batches may be under way at once, as the permits have it.
+        erased: how many of the total were erased; they are counted, and known no more.
+        application: the Auth0 application that it is for; None when the process that made it did not know.
+        blocks: what keeps workers from it. While there is any, no finish time can be told.
+        readable: whether every count in the record is a number.
+        has_auth_params: whether the options have `auth_params`. They are sealed, and `options` is without them: see `Campaigns.auth_params`.
+    """
+
+    campaign_id: str
+    name: str
+    options: Options
+    status: Status
+    pause: Pause | None
+    total: int
+    counts: Mapping[State, int]
+    reasons: Mapping[tuple[State, Reason], int]
+    batches: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    rests_until: datetime | None = None
+    rate: float = 0.0
+    in_flight_limit: int = 1
+    erased: int = 0
+    application: Application | None = None
+    blocks: tuple[Block, ...] = ()
+    readable: bool = True
+    has_auth_params: bool = False
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the counts can be: none is negative, they sum to the total, and no state has more reasons than recipients."""
+        explained: Counter[State] = Counter()
+        for (state, _), number in self.reasons.items():
+            explained[state] += number
+        fine = all(0 <= explained[state] <= number for state, number in self.counts.items())
+        negative = any(number < 0 for number in self.reasons.values())
+        return self.readable and fine and not negative and sum(self.counts.values()) == self.total
+
+    @property
+    def open(self) -> int:
+        """How many recipients have no final state."""
+        return sum(self.counts[state] for state in OPEN_STATES)
+
+    @property
+    def done(self) -> int:
+        """How many recipients have one."""
+        return self.total - self.open
+
+    @property
+    def share_done(self) -> float:
+        """The same as a share of all, from 0 to 1."""
+        return self.done / self.total if self.total else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the end at the present rate; None while nothing moves."""
+        if not self.adds_up:
+            return None
+        if self.open == 0:
+            return 0.0
+        moves = self.status is Status.RUNNING and self.rate > 0 and not self.blocks
+        return self.open / self.rate if moves else None
+
+    @property
+    def accept_command(self) -> str:
+        """The command that lets it go on through another Auth0 application."""
+        return f"gatepost campaign resume {self.campaign_id} --accept-tenant"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; times are ISO 8601 in UTC. No recipient is in it."""
+        reasons = sorted(self.reasons.items(), key=lambda item: -item[1])
+        return {
+            "campaign_id": self.campaign_id,
+            "name": self.name,
+            "status": self.status.value,
+            "pause": self.pause
+            and {
+                "reason": self.pause.reason.value,
+                "cause": self.pause.cause and self.pause.cause.value,
+                "advice": self.pause.advice,
+            },
+            "total": self.total,
+            "counts": {state.value: number for state, number in self.counts.items()},
+            "adds_up": self.adds_up,
+            "reasons": [
+                {"state": state.value, "reason": reason.value, "count": number, "advice": reason.advice}
+                for (state, reason), number in reasons
+            ],
+            "rate": round(self.rate, 3),
+            "eta_s": self.eta_s and round(self.eta_s, 1),
+            "in_flight_limit": self.in_flight_limit,
+            "erased": self.erased,
+            "application": self.application and self.application.as_json(),
+            "blocks": [block.as_json(self.accept_command) for block in self.blocks],
+            "batches": self.batches,
+            "options": self.options.model_dump(mode="json", exclude={"guests"}, exclude_none=True)
+            | {
+                "guests": None if self.options.guests is None else len(self.options.guests),
+                "auth_params": "sealed" if self.has_auth_params else None,
+            },
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "started_at": self.started_at and self.started_at.isoformat(),
+            "ended_at": self.ended_at and self.ended_at.isoformat(),
+            "rests_until": self.rests_until and self.rests_until.isoformat(),
+        }
+
+
+FAR_AWAY: Final = timedelta(days=3650)
+"""The deadline of a campaign that has none."""

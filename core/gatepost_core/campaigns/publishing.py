@@ -1,0 +1,55 @@
+"""Publishes a campaign's next batches: the messages name a campaign and a number, never a person."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from gatepost_core.broker.messages import SEND_BATCH, Queue, batch_message
+from gatepost_core.broker.publishing import publish_recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from celery import Celery
+
+    from gatepost_core.campaigns.store import CampaignStore
+
+
+class BatchPublisher:
+    """Puts batches on the broker. Thread-safe."""
+
+    def __init__(self, app: Celery, store: CampaignStore) -> None:
+        self._app = app
+        self._store = store
+
+    def feed(self, campaign_id: str) -> int:
+        """Publish what the campaign's window has room for, and return how many batches that was.
+
+        Raises:
+            CampaignNotFound: there is no such campaign.
+            Unavailable: Redis did not answer.
+        """
+        return self.publish(campaign_id, self._store.feed(campaign_id))
+
+    def publish(self, campaign_id: str, picked: Iterable[tuple[int, float]]) -> int:
+        """Publish batches, each with its delay in seconds. The reconciler finds those again that the broker does not take.
+
+        Returns:
+            How many the broker took. The rest is left out after the first that it did not take.
+        """
+        published = 0
+        for batch, delay_s in picked:
+            message = batch_message(campaign_id, batch)
+            if not publish_recorded(
+                self._app,
+                SEND_BATCH,
+                Queue.BULK,
+                str(uuid.uuid4()),
+                message,
+                countdown=delay_s or None,
+                campaign_id=campaign_id,
+            ):
+                break
+            published += 1
+        return published

@@ -1,0 +1,72 @@
+"""One recipient of a campaign, and the names of its fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+ROW: Final = "row"
+"""The `field` of an error that concerns the whole row."""
+
+
+class Field(StrEnum):
+    """What a column can tell about a recipient; the value is the column's plain name."""
+
+    RECIPIENT = "recipient"
+    EMAIL = "email"
+    PHONE_NUMBER = "phone_number"
+    LANGUAGE = "language"
+    CLIENT_IP = "client_ip"
+    AUTH_PARAMS = "auth_params"
+
+
+RECIPIENT_FIELDS: Final = (Field.RECIPIENT, Field.EMAIL, Field.PHONE_NUMBER)
+
+
+class Channel(StrEnum):
+    """How the people of a file are reached; `auto` takes what each row has, the address before the number."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    AUTO = "auto"
+
+
+class _Marked:
+    """Room for the mark of what a file's reader has made. No field: neither a constructor sets it nor a changed copy inherits it."""
+
+    __slots__ = ("_read",)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row(_Marked):
+    """One valid recipient. One that no file's reader has made is checked when it is added to a campaign or a list.
+
+    Attributes:
+        line: the number of the row's first line in the file, from 1.
+        kind: e-mail or SMS.
+        recipient: the normalised address, or the number in E.164, in clear.
+        language: for `SendEmail.language`.
+        forwarded_for: for `SendEmail.forwarded_for`.
+        auth_params: for `SendEmail.auth_params`: a JSON object as compact text with sorted keys.
+    """
+
+    line: int
+    kind: Literal[Channel.EMAIL, Channel.SMS]
+    recipient: str
+    language: str | None = None
+    forwarded_for: str | None = None
+    auth_params: str | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a file's reader made it, so that nobody needs to check it again."""
+        return hasattr(self, "_read")
+
+    @property
+    def erased(self) -> bool:
+        """Whether the person was erased: only that there was somebody is left."""
+        return not self.recipient
+
+    def __repr__(self) -> str:
+        return f"Row(line={self.line}, kind={self.kind.value!r}, recipient='**********')"

@@ -1,0 +1,164 @@
+"""What stands in one cell, as the value that a command takes."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from gatepost_core.campaigns.row import Field
+from gatepost_core.commands import SendEmail
+from gatepost_core.errors import InvalidValue
+from gatepost_core.identifiers import normalise_email, normalise_phone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_AUTH_PARAMS: Final = 8_192
+"""Characters of the JSON text."""
+
+# What makes a spreadsheet take a cell for a formula. Exports put an apostrophe before it, which is not part of the value:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_GUARDED: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+_UNDECODED: Final = re.compile("[\ud800-\udfff\ufffd]")
+_SPREADSHEET_NUMBER: Final = re.compile(r"\+?\d+(?:[.,]\d+)?[Ee]\+?\d+|\+?\d{5,}[.,]0+")
+# The command's own rule: a row that passes here builds a command.
+_LANGUAGE_TYPE: Final[Any] = SendEmail.model_fields["language"].annotation
+_LANGUAGE: Final[TypeAdapter[str]] = TypeAdapter(_LANGUAGE_TYPE)
+
+
+class BadValue(InvalidValue):
+    """A value of a row, or the row itself, cannot be used; the message never repeats it.
+
+    Attributes:
+        field: the field it was given for, or `row`.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
+
+
+def unguarded(cell: str) -> str:
+    """Return the cell without the apostrophe that an export has put before a formula's first character."""
+    return cell[1:] if cell.startswith(_GUARDED) else cell
+
+
+def text_of(cell: Any, field: Field) -> str:
+    """Return the cell's text without spaces around it and without a spreadsheet's apostrophe; empty for no value.
+
+    Raises:
+        BadValue: it is another JSON type, or bytes that could not be decoded.
+    """
+    if cell is None:
+        return ""
+    if not isinstance(cell, str):
+        raise BadValue(field, "must be text, in quotation marks")
+    text = unguarded(cell)
+    if not text.isascii() and _UNDECODED.search(text):
+        raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
+    return text.strip()
+
+
+def email_of(text: str, field: Field) -> str:
+    """Return the normalised address.
+
+    Raises:
+        BadValue: it is not an address.
+    """
+    try:
+        return normalise_email(text)
+    except ValueError as problem:
+        raise BadValue(field, str(problem)) from None
+
+
+def phone_of(text: str, field: Field, region: str | None) -> str:
+    """Return the number in E.164.
+
+    Raises:
+        BadValue: it is not a number, or a spreadsheet has turned it into something else.
+    """
+    if _SPREADSHEET_NUMBER.fullmatch(text):
+        raise BadValue(field, "was changed by a spreadsheet; format the column as text and enter it again")
+    try:
+        return normalise_phone(text, region)
+    except ValueError as problem:
+        raise BadValue(field, str(problem)) from None
+
+
+@lru_cache(maxsize=1024)
+def language_of(text: str) -> str:
+    """Return the language as the request's header takes it; `pt_BR` becomes `pt-BR`.
+
+    Raises:
+        BadValue: it is not a language.
+    """
+    try:
+        return _LANGUAGE.validate_python(text.replace("_", "-"))
+    except ValidationError:
+        raise BadValue(Field.LANGUAGE, "is not a language; write it as a tag such as fr or pt-BR") from None
+
+
+def client_ip_of(text: str) -> str:
+    """Return the IP address in its plain form.
+
+    Raises:
+        BadValue: it is not an IPv4 or IPv6 address.
+    """
+    try:
+        # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
+        address = None if "%" in text else ipaddress.ip_address(text)
+    except ValueError:
+        address = None
+    if address is None:
+        raise BadValue(Field.CLIENT_IP, "is not an IPv4 or IPv6 address")
+    return str(address)
+
+
+def auth_params_of(cell: Any, parameters: Iterable[tuple[str, str]]) -> str | None:
+    """Return authParams as compact JSON with sorted keys, or None when there are none.
+
+    Args:
+        cell: the `auth_params` cell: a JSON object, or its text.
+        parameters: names and values of the `authParams.NAME` cells; empty values do not count.
+
+    Raises:
+        BadValue: the cell is not a JSON object, it is too long, or a name is given twice.
+    """
+    document = _object_of(cell)
+    for name, value in parameters:
+        if value and document.setdefault(name, value) is not value:
+            raise BadValue(Field.AUTH_PARAMS, "has a name both in its JSON and in a column of its own")
+    if not document:
+        return None
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except ValueError:
+        raise BadValue(Field.AUTH_PARAMS, "holds a number that JSON cannot carry") from None
+    if _UNDECODED.search(text):
+        raise BadValue(Field.AUTH_PARAMS, "holds characters that could not be decoded; check the file's encoding")
+    return _short(text)
+
+
+def _object_of(cell: Any) -> dict[str, Any]:
+    if isinstance(cell, dict):
+        return dict(cell)
+    text = _short(text_of(cell, Field.AUTH_PARAMS))
+    try:
+        document = from_json(text) if text else {}
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise BadValue(Field.AUTH_PARAMS, "is not a JSON object")
+    return document
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST_AUTH_PARAMS:
+        raise BadValue(Field.AUTH_PARAMS, f"is longer than {LONGEST_AUTH_PARAMS:,} characters")
+    return text

@@ -1,0 +1,263 @@
+"""Campaigns in Redis, as operators and imports use them: one script, whose every call is atomic and keeps the counts."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.blocks import read_blocks
+from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
+from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, part, starting
+from gatepost_core.redis.errors import answering
+from gatepost_core.sealing import kid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from redis import Redis
+
+    from gatepost_core.applications import Application
+    from gatepost_core.blocks import Block
+
+CAMPAIGNS: Final = "gatepost:campaigns"
+ACTIVE: Final = "gatepost:campaigns:active"
+SUPPRESSION: Final = "gatepost:suppression"
+ROWS_PAGE: Final = 5
+"""Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
+nobody else, logins included."""
+SWEPT_PAGE: Final = 20
+"""Batches that one call looks at for lost rows. In the worst case each has eight of them: the same ten milliseconds."""
+# Batches that one call deletes, without a look at their rows.
+_KEYS_PAGE: Final = 50
+
+_PREFIX: Final = "gatepost:campaign:"
+_REFUSALS: Final = {
+    Status.DRAFT: "It has not been started; start it first.",
+    Status.RUNNING: "It is running; pause or cancel it first.",
+    Status.PAUSED: "It is paused; resume it first.",
+    Status.CANCELLING: "It is being cancelled; wait until it is cancelled.",
+    Status.CANCELLED: "It was cancelled; retry its recipients with states=cancelled, or make a new campaign.",
+    Status.FINISHED: "It is finished; retry recipients, or make a new campaign.",
+    Status.DELETING: "It is being deleted.",
+}
+
+
+def campaign_key(campaign_id: str) -> str:
+    """Return the key of a campaign's record; the keys of its parts begin with it."""
+    return f"{_PREFIX}{campaign_id}"
+
+
+def batch_key(campaign_id: str, batch: int) -> str:
+    """Return the key of a batch."""
+    return f"{_PREFIX}{campaign_id}:batch:{batch}"
+
+
+def campaign_id_of(key: bytes | str) -> str:
+    """Return the campaign whose record has this key."""
+    return _text(key).removeprefix(_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was asked for when a campaign was made.
+
+    Attributes:
+        options: the options as they are now.
+        asked: a digest of the first ones.
+        auth_params: sealed; empty for none.
+    """
+
+    options: str
+    asked: str
+    auth_params: str
+
+
+class CampaignStore:
+    """The campaigns' records. Safe to share between threads."""
+
+    def __init__(self, client: Redis, *, republish_after_s: float, clock: str = SERVER_CLOCK) -> None:
+        """Prepare the scripts; nothing is sent to Redis yet.
+
+        Args:
+            client: the connection; answers come as bytes.
+            republish_after_s: how long a published batch may lie before its message counts as lost.
+            clock: Lua text that defines `now_us`.
+        """
+        self.redis = client
+        text = library(clock) + part("control")
+        self._start = client.register_script(starting(text))
+        self._end = client.register_script(ending(text))
+        self.look_after_ms = int(republish_after_s * 1000)
+
+    def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> Kept | None:
+        """Record a campaign as a draft; when there is one of this id already, return what was asked for there."""
+        flat = [part for pair in fields.items() for part in pair]
+        kid = kid_of(str(fields.get("auth_params", ""))) or ""
+        reply = self._call(self._start, "create", campaign_id, kid, *flat)
+        return Kept(*map(_text, reply[1:])) if reply[0] == b"exists" else None
+
+    def record(self, campaign_id: str) -> dict[str, str]:
+        """Return a campaign's record.
+
+        Raises:
+            CampaignNotFound: there is none.
+            Unavailable: Redis did not answer.
+        """
+        with answering():
+            found = self.redis.hgetall(campaign_key(campaign_id))
+        if not found:
+            raise CampaignNotFound
+        return {_text(name): _text(value) for name, value in found.items()}
+
+    def blocks(self, campaign_id: str) -> tuple[Block, ...]:
+        """Return what keeps workers from a campaign's batches.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        with answering():
+            found = self.redis.hgetall(f"{campaign_key(campaign_id)}:blocked")
+        return read_blocks({_text(batch): _text(why) for batch, why in found.items()})
+
+    def campaign_ids(self, start: int, limit: int) -> list[str]:
+        """Return campaigns' ids, the newest first."""
+        with answering():
+            found: Any = self.redis.zrevrange(CAMPAIGNS, start, start + limit - 1)
+        return [campaign_id_of(key) for key in found]
+
+    def active_ids(self) -> list[str]:
+        """Return the ids of the campaigns that the reconciler looks after."""
+        with answering():
+            return sorted(campaign_id_of(key) for key in self.redis.smembers(ACTIVE))
+
+    def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
+        """Say for each fingerprint whether the campaign has it already."""
+        known = self._call(self._start, "probe", campaign_id, b"".join(fingerprints))[1]
+        return [mark == ord("1") for mark in known]
+
+    def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
+        """Add one batch, whole or not at all.
+
+        Returns:
+            `added`; `taken` when the batch's number belongs to another import by now; `known` when one of the recipients does.
+
+        Raises:
+            CampaignNotFound: there is no such campaign.
+            CampaignConflict: its status takes no recipients.
+            Unavailable: Redis did not answer, or its memory is full.
+        """
+        marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
+        return _text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
+
+    def now(self, campaign_id: str) -> datetime:
+        """Return the time by the clock that everything on the campaign goes by: Redis's."""
+        return datetime.fromtimestamp(self._call(self._end, "clock", campaign_id)[1] / 1000, UTC)
+
+    def start(self, campaign_id: str, rests_until_ms: int | None) -> None:
+        """Let a draft run; one that runs is left alone."""
+        self._call(self._start, "start", campaign_id, "" if rests_until_ms is None else rests_until_ms)
+
+    def pause(self, campaign_id: str) -> None:
+        """Pause a running campaign; the workers notice before their next row."""
+        self._call(self._end, "pause", campaign_id)
+
+    def resume(self, campaign_id: str, rests_until_ms: int | None, application: Application | None = None) -> None:
+        """Let a paused campaign run, and give it to another Auth0 application if one is named."""
+        rests_until = "" if rests_until_ms is None else rests_until_ms
+        self._call(self._start, "resume", campaign_id, rests_until, application.stored if application else "")
+
+    def cancel(self, campaign_id: str) -> None:
+        """Stop a campaign for good; `close` then ends its rows."""
+        self._call(self._end, "cancel", campaign_id)
+
+    def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
+        """Put other options in the place of those that were read, and what mirrors them; False when others stand there by now."""
+        flat = [part for pair in fields.items() for part in pair]
+        return bool(self._call(self._end, "change", campaign_id, before, after, *flat)[0] == b"done")
+
+    def close(self, campaign_id: str) -> int:
+        """End every row that nobody has begun, if the campaign is cancelled or past its deadline; return how many."""
+        closed, start, batches = 0, 0, 1
+        while start < batches:
+            reply = self._call(self._end, "close", campaign_id, start, ROWS_PAGE)
+            if reply[0] != b"closed":
+                break
+            closed += int(reply[1])
+            start, batches = int(reply[2]), int(reply[3])
+        return closed
+
+    def retry(self, campaign_id: str, states: bytes, reasons: bytes, *, dry_run: bool) -> dict[int, int]:
+        """Queue the rows in these states again, or only count them; return how many by state byte."""
+        matched: dict[int, int] = {}
+        start, batches = 0, 1
+        while start < batches:
+            reply = self._call(
+                self._start, "retry", campaign_id, uuid.uuid4().hex, start, ROWS_PAGE, states, reasons, int(dry_run)
+            )
+            start, batches = reply[1], reply[2]
+            for state, number in zip(reply[3::2], reply[4::2], strict=True):
+                matched[state[0]] = matched.get(state[0], 0) + number
+        return matched
+
+    def sweep(self, campaign_id: str) -> tuple[str, int, int, bool]:
+        """Look at what is due, a page of it; return the status, batches looked at, rows lost, and whether rows are to be closed."""
+        status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, SWEPT_PAGE)
+        return _text(status), looked_at, lost, bool(closing)
+
+    def feed(self, campaign_id: str) -> list[tuple[int, float]]:
+        """Take the batches that are to be published now, with the delay of each in seconds."""
+        return picks(self._call(self._end, "feed", campaign_id, self.look_after_ms)[1:])
+
+    def forget(self, campaign_id: str, batch: int, row: int, *, fingerprint: bytes, before: str, after: str) -> str:
+        """Replace a batch's sealed rows by the same without one person.
+
+        Args:
+            campaign_id: the campaign.
+            batch: its batch.
+            row: the person's row.
+            fingerprint: the person's.
+            before: the sealed rows as they were read.
+            after: the sealed rows without the person.
+
+        Returns:
+            `forgotten`; `suppressed` when the row was open, too; `in_flight` when it is under way, `changed` when the rows are no longer
+            what was read, `gone` when the person is not there: nothing was done then.
+        """
+        arguments = (batch, row, fingerprint, before, after, kid_of(after) or "")
+        return _text(self._call(self._end, "forget", campaign_id, *arguments)[0])
+
+    def delete(self, campaign_id: str) -> None:
+        """Delete a campaign and everything that was kept of its recipients."""
+        if self._call(self._end, "delete", campaign_id)[0] == b"busy":
+            raise CampaignConflict("A worker still holds a batch of the campaign; try again in a moment.")
+        start = 0
+        while True:
+            reply = self._call(self._end, "erase", campaign_id, start, _KEYS_PAGE)
+            if reply[0] != b"more":
+                return
+            start = reply[1]
+
+    def _call(self, script: Any, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
+        with answering():
+            reply: list[Any] = script(keys=[campaign_key(campaign_id)], args=[call, *arguments])
+        if reply[0] == b"missing":
+            raise CampaignNotFound
+        if reply[0] == b"conflict":
+            raise refusal_of(reply[1])
+        return reply
+
+
+def refusal_of(status: bytes) -> CampaignConflict:
+    """Return the error for what a status forbids, with the way out."""
+    return CampaignConflict(_REFUSALS[Status(_text(status))])
+
+
+def picks(flat: Sequence[int]) -> list[tuple[int, float]]:
+    """Read the batches to publish, as the scripts give them."""
+    return [(number, delay / 1000) for number, delay in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,246 @@
+"""What a producer may ask for: four frozen commands, validated where they enter."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from gatepost_core.error_boundary import boundary, model_boundary
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.identifiers import REVEAL, CodeField, EmailField, PhoneField
+from gatepost_core.json_limits import JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CODE_LIFETIME: Final = timedelta(seconds=180)
+"""How long Auth0 accepts a one-time code by default; a login is pointless after it."""
+SEND_LIFETIME: Final = timedelta(minutes=15)
+"""How late a single message may still leave; the person who waits for it has gone after that."""
+
+# As the settings have it.
+_TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+
+_RESERVED_FIELDS: Final = frozenset(
+    {
+        *("client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"),
+        # Whatever the kind: an SMS command must not write to an address, nor under another connection than it shows.
+        *("email", "phone_number", "phoneNumber", "connection", "realm", "send", "authParams", "auth_params", "code"),
+    }
+)
+
+
+class Kind(StrEnum):
+    """The four operations of the Authentication API's passwordless part."""
+
+    SEND_EMAIL = "send_email"
+    SEND_SMS = "send_sms"
+    LOGIN_WITH_EMAIL = "login_with_email"
+    LOGIN_WITH_SMS = "login_with_sms"
+
+    @property
+    def is_login(self) -> bool:
+        """Whether the operation exchanges a code for tokens."""
+        return self in {Kind.LOGIN_WITH_EMAIL, Kind.LOGIN_WITH_SMS}
+
+
+class OnUnknown(StrEnum):
+    """What to do when a message may have left and the answer is lost."""
+
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
+    # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
+    if getattr(address, "scope_id", None) is not None:
+        raise ValueError("must be an address without a zone")
+    return address
+
+
+@model_boundary
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
+
+    lifetime: ClassVar[timedelta]
+
+    tenant: Annotated[str, Field(pattern=_TENANT_NAME)] | None = Field(
+        default=None, description="Name of a configured tenant; the first one when absent."
+    )
+    deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
+    forwarded_for: Annotated[IPvAnyAddress, AfterValidator(_without_zone)] | None = Field(
+        default=None, description="The person's IP address, sent as auth0-forwarded-for."
+    )
+    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None = Field(
+        default=None, description="Language of the message's template, sent as x-request-language."
+    )
+    # Not printed, like auth_params: a hint or a state can hold an address.
+    extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")
+
+    @model_validator(mode="after")
+    def _extra_takes_nothing_reserved(self) -> Self:
+        taken = sorted((_RESERVED_FIELDS | type(self).model_fields.keys()) & self.extra.keys())
+        if taken:
+            raise ValueError(f"extra must not hold {', '.join(taken)}: use the command's own fields and the tenant")
+        return self
+
+    def timed(self, now: datetime | None = None) -> tuple[Self, datetime]:
+        """Return the command with a deadline, and the deadline: its own, or now plus its kind's lifetime."""
+        deadline = self.deadline or (now or datetime.now(UTC)) + self.lifetime
+        return self.model_copy(update={"deadline": deadline}), deadline
+
+
+class _Send(_Command):
+    lifetime: ClassVar[timedelta] = SEND_LIFETIME
+
+    on_unknown: OnUnknown = OnUnknown.HOLD
+    auth_params: JsonObject | None = Field(
+        default=None, repr=False, description="authParams: scope, redirect_uri, state … of a magic link."
+    )
+
+
+class _Login(_Command):
+    lifetime: ClassVar[timedelta] = CODE_LIFETIME
+
+    code: CodeField
+    scope: str | None = None
+    audience: str | None = None
+    organization: str | None = Field(default=None, description="An org_… id or a name; compared with the id_token.")
+    nonce: str | None = None
+    max_age: Annotated[int, Field(ge=0, description="Seconds.")] | None = None
+
+
+class SendEmail(_Send):
+    """Send a one-time code or a magic link to an e-mail address."""
+
+    kind: Literal[Kind.SEND_EMAIL] = Kind.SEND_EMAIL
+    email: EmailField
+    send: Literal["code", "link"] = "code"
+    connection: Annotated[str, Field(min_length=1, max_length=128)] = "email"
+
+
+class SendSms(_Send):
+    """Send a one-time code to a phone number."""
+
+    kind: Literal[Kind.SEND_SMS] = Kind.SEND_SMS
+    phone_number: PhoneField
+    connection: Annotated[str, Field(min_length=1, max_length=128)] = "sms"
+
+
+class LoginWithEmail(_Login):
+    """Exchange the code that an e-mail address received for a token set."""
+
+    kind: Literal[Kind.LOGIN_WITH_EMAIL] = Kind.LOGIN_WITH_EMAIL
+    email: EmailField
+    realm: Annotated[str, Field(min_length=1, max_length=128)] = "email"
+
+
+class LoginWithSms(_Login):
+    """Exchange the code that a phone received for a token set."""
+
+    kind: Literal[Kind.LOGIN_WITH_SMS] = Kind.LOGIN_WITH_SMS
+    phone_number: PhoneField
+    realm: Annotated[str, Field(min_length=1, max_length=128)] = "sms"
+
+
+Command = SendEmail | SendSms | LoginWithEmail | LoginWithSms
+C = TypeVar("C", SendEmail, SendSms, LoginWithEmail, LoginWithSms)
+
+_ANY_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
+
+
+def recipient_of(command: Command) -> str:
+    """Return the address or number in clear. For the request itself and for fingerprints only."""
+    match command:
+        case SendEmail() | LoginWithEmail():
+            return command.email.get_secret_value()
+        case SendSms() | LoginWithSms():
+            return command.phone_number.get_secret_value()
+
+
+@boundary
+def build(model: type[C], fields: Mapping[str, Any]) -> C:
+    """Validate fields into a command.
+
+    Raises:
+        InvalidCommand: names every bad field and what is wrong with it, never a value.
+    """
+    try:
+        return model.model_validate(dict(fields))
+    except ValidationError as failure:
+        raise _named(failure) from None
+
+
+@boundary
+def parse_command(document: Mapping[str, Any]) -> Command:
+    """Validate a foreign document, as JSON gives it, into the command its `kind` names.
+
+    Raises:
+        InvalidCommand: names every bad field and what is wrong with it, never a value.
+    """
+    try:
+        return _ANY_COMMAND.validate_python(dict(document))
+    except ValidationError as failure:
+        raise _named(failure) from None
+
+
+def dump_command(command: Command) -> bytes:
+    """Return the command as JSON with its personal values in clear. For sealing only."""
+    return command.model_dump_json(context=REVEAL, exclude_none=True).encode()
+
+
+@boundary
+def load_command(document: bytes) -> Command:
+    """Read what `dump_command` wrote.
+
+    Raises:
+        InvalidCommand: another version wrote it, in a form that is unknown here. Names fields, never a value.
+    """
+    try:
+        return _ANY_COMMAND.validate_json(document)
+    except ValidationError as failure:
+        raise _named(failure) from None
+
+
+_KINDS: Final = frozenset(kind.value for kind in Kind)
+# pydantic's own sentence repeats the tag it was given.
+_UNKNOWN_KIND: Final = "kind must be one of " + ", ".join(kind.value for kind in Kind)
+_FIELDS: Final = frozenset(
+    field for model in (SendEmail, SendSms, LoginWithEmail, LoginWithSms) for field in model.model_fields
+)
+# An unknown field's name is the input's own, and may be a person's address or number: only a plain word is repeated.
+_WORD: Final = re.compile(r"[A-Za-z]{1,16}(_[A-Za-z]{1,16}){0,2}")
+
+
+def _named(failure: ValidationError) -> InvalidCommand:
+    # pydantic's `input` and `ctx` can hold the value: only the place and the message travel on.
+    errors = failure.errors(include_url=False, include_context=False, include_input=False)
+    return InvalidCommand(
+        [
+            FieldError(
+                _field_at([str(part) for part in error["loc"] if part not in _KINDS]),
+                _UNKNOWN_KIND if error["type"] == "union_tag_invalid" else error["msg"].removeprefix("Value error, "),
+            )
+            for error in errors
+        ]
+    )
+
+
+def _field_at(place: list[str]) -> str:
+    # What stands deeper than a field is the input's own JSON.
+    field = place[0] if place else "command"
+    return field if field in _FIELDS or _WORD.fullmatch(field) else "an unknown field"

@@ -1,0 +1,106 @@
+"""Record a validated command in the ledger, then publish it: the one way in, for producers and for submissions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from gatepost_core.broker.messages import operation_message, queue_of, task_name
+from gatepost_core.broker.publishing import publish_recorded
+from gatepost_core.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
+from gatepost_core.ledger.values import NewOperation
+from gatepost_core.sealing import Purpose
+from gatepost_core.sealing.fingerprints import Origin
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from gatepost_core.commands import Command
+    from gatepost_core.ledger import Ledger
+    from gatepost_core.sealing import Keyring
+    from gatepost_core.settings import Settings
+
+
+class Recorder:
+    """Records and publishes commands. Thread-safe.
+
+    Raises:
+        ConfigurationError: no fingerprint key is configured, or a tenant is incomplete.
+    """
+
+    def __init__(self, app: Celery, ledger: Ledger, settings: Settings, *, keyring: Keyring) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._settings = settings
+        self._keyring = keyring
+        self._fingerprints = settings.fingerprints()
+        self._default_tenant = settings.tenant_name(None)
+        self._applications = settings.applications()
+
+    def enqueue(
+        self,
+        command: Command,
+        idempotency_key: str | None = None,
+        *,
+        origin: Origin = Origin.PRODUCER,
+        seal: str | None = None,
+    ) -> str:
+        """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
+
+        Args:
+            command: what to do.
+            idempotency_key: names the operation, among those of the same origin.
+            origin: where the command came from.
+            seal: the sealed text that the command came in. What came in it before is the answer again, under whatever idempotency key.
+
+        Raises:
+            ConfigurationError: the command names a tenant that is not configured.
+            IdempotencyConflict: the key was used with another command.
+            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
+            Unavailable: Redis did not answer; nothing is sent now, but perhaps later, if only the answer was lost.
+        """
+        new = self._new(command, idempotency_key, origin, seal)
+        recorded = self._ledger.record(new)
+        if recorded == new.operation_id:
+            self._publish(new)
+        return recorded
+
+    def _new(self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None) -> NewOperation:
+        tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
+        application = self._applications.get(tenant)
+        timed, deadline = command.timed()
+        operation_id = str(uuid.uuid4())
+        return NewOperation(
+            operation_id=operation_id,
+            kind=command.kind,
+            tenant=tenant,
+            sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
+            deadline=deadline,
+            application=application.stored if application else "",
+            on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
+            recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
+            seal_fingerprint=seal and self._fingerprints.digest("seal", seal).hex(),
+            **self._idempotency(command, idempotency_key, origin),
+        )
+
+    def _idempotency(self, command: Command, key: str | None, origin: Origin) -> dict[str, str]:
+        if not key:
+            return {}
+        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
+        payload = dump_command(command.model_copy(update={"deadline": None})).decode()
+        return {
+            "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),
+            # With the key: one command under two keys has two fingerprints.
+            "payload_fingerprint": self._fingerprints.digest("payload", origin, key, payload).hex(),
+        }
+
+    def _publish(self, new: NewOperation) -> None:
+        message = operation_message(new.operation_id)
+        publish_recorded(
+            self._app,
+            task_name(new.kind),
+            queue_of(new.kind),
+            new.operation_id,
+            message,
+            operation_id=new.operation_id,
+        )

@@ -1,0 +1,205 @@
+"""The boundary that errors leave Gatepost by: without frames, whose locals hold people and secrets.
+
+An error tracker shows the locals of every frame that it reaches through `__traceback__`, `__cause__` and `__context__`. So an
+error leaves a public method with one frame below the caller's, the boundary's own, which has dropped its arguments by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from functools import wraps
+from pathlib import PurePath
+from traceback import walk_tb
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from pydantic import ValidationError
+
+from gatepost_core.errors import GatepostError, Unforeseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SPECIAL: Final = ("__init__", "__next__", "__len__", "__enter__", "__exit__", "__aenter__", "__aexit__")
+# The text of these is the interpreter's, and what runs above us acts on their class.
+_INTERPRETERS: Final = (MemoryError, RecursionError, StopIteration, StopAsyncIteration)
+_MOST_PLACES: Final = 10
+
+
+class Boundary:
+    """A decorator for functions, coroutine functions, generators, and all public methods of a class.
+
+    Args:
+        known: exceptions whose text holds neither people nor secrets: they leave as they are. Any other leaves as `Unforeseen`,
+            which names its class and where it was raised.
+    """
+
+    def __init__(self, *known: type[BaseException]) -> None:
+        self._known = known
+
+    def __call__(self, target: T) -> T:
+        """Put the boundary around a function or a class."""
+        around: Any = self._around_class(target) if isinstance(target, type) else self._around(target)
+        return around  # type: ignore[no-any-return] # what comes back is of the same type
+
+    def bare(self, error: BaseException) -> BaseException:
+        """Return what leaves in place of an error, without traceback, cause, context and notes."""
+        if isinstance(error, _OfCaller):
+            return error.theirs()
+        left = error if self._is_known(error) else Unforeseen(account(error))
+        left.__cause__ = left.__context__ = left.__traceback__ = None
+        left.__suppress_context__ = False
+        left.__dict__.pop("__notes__", None)
+        return left
+
+    def _is_known(self, error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return False
+        if isinstance(error, TypeError) and _is_of_the_call(error):
+            return True
+        return isinstance(error, (*_INTERPRETERS, *self._known)) or not isinstance(error, Exception)
+
+    def _around_class(self, kind: type) -> type:
+        for name, member in {"__init__": kind.__init__, **vars(kind)}.items():  # type: ignore[misc] # the class's own
+            if name.startswith("_") and name not in _SPECIAL:
+                continue
+            match member:
+                case staticmethod() | classmethod():
+                    setattr(kind, name, type(member)(self._around(member.__func__)))
+                case property(fget=getter) if getter is not None:
+                    setattr(kind, name, property(self._around(getter), member.fset, member.fdel, member.__doc__))
+                case _ if inspect.isfunction(member):
+                    setattr(kind, name, self._around(member))
+        return kind
+
+    def _around(self, function: Any) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return self._around_coroutine(function)
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                given = function(*args, **options)
+                return self._items(given) if type(given) is GeneratorType else given
+            except BaseException as error:  # noqa: BLE001 - a boundary lets nothing past
+                del args, options
+                left = self.bare(error)
+            raise left
+
+        return call
+
+    def _around_coroutine(self, function: Any) -> Any:
+        async def run(given: _Given) -> Any:
+            try:
+                return await function(*given.args, **given.options)
+            except BaseException as error:  # noqa: BLE001 - as above
+                del given
+                left = self.bare(error)
+            raise left
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            # A coroutine that is cancelled before its first step shows its arguments: none of the caller's may be among them.
+            coroutine: Any = run(_Given(args, options))
+            coroutine.__name__, coroutine.__qualname__ = function.__name__, function.__qualname__
+            return coroutine
+
+        return _as_coroutine_function(call)
+
+    def _items(self, generator: Generator[Any, Any, Any]) -> Any:
+        try:
+            return (yield from generator)
+        except BaseException as error:  # noqa: BLE001 - as above
+            left = self.bare(error)
+        raise left
+
+
+boundary: Final = Boundary(GatepostError)
+"""For what an application calls."""
+model_boundary: Final = Boundary(GatepostError, ValidationError)
+"""For models of pydantic that hide their input in errors."""
+
+
+def account(error: BaseException) -> str:
+    """Return an error's class and the places it came through, the latest last: never its text, which can quote a person."""
+    known = getattr(error, "account", None)
+    if isinstance(known, str):
+        return known
+    places = [
+        f"{PurePath(frame.f_code.co_filename).name}:{line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_code.co_filename != __file__
+    ]
+    where = " > ".join(places[-_MOST_PLACES:])
+    return f"{type(error).__name__} at {where}" if where else type(error).__name__
+
+
+def items_of_caller(items: Iterable[T]) -> Iterator[T]:
+    """Give the items of a caller's iterable; what its own code raises leaves the boundary unchanged."""
+    iterator = None
+    while True:
+        try:
+            iterator = iter(items) if iterator is None else iterator
+            item = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - it is the caller's, of any kind
+            failure = error
+            break
+        yield item
+    raise _OfCaller(failure)
+
+
+def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
+    """Return a caller's function; what its own code raises leaves the boundary unchanged."""
+
+    def call(*args: P.args, **options: P.kwargs) -> None:
+        try:
+            callback(*args, **options)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, of any kind
+            failure = error
+        else:
+            return
+        raise _OfCaller(failure)
+
+    return call
+
+
+def _as_coroutine_function(function: Any) -> Any:
+    """Return the function, marked as one that is to be awaited; `unittest.mock` and frameworks ask for that."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001 - all that 3.11 has
+    return function
+
+
+class _Given:
+    """Arguments that no representation shows."""
+
+    __slots__ = ("args", "options")
+
+    def __init__(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.args = args
+        self.options = options
+
+
+class _OfCaller(Exception):
+    """Carries an error of the caller's own code through our frames."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def theirs(self) -> Exception:
+        trace = self._error.__traceback__
+        return self._error.with_traceback(trace and trace.tb_next)
+
+
+def _is_of_the_call(error: BaseException) -> bool:
+    """Return whether the interpreter raised an error because arguments do not fit: the boundary's frame is the only one."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

@@ -1,0 +1,310 @@
+"""Every exception Gatepost raises on the producer's side.
+
+    GatepostError
+    ├── InvalidCommand            the input is wrong; names the fields, never the values
+    ├── InvalidValue              a single value is wrong; the message never repeats it
+    ├── ConfigurationError        the environment is wrong; names the variable
+    │   ├── KeyMismatch           … a sealing or fingerprint key differs from the workers'
+    │   ├── TenantMissing         … no tenant of that name is configured
+    │   └── WrongApplication      … work is for another Auth0 application
+    ├── Unavailable               Redis did not answer; nothing is sent now
+    │   ├── Unusable              … and is unusable until the configuration is corrected; a ConfigurationError too
+    │   └── Spoiled               … or a record in it is damaged
+    ├── SealError                 a sealed value does not open
+    │   └── UnknownKey            … because its key is not in the ring
+    ├── IdempotencyConflict       the key was used with another command
+    ├── RecordGone                the key is known, its operation's record is gone; nothing is sent
+    ├── OperationNotFound         never recorded, or its record has expired
+    ├── NotFinished               no terminal state within the timeout
+    ├── ProducerClosed            the producer was closed, before the call or while it waited
+    ├── NothingToRedeem           redeemed before, expired, or not a login
+    ├── Unforeseen                a fault in Gatepost; names the error's class and place, never its text
+    └── OperationFailed           the operation ended, and not in `accepted`
+        ├── Rejected              Auth0 said no
+        │   ├── RecipientRejected · RequestRejected · CaptchaRequired · AccessDenied · TooManyAttempts
+        │   ├── ClientMisconfigured
+        │   ├── CodeRejected ── CodeExpired · CodeAttemptsExhausted
+        │   ├── MfaRequired
+        │   └── AnswerRejected    an answer came, and it cannot be trusted or understood
+        ├── AttemptsExhausted     no attempt reached Auth0
+        ├── DeadlinePassed        the deadline came first
+        ├── OutcomeUnknown        it may have been carried out
+        ├── Cancelled
+        └── Suppressed
+
+`OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
+carries it from the worker to `AsyncResult.get()`.
+
+No error leads to the frames that it came through, nor to another error: their locals hold people and secrets, which an error tracker
+would show (see `gatepost_core.error_boundary`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gatepost_core.states import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import SecretStr
+
+
+class GatepostError(Exception):
+    """Something in Gatepost went wrong."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(args or (type(self).__doc__,)))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad field: its name and what is wrong with it, never its value."""
+
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class InvalidCommand(GatepostError, ValueError):
+    """The command is not valid."""
+
+    def __init__(self, problems: Sequence[FieldError | Sequence[str]]) -> None:
+        self.problems = [p if isinstance(p, FieldError) else FieldError(*p) for p in problems]
+        # The argument is plain JSON, for Celery's result backend.
+        super().__init__([[p.field, p.problem] for p in self.problems])
+
+    def __str__(self) -> str:
+        return "; ".join(str(problem) for problem in self.problems)
+
+
+class InvalidValue(GatepostError, ValueError):
+    """The value cannot be used."""
+
+
+class ConfigurationError(GatepostError):
+    """The configuration is not usable."""
+
+
+class TenantMissing(ConfigurationError):
+    """No tenant of that name is configured.
+
+    Attributes:
+        tenant: the name.
+    """
+
+    def __init__(self, *args: object, tenant: str = "") -> None:
+        super().__init__(*args)
+        self.tenant = tenant
+
+
+class WrongApplication(ConfigurationError):
+    """The work is for another Auth0 application than this configuration's.
+
+    Attributes:
+        applications: the application of the work, and that of this configuration.
+    """
+
+    def __init__(self, *args: object, applications: str = "") -> None:
+        super().__init__(*args)
+        self.applications = applications
+
+
+class KeyMismatch(ConfigurationError):
+    """The workers' keys differ.
+
+    Attributes:
+        kids: the ids of the sealing keys that differ.
+    """
+
+    def __init__(self, message: str | None = None, kids: tuple[str, ...] = ()) -> None:
+        super().__init__(*([message] if message else []))
+        self.kids = kids
+
+
+class Unavailable(GatepostError):
+    """Redis did not answer. Nothing is sent now, but the command may have been recorded."""
+
+
+class Unusable(ConfigurationError, Unavailable):
+    """Redis is unusable until its configuration or Gatepost's is corrected."""
+
+
+class Spoiled(Unavailable):
+    """A record in Redis is damaged or was written by another program; Redis itself works."""
+
+
+class SealError(GatepostError):
+    """A sealed value does not open: it was changed, or moved from another place."""
+
+
+class UnknownKey(SealError):
+    """A sealed value names a key that is not in the ring.
+
+    Attributes:
+        kid: the key's id.
+    """
+
+    def __init__(self, *args: object, kid: str = "") -> None:
+        super().__init__(*args)
+        self.kid = kid
+
+
+class IdempotencyConflict(GatepostError):
+    """The idempotency key, or the id of a submission's task, was used before with another command."""
+
+
+class RecordGone(GatepostError):
+    """The idempotency key or seal was used before, but the record of its operation was deleted, so its outcome is unknown. Nothing is sent; to send anyway, use another key."""
+
+
+class OperationNotFound(GatepostError):
+    """There is no such operation; its record may have expired."""
+
+
+class NotFinished(GatepostError, TimeoutError):
+    """The operation has no terminal state yet."""
+
+
+class ProducerClosed(GatepostError):
+    """The producer is closed; create another. Recorded operations continue."""
+
+
+class NothingToRedeem(GatepostError):
+    """There is no token set to redeem: it was redeemed before, it has expired, or there never was one."""
+
+
+class Unforeseen(GatepostError):
+    """Gatepost failed unexpectedly. The command may have been carried out: repeat it with the same idempotency key.
+
+    Attributes:
+        account: the class of the error and the places it came through.
+    """
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+    def __str__(self) -> str:
+        return f"Gatepost failed unexpectedly ({self.account}). Please report it. The command may have been recorded; repeat it only with the same idempotency key."
+
+
+class OperationFailed(GatepostError):
+    """The operation ended, and not in `accepted`.
+
+    Attributes:
+        operation_id: which operation.
+        reason: a value of `gatepost_core.states.Reason`.
+        detail: Auth0's error code, where it gave one; the claim that failed, for `token_invalid`.
+    """
+
+    def __init__(self, operation_id: str, reason: str, detail: str | None = None) -> None:
+        super().__init__(operation_id, reason, detail)
+        self.operation_id = operation_id
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        code = f" ({said(self.reason, self.detail)})" if self.detail else ""
+        try:
+            advice = Reason(self.reason).advice
+        except ValueError:
+            # The worker is of a later version, and knows more of them.
+            advice = "This version does not know the reason; upgrade it."
+        return f"{self.reason}{code}: {advice} Operation {self.operation_id}."
+
+
+def said(reason: str, detail: str) -> str:
+    """Return an outcome's detail with its source: Auth0's error code, or the claim of an id_token."""
+    return f"claim: {detail}" if reason == Reason.TOKEN_INVALID else f"Auth0: {detail}"
+
+
+class Rejected(OperationFailed):
+    """Auth0 said no.
+
+    Attributes:
+        description: Auth0's own words, such as an Action's reason to deny the login, when `redeem()` raised this; otherwise None.
+    """
+
+    description: SecretStr | None = None
+
+
+class RecipientRejected(Rejected):
+    """Auth0 or the message provider refused the address or number."""
+
+
+class RequestRejected(Rejected):
+    """Auth0 refused a field of the request."""
+
+
+class CaptchaRequired(Rejected):
+    """Bot detection asks for a captcha."""
+
+
+class AccessDenied(Rejected):
+    """An Action, a Rule or a block on the user denied the login."""
+
+
+class TooManyAttempts(Rejected):
+    """Attack protection blocks this person or IP address."""
+
+
+class ClientMisconfigured(Rejected):
+    """The credential, grant, connection, provider or tenant must be put right first."""
+
+
+class CodeRejected(Rejected):
+    """The code is wrong, used or replaced."""
+
+
+class CodeExpired(CodeRejected):
+    """The code is too old."""
+
+
+class CodeAttemptsExhausted(CodeRejected):
+    """The code was tried too often."""
+
+
+class MfaRequired(Rejected):
+    """Auth0 asks for a second factor.
+
+    Attributes:
+        challenge: the MFA challenge, when `redeem()` raised this; otherwise None.
+    """
+
+    challenge: Any = None
+
+
+class AnswerRejected(Rejected):
+    """An answer came, and it cannot be trusted or understood."""
+
+
+class AttemptsExhausted(OperationFailed):
+    """No attempt reached Auth0."""
+
+
+class DeadlinePassed(OperationFailed):
+    """The deadline came before an attempt could be made."""
+
+
+class OutcomeUnknown(OperationFailed):
+    """The request may have been carried out; it is not repeated."""
+
+
+class Cancelled(OperationFailed):
+    """The operation was cancelled before it was sent."""
+
+
+class Suppressed(OperationFailed):
+    """Nothing was sent, because of a suppression or guest list."""
+
+
+# Applications import them from `gatepost.errors`, and stored results name that module.
+for _error in [
+    error for error in list(globals().values()) if isinstance(error, type) and issubclass(error, GatepostError)
+]:
+    _error.__module__ = "gatepost.errors"

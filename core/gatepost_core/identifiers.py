@@ -1,0 +1,198 @@
+"""Types for what belongs to a person: their `repr` and `str` never show the value."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import email_validator
+import phonenumbers
+from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo
+
+from gatepost_core.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REVEAL: Final = {"reveal": True}
+"""Serialization context that writes the values in clear. Only sealing may use it."""
+
+
+class Personal(SecretStr):
+    """A value that is shown as asterisks wherever it is printed; `get_secret_value()` gives it."""
+
+
+class EmailAddress(Personal):
+    """An e-mail address, normalised and in lower case."""
+
+
+class PhoneNumber(Personal):
+    """A phone number in E.164, `+` and 1 to 15 digits."""
+
+
+class OneTimeCode(Personal):
+    """The code a person received."""
+
+
+def normalise_email(address: str) -> str:
+    """Return the address as Gatepost sends and compares it.
+
+    Lower case throughout: how Auth0 treats case between start and token is not documented, so both calls get one form.
+    Normalising a normalised address gives it back unchanged.
+
+    Args:
+        address: what a person or a file gave.
+
+    Returns:
+        The normalised address.
+
+    Raises:
+        ValueError: it is not an e-mail address; the message never repeats it.
+    """
+    address = address.strip()
+    local, at, domain = address.partition("@")
+    # email-validator judges the two parts apart, but for the length of the whole: most domains were seen before, and
+    # most local parts are plain, so that it takes them as they are.
+    known = _normalised_domain(domain) if at and len(local) <= _SHORT and len(domain) <= _SHORT else None
+    if known is None:
+        return _normalised_by_library(address)
+    if _PLAIN_LOCAL(local):
+        return f"{local.lower()}@{known}"
+    normal = _normalised_by_library(local + _STAND_IN).removesuffix(_STAND_IN)
+    composed = unicodedata.normalize("NFC", local)
+    if max(len(form.encode()) for form in (local, composed, composed.lower(), normal)) > _SHORT:
+        return _normalised_by_library(address)
+    return f"{normal}@{known}"
+
+
+def normalise_phone(number: str, region: str | None = None) -> str:
+    """Return the number in E.164. Normalising a normalised number gives it back unchanged.
+
+    Args:
+        number: what a person or a file gave; spaces and punctuation are fine, an extension is left out.
+        region: ISO 3166-1 code used when the number has no country code.
+
+    Returns:
+        `+` and up to 15 digits.
+
+    Raises:
+        ValueError: it cannot be a phone number; the message never repeats it.
+    """
+    for _ in range(_MOST_READINGS):
+        if _E164(number) and _is_in_plan(number):
+            return number
+        normal = _read_phone(number, region)
+        if normal == number:
+            return number
+        # The library takes off one national prefix at a reading: a number with two of them is normal only after another.
+        number = normal
+    raise InvalidValue(_NOT_A_NUMBER)
+
+
+def _read_phone(number: str, region: str | None) -> str:
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        raise InvalidValue(_NOT_A_NUMBER) from None
+    # A number without its area code is "possible" too, but only from a phone next door.
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise InvalidValue("has the wrong number of digits for its country; write it in E.164")
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def reveal_in_context(value: SecretStr, info: SerializationInfo[Any]) -> str:
+    """Serialize in clear only under the `REVEAL` context, as asterisks otherwise."""
+    if info.context == REVEAL:
+        return value.get_secret_value()
+    return str(value)
+
+
+def _checked_email(value: EmailAddress) -> EmailAddress:
+    return EmailAddress(normalise_email(value.get_secret_value()))
+
+
+def _checked_phone(value: PhoneNumber) -> PhoneNumber:
+    return PhoneNumber(normalise_phone(value.get_secret_value()))
+
+
+def _checked_code(value: OneTimeCode) -> OneTimeCode:
+    code = value.get_secret_value().strip()
+    if not code or len(code) > _LONGEST_CODE or not code.isalnum() or not code.isascii():
+        raise InvalidValue(f"is not a one-time code; give its 1 to {_LONGEST_CODE} letters or digits")
+    return OneTimeCode(code)
+
+
+@lru_cache(maxsize=16_384)
+def _normalised_domain(domain: str) -> str | None:
+    """Return the domain's normal form, or None when the library must judge the whole address."""
+    try:
+        checked = email_validator.validate_email(f"a@{domain}", check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        return None
+    forms = (domain.encode(), checked.domain.encode(), checked.ascii_domain.encode())
+    room = _LONGEST_ADDRESS - len("@") - _SHORT
+    return checked.domain.lower() if max(map(len, forms)) <= room else None
+
+
+def _normalised_by_library(address: str) -> str:
+    # No longer text is an address, and the library's time grows with the text.
+    if len(address) > _LONGEST_ADDRESS:
+        raise InvalidValue(_NOT_AN_ADDRESS)
+    try:
+        checked = email_validator.validate_email(address, check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        # The library's own text can quote the address.
+        raise InvalidValue(_NOT_AN_ADDRESS) from None
+    lowered = checked.normalized.lower()
+    # Outside ASCII a lower-case form can be longer, or composed differently: it has to hold as an address itself.
+    return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)
+
+
+def _is_in_plan(number: str) -> bool:
+    # What the library does with most numbers in E.164: their length is right and no national prefix is left to strip.
+    plan = _plan_of(number[1:4])
+    if plan is None:
+        return False
+    start, lengths, has_prefix = plan
+    return len(number) - start in lengths and not has_prefix(number[start:])
+
+
+@lru_cache(maxsize=1000)
+def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]] | None:
+    """Return where a number with these first digits goes on after its country code, its lengths, its prefix's match."""
+    for size in range(1, len(digits) + 1):
+        code = int(digits[:size])
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            region = phonenumbers.region_code_for_country_code(code)
+            plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+            if plan is None or plan.general_desc is None:
+                return None
+            prefix = re.compile(plan.national_prefix_for_parsing or _NOTHING)
+            return 1 + size, frozenset(plan.general_desc.possible_length), prefix.match
+    return None
+
+
+_NOTHING: Final = r"(?!)"
+_NOT_A_NUMBER: Final = "is not a phone number; write it in E.164, such as + country code and number"
+# One for each digit that can come off.
+_MOST_READINGS: Final = 16
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+
+_NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"
+# Octets of a whole address: RFC 5321 4.5.3.1.3 with RFC 3696 erratum 1690, as email-validator counts.
+_LONGEST_ADDRESS: Final = 254
+_SHORT: Final = 64
+_STAND_IN: Final = "@example.com"
+# RFC 5322 3.2.3, dot-atom.
+_ATOM: Final = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"
+_PLAIN_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch
+
+# `totp.length` of a connection is six by default; no documented maximum, so the bound is generous.
+_LONGEST_CODE: Final = 64
+_IN_CLEAR_ONLY_WHEN_SEALED = PlainSerializer(reveal_in_context, when_used="json")
+
+EmailField = Annotated[EmailAddress, AfterValidator(_checked_email), _IN_CLEAR_ONLY_WHEN_SEALED]
+PhoneField = Annotated[PhoneNumber, AfterValidator(_checked_phone), _IN_CLEAR_ONLY_WHEN_SEALED]
+CodeField = Annotated[OneTimeCode, AfterValidator(_checked_code), _IN_CLEAR_ONLY_WHEN_SEALED]

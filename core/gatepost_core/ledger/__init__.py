@@ -1,0 +1,402 @@
+"""The ledger: what happened to every operation, in Redis. The queue is a hint, this is the truth.
+
+`begin` marks an attempt just before its bytes leave and `settle` ends it, so a redelivered message after a kill finds an attempt
+without an end and does not send again. The script beside this file makes every change and keeps the counts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.blocks import read_block
+from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.errors import (
+    IdempotencyConflict,
+    NothingToRedeem,
+    OperationNotFound,
+    RecordGone,
+    Spoiled,
+    Unavailable,
+)
+from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
+from gatepost_core.outcomes import Outcome
+from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
+from gatepost_core.redis.keys import (
+    COUNTS,
+    DUE,
+    KIDS,
+    celery_result_key,
+    idempotency_key,
+    operation_key,
+    recipient_key,
+    result_key,
+)
+from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
+from gatepost_core.redis.replication import Replication
+from gatepost_core.sealing import kid_of
+from gatepost_core.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from redis import Redis
+
+    from gatepost_core.applications import Application
+    from gatepost_core.blocks import Block
+
+_SOURCE: Final = resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
+# With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
+_STARTING: Final = "#!lua\n" + _SOURCE
+OUTCOME_FIELDS: Final = (
+    "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
+)  # fmt: skip
+"""The fields of a record that make an outcome: all but what was asked for."""
+# What reading a spoiled value raises: no number, no known word, no text, no moment.
+_UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
+# So many times later than usual is an operation looked at that could not be.
+_ASIDE: Final = 64
+_OPEN_PAGE: Final = 1000
+_ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
+
+
+class Ledger:
+    """Records operations, and their attempts and ends. Safe to share between threads."""
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        record_lifetime_s: int,
+        result_lifetime_s: int,
+        republish_after_s: float,
+        wait_replicas: int = 0,
+    ) -> None:
+        self._redis = client
+        self._start = client.register_script(_STARTING)
+        self._end = client.register_script(_ENDING)
+        self._record_lifetime_ms = record_lifetime_s * 1000
+        self._result_lifetime_ms = result_lifetime_s * 1000
+        self._look_after_ms = int(republish_after_s * 1000)
+        self._replication = Replication(client, wait_replicas)
+
+    def record(self, new: NewOperation) -> str:
+        """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key, or the seal, is known.
+
+        Raises:
+            IdempotencyConflict: the key is known, with another command.
+            RecordGone: the key is known, or the seal, and its operation's record is gone.
+            Unavailable: Redis did not answer; if only its answer was lost, the operation is recorded all the same.
+        """
+        own = operation_key(new.operation_id)
+        by_idempotency = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
+        by_recipient = own if new.recipient_fingerprint is None else recipient_key(new.recipient_fingerprint)
+        by_seal = own if new.seal_fingerprint is None else idempotency_key(new.seal_fingerprint)
+        reply = self._call(
+            self._start,
+            "record",
+            new.operation_id,
+            [KIDS, by_idempotency, by_recipient, by_seal],
+            [
+                new.kind,
+                new.tenant,
+                new.sealed_command,
+                kid_of(new.sealed_command) or "",
+                milliseconds(new.deadline),
+                new.on_unknown,
+                new.payload_fingerprint,
+                self._look_after_ms,
+                self._record_lifetime_ms,
+                new.application,
+            ],
+            silence=PERHAPS_RECORDED,
+        )
+        if reply[0] == "conflict":
+            raise IdempotencyConflict
+        if reply[0] == "gone":
+            raise RecordGone
+        return reply[1]
+
+    def ready(self, operation_id: str) -> Operation | Answer:
+        """Return an operation that can begin now, with its sealed command; or what stands in the way."""
+        match self._call(self._end, "ready", operation_id, [], []):
+            case ["ready", kind, tenant, command, deadline, on_unknown, application]:
+                return Operation(
+                    operation_id=operation_id,
+                    kind=Kind(kind),
+                    tenant=tenant,
+                    sealed_command=command,
+                    deadline=moment(deadline),
+                    on_unknown=OnUnknown(on_unknown),
+                    application=application,
+                )
+            case reply:
+                return _answer(reply)
+
+    def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
+        """Mark an attempt; only `BEGUN` allows a request to leave.
+
+        Raises:
+            Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
+        """
+        begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+        if begun.verdict is Verdict.BEGUN and not self._replication.reached(
+            operation_key(operation_id), {"attempt": attempt}
+        ):
+            self.postpone(operation_id, REPLICAS_AWAY_S, attempt=attempt, free=True)
+            raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
+        return begun
+
+    def settle(
+        self,
+        operation_id: str,
+        attempt: str,
+        state: State,
+        *,
+        reason: Reason | None = None,
+        detail: str | None = None,
+        http_status: int | None = None,
+        sealed_result: str | None = None,
+    ) -> Answer:
+        """End an attempt and the operation with it. `SETTLED`, unless the attempt had lost its lease."""
+        arguments = [
+            attempt,
+            state,
+            reason or "",
+            detail or "",
+            http_status or "",
+            sealed_result or "",
+            kid_of(sealed_result or "") or "",
+            self._result_lifetime_ms,
+        ]
+        return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id), KIDS], arguments))
+
+    def postpone(
+        self,
+        operation_id: str,
+        wait_s: float,
+        *,
+        attempt: str = "",
+        free: bool,
+        doubt: Reason | None = None,
+        blocked: Block | None = None,
+    ) -> Answer:
+        """Put an operation off.
+
+        Args:
+            operation_id: which.
+            wait_s: seconds.
+            attempt: the attempt that began, if one did.
+            free: whether the wait costs no attempt; it is called `deferred` then.
+            doubt: why the attempt may have been carried out; the operation then ends as `unknown`, unless a later one succeeds.
+            blocked: what kept the worker from it.
+        """
+        why = "" if blocked is None else blocked.stored
+        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why]
+        return _answer(self._call(self._end, "postpone", operation_id, [], arguments))
+
+    def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
+        """End an operation that no attempt has begun."""
+        return _answer(self._call(self._end, "close", operation_id, [], [state, reason]))
+
+    def adopt(self, operation_id: str, before: Application, after: Application) -> Answer:
+        """Give an open operation to another application: `ADOPTED`, or `OTHER` when it is not for the one that is named."""
+        return _answer(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
+
+    def recover(self, operation_id: str) -> Answer:
+        """End an open operation of a restored backup as `unknown`: `FINISHED`, or `MISSING` when it is over."""
+        return _answer(self._call(self._end, "recover", operation_id, [], []))
+
+    def open_ids(self) -> Iterator[str]:
+        """Give the ids of all open operations, those that are looked at next first. What changes meanwhile may be missed.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        start = 0
+        while True:
+            with answering():
+                found = self._redis.zrange(DUE, start, start + _OPEN_PAGE - 1)
+            yield from map(_text, found)
+            if len(found) < _OPEN_PAGE:
+                return
+            start += _OPEN_PAGE
+
+    def sweep(self, operation_id: str) -> Answer:
+        """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
+        return _answer(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
+
+    def unpublished(self, operation_id: str) -> None:
+        """Take back the `PUBLISH` of the last sweep, because the broker did not take the message; it comes again soon."""
+        self._call(self._end, "unpublished", operation_id, [], [self._look_after_ms])
+
+    def set_aside(self, operation_id: str) -> None:
+        """Have an operation that cannot be swept looked at again much later, so that it hinders no other."""
+        self._call(self._end, "set_aside", operation_id, [], [self._look_after_ms * _ASIDE])
+
+    def due(self, limit: int) -> list[str]:
+        """Return the ids of operations that are to be looked at now."""
+        with answering():
+            seconds, micros = self._redis.time()
+            found = self._redis.zrangebyscore(DUE, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit)
+        return [_text(one) for one in found]
+
+    def outcome(self, operation_id: str) -> Outcome:
+        """Return how an operation stands.
+
+        Raises:
+            OperationNotFound: it was never recorded, or its record has expired.
+            Unavailable: Redis did not answer.
+        """
+        with answering(READING, READING):
+            values: Any = self._redis.hmget(operation_key(operation_id), OUTCOME_FIELDS)
+        return outcome_of(operation_id, values)
+
+    def sealed_result(self, operation_id: str) -> str | None:
+        """Return the sealed result while it waits to be redeemed."""
+        with answering(READING, READING):
+            found = self._redis.get(result_key(operation_id))
+        return None if found is None else _text(found)
+
+    def redeem(self, operation_id: str) -> str:
+        """Take the sealed result, once: of two that ask at the same moment one gets it.
+
+        Raises:
+            OperationNotFound: it was never recorded, or its record has expired.
+            NothingToRedeem: it was redeemed before, it has expired, or there never was one.
+        """
+        keys = [result_key(operation_id), celery_result_key(operation_id)]
+        return redeemed(self._call(self._end, "redeem", operation_id, keys, []))
+
+    def operations_of(self, recipient_fingerprint: str) -> list[str]:
+        """Return the ids of one recipient's operations, as far as their records may live."""
+        with answering():
+            found: Any = self._redis.zrange(recipient_key(recipient_fingerprint), 0, -1)
+        return [_text(one) for one in found]
+
+    def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
+        """End an operation that no attempt has begun, and take away all that leads from it to its recipient: command, result, index.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        keys = [recipient_key(recipient_fingerprint), result_key(operation_id), celery_result_key(operation_id)]
+        match self._call(self._end, "forget", operation_id, keys, []):
+            case ["forgotten", state, results]:
+                known = State(state) if state else None
+                return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")
+            case _:
+                return Forgotten(State.IN_FLIGHT)
+
+    def counts(self) -> dict[tuple[Kind, State], int]:
+        """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
+        with answering():
+            fields = _texts(self._redis.hgetall(COUNTS))
+        pairs = ((name.split(":"), int(count)) for name, count in fields.items())
+        return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
+
+    def _call(
+        self,
+        script: Any,
+        call: str,
+        operation_id: str,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        *,
+        silence: str = NOTHING_SENT,
+    ) -> list[str]:
+        with answering(silence):
+            reply = script(
+                keys=[operation_key(operation_id), DUE, COUNTS, *keys],
+                args=[call, operation_id, *arguments],
+            )
+        return [_text(part) for part in reply]
+
+
+def redeemed(reply: Sequence[str]) -> str:
+    """Read the script's answer to redeem."""
+    if reply[0] == "missing":
+        raise OperationNotFound
+    if reply[0] != "redeemed":
+        raise NothingToRedeem
+    return reply[1]
+
+
+def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
+    """Read an operation's record.
+
+    Args:
+        operation_id: which operation.
+        values: its `OUTCOME_FIELDS`, as HMGET gives them.
+
+    Raises:
+        OperationNotFound: the record is empty.
+        Spoiled: it is damaged or of another version.
+    """
+    try:
+        return _outcome_of(operation_id, values)
+    except _UNREADABLE:
+        raise Spoiled(f"The operation's record is damaged or of another version. {READING}") from None
+
+
+def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
+    fields = {name: _text(value) for name, value in zip(OUTCOME_FIELDS, values, strict=True) if value is not None}
+    if "state" not in fields:
+        raise OperationNotFound
+    return Outcome(
+        operation_id=operation_id,
+        kind=Kind(fields["kind"]),
+        state=State(fields["state"]),
+        reason=Reason(fields["reason"]) if fields.get("reason") else None,
+        detail=fields.get("detail") or None,
+        http_status=int(fields["http_status"]) if fields.get("http_status") else None,
+        attempts=int(fields["attempts"]),
+        created_at=moment(fields["created"]),
+        updated_at=moment(fields["updated"]),
+        deadline=moment(fields["deadline"]),
+        blocked=read_block(fields.get("blocked", "")),
+    )
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a moment as milliseconds since the epoch."""
+    return int(at.timestamp() * 1000)
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that `milliseconds` wrote."""
+    return datetime.fromtimestamp(int(text) / 1000, UTC)
+
+
+def _answer(reply: Sequence[str]) -> Answer:
+    try:
+        return _answer_of(reply)
+    except _UNREADABLE:
+        raise Spoiled("The operation's record is damaged or of another version.") from None
+
+
+def _answer_of(reply: Sequence[str]) -> Answer:
+    match reply:
+        case ["begun", attempts, left, doubt]:
+            why = Reason(doubt) if doubt else None
+            return Answer(Verdict.BEGUN, attempts=int(attempts), left_ms=int(left), doubt=why)
+        case ["finished", state, reason, detail]:
+            why = Reason(reason) if reason else None
+            return Answer(Verdict.FINISHED, state=State(state), reason=why, detail=detail or None)
+        case [("busy" | "early") as verdict, wait]:
+            return Answer(Verdict(verdict), wait_ms=int(wait))
+        case ["publish", kind]:
+            return Answer(Verdict.PUBLISH, kind=Kind(kind))
+        case [verdict]:
+            return Answer(Verdict(verdict))
+        case _:
+            raise Spoiled("The ledger's script answered in an unknown form.")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _texts(fields: Mapping[Any, Any]) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in fields.items()}

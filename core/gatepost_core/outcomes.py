@@ -1,0 +1,121 @@
+"""What an operation gives: how it stands, and the token set of a login."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - pydantic and dataclass users resolve it at run time
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError, field_validator
+
+from gatepost_core.blocks import ACCEPT_OPERATIONS, Block
+from gatepost_core.commands import Kind  # noqa: TC001 - as above
+from gatepost_core.error_boundary import boundary, model_boundary
+from gatepost_core.errors import SealError
+from gatepost_core.identifiers import REVEAL, reveal_in_context
+from gatepost_core.states import Reason, State  # noqa: TC001 - as above
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an operation stands, without anything of the person."""
+
+    operation_id: str
+    kind: Kind
+    state: State
+    reason: Reason | None = None
+    detail: str | None = field(
+        default=None,
+        metadata={"doc": "Auth0's error code, where it gave one; the claim that failed, for `token_invalid`"},
+    )
+    http_status: int | None = None
+    attempts: int = 0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deadline: datetime | None = None
+    blocked: Block | None = field(default=None, metadata={"doc": "Why the last worker that took it put it back"})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values; times are ISO 8601 in UTC."""
+        return {
+            "operation_id": self.operation_id,
+            "kind": self.kind.value,
+            "state": self.state.value,
+            "reason": self.reason and self.reason.value,
+            "advice": self.reason and self.reason.advice,
+            "detail": self.detail,
+            "http_status": self.http_status,
+            "attempts": self.attempts,
+            "created_at": self.created_at and self.created_at.isoformat(),
+            "updated_at": self.updated_at and self.updated_at.isoformat(),
+            "deadline": self.deadline and self.deadline.isoformat(),
+            "blocked": self.blocked and self.blocked.as_json(ACCEPT_OPERATIONS),
+        }
+
+
+SecretText = Annotated[SecretStr, PlainSerializer(reveal_in_context, when_used="json")]
+
+
+@model_boundary
+class _Sealable(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    def revealed(self) -> dict[str, Any]:
+        """Return every member in clear, as JSON values. The caller decides where they may go."""
+        return self.model_dump(mode="json", context=REVEAL, exclude_none=True)
+
+
+class TokenSet(_Sealable):
+    """What a login gives. Tokens are masked when printed; `get_secret_value()` gives them.
+
+    Source: https://auth0.com/docs/api/authentication (Authenticate User, passwordless OTP grant).
+    """
+
+    type: Literal["token_set"] = "token_set"
+    access_token: SecretText
+    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a credential
+    expires_in: int | None = None
+    id_token: SecretText | None = None
+    refresh_token: SecretText | None = None
+    scope: str | None = None
+
+
+class MfaChallenge(_Sealable):
+    """What a login gives when Auth0 asks for a second factor."""
+
+    type: Literal["mfa_challenge"] = "mfa_challenge"
+    mfa_token: SecretText | None = None
+    mfa_requirements: dict[str, Any] | None = None
+
+    @field_validator("mfa_requirements")
+    @classmethod
+    def _finite(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        # pydantic reads NaN and 1e999, and writes null.
+        json.dumps(value, allow_nan=False)
+        return value
+
+
+class Denial(_Sealable):
+    """Auth0's own words when a login is refused: what an Action or a Rule says to the person."""
+
+    type: Literal["denial"] = "denial"
+    description: SecretText
+
+
+Redeemable = TokenSet | MfaChallenge | Denial
+_REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
+
+
+@boundary
+def load_redeemable(document: bytes) -> Redeemable:
+    """Read what a worker sealed of a login.
+
+    Raises:
+        SealError: another version wrote it, in a form that is unknown here.
+    """
+    try:
+        return _REDEEMABLE.validate_json(document)
+    except ValidationError:
+        # Its text quotes the tokens.
+        raise SealError("A sealed result has a form that this version does not know.") from None

@@ -1,0 +1,1 @@
+"""Connections to Redis, their errors, and the names of keys."""

@@ -1,0 +1,80 @@
+"""TLS to Redis and to the broker: whom to trust, and the certificate that says who we are. Certificates and names are always verified."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gatepost_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gatepost_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM form. Without a CA bundle the system's authorities are trusted, without a certificate none is shown."""
+
+    ca_bundle: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def of_redis_client(self) -> dict[str, Any]:
+        """Return what redis-py takes for it, and kombu and Celery for a Redis."""
+        files = {"ssl_ca_certs": self.ca_bundle, "ssl_certfile": self.certificate, "ssl_keyfile": self.key}
+        # Celery knows no default for it; redis-py checks the name as well.
+        return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **_named(files)}
+
+    def of_amqp(self, url: str) -> dict[str, Any]:
+        """Return what py-amqp takes for it, to a broker at this URL."""
+        files = {"ca_certs": self.ca_bundle, "certfile": self.certificate, "keyfile": self.key}
+        # The name that the certificate is checked for. kombu would put one in the place of None, but 127.0.0.1 for localhost; among
+        # several brokers only it knows which is meant.
+        host = None if ";" in url else urlsplit(url).hostname
+        return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host, **_named(files)}
+
+
+def tls_of_redis(settings: Settings) -> Tls | None:
+    """Return how to speak TLS to the ledger's Redis, and to the Sentinels that name it; None for a URL without it.
+
+    Raises:
+        ConfigurationError: files are named for a connection without TLS, or a key is missing to a certificate.
+    """
+    files = Tls(settings.redis_ca_bundle, settings.redis_certificate, settings.redis_key)
+    return _checked("REDIS", settings.redis_url.get_secret_value(), files)
+
+
+def tls_of_broker(settings: Settings) -> Tls | None:
+    """Return how to speak TLS to the broker: its own files, or else those of the ledger's Redis. Errors are those of `tls_of_redis`."""
+    if settings.broker_url is None:
+        return tls_of_redis(settings)
+    own = Tls(settings.broker_ca_bundle, settings.broker_certificate, settings.broker_key)
+    if own == Tls() and _is_tls(settings.broker):
+        own = Tls(settings.redis_ca_bundle, settings.redis_certificate, settings.redis_key)
+    return _checked("BROKER", settings.broker, own)
+
+
+def _checked(name: str, url: str, files: Tls) -> Tls | None:
+    if (files.certificate is None) != (files.key is None):
+        raise ConfigurationError(f"GATEPOST_{name}_CERTIFICATE and GATEPOST_{name}_KEY belong together; one is missing")
+    # Sentinel's URL says nothing of TLS: there the files do.
+    if _is_tls(url) or (url.startswith("sentinel://") and files != Tls()):
+        return files
+    if files != Tls():
+        # Rather than to speak in clear to whom certificates were meant for.
+        raise ConfigurationError(
+            f"GATEPOST_{name}_URL is without TLS, but certificates are named; write rediss:// or amqps://"
+        )
+    return None
+
+
+def _is_tls(url: str) -> bool:
+    return url.startswith(("rediss://", "amqps://"))
+
+
+def _named(files: dict[str, Path | None]) -> dict[str, str]:
+    return {name: str(path) for name, path in files.items() if path is not None}

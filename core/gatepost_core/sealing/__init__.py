@@ -1,0 +1,229 @@
+"""The keyring: seals values as compact JWE, bound to their purpose and owner.
+
+A sealed value is `dir` + `A256GCM` (RFC 7516, RFC 7518). Its protected header names the key (`kid`) and what the value is for
+(`for`, such as `command:OPERATION`), so that a value moved to another place does not open. The first key seals, all keys open.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from joserfc.registry import HeaderParameter
+
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import ConfigurationError, InvalidValue, SealError, UnknownKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from joserfc.jwk import GuestProtocol
+
+KEY_BYTES: Final = 32
+_KID: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
+LONGEST_VALUE: Final = 6 << 20
+"""Bytes that may be sealed as one value: what it opens, it must be able to hold."""
+_LONGEST_HEADER: Final = 1024
+
+
+class _Registry(jwe.JWERegistry):
+    # The default of 64 KiB is a server's guard against strangers; it would seal a batch of rows that it then refuses to open.
+    max_ciphertext_length = LONGEST_VALUE * 4 // 3 + 4
+
+
+_REGISTRY: Final = _Registry(
+    header_registry={"for": HeaderParameter("What the value is for, and whose it is", "str", required=True)},
+    algorithms=["dir", "A256GCM"],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a sealed value is for, and whose it is."""
+
+    name: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.owner}"
+
+    @classmethod
+    def command(cls, operation_id: str) -> Purpose:
+        """The command of an operation."""
+        return cls("command", operation_id)
+
+    @classmethod
+    def result(cls, operation_id: str) -> Purpose:
+        """The token set or MFA challenge of an operation."""
+        return cls("result", operation_id)
+
+    @classmethod
+    def submission(cls) -> Purpose:
+        """A command that another system sealed for `gatepost.submit`."""
+        return cls("submission", "gatepost")
+
+    @classmethod
+    def arguments(cls, task_id: str) -> Purpose:
+        """The arguments of a submission, on their way through a worker."""
+        return cls("arguments", task_id)
+
+    @classmethod
+    def rows(cls, campaign_id: str, batch: int) -> Purpose:
+        """The rows of one batch of a campaign."""
+        return cls("rows", f"{campaign_id}:{batch}")
+
+    @classmethod
+    def auth_params(cls, campaign_id: str) -> Purpose:
+        """The `authParams` of a campaign."""
+        return cls("auth_params", campaign_id)
+
+    @classmethod
+    def dead_letter(cls, letter_id: str) -> Purpose:
+        """A message that no worker could take."""
+        return cls("dead_letter", letter_id)
+
+
+@boundary
+@dataclass(frozen=True)
+class Key:
+    """One symmetric key of the ring."""
+
+    kid: str
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _KID.fullmatch(self.kid):
+            raise ConfigurationError("a sealing key's id must be 1 to 32 letters, digits, dots, dashes or underscores")
+        if len(self.secret) != KEY_BYTES:
+            raise ConfigurationError(
+                f"sealing key {self.kid} must have {KEY_BYTES} bytes; make one with: gatepost keys new"
+            )
+
+    @classmethod
+    def new(cls, kid: str) -> Key:
+        """Return a new random key."""
+        return cls(kid, secrets.token_bytes(KEY_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """Read `kid:secret`, the secret in base64url.
+
+        Raises:
+            ConfigurationError: it has another form; the message never repeats it.
+        """
+        kid, colon, encoded = text.strip().partition(":")
+        if not colon:
+            raise ConfigurationError("a sealing key must have the form kid:secret; make one with: gatepost keys new")
+        try:
+            secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise ConfigurationError(
+                "a sealing key's secret must be base64url; make one with: gatepost keys new"
+            ) from None
+        return cls(kid, secret)
+
+    def __str__(self) -> str:
+        return f"{self.kid}:{'*' * 8}"
+
+    @property
+    def check(self) -> str:
+        """Sixteen hexadecimal digits by which two processes can tell whether they have the same key."""
+        return hmac.digest(self.secret, b"gatepost key check", "sha256")[:8].hex()
+
+    def reveal(self) -> str:
+        """Return `kid:secret`, the form that `parse` reads."""
+        return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).decode().rstrip('=')}"
+
+
+def kid_of(sealed: str) -> str | None:
+    """Return the id of the key that a value was sealed with, without opening it; None for what is no sealed value."""
+    header = sealed[:_LONGEST_HEADER].partition(".")[0]
+    try:
+        kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
+
+
+@boundary
+class Keyring:
+    """Seals with its first key, opens with any.
+
+    Attributes:
+        checks: the check value of each key, by its id.
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        ring = list(keys)
+        if not ring:
+            raise ConfigurationError(
+                "no sealing key is configured; set GATEPOST_SEALING_KEYS, which gatepost keys new makes"
+            )
+        self.checks: Mapping[str, str] = {key.kid: key.check for key in ring}
+        self._keys = {key.kid: OctKey.import_key(key.secret) for key in ring}
+        if len(self._keys) != len(ring):
+            raise ConfigurationError("two sealing keys have the same id")
+        self._first = ring[0].kid
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The ids of the keys, the sealing one first."""
+        return tuple(self._keys)
+
+    def seal(self, value: bytes, purpose: Purpose) -> str:
+        """Return the value as a compact JWE.
+
+        Raises:
+            ValueError: it has more than `LONGEST_VALUE` bytes, and would not open again.
+        """
+        if len(value) > LONGEST_VALUE:
+            raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; the limit is {LONGEST_VALUE}")
+        header = {"alg": "dir", "enc": "A256GCM", "kid": self._first, "for": str(purpose)}
+        return jwe.encrypt_compact(header, value, self._keys[self._first], registry=_REGISTRY)
+
+    def open(self, sealed: str, purpose: Purpose) -> bytes:
+        """Return the value.
+
+        Raises:
+            UnknownKey: its key is not in the ring; the message names the key's id.
+            SealError: it was changed, is no JWE, or was sealed for something else.
+        """
+        try:
+            opened = jwe.decrypt_compact(sealed, self._key_of, registry=_REGISTRY)
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+            raise SealError from None
+        if not hmac.compare_digest(str(opened.protected.get("for")), str(purpose)):
+            raise SealError("A sealed value was moved from another place.")
+        if opened.plaintext is None:
+            raise SealError
+        return opened.plaintext
+
+    def require(self, sealed: str) -> None:
+        """Make sure that the ring has the key of a value, without opening it.
+
+        Raises:
+            UnknownKey: it has not; the message names the key's id.
+        """
+        kid = kid_of(sealed)
+        if kid is not None and kid not in self._keys:
+            raise self._unknown(kid)
+
+    def _key_of(self, sealed: GuestProtocol) -> OctKey:
+        kid = sealed.headers().get("kid")
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise self._unknown(kid if isinstance(kid, str) and _KID.fullmatch(kid) else "(none)")
+        return key
+
+    def _unknown(self, kid: str) -> UnknownKey:
+        message = f"A sealed value names key {kid}, which is not in the ring ({', '.join(self._keys)})."
+        return UnknownKey(message, kid=kid)

@@ -1,0 +1,131 @@
+"""Whether this process has the same keys as the workers: each key has a check value in Redis, from which nothing of the key follows.
+
+Workers and `gatepost keys rotate` write them, producers only read. Without them a producer under a wrong key records operations that no worker
+can open, and waits for them in vain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.errors import ConfigurationError, KeyMismatch
+from gatepost_core.redis.check import reaching
+from gatepost_core.redis.errors import URL, answering
+from gatepost_core.redis.keys import KEY_CHECKS, KIDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redis import Redis
+
+    from gatepost_core.sealing import Keyring
+    from gatepost_core.sealing.fingerprints import Fingerprints
+
+FINGERPRINT: Final = ":fingerprint"
+"""The field of the fingerprint key's check value; no sealing key's id has a colon."""
+# A key that has sealed nothing yet may be replaced by another of the same id, as on the day of installation.
+_WRITE: Final = """#!lua flags=allow-oom
+local wrong = {}
+local stored = redis.call('HLEN', KEYS[2]) > 0
+for at = 1, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[at])
+  local used = redis.call('HEXISTS', KEYS[2], ARGV[at]) == 1 or (ARGV[at] == ':fingerprint' and stored)
+  if known and known ~= ARGV[at + 1] and used then wrong[#wrong + 1] = ARGV[at] end
+end
+if #wrong == 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+return wrong
+"""
+
+
+class KeyChecks:
+    """Compares the keys of this process with those of the workers."""
+
+    def __init__(self, client: Redis, keyring: Keyring, fingerprints: Fingerprints) -> None:
+        self._redis = client
+        self._keyring = keyring
+        self._own = {**keyring.checks, FINGERPRINT: fingerprints.check}
+        self._write = client.register_script(_WRITE)
+        self._required = False
+
+    def require_once(self) -> None:
+        """Do what `require` does, until it has succeeded once. Errors are those of `require`."""
+        if not self._required:
+            self.require()
+            self._required = True
+
+    def require(self) -> None:
+        """Make sure that stored values open here, and that the workers open what this process seals. One round trip; for producers.
+
+        Raises:
+            KeyMismatch: the workers have another key of the same id, or none of the id that would seal.
+            ConfigurationError: the ring lacks a key that stored values need.
+            Unavailable: Redis did not answer; nothing was recorded.
+        """
+        with reaching(self._redis, URL), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(KIDS)
+            pipeline.hgetall(KEY_CHECKS)
+            used, known = pipeline.execute()
+        self._require(_text(kid) for kid in used)
+        self._compare({_text(name): _text(check) for name, check in known.items()})
+
+    def require_used(self) -> None:
+        """Make sure that stored values open here. For workers, whose own keys are what the others are compared with.
+
+        Raises:
+            ConfigurationError: the ring lacks a key that stored values need.
+            Unavailable: Redis did not answer.
+        """
+        with reaching(self._redis, URL):
+            used = self._redis.hgetall(KIDS)
+        self._require(map(_text, used))
+
+    def publish(self) -> None:
+        """Write the check values of this process's keys. For workers and `gatepost keys`.
+
+        Raises:
+            KeyMismatch: values are stored under another key of the same id.
+            Unavailable: Redis did not answer.
+        """
+        with reaching(self._redis, URL):
+            arguments = [text for pair in self._own.items() for text in pair]
+            wrong = self._write(keys=[KEY_CHECKS, KIDS], args=arguments)
+        if wrong:
+            raise _mismatch(sorted(map(_text, wrong)))
+
+    def forget_fingerprint(self) -> bool:
+        """Drop the fingerprint key's check value, after that key was replaced on purpose; False when there is none."""
+        with answering():
+            return bool(self._redis.hdel(KEY_CHECKS, FINGERPRINT))
+
+    def _require(self, used: Iterable[str]) -> None:
+        if missing := sorted(set(used) - set(self._keyring.kids)):
+            raise ConfigurationError(
+                f"GATEPOST_SEALING_KEYS lacks {', '.join(missing)}, which stored values are sealed with; add it at the end, "
+                "or re-seal them where the key still exists: gatepost keys rotate"
+            )
+
+    def _compare(self, known: dict[str, str]) -> None:
+        if wrong := sorted(name for name, check in self._own.items() if known.get(name, check) != check):
+            raise _mismatch(wrong)
+        first, theirs = self._keyring.kids[0], sorted(set(known) - {FINGERPRINT})
+        if theirs and first not in theirs:
+            raise KeyMismatch(
+                f"GATEPOST_SEALING_KEYS begins with {first}, which no worker has; they have {', '.join(theirs)}. "
+                "Add it at the end of the workers' GATEPOST_SEALING_KEYS first.",
+                (first,),
+            )
+
+
+def _mismatch(names: list[str]) -> KeyMismatch:
+    kids = tuple(name for name in names if name != FINGERPRINT)
+    texts = [f"GATEPOST_SEALING_KEYS has a key {', '.join(kids)} that differs from the workers'"] if kids else []
+    if len(kids) < len(names):
+        texts.append("GATEPOST_FINGERPRINT_KEY differs from the workers'")
+    return KeyMismatch(
+        f"{'; '.join(texts)}. Copy the workers' value; if the key was replaced on purpose: gatepost keys forget {kids[0] if kids else 'fingerprint-key'}",
+        kids,
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,364 @@
+"""The only reader of the environment: what to connect to, as whom, and under which keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
+
+from gatepost_core.applications import Application
+from gatepost_core.error_boundary import Boundary, boundary
+from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
+from gatepost_core.safe_text import require_shown
+from gatepost_core.sealing import Key, Keyring
+from gatepost_core.sealing.fingerprints import Fingerprints
+from gatepost_core.settings.cleartext import check_tenants
+from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
+from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
+from gatepost_core.settings.tenants import DEFAULT_TENANT, Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+_LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
+
+
+# Their texts name a setting, a file or a place in it.
+_settings_boundary: Final = Boundary(
+    GatepostError, ValidationError, SettingsError, OSError, UnicodeError, tomllib.TOMLDecodeError
+)
+
+
+@_settings_boundary
+class Settings(BaseSettings):
+    """Gatepost's configuration. `load_settings` reads it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEPOST_",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
+    broker_url: SecretStr | None = None
+    redis_ca_bundle: Path | None = Field(
+        default=None, description="Authorities to trust for rediss://; the system's when absent."
+    )
+    redis_certificate: Path | None = Field(default=None, description="Our certificate for Redis.")
+    redis_key: Path | None = Field(default=None, description="Its private key.")
+    broker_ca_bundle: Path | None = Field(default=None, description="The same for a broker apart; Redis's when absent.")
+    broker_certificate: Path | None = None
+    broker_key: Path | None = None
+    sentinel_master: str = Field(default="mymaster", description="The name under which Sentinel knows the master.")
+    wait_replicas: Annotated[
+        int, Field(ge=0, le=10, description="Replicas that must have an attempt before it leaves.")
+    ] = 0
+    sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    fingerprint_key: SecretStr | None = None
+    operator: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Who acts, for the audit log; user@machine when absent."
+    )
+
+    # Before the URLs, whose check reads it.
+    allow_http: bool = Field(default=False, description="Whether base URLs may be http:// to other machines.")
+    auth0_domain: str | None = Field(default=None, validation_alias="AUTH0_DOMAIN")
+    auth0_client_id: str | None = Field(default=None, validation_alias="AUTH0_CLIENT_ID")
+    auth0_client_secret: SecretStr | None = Field(default=None, validation_alias="AUTH0_CLIENT_SECRET")
+    auth0_client_signing_key: SecretStr | None = Field(default=None, validation_alias="AUTH0_CLIENT_SIGNING_KEY")
+    auth0_client_signing_key_path: Path | None = Field(default=None, validation_alias="AUTH0_CLIENT_SIGNING_KEY_PATH")
+    auth0_client_signing_algorithm: str = Field(default="RS256", validation_alias="AUTH0_CLIENT_SIGNING_ALGORITHM")
+    auth0_use_mtls: bool = Field(default=False, validation_alias="AUTH0_USE_MTLS")
+    auth0_mtls_certificate: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_CERTIFICATE")
+    auth0_mtls_key: Path | None = Field(default=None, validation_alias="AUTH0_MTLS_KEY")
+    auth0_mtls_base_url: str | None = Field(default=None, validation_alias="AUTH0_MTLS_BASE_URL")
+    auth0_id_token_signing_alg: str = Field(default="RS256", validation_alias="AUTH0_ID_TOKEN_SIGNING_ALG")
+    auth0_base_url: str | None = Field(default=None, validation_alias="AUTH0_BASE_URL")
+    auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
+    auth0_proxy: SecretStr | None = Field(default=None, validation_alias="AUTH0_PROXY")
+    auth0_telemetry: bool = Field(default=True, validation_alias="AUTH0_TELEMETRY")
+    auth0_max_rate: float | None = Field(default=None, validation_alias="AUTH0_MAX_RATE")
+    tenants: tuple[Tenant, ...] = ()
+
+    connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    broker_timeout: Annotated[
+        float,
+        Field(ge=2, le=120, description="Seconds the broker has for each answer, a publish for a free connection."),
+    ] = 10.0
+    email_deadline: Annotated[float, Field(gt=0, le=120, description="Seconds one call may take, all in all.")] = 15.0
+    sms_deadline: Annotated[float, Field(gt=0, le=120, description="As above; Auth0 waits 30 s for its provider.")] = (
+        40.0
+    )
+    login_deadline: Annotated[float, Field(gt=0, le=120)] = 15.0
+    lease_margin: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=300,
+            description="Seconds an attempt's lease lasts longer than its call: to sign, to fetch keys, to settle.",
+        ),
+    ] = 10.0
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    longest_hint: Annotated[
+        float,
+        Field(ge=1, le=86_400, description="A server's hint to wait longer than this, in seconds, is not obeyed."),
+    ] = 900.0
+    record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
+    result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
+    submissions: Literal["any", "sealed"] = Field(
+        default="any", description="Whether `gatepost.submit` takes plain commands, or sealed ones alone."
+    )
+    dead_letter_lifetime: Annotated[int, Field(ge=60, description="Seconds a refused message is kept.")] = 2_592_000
+    visibility_timeout: Annotated[int, Field(ge=10)] = 300
+    reconcile_every: Annotated[float, Field(gt=0)] = 10.0
+    republish_after: Annotated[float, Field(gt=0)] = 30.0
+    allow_eviction: bool = Field(default=False, description="Start workers on a Redis that may evict what is stored.")
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    health_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="Where a worker answers /health; nowhere when absent."
+    )
+    health_host: str = Field(default="127.0.0.1", description="The address of that port.")
+    health_patience: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds without progress before a worker calls itself unhealthy.")
+    ] = 30.0
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("sealing_keys", mode="before")
+    @classmethod
+    def _keys_by_comma(cls, value: Any) -> Any:
+        return (
+            tuple(part for part in value.replace("\n", ",").split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("broker_url", "auth0_proxy")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        # Compose makes an empty variable of ${AUTH0_PROXY:-}.
+        return value or None
+
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _leads_to_a_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None:
+            return None
+        checked = checked_redis_url if info.field_name == "redis_url" else checked_broker_url
+        return SecretStr(checked(value.get_secret_value()))
+
+    @field_validator("auth0_base_url", "auth0_mtls_base_url")
+    @classmethod
+    def _leads_to_auth0(cls, value: str | None, info: ValidationInfo) -> str | None:
+        check_base_url(value or "")
+        if not info.data.get("allow_http"):
+            check_encrypted(value or "")
+        return value
+
+    @field_validator("tenants")
+    @classmethod
+    def _lead_to_auth0(cls, value: tuple[Tenant, ...], info: ValidationInfo) -> tuple[Tenant, ...]:
+        if not info.data.get("allow_http"):
+            check_tenants(value)
+        return value
+
+    @field_validator("operator")
+    @classmethod
+    def _can_be_shown(cls, value: str | None) -> str | None:
+        if value is not None:
+            require_shown(value)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, files and commands it names, `.env`, the configuration file."""
+        sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
+        if path := os.environ.get("GATEPOST_CONFIG"):
+            return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
+        return sources
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL: its own, or the ledger's Redis."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+    def keyring(self) -> Keyring:
+        """Return the sealing keys as a ring.
+
+        Raises:
+            ConfigurationError: no key is configured, or one is malformed.
+        """
+        return Keyring([Key.parse(text.get_secret_value()) for text in self.sealing_keys])
+
+    def fingerprints(self) -> Fingerprints:
+        """Return the maker of fingerprints.
+
+        Raises:
+            ConfigurationError: GATEPOST_FINGERPRINT_KEY is not set.
+        """
+        if self.fingerprint_key is None:
+            raise ConfigurationError("GATEPOST_FINGERPRINT_KEY is not set; make one with: gatepost keys new")
+        # Derived, so that the key is 32 bytes whatever the operator typed.
+        derived = hmac.digest(
+            b"gatepost fingerprints", self.fingerprint_key.get_secret_value().encode(), hashlib.sha256
+        )
+        return Fingerprints(derived)
+
+    def all_tenants(self) -> dict[str, Tenant]:
+        """Return the tenants by name, the default one first.
+
+        Raises:
+            ConfigurationError: none is configured, one is incomplete, or two have one name.
+        """
+        listed = ([self._environment_tenant()] if self.auth0_domain else []) + list(self.tenants)
+        by_name = {tenant.name: tenant for tenant in listed}
+        if not listed:
+            raise ConfigurationError(
+                "no tenant is configured; set AUTH0_DOMAIN, AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"
+            )
+        if len(by_name) != len(listed):
+            raise ConfigurationError("two tenants have the same name")
+        return by_name
+
+    def applications(self) -> dict[str, Application]:
+        """Return the Auth0 application of each tenant by the tenant's name, the default one first. No credential is needed."""
+        pairs = {}
+        if self.auth0_domain and self.auth0_client_id:
+            pairs[DEFAULT_TENANT] = (self.auth0_domain, self.auth0_client_id)
+        pairs |= {tenant.name: (tenant.domain, tenant.client_id) for tenant in self.tenants}
+        return {name: Application(domain.lower(), client_id) for name, (domain, client_id) in pairs.items()}
+
+    def tenant_name(self, name: str | None) -> str:
+        """Return the name under which commands for a tenant are recorded; the first tenant's when the name is None.
+
+        A producer calls nobody, so it may have no tenants, nor their credentials: then any name will do, and None is `default`. Only
+        workers know better.
+
+        Raises:
+            ConfigurationError: tenants are configured, and none has that name.
+        """
+        names = [DEFAULT_TENANT] * bool(self.auth0_domain) + [tenant.name for tenant in self.tenants]
+        if name is None:
+            return names[0] if names else DEFAULT_TENANT
+        if names and name not in names:
+            raise _no_tenant(name, names)
+        return name
+
+    def max_rate_of(self, name: str | None) -> float | None:
+        """Return the calls a second that a tenant's endpoint never exceeds, as far as this machine's configuration says."""
+        if name == DEFAULT_TENANT and self.auth0_domain:
+            return self.auth0_max_rate
+        return next((tenant.max_rate for tenant in self.tenants if tenant.name == name), None)
+
+    def tenant_named(self, name: str | None) -> Tenant:
+        """Return one tenant; the default one when the name is None.
+
+        Raises:
+            ConfigurationError: there is no tenant of that name.
+        """
+        tenants = self.all_tenants()
+        if name is None:
+            return next(iter(tenants.values()))
+        if name not in tenants:
+            raise _no_tenant(name, tenants)
+        return tenants[name]
+
+    def _environment_tenant(self) -> Tenant:
+        key = self.auth0_client_signing_key
+        if key is None and self.auth0_client_signing_key_path is not None:
+            read = resolve_secret(
+                "AUTH0_CLIENT_SIGNING_KEY", {"AUTH0_CLIENT_SIGNING_KEY_FILE": str(self.auth0_client_signing_key_path)}
+            )
+            key = SecretStr(read or "")
+        fields = {
+            "domain": self.auth0_domain,
+            "client_id": self.auth0_client_id,
+            "client_secret": self.auth0_client_secret,
+            "client_assertion_signing_key": key,
+            "client_assertion_signing_alg": self.auth0_client_signing_algorithm,
+            "use_mtls": self.auth0_use_mtls,
+            "mtls_certificate": self.auth0_mtls_certificate,
+            "mtls_key": self.auth0_mtls_key,
+            "mtls_base_url": self.auth0_mtls_base_url,
+            "id_token_signing_alg": self.auth0_id_token_signing_alg,
+            "base_url": self.auth0_base_url,
+            "ca_bundle": self.auth0_ca_bundle,
+            "proxy": self.auth0_proxy,
+            "telemetry": self.auth0_telemetry,
+            "max_rate": self.auth0_max_rate,
+        }
+        try:
+            return Tenant.model_validate({name: value for name, value in fields.items() if value is not None})
+        except ValidationError as failure:
+            raise _named(failure, "AUTH0_") from None
+
+
+@boundary
+def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
+    """Read the configuration.
+
+    Order: arguments, environment, files and commands the environment names, the `.env` file, the file `GATEPOST_CONFIG` names.
+
+    Args:
+        env_file: a `.env` file to read as well; the command line and the worker pass the project's.
+        given: settings by field name, which beat everything else.
+
+    Raises:
+        ConfigurationError: a setting is malformed. It names the setting, never its value.
+    """
+    try:
+        return Settings(_env_file=env_file, **given)
+    except ValidationError as failure:
+        raise _named(failure, "GATEPOST_") from None
+    except (SettingsError, RecursionError):
+        raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
+    except (OSError, ValueError) as failure:
+        raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
+
+
+def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
+    return TenantMissing(f"no tenant named {name!r} is configured; configured are: {', '.join(names)}", tenant=name)
+
+
+def _named(failure: ValidationError, prefix: str) -> ConfigurationError:
+    problems = [
+        f"{_variable(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
+        for error in failure.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ConfigurationError("; ".join(problems))
+
+
+def _variable(place: tuple[int | str, ...], prefix: str) -> str:
+    name = ".".join(str(part) for part in place).upper()
+    return name if name.startswith(("AUTH0_", "GATEPOST_")) else f"{prefix}{name or 'configuration'}"
+
+
+def environment_names() -> Mapping[str, str]:
+    """Return every environment variable Gatepost reads, with what it is for. Documentation is made from it."""
+    names = {}
+    for field_name, field in Settings.model_fields.items():
+        names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""
+    return names

@@ -1,0 +1,51 @@
+"""Which configured URLs let a secret leave this machine in clear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.settings.server_urls import check_encrypted, is_cleartext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic import SecretStr
+
+    from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Tenant
+
+IN_CLEAR: Final = "http:// to another machine: secrets are sent in clear"
+
+
+def cleartext_settings(settings: Settings) -> list[str]:
+    """Return the names of the settings over which a secret leaves this machine in clear.
+
+    Base URLs do it only with `GATEPOST_ALLOW_HTTP=1`. A proxy's own password does it whenever the proxy is an `http://` one.
+    """
+    urls = {"BASE_URL": settings.auth0_base_url, "MTLS_BASE_URL": settings.auth0_mtls_base_url}
+    found = [f"AUTH0_{name}" for name in _in_clear(urls, settings.auth0_proxy)]
+    for tenant in settings.tenants:
+        urls = {"BASE_URL": tenant.base_url, "MTLS_BASE_URL": tenant.mtls_base_url}
+        found += [f"GATEPOST_TENANTS.{tenant.name}.{name}" for name in _in_clear(urls, tenant.proxy)]
+    return found
+
+
+def check_tenants(tenants: Iterable[Tenant]) -> None:
+    """Check the base URLs of tenants as the environment's are checked.
+
+    Raises:
+        ValueError: one is `http://` to another machine; names the tenant and the field.
+    """
+    for tenant in tenants:
+        for name in ("base_url", "mtls_base_url"):
+            try:
+                check_encrypted(getattr(tenant, name) or "")
+            except ValueError as problem:
+                raise ValueError(f"{tenant.name}.{name.upper()}: {problem}") from None
+
+
+def _in_clear(urls: dict[str, str | None], proxy: SecretStr | None) -> Iterator[str]:
+    yield from (name for name, url in urls.items() if is_cleartext(url or ""))
+    address = "" if proxy is None else proxy.get_secret_value()
+    if "@" in address and is_cleartext(address if "://" in address else f"http://{address}"):
+        yield "PROXY"

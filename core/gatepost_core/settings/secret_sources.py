@@ -1,0 +1,74 @@
+"""Where a secret may stand: in the environment, in a file, or in what a command prints; never in a flag."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_settings import PydanticBaseSettingsSource
+
+from gatepost_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+_SECONDS: Final = 20
+
+
+def resolve_secret(name: str, values: Mapping[str, str]) -> str | None:
+    """Return the secret that `NAME_FILE` or `NAME_COMMAND` leads to, or None when neither is set.
+
+    Args:
+        name: the variable's own name, such as AUTH0_CLIENT_SECRET.
+        values: the environment, or a table of a configuration file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or the command failed. It names the variable, never what was read.
+    """
+    if path := values.get(f"{name}_FILE") or values.get(f"{name}_file"):
+        try:
+            return Path(path).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as failure:
+            raise ConfigurationError(f"{name}_FILE: {path} cannot be read ({type(failure).__name__})") from None
+    if command := values.get(f"{name}_COMMAND") or values.get(f"{name}_command"):
+        return _printed_by(name, command)
+    return None
+
+
+def _printed_by(name: str, command: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - the operator's own configuration names the command
+            shlex.split(command), capture_output=True, check=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as failure:
+        raise ConfigurationError(
+            f"{name}_COMMAND failed ({type(failure).__name__}); run it by hand to see why"
+        ) from None
+    return done.stdout.strip()
+
+
+class SecretSource(PydanticBaseSettingsSource):
+    """Fills settings from `NAME_FILE` and `NAME_COMMAND`, where NAME is a field's environment name."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._environment = environment
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the field's value, as pydantic-settings asks for it."""
+        name = str(field.validation_alias or f"{self.config.get('env_prefix') or ''}{field_name}").upper()
+        return resolve_secret(name, self._environment), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return every field that a file or a command gives, by its alias where it has one."""
+        found = {}
+        for field_name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, field_name)
+            if value is not None:
+                found[str(field.validation_alias or field_name)] = value
+        return found

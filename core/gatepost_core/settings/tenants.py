@@ -1,0 +1,79 @@
+"""One Auth0 tenant as it is configured: domain, application, credential and connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from gatepost_core.error_boundary import model_boundary
+from gatepost_core.settings.secret_sources import resolve_secret
+from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
+
+DEFAULT_TENANT: Final = "default"
+_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$"
+
+
+@model_boundary
+class Tenant(BaseModel):
+    """One Auth0 tenant, and the application Gatepost is there. The properties of node-auth0's `Passwordless`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] = DEFAULT_TENANT
+    domain: Annotated[str, Field(pattern=_HOST)]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: SecretStr | None = None
+    client_assertion_signing_key: SecretStr | None = None
+    client_assertion_signing_alg: Literal["RS256", "RS384", "PS256"] = "RS256"
+    use_mtls: bool = False
+    mtls_certificate: Path | None = None
+    mtls_key: Path | None = None
+    mtls_base_url: str | None = Field(default=None, description="Where token calls go with the certificate.")
+    id_token_signing_alg: Literal["RS256", "HS256"] = "RS256"  # noqa: S105 - an algorithm
+    clock_tolerance: Annotated[int, Field(ge=0, le=600, description="Seconds.")] = 60
+    base_url: str | None = Field(default=None, description="Where to send instead of https://domain.")
+    ca_bundle: Path | None = Field(
+        default=None, description="Certificate authorities to trust instead of the usual ones."
+    )
+    proxy: SecretStr | None = Field(default=None, description="Its URL may have a user name and a password in it.")
+    telemetry: bool = True
+    max_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Calls a second, at most, an endpoint."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_elsewhere(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found = dict(values)
+        for name in ("client_secret", "client_assertion_signing_key", "proxy"):
+            secret = resolve_secret(name, found)
+            for suffix in ("_file", "_command"):
+                found.pop(f"{name}{suffix}", None)
+            if secret is not None:
+                found[name] = secret
+        return found
+
+    @field_validator("proxy")
+    @classmethod
+    def _leads_to_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            check_proxy_url(value.get_secret_value())
+        return value or None
+
+    @field_validator("base_url", "mtls_base_url")
+    @classmethod
+    def _leads_to_auth0(cls, value: str | None) -> str | None:
+        check_base_url(value or "")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_credential(self) -> Self:
+        if self.use_mtls and not (self.mtls_certificate and self.mtls_key):
+            raise ValueError("use_mtls needs mtls_certificate and mtls_key")
+        if not (self.client_secret or self.client_assertion_signing_key or self.use_mtls):
+            raise ValueError("give a client secret, a signing key, or a client certificate")
+        return self

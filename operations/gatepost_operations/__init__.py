@@ -1,0 +1,1 @@
+"""What operators use: the command line, recipient files, planning and maintenance."""

@@ -1,0 +1,119 @@
+"""`gatepost audit`: who did what, and whether the log is as it was written."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import json
+from collections import deque
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gatepost_core.audit_log import Entry
+from gatepost_operations.cli.campaign.session import campaigning
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.terminal import console
+from gatepost_operations.cli.time_input import in_zone, past_moment_of
+
+app = command_app()
+
+
+@app.callback(epilog=examples("gatepost audit list --since 2d", "gatepost audit verify"))
+def audit() -> None:
+    """Show and verify the audit log."""
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "gatepost audit list --since 2d",
+        "gatepost audit list --action campaign.export",
+        "gatepost audit list --limit 1000 --json | jq '.entries[] | select(.who != \"deploy\")'",
+    ),
+)
+def list_entries(
+    *,
+    action: Annotated[
+        str | None,
+        typer.Option("--action", metavar="NAME", help="Only this act, or those that begin so: campaign."),
+    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Show the entries, the newest last."""
+    now = datetime.now(UTC)
+    first, last = past_moment_of(since, "since", now=now), past_moment_of(until, "until", now=now)
+    with campaigning() as campaigns:
+        found = (
+            entry
+            for entry in campaigns.audit.entries()
+            if entry.action.startswith(action or "")
+            and (first is None or _moment(entry) >= first)
+            and (last is None or _moment(entry) <= last)
+        )
+        entries = deque(found, maxlen=limit)
+    if as_json:
+        write_json({"entries": [_document(entry) for entry in entries]})
+        return ExitCode.DONE
+    table = Table(box=None, pad_edge=False)
+    for column in ("number", "at", "who", "action", "about"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        about = " ".join(f"{name}={_plain(value)}" for name, value in entry.about.items() if value is not None)
+        table.add_row(str(entry.number), in_zone(_moment(entry)), entry.who, entry.action, about)
+    console().print(table)
+    return ExitCode.DONE
+
+
+@app.command(epilog=examples("gatepost audit verify", "gatepost audit verify --expect-head 3f1c…"))
+def verify(
+    *,
+    expect_head: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-head", metavar="HEX", help="A head that was noted earlier; it must be in the log still."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Check that no entry was changed, taken out or put in.
+
+    Prints the number of entries and the head, the digest of the last one, or "no entries". Note the head elsewhere, and give it with
+    --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
+    """
+    with campaigning() as campaigns:
+        found = campaigns.audit.verify(expect_head)
+    if as_json:
+        document: dict[str, Any] = {"intact": found.intact, "entries": found.entries, "head": found.head}
+        write_json(document | {"broken_at": found.broken_at, "cut_off": found.cut_off})
+    else:
+        write(f"{found.entries} {found.head}" if found.entries or found.broken_at is not None else "no entries")
+        if found.broken_at is not None:
+            say(
+                f"gatepost: entry {found.broken_at} is not what was written there, or does not follow the one before it."
+            )
+        elif found.cut_off and not found.entries:
+            say(
+                "gatepost: the log has no entries, but a head was expected: the log was deleted, or this is another log."
+            )
+        elif found.cut_off:
+            say("gatepost: the expected head is not in the log: its end was cut off, or it is another log.")
+    return ExitCode.DONE if found.intact else ExitCode.REFUSED
+
+
+def _moment(entry: Entry) -> datetime:
+    return datetime.fromtimestamp(entry.at_ms / 1000, UTC)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _document(entry: Entry) -> dict[str, Any]:
+    at = _moment(entry).isoformat()
+    return {"number": entry.number, "at": at, "who": entry.who, "action": entry.action, "about": entry.about}

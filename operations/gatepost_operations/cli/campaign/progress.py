@@ -1,0 +1,217 @@
+"""How watching looks: a bar on a terminal, a line every few seconds elsewhere, or a JSON object a line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from gatepost_core.safe_text import visible
+from gatepost_core.states import State
+from gatepost_operations.cli.bulk_workers import START_ONE
+from gatepost_operations.cli.campaign.report_text import block_lines, sum_lines
+from gatepost_operations.cli.output import say, write_json
+from gatepost_operations.cli.terminal import Description, console
+from gatepost_operations.cli.time_input import duration_text, in_zone, rate_text
+from gatepost_operations.planning.watching import Activity, finish_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from gatepost_core.campaigns.model import Campaign
+    from gatepost_operations.cli.exits import ExitCode
+    from gatepost_operations.planning.quota import Quota
+    from gatepost_operations.planning.watching import Snapshot
+
+_FAILED: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
+
+
+class Display(Protocol):
+    """What somebody who watches is shown."""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Show how the campaign stands."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def display_for(*, as_json: bool, every_s: float) -> Display:
+    """Return events as JSON when asked, a bar when standard error is a terminal, lines otherwise."""
+    if as_json:
+        return Events()
+    return Bar() if sys.stderr.isatty() else Lines(every_s)
+
+
+def numbers_text(campaign: Campaign) -> str:
+    """Return the counts that somebody watches: accepted, failed, put off, unknown."""
+    counts = campaign.counts
+    failed = sum(counts[state] for state in _FAILED)
+    parts = [(counts[State.ACCEPTED], "accepted"), (failed, "failed")]
+    rare = [State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED]
+    parts += [(counts[state], state.value) for state in rare if counts[state]]
+    return " · ".join(f"{number:,} {word}" for number, word in parts)
+
+
+def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
+    """Return the rate, the quota that is left, and the finish time, as far as they are known."""
+    campaign = snapshot.campaign
+    timezone = campaign.options.hours.timezone if campaign.options.hours else None
+    parts = []
+    if snapshot.activity is Activity.SENDING:
+        parts.append(rate_text(campaign.rate))
+    if quota is not None and quota.left is not None and quota.buckets:
+        parts.append(f"quota {quota.left:,.0f} of {min(bucket.limit for bucket in quota.buckets):,} left")
+    if quota is not None and quota.blocked_for_s >= 1:
+        parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
+    if snapshot.activity is Activity.RESTING and campaign.rests_until is not None:
+        parts.append(f"rests until {in_zone(campaign.rests_until, timezone)}")
+    finish = finish_at(campaign, snapshot.at, quota)
+    if finish is not None:
+        parts.append(f"done in about {duration_text((finish - snapshot.at).total_seconds())}")
+    return " · ".join(parts)
+
+
+def state_text(snapshot: Snapshot) -> str:
+    """Return what has to be said of a campaign that does not send."""
+    campaign_id = snapshot.campaign.campaign_id
+    if wrong := next(sum_lines(snapshot.campaign), ""):
+        return wrong
+    match snapshot.activity:
+        case Activity.NOT_STARTED:
+            return f"not started; start it: gatepost campaign start {campaign_id}"
+        case Activity.PAUSED_BY_HAND:
+            return f"paused by hand; let it go on: gatepost campaign resume {campaign_id}"
+        case Activity.CANCELLING:
+            return "being cancelled; what is under way is finished"
+        case Activity.BLOCKED:
+            return " ".join(block_lines(snapshot.campaign))
+        case _:
+            return ""
+
+
+def waiting_text(workers: int | None) -> str:
+    """Return what has to be said while nothing moves.
+
+    Args:
+        workers: how many take batches; None when nobody knows.
+    """
+    if workers:
+        return "waiting: nothing has moved for some seconds, though a worker takes campaigns; look at its log"
+    return f"waiting for a worker; start one: {START_ONE}"
+
+
+class Bar:
+    """A bar, the counts beneath it, and above it what has to be said."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            Description(),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            MofNCompleteColumn(),
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._counts = Text()
+        self._live = Live(
+            Group(self._progress, self._counts), console=console(stderr=True), transient=True, refresh_per_second=4
+        )
+        self._said = ""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Move the bar."""
+        campaign = snapshot.campaign
+        self._progress.update(
+            self._task, description=campaign.name, total=max(1, campaign.total), completed=campaign.done
+        )
+        self._counts.plain = visible(" · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)])))
+        text = note or state_text(snapshot)
+        if text and text != self._said:
+            self._live.console.print(text, soft_wrap=True)
+        self._said = text
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+class Lines:
+    """A line every few seconds, and one at once when something else has to be said."""
+
+    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._next = monotonic()
+        self._said = ""
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Write a line when it is time."""
+        text = note or state_text(snapshot)
+        now = self._monotonic()
+        if now < self._next and text == self._said and not snapshot.is_last:
+            return
+        self._next, self._said = now + self._every_s, text
+        campaign = snapshot.campaign
+        parts = [f"{campaign.done:,} of {campaign.total:,}", numbers_text(campaign), pace_text(snapshot, quota), text]
+        say(" · ".join(filter(None, parts)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End without a trace."""
+
+
+class Events:
+    """A JSON object a line: `progress` when something has changed, and one `result` at the end."""
+
+    def __init__(self) -> None:
+        self._before: tuple[Any, ...] | None = None
+
+    def event(self, kind: str, document: dict[str, Any]) -> None:
+        """Write an event of another kind."""
+        write_json({"event": kind, **document})
+
+    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+        """Write an event, unless it would say the same as the last one."""
+        campaign = snapshot.campaign
+        state = (snapshot.activity, campaign.status, tuple(campaign.counts.values()), note)
+        if state == self._before:
+            return
+        self._before = state
+        left = None if quota is None or quota.left is None else int(quota.left)
+        finish = finish_at(campaign, snapshot.at, quota)
+        told = {
+            "finish_at": finish and finish.isoformat(),
+            "quota_left": left,
+            "note": note or state_text(snapshot) or None,
+        }
+        self.event("progress", snapshot.as_json() | told)
+
+    def result(self, campaign: Campaign, code: ExitCode) -> None:
+        """Write the last event."""
+        self.event("result", campaign.as_json() | {"exit_code": int(code)})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End without a trace."""

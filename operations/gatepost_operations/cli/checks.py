@@ -1,0 +1,204 @@
+"""The checks of `gatepost doctor` that need no network: what a finding is, and the judgement of what was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.redis.check import OLDEST_SERVER, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_SKEW_NOTED_S: Final = 1.0
+_SKEW_BAD_S: Final = 10.0
+_RECONCILER_LATE: Final = 3
+_RECONCILER_SLACK_S: Final = 15.0
+# The Date header has whole seconds, and the answer took a moment.
+_DATE_PRECISION_S: Final = 2.0
+
+
+class Status(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: what was looked at.
+        status: how it came out.
+        found: what was found, in a few words.
+        advice: what to do about it; empty when it is well.
+        configuration: whether a failure is one of configuration or credentials (exit code 4).
+    """
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+    configuration: bool = False
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as JSON values."""
+        return {"name": self.name, "status": self.status.value, "found": self.found, "advice": self.advice}
+
+
+def worst(checks: Iterable[Check]) -> Status:
+    """Return the worst status among the checks."""
+    order = list(Status)
+    return max((check.status for check in checks), key=order.index, default=Status.OK)
+
+
+def judge_server(info: Mapping[str, Any], *, ahead_s: float, allow_eviction: bool = False) -> list[Check]:
+    """Judge a Redis or Valkey server by its INFO.
+
+    Args:
+        info: what INFO gives.
+        ahead_s: how far this machine's clock is ahead of the server's.
+        allow_eviction: whether the operator takes the risk of a server that evicts.
+    """
+    return [
+        _version(info),
+        _eviction(info, allowed=allow_eviction),
+        _persistence(info),
+        judge_skew("clock against Redis", ahead_s, bad_s=_SKEW_BAD_S, precision_s=0.0),
+    ]
+
+
+def judge_skew(name: str, ahead_s: float, *, bad_s: float, precision_s: float) -> Check:
+    """Judge the difference between two clocks, of which `precision_s` cannot be told."""
+    off = abs(ahead_s)
+    found = f"{off:.1f} s {'ahead' if ahead_s >= 0 else 'behind'}"
+    advice = "Deadlines, signatures and id_tokens are judged by the clock; synchronise it (NTP)."
+    if off > bad_s + precision_s:
+        return Check(name, Status.FAILED, found, advice)
+    if off > _SKEW_NOTED_S + precision_s:
+        return Check(name, Status.WARNING, found, advice)
+    return Check(name, Status.OK, f"within {precision_s:g} s" if off <= precision_s else found)
+
+
+def judge_workers(queues_by_worker: Mapping[str, Sequence[str]], queues: Sequence[str]) -> Check:
+    """Judge whether somebody serves every queue."""
+    served = {queue for consumed in queues_by_worker.values() for queue in consumed}
+    missing = [queue for queue in queues if queue not in served]
+    found = f"{len(queues_by_worker)} alive" + (f"; nobody serves {', '.join(missing)}" if missing else "")
+    if not queues_by_worker:
+        return Check("workers", Status.FAILED, "no worker answers", "Start one: gatepost worker --beat")
+    if missing:
+        names = ",".join(queue.removeprefix("gatepost.") for queue in missing)
+        return Check("workers", Status.WARNING, found, f"Start a worker for it: gatepost worker --queues {names}")
+    return Check("workers", Status.OK, found)
+
+
+def judge_reconciler(age_s: float | None, every_s: float) -> Check:
+    """Judge when the reconciler ran last."""
+    advice = "It ends lost attempts and publishes lost messages again; run one beat: gatepost worker --beat"
+    if age_s is None:
+        return Check("reconciler", Status.WARNING, "has not run", advice)
+    late = age_s > _RECONCILER_LATE * every_s + _RECONCILER_SLACK_S
+    found = f"ran {age_s:.0f} s ago"
+    return Check("reconciler", Status.WARNING, found, advice) if late else Check("reconciler", Status.OK, found)
+
+
+def judge_keys(needed: Iterable[str], ring: Sequence[str]) -> Check:
+    """Judge whether the ring opens what is stored.
+
+    Args:
+        needed: ids of the keys that stored values may need.
+        ring: ids of the keys that are configured, the sealing one first.
+    """
+    ids = set(needed)
+    if missing := sorted(ids - set(ring)):
+        advice = (
+            "Workers do not start without it: add it to GATEPOST_SEALING_KEYS, or run gatepost keys rotate where it is."
+        )
+        return Check("keys in use", Status.FAILED, f"{', '.join(missing)} is missing", advice, configuration=True)
+    if old := sorted(ids - set(ring[:1])):
+        found = f"stored values need {', '.join(old)} too"
+        return Check("keys in use", Status.OK, f"{found}; gatepost keys rotate re-seals them")
+    return Check("keys in use", Status.OK, "all in the ring")
+
+
+def judge_dead_letters(number: int) -> Check:
+    """Judge how many messages no worker could take."""
+    if number == 0:
+        return Check("dead letters", Status.OK, "none")
+    return Check("dead letters", Status.WARNING, f"{number:,}", "See why: gatepost dead-letters list")
+
+
+def judge_probe(tenant: str, found: Mapping[str, Any], *, clock_tolerance_s: float) -> list[Check]:
+    """Judge what the probe found out about a tenant.
+
+    Args:
+        tenant: its name.
+        found: the object that `gatepost_worker.upkeep.probe` prints.
+        clock_tolerance_s: by how much an id_token may be off.
+    """
+    if failure := found.get("error"):
+        configuration = failure["cause"] == "configuration"
+        return [Check(f"{tenant}: Auth0", Status.FAILED, failure["cause"], failure["message"], configuration)]
+    checks = [_credentials(tenant, found), _quota(tenant, found)]
+    if found["clock_ahead_s"] is not None:
+        name = f"{tenant}: clock against Auth0"
+        checks.append(judge_skew(name, found["clock_ahead_s"], bad_s=clock_tolerance_s, precision_s=_DATE_PRECISION_S))
+    return checks
+
+
+def _credentials(tenant: str, found: Mapping[str, Any]) -> Check:
+    name = f"{tenant}: credentials"
+    code = f" ({found['code']})" if found["code"] else ""
+    match found["credentials"]:
+        case "accepted":
+            return Check(name, Status.OK, f"accepted by {found['domain']}")
+        case "rejected":
+            advice = "Auth0 refused the client; check the client id, and the secret or signing key and its algorithm."
+            return Check(name, Status.FAILED, f"rejected{code}", advice, configuration=True)
+        case _:
+            advice = "The answer does not tell; check that the domain and any proxy lead to Auth0, and try again."
+            return Check(name, Status.WARNING, f"status {found['status']}{code}", advice)
+
+
+def _quota(tenant: str, found: Mapping[str, Any]) -> Check:
+    name = f"{tenant}: quota"
+    limit, remaining = found["limit"], found["remaining"]
+    if limit is None or remaining is None:
+        advice = "Without X-RateLimit headers the limiter goes slowly; does a proxy remove them?"
+        return Check(name, Status.WARNING, "the answer has no quota headers", advice)
+    left = f"{remaining} of {limit} left"
+    if remaining == 0:
+        return Check(name, Status.WARNING, left, "Nothing can be sent until it refills.")
+    return Check(name, Status.OK, left)
+
+
+def _version(info: Mapping[str, Any]) -> Check:
+    # Valkey calls itself Redis 7.2 for clients that ask by that name.
+    own = info.get("valkey_version")
+    version = str(info.get("redis_version", "0"))
+    found = f"Valkey {own}" if own else f"Redis {version}"
+    if version_of(info) < OLDEST_SERVER:
+        return Check("server version", Status.FAILED, found, "Redis 7.0 or newer, or Valkey, is needed.")
+    return Check("server version", Status.OK, found)
+
+
+def _eviction(info: Mapping[str, Any], *, allowed: bool) -> Check:
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction":
+        return Check("eviction", Status.OK, policy)
+    advice = "A full Redis would drop records or queues; set maxmemory-policy noeviction."
+    if allowed:
+        return Check("eviction", Status.WARNING, policy, f"GATEPOST_ALLOW_EVICTION is set. {advice}")
+    return Check("eviction", Status.FAILED, policy, advice, configuration=True)
+
+
+def _persistence(info: Mapping[str, Any]) -> Check:
+    if int(info.get("aof_enabled", 0)):
+        return Check("persistence", Status.OK, "append-only file")
+    advice = "A restart would forget what was sent; set appendonly yes."
+    return Check("persistence", Status.WARNING, "no append-only file", advice)

@@ -1,0 +1,197 @@
+"""`gatepost dead-letters`: the messages that no worker could take."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gatepost_core.dead_letters import DeadLetter, Selection
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.campaign.report_text import counted
+from gatepost_operations.cli.campaign.session import ask
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.terminal import console
+from gatepost_operations.cli.time_input import in_zone, past_moment_of
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Outline, Replayed, chosen_reasons
+
+app = command_app()
+
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason has this in it.")
+]
+IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this one; may be repeated.")]
+DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this, only show the effect.")]
+
+
+@app.callback(
+    epilog=examples("gatepost dead-letters list --since 2h", "gatepost dead-letters replay --reason task --yes")
+)
+def dead_letters() -> None:
+    """Handle the messages that no worker could take."""
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "gatepost dead-letters list --since 2h", "gatepost dead-letters list --reason 'no such task' --json"
+    ),
+)
+def list_letters(
+    *,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """List dead letters, the newest first, with their reasons."""
+    selection = _selection(reason, since, until, None)
+    with _controlling() as control:
+        found, total = control.letters.list(limit, selection), len(control.letters)
+    if as_json:
+        write_json({"total": total, "dead_letters": [letter.as_json() for letter in found]})
+        return ExitCode.DONE
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "at", "queue", "reason"):
+        table.add_column(column, overflow="fold")
+    for letter in found:
+        note = " (perhaps replayed)" if letter.published_perhaps else ""
+        table.add_row(letter.id, in_zone(letter.at), letter.queue, letter.reason + note)
+    console().print(table)
+    say(f"{counted(len(found), 'dead letter')} of {total:,}")
+    return ExitCode.DONE
+
+
+@app.command(
+    epilog=examples(
+        "gatepost dead-letters show 0b3f8f5e-5f0e-4c5e-9d38-0f8f0f3a7c11",
+        "gatepost dead-letters show 0b3f8f5e-5f0e-4c5e-9d38-0f8f0f3a7c11 --reveal",
+    )
+)
+def show(
+    letter: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")],
+    *,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show what it holds, in clear; this is recorded.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Show a dead letter's header names and sizes, or all of it with --reveal.
+
+    A message may hold an address, a code, whatever its sender put there.
+    """
+    with _controlling() as control:
+        found = control.letters.find(letter)
+        if reveal:
+            ask("Show in clear what this message holds?", sure=yes)
+            document = found.as_json() | {"message": control.reveal(found)}
+            write_json(document)
+        else:
+            _show(found, control.outline(found), as_json=as_json)
+    return ExitCode.DONE
+
+
+@app.command(
+    epilog=examples(
+        "gatepost dead-letters replay --reason 'no such task'", "gatepost dead-letters replay --since 2h --yes"
+    )
+)
+def replay(
+    *,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    letter: IdOption = None,
+    yes: DoItOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Put messages that a worker can now take back on their queues.
+
+    Without --yes, only shows the effect. Exit code 5 when some are refused because workers still could not take them.
+    """
+    selection = _selection(reason, since, until, letter)
+    with _controlling() as control:
+        done = control.replay(selection) if yes else control.rehearse(selection)
+    if as_json:
+        write_json({"dry_run": not yes, **done.as_json()})
+    else:
+        _show_replayed(done, yes=yes)
+    return ExitCode.REFUSED if done.refused or done.interrupted else ExitCode.DONE
+
+
+@app.command(
+    epilog=examples("gatepost dead-letters drop --reason 'the envelope'", "gatepost dead-letters drop --until 7d --yes")
+)
+def drop(
+    *,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    letter: IdOption = None,
+    yes: DoItOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Delete dead letters.
+
+    Without --yes, only shows which.
+    """
+    selection = _selection(reason, since, until, letter)
+    with _controlling() as control:
+        reasons = chosen_reasons(control.letters.select(selection))
+        number = control.drop(selection) if yes else sum(reasons.values())
+    if as_json:
+        write_json({"dry_run": not yes, "dropped": number, "reasons": dict(reasons)})
+        return ExitCode.DONE
+    write(f"{counted(number, 'dead letter')} {'dropped' if yes else 'would be dropped'}")
+    for text, times in reasons.most_common():
+        say(f"  {times:,}: {text}")
+    if number and not yes:
+        say("Drop them: the same with --yes")
+    return ExitCode.DONE
+
+
+@contextmanager
+def _controlling() -> Iterator[DeadLetterControl]:
+    log_to_stderr()
+    with DeadLetterControl(load_settings(env_file=ENV_FILE)) as control:
+        yield control
+
+
+def _selection(reason: str | None, since: str | None, until: str | None, ids: list[str] | None) -> Selection:
+    now = datetime.now(UTC)
+    first, last = past_moment_of(since, "since", now=now), past_moment_of(until, "until", now=now)
+    return Selection(reason, first, last, frozenset(ids) if ids else None)
+
+
+def _show(letter: DeadLetter, outline: Outline, *, as_json: bool) -> None:
+    sizes: dict[str, Any] = {"headers": outline.headers, "other_headers": outline.other_headers, "body": outline.body}
+    if as_json:
+        write_json(letter.as_json() | {"sizes": sizes})
+        return
+    write(f"{letter.id} {letter.queue} {in_zone(letter.at)}")
+    write(letter.reason)
+    for name, size in outline.headers.items():
+        write(f"  header {name}: {size:,} B")
+    if outline.other_headers:
+        write(f"  {counted(outline.other_headers, 'other header')}")
+    write(f"  body: {outline.body:,} B")
+    say("All of it, in clear: the same with --reveal")
+
+
+def _show_replayed(done: Replayed, *, yes: bool) -> None:
+    write(f"{counted(done.replayed, 'dead letter')} {'replayed' if yes else 'would be replayed'}")
+    for text, times in done.refused.most_common():
+        say(f"  {times:,} refused: {text}")
+    if done.interrupted:
+        say(f"  {done.interrupted:,} perhaps replayed before; replay each with --id, or drop it")
+    if done.gone:
+        say(f"  {done.gone:,} gone meanwhile")
+    if done.replayed and not yes:
+        say("Replay them: the same with --yes")

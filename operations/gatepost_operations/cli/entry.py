@@ -1,0 +1,137 @@
+"""Runs the command line: a group that loads a command when it is run, and one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from gatepost_operations.cli.commands_table import TABLE, Entry
+from gatepost_operations.cli.exits import ExitCode, exit_code_of_error
+from gatepost_operations.cli.options import examples
+from gatepost_operations.cli.output import say, show_error, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the options before the command ask for."""
+
+    debug: bool = False
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table, and imports one when it is run or completed."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._entries = {entry.name: entry for entry in TABLE}
+        for entry in TABLE:
+            self.add_command(TyperCommand(entry.name, help=entry.summary), entry.name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature is Typer's
+        """Write the commands under their headings."""
+        panels = dict.fromkeys(entry.panel for entry in TABLE)
+        for panel in panels:
+            with formatter.section(panel):
+                formatter.write_dl([(entry.name, entry.summary) for entry in TABLE if entry.panel == panel])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the arguments name, and load it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        if name is None or found is None:
+            return name, found, rest
+        return name, load(self._entries[name]), rest
+
+
+def load(entry: Entry) -> Any:
+    """Import a command's module and return the command."""
+    module, _, attribute = entry.where.partition(":")
+    command = get_command(getattr(import_module(f"gatepost_operations.{module}"), attribute))
+    command.name = entry.name
+    return command
+
+
+_EPILOG: Final = (
+    examples("gatepost send-email ana@example.com --send link")
+    + """
+\b
+Exit codes:
+  0 done     1 unexpected     2 usage     3 ended, and not accepted     4 configuration or credentials
+  5 refused by a guard     6 invalid input     130 interrupted
+"""
+)
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    # Plain help: Typer's boxes import Markdown and a syntax highlighter, which takes longer than all the rest.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=_EPILOG,
+)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    if asked:
+        # Not at the top: reading metadata costs more than showing the help.
+        metadata = import_module("importlib.metadata")
+        write(f"gatepost {metadata.version('gatepost')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_every_command(
+    context: typer.Context,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Send Auth0 passwordless messages in bulk and verify logins in the background."""
+    del version
+    context.obj.debug = debug
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing but `SystemExit` of a closed pipe escapes.
+
+    Args:
+        arguments: what follows the program's name; the process's own when absent.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    asked = Asked()
+    try:
+        code = get_command(app).main(given, prog_name="gatepost", standalone_mode=False, obj=asked)
+    except typer.TyperException as misuse:
+        return _show_misuse(misuse, as_json=as_json)
+    except typer.Abort:
+        say("gatepost: nothing was entered.")
+        return ExitCode.USAGE
+    except Exception as error:  # noqa: BLE001 - the command line's outermost frame: every error becomes one sentence
+        code = exit_code_of_error(error)
+        if asked.debug:
+            say(*traceback.format_exc().rstrip("\n").split("\n"))
+        show_error(error, code, as_json=as_json)
+    return int(code or ExitCode.DONE)
+
+
+def _show_misuse(misuse: typer.TyperException, *, as_json: bool) -> int:
+    command = getattr(getattr(misuse, "ctx", None), "command_path", "gatepost")
+    if as_json:
+        message = {"type": "UsageError", "message": misuse.format_message(), "exit_code": misuse.exit_code}
+        write_json({"error": message})
+    elif misuse.format_message():
+        say(f"{command}: {misuse.format_message()} Try: {command} --help")
+    return misuse.exit_code

@@ -1,0 +1,83 @@
+"""`gatepost erase`: takes a person out of everything that is stored."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from typing import Annotated, Final
+
+import typer
+
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.campaign.report_text import counted
+from gatepost_operations.cli.campaign.session import ask
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.inputs import address_from
+from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
+from gatepost_operations.maintenance.erasure import Erased, Erasure
+
+app = command_app()
+
+_WORDS: Final = (
+    ("operations", "operation"),
+    ("rows", "row of a campaign", "rows of campaigns"),
+    ("guest_lists", "guest list"),
+    ("dead_letters", "dead letter"),
+)
+
+
+@app.command(
+    epilog=examples("echo ana@example.com | gatepost erase - --yes", "gatepost erase - --dry-run < address.txt")
+)
+def erase(
+    address: AddressArgument,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what there is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Erase a person from everything that is stored.
+
+    Open operations are cancelled and open rows suppressed; counts stay. A fingerprint remains on the suppression list, so that no campaign
+    writes to them again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3 when
+    something was left for now, such as an attempt under way: run it again.
+    """
+    log_to_stderr()
+    with Erasure(load_settings(env_file=ENV_FILE)) as erasure:
+        given = address_from(address)
+        try:
+            found = erasure.look(given)
+            if not dry_run:
+                ask(f"Erase this person for good: {_counts(found)}?", sure=yes)
+                found = erasure.erase(given)
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("address", str(problem))]) from None
+    if as_json:
+        write_json({"dry_run": dry_run, "complete": found.complete, **found.as_json()})
+    else:
+        write(f"{'would erase' if dry_run else 'erased'}: {_counts(found)}")
+        _say_rest(found)
+    return ExitCode.DONE if found.complete else ExitCode.NOT_ACCEPTED
+
+
+def _counts(found: Erased) -> str:
+    numbers = found.as_json()
+    return ", ".join(counted(numbers[name], *words) for name, *words in _WORDS)
+
+
+def _say_rest(found: Erased) -> None:
+    if found.cancelled or found.suppressed:
+        say(
+            f"{found.cancelled:,} of the operations were open, and {found.suppressed:,} of the rows: they are not sent."
+        )
+    if found.exports:
+        say(
+            f"{counted(found.exports, 'export')} on record of these campaigns; the files are yours to erase: gatepost audit list --action campaign.export"
+        )
+    if found.in_flight:
+        say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
+    if found.unreadable:
+        say(
+            f"{counted(found.unreadable, 'value does', 'values do')} not open, or cannot be searched; see gatepost keys status and dead-letters list, then run it again."
+        )

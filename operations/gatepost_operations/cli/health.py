@@ -1,0 +1,100 @@
+"""`gatepost health`: asks a worker whether it makes progress."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import http.client
+import json
+import ssl
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import ENV_FILE
+
+app = command_app()
+
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what a server listens at
+
+
+@app.command(
+    epilog=examples(
+        "gatepost health", "gatepost health --port 8788", "gatepost health --url http://worker-2:8787/health"
+    )
+)
+def health(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="PORT", min=1, max=65535, help="On this machine; GATEPOST_HEALTH_PORT when absent."
+        ),
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="On another one.")] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long it may take.")
+    ] = 5.0,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Ask a worker whether it makes progress.
+
+    Exit code 0 when it does, 1 when it does not or does not answer. It does not when its consumer's loop has not turned, its connection to the broker has been down, or messages have waited while slots were free, each for 30 s (GATEPOST_HEALTH_PATIENCE).
+    """
+    found = _ask(url or _own_url(port), timeout)
+    if as_json:
+        write_json(found)
+    else:
+        write("healthy" if found["healthy"] else "unhealthy")
+        say(*found["problems"])
+    return ExitCode.DONE if found["healthy"] else ExitCode.UNEXPECTED
+
+
+def _own_url(port: int | None) -> str:
+    settings = load_settings(env_file=ENV_FILE)
+    chosen = port or settings.health_port
+    if chosen is None:
+        raise InvalidCommand([FieldError("port", "is not known; give --port, or set GATEPOST_HEALTH_PORT")])
+    host = _EVERYWHERE.get(settings.health_host, settings.health_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{chosen}/health"
+
+
+def _ask(url: str, timeout: float) -> dict[str, Any]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        # Python's own text repeats a part of the URL.
+        host = port = None
+    if not host or parts.scheme not in {"http", "https"}:
+        raise InvalidCommand([FieldError("url", "must be an http or https URL")])
+    # Not urllib.request: it would ask a proxy that the environment names for.
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=timeout, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", parts.path or "/health")
+        answer = json.loads(connection.getresponse().read())
+        if (
+            isinstance(answer, dict)
+            and isinstance(answer.get("healthy"), bool)
+            and _are_texts(answer.get("problems", []))
+        ):
+            return {"problems": [], **answer}
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as failure:
+        return {"healthy": False, "problems": [f"The worker does not answer ({type(failure).__name__})."]}
+    finally:
+        connection.close()
+    return {"healthy": False, "problems": ["What answers is no worker's health."]}
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

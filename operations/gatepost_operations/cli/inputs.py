@@ -1,0 +1,101 @@
+"""What a command reads besides its options: an address from standard input, a code without a flag, JSON from a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from gatepost_core.errors import FieldError, InvalidCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STANDARD_INPUT: Final = "-"
+
+
+def address_from(given: str) -> str:
+    """Return the address: the argument itself, or the first line of standard input for `-`.
+
+    Raises:
+        InvalidCommand: standard input is empty.
+    """
+    if given != STANDARD_INPUT:
+        return given
+    return _line("address")
+
+
+def code_from(file: Path | None, *, address: str) -> str:
+    """Return the one-time code: from a file, a prompt that does not echo, or the next line of standard input.
+
+    Args:
+        file: where the code stands, if anywhere.
+        address: the ADDRESS argument. `-` takes the first line of standard input, so the code is the second.
+
+    Raises:
+        InvalidCommand: there is no code there.
+    """
+    if file is not None:
+        return _text_of(file, "code").strip()
+    if sys.stdin.isatty() and address != STANDARD_INPUT:
+        return str(typer.prompt("One-time code", hide_input=True, err=True))
+    return _line("code")
+
+
+def json_object(given: str | None, field: str) -> dict[str, Any] | None:
+    """Return the JSON object that an option holds, or that the file after its `@` holds.
+
+    Raises:
+        InvalidCommand: it is no JSON object; the message never repeats it.
+    """
+    if given is None:
+        return None
+    text = _text_of(Path(given[1:]), field) if given.startswith("@") else given
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidCommand([FieldError(field, "is not JSON")]) from None
+    if not isinstance(document, dict):
+        raise InvalidCommand([FieldError(field, "is not a JSON object")])
+    return document
+
+
+def deadline_in(seconds: float | None) -> datetime | None:
+    """Return the moment that is so many seconds from now.
+
+    Raises:
+        InvalidCommand: no calendar goes that far.
+    """
+    try:
+        return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):
+        raise InvalidCommand([FieldError("deadline", "is too far away")]) from None
+
+
+def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given; the command's own defaults hold for the rest."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def is_email(address: str) -> bool:
+    """Tell an e-mail address from a phone number by its form."""
+    return "@" in address
+
+
+def _line(field: str) -> str:
+    line = sys.stdin.readline().strip()
+    if not line:
+        raise InvalidCommand([FieldError(field, "is expected on standard input, which is empty")])
+    return line
+
+
+def _text_of(file: Path, field: str) -> str:
+    try:
+        return file.expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError, RuntimeError) as failure:
+        # A name with a null byte, and a home of nobody's, are no OSError.
+        raise InvalidCommand([FieldError(field, f"{file} cannot be read ({type(failure).__name__})")]) from None

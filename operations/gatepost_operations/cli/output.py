@@ -1,0 +1,71 @@
+"""What goes where: data on stdout, messages on stderr, one JSON object when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gatepost_core.blocks import ACCEPT_OPERATIONS
+from gatepost_core.errors import GatepostError, InvalidCommand, said
+from gatepost_core.safe_text import visible, visible_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gatepost_core.outcomes import Outcome
+    from gatepost_operations.cli.exits import ExitCode
+
+
+def write(*lines: str) -> None:
+    """Write data on stdout, each text on a line of its own: what would steer a terminal, line ends too, is written as its escape."""
+    _write_lines(sys.stdout, lines)
+
+
+def write_json(document: Mapping[str, Any]) -> None:
+    """Write the command's one JSON object on stdout."""
+    write(visible_json(document))
+
+
+def say(*lines: str) -> None:
+    """Write a message on stderr, each text on a line of its own, likewise."""
+    _write_lines(sys.stderr, lines)
+
+
+def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
+    stream.write("".join(f"{visible(line)}\n" for line in lines))
+    stream.flush()
+
+
+def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    """Show how an operation stands: `ID STATE [REASON]` on stdout, with what to do about it on stderr; or one JSON object."""
+    if as_json:
+        write_json(outcome.as_json())
+        return
+    write(" ".join(part for part in (outcome.operation_id, outcome.state.value, outcome.reason) if part))
+    if outcome.reason is not None:
+        code = f" ({said(outcome.reason, outcome.detail)})" if outcome.detail else ""
+        say(f"{outcome.reason.advice}{code}")
+    if outcome.blocked is not None:
+        say(f"A worker put it back. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
+
+
+def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
+    """Show an error: one sentence on stderr, or one JSON object on stdout."""
+    if not as_json:
+        say(f"gatepost: {sentence_of(error)}")
+        return
+    document: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": sentence_of(error),
+        "exit_code": int(code),
+    }
+    if isinstance(error, InvalidCommand):
+        document["problems"] = [{"field": one.field, "problem": one.problem} for one in error.problems]
+    write_json({"error": document})
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what an error says. Only our own errors are sure to hold nothing of a person; others are named by their type."""
+    if isinstance(error, GatepostError):
+        return str(error)
+    return f"unexpected {type(error).__name__}; for the traceback: gatepost --debug COMMAND"

@@ -1,0 +1,145 @@
+"""`gatepost quota`: what the limiter knows of the tenants' quotas."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.redis.connections import connect
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.quota_source import START, TOKEN, clear_quotas, read_quotas
+from gatepost_operations.cli.session import ENV_FILE
+from gatepost_operations.cli.terminal import console
+from gatepost_operations.cli.time_input import duration_text, rate_text
+from gatepost_operations.planning.quota import Bucket, Quota
+
+app = command_app()
+
+EndpointOption = Annotated[
+    Literal["passwordless/start", "oauth/token"] | None,
+    typer.Option("--endpoint", help="Only sends, or only logins; both when absent."),
+]
+TenantOption = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant; all of them when absent.")
+]
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=examples("gatepost quota", "gatepost quota --probe", "gatepost quota --json | jq '.quotas[].bucket.level'"),
+)
+def quota(
+    context: typer.Context,
+    *,
+    tenant: TenantOption = None,
+    endpoint: EndpointOption = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="If the quota is unknown, ask Auth0 with a start that is refused on purpose."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Show the learned quota.
+
+    The workers learn it from Auth0's headers. `left` is the tokens in the bucket, `reserve` the tokens kept for logins and other applications,
+    `free` the refill that others leave, `refill` the highest refill measured. --probe costs one request and sends nothing.
+    """
+    if context.invoked_subcommand is not None:
+        return ExitCode.DONE
+    quotas, failures = read_quotas(tenant, _endpoints(endpoint), probing=probe)
+    if as_json:
+        write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
+    else:
+        console().print(_table(quotas))
+        if not probe and any(not one.is_known and one.endpoint == START for one in quotas):
+            say("Not known yet: the first sends tell, or --probe.")
+        for failure in failures:
+            say(f"gatepost: {failure}")
+    return ExitCode.UNEXPECTED if failures else ExitCode.DONE
+
+
+@app.command(epilog=examples("gatepost quota clear", "gatepost quota clear --tenant acme"))
+def clear(
+    context: typer.Context,
+    *,
+    tenant: TenantOption = None,
+    endpoint: EndpointOption = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Lift the block after a 429 before Auth0's time is up.
+
+    Two requests then probe the quota; another 429 blocks again. Waiting campaigns and single sends continue within a minute. The audit log
+    records the command.
+    """
+    # `quota --tenant acme clear` means that tenant too.
+    before = context.parent.params if context.parent is not None else {}
+    tenant, endpoint = tenant or before.get("tenant"), endpoint or before.get("endpoint")
+    as_json = as_json or bool(before.get("as_json"))
+    settings = load_settings(env_file=ENV_FILE)
+    with connect(settings) as client:
+        audit = AuditLog(client, settings.fingerprints(), who=settings.operator)
+        with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
+            cleared = clear_quotas(tenant, _endpoints(endpoint))
+            done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
+    if as_json:
+        write_json({"cleared": cleared})
+        return ExitCode.DONE
+    for one in cleared:
+        left = one["blocked_for_s"]
+        what = f"a block of {duration_text(left)} lifted" if left > 0 else "no block"
+        write(f"{one['tenant']}  {one['endpoint']}: {what}")
+    return ExitCode.DONE
+
+
+def _endpoints(chosen: str | None) -> list[str]:
+    return [chosen] if chosen else [START, TOKEN]
+
+
+def _table(quotas: list[Quota]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("tenant", "endpoint"):
+        table.add_column(name)
+    for name in ("left", "limit", "reserve", "free", "refill", "others"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for one in quotas:
+        table.add_row(one.tenant, one.endpoint, *_numbers(one.bucket), _state(one))
+        if one.policy is not None:
+            table.add_row("", "  policy for this client", *_numbers(one.policy), "")
+        for campaign in one.campaigns:
+            table.add_row("", f"  campaign {campaign.name}", *_numbers(None), f"at most {rate_text(campaign.rate)}")
+    return table
+
+
+def _numbers(bucket: Bucket | None) -> list[str]:
+    if bucket is None:
+        return [""] * 6
+    rates = (bucket.available_rate, bucket.refill_rate, bucket.foreign_rate)
+    shown = [rate_text(max(0.0, rate)) for rate in rates] if bucket.is_learnt else ["", "", ""]
+    return [f"{bucket.level:,.0f}", f"{bucket.limit:,}", f"{bucket.reserve:,}", *shown]
+
+
+def _state(quota: Quota) -> str:
+    parts = []
+    if quota.blind:
+        parts.append(f"no headers: {rate_text(quota.fallback_rate)}")
+    elif not quota.is_known:
+        parts.append("not known")
+    elif not quota.is_learnt:
+        parts.append("refill not learnt")
+    if quota.blocked_for_s > 0:
+        parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
+    if quota.ignored_hint_s is not None and quota.ignored_hint_age_s is not None:
+        wait, age = duration_text(quota.ignored_hint_s), duration_text(quota.ignored_hint_age_s)
+        parts.append(f"ignored a hint to wait {wait}, {age} ago")
+    if quota.max_rate is not None:
+        parts.append(f"at most {rate_text(quota.max_rate)}")
+    if quota.reading_age_s is not None:
+        parts.append(f"read {duration_text(quota.reading_age_s)} ago")
+    return ", ".join(parts)

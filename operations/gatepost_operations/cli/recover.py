@@ -1,0 +1,89 @@
+"""`gatepost recover`: deals with a Redis that was restored from a backup, before workers start."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.campaign.report_text import counted
+from gatepost_operations.cli.campaign.session import ask
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.time_input import in_zone, past_moment_of
+from gatepost_operations.maintenance.recovery import Recovered, Recovery
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatepost recover --backup-of 2026-05-04T03:00+02:00 --dry-run",
+        "gatepost recover --backup-of 2026-05-04T03:00+02:00",
+    )
+)
+def recover(
+    *,
+    backup_of: Annotated[
+        str,
+        typer.Option(
+            "--backup-of", metavar="MOMENT", help="When the backup was made: 2026-05-04T03:00+02:00, or 8h ago as 8h."
+        ),
+    ],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="ID", help="A campaign that certainly sent nothing since: only pause it."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Make a restored backup safe before workers start.
+
+    Messages that were open in the backup may have been sent after it. Pauses every campaign; open recipients, sends and logins become unknown;
+    submissions on the queue become dead letters. Refuses while workers run. A second run for the same backup changes nothing. Exit code 3 when
+    operations cannot be read.
+    """
+    now = datetime.now(UTC)
+    moment = past_moment_of(backup_of, "backup-of", now=now)
+    if moment is None or moment > now:
+        raise InvalidCommand([FieldError("backup-of", "must be in the past")])
+    log_to_stderr()
+    with Recovery(load_settings(env_file=ENV_FILE)) as recovery:
+        found = recovery.look(moment, keep or ())
+        if not dry_run and not found.already:
+            ask(f"Recover the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)
+            found = recovery.run(moment, keep or ())
+    if as_json:
+        write_json({"backup_of": moment.isoformat(), "dry_run": dry_run, **found.as_json()})
+    else:
+        _show(found, moment, dry_run=dry_run)
+    return ExitCode.NOT_ACCEPTED if found.unreadable else ExitCode.DONE
+
+
+def _show(found: Recovered, moment: datetime, *, dry_run: bool) -> None:
+    if found.already:
+        write(f"the backup of {in_zone(moment)} was recovered before; nothing was changed")
+        return
+    write(f"{'would change' if dry_run else 'changed'}: {_counts(found)}")
+    if found.kept:
+        say(f"The recipients of {counted(found.kept, 'campaign')} stay queued.")
+    if found.unreadable:
+        say(f"These operations cannot be read; delete their keys before workers start: {', '.join(found.unreadable)}")
+    if not dry_run:
+        say("Start the workers, then decide for each campaign: gatepost campaign list")
+
+
+def _counts(found: Recovered) -> str:
+    return ", ".join(
+        (
+            f"{counted(found.campaigns, 'campaign')} paused with {counted(found.recipients, 'recipient')} unknown",
+            f"{counted(found.operations, 'operation')} unknown",
+            f"{counted(found.submissions, 'submission')} to the dead letters",
+        )
+    )

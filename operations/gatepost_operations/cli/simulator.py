@@ -1,0 +1,25 @@
+"""`gatepost simulator`: replaces this process with the local Authentication API."""
+
+import os
+import sys
+
+import typer
+
+from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.processes import require_simulator
+
+app = command_app()
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=examples("gatepost simulator --help", "gatepost simulator --port 4430 --tls"),
+)
+def simulator(context: typer.Context) -> None:
+    """Run the local Authentication API.
+
+    Its options are its own; --help shows them.
+    """
+    require_simulator()
+    os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - as typed

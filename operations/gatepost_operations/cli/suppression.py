@@ -1,0 +1,151 @@
+"""`gatepost suppression`: the people who are sent nothing, whatever the campaign."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from gatepost.campaigns.suppression import SuppressionReason
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.campaign.files import FileArgument, FileOptions, RowCounts, SkipInvalidOption, opened
+from gatepost_operations.cli.campaign.making import refuse_invalid
+from gatepost_operations.cli.campaign.report_text import counted
+from gatepost_operations.cli.campaign.session import campaigning
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.inputs import address_from
+from gatepost_operations.cli.option_groups import grouped
+from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.time_input import in_zone, moment_of
+
+app = command_app()
+
+ReasonOption = Annotated[
+    Literal["manual", "bounced", "complained", "unsubscribed", "erased"], typer.Option("--reason", help="Why.")
+]
+ExpiresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--expires", metavar="MOMENT", help="When the entry expires: 2027-01-01T00:00Z, 90d; never if absent."
+    ),
+]
+
+
+@app.callback(
+    epilog=examples(
+        "gatepost suppression add ana@example.com --reason unsubscribed",
+        "gatepost suppression import bounces.csv --reason bounced",
+    )
+)
+def suppression() -> None:
+    """Manage the suppression list.
+
+    The list holds keyed fingerprints, never addresses. A campaign looks at it when a worker takes a batch; whoever is on it becomes
+    `suppressed`.
+    """
+
+
+@app.command(
+    epilog=examples(
+        "gatepost suppression add ana@example.com --reason unsubscribed",
+        "echo +34600000001 | gatepost suppression add - --expires 90d",
+    )
+)
+def add(
+    address: AddressArgument,
+    *,
+    reason: ReasonOption = "manual",
+    expires: ExpiresOption = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Add a person to the list, or change the entry."""
+    expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
+    with campaigning() as campaigns:
+        try:
+            new = campaigns.suppressions.add(address_from(address), SuppressionReason(reason), expires_at=expires_at)
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("address", str(problem))]) from None
+        if as_json:
+            write_json({"new": new, "reason": reason, "expires_at": expires_at and expires_at.isoformat()})
+        else:
+            write("added" if new else "changed")
+    return ExitCode.DONE
+
+
+@app.command(epilog=examples("gatepost suppression remove ana@example.com"))
+def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Remove a person from the list."""
+    with campaigning() as campaigns:
+        try:
+            removed = campaigns.suppressions.remove(address_from(address))
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("address", str(problem))]) from None
+        if as_json:
+            write_json({"removed": removed})
+        else:
+            write("removed" if removed else "not on the list")
+    return ExitCode.DONE
+
+
+@app.command(epilog=examples("gatepost suppression show ana@example.com"))
+def show(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Show a person's entry on the list."""
+    with campaigning() as campaigns:
+        try:
+            found = campaigns.suppressions.find(address_from(address))
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("address", str(problem))]) from None
+        if as_json:
+            expires = found and found.expires_at and found.expires_at.isoformat()
+            write_json({"suppressed": found is not None, "reason": found and found.reason.value, "expires_at": expires})
+        elif found is None:
+            write("not on the list")
+        else:
+            until = f", until {in_zone(found.expires_at)}" if found.expires_at else ""
+            write(f"{found.reason.value}, since {in_zone(found.created_at)}{until}")
+    return ExitCode.DONE
+
+
+@app.command(
+    "import",
+    epilog=examples("gatepost suppression import bounces.csv --reason bounced --expires 180d"),
+)
+@grouped
+def import_file(
+    file: FileArgument,
+    *,
+    reading: FileOptions,
+    reason: ReasonOption = "manual",
+    expires: ExpiresOption = None,
+    skip_invalid: SkipInvalidOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Add all people of a file in the format of a campaign's file."""
+    expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
+    counts = RowCounts()
+    with opened(file, reading) as recipients, campaigning() as campaigns:
+        if not skip_invalid:
+            refuse_invalid(recipients.check(), recipients.name)
+        rows = recipients.rows(counts, f"suppressing {recipients.name}")
+        new = campaigns.suppressions.import_rows(rows, SuppressionReason(reason), expires_at=expires_at)
+        if as_json:
+            write_json({"new": new, "rows": counts.valid, "invalid": counts.invalid})
+        else:
+            skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
+            write(f"{new:,} new, {counts.valid - new:,} there already{skipped}")
+    return ExitCode.DONE
+
+
+@app.command("list-count", epilog=examples("gatepost suppression list-count"))
+def list_count(*, as_json: JsonOption = False) -> ExitCode:
+    """Show how many entries the list has."""
+    with campaigning() as campaigns:
+        number = len(campaigns.suppressions)
+        if as_json:
+            write_json({"count": number})
+        else:
+            write(f"{number}")
+            say(counted(number, "entry", "entries") + "; expired ones are counted until they are changed or removed")
+    return ExitCode.DONE

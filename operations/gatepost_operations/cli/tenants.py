@@ -1,0 +1,130 @@
+"""`gatepost tenants`: which Auth0 application a tenant name stands for in this Redis."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from gatepost_core.applications import Application
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.campaign.report_text import counted
+from gatepost_operations.cli.campaign.session import ask
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
+from gatepost_operations.maintenance.tenants import Acceptance, TenantControl, TenantUse
+
+app = command_app()
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The tenant's name; `default` is the tenant of AUTH0_DOMAIN.")
+]
+
+
+@app.callback(epilog=examples("gatepost tenants list", "gatepost tenants accept default"))
+def tenants() -> None:
+    """Show and change the Auth0 application of each tenant name."""
+
+
+@contextmanager
+def _control() -> Iterator[TenantControl]:
+    log_to_stderr()
+    settings = load_settings(env_file=ENV_FILE)
+    fingerprints = settings.fingerprints()
+    with connect(settings) as client:
+        audit = AuditLog(client, fingerprints, who=settings.operator)
+        yield TenantControl(client, ledger_at(client, settings), settings, audit)
+
+
+@app.command("list", epilog=examples("gatepost tenants list", "gatepost tenants list --json | jq '.tenants[].name'"))
+def list_command(*, as_json: JsonOption = False) -> ExitCode:
+    """List tenant names and their applications.
+
+    Shows how many open operations are for each application. Exit code 4 when this configuration names another application than this Redis knows.
+    """
+    with _control() as control:
+        found = control.look()
+    if as_json:
+        write_json({"tenants": [one.as_json() for one in found]})
+    else:
+        for use in found:
+            write(*_lines(use))
+        if not found:
+            say("No tenant is registered; the first worker registers its own.")
+    return ExitCode.CONFIGURATION if any(use.differs for use in found) else ExitCode.DONE
+
+
+@app.command(
+    epilog=examples(
+        "gatepost tenants accept default",
+        "gatepost tenants accept default --from Xy12AbCd@acme.eu.auth0.com --dry-run",
+    )
+)
+def accept(
+    name: NameArgument,
+    *,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CLIENT_ID@DOMAIN",
+            help="The earlier application, whose open operations move; the registered one when absent.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Move a tenant name to a client id or domain that was changed on purpose.
+
+    Registers this configuration's application under the name, and moves the open operations of the earlier one to it. Never do this
+    where two environments share a Redis. To move a campaign, use `gatepost campaign resume --accept-tenant`.
+    """
+    earlier = None if before is None else Application.read(before)
+    if before is not None and earlier is None:
+        raise InvalidCommand([FieldError("from", "must be CLIENT_ID@DOMAIN, as tenants list shows it")])
+    with _control() as control:
+        found = control.accept(name, earlier, dry_run=True)
+        if not dry_run:
+            ask(f"{_sentence(name, found)}?", sure=yes)
+            found = control.accept(name, earlier)
+    if as_json:
+        write_json(_document(name, found, dry_run=dry_run))
+    else:
+        write(f"{'would change' if dry_run else 'changed'}: {_sentence(name, found)}")
+        if found.in_flight:
+            say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
+    return ExitCode.DONE
+
+
+def _lines(use: TenantUse) -> Iterator[str]:
+    yield f"{use.name:<12}{use.registered.stored if use.registered else 'not registered yet'}"
+    if use.own is None:
+        yield f"{'':<12}not configured here"
+    elif use.differs:
+        yield f"{'':<12}configured here: {use.own.stored}"
+    for application, number in use.open.items():
+        yield f"{'':<12}{counted(number, 'open operation')} for {application.stored if application else 'the registered one'}"
+
+
+def _sentence(name: str, found: Acceptance) -> str:
+    earlier = f" instead of {found.before}" if found.before else ""
+    return f"{name} is registered for {found.after}{earlier}; {counted(found.operations, 'open operation')} moved"
+
+
+def _document(name: str, found: Acceptance, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "tenant": name,
+        "dry_run": dry_run,
+        "before": found.before and found.before.as_json(),
+        "after": found.after.as_json(),
+        "operations": found.operations,
+        "in_flight": found.in_flight,
+    }

@@ -1,0 +1,67 @@
+"""`gatepost worker`: replaces this process with Celery's worker, set up as Gatepost needs it."""
+
+import os
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from gatepost_core.settings import load_settings
+from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.cli.session import ENV_FILE
+from gatepost_operations.processes import require_worker, worker_command
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatepost worker",
+        "gatepost worker --queues bulk --concurrency 64 --health-port 8788",
+        "gatepost worker --queues login,send --beat --log-format console",
+    )
+)
+def worker(
+    *,
+    queues: Annotated[
+        str, typer.Option("--queues", metavar="NAMES", help="Which of login, send and bulk, with commas.")
+    ] = "login,send",
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads; 32 when absent.")
+    ] = None,
+    beat: Annotated[
+        bool, typer.Option("--beat", help="Run the reconciler's schedule here too; in one worker of all.")
+    ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Answer GET /health at this port."),
+    ] = None,
+    health_host: Annotated[
+        str | None, typer.Option("--health-host", metavar="HOST", help="At this address; 127.0.0.1 when absent.")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option("--log-level", case_sensitive=False, help="Minimum level; info when absent."),
+    ] = None,
+    log_format: Annotated[
+        Literal["json", "console"] | None, typer.Option("--log-format", help="Log format; json when absent.")
+    ] = None,
+) -> None:
+    """Run a worker in this terminal.
+
+    Use separate workers for bulk, so that a campaign never delays a login. Ctrl-C finishes what is under way.
+    """
+    require_worker()
+    # Here it is one sentence; Celery would show where it came from as well.
+    load_settings(env_file=ENV_FILE)
+    environment = dict(os.environ)
+    if health_port:
+        environment["GATEPOST_HEALTH_PORT"] = str(health_port)
+    if health_host:
+        environment["GATEPOST_HEALTH_HOST"] = health_host
+    if log_level:
+        environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
+    if log_format:
+        environment["GATEPOST_LOG_FORMAT"] = log_format
+    command = worker_command(queues.split(","), concurrency=concurrency, beat=beat, name=str(os.getpid()))
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments, no shell

@@ -1,0 +1,1 @@
+"""Recipient files: formats, columns, rows, check, rejects and export."""

@@ -1,0 +1,242 @@
+"""The check of a whole file before any message is sent: what is in it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import phonenumbers
+
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.error_boundary import boundary, callback_of_caller
+from gatepost_operations.files.rejects import RejectFile
+from gatepost_operations.files.rows import RowError, RowReader, read_rows
+from gatepost_operations.files.seen import SeenRecipients
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from gatepost_operations.files.formats import FileFormat
+    from gatepost_operations.files.rows import Source
+
+FIRST_ERRORS: Final = 20
+"""How many errors a report shows, unless told otherwise."""
+
+_PROGRESS_EVERY: Final = 2_000
+_TOP_DOMAINS: Final = 10
+# Above this, a domain that has not been seen yet is counted with the others.
+_MOST_DOMAINS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a check is.
+
+    Attributes:
+        rows: rows read.
+        bytes_read: bytes read of the file as stored, compressed where it is.
+        bytes_total: its size, where it is known.
+    """
+
+    rows: int
+    bytes_read: int
+    bytes_total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of error and how many rows have it."""
+
+    field: str
+    problem: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a file holds. It names columns, domains and countries, never a person.
+
+    Attributes:
+        name: what to call the file.
+        format: CSV or JSON Lines.
+        encoding: the encoding in use.
+        delimiter: of a CSV file.
+        ignored_columns: the columns that were not recognised.
+        rows: all rows that are not blank: valid and invalid.
+        valid: rows that can be sent to.
+        invalid: rows with an error; each counts once, with its first.
+        duplicates: valid rows whose normalised recipient came before (see `SeenRecipients` for how surely).
+        kinds: valid rows by `email` and `sms`.
+        regions: rows with a phone number by ISO 3166-1 code; `001` for numbers of no country.
+        domains: rows with an address by domain, the ten most frequent.
+        other_domains: rows with an address in any other domain.
+        problems: the kinds of errors, the most frequent first.
+        first_errors: the first errors in the file's order.
+    """
+
+    name: str
+    format: FileFormat
+    encoding: str
+    delimiter: str | None
+    ignored_columns: tuple[str, ...]
+    rows: int
+    valid: int
+    invalid: int
+    duplicates: int
+    kinds: Mapping[str, int]
+    regions: Mapping[str, int]
+    domains: Mapping[str, int]
+    other_domains: int
+    problems: tuple[Problem, ...]
+    first_errors: tuple[RowError, ...]
+
+    @property
+    def recipients(self) -> int:
+        """How many different people the valid rows name."""
+        return self.valid - self.duplicates
+
+
+@boundary
+def check_file(
+    source: Source,
+    *,
+    channel: Channel = Channel.AUTO,
+    default_region: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    rejects: str | os.PathLike[str] | None = None,
+    keep_errors: int = FIRST_ERRORS,
+    progress: Callable[[Progress], None] | None = None,
+) -> CheckReport:
+    """Read the whole file, in constant memory but for six bytes a recipient.
+
+    Args:
+        source: as `read_rows` takes it, like channel, default_region, encoding, delimiter and columns.
+        channel: whom to look for.
+        default_region: for phone numbers without a country code.
+        encoding: the file's encoding.
+        delimiter: the CSV delimiter.
+        columns: field to column name.
+        rejects: where every bad row goes, with what is wrong with it; `.csv` gives CSV, another name JSON Lines.
+        keep_errors: how many errors the report shows.
+        progress: called every 2,000 rows and at the end.
+
+    Returns:
+        The report.
+
+    Raises:
+        FileError: the file as a whole cannot be used, or the reject file cannot be written.
+    """
+    reader = read_rows(
+        source,
+        channel=channel,
+        default_region=default_region,
+        encoding=encoding,
+        delimiter=delimiter,
+        columns=columns,
+    )
+    tally = _Tally(keep_errors)
+    progress = progress and callback_of_caller(progress)
+    with ExitStack() as stack:
+        stack.enter_context(reader)
+        reject_file = stack.enter_context(RejectFile(Path(rejects), reader, source)) if rejects is not None else None
+        for item in reader:
+            if isinstance(item, Row):
+                tally.count(item)
+            else:
+                tally.count_error(item)
+                if reject_file:
+                    reject_file.write(item, reader.original)
+            if progress and tally.rows % _PROGRESS_EVERY == 0:
+                progress(Progress(tally.rows, reader.bytes_read, reader.bytes_total))
+    if progress:
+        progress(Progress(tally.rows, reader.bytes_read, reader.bytes_total))
+    return tally.report(reader)
+
+
+class _Tally:
+    """The counts of a check while it runs."""
+
+    def __init__(self, keep_errors: int) -> None:
+        self.rows = 0
+        self._keep_errors = keep_errors
+        self._duplicates = 0
+        self._kinds: Counter[str] = Counter()
+        self._regions: Counter[str] = Counter()
+        self._domains: Counter[str] = Counter()
+        self._further_domains = 0
+        self._problems: Counter[tuple[str, str]] = Counter()
+        self._first_errors: list[RowError] = []
+        self._seen = SeenRecipients()
+
+    def count(self, row: Row) -> None:
+        self.rows += 1
+        self._kinds[row.kind] += 1
+        if not self._seen.add(row.recipient):
+            self._duplicates += 1
+        if row.kind is Channel.SMS:
+            self._regions[_region_of(row.recipient)] += 1
+            return
+        domain = row.recipient.rpartition("@")[2]
+        if domain in self._domains or len(self._domains) < _MOST_DOMAINS:
+            self._domains[domain] += 1
+        else:
+            self._further_domains += 1
+
+    def count_error(self, error: RowError) -> None:
+        self.rows += 1
+        self._problems[error.field, error.problem] += 1
+        if len(self._first_errors) < self._keep_errors:
+            self._first_errors.append(error)
+
+    def report(self, reader: RowReader) -> CheckReport:
+        valid = self._kinds.total()
+        top = dict(self._domains.most_common(_TOP_DOMAINS))
+        return CheckReport(
+            name=reader.name,
+            format=reader.format,
+            encoding=reader.encoding,
+            delimiter=reader.delimiter,
+            ignored_columns=reader.ignored_columns,
+            rows=self.rows,
+            valid=valid,
+            invalid=self.rows - valid,
+            duplicates=self._duplicates,
+            kinds=dict(self._kinds),
+            regions=dict(self._regions.most_common()),
+            domains=top,
+            other_domains=self._domains.total() - sum(top.values()) + self._further_domains,
+            problems=tuple(Problem(*kind, rows) for kind, rows in self._problems.most_common()),
+            first_errors=tuple(self._first_errors),
+        )
+
+
+def _region_of(number: str) -> str:
+    size, regions = _regions_of(number[1:4])
+    if len(regions) == 1:
+        return regions[0]
+    national = number[1 + size :]
+    # Built from its parts, which a normalised number shows: to parse it once more would cost more than all the rest.
+    parts = phonenumbers.PhoneNumber(
+        country_code=int(number[1 : 1 + size]),
+        national_number=int(national),
+        italian_leading_zero=national.startswith("0"),
+    )
+    # A number of no known range counts for the first country of its code.
+    return phonenumbers.region_code_for_number(parts) or regions[0]
+
+
+@lru_cache(maxsize=1000)
+def _regions_of(digits: str) -> tuple[int, tuple[str, ...]]:
+    """Return the length of the country code that a normalised number begins with, and the countries that share it."""
+    for size in range(1, len(digits) + 1):
+        regions = phonenumbers.region_codes_for_country_code(int(digits[:size]))
+        if regions:
+            return size, regions
+    return len(digits), ("ZZ",)

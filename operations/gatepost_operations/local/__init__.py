@@ -1,0 +1,1 @@
+"""Gatepost on one machine: the embedded Valkey, `gatepost dev` and the demo."""

@@ -1,0 +1,201 @@
+"""`gatepost demo`: sets the stage, runs the scenario, kills a worker in the middle, and counts."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from gatepost.producer import Producer
+from gatepost_core.errors import Unavailable
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.output import write_json
+from gatepost_operations.local.demo.audit import audit
+from gatepost_operations.local.demo.campaign import DemoCampaign
+from gatepost_operations.local.demo.mishaps import START, scripted
+from gatepost_operations.local.demo.people import People, read_people
+from gatepost_operations.local.demo.progress import CAMPAIGN, Watching, watching
+from gatepost_operations.local.demo.report import Report, show
+from gatepost_operations.local.demo.scenario import Scenario
+from gatepost_operations.local.demo.stage import Stage
+from gatepost_operations.local.demo.tokens import TokenVerifier
+from gatepost_operations.processes import Child, require_simulator, require_worker
+
+app = command_app()
+
+_BULK: Final = ("bulk",)
+_EXAMPLE: Final = Path("examples/people.csv")
+_LOOK_EVERY_S: Final = 0.2
+_GIVE_UP_S: Final = 120.0
+_KILL_AT: Final = 0.35
+_KILL_LATEST: Final = 0.85
+_WORTH_KILLING: Final = 6
+# Long enough that several requests are under way at any moment, also when the worker is killed.
+_ANSWER_AFTER_S: Final = 0.1
+# What a shell reports of a process that a signal ended.
+_SIGNALLED: Final = 128
+
+
+@app.command(epilog=examples("gatepost demo", "gatepost demo --file people.csv --json"))
+def demo(
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", metavar="FILE", help="CSV or JSON Lines with recipients; examples/people.csv when absent."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Send and log in with real local processes, once.
+
+    Starts Valkey, the simulator and workers of its own, sends a code to everybody in the file, runs a campaign next to it, kills two
+    workers in the middle, logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real
+    tenant. Exit code 0 when the two agree.
+    """
+    require_worker()
+    require_simulator()
+    started = time.monotonic()
+    people = read_people(file or _example())
+    directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
+    # Ended from outside, everything it started must end too.
+    signal.signal(signal.SIGTERM, _end)
+    with watching() as watcher:
+        report = _run(people, directory, watcher, started)
+    for data in ("valkey", "simulator"):
+        shutil.rmtree(directory / data, ignore_errors=True)
+    if as_json:
+        write_json(report.as_json())
+    else:
+        show(report)
+    return ExitCode.DONE if report.agrees else ExitCode.UNEXPECTED
+
+
+def _example() -> Path:
+    # From another directory, the one beside the source; an installed package has none.
+    beside_the_source = Path(__file__).parents[4] / _EXAMPLE
+    return beside_the_source if beside_the_source.is_file() and not _EXAMPLE.is_file() else _EXAMPLE
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_SIGNALLED + number)
+
+
+def _run(people: People, directory: Path, watcher: Watching, started: float) -> Report:
+    watcher.event(f"{people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
+    with Stage(directory) as stage:
+        watcher.event(f"simulator {stage.address.url} (trust {stage.address.ca_file})")
+        victim = stage.start_worker("worker-1")
+        stage.start_worker("worker-2")
+        bulk_victim = stage.start_worker("bulk-1", _BULK)
+        stage.start_beat()
+        control = stage.control()
+        mishaps = list(scripted(people.addresses))
+        for _, fault in mishaps:
+            control.script(fault)
+        watcher.event(f"on purpose, once each: {', '.join(mishap.title for mishap, _ in mishaps) or 'nothing'}")
+        control.slow_down(START, _ANSWER_AFTER_S)
+        with Producer() as producer:
+            tenant = producer.settings.tenant_named(None)
+            verifier = TokenVerifier(control.signing_keys(), issuer=stage.address.issuer, client_id=tenant.client_id)
+            scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in mishaps})
+            scenario.enqueue_sends(people)
+            campaign = DemoCampaign(producer.campaigns)
+            number = campaign.start(people)
+            watcher.event(f"all sends enqueued, and a campaign of {number} more started; three workers start")
+            _Director(stage, scenario, campaign, watcher, victims=(victim, bulk_victim)).play()
+            facts = replace(
+                scenario.facts(),
+                campaign=campaign.recipients(),
+                campaign_counts=campaign.states(),
+                campaign_reasons=campaign.reasons(),
+            )
+            states = {**scenario.states(), CAMPAIGN: campaign.states()}
+    return Report(
+        rows=people.rows,
+        malformed=len(people.malformed),
+        duplicates=scenario.duplicates,
+        states=states,
+        facts=facts,
+        findings=audit(facts),
+        logs=stage.logs,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Director:
+    """Lets the scenario and the campaign run to their ends, with a crash on the way of each."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        scenario: Scenario,
+        campaign: DemoCampaign,
+        watcher: Watching,
+        *,
+        victims: tuple[Child, Child],
+    ) -> None:
+        self._stage = stage
+        self._scenario = scenario
+        self._campaign = campaign
+        self._watcher = watcher
+        self._victim: Child | None = victims[0]
+        self._bulk_victim: Child | None = victims[1]
+        self._give_up = time.monotonic() + _GIVE_UP_S
+
+    def play(self) -> None:
+        """Run everything.
+
+        Raises:
+            Unavailable: a process ended by itself.
+        """
+        self._until(lambda: self._scenario.settled)
+        late = self._scenario.let_codes_expire()
+        self._watcher.event(f"the simulator's clock moved on: {late} people log in with an expired code")
+        self._until(lambda: self._scenario.settled and self._campaign.settled)
+
+    def _until(self, ended: Callable[[], bool]) -> None:
+        while not ended() and time.monotonic() < self._give_up:
+            self._scenario.look()
+            self._show()
+            self._perhaps_kill()
+            self._perhaps_kill_bulk()
+            if (dead := self._stage.dead()) is not None:
+                raise Unavailable(f"The demo's {dead} ended by itself; see {self._stage.logs}.")
+            time.sleep(_LOOK_EVERY_S)
+        self._show()
+
+    def _show(self) -> None:
+        self._watcher.show({**self._scenario.states(), CAMPAIGN: self._campaign.states()})
+
+    def _perhaps_kill(self) -> None:
+        if self._victim is None or not _worth_killing(self._scenario.sends_ended(), self._scenario.under_way()):
+            return
+        self._stage.kill_worker(self._victim)
+        under_way = self._scenario.under_way()
+        self._watcher.event(f"worker-1 killed (SIGKILL) with {under_way} requests under way in both workers")
+        self._stage.start_worker("worker-3")
+        self._watcher.event("worker-3 starts in its place")
+        self._victim = None
+
+    def _perhaps_kill_bulk(self) -> None:
+        if self._bulk_victim is None or not _worth_killing(self._campaign.share_done(), self._campaign.under_way()):
+            return
+        self._stage.kill_worker(self._bulk_victim)
+        under_way = self._campaign.under_way()
+        self._watcher.event(f"bulk-1 killed (SIGKILL) with {under_way} requests of the campaign under way")
+        self._stage.start_worker("bulk-2", _BULK)
+        self._watcher.event("bulk-2 starts in its place")
+        self._bulk_victim = None
+
+
+def _worth_killing(share_done: float, under_way: int) -> bool:
+    # A worker that is killed with nothing in hand proves nothing.
+    return share_done >= _KILL_LATEST or (share_done >= _KILL_AT and under_way >= _WORTH_KILLING)

@@ -1,0 +1,206 @@
+"""`gatepost dev`: Valkey, the simulator and workers in one terminal, until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from gatepost_core.errors import ConfigurationError
+from gatepost_core.settings.tenants import DEFAULT_TENANT
+from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.cli.output import say, write
+from gatepost_operations.local import services as local_world
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.processes import (
+    Child,
+    Children,
+    beat_command,
+    follow_lines,
+    require_simulator,
+    require_worker,
+    worker_command,
+)
+
+app = command_app()
+
+_LOOK_EVERY_S: Final = 0.5
+_NAME_WIDTH: Final = 10
+_ACCEPT_S: Final = 60
+
+
+@app.command(
+    epilog=examples(
+        "gatepost dev",
+        'eval "$(cat .gatepost/dev.env)" && gatepost send-email ana@example.com   # in a second terminal',
+        "AUTH0_DOMAIN=… AUTH0_CLIENT_ID=… AUTH0_CLIENT_SECRET=… gatepost dev --real",
+    )
+)
+def dev(
+    *,
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", metavar="DIRECTORY", help="Where Valkey's data and dev.env go.")
+    ] = Path(".gatepost"),
+    real: Annotated[
+        bool, typer.Option("--real", help="Use the tenant in the environment instead of the simulator.")
+    ] = False,
+    redis_port: Annotated[int, typer.Option("--redis-port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    simulator_port: Annotated[int, typer.Option("--simulator-port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Threads of each worker.")] = 16,
+) -> ExitCode:
+    """Run Valkey, the simulator and workers in one terminal.
+
+    Prints the lines that a second terminal needs, and keeps them in dev.env under the data directory. Ctrl-C ends everything.
+    """
+    require_worker()
+    if real and not os.environ.get("AUTH0_DOMAIN"):
+        raise ConfigurationError("--real needs a tenant: set AUTH0_DOMAIN, AUTH0_CLIENT_ID and a credential")
+    if not real:
+        require_simulator()
+        if os.environ.get("AUTH0_DOMAIN"):
+            say("AUTH0_DOMAIN is set, and not used: this is the simulator. Use the tenant with --real.")
+    directory = data_dir.resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        end = _ended_by_signal(stack)
+        world = _World(stack, directory, real=real)
+        world.start_valkey(redis_port)
+        if not real:
+            world.start_simulator(simulator_port)
+            world.accept_simulator()
+        world.show_variables()
+        world.start_workers(concurrency)
+        return _watch(world, end)
+
+
+class _World:
+    """Everything that runs; the stack ends it, the last started first."""
+
+    def __init__(self, stack: ExitStack, directory: Path, *, real: bool) -> None:
+        self._stack = stack
+        self._directory = directory
+        # The project's .env belongs to a real tenant; next to the simulator nothing of it is read.
+        self._working_directory = Path.cwd() if real else directory
+        outside = dict(os.environ) if real else local_world.without_gatepost(os.environ)
+        self._outside = {
+            "GATEPOST_LOG_FORMAT": "console",
+            **outside,
+            **local_world.past_any_proxy(os.environ),
+        }
+        self._variables: dict[str, str] = {}
+        self._parts: list[Children] = []
+        self._valkey = EmbeddedValkey(directory / "valkey")
+        self._earlier = local_world.read_export_lines(self._env_file)
+
+    def start_valkey(self, port: int) -> None:
+        self._valkey = self._stack.enter_context(EmbeddedValkey(self._directory / "valkey", port=port))
+        self._variables |= local_world.store_variables(self._valkey.url, _keys({**self._earlier, **self._outside}))
+        say(f"valkey     {self._valkey.url} (data in {self._valkey.directory})")
+
+    def start_simulator(self, port: int) -> None:
+        child, address = local_world.start_simulator(
+            self._directory / "simulator", environment=self._outside, port=port, stderr=sys.stderr
+        )
+        self._group().add(child)
+        self._variables |= local_world.simulator_variables(address)
+        say(f"simulator  {address.url} (control API: {address.url}/simulator/docs)")
+
+    def accept_simulator(self) -> None:
+        """Let operations that an earlier run left go through this run's simulator, whose port may be another one."""
+        earlier = self._earlier.get("AUTH0_DOMAIN")
+        if earlier is None or earlier == self._variables["AUTH0_DOMAIN"]:
+            return
+        command = [sys.executable, "-m", "gatepost_operations.cli", "tenants", "accept", DEFAULT_TENANT, "--yes"]
+        environment = {**self._outside, **self._variables}
+        subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, cwd=self._directory, check=False, capture_output=True, timeout=_ACCEPT_S
+        )
+
+    def show_variables(self) -> None:
+        lines = local_world.export_lines(self._variables)
+        local_world.write_private(self._env_file, lines)
+        write(*lines.rstrip("\n").split("\n"))
+        say(f'A second terminal: eval "$(cat {self._env_file})"')
+
+    def start_workers(self, concurrency: int) -> None:
+        workers = self._group()
+        commands = {
+            "worker": worker_command(["login", "send"], name="dev", concurrency=concurrency),
+            "bulk": worker_command(["bulk"], name="dev", concurrency=concurrency),
+            "beat": beat_command(self._directory / "beat-schedule"),
+        }
+        for name, command in commands.items():
+            environment = {**self._outside, **self._variables}
+            child = Child(name, command, environment=environment, directory=self._working_directory)
+            follow_lines(child.output, _prefixed(name))
+            workers.add(child)
+
+    def dead(self) -> str | None:
+        """Return what ended by itself, and how."""
+        for child in filter(None, (part.dead() for part in self._parts)):
+            return f"{child.name} ended with exit code {child.process.returncode}"
+        return None if self._valkey.running else f"Valkey ended; see {self._valkey.log}"
+
+    def _group(self) -> Children:
+        group = self._stack.enter_context(Children())
+        self._parts.append(group)
+        return group
+
+    @property
+    def _env_file(self) -> Path:
+        return self._directory / "dev.env"
+
+
+def _keys(found: Mapping[str, str]) -> local_world.Keys:
+    # What an earlier run sealed must open in this one.
+    try:
+        return local_world.Keys(found["GATEPOST_SEALING_KEYS"], found["GATEPOST_FINGERPRINT_KEY"])
+    except KeyError:
+        return local_world.Keys.new()
+
+
+class _End:
+    """Set by the first signal; the exit code that the signal stands for."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.code = ExitCode.DONE
+
+
+def _ended_by_signal(stack: ExitStack) -> _End:
+    end = _End()
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        if end.event.is_set():
+            raise KeyboardInterrupt
+        end.code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.DONE
+        end.event.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        stack.callback(signal.signal, number, signal.signal(number, receive))
+    return end
+
+
+def _watch(world: _World, end: _End) -> ExitCode:
+    while not end.event.wait(_LOOK_EVERY_S):
+        if (dead := world.dead()) is not None:
+            say(f"gatepost: {dead}; everything else ends too.")
+            return ExitCode.UNEXPECTED
+    say("Ending; a second Ctrl-C does not wait.")
+    return end.code
+
+
+def _prefixed(name: str) -> Callable[[str], None]:
+    def sink(line: str) -> None:
+        # One write a line, so that the children's lines do not mix.
+        say(f"{name:<{_NAME_WIDTH}} {line}")
+
+    return sink

@@ -1,0 +1,1 @@
+"""Key rotation, erasure, recovery, dead letters and tenants."""

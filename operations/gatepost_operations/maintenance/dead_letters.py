@@ -1,0 +1,281 @@
+"""Dead letters as operators handle them: look, reveal, put back on the queue, drop. Every act is in the audit log."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from kombu.serialization import loads
+
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
+from gatepost_core.broker.messages import Queue
+from gatepost_core.broker.publishing import build_app
+from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import SealError, Unavailable
+from gatepost_core.redis.connections import connect
+from gatepost_core.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from gatepost_core.dead_letters import DeadLetter, Selection
+    from gatepost_core.settings import Settings
+
+_JSON: Final = "application/json"
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of the letters that were to be replayed, or would become.
+
+    Attributes:
+        replayed: how many went back to their queue.
+        refused: how many no worker could take now either, by what is wrong with them; they stay.
+        interrupted: how many an earlier replay left in doubt; they stay.
+        gone: how many somebody else replayed or dropped meanwhile.
+    """
+
+    replayed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    interrupted: int = 0
+    gone: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        counts = {"replayed": self.replayed, "refused": sum(self.refused.values()), "interrupted": self.interrupted}
+        return {**counts, "gone": self.gone, "flaws": dict(self.refused)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a letter holds, by size alone.
+
+    Attributes:
+        headers: bytes of each header that Celery knows, by name.
+        other_headers: how many more there are; a stranger chose their names.
+        body: bytes of the body.
+    """
+
+    headers: dict[str, int]
+    other_headers: int
+    body: int
+
+
+@boundary
+class DeadLetterControl:
+    """The dead letters of one Redis. Use it as a context manager or close it.
+
+    Every method raises `Unavailable` when Redis does not answer.
+
+    Args:
+        settings: the configuration; read from the environment when absent.
+
+    Raises:
+        ConfigurationError: no sealing key or fingerprint key is configured.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or load_settings()
+        self._redis = connect(self._settings)
+        self._app = build_app(self._settings)
+        self.audit = AuditLog(self._redis, self._settings.fingerprints(), who=self._settings.operator)
+        lifetime_s = self._settings.dead_letter_lifetime
+        self.letters = DeadLetters(self._redis, self._settings.keyring(), lifetime_s=lifetime_s)
+
+    def outline(self, letter: DeadLetter) -> Outline:
+        """Return what a letter holds without showing any of it. Errors are those of `DeadLetters.open`."""
+        message = self.letters.open(letter)
+        if "raw" in message:
+            return Outline({}, 0, len(message["raw"]))
+        headers = message["headers"] if isinstance(message["headers"], dict) else {}
+        sizes = {name: len(json.dumps(value)) for name, value in headers.items() if name in _CELERY_HEADERS}
+        return Outline(sizes, len(headers) - len(sizes), len(message["body"]))
+
+    def reveal(self, letter: DeadLetter) -> dict[str, Any]:
+        """Return a letter in clear, which is recorded. Errors are those of `DeadLetters.open`."""
+        with self.audit.act("dead_letters.reveal", letter=letter.id):
+            return self.letters.open(letter)
+
+    def rehearse(self, selection: Selection) -> Replayed:
+        """Say what `replay` would do, and do nothing."""
+        would = Replayed()
+        for letter in self.letters.select(selection):
+            try:
+                self._message_of(letter)
+            except (Malformed, SealError) as flaw:
+                would.refused[str(flaw)] += 1
+            except DeadLetterNotFound:
+                would.gone += 1
+            else:
+                doubtful = letter.published_perhaps and selection.ids is None
+                would.interrupted += doubtful
+                would.replayed += not doubtful
+        return would
+
+    def replay(self, selection: Selection) -> Replayed:
+        """Put letters back on their queues as they were, those that a worker can take now; each leaves the dead letters by that.
+
+        With the broker in the ledger's Redis the two are one step. With another broker a replay that is interrupted leaves a mark, and
+        the letter is replayed again only when its id is given.
+        """
+        letters = list(self.letters.select(selection))
+        done = Replayed()
+        with self.audit.act("dead_letters.replay", letters=len(letters)) as found:
+            try:
+                for letter in letters:
+                    self._replay(letter, done, again=selection.ids is not None)
+            finally:
+                counts = done.as_json()
+                del counts["flaws"]
+                found.update(counts)
+        return done
+
+    def drop(self, selection: Selection) -> int:
+        """Forget letters for good, and return how many."""
+        letters = list(self.letters.select(selection))
+        with self.audit.act("dead_letters.drop", letters=len(letters)) as found:
+            found["dropped"] = 0
+            for letter in letters:
+                found["dropped"] += self.letters.drop(letter.id)
+            return int(found["dropped"])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.close()
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _replay(self, letter: DeadLetter, done: Replayed, *, again: bool) -> None:
+        try:
+            message = self._message_of(letter)
+        except (Malformed, SealError) as flaw:
+            done.refused[str(flaw)] += 1
+            return
+        except DeadLetterNotFound:
+            done.gone += 1
+            return
+        if self._settings.broker == self._settings.redis_url.get_secret_value():
+            moved = self.letters.move(letter.id, letter.queue, _envelope(message, letter.queue))
+            done.replayed += moved
+            done.gone += not moved
+            return
+        match self.letters.mark(letter.id, again=again):
+            case "marked":
+                self._publish(message, letter.queue)
+                self.letters.drop(letter.id)
+                done.replayed += 1
+            case "interrupted":
+                done.interrupted += 1
+            case _:
+                done.gone += 1
+
+    def _message_of(self, letter: DeadLetter) -> dict[str, Any]:
+        """Return a letter's message, if a worker can take it."""
+        if letter.queue not in set(Queue):
+            # The queue's name comes from the message: without this a stranger could have us write to any key.
+            raise Malformed("its queue is none of Gatepost's")
+        message = self.letters.open(letter)
+        if "raw" in message:
+            message = _from_envelope(message["raw"])
+        check_message(
+            message["headers"],
+            lambda: loads(_bytes(message["body"]), message.get("content_type") or _JSON, "utf-8", accept=[_JSON]),
+        )
+        return message
+
+    def _publish(self, message: dict[str, Any], queue: str) -> None:
+        bound = self._app.amqp.queues[queue]
+        kept = {name: message["properties"].get(name) for name in ("correlation_id", "reply_to", "priority")}
+        try:
+            with self._app.producer_or_acquire() as producer:
+                producer.publish(
+                    _bytes(message["body"]),
+                    exchange=bound.exchange,
+                    routing_key=bound.routing_key,
+                    declare=[bound],
+                    headers=message["headers"],
+                    content_type=message.get("content_type") or _JSON,
+                    content_encoding=message.get("content_encoding") or "utf-8",
+                    retry=False,
+                    **{name: value for name, value in kept.items() if value is not None},
+                )
+        except Exception as failure:  # noqa: BLE001 - py-amqp raises more than its own errors when a connection breaks
+            name = type(failure).__name__
+        else:
+            return
+        # Outside of the handler: what was raised has seen the message.
+        raise Unavailable(
+            f"The broker did not confirm the letter ({name}). The letter is kept, and marked as possibly published."
+        )
+
+
+def chosen_reasons(letters: Iterable[DeadLetter]) -> Counter[str]:
+    """Return how many letters there are of each reason."""
+    return Counter(letter.reason for letter in letters)
+
+
+def _from_envelope(raw: str) -> dict[str, Any]:
+    try:
+        envelope = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Malformed("the envelope is not JSON") from None
+    if flaw := flaw_of_envelope(envelope):
+        raise Malformed(flaw)
+    body = envelope["body"]
+    if envelope["properties"].get("body_encoding") == "base64":
+        body = base64.b64decode(body.encode()).decode("utf-8", "surrogateescape")
+    return {
+        "headers": envelope.get("headers"),
+        "properties": envelope["properties"],
+        "body": body,
+        "content_type": envelope.get("content-type"),
+        "content_encoding": envelope.get("content-encoding"),
+    }
+
+
+def _envelope(message: dict[str, Any], queue: str) -> str:
+    """Return a message as kombu writes it on a Redis list."""
+    properties = {
+        **message["properties"],
+        "body_encoding": "base64",
+        # Its old tag may stand in a worker's list of what it holds.
+        "delivery_tag": str(uuid.uuid4()),
+        "delivery_info": {"exchange": queue, "routing_key": queue},
+    }
+    return json.dumps(
+        {
+            "body": base64.b64encode(_bytes(message["body"])).decode(),
+            "content-encoding": message.get("content_encoding") or "utf-8",
+            "content-type": message.get("content_type") or _JSON,
+            "headers": message["headers"],
+            "properties": properties,
+        }
+    )
+
+
+def _bytes(body: str) -> bytes:
+    return body.encode("utf-8", "surrogateescape")
+
+
+# https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2
+_CELERY_HEADERS: Final = frozenset(
+    {
+        "lang", "task", "id", "root_id", "parent_id", "group", "meth", "shadow", "eta", "expires", "retries",
+        "timelimit", "argsrepr", "kwargsrepr", "origin", "replaced_task_nesting", "ignore_result",
+        "stamped_headers", "stamps", "compression", "group_index", "callbacks", "errbacks", "chain", "chord",
+    }
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""How long a campaign takes, the tenant's quota, and progress."""

@@ -1,0 +1,290 @@
+"""How long a campaign will take, before anything is sent: the burst first, then what flows in, within hours and ceilings. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gatepost_core.campaigns.hours import SendingHours
+    from gatepost_core.campaigns.model import Options
+    from gatepost_operations.planning.quota import Quota
+
+HORIZON: Final = timedelta(days=3650)
+"""What would last longer is not computed to its end."""
+_HOUR_S: Final = 3600.0
+# Sizes that Auth0 documents, and how fast buckets of that size refill:
+# https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy/rate-limit-configurations
+_DOCUMENTED: Final[dict[int, tuple[float, float]]] = {
+    25: (25, 25),
+    50: (50 / _HOUR_S, 50 / _HOUR_S),
+    100: (100, 100),
+    200: (100, 100),
+    300: (5, 100),
+    400: (100, 100),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What a campaign may take.
+
+    Attributes:
+        burst: recipients that may go at once.
+        rate: recipients a second that flow in after it.
+        room: what the burst grows to, at most, while nothing is sent.
+    """
+
+    burst: float
+    rate: float
+    room: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time without a pause in which messages leave, and how many."""
+
+    begins: datetime
+    ends: datetime
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When a campaign ends under one supply.
+
+    Attributes:
+        supply: what was assumed.
+        begins: when the first message leaves.
+        ends: when the last one does; None when that is beyond the horizon, or never.
+        stretches: one for each time that the hours are open.
+        ceiling: recipients a second that the campaign or the settings allow at most.
+        left: recipients that the deadline, or the horizon, leaves without a message.
+    """
+
+    supply: Supply
+    begins: datetime
+    ends: datetime | None
+    stretches: tuple[Stretch, ...]
+    ceiling: float | None = None
+    left: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; times are ISO 8601."""
+        return {
+            "burst": int(self.supply.burst),
+            "rate": round(self.supply.rate, 6),
+            "ceiling": self.ceiling,
+            "begins": self.begins.isoformat(),
+            "ends": self.ends and self.ends.isoformat(),
+            "sending_s": round(sum((one.ends - one.begins).total_seconds() for one in self.stretches), 1),
+            "stretches": len(self.stretches),
+            "left": self.left,
+        }
+
+
+def forecast(
+    recipients: int,
+    supply: Supply,
+    start: datetime,
+    *,
+    hours: SendingHours | None = None,
+    ceiling: float | None = None,
+    deadline: datetime | None = None,
+) -> Forecast:
+    """Return when so many recipients have been sent to.
+
+    In a time of t seconds no more can leave than the ceiling lets through, nor than the burst and what flowed in since: the lesser
+    of `ceiling * t` and `burst + rate * t`. While the hours are closed the bucket fills up again, to its room.
+
+    Args:
+        recipients: how many.
+        supply: what the quota gives.
+        start: nothing leaves before.
+        hours: the hours of the day in which messages leave.
+        ceiling: recipients a second, at most.
+        deadline: nothing leaves after.
+    """
+    until = min(start + HORIZON, deadline or start + HORIZON)
+    left, burst = recipients, supply.burst
+    previous: datetime | None = None
+    begins = start if hours is None else hours.next_opening(start)
+    stretches: list[Stretch] = []
+    for opens, closes in _open_times(start, until, hours):
+        if previous is not None:
+            burst = min(max(supply.room, burst), burst + supply.rate * (opens - previous).total_seconds())
+        needed_s = seconds_for(left, burst, supply.rate, ceiling)
+        longest_s = (closes - opens).total_seconds()
+        if needed_s <= longest_s:
+            ends = opens + timedelta(seconds=needed_s)
+            return Forecast(supply, begins, ends, (*stretches, Stretch(opens, ends, left)), ceiling)
+        sent = sent_within(longest_s, burst, supply.rate, ceiling)
+        burst = max(0.0, burst + supply.rate * longest_s - sent)
+        # What is not a whole recipient yet stays in the bucket.
+        whole = min(left, int(sent + 1e-9))
+        burst += sent - whole
+        left -= whole
+        stretches.append(Stretch(opens, closes, whole))
+        previous = closes
+    return Forecast(supply, begins, None, tuple(stretches), ceiling, left)
+
+
+def seconds_for(recipients: float, burst: float, rate: float, ceiling: float | None) -> float:
+    """Return how many seconds so many recipients take; infinity when it never ends."""
+    by_ceiling = recipients / ceiling if ceiling else 0.0
+    beyond = recipients - burst
+    if beyond <= 0:
+        return by_ceiling
+    return max(by_ceiling, beyond / rate if rate > 0 else math.inf)
+
+
+def sent_within(seconds: float, burst: float, rate: float, ceiling: float | None) -> float:
+    """Return how many recipients can be sent to within so many seconds."""
+    by_quota = burst + rate * seconds
+    return min(by_quota, ceiling * seconds) if ceiling else by_quota
+
+
+def _open_times(start: datetime, until: datetime, hours: SendingHours | None) -> Iterator[tuple[datetime, datetime]]:
+    if hours is None:
+        if start < until:
+            yield start, until
+        return
+    opens = hours.next_opening(start)
+    while opens < until:
+        closes = hours.closes_at(opens)
+        yield opens, min(closes, until)
+        opens = hours.next_opening(closes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Rows of a file that nobody is sent for, by why."""
+
+    invalid: int = 0
+    duplicates: int = 0
+    suppressed: int = 0
+    not_guests: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.invalid + self.duplicates + self.suppressed + self.not_guests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a campaign would do.
+
+    Attributes:
+        recipients: how many people would be sent to.
+        skipped: the rows that would not.
+        quota: what is known of the quota.
+        forecasts: none when the quota is not known; one when its refill has been learnt; the slowest and the fastest that is
+            possible when only its level is.
+        deadline: the campaign's.
+        unknowns: what the plan cannot know, in sentences.
+    """
+
+    recipients: int
+    skipped: Skipped
+    quota: Quota | None
+    forecasts: tuple[Forecast, ...]
+    deadline: datetime | None = None
+    unknowns: tuple[str, ...] = field(default=())
+
+    @property
+    def misses_deadline(self) -> bool:
+        """Whether even the fastest forecast leaves somebody behind."""
+        return bool(self.forecasts) and self.deadline is not None and self.forecasts[-1].left > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        skipped: Mapping[str, int] = {name: getattr(self.skipped, name) for name in Skipped.__dataclass_fields__}
+        return {
+            "recipients": self.recipients,
+            "skipped": skipped,
+            "quota": self.quota and self.quota.as_json(),
+            "forecasts": [one.as_json() for one in self.forecasts],
+            "deadline": self.deadline and self.deadline.isoformat(),
+            "unknowns": list(self.unknowns),
+        }
+
+
+def plan(
+    recipients: int,
+    options: Options,
+    quota: Quota | None,
+    now: datetime,
+    *,
+    skipped: Skipped | None = None,
+    running: int = 0,
+    blocks: Sequence[str] = (),
+    others_blocked: Sequence[str] = (),
+) -> Plan:
+    """Return what a campaign would do, and when it would end.
+
+    Args:
+        recipients: how many people would be sent to.
+        options: the campaign's.
+        quota: what is known of the tenant's starts; None when nobody could say.
+        now: the moment it is started.
+        skipped: the rows nobody would be sent for.
+        running: other campaigns under the same quota.
+        blocks: what would keep workers from this one; with any, no finish time can be told.
+        others_blocked: what keeps workers from the other campaigns.
+    """
+    start = max(now, options.start_at or now)
+    if quota is not None:
+        start = max(start, now + timedelta(seconds=quota.blocked_for_s))
+    ceilings = [rate for rate in (options.rate, quota and quota.max_rate) if rate]
+    supplies = [] if blocks or quota is None or not quota.is_known else _supplies(quota)
+    forecasts = tuple(
+        forecast(
+            recipients,
+            supply,
+            start,
+            hours=options.hours,
+            ceiling=min(ceilings, default=None),
+            deadline=options.deadline,
+        )
+        for supply in supplies
+    )
+    return Plan(
+        recipients=recipients,
+        skipped=skipped or Skipped(),
+        quota=quota,
+        forecasts=forecasts,
+        deadline=options.deadline,
+        unknowns=(*blocks, *_unknowns(quota, running), *others_blocked),
+    )
+
+
+def _supplies(quota: Quota) -> list[Supply]:
+    if quota.is_learnt:
+        return [Supply(quota.burst, quota.rate_for_another, quota.room)]
+    slow, fast = likely_rates(min(bucket.limit for bucket in quota.buckets))
+    return [Supply(quota.burst, rate, quota.room) for rate in sorted({slow, fast})]
+
+
+def likely_rates(limit: int) -> tuple[float, float]:
+    """Return the slowest and the fastest refill of a bucket of this size: as Auth0 documents it, else its size an hour and a second."""
+    return _DOCUMENTED.get(limit, (limit / _HOUR_S, float(limit)))
+
+
+def _unknowns(quota: Quota | None, running: int) -> Iterator[str]:
+    if quota is None or not quota.is_known:
+        yield "The quota is not known, so no finish time can be told; the limiter learns it from the first answers."
+    elif quota.blind:
+        yield "The answers carry no quota headers; the limiter goes at its fallback rate."
+    elif not quota.is_learnt:
+        yield "The refill has not been learnt, only the level; a bucket of this size is taken to refill as Auth0 documents it."
+    else:
+        yield "What others take of the quota changes; these times hold as long as they take what they take now."
+    if running:
+        word = "campaign runs" if running == 1 else "campaigns run"
+        yield f"{running} more {word} under this quota, and would share it."
+    yield "Workers may be fewer than the quota could use. Accepted by Auth0 is not delivered."

@@ -1,0 +1,114 @@
+"""A campaign that something outside of it has put out of order: counts that do not add up, and a backup that was restored."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
+from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, part
+from gatepost_core.campaigns.store import ROWS_PAGE, campaign_key, refusal_of
+from gatepost_core.redis.errors import answering
+from gatepost_core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from redis import Redis
+
+_TRIES: Final = 3
+_BUSY: Final = "A worker still holds a batch of the campaign; try again in a minute. Nothing was changed."
+_CHANGED: Final = "The campaign changed during the count; try again. Nothing was changed."
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """What was counted in a campaign's batches.
+
+    Attributes:
+        total: how many recipients there are.
+        counts: how many of them are in each state.
+        gone: batches that are not there any more; their recipients are in no count.
+        unreadable: recipients whose state cannot be read. While there are any, the counts do not add up.
+    """
+
+    total: int
+    counts: Mapping[State, int]
+    gone: tuple[int, ...]
+    unreadable: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "total": self.total,
+            "counts": {state.value: number for state, number in self.counts.items()},
+            "gone": list(self.gone),
+            "unreadable": self.unreadable,
+        }
+
+
+class CampaignRepair:
+    """Puts campaigns in order again. Methods raise `CampaignNotFound`, and `Unavailable` when Redis does not answer."""
+
+    def __init__(self, client: Redis, *, clock: str = SERVER_CLOCK) -> None:
+        self._script = client.register_script(ending(library(clock) + part("repair")))
+
+    def recover(self, campaign_id: str, *, keep: bool) -> int:
+        """Pause a campaign of a restored backup and end its open rows as `unknown`; return how many.
+
+        Args:
+            campaign_id: the campaign.
+            keep: only pause it: its rows are known not to have been sent.
+        """
+        ended, start, batches = 0, 0, 1
+        while start < batches:
+            reply = self._call("recover", campaign_id, start, ROWS_PAGE, int(keep))
+            ended, start, batches = ended + reply[1], reply[2], reply[3]
+        return ended
+
+    def recount(self, campaign_id: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Recounted:
+        """Count a campaign's rows batch by batch, and put the sums in the place of its counts, all at once.
+
+        Args:
+            campaign_id: the campaign.
+            on_progress: is called with the number of batches looked at.
+
+        Raises:
+            CampaignConflict: it runs or is being cancelled, or a worker still holds a batch; nothing was changed.
+        """
+        for _ in range(_TRIES):
+            before = self._call("recount_begin", campaign_id)[1]
+            sums, gone, batches = self._sums(campaign_id, on_progress)
+            if (
+                self._call("recount_end", campaign_id, before, batches, json.dumps(sums), json.dumps(gone))[0]
+                == b"done"
+            ):
+                counts = {state: sums[state.value] for state in State}
+                return Recounted(sums["total"], counts, tuple(gone), sums["unreadable"])
+        raise CampaignConflict(_CHANGED)
+
+    def _sums(self, campaign_id: str, on_progress: Callable[[int], None]) -> tuple[Counter[str], list[int], int]:
+        sums: Counter[str] = Counter()
+        gone: list[int] = []
+        start, more = 0, 1
+        while more:
+            reply = self._call("recount_page", campaign_id, start, ROWS_PAGE)
+            if reply[0] == b"busy":
+                raise CampaignConflict(_BUSY)
+            _, more, start, found, missing = reply
+            sums.update(json.loads(found))
+            # An empty Lua table is an empty JSON object.
+            gone += list(json.loads(missing) or [])
+            on_progress(start)
+        return sums, gone, start
+
+    def _call(self, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
+        with answering():
+            reply: list[Any] = self._script(keys=[campaign_key(campaign_id)], args=[call, *arguments])
+        if reply[0] == b"missing":
+            raise CampaignNotFound
+        if reply[0] == b"conflict":
+            raise refusal_of(reply[1])
+        return reply

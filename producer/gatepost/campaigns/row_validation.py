@@ -1,0 +1,46 @@
+"""Rows that a program makes, checked and normalised as those of a file are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.campaigns.row import ROW, Channel, Field, Row
+from gatepost_core.campaigns.row_parser import Layout, RowParser
+from gatepost_core.campaigns.row_values import BadValue, text_of
+from gatepost_core.error_boundary import items_of_caller
+from gatepost_core.errors import InvalidCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FIELDS: Final = (Field.EMAIL, Field.PHONE_NUMBER, Field.LANGUAGE, Field.CLIENT_IP, Field.AUTH_PARAMS)
+_LAYOUT: Final = Layout(len(_FIELDS), {field: place for place, field in enumerate(_FIELDS)}, (), ())
+_PARSERS: Final[dict[str, RowParser]] = {kind: RowParser(kind, None) for kind in (Channel.EMAIL, Channel.SMS)}
+
+
+def checked_rows(rows: Iterable[Row]) -> Iterator[Row]:
+    """Give the rows, each in its normal form; those that a file's reader made go through as they are.
+
+    Raises:
+        InvalidCommand: a row is not valid; names its place, from 1, and the field, never the value.
+    """
+    for number, row in enumerate(items_of_caller(rows), 1):
+        if type(row) is Row and row.is_read:
+            yield row
+            continue
+        try:
+            yield _checked(row)
+        except BadValue as bad:
+            raise InvalidCommand([(bad.field, f"{bad} (row {number} of those given)")]) from None
+
+
+def _checked(row: Any) -> Row:
+    if not isinstance(row, Row):
+        raise BadValue(ROW, "is none; of what a file's reader gives, leave out the errors")
+    kind: Any = row.kind
+    if not isinstance(kind, str) or kind not in _PARSERS:
+        raise BadValue("kind", "must be Channel.EMAIL or Channel.SMS")
+    recipient = (row.recipient, None) if kind == Channel.EMAIL else (None, row.recipient)
+    # A file of JSON may hold an object there; an object of a program can hold anything.
+    auth_params = text_of(row.auth_params, Field.AUTH_PARAMS)
+    return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, row.language, row.forwarded_for, auth_params])

@@ -1,0 +1,137 @@
+"""Runs the services of docker-compose.yml as processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gatepost_operations.local.embedded_valkey import server_binary
+from support.stack import Program
+
+if TYPE_CHECKING:
+    from support.compose_file import Service
+
+# An engine's image has no redis-cli of ours; this one says what the real one says.
+_REDIS_CLI = """#!/bin/sh
+exec '{python}' -c 'import redis; print("PONG" if redis.Redis(port={port}).ping() else "")'
+"""
+
+
+@dataclass
+class Deployment:
+    """Services as processes. The names of hosts become ports of the loopback address, /tmp a directory of the test."""
+
+    directory: Path
+    services: dict[str, Service]
+    ports: dict[str, int]
+    programs: dict[str, Program] = field(default_factory=dict)
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports['redis']}/0"
+
+    @property
+    def simulator_url(self) -> str:
+        return f"https://localhost:{self.ports['simulator']}"
+
+    @property
+    def simulator_authority(self) -> str:
+        return self.localized("/simulator/ca.pem")
+
+    def localized(self, text: str) -> str:
+        """Return a command's word or a variable's value with addresses of this machine."""
+        simulator = str(self.ports["simulator"])
+        text = text.replace("redis:6379", f"127.0.0.1:{self.ports['redis']}")
+        text = text.replace("simulator:4430", f"localhost:{simulator}").replace("4430", simulator)
+        for name in ("8787", "8788"):
+            text = str(self.ports[name]) if text == name else text
+        # A volume is a directory of the test.
+        text = re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
+        return text.replace("0.0.0.0", "127.0.0.1").replace("/tmp/", f"{self.directory}/")  # noqa: S104, S108 - replaced
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """Return all that a container of the service has in its environment: the image's, and the file's."""
+        own = {name: self.localized(value) for name, value in service.environment.items()}
+        path = f"{self.directory / 'bin'}:{Path(sys.executable).parent}:{os.defpath}"
+        return {"PATH": path, "PYTHONUNBUFFERED": "1", "HOME": "/nonexistent", **own}
+
+    def start(self, *names: str) -> None:
+        """Start services with their own commands."""
+        for name in names:
+            service = self.services[name]
+            log = self.directory / f"{name}.log"
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    self._command(service),
+                    cwd=self.directory,
+                    env=self.environment(service),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self.programs[name] = Program(name, process, log)
+
+    def health(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Run a service's health check as the engine does."""
+        service = self.services[name]
+        command = [self.localized(part) for part in service.health]
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self.environment(service),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def until_healthy(self, *names: str, timeout: float = 60) -> None:
+        """Wait until the health checks pass; fail with the service's output when one ended or does not."""
+        for name in names:
+            give_up = time.monotonic() + timeout
+            while (found := self.health(name)).returncode:
+                program = self.programs[name]
+                if program.process.poll() is not None or time.monotonic() > give_up:
+                    raise AssertionError(f"{name} is not healthy: {found.stdout}{found.stderr}\n{program.output()}")
+                time.sleep(0.2)
+
+    def stop(self, name: str) -> int:
+        """Ask a service to end and wait as long as the engine would; return its exit code."""
+        program = self.programs.pop(name)
+        program.terminate()
+        return program.wait(self.services[name].grace_s)
+
+    def _command(self, service: Service) -> list[str]:
+        program, *words = [self.localized(part) for part in service.command]
+        if service.name == "redis":
+            here = ["--port", str(self.ports["redis"]), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+            return [str(server_binary()), *words, *here]
+        found = shutil.which(program, path=str(Path(sys.executable).parent))
+        assert found is not None, f"{program} is not installed by the wheel's requirements"
+        return [found, *words]
+
+    def __enter__(self) -> Self:
+        redis_cli = self.directory / "bin" / "redis-cli"
+        redis_cli.parent.mkdir()
+        redis_cli.write_text(_REDIS_CLI.format(python=sys.executable, port=self.ports["redis"]), encoding="utf-8")
+        redis_cli.chmod(0o755)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self.programs.values():
+            with contextlib.suppress(ProcessLookupError):
+                program.terminate()
+        for program in self.programs.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(15)
+            if program.process.poll() is None:
+                program.kill()

@@ -1,0 +1,1 @@
+"""Batches of a campaign: lease, send, settle, sweep."""

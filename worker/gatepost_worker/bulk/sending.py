@@ -1,0 +1,194 @@
+"""Sends one recipient of a campaign, and says how the row goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from gatepost_core.campaigns.model import FAR_AWAY
+from gatepost_core.campaigns.row import Channel
+from gatepost_core.commands import Kind
+from gatepost_core.states import Reason, State
+from gatepost_worker.authentication import AuthenticationError, RateLimited
+from gatepost_worker.bulk.store import Mark, Settlement
+from gatepost_worker.delivery.policy import (
+    DOUBTS,
+    REASONS,
+    Attempt,
+    Dead,
+    Decision,
+    Deferred,
+    RetryAt,
+    RetryLimits,
+    Unknown,
+    decide,
+)
+from gatepost_worker.limiter import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from gatepost_core.campaigns.model import Options
+    from gatepost_core.campaigns.row import Row
+    from gatepost_core.campaigns.wire_format import Record
+    from gatepost_worker.authentication import Passwordless
+
+REFUSED: Final = frozenset(
+    {
+        Reason.CONNECTION_MISCONFIGURED,
+        Reason.PROVIDER_MISCONFIGURED,
+        Reason.TENANT_MISCONFIGURED,
+        Reason.CREDENTIAL_MISSING,
+        Reason.CLIENT_REJECTED,
+        Reason.CLIENT_NOT_AUTHORIZED,
+        Reason.CAPTCHA_REQUIRED,
+        Reason.ENDPOINT_DISABLED,
+        Reason.DPOP_REQUIRED,
+    }
+)
+"""Refusals that say nothing of the recipient: everybody would get them, so nobody is lost to them and the campaign pauses."""
+
+_FAILURES: Final = frozenset({State.REJECTED, State.EXHAUSTED, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one request led to.
+
+    Attributes:
+        settlement: how the row goes on.
+        reading: what the answer said of the quota.
+        failure: what went wrong, if anything did.
+        wait: how long the row has to wait before it is begun again.
+        halts: whether the rows begun with it had better not be sent: they would fail alike.
+        unforeseen: what broke on our side, if anything did. Its text may hold the recipient.
+    """
+
+    settlement: Settlement
+    reading: Reading | None = None
+    failure: AuthenticationError | None = None
+    wait: timedelta | None = None
+    halts: bool = False
+    unforeseen: Exception | None = None
+
+
+class Sender:
+    """Sends recipients the way one campaign wants it."""
+
+    def __init__(
+        self, client: Passwordless, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._client = client
+        self._options = options
+        self._limits = limits
+        self._clock = clock
+        self._shared: dict[str, Any] = {"auth_params": options.auth_params, "language": options.language}
+        self._email: dict[str, Any] = {"send": options.send, "connection": options.connection or "email"}
+        self._sms: dict[str, Any] = {"connection": options.connection or "sms"}
+
+    def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
+        """Make the one request for a row. Whatever breaks, breaks this row alone: the answers of the others are worth keeping.
+
+        Args:
+            number: the row's number in its batch.
+            row: the recipient.
+            ticket: the permit's.
+            record: what is known of earlier attempts.
+        """
+        begun = False
+        try:
+            request = self._request_of(row)
+            begun = True
+            return self._carried_out(number, row, ticket, record, request)
+        except Exception as failure:  # noqa: BLE001 - nobody foresaw it, so nobody knows its kind
+            return self._broken(number, record, failure, begun=begun)
+
+    def _carried_out(
+        self, number: int, row: Row, ticket: int, record: Record | None, request: Callable[[], Any]
+    ) -> Sent:
+        before = 0 if record is None else record.attempts
+        try:
+            response = request()
+        except AuthenticationError as failure:
+            limits = failure.rate_limits
+            reading = None
+            if limits is not None:
+                reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
+            return self._failed(number, row, record, failure, reading)
+        settlement = Settlement(
+            number, State.ACCEPTED, http_status=response.status, attempts=before + 1, at_s=self._seconds()
+        )
+        return Sent(settlement, Reading(ticket=ticket, limits=response.rate_limits))
+
+    def unsent(self, number: int, record: Record | None) -> Settlement:
+        """Return how a row goes on that was begun and then not sent: as if it had not been begun."""
+        if record is None:
+            return Settlement(number, State.QUEUED)
+        return Settlement(
+            number,
+            State.QUEUED,
+            reason=record.reason,
+            http_status=record.http_status,
+            attempts=record.attempts,
+            at_s=record.at_s,
+        )
+
+    def _broken(self, number: int, record: Record | None, failure: Exception, *, begun: bool) -> Sent:
+        before = 0 if record is None else record.attempts
+        doubt = record.reason if record is not None and record.reason in DOUBTS else None
+        reason = doubt or (Reason.ANSWER_LOST if begun else Reason.REQUEST_REJECTED)
+        state = State.UNKNOWN if reason in DOUBTS else State.REJECTED
+        settlement = Settlement(number, state, Mark.FAILED, reason, None, before + begun, self._seconds())
+        return Sent(settlement, halts=isinstance(failure, MemoryError), unforeseen=failure)
+
+    def _request_of(self, row: Row) -> Callable[[], Any]:
+        own = dict(self._shared)
+        if row.language:
+            own["language"] = row.language
+        if row.auth_params:
+            own["auth_params"] = json.loads(row.auth_params)
+        if row.forwarded_for:
+            own["forwarded_for"] = row.forwarded_for
+        if row.kind is Channel.EMAIL:
+            return partial(self._client.send_email, row.recipient, **self._email, **own)
+        return partial(self._client.send_sms, row.recipient, **self._sms, **own)
+
+    def _failed(
+        self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None
+    ) -> Sent:
+        now = self._clock()
+        before = 0 if record is None else record.attempts
+        doubt = record.reason if record is not None and record.reason in DOUBTS else None
+        kept: Reason | None
+        match decision := self._decide(row, failure, before, doubt):
+            case RetryAt(reason=reason):
+                state, mark, attempts, halts = State.QUEUED, Mark.FAILED, before + 1, False
+                kept = reason if doubt is None or reason in DOUBTS else doubt
+            case Deferred():
+                state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, doubt
+            case _ if REASONS[failure.cause] in REFUSED:
+                state, mark, attempts, halts = State.QUEUED, Mark.REFUSED, before, True
+                kept = doubt or REASONS[failure.cause]
+            case Dead(state=end, reason=reason):
+                state, attempts, halts, kept = end, before + 1, False, reason
+                mark = Mark.FAILED if end in _FAILURES else Mark.PLAIN
+            case Unknown(reason=reason):
+                state, mark, attempts, halts, kept = State.UNKNOWN, Mark.FAILED, before + 1, False, reason
+            case never:
+                assert_never(never)
+        settlement = Settlement(number, state, mark, kept, failure.status, attempts, int(now.timestamp()))
+        again = decision.wait if isinstance(decision, RetryAt | Deferred) else None
+        return Sent(settlement, reading, failure, again, halts)
+
+    def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
+        kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
+        now = self._clock()
+        # The deadline is the script's to keep, by Redis's clock.
+        attempt = Attempt(kind, before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
+        return decide(failure, attempt, self._limits)
+
+    def _seconds(self) -> int:
+        return int(self._clock().timestamp())

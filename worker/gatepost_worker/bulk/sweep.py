@@ -1,0 +1,74 @@
+"""The periodic sweep over campaigns: ends expired leases and late rows, and publishes what the queue lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gatepost_core.campaigns.model import CampaignNotFound
+from gatepost_core.campaigns.store import SWEPT_PAGE
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import Spoiled
+from gatepost_worker.upkeep.sweep_lock import sweep_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+    from gatepost_core.campaigns.publishing import BatchPublisher
+    from gatepost_core.campaigns.store import CampaignStore
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+_LOCK: Final = "gatepost:campaigns:sweep:lock"
+
+
+@boundary
+class CampaignSweep:
+    """Sweeps the campaigns that are under way. Two at once would only do the same twice, so one runs at a time."""
+
+    def __init__(self, client: Redis, store: CampaignStore, publisher: BatchPublisher) -> None:
+        self._redis = client
+        self._store = store
+        self._publisher = publisher
+
+    def run(self) -> int:
+        """Sweep every campaign, and return how many batches were published.
+
+        Raises:
+            Unavailable: Redis did not answer; the next run goes on.
+        """
+        published = 0
+        with sweep_lock(self._redis, _LOCK) as prolong:
+            if prolong is None:
+                return 0
+            for campaign_id in self._store.active_ids():
+                published += self._sweep(campaign_id, prolong)
+        return published
+
+    def _sweep(self, campaign_id: str, prolong: Callable[[], object]) -> int:
+        try:
+            lost = self._find_lost(campaign_id, prolong)
+            published = self._publisher.feed(campaign_id)
+        except CampaignNotFound:  # deleted meanwhile
+            return 0
+        except Spoiled as failure:
+            # The others shall not wait for it.
+            _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
+            return 0
+        if lost or published:
+            _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)
+        return published
+
+    def _find_lost(self, campaign_id: str, prolong: Callable[[], object]) -> int:
+        all_lost, looked_at, closing = 0, SWEPT_PAGE, False
+        while looked_at >= SWEPT_PAGE:
+            _, looked_at, lost, closing = self._store.sweep(campaign_id)
+            all_lost += lost
+            prolong()
+        if closing:
+            self._store.close(campaign_id)
+            prolong()
+        return all_lost

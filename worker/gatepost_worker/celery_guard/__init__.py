@@ -1,0 +1,1 @@
+"""Everything that changes or restricts Celery and kombu."""

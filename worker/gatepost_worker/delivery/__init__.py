@@ -1,0 +1,1 @@
+"""One operation: the call, the decision after a failure, the next attempt."""

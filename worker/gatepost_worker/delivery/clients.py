@@ -1,0 +1,104 @@
+"""An Authentication client for each configured tenant."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from gatepost_core.commands import Kind
+from gatepost_core.errors import ConfigurationError
+from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
+from gatepost_worker.authentication.errors import ConfigurationError as UnusableClient
+from gatepost_worker.delivery.calls import deadline_of
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Tenant
+
+
+def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = None) -> Passwordless:
+    """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them.
+
+    Args:
+        tenant: whose Authentication API is called.
+        settings: the timeouts.
+        connections: how many are kept open, one for each call at once; the settings' concurrency when absent.
+    """
+    certificate = None
+    if tenant.use_mtls and tenant.mtls_certificate and tenant.mtls_key:
+        certificate = ClientCertificate(
+            certificate_path=str(tenant.mtls_certificate), key_path=str(tenant.mtls_key), base_url=tenant.mtls_base_url
+        )
+    return Passwordless(
+        domain=tenant.domain,
+        client_id=tenant.client_id,
+        client_secret=_clear(tenant.client_secret),
+        client_assertion_signing_key=_clear(tenant.client_assertion_signing_key),
+        client_assertion_signing_alg=tenant.client_assertion_signing_alg,
+        client_certificate=certificate,
+        id_token_signing_alg=tenant.id_token_signing_alg,
+        clock_tolerance=timedelta(seconds=tenant.clock_tolerance),
+        telemetry=tenant.telemetry,
+        configuration=Configuration(
+            base_url=tenant.base_url,
+            timeouts=_timeouts(Kind.SEND_EMAIL, settings),
+            sms_timeouts=_timeouts(Kind.SEND_SMS, settings),
+            login_timeouts=_timeouts(Kind.LOGIN_WITH_EMAIL, settings),
+            # Half of the margin: the other half is for signing and settling.
+            keys_grace=timedelta(seconds=settings.lease_margin / 2),
+            proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
+            ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
+            pool_size=connections or settings.concurrency,
+            longest_hint=timedelta(seconds=settings.longest_hint),
+        ),
+    )
+
+
+def _timeouts(kind: Kind, settings: Settings) -> Timeouts:
+    # The total deadline is the one that counts; a read may take all that is left of it.
+    total = timedelta(seconds=deadline_of(kind, settings))
+    return Timeouts(connect=min(timedelta(seconds=settings.connect_timeout), total), read=total, total=total)
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+class Clients:
+    """The clients of all tenants, each made when first used and shared by the process's threads."""
+
+    def __init__(self, settings: Settings, *, connections: int | None = None) -> None:
+        self._connections = connections
+        self._settings = settings
+        self._tenants = settings.all_tenants()
+        self._clients: dict[str, Passwordless] = {}
+        self._lock = threading.Lock()
+
+    def of(self, tenant_name: str) -> Passwordless:
+        """Return the client of a tenant.
+
+        Raises:
+            ConfigurationError: no tenant of that name is configured here, or no client can be made of its settings.
+        """
+        with self._lock:
+            if tenant_name not in self._clients:
+                self._clients[tenant_name] = self._made(tenant_name)
+            return self._clients[tenant_name]
+
+    def _made(self, tenant_name: str) -> Passwordless:
+        tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
+        try:
+            return client_for(tenant, self._settings, connections=self._connections)
+        except UnusableClient as failure:
+            flaw = str(failure)
+        raise ConfigurationError(flaw)
+
+    def close(self) -> None:
+        """Close every client's connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()

@@ -1,0 +1,1 @@
+"""The reconciler, health and start checks."""

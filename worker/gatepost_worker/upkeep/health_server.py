@@ -1,0 +1,164 @@
+"""A worker's health over HTTP: `GET /health` answers 200 or 503 with a JSON object. From the standard library, in threads of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import structlog
+from celery.worker import state as worker_state
+from kombu.exceptions import ChannelError
+
+from gatepost_core.broker.publishing import BROKER_ERRORS
+from gatepost_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from celery import Celery
+
+    from gatepost_worker.upkeep.liveness import Liveness
+
+_SAMPLES: Final = 6
+_LONGEST_INTERVAL_S: Final = 5.0
+_ANSWER_S: Final = 5
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+
+class Sampler(Protocol):
+    """Asks how much waits."""
+
+    def sample(self) -> tuple[dict[str, int], int]:
+        """Return the number of messages by queue, and how many slots are free."""
+
+    def close(self) -> None:
+        """Drop what it holds."""
+
+
+class QueueSampler:
+    """Asks the broker how many messages wait, over a connection of its own: the consumer's may be the one that is stuck."""
+
+    def __init__(self, app: Celery, queues: Collection[str], slots: int) -> None:
+        self._app = app
+        self._queues = queues
+        self._slots = slots
+        self._connection: Any = None
+        self._channel: Any = None
+
+    def sample(self) -> tuple[dict[str, int], int]:
+        """Return the number of messages by queue, and how many slots are free.
+
+        Raises:
+            OSError, KombuError, AMQPError, RedisError: the broker did not answer.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._app.connection_for_read(connect_timeout=_ANSWER_S)
+                self._connection.ensure_connection(max_retries=1, timeout=_ANSWER_S)
+                self._channel = self._connection.channel()
+            waiting = {queue: self._size(queue) for queue in self._queues}
+        except BaseException:
+            self.close()
+            raise
+        return waiting, max(0, self._slots - len(worker_state.active_requests))
+
+    def close(self) -> None:
+        """Drop the connection; the next sample makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.collect(socket_timeout=1)
+
+    def _size(self, queue: str) -> int:
+        try:
+            return int(self._channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:  # an empty Redis list is no list
+            return 0
+
+
+class HealthServer:
+    """Serves one process's health, and samples its queues. Start it when the worker starts."""
+
+    def __init__(self, liveness: Liveness, sampler: Sampler, *, host: str, port: int, patience_s: float) -> None:
+        """Prepare; nothing listens yet.
+
+        Args:
+            liveness: what the worker notes of itself.
+            sampler: asks the broker.
+            host: the address to listen at.
+            port: the port; 0 takes a free one.
+            patience_s: what `liveness` has too; several samples fit into it.
+        """
+        self._liveness = liveness
+        self._sampler = sampler
+        self._address = (host, port)
+        self._interval_s = min(patience_s / _SAMPLES, _LONGEST_INTERVAL_S)
+        self._ended = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._address[1] if self._server is None else int(self._server.server_address[1])
+
+    def start(self) -> Self:
+        """Listen.
+
+        Raises:
+            ConfigurationError: the address is taken, or not this machine's.
+        """
+        try:
+            self._server = ThreadingHTTPServer(self._address, _handler(self._liveness))
+        except (OSError, OverflowError) as failure:
+            host, port = self._address
+            raise ConfigurationError(f"GATEPOST_HEALTH_PORT: cannot listen at {host}:{port} ({failure})") from None
+        self._server.daemon_threads = True
+        self._run("health", self._server.serve_forever)
+        self._run("health-sampler", self._sample)
+        return self
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._ended.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _run(self, name: str, target: Callable[[], Any]) -> None:
+        threading.Thread(target=target, name=f"gatepost-{name}", daemon=True).start()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(self._interval_s):
+            try:
+                self._liveness.sampled(*self._sampler.sample())
+            except BROKER_ERRORS as failure:
+                _log.debug("health.no_sample", error=type(failure).__name__)
+        self._sampler.close()
+
+
+def _handler(liveness: Liveness) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "gatepost"
+        sys_version = ""
+        timeout = _ANSWER_S
+
+        def do_GET(self) -> None:
+            """Answer how the worker stands."""
+            if self.path.partition("?")[0] != "/health":
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return
+            report = liveness.report()
+            body = json.dumps(report.as_json()).encode()
+            self.send_response(HTTPStatus.OK if report.healthy else HTTPStatus.SERVICE_UNAVAILABLE)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
+            """Say nothing: the worker's log is for work."""
+
+    return Handler
