@@ -1,0 +1,57 @@
+"""A reader finds every page from the index, and the README in one look."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+DOCS = CHECKOUT / "docs"
+INDEX = DOCS / "README.md"
+_LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")
+_README_LINES = 120
+_FIRST_SCREEN = 32
+
+
+def _links_of(page: Path) -> set[Path]:
+    targets = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if not re.match(r"[a-z]+:", link)]
+    return {(page.parent / target).resolve() for target in targets}
+
+
+def test_every_page_is_on_the_index() -> None:
+    """A page is linked from the index, or from the list of decisions that the index links."""
+    decisions = DOCS / "decisions"
+    listed = _links_of(INDEX) | _links_of(decisions / "README.md")
+
+    missing = [str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page not in listed | {INDEX}]
+
+    assert decisions / "README.md" in _links_of(INDEX)
+    assert missing == []
+
+
+def test_the_index_is_in_the_order_of_diataxis() -> None:
+    """Learning, doing, looking up, understanding, and why it is so."""
+    headings = re.findall(r"^## (.+)$", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert headings == ["Tutorial", "How-to guides", "Reference", "Explanation", "Decisions"]
+
+
+def test_the_readme_links_the_index_and_fits() -> None:
+    """Purpose and limits are within the first screen, and the whole is short."""
+    readme = CHECKOUT / "README.md"
+    lines = readme.read_text(encoding="utf-8").splitlines()
+
+    assert INDEX in _links_of(readme)
+    assert len(lines) <= _README_LINES
+    assert "## What a code invitation cannot do" in lines[:_FIRST_SCREEN]
+
+
+def test_the_glossary_defines_each_term_once() -> None:
+    """Two definitions of one term are one too many."""
+    text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    terms = [term.lower() for term in re.findall(r"^### (.+)$", text, re.MULTILINE)]
+
+    assert len(terms) == len(set(terms))
+    assert {"accepted", "unknown", "sealed", "ledger", "reconciler", "reserve", "batch", "permit", "lease"} <= set(
+        terms
+    )
