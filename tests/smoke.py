@@ -28,7 +28,7 @@ from gatepost_simulator.control import ControlClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES = ("gatepost", "gatepost_worker", "gatepost_simulator")
+PACKAGES = ("gatepost_core", "gatepost", "gatepost_worker", "gatepost_operations", "gatepost_simulator")
 # They build something, or end the process, when they are imported.
 PROGRAMS = {"gatepost_operations.cli.__main__", "gatepost_simulator.__main__", "gatepost_worker.celery"}
 GATEPOST = [sys.executable, "-m", "gatepost_operations.cli"]
