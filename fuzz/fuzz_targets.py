@@ -25,7 +25,7 @@ from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_bodies import parse_error_body
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.refusals import MfaRequired
-from gatepost_worker.celery_guard.compression import refuse
+from gatepost_worker.celery_guard.intake import refuse_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,5 +133,5 @@ def _check_row(row: Row | RowError) -> None:
 @cache
 def _channel() -> Any:
     """A channel of kombu's own kind, which builds messages from envelopes as the one over Redis does."""
-    refuse()
+    refuse_compression()
     return Connection("memory://").channel()

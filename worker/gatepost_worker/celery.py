@@ -1,6 +1,6 @@
 """The composition root: builds the Celery app that `celery -A gatepost_worker worker` runs.
 
-The only module that does something when imported: it reads the settings. Nothing is connected before a worker starts.
+Importing it reads the settings; no other module does anything when imported. Connections are made when a worker starts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from gatepost_core.errors import ConfigurationError
 from gatepost_core.safe_text import visible
 from gatepost_core.settings import load_settings
 from gatepost_worker import logs, tasks
-from gatepost_worker.celery_guard import compression, remote_control, results, scheduler
-from gatepost_worker.celery_guard import transport_guard as envelopes
+from gatepost_worker.celery_guard import remote_control, transport_guard
 from gatepost_worker.celery_guard.consumer import consumer_class
-from gatepost_worker.celery_guard.options import check_options, was_given
-from gatepost_worker.celery_guard.program import GatepostWorker, slots_of
+from gatepost_worker.celery_guard.intake import refuse_compression
+from gatepost_worker.celery_guard.options import check_options, slots_of, was_given
+from gatepost_worker.celery_guard.process_signals import GatepostWorker, end_with_parent
+from gatepost_worker.celery_guard.redis_outages import install_result_backends
 from gatepost_worker.process import Process
 from gatepost_worker.upkeep.liveness import step_for
 from gatepost_worker.upkeep.start_checks import check_beat, check_broker
@@ -39,25 +40,24 @@ _SWEEP_EXPIRES_S: Final = 600.0
 
 
 def create(settings: Settings) -> Celery:
-    """Return the worker's app: tasks, schedule, and one set of parts for the process."""
-    compression.refuse()
+    """Return the worker's app with its tasks, its schedule and the objects that the process shares."""
+    refuse_compression()
     app = build_app(settings)
     check_options(app)
-    # Where Celery keeps the class that its own property makes.
+    # Celery caches the worker class here, in place of its own property.
     vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
-    results.install(app)
+    install_result_backends(app)
     process = Process(settings)
     tasks.register(app, process)
     _drop_other_tasks(app)
     app.conf.worker_consumer = consumer_class(lambda: process.dead_letters, process.liveness)
     app.steps["consumer"].add(step_for(process.liveness))
-    envelopes.install(app, lambda raw, *, reason, queue: process.bury(raw, reason=reason, queue=queue))
+    transport_guard.install(app, lambda raw, *, reason, queue: process.dead_letter(raw, reason=reason, queue=queue))
     app.conf.beat_schedule = {
         "reconcile": {
             "task": RECONCILE,
             "schedule": settings.reconcile_every,
-            # A sweep nobody took is worth nothing after the next ones. Not much sooner: by the clock of a worker that is ahead of the
-            # scheduler's, all of them would have expired, and nothing would be repaired.
+            # A later sweep makes a waiting one superfluous. A shorter expiry would let a worker whose clock is ahead discard every sweep.
             "options": {"queue": Queue.LOGIN.value, "expires": max(settings.reconcile_every, _SWEEP_EXPIRES_S)},
         }
     }
@@ -67,7 +67,7 @@ def create(settings: Settings) -> Celery:
 
 
 def _drop_other_tasks(app: Celery) -> None:
-    # Celery brings some of its own, such as celery.map, which would run a stranger's choice of ours past the intake's check.
+    # Celery's built-in tasks, such as celery.map, would bypass validation.
     app.finalize()
     for name in app.tasks.keys() - TASKS.keys():
         app.tasks.unregister(name)
@@ -75,7 +75,7 @@ def _drop_other_tasks(app: Celery) -> None:
 
 @contextmanager
 def _exit_for_configuration() -> Iterator[None]:
-    # Celery logs and forgets what a signal's receiver raises, unless it is an exit.
+    # Celery only logs an exception of a signal receiver, unless it is SystemExit.
     try:
         yield
     except ConfigurationError as failure:
@@ -87,11 +87,8 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         level = logging.getLevelName(loglevel) if was_given("loglevel") else settings.log_level
         logs.configure(log_format=settings.log_format, level=level, file=logfile)
 
-    def begin(**_: Any) -> None:
-        forbid_core_dumps()
-
     def start(sender: Any, **_: Any) -> None:
-        begin()
+        forbid_core_dumps()
         remote_control.install()
         process.slots = slots_of(sender)
         with _exit_for_configuration():
@@ -104,12 +101,12 @@ def _connect_signals(settings: Settings, process: Process) -> None:
             process.check()
 
     def start_beat(sender: Any, **_: Any) -> None:
-        begin()
+        forbid_core_dumps()
         with _exit_for_configuration():
             check_beat(sender.app, settings)
 
-    def begin_inside(**_: Any) -> None:
-        scheduler.end_with_parent()
+    def start_embedded_beat(**_: Any) -> None:
+        end_with_parent()
 
     def stopping(**_: Any) -> None:
         process.liveness.stopping()
@@ -117,12 +114,12 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     def stop(**_: Any) -> None:
         process.close()
 
-    # Celery keeps weak references by default; these functions are held by nobody else.
+    # Celery keeps weak references by default, and nothing else refers to these functions.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.beat_init.connect(start_beat, weak=False)
-    signals.beat_embedded_init.connect(begin_inside, weak=False)
+    signals.beat_embedded_init.connect(start_embedded_beat, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
 

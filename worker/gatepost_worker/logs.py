@@ -1,4 +1,4 @@
-"""Structured logs for the worker's process: JSON or console, redacted, one pipeline for our lines and everybody else's."""
+"""Structured logs of the worker process: JSON or console, redacted. Records of Celery and other libraries pass the same pipeline."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _SECRET_NAMES: Final = re.compile(
     r"e-?mail|phone|username|^code$|otp|token|secret|password|authorization|assertion|cookie|private", re.IGNORECASE
 )
-# What a person or a credential looks like, wherever it stands in a text: an address, a number in E.164, a JWT or JWE.
+# Personal data and credentials inside a text: an email address, a number in E.164, a JWT or JWE.
 _SECRET_TEXT: Final = re.compile(
-    # Not a masked password and the host behind it.
+    # Leave out a masked password with the host behind it.
     r"(?!\*+@)[^\s@\"'<>(),;:=]{1,64}@[^\s@\"'<>(),;:=]{1,255}\.[^\s@\"'<>(),;:=]+"
     r"|(?<![\w-])(?:\+|%2[Bb])\d{6,15}(?!\d)"
     r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
@@ -39,12 +39,12 @@ QUIET: Final = (
     "kombu",
 )
 _MASK: Final = "***"
-# Characters; the rest is cut. The search takes longer than the text is long, and some texts are a stranger's.
+# Characters; the rest is cut. The time of the search grows faster than the text, and some texts come from other systems.
 _LONGEST_TEXT: Final = 16_384
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask what must not be logged: by the name of the field, and by what a value looks like. A structlog processor."""
+    """Mask secrets and personal data by a field's name and a value's pattern. A structlog processor."""
     return {name: _masked(name, value) for name, value in event.items()}
 
 
@@ -61,16 +61,16 @@ def _masked(name: str, value: Any) -> Any:
 
 
 def _without_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put an account in the place of an exception: its frames' locals hold what a task works on, and its text can quote it."""
-    given = event.pop("exc_info", None)
-    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    """Replace an exception with its class and places: its frames' locals hold a task's data, and its text can quote it."""
+    exc_info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if exc_info is True else exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
         event.setdefault("failure", account(error))
     return event
 
 
 def _forbid_frames() -> None:
-    """Let no record of the process, Celery's and kombu's included, carry an exception: an error tracker takes it from there."""
+    """Remove exceptions from all records of the process, Celery's and kombu's included: error trackers read them there."""
     make = logging.getLogRecordFactory()
     if not (isinstance(make, partial) and make.func is _frameless_record):
         logging.setLogRecordFactory(partial(_frameless_record, make))
@@ -86,7 +86,13 @@ def _frameless_record(make: Callable[..., logging.LogRecord], *args: Any, **opti
 
 
 def configure(*, log_format: str, level: str, file: str | None = None) -> None:
-    """Send every record of the process through structlog to standard error, or to a file."""
+    """Send every log record of the process through structlog to standard error or to a file.
+
+    Args:
+        log_format: `json`, or anything else for the console's format.
+        level: the minimum level.
+        file: the path of the log file; None for standard error.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -114,7 +120,7 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Celery's per-task lines say less than our canonical one, and repeat arguments and results.
+    # Celery's lines for each task repeat arguments and results, and say less than `attempt.finished`.
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 

@@ -1,4 +1,4 @@
-"""The parts that one worker process shares, each made when first used."""
+"""The objects that one worker process shares, each created on first use."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Process:
-    """One worker process. Nothing is connected before it is asked for, so importing the app costs nothing.
+    """One worker process. Connections are made on first use, so importing the app makes none.
 
     Attributes:
         settings: the configuration.
-        slots: calls it makes at once; the worker says how many before the parts are made.
-        liveness: what it notes of its progress.
+        slots: how many calls the process makes at once; set at the worker's start, before the clients are created.
+        liveness: the record of the process's progress.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,16 +74,16 @@ class Process:
 
     @cached_property
     def clients(self) -> Clients:
-        """An Authentication client a tenant."""
+        """The Authentication client of each tenant."""
         return Clients(self.settings, connections=self.slots)
 
     @cached_property
     def ownership(self) -> Ownership:
-        """Whose work this worker may carry out."""
+        """The check that work belongs to this worker's Auth0 application."""
         return Ownership(self.redis, self.settings)
 
     def limiter_of(self, tenant_name: str) -> Limiter:
-        """Return the limiter of a tenant's quota, which the whole fleet shares."""
+        """Return a tenant's limiter, which all workers share."""
         if tenant_name not in self._limiters:
             pacing = LimiterSettings.of(self.settings, self.settings.tenant_named(tenant_name))
             self._limiters[tenant_name] = RedisLimiter(self.redis, pacing)
@@ -91,7 +91,7 @@ class Process:
 
     @cached_property
     def runner(self) -> Runner:
-        """What carries out single operations."""
+        """The runner of single operations."""
         return Runner(
             settings=self.settings,
             ledger=self.ledger,
@@ -102,16 +102,16 @@ class Process:
             ownership=self.ownership,
         )
 
-    def bury(self, raw: str, *, reason: str, queue: str) -> None:
-        """Keep an envelope that could not be read."""
+    def dead_letter(self, raw: str, *, reason: str, queue: str) -> None:
+        """Store an envelope that cannot be read."""
         letter_id = self.dead_letters.add({"raw": raw}, reason=reason, queue=queue)
         _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
 
     def prepare(self) -> None:
-        """Make every part now, so that a wrong configuration stops the worker at its start.
+        """Create every object now, so that a wrong configuration stops the worker at its start.
 
         Raises:
-            ConfigurationError: says which setting is missing or malformed, or which sealing key stored values need.
+            ConfigurationError: names the missing or malformed setting, or the sealing key that stored values need.
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
         if in_clear := cleartext_settings(self.settings):
@@ -119,7 +119,7 @@ class Process:
         self.check()
 
     def check(self) -> None:
-        """Look at Redis and the keys, until Redis has answered once: a worker may start before its Redis. Errors are those of `prepare`."""
+        """Check Redis and the keys, unless an earlier call has: a worker may start before its Redis. Raises as `prepare` does."""
         if self._checked or not check_ledger(self.redis, self.settings):
             return
         try:
@@ -131,14 +131,14 @@ class Process:
         except Unusable:
             raise
         except Unavailable as failure:
-            # Celery waits for its broker too. What does not open is put off, and said, when it is met.
+            # Celery waits for its broker too. A value that does not open is reported and deferred later, when it is read.
             _log.warning("keys.not_checked", error=str(failure))
 
     def serve_health(self, app: Celery, queues: Collection[str]) -> None:
-        """Answer at the health port, if one is configured.
+        """Serve health reports at the health port, if one is configured.
 
         Raises:
-            ConfigurationError: the port cannot be had.
+            ConfigurationError: the port cannot be opened.
         """
         if self.settings.health_port is None:
             return
@@ -152,7 +152,7 @@ class Process:
         self._health = server.start()
 
     def close(self) -> None:
-        """Close the connections that were opened."""
+        """Close the open connections and stop the health server."""
         if self._health is not None:
             self._health.stop()
         if "clients" in self.__dict__:

@@ -1,4 +1,4 @@
-"""Commands from systems in other languages, over Celery's own protocol: validated, recorded, published."""
+"""Commands that other systems submit over Celery's protocol: validated, recorded, published."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 HOP: Final = timedelta(seconds=30)
-"""How long a submission for other workers waits before it is taken again."""
+"""How long a submission for other workers waits on its queue before a worker takes it again."""
 
 
 class PutBack(GatepostError):
-    """The submission is for workers with another configuration; it goes back to its queue, and nothing is recorded."""
+    """The submission is for workers with another configuration; it returns to its queue, and nothing is recorded."""
 
 
 @boundary
 class Submissions:
-    """Takes a command as a JSON object, as JSON text, or sealed as a JWE."""
+    """Accepts commands as JSON objects, as JSON text, or sealed as a JWE."""
 
     def __init__(self, app: Celery, process: Process) -> None:
         self._app = app
         self._process = process
 
     def seal(self, task_id: str, arguments: dict[str, Any]) -> str:
-        """Return a submission's arguments as one sealed text, so that Celery holds none of them while the task waits and runs."""
+        """Return a submission's arguments as one sealed text, so that Celery never holds them in clear."""
         return self._process.keyring.seal(json.dumps(arguments).encode(), Purpose.arguments(task_id))
 
     def accept_sealed(self, task_id: str, sealed: str, *, waited: timedelta = timedelta()) -> str:
-        """Accept what `seal` returned. Errors are those of `accept`."""
+        """Accept arguments that `seal` has sealed. Raises as `accept` does."""
         try:
             arguments = json.loads(self._process.keyring.open(sealed, Purpose.arguments(task_id)))
         except SealError as failure:
@@ -65,22 +65,22 @@ class Submissions:
     def accept(
         self, task_id: str, command: Any, idempotency_key: str | None, *, waited: timedelta = timedelta()
     ) -> str:
-        """Record and publish a command, and return its operation's id. A message that comes twice names one operation.
+        """Record and publish a command, and return its operation's id. A message delivered twice names one operation.
 
         Args:
-            task_id: the message's own id, which names the operation of a plain command when no idempotency key is given. A sealed one names
-                its operation itself, under whatever id and key it comes again.
-            command: a JSON object, its text, or a compact JWE of its text made under a key of the ring with the header
-                `"for": "submission:gatepost"`. One that does not open is kept as a dead letter besides.
-            idempotency_key: names the operation, among the plain submissions or among the sealed ones.
-            waited: how long it has been put back before.
+            task_id: the message's id. It names the operation of a plain command without an idempotency key. A sealed command names its
+                operation itself, whatever its id and key.
+            command: a JSON object, its text, or a compact JWE of its text, sealed under a key of the ring with the header
+                `"for": "submission:gatepost"`. A JWE that does not open is also stored as a dead letter.
+            idempotency_key: names the operation; plain and sealed submissions have separate names.
+            waited: how long the submission has waited for other workers already.
 
         Raises:
-            InvalidCommand: names every bad field and what is wrong with it, never a value.
-            PutBack: the tenant stands for another application in this Redis than for this worker.
+            InvalidCommand: names every bad field and its problem, never a value.
+            PutBack: in this Redis the tenant belongs to another application than this worker's.
             IdempotencyConflict: the key, or the task's id, was used with another command.
             RecordGone: the key, the task's id or the seal is known, and its operation's record is gone; nothing is sent.
-            Unavailable: Redis did not answer; it may be recorded, and taken again it is the same operation.
+            Unavailable: Redis did not answer; the command may be recorded, and a repeated delivery names the same operation.
         """
         if idempotency_key is not None and not isinstance(idempotency_key, str):
             raise InvalidCommand([("idempotency_key", "must be a text")])
@@ -97,7 +97,8 @@ class Submissions:
         recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
         try:
             if sealed:
-                # It opens in one spelling alone. Who may only read what others pushed could push it again, under another id or key.
+                # A JWE has one valid spelling. The seal names the operation, because anyone who reads the queue could push a copy under
+                # another id or key.
                 return recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
             return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}", origin=Origin.PLAIN)
@@ -108,7 +109,7 @@ class Submissions:
             raise InvalidCommand([("tenant", "is not configured here")]) from None
 
     def _require_ours(self, task_id: str, command: Command, waited: timedelta) -> None:
-        # The message names no application, so the registry says whose it is; and whose first tenant an unnamed one is for.
+        # The message names no application: the registry gives that of the tenant, or of the first tenant if none is named.
         ownership = self._process.ownership
         names = [command.tenant] if command.tenant else [self._process.settings.tenant_name(None), ""]
         try:
@@ -130,7 +131,7 @@ class Submissions:
         raise PutBack
 
     def _document(self, command: Any, *, sealed: bool) -> Any:
-        """Return what a command says, whichever way it is written."""
+        """Return a command's document from any of its three forms."""
         if sealed:
             try:
                 return _parsed(self._process.keyring.open(command, Purpose.submission()).decode())
@@ -141,7 +142,7 @@ class Submissions:
         return _parsed(command) if isinstance(command, str) else command
 
     def _keep(self, task_id: str, arguments: dict[str, Any], reason: str) -> None:
-        # In the form in which a worker takes it again, once its key is in the ring.
+        # Stored as a message, so that it can be replayed once its key is in the ring.
         message = {
             "headers": {"task": SUBMIT, "id": task_id},
             "properties": {"correlation_id": task_id},

@@ -1,4 +1,4 @@
-"""The Celery tasks, thin: open, run, and return, retry or raise."""
+"""The Celery tasks: each runs the code of its kind, then returns, retries or raises."""
 
 from __future__ import annotations
 
@@ -7,25 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
-from celery import Celery, Task
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SHOWN_ARGUMENTS, SUBMIT, Queue, queue_of, task_name
+from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT, Queue, queue_of, task_name
 from gatepost_core.commands import Kind
 from gatepost_core.error_boundary import Boundary, account
-from gatepost_core.errors import (
-    GatepostError,
-    InvalidCommand,
-    OperationFailed,
-    OperationNotFound,
-    Unavailable,
-    Unforeseen,
-)
+from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen
 from gatepost_core.failures import failure_of
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.states import State
 from gatepost_worker.bulk.task import CampaignParts
 from gatepost_worker.celery_guard.intake import strategy
+from gatepost_worker.celery_guard.sealed_task import SealedTask
 from gatepost_worker.delivery.runner import Ended, Later
 from gatepost_worker.submission import HOP, PutBack, Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler
@@ -33,50 +26,33 @@ from gatepost_worker.upkeep.reconciler import Reconciler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from celery import Celery
+
     from gatepost_worker.process import Process
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
-# While Redis is away a rejected message comes back at once; this keeps the slot from spinning.
-_BREATH_S: Final = 1.0
-_UNFORESEEN: Final = (
-    "The command failed in a way that was not foreseen, perhaps after it was recorded; the worker's log says how."
-)
+# While Redis is away a rejected message is delivered again at once; the pause keeps the slot from spinning.
+_PAUSE_S: Final = 1.0
+_UNFORESEEN: Final = "The command failed unexpectedly and may have been recorded; see the worker's log."
 
 
 _boundary: Final = Boundary(GatepostError, Ignore, Reject, Retry)
 
 
-class SealedTask(Task[Any, Any]):
-    """A task that shows neither arguments nor results, on publish, retry, success and failure alike."""
-
-    abstract = True
-    Request = "gatepost_worker.celery_guard.sealed_request:SealedRequest"
-    acks_late = True
-    max_retries = None
-    # Celery cuts the result's representation to this many characters, for its events and its log.
-    resultrepr_maxsize = 0
-    throws = (OperationFailed, InvalidCommand, OperationNotFound)
-
-    def apply_async(self, *args: Any, **options: Any) -> Any:
-        """Publish with constant representations. Celery's own `retry` ends here too, and drops those it was given."""
-        options["argsrepr"] = options["kwargsrepr"] = SHOWN_ARGUMENTS
-        return super().apply_async(*args, **options)
-
-
 class OperationTask(SealedTask):
-    """A task whose only argument is an operation's id, which is the task's id too."""
+    """A task whose only argument is an operation's id, which is also the task's id."""
 
     abstract = True
     process: ClassVar[Process]
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Forget a result that was redeemed while Celery was still storing it."""
+        """Delete a result that was redeemed before Celery stored it."""
         if retval is not None and self.process.ledger.sealed_result(task_id) is None:
             self.app.backend.forget(task_id)
 
 
 def register(app: Any, process: Process) -> None:
-    """Add Gatepost's tasks to an app. They are not shared with any other app."""
+    """Add Gatepost's tasks to an app, and to no other."""
     campaigns = CampaignParts(app, process)
     checked = partial(strategy, dead_letters=lambda: process.dead_letters)
     for kind in Kind:
@@ -106,17 +82,17 @@ def _is_foreseen(failure: Exception) -> bool:
 def _operation(process: Process) -> Callable[..., str | None]:
     @_boundary
     def operation(task: OperationTask, operation_id: str, version: int = 1) -> str | None:  # noqa: ARG001 - checked at intake
-        """Carry out one operation; the result is the sealed token set, or nothing."""
+        """Carry out one operation and return its sealed token set, if it has one."""
         try:
             progress = process.runner.run(operation_id)
         except Unavailable as failure:
             _log.warning("operation.returned", correlation_id=operation_id, error=str(failure))
-            time.sleep(_BREATH_S)
+            time.sleep(_PAUSE_S)
             raise Reject(str(failure), requeue=True) from None
         except Exception as failure:
             if _is_foreseen(failure):
                 raise
-            # Whatever it was, the ledger knows how far it came and the reconciler goes on from there.
+            # The ledger holds the operation's progress, and the reconciler continues from there.
             _log.error("operation.failed_unexpectedly", correlation_id=operation_id, failure=account(failure))
             raise Ignore from None
         match progress:
@@ -129,7 +105,7 @@ def _operation(process: Process) -> Callable[..., str | None]:
             case _ if getattr(progress, "verdict", None) is Verdict.MISSING:
                 raise OperationNotFound
             case _:
-                # Another attempt is under way; its worker, or the reconciler, ends the operation and stores its result.
+                # Another attempt is under way: its worker or the reconciler ends the operation and stores the result.
                 raise Ignore
 
     return operation
@@ -145,14 +121,14 @@ def _submit(submissions: Submissions) -> Callable[..., dict[str, str]]:
         *,
         sealed: str | None = None,
     ) -> dict[str, str]:
-        """Record and publish a command from another system, as JSON or as a JWE; the result names the operation.
+        """Record and publish a command from another system, given as JSON or a JWE, and return its operation's id.
 
         Args:
             task: this task.
-            command: the command; a worker's intake seals it, with the rest of the arguments.
+            command: the command, unless the intake has sealed the arguments.
             idempotency_key: names the operation.
-            version: of the message's form.
-            sealed: what the intake made of the arguments.
+            version: the message format's version.
+            sealed: all arguments, sealed by the intake.
         """
         task_id = str(task.request.id)
         try:
@@ -165,7 +141,7 @@ def _submit(submissions: Submissions) -> Callable[..., dict[str, str]]:
             raise task.retry(countdown=HOP.total_seconds(), throw=False) from None
         except Unavailable as failure:
             _log.warning("submission.returned", task_id=task_id, error=str(failure))
-            time.sleep(_BREATH_S)
+            time.sleep(_PAUSE_S)
             raise Reject(str(failure), requeue=True) from None
         except Exception as failure:
             if _is_foreseen(failure):
@@ -184,9 +160,9 @@ def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
         try:
             campaigns.runner.run(campaign_id, batch)
         except Unavailable as failure:
-            # The message goes: the reconciler finds the batch by its lease, or by having been published in vain.
+            # The message is acknowledged: the reconciler finds the batch by its expired lease or its publication date.
             _log.warning("batch.interrupted", campaign_id=campaign_id, batch=batch, error=str(failure))
-            time.sleep(_BREATH_S)
+            time.sleep(_PAUSE_S)
 
     return send_batch
 
@@ -194,11 +170,11 @@ def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
 def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Callable[[], None]:
     @_boundary
     def reconcile() -> None:
-        """Repair what the queue lost."""
+        """Repair operations and campaigns whose messages were lost."""
         try:
             Reconciler(app, process.ledger, process.redis).run()
         finally:
-            # Whatever hinders one hinders the other only by itself.
+            # Campaigns are swept even if the operations' sweep fails.
             campaigns.sweep.run()
 
     return reconcile

@@ -126,7 +126,7 @@ def test_int_finishes_what_is_under_way_and_ends(shared: Stack, started: Started
     started["INT"].process.send_signal(signal.SIGINT)
 
     assert started["INT"].wait(30) == 1
-    assert "Ctrl-C again ends at once" in started["INT"].output()
+    assert "Ctrl-C again exits at once" in started["INT"].output()
     assert "Traceback" not in started["INT"].output()
 
 

@@ -16,7 +16,7 @@ from kombu.utils.json import loads
 from gatepost_core.broker.message_validation import TASKS, Malformed, check_message, flaw_of_envelope
 from gatepost_core.broker.messages import Queue
 from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
-from gatepost_worker.celery_guard.compression import refuse
+from gatepost_worker.celery_guard.intake import refuse_compression
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def unpacking_nothing() -> Iterator[None]:
     """What a worker's process does, undone afterwards."""
     kombus: Any = compression
     before = {name: (kombus.get_encoder(name)[0], kombus.get_decoder(name)) for name in kombus.encoders()}
-    refuse()
+    refuse_compression()
     yield
     for name, (encoder, decoder) in before.items():
         kombus.register(encoder, decoder, name)

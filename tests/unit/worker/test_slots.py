@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gatepost_core.settings import Settings
-from gatepost_worker.celery_guard.program import slots_of
+from gatepost_worker.celery_guard.options import slots_of
 from gatepost_worker.process import Process
 
 

@@ -10,7 +10,7 @@ from gatepost_core.campaigns.model import CampaignNotFound
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import Spoiled
-from gatepost_worker.upkeep.sweep_lock import sweep_lock
+from gatepost_worker.upkeep.reconciler import sweep_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Everything that changes or restricts Celery and kombu."""
+"""Changes to Celery and kombu: checks of messages, options and remote commands, and tolerance of outages."""

@@ -1,6 +1,6 @@
-"""A Celery consumer that keeps what it cannot take: unknown tasks, foreign protocols and undecodable bodies go to the dead letters.
+"""A Celery consumer that moves unknown tasks, other protocols and undecodable bodies to the dead letters.
 
-Celery's own logs such a message and drops it. Named by the setting `worker_consumer`.
+Celery's own consumer logs such a message and drops it. The setting `worker_consumer` names this one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from celery.worker.consumer import Consumer
 
 from gatepost_core.broker.message_validation import flaw_of_content, flaw_of_depth
-from gatepost_worker.celery_guard.intake import bury
+from gatepost_worker.celery_guard.intake import dead_letter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,51 +19,51 @@ if TYPE_CHECKING:
     from gatepost_worker.upkeep.liveness import Liveness
 
 
-class KeepingConsumer(Consumer):
-    """Buries instead of dropping, and notes every message taken. The app that names this class sets its parts."""
+class DeadLetterConsumer(Consumer):
+    """Stores refused messages and counts every message taken. `consumer_class` sets the class attributes."""
 
     dead_letters: ClassVar[Callable[[], DeadLetters]]
     liveness: ClassVar[Liveness]
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
-        """Return Celery's handler of messages, behind a note that one was taken."""
+        """Return Celery's message handler, preceded by the count and by checks of the headers."""
         handle: Callable[[Any], Any] = super().create_task_handler(*args, **options)
 
-        def noted(message: Any) -> Any:
+        def checked(message: Any) -> Any:
             self.liveness.took()
             headers = message.headers
             task = headers.get("task") if isinstance(headers, dict) else None
             if not isinstance(task, str):
-                # Celery looks its strategy up before anybody can look at the rest.
-                return self._bury(message, "the message is not of Celery's protocol 2")
+                # Celery looks the strategy up by this header, before the strategy can check it.
+                return self._dead_letter(message, "the message is not of Celery's protocol 2")
             flaw = flaw_of_depth(headers) or flaw_of_content(message.content_type, message.content_encoding)
             if flaw is not None:
-                return self._bury(message, flaw)
+                return self._dead_letter(message, flaw)
             return handle(message)
 
-        return noted
+        return checked
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Keep a message that is of no protocol Celery knows."""
-        self._bury(message, "the message is not of Celery's protocol 2")
+        """Store a message of a protocol that Celery does not know."""
+        self._dead_letter(message, "the message is not of Celery's protocol 2")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
-        """Keep a message for a task that this worker does not have."""
-        self._bury(message, "there is no such task here")
+        """Store a message for a task that this worker does not have."""
+        self._dead_letter(message, "there is no such task here")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
-        """Keep a message from which Celery could not build a request."""
-        self._bury(message, f"the headers are malformed ({type(exc).__name__})")
+        """Store a message from which Celery could not build a request."""
+        self._dead_letter(message, f"the headers are malformed ({type(exc).__name__})")
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Keep a message whose body cannot be decoded."""
-        self._bury(message, f"the body cannot be read ({type(exc).__name__})")
+        """Store a message whose body cannot be decoded."""
+        self._dead_letter(message, f"the body cannot be read ({type(exc).__name__})")
 
-    def _bury(self, message: Any, reason: str) -> None:
-        bury(message, reason, self, type(self).dead_letters())
+    def _dead_letter(self, message: Any, reason: str) -> None:
+        dead_letter(message, reason, self, type(self).dead_letters())
 
 
-def consumer_class(dead_letters: Callable[[], DeadLetters], liveness: Liveness) -> type[KeepingConsumer]:
+def consumer_class(dead_letters: Callable[[], DeadLetters], liveness: Liveness) -> type[DeadLetterConsumer]:
     """Return the consumer class of one app."""
     parts = {"dead_letters": staticmethod(dead_letters), "liveness": liveness}
-    return type("GatepostConsumer", (KeepingConsumer,), parts)
+    return type("GatepostConsumer", (DeadLetterConsumer,), parts)

@@ -1,7 +1,7 @@
-"""What a worker checks of a message before Celery builds a request from it.
+"""Checks of a message before Celery builds a request from it.
 
-Stock Celery reconnects in an endless loop on a message without `id`. Here whatever is malformed goes to the dead letters with its
-reason, and the consumer goes on.
+Stock Celery reconnects in an endless loop on a message without `id`. Here a malformed message moves to the dead letters with its reason,
+and the consumer continues.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 from celery.exceptions import InvalidTaskError
 from celery.utils.imports import instantiate
 from celery.worker.strategy import default as celery_strategy
+from kombu import compression
 
 from gatepost_core.broker.message_validation import Malformed, check_message
 from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from gatepost_core.dead_letters import DeadLetters
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
-# It comes back at once; this keeps the consumer from spinning.
-_BREATH_S: Final = 0.2
-# What Celery's parser of headers raises for a value it cannot use. Not AttributeError, which is an error in the program.
-_UNUSABLE: Final = (InvalidTaskError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
-_NEEDED: Final = {"lang", "task", "id", "eta", "expires", "retries", "ignore_result"}
+# A rejected message is delivered again at once; the pause keeps the consumer from spinning.
+_PAUSE_S: Final = 0.2
+# Raised by Celery's header parser for unusable values. AttributeError is not among them: it is a fault in the program.
+_HEADER_ERRORS: Final = (InvalidTaskError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
+_CELERY_HEADERS: Final = {"lang", "task", "id", "eta", "expires", "retries", "ignore_result"}
 _consumer_log = logging.getLogger("gatepost.worker")
 
 
@@ -45,71 +46,70 @@ def strategy(
     dead_letters: Callable[[], DeadLetters],
     seal: Callable[[str, dict[str, Any]], str] | None = None,
 ) -> Callable[..., Any]:
-    """Return Celery's own message handler for the task, behind a check. A task's `Strategy`.
+    """Return a task's `Strategy`: Celery's own message handler behind the checks.
 
     Args:
         task: the task.
         app: its app.
-        consumer: Celery's.
-        dead_letters: where malformed messages go.
-        seal: seals the task's arguments by the task's id, so that Celery and what watches it see none of them.
+        consumer: Celery's consumer.
+        dead_letters: returns the store for malformed messages.
+        seal: seals the task's arguments under the task's id, so that Celery and its monitors see none of them.
     """
     handle = celery_strategy(task, app, consumer)
 
     def checked(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
-        came, written = message.headers, message.body
+        headers, written = message.headers, message.body
         try:
-            check_message(came, lambda: message.payload)
-            message.headers = _shown(came)
+            check_message(headers, lambda: message.payload)
+            message.headers = _celery_headers(headers)
             _check_request(task, app, message)
             if seal is not None:
                 _seal_arguments(message, seal)
             return handle(message, body, ack, reject, callbacks, **options)
         except Malformed as failure:
-            message.headers = came
-            bury(message, str(failure), consumer, dead_letters())
+            message.headers = headers
+            dead_letter(message, str(failure), consumer, dead_letters())
         except consumer.connection_errors:
             raise
-        except Exception as failure:  # noqa: BLE001 - behind the checks an error is this worker's, and it would end the consumer
-            message.headers, message.body = came, written
-            give_back(message, failure, consumer)
+        except Exception as failure:  # noqa: BLE001 - the message has passed the checks, so the fault is the worker's; raised, it would end the consumer
+            message.headers, message.body = headers, written
+            requeue(message, failure, consumer)
         return None
 
     return checked
 
 
 def _check_request(task: Task[Any, Any], app: Celery, message: Any) -> None:
-    """Build Celery's request once for nothing: what fails here fails for the message's headers, and would again after every delivery."""
+    """Build Celery's request once as a test: a failure is due to the headers, and would repeat after every delivery."""
     try:
         instantiate(task.Request, message, app=app, task=task, headers=message.headers)
-    except _UNUSABLE as failure:
+    except _HEADER_ERRORS as failure:
         raise Malformed(f"the headers are malformed ({type(failure).__name__})") from None
 
 
-def _shown(headers: dict[str, Any]) -> dict[str, Any]:
-    """Return those headers which Celery needs; it shows all that it knows in events and logs, whatever a stranger wrote there."""
-    kept = {name: headers[name] for name in _NEEDED & headers.keys() if headers[name] not in (None, "")}
+def _celery_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return the headers that Celery needs. Celery shows every header in events and logs, and a sender may write anything there."""
+    kept = {name: headers[name] for name in _CELERY_HEADERS & headers.keys() if headers[name] not in (None, "")}
     return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 
 def _seal_arguments(message: Any, seal: Callable[[str, dict[str, Any]], str]) -> None:
     positional, arguments, embedded = message.payload
     if "sealed" in arguments:
-        return  # put back by a worker, which sealed them
+        return  # a worker sealed them before it requeued the message
     try:
         sealed = seal(message.headers["id"], arguments)
     except InvalidValue as failure:
         raise Malformed(str(failure)) from None
     message.body = json.dumps([positional, {"sealed": sealed}, embedded])
-    # kombu keeps what it has decoded.
-    message._decoded_cache = None  # noqa: SLF001 - kombu has no other way
+    message._decoded_cache = None  # noqa: SLF001 - kombu has no public way to drop the decoded body
 
 
-def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:
-    """Move a message to the dead letters. While Redis cannot take it, it stays on its queue."""
-    named = (message.delivery_info or {}).get("routing_key")
-    # Over AMQP a stranger may name any; it stands in clear.
-    queue = named if isinstance(named, str) and named in set(Queue) else "(another)"
+def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:
+    """Move a message to the dead letters. It stays on its queue while Redis cannot store it."""
+    routing_key = (message.delivery_info or {}).get("routing_key")
+    # The name is stored unsealed, and an AMQP client can write any text there.
+    queue = routing_key if isinstance(routing_key, str) and routing_key in set(Queue) else "(another)"
     kept = {
         "headers": message.headers,
         "properties": message.properties,
@@ -121,20 +121,35 @@ def bury(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) ->
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
     except Unavailable as failure:
         _log.error("message.malformed", reason=reason, error=str(failure))
-        time.sleep(_BREATH_S)
+        time.sleep(_PAUSE_S)
         message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
         return
     _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
     message.ack_log_error(_consumer_log, consumer.connection_errors)
 
 
-def give_back(message: Any, failure: Exception, consumer: Any) -> None:
-    """Log the error and put the message back on its queue: the error is this worker's, not the message's."""
+def requeue(message: Any, failure: Exception, consumer: Any) -> None:
+    """Log the error and return the message to its queue: the fault is the worker's, not the message's."""
     _log.error("message.not_taken", task_id=message.headers.get("id"), failure=account(failure))
-    time.sleep(_BREATH_S)
+    time.sleep(_PAUSE_S)
     message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
 
 
+def refuse_compression() -> None:
+    """Make kombu refuse compressed bodies in this process: it unpacks before any check, and a megabyte can become a gigabyte.
+
+    Gatepost compresses nothing. kombu keeps the refusal with the message and leaves the body packed.
+    """
+    for content_type in compression.encoders():
+        # kombu's hints say that this is one function.
+        encoder_and_type: Any = compression.get_encoder(content_type)
+        compression.register(encoder_and_type[0], _refuse, content_type)
+
+
+def _refuse(_body: bytes) -> NoReturn:
+    raise ValueError("the body is compressed")
+
+
 def _text(body: Any) -> str:
-    # A byte that is no UTF-8 becomes a surrogate, and the same byte again before a replay.
+    # A byte that is not UTF-8 becomes a surrogate; a replay turns it back into the same byte.
     return body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else str(body)

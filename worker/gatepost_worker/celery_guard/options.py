@@ -1,7 +1,7 @@
-"""Which commands and options of `celery -A gatepost_worker` work, and which are refused before anything starts.
+"""The commands and options of `celery -A gatepost_worker` that work. The others are refused before anything starts.
 
-Every command of Celery's and every option of `worker` and `beat` is listed: None works, a sentence says why not and what to use. A test
-compares the lists with Celery's own, so a new Celery brings no option that was not looked at.
+Every command of Celery and every option of `worker` and `beat` is listed. None marks one that works; a sentence says why another is refused
+and what to use instead. A test compares the lists with Celery's own, so that a new version adds no unchecked option.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from celery.concurrency.thread import TaskPool
+from celery.utils import sysinfo
 from click.core import ParameterSource
 
 from gatepost_core.broker.messages import Queue
@@ -18,8 +19,10 @@ from gatepost_core.broker.messages import Queue
 if TYPE_CHECKING:
     from celery import Celery
 
+# Celery's hints lack the two functions used here.
+_sysinfo: Any = sysinfo
 Rule = Callable[[Any], str | None]
-"""Returns what is wrong with a value, or None."""
+"""Returns why a value is refused, or None."""
 _MOST_SLOTS: Final = 1000
 _QUEUES: Final = ", ".join(Queue)
 _NO_CHILDREN: Final = "needs child processes, but a worker runs threads; leave it out."
@@ -156,21 +159,28 @@ _OPTIONS: Final = {"worker": WORKER, "beat": BEAT}
 
 
 class CheckOfOptions(click.Option):
-    """A hidden option of every command, through which the others are checked. Celery adds it by `app.user_options`."""
+    """A hidden option of every command whose callback checks the others. Celery adds it by `app.user_options`."""
 
     def __init__(self) -> None:
         super().__init__(["--gatepost-checked"], hidden=True, is_flag=True, expose_value=False, callback=_check)
 
 
 def check_options(app: Celery) -> None:
-    """Let Celery's command line refuse what does not work with the app."""
+    """Let Celery's command line refuse the commands and options that do not work with the app."""
     app.user_options["preload"].add(CheckOfOptions())
 
 
 def was_given(name: str) -> bool:
-    """Return whether the command under way was given an option, on the command line or by its variable."""
+    """Return whether the running command was given an option, on the command line or by its environment variable."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) in _GIVEN
+
+
+def slots_of(worker: Any) -> int:
+    """Return how many calls a worker makes at once. Celery resolves `--concurrency auto` later, itself."""
+    if _sysinfo.is_auto_concurrency(worker.concurrency):
+        return int(_sysinfo.cpu_budget(use_cgroup_quota=False).count)
+    return int(worker.concurrency)
 
 
 def _check(context: click.Context, _option: click.Parameter, _value: Any) -> None:
@@ -180,7 +190,7 @@ def _check(context: click.Context, _option: click.Parameter, _value: Any) -> Non
     if context.parent is not None:
         _check_given(context.parent, GLOBAL, {ParameterSource.COMMANDLINE})
     if command in _OPTIONS:
-        # What follows the options would change Celery's settings, such as worker.pool=solo.
+        # Arguments after the options would change Celery's settings, such as worker.pool=solo.
         context.allow_extra_args = False
         _check_given(context, _OPTIONS[command], _GIVEN)
 

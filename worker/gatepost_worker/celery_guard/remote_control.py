@@ -1,6 +1,6 @@
-"""Which remote commands a worker carries out, as `celery control` and Flower send them. The others are answered with a sentence.
+"""The remote commands of `celery control` and Flower that a worker accepts. The others are answered with the reason.
 
-Each command of Celery's is listed: None works. A test compares the list with Celery's own.
+Every command of Celery is listed; None marks an accepted one. A test compares the list with Celery's own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ COMMANDS: Final[Mapping[str, str | None]] = {
 
 
 def install() -> None:
-    """Replace the commands that do not fit, in this process."""
+    """Replace the refused commands in this process."""
     for name, sentence in COMMANDS.items():
         if sentence is not None:
             Panel.data[name] = _refusal(sentence)
@@ -71,7 +71,7 @@ def _refusal(sentence: str) -> Callable[..., Any]:
 
 def _for_own_queues(add_consumer: Callable[..., Any]) -> Callable[..., Any]:
     def checked(state: Any, queue: Any = None, **arguments: Any) -> Any:
-        # Messages of others would be taken for malformed ones, and buried.
+        # Messages of other applications would be dead-lettered as malformed.
         if queue not in set(Queue):
             return {"error": f"There is no such queue; the queues are {', '.join(Queue)}."}
         return add_consumer(state, queue, **arguments)

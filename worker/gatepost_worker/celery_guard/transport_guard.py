@@ -1,8 +1,8 @@
-"""Envelopes that kombu itself cannot read: caught where they leave Redis, before anything is built from them.
+"""Checks of message envelopes as they leave Redis, before kombu builds a message from them.
 
-On Redis the envelope is JSON that any client may write. Without `properties`, `delivery_tag` or `delivery_info`, or when it is no JSON at
-all, kombu raises in the consumer's loop; the message is lost and the connection starts anew. RabbitMQ's envelopes are its own, so this is
-for the Redis transports only.
+On Redis the envelope is JSON that any client can write. If it is not JSON, or lacks `properties`, `delivery_tag` or `delivery_info`, kombu
+raises in the consumer's loop: the message is lost and the connection restarts. RabbitMQ writes its envelopes itself, so only the Redis
+transports need this.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from kombu.utils.json import loads
 
 from gatepost_core.broker.message_validation import LONGEST_ENVELOPE, flaw_of_envelope
 from gatepost_core.errors import Unavailable
-from gatepost_worker.celery_guard.redis_channel import PUSH, enduring
+from gatepost_worker.celery_guard.redis_outages import PUSH, tolerant_channel
 
 if TYPE_CHECKING:
     from celery import Celery
 
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
-_BREATH_S: Final = 0.2
+_PAUSE_S: Final = 0.2
 
 
-class Bury(Protocol):
-    """Keeps what could not be read."""
+class DeadLetterEnvelope(Protocol):
+    """Stores an envelope that cannot be read."""
 
     def __call__(self, raw: str, *, reason: str, queue: str) -> None:
-        """Keep the raw text with the reason and the queue it came from."""
+        """Store the raw text with the reason and the name of its queue."""
 
 
-def install(app: Celery, bury: Bury) -> None:
-    """Let the app's consumers read envelopes with a check. For a Redis broker; any other keeps its transport."""
+def install(app: Celery, dead_letter: DeadLetterEnvelope) -> None:
+    """Let the app's consumers check envelopes that they read from Redis. Other brokers keep their transport."""
     scheme = str(app.conf["broker_url"]).partition("://")[0]
     base: Any = {
         "redis": kombu_redis.Transport,
@@ -45,13 +45,13 @@ def install(app: Celery, bury: Bury) -> None:
         "sentinel": kombu_redis.SentinelTransport,
     }.get(scheme)
     if base is not None:
-        app.conf.broker_transport = _checked(base, scheme, bury)
+        app.conf.broker_transport = _checked(base, scheme, dead_letter)
 
 
-def _checked(base: Any, scheme: str, bury: Bury) -> type:
-    class CheckedChannel(enduring(base.Channel)):  # type: ignore[misc] # kombu has no hints
+def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
+    class CheckedChannel(tolerant_channel(base.Channel)):  # type: ignore[misc] # kombu has no hints
         def _brpop_read(self, **options: Any) -> bool:
-            """Read one message. kombu's own method, with a check between reading and delivering."""
+            """Read one message: kombu's own method, with a check between reading and delivery."""
             try:
                 try:
                     found = self.client.parse_response(self.client.connection, "BRPOP", **options)
@@ -73,36 +73,36 @@ def _checked(base: Any, scheme: str, bury: Bury) -> type:
             try:
                 envelope, flaw = _opened(item)
             except MemoryError:
-                # That is this process's trouble, not the message's.
+                # The process lacks memory; the message may be sound.
                 self.client.eval(PUSH, 1, queue, item)
                 raise
             if flaw is not None:
-                self._bury(item, flaw, queue)
+                self._dead_letter(item, flaw, queue)
                 return
-            # kombu puts what was not acknowledged back where the envelope says it came from: a stranger would name any key.
+            # kombu returns unacknowledged messages to the queue that the envelope names; a forged envelope could name any key.
             envelope["properties"]["delivery_info"] = {"exchange": queue, "routing_key": queue}
             envelope["properties"]["delivery_tag"] = str(uuid.uuid4())
             self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
 
-        def _bury(self, item: bytes, flaw: str, queue: str) -> None:
+        def _dead_letter(self, item: bytes, flaw: str, queue: str) -> None:
             try:
-                bury(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
+                dead_letter(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
             except Unavailable as failure:
-                # The ledger is full or away: back to its queue, behind what others wait for.
+                # The ledger's Redis is full or away: return the message to the end of its queue.
                 _log.error("message.malformed", reason=flaw, queue=queue, error=str(failure))
-                time.sleep(_BREATH_S)
+                time.sleep(_PAUSE_S)
                 self.client.eval(PUSH, 1, queue, item)
 
     class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
         Channel = CheckedChannel
-        # Instead of the class's own name, in logs and descriptions.
+        # Shown in logs and descriptions instead of the class's name.
         shown_as = scheme
 
     return CheckedTransport
 
 
 def _opened(item: bytes) -> tuple[Any, str | None]:
-    """Return an envelope and its flaw, if it has one."""
+    """Return the envelope and its flaw, or None for a sound one."""
     if len(item) > LONGEST_ENVELOPE:
         return None, f"the envelope has more than {LONGEST_ENVELOPE} bytes"
     try:
@@ -110,5 +110,5 @@ def _opened(item: bytes) -> tuple[Any, str | None]:
         return envelope, flaw_of_envelope(envelope)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and raises whatever forged ones make it raise
+    except Exception:  # noqa: BLE001 - kombu's JSON rebuilds typed values, and a forged one can raise anything
         return None, "the envelope is not JSON"

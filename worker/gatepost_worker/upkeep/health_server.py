@@ -1,4 +1,4 @@
-"""A worker's health over HTTP: `GET /health` answers 200 or 503 with a JSON object. From the standard library, in threads of its own."""
+"""A worker's health over HTTP: `GET /health` answers 200 or 503 with a JSON object. It runs in daemon threads of the worker."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
     from gatepost_worker.upkeep.liveness import Liveness
 
-_SAMPLES: Final = 6
+_SAMPLES_IN_PATIENCE: Final = 6
 _LONGEST_INTERVAL_S: Final = 5.0
 _ANSWER_S: Final = 5
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Sampler(Protocol):
-    """Asks how much waits."""
+    """Counts waiting messages and free slots."""
 
     def sample(self) -> tuple[dict[str, int], int]:
-        """Return the number of messages by queue, and how many slots are free."""
+        """Return the number of waiting messages by queue, and the number of free slots."""
 
     def close(self) -> None:
-        """Drop what it holds."""
+        """Close the connection."""
 
 
 class QueueSampler:
-    """Asks the broker how many messages wait, over a connection of its own: the consumer's may be the one that is stuck."""
+    """Asks the broker how many messages wait. It uses a separate connection, because the consumer's may be stuck."""
 
     def __init__(self, app: Celery, queues: Collection[str], slots: int) -> None:
         self._app = app
@@ -49,7 +49,7 @@ class QueueSampler:
         self._channel: Any = None
 
     def sample(self) -> tuple[dict[str, int], int]:
-        """Return the number of messages by queue, and how many slots are free.
+        """Return the number of waiting messages by queue, and the number of free slots.
 
         Raises:
             OSError, KombuError, AMQPError, RedisError: the broker did not answer.
@@ -66,7 +66,7 @@ class QueueSampler:
         return waiting, max(0, self._slots - len(worker_state.active_requests))
 
     def close(self) -> None:
-        """Drop the connection; the next sample makes another."""
+        """Close the connection; the next sample opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.collect(socket_timeout=1)
@@ -74,40 +74,40 @@ class QueueSampler:
     def _size(self, queue: str) -> int:
         try:
             return int(self._channel.queue_declare(queue, passive=True).message_count)
-        except ChannelError:  # an empty Redis list is no list
+        except ChannelError:  # Redis deletes an empty list
             return 0
 
 
 class HealthServer:
-    """Serves one process's health, and samples its queues. Start it when the worker starts."""
+    """Serves one worker's health report and samples its queues."""
 
     def __init__(self, liveness: Liveness, sampler: Sampler, *, host: str, port: int, patience_s: float) -> None:
-        """Prepare; nothing listens yet.
+        """Prepare the server; `start` listens.
 
         Args:
-            liveness: what the worker notes of itself.
-            sampler: asks the broker.
+            liveness: the record of the worker's progress.
+            sampler: counts waiting messages and free slots.
             host: the address to listen at.
             port: the port; 0 takes a free one.
-            patience_s: what `liveness` has too; several samples fit into it.
+            patience_s: seconds, the same as `liveness` has; a sample is taken several times within them.
         """
         self._liveness = liveness
         self._sampler = sampler
         self._address = (host, port)
-        self._interval_s = min(patience_s / _SAMPLES, _LONGEST_INTERVAL_S)
+        self._interval_s = min(patience_s / _SAMPLES_IN_PATIENCE, _LONGEST_INTERVAL_S)
         self._ended = threading.Event()
         self._server: ThreadingHTTPServer | None = None
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens at."""
         return self._address[1] if self._server is None else int(self._server.server_address[1])
 
     def start(self) -> Self:
-        """Listen.
+        """Listen, and sample the queues.
 
         Raises:
-            ConfigurationError: the address is taken, or not this machine's.
+            ConfigurationError: the address is taken, or belongs to another machine.
         """
         try:
             self._server = ThreadingHTTPServer(self._address, _handler(self._liveness))
@@ -120,7 +120,7 @@ class HealthServer:
         return self
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening and sampling."""
         self._ended.set()
         if self._server is not None:
             self._server.shutdown()
@@ -145,7 +145,7 @@ def _handler(liveness: Liveness) -> type[BaseHTTPRequestHandler]:
         timeout = _ANSWER_S
 
         def do_GET(self) -> None:
-            """Answer how the worker stands."""
+            """Answer with the worker's health report."""
             if self.path.partition("?")[0] != "/health":
                 self.send_error(HTTPStatus.NOT_FOUND)
                 return
@@ -159,6 +159,6 @@ def _handler(liveness: Liveness) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
-            """Say nothing: the worker's log is for work."""
+            """Log nothing: the worker's log is for its work."""
 
     return Handler

@@ -1,6 +1,6 @@
-"""Whether this worker makes progress: what its consumer's loop notes, and the judgement of it.
+"""Whether this worker makes progress: a record kept by its consumer's loop, and the report made from it.
 
-No ping, as `celery inspect ping` is: that goes through the broker, and its answer does not say that messages are taken.
+`celery inspect ping` does not show this: it goes through the broker, and its answer does not say that messages are taken.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TURN_EVERY_S: Final = 1.0
-"""How often the loop notes that it turns; it waits no longer than this for events."""
+"""How often the loop records a turn; it waits no longer than this for events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How the worker stands. Nothing in it belongs to a person.
+    """A worker's health. It holds no personal data.
 
     Attributes:
-        problems: a sentence each; none when all is well.
+        problems: one sentence for each; empty for a healthy worker.
         connected: whether the consumer has a connection to the broker.
-        loop_turned_s_ago: None before the first turn.
+        loop_turned_s_ago: seconds since the consumer's loop last turned; None before the first turn.
         taken: messages taken since the start.
-        waiting: messages on each of the worker's queues, as last seen.
-        slots_free: how many calls it could carry out besides those under way, as last seen.
+        waiting: messages on each of the worker's queues at the last sample.
+        slots_free: how many more calls the worker could carry out at the last sample.
     """
 
     problems: tuple[str, ...]
@@ -41,11 +41,11 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the report has no problem."""
         return not self.problems
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the report as JSON values."""
         turned = self.loop_turned_s_ago
         return {
             "healthy": self.healthy,
@@ -59,14 +59,14 @@ class Report:
 
 
 class Liveness:
-    """What one worker process notes of itself. Safe to share between threads."""
+    """The record of one worker process's progress. Safe to share between threads."""
 
     def __init__(self, patience_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin to watch.
+        """Start the record.
 
         Args:
-            patience_s: how long each thing may last that should not.
-            monotonic: seconds that only go forward.
+            patience_s: how many seconds a bad condition may last before it is reported.
+            monotonic: returns the seconds of a monotonic clock.
         """
         self._patience_s = patience_s
         self._monotonic = monotonic
@@ -78,36 +78,36 @@ class Liveness:
         self._sampled_at = monotonic()
         self._waiting: Mapping[str, int] = {}
         self._slots_free = 0
-        # Since when messages wait while slots are free and none is taken, and how many had been taken by then.
+        # When messages began to wait although slots are free, and how many had been taken by then.
         self._idle_since: float | None = None
         self._idle_taken = 0
 
     def connected(self) -> None:
-        """Note that the consumer has a connection to the broker."""
+        """Record that the consumer has a connection to the broker."""
         with self._lock:
             self._down_since = None
             self._turned_at = self._monotonic()
 
     def disconnected(self) -> None:
-        """Note that it has none."""
+        """Record that it has none."""
         with self._lock:
             if self._down_since is None:
                 self._down_since = self._monotonic()
 
     def turned(self) -> None:
-        """Note one more turn of the consumer's loop."""
+        """Record a turn of the consumer's loop."""
         self._turned_at = self._monotonic()
 
     def took(self) -> None:
-        """Note one more message taken; from the loop's thread only."""
+        """Count a message taken; call this from the loop's thread only."""
         self._taken += 1
 
     def stopping(self) -> None:
-        """Note that the process is ending: it takes nothing more, and that is right."""
+        """Record that the process is ending, so that taking no messages is no problem."""
         self._stopping = True
 
     def sampled(self, waiting: Mapping[str, int], slots_free: int) -> None:
-        """Note how many messages wait on the worker's queues, and how many more calls it could carry out."""
+        """Record a sample: the number of waiting messages by queue, and the number of free slots."""
         now = self._monotonic()
         with self._lock:
             self._sampled_at = now
@@ -119,7 +119,7 @@ class Liveness:
                 self._idle_since, self._idle_taken = now, self._taken
 
     def report(self) -> Report:
-        """Return how the worker stands now."""
+        """Return the worker's health now."""
         now = self._monotonic()
         with self._lock:
             turned = self._turned_at
@@ -137,39 +137,43 @@ class Liveness:
         if self._turned_at is None:
             found.append("The worker is starting: its consumer's loop has not turned yet.")
         elif self._down_since is not None:
-            self._note(found, now - self._down_since, "The connection to the broker has been down for {0:.0f} s.")
+            self._add_if_long(
+                found, now - self._down_since, "The connection to the broker has been down for {0:.0f} s."
+            )
         else:
-            self._note(found, now - self._turned_at, "The consumer's loop has not turned for {0:.0f} s.")
-        self._note(found, now - self._sampled_at, "The broker has not said for {0:.0f} s how many messages wait.")
+            self._add_if_long(found, now - self._turned_at, "The consumer's loop has not turned for {0:.0f} s.")
+        self._add_if_long(
+            found, now - self._sampled_at, "The broker has not said for {0:.0f} s how many messages wait."
+        )
         if self._idle_since is not None and self._taken == self._idle_taken:
             text = "Messages wait and slots are free, but none has been taken for {0:.0f} s."
-            self._note(found, now - self._idle_since, text)
+            self._add_if_long(found, now - self._idle_since, text)
         return found
 
-    def _note(self, found: list[str], seconds: float, text: str) -> None:
+    def _add_if_long(self, found: list[str], seconds: float, text: str) -> None:
         if seconds > self._patience_s:
             found.append(text.format(seconds))
 
 
 class LivenessStep(bootsteps.StartStopStep):
-    """The part of Celery's consumer that notes connections and turns of its loop. An app adds `step_for(…)` to its steps."""
+    """The step of Celery's consumer that records its connections and the turns of its loop. An app adds `step_for(…)` to its steps."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     liveness: ClassVar[Liveness]
 
     def start(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Note that the consumer is connected and about to loop."""
+        """Record that the consumer is connected and starts its loop."""
         self.liveness.connected()
 
     def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Note that its connection is over."""
+        """Record that its connection has ended."""
         self.liveness.disconnected()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Let the loop note that it turns. Celery takes the timer away with the connection."""
+        """Record each turn of the loop. Celery removes the timer with the connection."""
         hub.timer.call_repeatedly(TURN_EVERY_S, self.liveness.turned)
 
 
 def step_for(liveness: Liveness) -> type[LivenessStep]:
-    """Return the step that notes for one process."""
+    """Return the step that keeps one process's record."""
     return type("LivenessStep", (LivenessStep,), {"liveness": liveness})

@@ -1,6 +1,6 @@
-"""`python -m gatepost_worker.upkeep.probe`: asks Auth0 for the credential's validity and the quota, and prints one JSON object.
+"""`python -m gatepost_worker.upkeep.probe`: asks Auth0 whether the credential is valid and what the quota is, and prints a JSON object.
 
-`gatepost doctor` runs it as a process of its own, because only the worker may speak to Auth0. It sends nothing to anybody.
+`gatepost doctor` runs it as a separate process, because only the worker calls Auth0. No message is sent.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gatepost_worker.delivery.clients import client_for
 if TYPE_CHECKING:
     from gatepost_worker.authentication import StartProbe
 
-# The Date names the second that has begun: on average the server's clock is half a second further.
+# `Date` is rounded down to a second: on average the server's clock is half a second further.
 _HALF_A_SECOND: Final = 0.5
 
 
 def main() -> int:
-    """Probe the tenant that the arguments name and print what was found; the exit code is 0 whatever that is."""
+    """Probe the tenant that the arguments name and print the findings. The exit code is 0, also for an error."""
     parser = argparse.ArgumentParser(prog="python -m gatepost_worker.upkeep.probe", description=__doc__)
     parser.add_argument("--tenant", metavar="NAME", help="a configured tenant; the first one when absent")
     found = probe(parser.parse_args().tenant)
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def probe(tenant_name: str | None) -> dict[str, Any]:
-    """Return what one answer of the tenant says: `credentials`, `status`, `code`, `limit`, `remaining`, `clock_ahead_s`, or an `error`."""
+    """Return the findings of one call: `credentials`, `status`, `code`, `limit`, `remaining`, `clock_ahead_s`, or an `error`."""
     try:
         settings = load_settings(env_file=".env")
         tenant = settings.tenant_named(tenant_name)
@@ -50,8 +50,8 @@ def described(answer: StartProbe, *, now_epoch_s: float) -> dict[str, Any]:
     """Return a probe's findings as JSON values.
 
     Args:
-        answer: what the client found.
-        now_epoch_s: the clock here. `clock_ahead_s` compares it with the answer's `Date`, which has whole seconds.
+        answer: the client's findings.
+        now_epoch_s: the local clock, in epoch seconds. `clock_ahead_s` compares it with the answer's `Date`, which has whole seconds.
     """
     limits = answer.rate_limits or RateLimits()
     quota = limits.client_quota

@@ -1,6 +1,6 @@
-"""What is looked at before a worker or beat starts: that its Redis and its broker are such as Gatepost can work with.
+"""Checks of Redis and the broker before a worker or beat starts.
 
-What lasts until the configuration changes stops the start. What passes is logged: Celery waits for its broker too.
+A problem that needs a change of configuration stops the start. A temporary one is logged: Celery waits for its broker too.
 """
 
 from __future__ import annotations
@@ -30,13 +30,10 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 def check_ledger(client: Redis, settings: Settings) -> bool:
-    """Check the ledger's Redis.
-
-    Returns:
-        Whether it answered.
+    """Check the ledger's Redis, and return whether it answered.
 
     Raises:
-        ConfigurationError: it cannot be used; says why.
+        ConfigurationError: Redis cannot be used; the message says why.
     """
     return _check(client, URL, settings)
 
@@ -45,7 +42,7 @@ def check_broker(app: Celery, settings: Settings) -> None:
     """Check the broker, unless it is the ledger's Redis.
 
     Raises:
-        ConfigurationError: it cannot be used; says why.
+        ConfigurationError: the broker cannot be used; the message says why.
     """
     if settings.broker.startswith("amqp"):
         _check_rabbitmq(app)
@@ -57,7 +54,7 @@ def check_broker(app: Celery, settings: Settings) -> None:
 
 
 def check_beat(app: Celery, settings: Settings) -> None:
-    """Check what beat connects to: the broker alone, which may be the ledger's Redis. Errors are those of `check_broker`."""
+    """Check the broker, the only server that beat connects to; it may be the ledger's Redis. Raises as `check_broker` does."""
     check_broker(app, settings)
     if settings.broker == settings.redis_url.get_secret_value():
         with closing(connect(settings)) as client:

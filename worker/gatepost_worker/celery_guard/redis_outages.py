@@ -1,0 +1,115 @@
+"""Celery and kombu during a Redis outage: the broker or the result backend is away, or has no memory left.
+
+Stock kombu ends the worker when the broker goes away during a poll, or has no memory for a note or a message. The reconciler finds the
+messages that are lost meanwhile. Stock Celery lets a failed write of a result out of the task: in a thread pool the message is then never
+acknowledged and its slot stays taken. The ledger holds the outcome in any case.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from queue import Empty
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from celery.backends.redis import RedisBackend, SentinelBackend
+from kombu.exceptions import KombuError
+from kombu.transport import virtual
+from kombu.utils.json import dumps
+from redis.exceptions import OutOfMemoryError, RedisError
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+# Pushes a message onto a queue even without free memory. Workers and the scheduler publish references to recorded work only: one small
+# message each. New work is refused by the ledger.
+PUSH: Final = """#!lua flags=allow-oom
+return redis.call('LPUSH', KEYS[1], ARGV[1])
+"""
+_NOT_STORED: Final = (RedisError, KombuError, OSError)
+
+
+def tolerant_channel(base: Any) -> Any:
+    """Return a subclass of a kombu Redis channel class that survives outages."""
+
+    class TolerantChannel(base):  # type: ignore[misc] # kombu has no hints
+        QoS = _tolerant_qos(base.QoS)
+
+        def _put(self, queue: str, message: Any, **options: Any) -> None:
+            """Publish a message, also without free memory, so that recorded work continues."""
+            try:
+                super()._put(queue, message, **options)
+            except OutOfMemoryError:
+                key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+                with self.conn_or_acquire() as client:
+                    client.eval(PUSH, 1, key, dumps(message))
+
+        def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+            """Record a queue's binding. Without free memory, an existing record is enough."""
+            try:
+                super()._queue_bind(exchange, routing_key, pattern, queue)
+            except OutOfMemoryError:
+                if all(queue != bound for *_, bound in self.get_table(exchange)):
+                    raise
+
+        def close(self) -> None:
+            """Close, also when the broker goes away during a poll.
+
+            kombu's own method reads the poll's answer first and stops there when that fails. Its second call then finds a channel without a
+            transport, and the AttributeError ends the worker.
+            """
+            if self._in_poll:
+                with suppress(Empty, *self.connection_errors):
+                    self._brpop_read()
+            super().close()
+
+    return TolerantChannel
+
+
+def _tolerant_qos(base: Any) -> Any:
+    class TolerantQoS(base):  # type: ignore[misc] # kombu has no hints
+        def append(self, message: Any, delivery_tag: str) -> None:
+            """Record a message as taken. Without free memory it is processed without a record."""
+            try:
+                super().append(message, delivery_tag)
+            except OutOfMemoryError:
+                _log.warning("broker.full", step="record_taken")
+                virtual.QoS.append(self, message, delivery_tag)
+
+        def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+            """Return a message. Without free memory it keeps its record as taken, or is dropped if it has none."""
+            try:
+                super().reject(delivery_tag, requeue=requeue)
+            except OutOfMemoryError:
+                _log.warning("broker.full", step="return")
+                virtual.QoS.ack(self, delivery_tag)
+
+    return TolerantQoS
+
+
+def install_result_backends(app: Celery) -> None:
+    """Let the app log a result that Redis cannot store, instead of failing the task. For Redis, directly or through Sentinel."""
+    app.loader.override_backends = {
+        "redis": f"{__name__}:TolerantRedisBackend",
+        "rediss": f"{__name__}:TolerantRedisBackend",
+        "sentinel": f"{__name__}:TolerantSentinelBackend",
+    }
+
+
+class _Tolerant:
+    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **options: Any) -> Any:
+        """Store a result, or log that it cannot be stored."""
+        try:
+            return super().store_result(task_id, result, state, *args, **options)  # type: ignore[misc] # a mixin
+        except _NOT_STORED as failure:
+            _log.warning("result.not_stored", correlation_id=task_id, state=state, error=type(failure).__name__)
+            return result
+
+
+class TolerantRedisBackend(_Tolerant, RedisBackend):
+    """Results in Redis."""
+
+
+class TolerantSentinelBackend(_Tolerant, SentinelBackend):
+    """Results in a Redis that Sentinel names."""
