@@ -20,9 +20,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatepost_operations.cli.commands_table import TABLE
+from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load
-from gatepost_operations.local.services import read_export_lines
+from gatepost_operations.local.environment import read_export_lines
 from gatepost_simulator.control import ControlClient
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ import typer
 from rich.table import Table
 
 from gatepost_core.audit_log import Entry
-from gatepost_operations.cli.campaign.session import campaigning
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import in_zone
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.cli.time_input import in_zone, past_moment_of
+from gatepost_operations.cli.time_input import read_past_moment
 
 app = command_app()
 
@@ -47,8 +48,8 @@ def list_entries(
 ) -> ExitCode:
     """Show the entries, the newest last."""
     now = datetime.now(UTC)
-    first, last = past_moment_of(since, "since", now=now), past_moment_of(until, "until", now=now)
-    with campaigning() as campaigns:
+    first, last = read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
+    with open_campaigns() as campaigns:
         found = (
             entry
             for entry in campaigns.audit.entries()
@@ -86,7 +87,7 @@ def verify(
     Prints the number of entries and the head, the digest of the last one, or "no entries". Note the head elsewhere, and give it with
     --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
     """
-    with campaigning() as campaigns:
+    with open_campaigns() as campaigns:
         found = campaigns.audit.verify(expect_head)
     if as_json:
         document: dict[str, Any] = {"intact": found.intact, "entries": found.entries, "head": found.head}

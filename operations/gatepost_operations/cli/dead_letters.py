@@ -12,15 +12,15 @@ from rich.table import Table
 
 from gatepost_core.dead_letters import DeadLetter, Selection
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.campaign.report_text import counted
-from gatepost_operations.cli.campaign.session import ask
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted, in_zone
+from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.cli.time_input import in_zone, past_moment_of
-from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Outline, Replayed, chosen_reasons
+from gatepost_operations.cli.time_input import read_past_moment
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes, chosen_reasons
 
 app = command_app()
 
@@ -90,7 +90,7 @@ def show(
     with _controlling() as control:
         found = control.letters.find(letter)
         if reveal:
-            ask("Show in clear what this message holds?", sure=yes)
+            confirm("Show in clear what this message holds?", sure=yes)
             document = found.as_json() | {"message": control.reveal(found)}
             write_json(document)
         else:
@@ -166,11 +166,11 @@ def _controlling() -> Iterator[DeadLetterControl]:
 
 def _selection(reason: str | None, since: str | None, until: str | None, ids: list[str] | None) -> Selection:
     now = datetime.now(UTC)
-    first, last = past_moment_of(since, "since", now=now), past_moment_of(until, "until", now=now)
+    first, last = read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
     return Selection(reason, first, last, frozenset(ids) if ids else None)
 
 
-def _show(letter: DeadLetter, outline: Outline, *, as_json: bool) -> None:
+def _show(letter: DeadLetter, outline: Sizes, *, as_json: bool) -> None:
     sizes: dict[str, Any] = {"headers": outline.headers, "other_headers": outline.other_headers, "body": outline.body}
     if as_json:
         write_json(letter.as_json() | {"sizes": sizes})

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from gatepost_operations.cli.commands_table import TABLE, Entry
-from gatepost_operations.cli.exits import ExitCode, exit_code_of_error
+from gatepost_operations.cli.command_table import TABLE, Entry
+from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.options import examples
 from gatepost_operations.cli.output import say, show_error, write, write_json
 

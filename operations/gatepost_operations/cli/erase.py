@@ -8,14 +8,13 @@ import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.campaign.report_text import counted
-from gatepost_operations.cli.campaign.session import ask
-from gatepost_operations.cli.exits import ExitCode
-from gatepost_operations.cli.inputs import address_from
+from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.inputs import address_from, confirm
 from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
-from gatepost_operations.maintenance.erasure import Erased, Erasure
+from gatepost_operations.maintenance.erasure import Erasure, ErasureResult
 
 app = command_app()
 
@@ -49,7 +48,7 @@ def erase(
         try:
             found = erasure.look(given)
             if not dry_run:
-                ask(f"Erase this person for good: {_counts(found)}?", sure=yes)
+                confirm(f"Erase this person for good: {_counts(found)}?", sure=yes)
                 found = erasure.erase(given)
         except ValueError as problem:
             raise InvalidCommand([FieldError("address", str(problem))]) from None
@@ -61,12 +60,12 @@ def erase(
     return ExitCode.DONE if found.complete else ExitCode.NOT_ACCEPTED
 
 
-def _counts(found: Erased) -> str:
+def _counts(found: ErasureResult) -> str:
     numbers = found.as_json()
     return ", ".join(counted(numbers[name], *words) for name, *words in _WORDS)
 
 
-def _say_rest(found: Erased) -> None:
+def _say_rest(found: ErasureResult) -> None:
     if found.cancelled or found.suppressed:
         say(
             f"{found.cancelled:,} of the operations were open, and {found.suppressed:,} of the rows: they are not sent."

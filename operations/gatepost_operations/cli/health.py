@@ -12,10 +12,10 @@ import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import ENV_FILE
 
 app = command_app()
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.safe_text import visible
+from gatepost_operations.cli.exit_codes import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +46,20 @@ def code_from(file: Path | None, *, address: str) -> str:
     if sys.stdin.isatty() and address != STANDARD_INPUT:
         return str(typer.prompt("One-time code", hide_input=True, err=True))
     return _line("code")
+
+
+def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
+    """Ask on a terminal whether to go on; elsewhere the flag must have said so.
+
+    Raises:
+        Refused: the answer is no, or nobody can be asked.
+    """
+    if sure:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"This needs {flag} where nobody can be asked. Nothing was done.")
+    if not typer.confirm(visible(question), err=True):
+        raise Refused("Nothing was done.")
 
 
 def json_object(given: str | None, field: str) -> dict[str, Any] | None:

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from gatepost_operations.cli.exits import ExitCode, exit_code_of_outcome
+from gatepost_operations.cli.connection import await_end, open_producer
+from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
 from gatepost_operations.cli.inputs import address_from, code_from, deadline_in, given_only, is_email, json_object
+from gatepost_operations.cli.login_output import show_login
 from gatepost_operations.cli.options import (
     AddressArgument,
     DeadlineOption,
@@ -22,8 +24,6 @@ from gatepost_operations.cli.options import (
     examples,
 )
 from gatepost_operations.cli.output import show_outcome
-from gatepost_operations.cli.redeeming import show_login
-from gatepost_operations.cli.session import await_end, producing
 
 app = command_app()
 
@@ -95,7 +95,7 @@ def login(
     )
     recipient = address_from(address)
     code = code_from(code_file, address=address)
-    with producing() as producer:
+    with open_producer() as producer:
         enqueue = producer.login_with_email if is_email(recipient) else producer.login_with_sms
         handle = enqueue(recipient, code, idempotency_key=idempotency_key, **options)
         outcome = await_end(handle, timeout) if wait else handle.outcome()

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from gatepost_operations.cli.exits import ExitCode, exit_code_of_outcome
+from gatepost_operations.cli.connection import await_end, follow, open_producer
+from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
+from gatepost_operations.cli.login_output import show_login
 from gatepost_operations.cli.options import JsonOption, OperationArgument, TimeoutOption, command_app, examples
 from gatepost_operations.cli.output import show_outcome
-from gatepost_operations.cli.redeeming import show_login
-from gatepost_operations.cli.session import await_end, follow, producing
 
 status_app = command_app()
 result_app = command_app()
@@ -22,7 +22,7 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
 
     Exit code 0 while it is open and when it is accepted, 3 when it ended otherwise.
     """
-    with producing() as producer:
+    with open_producer() as producer:
         return follow(producer.handle(operation), wait=False, timeout_s=0, as_json=as_json)
 
 
@@ -42,7 +42,7 @@ def result(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Wait for an operation's end, and redeem its token set if asked."""
-    with producing() as producer:
+    with open_producer() as producer:
         handle = producer.handle(operation)
         outcome = await_end(handle, timeout)
         if outcome is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gatepost_core.outcomes import Outcome
-    from gatepost_operations.cli.exits import ExitCode
+    from gatepost_operations.cli.exit_codes import ExitCode
 
 
 def write(*lines: str) -> None:

@@ -10,14 +10,14 @@ from rich.table import Table
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.redis.connections import connect
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.quota_source import START, TOKEN, clear_quotas, read_quotas
-from gatepost_operations.cli.session import ENV_FILE
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.cli.time_input import duration_text, rate_text
-from gatepost_operations.planning.quota import Bucket, Quota
+from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
 app = command_app()
 
@@ -101,7 +101,7 @@ def _endpoints(chosen: str | None) -> list[str]:
     return [chosen] if chosen else [START, TOKEN]
 
 
-def _table(quotas: list[Quota]) -> Table:
+def _table(quotas: list[TenantQuota]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("tenant", "endpoint"):
         table.add_column(name)
@@ -125,7 +125,7 @@ def _numbers(bucket: Bucket | None) -> list[str]:
     return [f"{bucket.level:,.0f}", f"{bucket.limit:,}", f"{bucket.reserve:,}", *shown]
 
 
-def _state(quota: Quota) -> str:
+def _state(quota: TenantQuota) -> str:
     parts = []
     if quota.blind:
         parts.append(f"no headers: {rate_text(quota.fallback_rate)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost_core.errors import ConfigurationError, GatepostError, Unavailable
-from gatepost_operations.planning.quota import Quota
+from gatepost_operations.planning.tenant_quota import TenantQuota
 from gatepost_operations.processes import Child, follow_lines, require_worker
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class QuotaUnreadable(GatepostError):
 
 def read_quotas(
     tenant: str | None = None, endpoints: Sequence[str] = (START,), *, probing: bool = False
-) -> tuple[list[Quota], list[str]]:
+) -> tuple[list[TenantQuota], list[str]]:
     """Return what the limiter knows, and what went wrong while asking Auth0.
 
     Args:
@@ -46,7 +46,7 @@ def read_quotas(
     """
     found = _answer(_command(tenant, endpoints, *(["--probe"] if probing else [])))
     failures = [f"{one['tenant']}: {one['message']}" for one in found["failures"]]
-    return [Quota.from_json(one) for one in found["quotas"]], failures
+    return [TenantQuota.from_json(one) for one in found["quotas"]], failures
 
 
 def clear_quotas(tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN)) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def clear_quotas(tenant: str | None = None, endpoints: Sequence[str] = (START, T
     return cleared
 
 
-def quota_of_starts(tenant: str | None) -> tuple[Quota | None, str | None]:
+def quota_of_starts(tenant: str | None) -> tuple[TenantQuota | None, str | None]:
     """Return what is known of a tenant's starts, probed where nothing is; or None and why it cannot be read."""
     try:
         quotas, failures = read_quotas(tenant, probing=True)
@@ -78,7 +78,7 @@ class QuotaFeed:
     """What the limiter knows of one tenant's starts, again and again, for as long as the block lasts."""
 
     def __init__(self, tenant: str | None, every_s: float) -> None:
-        self.newest: Quota | None = None
+        self.newest: TenantQuota | None = None
         self._child: Child | None = None
         try:
             require_worker()
@@ -99,7 +99,7 @@ class QuotaFeed:
         except ValueError:
             return
         for one in found.get("quotas", []):
-            self.newest = Quota.from_json(one)
+            self.newest = TenantQuota.from_json(one)
 
     def __enter__(self) -> Self:
         return self

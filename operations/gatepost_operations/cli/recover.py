@@ -9,14 +9,14 @@ import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.campaign.report_text import counted
-from gatepost_operations.cli.campaign.session import ask
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted, in_zone
+from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
-from gatepost_operations.cli.time_input import in_zone, past_moment_of
-from gatepost_operations.maintenance.recovery import Recovered, Recovery
+from gatepost_operations.cli.time_input import read_past_moment
+from gatepost_operations.maintenance.recovery import Recovery, RecoveryResult
 
 app = command_app()
 
@@ -50,14 +50,14 @@ def recover(
     operations cannot be read.
     """
     now = datetime.now(UTC)
-    moment = past_moment_of(backup_of, "backup-of", now=now)
+    moment = read_past_moment(backup_of, "backup-of", now=now)
     if moment is None or moment > now:
         raise InvalidCommand([FieldError("backup-of", "must be in the past")])
     log_to_stderr()
     with Recovery(load_settings(env_file=ENV_FILE)) as recovery:
         found = recovery.look(moment, keep or ())
         if not dry_run and not found.already:
-            ask(f"Recover the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)
+            confirm(f"Recover the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)
             found = recovery.run(moment, keep or ())
     if as_json:
         write_json({"backup_of": moment.isoformat(), "dry_run": dry_run, **found.as_json()})
@@ -66,7 +66,7 @@ def recover(
     return ExitCode.NOT_ACCEPTED if found.unreadable else ExitCode.DONE
 
 
-def _show(found: Recovered, moment: datetime, *, dry_run: bool) -> None:
+def _show(found: RecoveryResult, moment: datetime, *, dry_run: bool) -> None:
     if found.already:
         write(f"the backup of {in_zone(moment)} was recovered before; nothing was changed")
         return
@@ -79,7 +79,7 @@ def _show(found: Recovered, moment: datetime, *, dry_run: bool) -> None:
         say("Start the workers, then decide for each campaign: gatepost campaign list")
 
 
-def _counts(found: Recovered) -> str:
+def _counts(found: RecoveryResult) -> str:
     return ", ".join(
         (
             f"{counted(found.campaigns, 'campaign')} paused with {counted(found.recipients, 'recipient')} unknown",

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import follow, open_producer
+from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from, deadline_in, given_only, json_object
 from gatepost_operations.cli.options import (
     AddressArgument,
@@ -20,7 +21,6 @@ from gatepost_operations.cli.options import (
     command_app,
     examples,
 )
-from gatepost_operations.cli.session import follow, producing
 
 email_app = command_app()
 sms_app = command_app()
@@ -78,7 +78,7 @@ def send_email(
         deadline=deadline,
     )
     email = address_from(address)
-    with producing() as producer:
+    with open_producer() as producer:
         handle = producer.send_email(
             email, send=send, on_unknown=on_unknown, idempotency_key=idempotency_key, **options
         )
@@ -121,7 +121,7 @@ def send_sms(
         deadline=deadline,
     )
     phone_number = address_from(address)
-    with producing() as producer:
+    with open_producer() as producer:
         handle = producer.send_sms(phone_number, on_unknown=on_unknown, idempotency_key=idempotency_key, **options)
         return follow(handle, wait=wait, timeout_s=timeout, as_json=as_json)
 

@@ -9,16 +9,22 @@ import typer
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_operations.cli.campaign.files import FileArgument, FileOptions, RowCounts, SkipInvalidOption, opened
-from gatepost_operations.cli.campaign.making import refuse_invalid
-from gatepost_operations.cli.campaign.report_text import counted
-from gatepost_operations.cli.campaign.session import campaigning
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.campaign.create import refuse_invalid
+from gatepost_operations.cli.campaign.recipient_file import (
+    FileArgument,
+    FileOptions,
+    RowCounts,
+    SkipInvalidOption,
+    open_recipient_file,
+)
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import address_from
 from gatepost_operations.cli.option_groups import grouped
 from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.time_input import in_zone, moment_of
+from gatepost_operations.cli.time_input import read_moment
 
 app = command_app()
 
@@ -61,8 +67,8 @@ def add(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add a person to the list, or change the entry."""
-    expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
-    with campaigning() as campaigns:
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
+    with open_campaigns() as campaigns:
         try:
             new = campaigns.suppressions.add(address_from(address), SuppressionReason(reason), expires_at=expires_at)
         except ValueError as problem:
@@ -77,7 +83,7 @@ def add(
 @app.command(epilog=examples("gatepost suppression remove ana@example.com"))
 def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Remove a person from the list."""
-    with campaigning() as campaigns:
+    with open_campaigns() as campaigns:
         try:
             removed = campaigns.suppressions.remove(address_from(address))
         except ValueError as problem:
@@ -92,7 +98,7 @@ def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode
 @app.command(epilog=examples("gatepost suppression show ana@example.com"))
 def show(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a person's entry on the list."""
-    with campaigning() as campaigns:
+    with open_campaigns() as campaigns:
         try:
             found = campaigns.suppressions.find(address_from(address))
         except ValueError as problem:
@@ -123,9 +129,9 @@ def import_file(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add all people of a file in the format of a campaign's file."""
-    expires_at = moment_of(expires, "expires", now=datetime.now(UTC))
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
     counts = RowCounts()
-    with opened(file, reading) as recipients, campaigning() as campaigns:
+    with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients.name)
         rows = recipients.rows(counts, f"suppressing {recipients.name}")
@@ -141,7 +147,7 @@ def import_file(
 @app.command("list-count", epilog=examples("gatepost suppression list-count"))
 def list_count(*, as_json: JsonOption = False) -> ExitCode:
     """Show how many entries the list has."""
-    with campaigning() as campaigns:
+    with open_campaigns() as campaigns:
         number = len(campaigns.suppressions)
         if as_json:
             write_json({"count": number})

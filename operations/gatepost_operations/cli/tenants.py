@@ -13,12 +13,12 @@ from gatepost_core.audit_log import AuditLog
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.campaign.report_text import counted
-from gatepost_operations.cli.campaign.session import ask
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import ENV_FILE, log_to_stderr
 from gatepost_operations.maintenance.tenants import Acceptance, TenantControl, TenantUse
 
 app = command_app()
@@ -93,7 +93,7 @@ def accept(
     with _control() as control:
         found = control.accept(name, earlier, dry_run=True)
         if not dry_run:
-            ask(f"{_sentence(name, found)}?", sure=yes)
+            confirm(f"{_sentence(name, found)}?", sure=yes)
             found = control.accept(name, earlier)
     if as_json:
         write_json(_document(name, found, dry_run=dry_run))

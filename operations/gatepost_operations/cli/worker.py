@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from gatepost_core.settings import load_settings
+from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.options import command_app, examples
-from gatepost_operations.cli.session import ENV_FILE
 from gatepost_operations.processes import require_worker, worker_command
 
 app = command_app()

@@ -13,9 +13,9 @@ import phonenumbers
 
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.error_boundary import boundary, callback_of_caller
+from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.files.rejects import RejectFile
 from gatepost_operations.files.rows import RowError, RowReader, read_rows
-from gatepost_operations.files.seen import SeenRecipients
 
 if TYPE_CHECKING:
     import os
@@ -173,7 +173,7 @@ class _Tally:
         self._further_domains = 0
         self._problems: Counter[tuple[str, str]] = Counter()
         self._first_errors: list[RowError] = []
-        self._seen = SeenRecipients()
+        self._seen = DuplicateFinder()
 
     def count(self, row: Row) -> None:
         self.rows += 1

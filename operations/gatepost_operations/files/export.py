@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from gatepost_core.safe_text import visible_json
-from gatepost_operations.files.text_lines import FileError
+from gatepost_operations.files.text_reader import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

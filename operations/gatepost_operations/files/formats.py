@@ -14,7 +14,7 @@ from gatepost_core.campaigns.row import Field
 from gatepost_core.campaigns.row_values import unguarded
 from gatepost_operations.files.columns import ColumnsError, field_of, layout_of
 from gatepost_operations.files.records import CsvRecords, Malformed, json_records, looks_like_json
-from gatepost_operations.files.text_lines import FileError, TextLines
+from gatepost_operations.files.text_reader import FileError, TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

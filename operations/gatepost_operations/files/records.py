@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from gatepost_operations.files.text_lines import LONGEST_LINE
+from gatepost_operations.files.text_reader import LONGEST_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from gatepost_operations.files.formats import FileFormat
-from gatepost_operations.files.text_lines import STANDARD_INPUT, FileError
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from gatepost_operations.files.rows import RowError, RowReader
-    from gatepost_operations.files.text_lines import Source
+    from gatepost_operations.files.text_reader import Source
 
 ERROR_COLUMNS: Final = ("error_line", "error_field", "error_problem", "error_original")
 """What is added to a bad row. `error_original` has the text of a row that does not fit the columns."""

@@ -15,7 +15,7 @@ from gatepost_core.error_boundary import boundary
 from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of
 from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
 from gatepost_operations.files.records import Malformed
-from gatepost_operations.files.text_lines import FileError, Source, TextLines
+from gatepost_operations.files.text_reader import FileError, Source, TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

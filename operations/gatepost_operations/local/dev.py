@@ -15,10 +15,10 @@ import typer
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.settings.tenants import DEFAULT_TENANT
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
-from gatepost_operations.local import services as local_world
+from gatepost_operations.local import environment as local_world
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.processes import (
     Child,

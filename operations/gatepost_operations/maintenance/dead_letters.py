@@ -54,7 +54,7 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class Sizes:
     """What a letter holds, by size alone.
 
     Attributes:
@@ -89,14 +89,14 @@ class DeadLetterControl:
         lifetime_s = self._settings.dead_letter_lifetime
         self.letters = DeadLetters(self._redis, self._settings.keyring(), lifetime_s=lifetime_s)
 
-    def outline(self, letter: DeadLetter) -> Outline:
+    def outline(self, letter: DeadLetter) -> Sizes:
         """Return what a letter holds without showing any of it. Errors are those of `DeadLetters.open`."""
         message = self.letters.open(letter)
         if "raw" in message:
-            return Outline({}, 0, len(message["raw"]))
+            return Sizes({}, 0, len(message["raw"]))
         headers = message["headers"] if isinstance(message["headers"], dict) else {}
         sizes = {name: len(json.dumps(value)) for name, value in headers.items() if name in _CELERY_HEADERS}
-        return Outline(sizes, len(headers) - len(sizes), len(message["body"]))
+        return Sizes(sizes, len(headers) - len(sizes), len(message["body"]))
 
     def reveal(self, letter: DeadLetter) -> dict[str, Any]:
         """Return a letter in clear, which is recorded. Errors are those of `DeadLetters.open`."""

@@ -17,7 +17,7 @@ from gatepost_core.sealing.fingerprints import Origin
 from gatepost_core.settings import load_settings
 from gatepost_core.states import State
 from gatepost_operations.maintenance.campaign_erasure import CampaignErasure
-from gatepost_operations.maintenance.person_search import Mention
+from gatepost_operations.maintenance.person_search import PersonSearch
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Erased:
+class ErasureResult:
     """What an erasure did, in numbers, or would do.
 
     Attributes:
@@ -90,7 +90,7 @@ class Erasure:
         self._campaigns = Campaigns(self._settings)
         self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)
 
-    def look(self, recipient: str) -> Erased:
+    def look(self, recipient: str) -> ErasureResult:
         """Say what `erase` would do, and do nothing.
 
         Raises:
@@ -98,7 +98,7 @@ class Erasure:
         """
         return self._sum(normalised(recipient), dry_run=True)
 
-    def erase(self, recipient: str) -> Erased:
+    def erase(self, recipient: str) -> ErasureResult:
         """Take a person out of the ledger, the campaigns and the dead letters, and off every guest list; messages name nobody anyway.
 
         Attempts under way are left, and counted: run it again when they have ended. The counts of campaigns stay as they were.
@@ -130,8 +130,8 @@ class Erasure:
     ) -> None:
         self.close()
 
-    def _sum(self, address: str, *, dry_run: bool) -> Erased:
-        found = Erased()
+    def _sum(self, address: str, *, dry_run: bool) -> ErasureResult:
+        found = ErasureResult()
         for fingerprint in {self._fingerprints.operation(address, origin) for origin in Origin}:
             self._operations(fingerprint, found, dry_run=dry_run)
         rows = self._rows.erase(address, dry_run=dry_run)
@@ -143,7 +143,7 @@ class Erasure:
         self._dead_letters(address, found, dry_run=dry_run)
         return found
 
-    def _operations(self, mark: str, found: Erased, *, dry_run: bool) -> None:
+    def _operations(self, mark: str, found: ErasureResult, *, dry_run: bool) -> None:
         for operation_id in self._ledger.operations_of(mark):
             if dry_run:
                 self._look_at(operation_id, found)
@@ -156,7 +156,7 @@ class Erasure:
                 found.cancelled += forgotten.cancelled
                 found.results += forgotten.result
 
-    def _look_at(self, operation_id: str, found: Erased) -> None:
+    def _look_at(self, operation_id: str, found: ErasureResult) -> None:
         try:
             state = self._ledger.outcome(operation_id).state
         except OperationNotFound:
@@ -174,8 +174,8 @@ class Erasure:
         had = set(rows.campaigns)
         return sum(entry.action == "campaign.export" and entry.about.get("campaign") in had for entry in entries)
 
-    def _dead_letters(self, address: str, found: Erased, *, dry_run: bool) -> None:
-        mention = Mention(address, self._unsealed)
+    def _dead_letters(self, address: str, found: ErasureResult, *, dry_run: bool) -> None:
+        mention = PersonSearch(address, self._unsealed)
         for letter in self._letters.select(Selection()):
             try:
                 document: Any = self._letters.open(letter)

@@ -95,7 +95,7 @@ class Inventory:
 
 
 @dataclass(slots=True)
-class Rotated:
+class RotationResult:
     """What one rotation did.
 
     Attributes:
@@ -134,13 +134,13 @@ class Rotation:
             found.counts.update((kid, place.kind) for place, kid in self._sealed(page))
         return found
 
-    def run(self, on_progress: Callable[[int, int], None] | None = None) -> Rotated:
+    def run(self, on_progress: Callable[[int, int], None] | None = None) -> RotationResult:
         """Re-seal everything under the ring's first key, and forget the keys that nothing needs any more.
 
         Args:
             on_progress: as for `look`.
         """
-        done = Rotated(self._keyring.kids[0])
+        done = RotationResult(self._keyring.kids[0])
         with self._audit.act("keys.rotate", to=done.first) as found:
             seconds, micros = self._time()
             started_ms = seconds * 1000 + micros // 1000
@@ -185,7 +185,7 @@ class Rotation:
             if kid is not None:
                 yield place, kid
 
-    def _reseal(self, place: _Place, kid: str, done: Rotated) -> None:
+    def _reseal(self, place: _Place, kid: str, done: RotationResult) -> None:
         for _ in range(_TRIES):
             with answering():
                 value: Any = self._redis.hget(place.key, place.field) if place.field else self._redis.get(place.key)

@@ -36,7 +36,7 @@ _MARKS_OF_NO_CLASS: Final = frozenset("\u0f73\u0f75\u0f81")
 _BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
 
 
-class Mention:
+class PersonSearch:
     """One person, looked for in documents."""
 
     def __init__(self, recipient: str, unseal: Callable[[str], str | None]) -> None:

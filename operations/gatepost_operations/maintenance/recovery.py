@@ -42,7 +42,7 @@ class WorkersAlive(CampaignConflict):
 
 
 @dataclass(slots=True)
-class Recovered:
+class RecoveryResult:
     """What a recovery did, or would do.
 
     Attributes:
@@ -88,10 +88,10 @@ class Recovery:
         self._letters = DeadLetters(self._redis, settings.keyring(), lifetime_s=settings.dead_letter_lifetime)
         self._queue = RestoredQueue(self._app, settings.broker)
 
-    def look(self, backup_of: datetime, keep: Collection[str] = ()) -> Recovered:
+    def look(self, backup_of: datetime, keep: Collection[str] = ()) -> RecoveryResult:
         """Say what `run` would do, and do nothing. Arguments and errors are those of `run`."""
         self._refuse_workers()
-        found = Recovered(already=self._is_done(backup_of))
+        found = RecoveryResult(already=self._is_done(backup_of))
         if found.already:
             return found
         for campaign, kept in self._affected(keep):
@@ -102,7 +102,7 @@ class Recovery:
         found.submissions = self._queue.submissions()
         return found
 
-    def run(self, backup_of: datetime, keep: Collection[str] = ()) -> Recovered:
+    def run(self, backup_of: datetime, keep: Collection[str] = ()) -> RecoveryResult:
         """Pause every campaign, and end as `unknown` whatever may have been sent after the backup.
 
         A backup does not know what was started, resumed or sent after it. So the open recipients of paused campaigns and drafts are `unknown`
@@ -117,8 +117,8 @@ class Recovery:
         """
         self._refuse_workers()
         if self._is_done(backup_of):
-            return Recovered(already=True)
-        done = Recovered()
+            return RecoveryResult(already=True)
+        done = RecoveryResult()
         told = {"backup_of": backup_of.isoformat(), "keep": sorted(keep)}
         with self._campaigns.audit.act("recover", **told) as found:
             for campaign, kept in list(self._affected(keep)):
@@ -181,12 +181,12 @@ class Recovery:
                 ahead = start_at is not None and start_at > self._campaigns.store.now(campaign_id)
                 yield campaign, ahead or campaign_id in keep
 
-    def _recover_campaign(self, campaign: Campaign, done: Recovered, *, keep: bool) -> None:
+    def _recover_campaign(self, campaign: Campaign, done: RecoveryResult, *, keep: bool) -> None:
         done.recipients += self._campaigns.repair.recover(campaign.campaign_id, keep=keep)
         done.campaigns += campaign.status is not Status.DRAFT or not keep
         done.kept += keep
 
-    def _recover_operation(self, operation_id: str, done: Recovered) -> None:
+    def _recover_operation(self, operation_id: str, done: RecoveryResult) -> None:
         try:
             answer = self._ledger.recover(operation_id)
             if answer.verdict is not Verdict.FINISHED or answer.reason is None:

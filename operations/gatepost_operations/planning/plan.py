@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.campaigns.hours import SendingHours
     from gatepost_core.campaigns.model import Options
-    from gatepost_operations.planning.quota import Quota
+    from gatepost_operations.planning.tenant_quota import TenantQuota
 
 HORIZON: Final = timedelta(days=3650)
 """What would last longer is not computed to its end."""
@@ -191,7 +191,7 @@ class Plan:
 
     recipients: int
     skipped: Skipped
-    quota: Quota | None
+    quota: TenantQuota | None
     forecasts: tuple[Forecast, ...]
     deadline: datetime | None = None
     unknowns: tuple[str, ...] = field(default=())
@@ -217,7 +217,7 @@ class Plan:
 def plan(
     recipients: int,
     options: Options,
-    quota: Quota | None,
+    quota: TenantQuota | None,
     now: datetime,
     *,
     skipped: Skipped | None = None,
@@ -263,7 +263,7 @@ def plan(
     )
 
 
-def _supplies(quota: Quota) -> list[Supply]:
+def _supplies(quota: TenantQuota) -> list[Supply]:
     if quota.is_learnt:
         return [Supply(quota.burst, quota.rate_for_another, quota.room)]
     slow, fast = likely_rates(min(bucket.limit for bucket in quota.buckets))
@@ -275,7 +275,7 @@ def likely_rates(limit: int) -> tuple[float, float]:
     return _DOCUMENTED.get(limit, (limit / _HOUR_S, float(limit)))
 
 
-def _unknowns(quota: Quota | None, running: int) -> Iterator[str]:
+def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
     if quota is None or not quota.is_known:
         yield "The quota is not known, so no finish time can be told; the limiter learns it from the first answers."
     elif quota.blind:

@@ -18,7 +18,7 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.errors import ConfigurationError, Unavailable
 from gatepost_core.redis.connections import connect
 from gatepost_core.settings import load_settings
-from gatepost_operations.planning.quota import Bucket, CampaignRate, Quota
+from gatepost_operations.planning.tenant_quota import Bucket, CampaignRate, TenantQuota
 from gatepost_worker.authentication import AuthenticationError, NotAttempted
 from gatepost_worker.delivery.calls import START, TOKEN
 from gatepost_worker.delivery.clients import client_for
@@ -109,7 +109,7 @@ def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
     return found
 
 
-def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> Quota:
+def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> TenantQuota:
     """Return what the limiter knows under a key."""
     found = limiter.snapshot(key)
     fixed: dict[str, Any] = {
@@ -119,8 +119,8 @@ def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) ->
         "max_rate": pacing.max_rate,
     }
     if found is None:
-        return Quota(**fixed)
-    return Quota(
+        return TenantQuota(**fixed)
+    return TenantQuota(
         **fixed,
         bucket=_bucket(found.bucket),
         policy=_bucket(found.policy),

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from gatepost_operations.cli.commands_table import TABLE
+from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import app, load
 from gatepost_simulator.__main__ import app as simulator
 

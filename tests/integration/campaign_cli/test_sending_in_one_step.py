@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gatepost_core.campaigns.model import Options
-from gatepost_operations.cli.campaign.sending import campaign_id_of
+from gatepost_operations.cli.campaign.send import campaign_id_of
 from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:

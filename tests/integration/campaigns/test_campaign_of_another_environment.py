@@ -13,7 +13,7 @@ from gatepost_core.campaigns.model import CampaignConflict, Status
 from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.sealing import Key
 from gatepost_core.states import State
-from gatepost_operations.planning.watching import Activity, snapshot_of
+from gatepost_operations.planning.watch import Activity, snapshot_of
 from support.campaign_parts import Bench, rows
 
 if TYPE_CHECKING:

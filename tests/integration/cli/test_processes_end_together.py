@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gatepost_operations.local.services import read_export_lines
+from gatepost_operations.local.environment import read_export_lines
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 

@@ -16,7 +16,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.store import campaign_key
 from gatepost_operations.cli.campaign.progress import state_text
 from gatepost_operations.cli.entry import main
-from gatepost_operations.planning.watching import snapshot_of
+from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import rows
 
 if TYPE_CHECKING:

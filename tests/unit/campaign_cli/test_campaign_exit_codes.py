@@ -6,9 +6,9 @@ import pytest
 
 from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
 from gatepost_core.states import Reason, State
-from gatepost_operations.cli.campaign.report_text import campaign_lines, what_next
-from gatepost_operations.cli.campaign.session import exit_code_of
-from gatepost_operations.cli.exits import ExitCode, Refused, exit_code_of_error
+from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
+from gatepost_operations.cli.campaign.text import campaign_lines, what_next
+from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_error
 from support.campaign_views import NOW, campaign_with
 
 
@@ -45,7 +45,7 @@ from support.campaign_views import NOW, campaign_with
 )
 def test_an_end_gives_its_exit_code(campaign: Campaign, code: ExitCode) -> None:
     """All done 0, finished and some failed 3, credentials 4, paused itself 5."""
-    assert exit_code_of(campaign) is code
+    assert exit_code_of_campaign(campaign) is code
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.states import Reason, State
 from gatepost_operations.files.export import ExportFormat, written
 from gatepost_operations.files.rows import read_rows
-from gatepost_operations.files.text_lines import FileError
+from gatepost_operations.files.text_reader import FileError
 from support.campaign_views import NOW
 from support.hostile_texts import steering
 

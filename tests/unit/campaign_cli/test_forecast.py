@@ -11,7 +11,7 @@ import pytest
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
 from gatepost_operations.planning.plan import Skipped, Supply, forecast, likely_rates, plan, seconds_for, sent_within
-from gatepost_operations.planning.quota import Bucket, CampaignRate, Quota
+from gatepost_operations.planning.tenant_quota import Bucket, CampaignRate, TenantQuota
 
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
 NINE_TO_FIVE = SendingHours.parse("09:00-17:00", "UTC")
@@ -146,9 +146,9 @@ def bucket(**changes: float) -> Bucket:
     return Bucket(**{**fields, **changes})  # type: ignore[arg-type] # the names are the bucket's own
 
 
-def quota(**changes: object) -> Quota:
+def quota(**changes: object) -> TenantQuota:
     fields: dict[str, object] = {"tenant": "default", "endpoint": "passwordless/start", "bucket": bucket()}
-    return Quota(**{**fields, **changes})  # type: ignore[arg-type] # the names are the quota's own
+    return TenantQuota(**{**fields, **changes})  # type: ignore[arg-type] # the names are the quota's own
 
 
 def test_a_learnt_quota_gives_one_forecast() -> None:
@@ -233,5 +233,5 @@ def test_a_quota_survives_its_report() -> None:
     one = quota(policy=bucket(limit=10), blocked_for_s=1.5, reading_age_s=3.0, max_rate=7.0)
     one = replace(one, campaigns=(CampaignRate(campaign_id="c-1", name="slow", rate=7.0),), ignored_hint_s=1e9)
 
-    assert Quota.from_json(one.as_json()) == one
-    assert Quota.from_json(quota(bucket=None).as_json()).is_known is False
+    assert TenantQuota.from_json(one.as_json()) == one
+    assert TenantQuota.from_json(quota(bucket=None).as_json()).is_known is False

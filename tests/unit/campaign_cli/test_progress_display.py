@@ -12,22 +12,22 @@ import pytest
 
 from gatepost_core.campaigns.model import Pause, PauseReason, Status
 from gatepost_operations.cli.campaign.progress import Bar, Events, Lines, display_for, waiting_text
-from gatepost_operations.cli.exits import ExitCode
-from gatepost_operations.planning.quota import Bucket, Quota
-from gatepost_operations.planning.watching import snapshot_of
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
+from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_views import NOW, campaign_with
 
 if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
 
-QUOTA = Quota(
+QUOTA = TenantQuota(
     tenant="default",
     endpoint="passwordless/start",
     bucket=Bucket(limit=100, level=28.4, reserve=20, available_rate=99, refill_rate=99, foreign_rate=0),
 )
 
 
-def shown(campaign: Campaign, quota: Quota | None = None, note: str = "") -> str:
+def shown(campaign: Campaign, quota: TenantQuota | None = None, note: str = "") -> str:
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stream)

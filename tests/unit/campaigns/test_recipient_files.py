@@ -14,7 +14,7 @@ import pytest
 
 from gatepost_core.campaigns.row import Row
 from gatepost_operations.files.rows import FileError, FileFormat, RowError, read_rows
-from gatepost_operations.files.text_lines import LONGEST_LINE
+from gatepost_operations.files.text_reader import LONGEST_LINE
 from support.recipient_files import one_row, reader_of, recipients_of, rows_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.campaigns.hours import SendingHours
+from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.inputs import deadline_in, json_object
-from gatepost_operations.cli.time_input import duration_text, moment_of, past_moment_of, rate_text
+from gatepost_operations.cli.time_input import read_moment, read_past_moment
 from support.any_json import TEXTS, given_or_refused
 
 if TYPE_CHECKING:
@@ -63,14 +64,14 @@ def test_a_file_that_cannot_be_read_is_refused(name: str) -> None:
 
 
 @settings(deadline=None, max_examples=500)
-@given(MOMENTS, ZONES, st.sampled_from([moment_of, past_moment_of]))
-@example("99999999999999999999d", None, moment_of)
-@example("99999999999999999999d", None, past_moment_of)
-@example("0001-01-01T00:00:00+14:00", None, moment_of)
-@example("9999-12-31T23:59:59", "America/New_York", moment_of)
+@given(MOMENTS, ZONES, st.sampled_from([read_moment, read_past_moment]))
+@example("99999999999999999999d", None, read_moment)
+@example("99999999999999999999d", None, read_past_moment)
+@example("0001-01-01T00:00:00+14:00", None, read_moment)
+@example("9999-12-31T23:59:59", "America/New_York", read_moment)
 def test_any_moment_is_read_or_refused(text: str, zone: str | None, read: Callable[..., datetime | None]) -> None:
     """In UTC, with an offset that was given or a zone that exists."""
-    options = {"timezone": zone} if read is moment_of else {}
+    options = {"timezone": zone} if read is read_moment else {}
     found = given_or_refused(lambda: read(text, "start_at", now=NOW, **options), InvalidCommand)
 
     assert found is None or found.utcoffset() == timedelta(0)

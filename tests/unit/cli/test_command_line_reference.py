@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gatepost_operations.cli.commands_table import TABLE
+from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load, main
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.exit_codes import ExitCode
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
 HELP = dict(

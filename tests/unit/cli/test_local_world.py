@@ -10,7 +10,7 @@ import pytest
 
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.sealing import Key
-from gatepost_operations.local import services as local_world
+from gatepost_operations.local import environment as local_world
 from gatepost_operations.processes import require_installed, worker_command
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from gatepost_core.safe_text import visible, visible_json
-from gatepost_operations.cli.campaign.files import FileOptions, opened
 from gatepost_operations.cli.campaign.progress import Bar
-from gatepost_operations.cli.checks import Check, Status
-from gatepost_operations.cli.doctor import _show as show_checks
+from gatepost_operations.cli.campaign.recipient_file import FileOptions, open_recipient_file
+from gatepost_operations.cli.connection import log_to_stderr
+from gatepost_operations.cli.doctor.checks import Check, Status
+from gatepost_operations.cli.doctor.command import _show as show_checks
 from gatepost_operations.cli.entry import main
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.session import log_to_stderr
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.planning.watching import snapshot_of
+from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_views import NOW, campaign_with
 from support.hostile_texts import HOSTILE, steering
 
@@ -139,7 +139,7 @@ def test_a_bar_shows_a_files_name_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     stream = terminal(monkeypatch)
     name = HOSTILE.replace("/", "")
     Path(name).write_text("email\nana@example.com\n")
-    with opened(name, FileOptions()) as file:
+    with open_recipient_file(name, FileOptions()) as file:
         file.check()
 
     assert r"checking [x] \x1b]0;spoofed\x07" in stream.getvalue()

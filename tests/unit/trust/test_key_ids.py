@@ -6,7 +6,7 @@ import pytest
 
 from gatepost.errors import UnknownKey
 from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
-from gatepost_operations.cli.checks import Status, judge_dead_letters, judge_keys
+from gatepost_operations.cli.doctor.checks import Status, judge_dead_letters, judge_keys
 
 OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
 

@@ -13,21 +13,21 @@ from rich.text import Text
 
 from gatepost_core.safe_text import visible
 from gatepost_core.states import State
-from gatepost_operations.cli.bulk_workers import START_ONE
-from gatepost_operations.cli.campaign.report_text import block_lines, sum_lines
+from gatepost_operations.cli.campaign.text import block_lines, sum_lines
+from gatepost_operations.cli.campaign.workers import START_WORKER
+from gatepost_operations.cli.formatting import duration_text, in_zone, rate_text
 from gatepost_operations.cli.output import say, write_json
 from gatepost_operations.cli.terminal import Description, console
-from gatepost_operations.cli.time_input import duration_text, in_zone, rate_text
-from gatepost_operations.planning.watching import Activity, finish_at
+from gatepost_operations.planning.watch import Activity, finish_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from gatepost_core.campaigns.model import Campaign
-    from gatepost_operations.cli.exits import ExitCode
-    from gatepost_operations.planning.quota import Quota
-    from gatepost_operations.planning.watching import Snapshot
+    from gatepost_operations.cli.exit_codes import ExitCode
+    from gatepost_operations.planning.tenant_quota import TenantQuota
+    from gatepost_operations.planning.watch import CampaignSnapshot
 
 _FAILED: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
 
@@ -35,7 +35,7 @@ _FAILED: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
 class Display(Protocol):
     """What somebody who watches is shown."""
 
-    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+    def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
         """Show how the campaign stands."""
 
     def __enter__(self) -> Self: ...
@@ -62,7 +62,7 @@ def numbers_text(campaign: Campaign) -> str:
     return " · ".join(f"{number:,} {word}" for number, word in parts)
 
 
-def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
+def pace_text(snapshot: CampaignSnapshot, quota: TenantQuota | None) -> str:
     """Return the rate, the quota that is left, and the finish time, as far as they are known."""
     campaign = snapshot.campaign
     timezone = campaign.options.hours.timezone if campaign.options.hours else None
@@ -81,7 +81,7 @@ def pace_text(snapshot: Snapshot, quota: Quota | None) -> str:
     return " · ".join(parts)
 
 
-def state_text(snapshot: Snapshot) -> str:
+def state_text(snapshot: CampaignSnapshot) -> str:
     """Return what has to be said of a campaign that does not send."""
     campaign_id = snapshot.campaign.campaign_id
     if wrong := next(sum_lines(snapshot.campaign), ""):
@@ -107,7 +107,7 @@ def waiting_text(workers: int | None) -> str:
     """
     if workers:
         return "waiting: nothing has moved for some seconds, though a worker takes campaigns; look at its log"
-    return f"waiting for a worker; start one: {START_ONE}"
+    return f"waiting for a worker; start one: {START_WORKER}"
 
 
 class Bar:
@@ -127,7 +127,7 @@ class Bar:
         )
         self._said = ""
 
-    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+    def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
         """Move the bar."""
         campaign = snapshot.campaign
         self._progress.update(
@@ -158,7 +158,7 @@ class Lines:
         self._next = monotonic()
         self._said = ""
 
-    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+    def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
         """Write a line when it is time."""
         text = note or state_text(snapshot)
         now = self._monotonic()
@@ -188,7 +188,7 @@ class Events:
         """Write an event of another kind."""
         write_json({"event": kind, **document})
 
-    def show(self, snapshot: Snapshot, quota: Quota | None, note: str) -> None:
+    def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
         """Write an event, unless it would say the same as the last one."""
         campaign = snapshot.campaign
         state = (snapshot.activity, campaign.status, tuple(campaign.counts.values()), note)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.campaigns.recipients import in_chunks
 from gatepost_core.states import State
-from gatepost_operations.local.demo.people import is_email
+from gatepost_operations.local.demo.recipients import is_email
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.campaigns.row import Row
     from gatepost_core.states import Reason
-    from gatepost_operations.local.demo.people import People
+    from gatepost_operations.local.demo.recipients import Recipients
 
 # Nobody of the campaign is somebody whom a single operation writes to, so that the outbox can be counted.
 _MARK: Final = "+campaign"
@@ -36,7 +36,7 @@ class DemoCampaign:
         self._campaigns = campaigns
         self._campaign_id = campaigns.create("demo")
 
-    def start(self, people: People) -> int:
+    def start(self, people: Recipients) -> int:
         """Add everybody who has an address, start, and return how many they are."""
         for rows in in_chunks(_campaign_rows(people), _BATCH_ROWS):
             self._campaigns.add(self._campaign_id, rows)
@@ -71,7 +71,7 @@ class DemoCampaign:
         return self._campaigns.status(self._campaign_id)
 
 
-def _campaign_rows(people: People) -> Iterator[Row]:
+def _campaign_rows(people: Recipients) -> Iterator[Row]:
     for row in people.valid:
         if is_email(row):
             local, _, domain = row.recipient.rpartition("@")

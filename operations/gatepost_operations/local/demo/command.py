@@ -14,17 +14,17 @@ import typer
 
 from gatepost.producer import Producer
 from gatepost_core.errors import Unavailable
-from gatepost_operations.cli.exits import ExitCode
+from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
-from gatepost_operations.local.demo.audit import audit
 from gatepost_operations.local.demo.campaign import DemoCampaign
-from gatepost_operations.local.demo.mishaps import START, scripted
-from gatepost_operations.local.demo.people import People, read_people
+from gatepost_operations.local.demo.comparison import compare
+from gatepost_operations.local.demo.faults import START, faults_for
+from gatepost_operations.local.demo.processes import DemoProcesses
 from gatepost_operations.local.demo.progress import CAMPAIGN, Watching, watching
+from gatepost_operations.local.demo.recipients import Recipients, read_recipients
 from gatepost_operations.local.demo.report import Report, show
 from gatepost_operations.local.demo.scenario import Scenario
-from gatepost_operations.local.demo.stage import Stage
 from gatepost_operations.local.demo.tokens import TokenVerifier
 from gatepost_operations.processes import Child, require_simulator, require_worker
 
@@ -63,7 +63,7 @@ def demo(
     require_worker()
     require_simulator()
     started = time.monotonic()
-    people = read_people(file or _example())
+    people = read_recipients(file or _example())
     directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
     # Ended from outside, everything it started must end too.
     signal.signal(signal.SIGTERM, _end)
@@ -88,16 +88,16 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(_SIGNALLED + number)
 
 
-def _run(people: People, directory: Path, watcher: Watching, started: float) -> Report:
+def _run(people: Recipients, directory: Path, watcher: Watching, started: float) -> Report:
     watcher.event(f"{people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
-    with Stage(directory) as stage:
+    with DemoProcesses(directory) as stage:
         watcher.event(f"simulator {stage.address.url} (trust {stage.address.ca_file})")
         victim = stage.start_worker("worker-1")
         stage.start_worker("worker-2")
         bulk_victim = stage.start_worker("bulk-1", _BULK)
         stage.start_beat()
         control = stage.control()
-        mishaps = list(scripted(people.addresses))
+        mishaps = list(faults_for(people.addresses))
         for _, fault in mishaps:
             control.script(fault)
         watcher.event(f"on purpose, once each: {', '.join(mishap.title for mishap, _ in mishaps) or 'nothing'}")
@@ -124,7 +124,7 @@ def _run(people: People, directory: Path, watcher: Watching, started: float) -> 
         duplicates=scenario.duplicates,
         states=states,
         facts=facts,
-        findings=audit(facts),
+        findings=compare(facts),
         logs=stage.logs,
         seconds=time.monotonic() - started,
     )
@@ -135,7 +135,7 @@ class _Director:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: DemoProcesses,
         scenario: Scenario,
         campaign: DemoCampaign,
         watcher: Watching,

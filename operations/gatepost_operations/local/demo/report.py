@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gatepost_operations.local.demo.audit import Facts, Finding
+    from gatepost_operations.local.demo.comparison import Facts, Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from gatepost_core.commands import Kind
 from gatepost_core.errors import IdempotencyConflict
 from gatepost_core.states import State
-from gatepost_operations.local.demo.audit import Ended, Facts
-from gatepost_operations.local.demo.people import is_email, options_of
+from gatepost_operations.local.demo.comparison import Facts, FinishedOperation
+from gatepost_operations.local.demo.recipients import is_email, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatepost.producer import Producer
     from gatepost_core.outcomes import Outcome
     from gatepost_operations.local.demo.control import SimulatorControl
-    from gatepost_operations.local.demo.people import People
+    from gatepost_operations.local.demo.recipients import Recipients
     from gatepost_operations.local.demo.tokens import TokenVerifier
 
 _WRONG_CODE: Final = "000000"
@@ -76,7 +76,7 @@ class Scenario:
         self.duplicates = 0
         self.verified = 0
 
-    def enqueue_sends(self, people: People) -> None:
+    def enqueue_sends(self, people: Recipients) -> None:
         """Enqueue a message a valid row; a person's second row gives the first one's operation."""
         seen: set[str] = set()
         for row in people.valid:
@@ -144,7 +144,7 @@ class Scenario:
     def facts(self) -> Facts:
         """Return what the final count needs."""
         return Facts(
-            operations=[Ended(one.recipient, one.outcome, one.plan in _BAD) for one in self._operations],
+            operations=[FinishedOperation(one.recipient, one.outcome, one.plan in _BAD) for one in self._operations],
             counts=self._producer.ledger.counts(),
             outbox=[(one.channel, one.recipient) for one in self._control.messages()],
             tokens_issued=self._control.tokens_issued(),

@@ -1,0 +1,158 @@
+"""`gatepost campaign pause`, `resume`, `cancel`, `change` and `delete`."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gatepost_core.campaigns.model import Campaign, Status
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.campaign.create import report_started
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.text import campaign_lines
+from gatepost_operations.cli.campaign.watch import WatchOption
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode, Refused
+from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.inputs import confirm
+from gatepost_operations.cli.options import JsonOption
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.time_input import read_moment
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_NONE = "none"
+
+
+def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Pause a campaign: workers stop before their next recipient."""
+    with open_campaigns() as campaigns:
+        found = campaigns.pause(find_campaign(campaigns, campaign).campaign_id)
+        _show(found, as_json=as_json)
+        if not as_json:
+            say(f"Let it go on: gatepost campaign resume {found.campaign_id}")
+    return ExitCode.DONE
+
+
+def resume(
+    campaign: CampaignArgument,
+    *,
+    accept_tenant: Annotated[
+        bool,
+        typer.Option("--accept-tenant", help="Move it to this configuration's client id and domain."),
+    ] = False,
+    watch: WatchOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Resume a paused campaign.
+
+    A campaign is sent through the client id and domain that it was created for. If they were changed on purpose, give --accept-tenant.
+    """
+    with open_campaigns() as campaigns:
+        found = campaigns.resume(find_campaign(campaigns, campaign).campaign_id, accept_tenant=accept_tenant)
+        return report_started(campaigns, found, watch=watch, as_json=as_json)
+
+
+def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
+    """Stop a campaign for good.
+
+    Open recipients become cancelled.
+    """
+    with open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        if found.status not in {Status.CANCELLING, Status.CANCELLED}:
+            confirm(f"Cancel {found.name}? {counted(found.open, 'recipient')} would not be sent to.", sure=yes)
+        _show(campaigns.cancel(found.campaign_id), as_json=as_json)
+    return ExitCode.DONE
+
+
+def change(
+    campaign: CampaignArgument,
+    *,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N|none", help="A new limit of recipients a second.")
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="MOMENT|none", help="Another deadline: 2026-05-04T18:00+02:00, 2d."),
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="NAME", help="Of the moment: Europe/Berlin.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Change a campaign's rate or deadline, also while it runs."""
+    if rate is None and deadline is None:
+        raise InvalidCommand([FieldError("change", "nothing; give --rate or --deadline")])
+    with open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        if rate is not None:
+            found = campaigns.change_rate(found.campaign_id, None if rate == _NONE else _rate(rate))
+        if deadline is not None:
+            text = None if deadline == _NONE else deadline
+            moment = read_moment(text, "deadline", now=datetime.now(UTC), timezone=timezone)
+            found = campaigns.change_deadline(found.campaign_id, moment)
+        _show(found, as_json=as_json)
+    return ExitCode.DONE
+
+
+def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Count a campaign's recipients again when the counts do not add up.
+
+    Counts them batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
+    cannot be read.
+    """
+    with open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        counted_anew = campaigns.recount(found.campaign_id)
+        after = campaigns.status(found.campaign_id)
+        if as_json:
+            write_json({"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()})
+        else:
+            write(*campaign_lines(after, datetime.now(UTC)))
+    complete = after.adds_up and not counted_anew.gone
+    return ExitCode.DONE if complete else ExitCode.UNEXPECTED
+
+
+def delete(
+    campaign: CampaignArgument,
+    *,
+    confirmed_id: Annotated[
+        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's id, where nobody can be asked.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Delete a campaign and its recipients.
+
+    Afterwards nothing is known of who was sent to: the same file could be sent again.
+    """
+    with open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        if confirmed_id not in {None, found.campaign_id}:
+            raise Refused(f"--confirm names another campaign than {found.campaign_id}. Nothing was done.")
+        question = f"Delete {found.name} and what happened to {counted(found.total, 'recipient')}, for good?"
+        confirm(question, sure=confirmed_id is not None, flag=f"--confirm {found.campaign_id}")
+        campaigns.delete(found.campaign_id)
+        if as_json:
+            write_json({"campaign_id": found.campaign_id, "deleted": True})
+        else:
+            write(f"{found.campaign_id} deleted")
+    return ExitCode.DONE
+
+
+def _show(campaign: Campaign, *, as_json: bool) -> None:
+    if as_json:
+        write_json(campaign.as_json())
+    else:
+        write(f"{campaign.campaign_id} {campaign.status}")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if rate <= 0:
+        raise InvalidCommand([FieldError("rate", "must be a number above 0, or none")])
+    return rate

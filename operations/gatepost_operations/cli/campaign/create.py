@@ -1,0 +1,149 @@
+"""`gatepost campaign create`, `add` and `start`: the three steps that `send` takes in one."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.campaigns.control import Added, Campaigns
+from gatepost_core.campaigns.model import Campaign
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.recipient_file import (
+    FileArgument,
+    FileOptions,
+    RecipientFile,
+    RowCounts,
+    SkipInvalidOption,
+    open_recipient_file,
+)
+from gatepost_operations.cli.campaign.text import error_lines
+from gatepost_operations.cli.campaign.watch import WatchOption, follow
+from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.option_groups import grouped
+from gatepost_operations.cli.options import JsonOption
+from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.files.check import CheckReport
+
+
+@grouped
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
+    *,
+    delivery: DeliveryOptions,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Record a campaign as a draft, and print its id.
+
+    Recipients are added with `add`, and nothing leaves before `start`.
+    """
+    with open_campaigns() as campaigns:
+        campaign_id = campaigns.create(name, delivery.options("auto"), guest_list=delivery.guests())
+        if as_json:
+            write_json(campaigns.status(campaign_id).as_json())
+        else:
+            write(campaign_id)
+            say(f"Add recipients: gatepost campaign add {campaign_id} FILE")
+    return ExitCode.DONE
+
+
+@grouped
+def add(
+    campaign: CampaignArgument,
+    file: FileArgument,
+    *,
+    reading: FileOptions,
+    skip_invalid: SkipInvalidOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Add a file's recipients to a campaign, each once.
+
+    Skips recipients that the campaign already has: after an interruption, run it again. Checks the whole file first, and adds nothing
+    when a row is invalid, unless --skip-invalid is given.
+    """
+    with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        if not skip_invalid:
+            refuse_invalid(recipients.check(), recipients.name)
+        added, counts = add_rows(campaigns, found.campaign_id, recipients)
+        if as_json:
+            write_json(added_document(found.campaign_id, added, counts))
+        else:
+            write(added_text(added, counts))
+    return ExitCode.DONE
+
+
+def refuse_invalid(report: CheckReport, name: str) -> None:
+    """Refuse a file with bad rows.
+
+    Raises:
+        InvalidCommand: after the first bad rows on stderr.
+    """
+    if not report.invalid:
+        return
+    say(*error_lines(report))
+    problem = f"{counted(report.invalid, 'row')} of {report.rows:,} are not valid; see all: gatepost campaign check {name}; correct them, or go on with --skip-invalid"
+    raise InvalidCommand([FieldError(name, problem)])
+
+
+def add_rows(
+    campaigns: Campaigns,
+    campaign_id: str,
+    file: RecipientFile,
+    on_progress: Callable[[Added], None] | None = None,
+) -> tuple[Added, RowCounts]:
+    """Add a file's valid rows; on Ctrl-C say how it goes on."""
+    counts = RowCounts()
+    try:
+        rows = file.rows(counts, f"adding {file.name}")
+        added = campaigns.add(campaign_id, rows, on_progress=on_progress)
+    except KeyboardInterrupt:
+        say(f"gatepost: interrupted; what was added stays. Go on with: gatepost campaign add {campaign_id} {file.name}")
+        raise
+    return added, counts
+
+
+def added_document(campaign_id: str, added: Added, counts: RowCounts) -> dict[str, Any]:
+    """Return what became of a file's rows as JSON values."""
+    return {
+        "campaign_id": campaign_id,
+        "added": added.added,
+        "duplicates": added.duplicates,
+        "invalid": counts.invalid,
+    }
+
+
+def added_text(added: Added, counts: RowCounts) -> str:
+    """Return the same for people."""
+    skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
+    return f"{added.added:,} added, {added.duplicates:,} already there{skipped}"
+
+
+def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
+    """Start a draft."""
+    with open_campaigns() as campaigns:
+        found = find_campaign(campaigns, campaign)
+        return report_started(campaigns, campaigns.start(found.campaign_id), watch=watch, as_json=as_json)
+
+
+def report_started(
+    campaigns: Campaigns, campaign: Campaign, *, watch: bool, as_json: bool, quiet: bool = False
+) -> ExitCode:
+    """Show that a campaign runs unless told to be quiet, or watch it; without a worker, say how to start one."""
+    if watch:
+        return follow(campaigns, campaign.campaign_id, as_json=as_json)
+    if as_json and not quiet:
+        write_json(campaign.as_json())
+    elif not quiet:
+        write(f"{campaign.campaign_id} {campaign.status}")
+    if campaign.open and count_bulk_workers(campaigns.settings) == 0:
+        say(f"No worker takes campaigns yet; start one: {START_WORKER}")
+    elif not as_json:
+        say(f"Watch it: gatepost campaign watch {campaign.campaign_id}")
+    return ExitCode.DONE

@@ -1,0 +1,146 @@
+"""How a campaign is sent, as options of the command line."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.inputs import given_only, json_object
+from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.files.rows import read_rows
+
+Moment = "MOMENT"
+RateText = Annotated[
+    float | None, typer.Option("--rate", metavar="N", min=0.0001, help="Recipients a second, at most, below the quota.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryOptions:
+    """What `create`, `send` and `plan` take."""
+
+    send: Annotated[
+        Literal["code", "link", "link_ios", "link_android"], typer.Option("--send", help="What e-mails carry.")
+    ] = "code"
+    connection: Annotated[
+        str | None, typer.Option("--connection", metavar="NAME", help="email or sms by the recipient when absent.")
+    ] = None
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant; the first one when absent.")
+    ] = None
+    start_at: Annotated[
+        str | None,
+        typer.Option("--start-at", metavar=Moment, help="Send nothing before: 2026-05-04T09:00+02:00, or 90m, 2d."),
+    ] = None
+    window: Annotated[
+        str | None, typer.Option("--window", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
+    ] = None
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="NAME", help="For --window and for times without a zone: Europe/Berlin."),
+    ] = None
+    rate: RateText = None
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar=Moment, help="Send nothing after; open recipients become expired."),
+    ] = None
+    on_unknown: Annotated[
+        Literal["hold", "resend"],
+        typer.Option("--on-unknown", help="When an answer is lost: leave it, or send again (voids the first code)."),
+    ] = "hold"
+    pause_after_errors: Annotated[
+        int,
+        typer.Option(
+            "--pause-after-errors", metavar="N", min=0, help="Pause after N identical failures in a row; 0 never."
+        ),
+    ] = 25
+    pause_above_share: Annotated[
+        float,
+        typer.Option(
+            "--pause-above-share", metavar="SHARE", min=0, max=1, help="Pause above this share of failures; 0 never."
+        ),
+    ] = 0.25
+    language: Annotated[
+        str | None, typer.Option("--language", metavar="TAG", help="For rows without a language of their own.")
+    ] = None
+    auth_params: Annotated[
+        str | None,
+        typer.Option("--auth-params", metavar="JSON|@FILE", help="For rows without authParams of their own."),
+    ] = None
+    guest_list: Annotated[
+        Path | None,
+        typer.Option("--guest-list", metavar="FILE", help="A rehearsal: send only to these recipients."),
+    ] = None
+
+    def options(self, channel: str, *, now: datetime | None = None) -> Options:
+        """Return them as a campaign takes them.
+
+        Args:
+            channel: whom the file is read for.
+            now: the moment that durations count from.
+
+        Raises:
+            InvalidCommand: one of them is malformed.
+        """
+        now = now or datetime.now(UTC)
+        given: dict[str, Any] = given_only(
+            {
+                "connection": self.connection,
+                "tenant": self.tenant,
+                "start_at": read_moment(self.start_at, "start-at", now=now, timezone=self.timezone),
+                "hours": self._hours(),
+                "rate": self.rate,
+                "deadline": read_moment(self.deadline, "deadline", now=now, timezone=self.timezone),
+                "language": self.language,
+                "auth_params": json_object(self.auth_params, "auth_params"),
+            }
+        )
+        try:
+            return Options(
+                channel=Channel(channel),
+                send=self.send,
+                on_unknown=self.on_unknown,
+                pause_after_errors=self.pause_after_errors or None,
+                pause_above_error_share=self.pause_above_share or None,
+                **given,
+            )
+        except ValidationError as failure:
+            errors = failure.errors(include_url=False, include_context=False, include_input=False)
+            problems = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in errors]
+            raise InvalidCommand(problems) from None
+
+    def guests(self) -> list[str] | None:
+        """Return the recipients of the guest list, in clear; None without one.
+
+        Raises:
+            FileError: the list cannot be read.
+            InvalidCommand: a row of it is not valid: somebody meant to be sent to would not be.
+        """
+        if self.guest_list is None:
+            return None
+        with read_rows(self.guest_list) as reader:
+            guests = []
+            for item in reader:
+                if not isinstance(item, Row):
+                    raise InvalidCommand([FieldError("guest-list", str(item))])
+                guests.append(item.recipient)
+        return guests
+
+    def _hours(self) -> SendingHours | None:
+        if self.window is None:
+            return None
+        if self.timezone is None:
+            raise InvalidCommand([FieldError("window", "needs a timezone, such as --timezone Europe/Berlin")])
+        try:
+            return SendingHours.parse(self.window, self.timezone)
+        except ValueError as problem:
+            raise InvalidCommand([FieldError("window", str(problem).removeprefix("hours: "))]) from None

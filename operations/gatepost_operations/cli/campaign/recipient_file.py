@@ -1,0 +1,181 @@
+"""The file that a campaign's command reads: its options, the check of the whole, and its valid rows as a stream."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Final, Literal
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.terminal import Description, console
+from gatepost_operations.files import check
+from gatepost_operations.files.check import CheckReport, check_file
+from gatepost_operations.files.rows import FileFormat, RowReader, read_rows
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
+
+FileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="CSV or JSON Lines, gzip-compressed or not; - reads standard input.", show_default=False
+    ),
+]
+SkipInvalidOption = Annotated[
+    bool,
+    typer.Option("--skip-invalid", help="Skip invalid rows instead of refusing the file."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a file is read."""
+
+    channel: Annotated[
+        Literal["auto", "email", "sms"],
+        typer.Option("--channel", help="Channel; auto prefers a row's e-mail address to its phone number."),
+    ] = "auto"
+    region: Annotated[
+        str | None,
+        typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code: GB."),
+    ] = None
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="FIELD=NAME", help="What the file calls email, phone_number, language, client_ip …"
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="UTF-8, or what a byte order mark says.")
+    ] = None
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of a CSV file; detected when absent.")
+    ] = None
+
+    def as_keywords(self) -> dict[str, Any]:
+        """Return them as `read_rows` takes them.
+
+        Raises:
+            InvalidCommand: a column is not given as FIELD=NAME.
+        """
+        pairs = [one.partition("=") for one in self.column or ()]
+        if any(not (name and equals and column) for name, equals, column in pairs):
+            raise InvalidCommand([FieldError("column", "is to be given as FIELD=NAME, such as email=Kontakt")])
+        return {
+            "channel": Channel(self.channel),
+            "default_region": self.region,
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "columns": {name: column for name, _, column in pairs},
+        }
+
+
+@dataclass(slots=True)
+class RowCounts:
+    """What has come out of a file so far."""
+
+    valid: int = 0
+    invalid: int = 0
+
+
+@dataclass(frozen=True)
+class RecipientFile:
+    """A file that is read from its beginning as often as needed.
+
+    Attributes:
+        place: where it is; for standard input the copy of it, open.
+        name: what people call it.
+        keywords: how it is read.
+    """
+
+    place: Path | BinaryIO
+    name: str
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, *, rejects: Path | None = None, keep_errors: int = check.FIRST_ERRORS) -> CheckReport:
+        """Check the whole file, with a bar on a terminal.
+
+        Raises:
+            FileError: the file as a whole cannot be used.
+        """
+        with _bar(f"checking {self.name}") as move:
+            return check_file(
+                self._source(),
+                rejects=rejects,
+                keep_errors=keep_errors,
+                progress=lambda seen: move(seen.bytes_read, seen.bytes_total),
+                **self.keywords,
+            )
+
+    def rows(self, counts: RowCounts, label: str) -> Iterator[Row]:
+        """Give the valid rows, with a bar on a terminal, and count all.
+
+        Raises:
+            FileError: the file as a whole cannot be used.
+        """
+        with self.reader() as reader, _bar(label) as move:
+            for item in reader:
+                if isinstance(item, Row):
+                    counts.valid += 1
+                    yield item
+                else:
+                    counts.invalid += 1
+                if (counts.valid + counts.invalid) % _MOVE_EVERY == 0:
+                    move(reader.bytes_read, reader.bytes_total)
+
+    def reader(self) -> RowReader:
+        """Open the file at its beginning."""
+        return read_rows(self._source(), **self.keywords)
+
+    def _source(self) -> Path | BinaryIO:
+        if not isinstance(self.place, Path):
+            self.place.seek(0)
+        return self.place
+
+
+@contextmanager
+def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientFile]:
+    """Give the file an argument names. Standard input is copied to a file without a name.
+
+    Raises:
+        FileError: there is no such file.
+        InvalidCommand: an option is malformed.
+    """
+    keywords = options.as_keywords()
+    if given != STANDARD_INPUT:
+        yield RecipientFile(Path(given).expanduser(), Path(given).name, keywords)
+        return
+    if sys.stdin.isatty():
+        raise FileError("standard input is a terminal; give a file, or pipe one in")
+    with tempfile.TemporaryFile(prefix="gatepost-rows-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield RecipientFile(copy, "standard input", keywords)
+
+
+def rejects_beside(file: RecipientFile, given: str) -> Path:
+    """Return where the bad rows go when nobody said: the working directory, under the file's name."""
+    with file.reader() as reader:
+        suffix = ".csv" if reader.format is FileFormat.CSV else ".jsonl"
+    stem = "rows" if given == STANDARD_INPUT else Path(given.removesuffix(".gz")).stem
+    return Path(f"{stem}.rejects{suffix}")
+
+
+_MOVE_EVERY: Final = 2_000
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    columns = (Description(), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,174 @@
+"""`gatepost campaign send`: check, create, add, start and watch in one; run again, it goes on where it was."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gatepost.campaigns.control import Campaigns
+from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
+from gatepost_core.settings import Settings
+from gatepost_operations.cli.campaign.check import check_document, known_quota, plan_of_file, planned
+from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid
+from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
+from gatepost_operations.cli.campaign.progress import Events
+from gatepost_operations.cli.campaign.recipient_file import (
+    FileArgument,
+    FileOptions,
+    RecipientFile,
+    SkipInvalidOption,
+    open_recipient_file,
+)
+from gatepost_operations.cli.campaign.watch import follow
+from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode, Refused
+from gatepost_operations.cli.formatting import counted, in_zone
+from gatepost_operations.cli.inputs import confirm
+from gatepost_operations.cli.option_groups import grouped
+from gatepost_operations.cli.output import say, write
+from gatepost_operations.files.text_reader import STANDARD_INPUT
+
+_NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
+# Moments are often given as times from now, which differ from run to run.
+_NOT_COMPARED: Final = {"guests", "start_at", "deadline", "tenant", "channel"}
+
+
+@grouped
+def send(
+    file: FileArgument,
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The campaign's name; the file's when absent, -rehearsal for guests."
+        ),
+    ] = None,
+    reading: FileOptions,
+    delivery: DeliveryOptions,
+    skip_invalid: SkipInvalidOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it until it ends.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line; the last one is the result.")
+    ] = False,
+) -> ExitCode:
+    """Send to everybody in a file, in one step.
+
+    Checks the file, then creates, fills, starts and watches a campaign. The name identifies the campaign: after a crash, or with a longer file,
+    run it again with the same name. It continues, and recipients that it already has get no second message. Exit codes are those of `watch`,
+    and 6 when rows are invalid.
+    """
+    events = Events() if as_json else None
+    with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
+        options = delivery.options(reading.channel)
+        called = name or _name_of(file, rehearsal=delivery.guest_list is not None)
+        before = _existing(campaigns, called, options, rehearsal=delivery.guest_list is not None)
+        if before is None:
+            check_name(called)
+        report = recipients.check()
+        if not skip_invalid:
+            refuse_invalid(report, file)
+        quota, failure = known_quota(options.tenant, offline=before is not None)
+        made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
+        if events:
+            events.event("checked", check_document(report, recipients.name, None))
+            events.event("planned", made.as_json() | {"quota_failure": failure})
+        else:
+            (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))
+        if dry_run:
+            return _nothing_sent(events)
+        if sys.stdin.isatty() and file != STANDARD_INPUT:
+            confirm(f"Send to {counted(made.recipients, 'recipient')}?", sure=yes)
+        campaign_id = _create(campaigns, called, delivery, options, before)
+        return _run(campaigns, campaign_id, recipients, watch=watch, events=events)
+
+
+def _nothing_sent(events: Events | None) -> ExitCode:
+    if events:
+        events.event("result", {"dry_run": True, "exit_code": int(ExitCode.DONE)})
+    else:
+        say("Dry run: nothing was recorded, nothing was sent.")
+    return ExitCode.DONE
+
+
+def _name_of(file: str, *, rehearsal: bool) -> str:
+    if file == STANDARD_INPUT:
+        raise Refused("Standard input has no name to call the campaign by; give one: --name NAME. Nothing was done.")
+    # A campaign of its own: the real one is still to come, to those whom the rehearsal leaves out.
+    return Path(file.removesuffix(".gz")).stem + ("-rehearsal" if rehearsal else "")
+
+
+def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
+    """Return the id that `send` gives to a name: the same one every time, so that nobody is sent to twice under it."""
+    return str(uuid.uuid5(_NAMES, f"{settings.tenant_name(tenant)}\n{name}"))
+
+
+def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: bool) -> Campaign | None:
+    try:
+        found = campaigns.status(campaign_id_of(campaigns.settings, name, options.tenant))
+    except CampaignNotFound:
+        return None
+    known = found.options.model_copy(update={"auth_params": campaigns.auth_params(found.campaign_id)})
+    asked, kept = (one.model_dump(exclude=_NOT_COMPARED) for one in (options, known))
+    different = sorted(field for field in asked if asked[field] != kept[field])
+    if (found.options.guests is not None) != rehearsal:
+        different.append("guest list")
+    if different:
+        raise Refused(
+            f"The campaign {name} is there since {in_zone(found.created_at)}, with another {', '.join(different)}; for a new one "
+            f"give another --name. Nothing was done."
+        )
+    if found.status in {Status.CANCELLING, Status.CANCELLED, Status.DELETING}:
+        raise Refused(f"The campaign {name} is {found.status}; for a new one give another --name. Nothing was done.")
+    say(
+        f"The campaign {name} is there since {in_zone(found.created_at)} ({found.status}): only who is new is added, with the "
+        "options it has. For a new campaign give another --name."
+    )
+    return found
+
+
+def _create(
+    campaigns: Campaigns, name: str, delivery: DeliveryOptions, options: Options, before: Campaign | None
+) -> str:
+    if before is not None:
+        return before.campaign_id
+    campaign_id = campaign_id_of(campaigns.settings, name, options.tenant)
+    try:
+        return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
+    except CampaignConflict:
+        # Somebody else has made it since it was looked for, with other options, or with moments counted from another now.
+        if _existing(campaigns, name, options, rehearsal=delivery.guest_list is not None) is None:
+            raise
+        return campaign_id
+
+
+def _run(
+    campaigns: Campaigns, campaign_id: str, file: RecipientFile, *, watch: bool, events: Events | None
+) -> ExitCode:
+    if events:
+        events.event("created", {"campaign_id": campaign_id})
+    else:
+        write(f"campaign {campaign_id}")
+    added, counts = add_rows(campaigns, campaign_id, file)
+    if events:
+        events.event("added", added_document(campaign_id, added, counts))
+    else:
+        say(added_text(added, counts))
+    if campaigns.status(campaign_id).status is Status.DRAFT:
+        campaigns.start(campaign_id)
+    if watch:
+        return follow(campaigns, campaign_id, as_json=events is not None)
+    campaign = campaigns.status(campaign_id)
+    if campaign.open and count_bulk_workers(campaigns.settings) == 0:
+        say(f"No worker takes campaigns yet; start one: {START_WORKER}")
+    if events:
+        events.result(campaign, ExitCode.DONE)
+    else:
+        say(f"Watch it: gatepost campaign watch {campaign_id}")
+    return ExitCode.DONE

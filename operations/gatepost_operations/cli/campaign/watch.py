@@ -1,0 +1,106 @@
+"""`gatepost campaign watch`: how a campaign comes along, until it ends, pauses itself, or somebody has seen enough."""
+
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from gatepost.campaigns.control import Campaigns
+from gatepost_core.campaigns.model import Campaign
+from gatepost_core.settings import Settings
+from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
+from gatepost_operations.cli.campaign.lookup import find_campaign
+from gatepost_operations.cli.campaign.progress import Display, Events, display_for, waiting_text
+from gatepost_operations.cli.campaign.text import campaign_lines, what_next
+from gatepost_operations.cli.campaign.workers import count_bulk_workers
+from gatepost_operations.cli.connection import open_campaigns
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.output import say, write
+from gatepost_operations.cli.quota_source import QuotaFeed
+from gatepost_operations.planning.watch import Activity, watch
+
+WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch it until it ends.")]
+
+_LOOK_EVERY_S: Final = 1.0
+_QUOTA_EVERY_S: Final = 2.0
+# Asking the workers takes a second and a half, so it is not asked at every look.
+_ASK_WORKERS_EVERY: Final = 10
+
+
+def watch_command(
+    campaign: Annotated[
+        str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id, the beginning of it, or its name.")
+    ],
+    *,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Between two lines where there is no terminal.")
+    ] = 5.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line; the last one is the result.")
+    ] = False,
+) -> ExitCode:
+    """Watch a campaign until it ends.
+
+    A bar on a terminal, a line every few seconds elsewhere. Ctrl-C ends the watching, not the campaign. Exit code 0 when everybody was
+    accepted, 3 when it ended otherwise, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
+    130 after Ctrl-C.
+    """
+    with open_campaigns() as campaigns:
+        return follow(campaigns, find_campaign(campaigns, campaign).campaign_id, as_json=as_json, every_s=every)
+
+
+def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: float = 5.0) -> ExitCode:
+    """Show a campaign's way to its end, and return the exit code that the end stands for."""
+    first = campaigns.status(campaign_id)
+    with ExitStack() as stack:
+        feed = stack.enter_context(QuotaFeed(first.options.tenant, _QUOTA_EVERY_S))
+        display = stack.enter_context(display_for(as_json=as_json, every_s=every_s))
+        try:
+            last = _look(campaigns, campaign_id, display, feed)
+        except KeyboardInterrupt:
+            stack.close()
+            return _interrupted(campaigns.status(campaign_id), display)
+    code = exit_code_of_campaign(last)
+    if isinstance(display, Events):
+        display.result(last, code)
+    else:
+        write(*campaign_lines(last, datetime.now(UTC), campaigns.settings.max_rate_of(last.options.tenant)))
+        say(*what_next(last))
+    return code
+
+
+def _look(campaigns: Campaigns, campaign_id: str, display: Display, feed: QuotaFeed) -> Campaign:
+    workers = _Workers(campaigns.settings)
+    for snapshot in watch(campaigns, campaign_id, every_s=_LOOK_EVERY_S):
+        note = waiting_text(workers.count()) if snapshot.activity is Activity.WAITING else ""
+        display.show(snapshot, feed.newest, note)
+        if snapshot.is_last:
+            return snapshot.campaign
+    raise AssertionError("watching ends with a last snapshot")
+
+
+class _Workers:
+    """How many workers take campaigns; asked at every so many looks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._asked = 0
+        self._known: int | None = None
+
+    def count(self) -> int | None:
+        if self._asked % _ASK_WORKERS_EVERY == 0:
+            self._known = count_bulk_workers(self._settings)
+        self._asked += 1
+        return self._known
+
+
+def _interrupted(campaign: Campaign, display: Display) -> ExitCode:
+    if isinstance(display, Events):
+        display.result(campaign, ExitCode.INTERRUPTED)
+    say(f"gatepost: stopped watching; the campaign goes on ({campaign.status}).")
+    say(f"  watch it again: gatepost campaign watch {campaign.campaign_id}")
+    say(f"  pause it:       gatepost campaign pause {campaign.campaign_id}")
+    return ExitCode.INTERRUPTED

@@ -1,0 +1,29 @@
+"""Whether anybody takes a campaign's batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.broker.messages import Queue
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+
+if TYPE_CHECKING:
+    from gatepost_core.settings import Settings
+
+START_WORKER: Final = "gatepost worker --queues bulk,login --beat"
+"""The command that starts one. The reconciler, which beat asks for, travels on the queue for logins."""
+_ASK_S: Final = 1
+
+
+def count_bulk_workers(settings: Settings) -> int | None:
+    """Return how many workers take batches; None when the broker does not tell."""
+    app = build_app(settings)
+    try:
+        with app.connection_for_write(connect_timeout=_ASK_S) as connection:
+            connection.ensure_connection(max_retries=1, timeout=_ASK_S)
+            replies = app.control.inspect(timeout=_ASK_S, connection=connection).active_queues() or {}
+    except BROKER_ERRORS:
+        return None
+    finally:
+        app.close()
+    return sum(any(queue["name"] == Queue.BULK.value for queue in queues) for queues in replies.values())

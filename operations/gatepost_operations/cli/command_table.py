@@ -1,0 +1,63 @@
+"""The table of commands: what `gatepost --help` lists, and where each one lives. A new noun is a file and a row here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CAMPAIGNS: Final = "Campaigns"
+OPERATIONS: Final = "Operations"
+PROCESSES: Final = "Processes"
+SETTING_UP: Final = "Setting up"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command or noun.
+
+    Attributes:
+        name: what the operator types.
+        where: `module:attribute` under `gatepost_operations`, a `typer.Typer`: with one command and no callback it is that command,
+            otherwise a noun with verbs.
+        summary: the first line of its help, said here so that listing imports nothing.
+        panel: the heading it stands under.
+    """
+
+    name: str
+    where: str
+    summary: str
+    panel: str
+
+
+TABLE: Final = (
+    Entry(
+        "campaign",
+        "cli.campaign.command:app",
+        "Send to a file of recipients, and account for every one of them.",
+        CAMPAIGNS,
+    ),
+    Entry("suppression", "cli.suppression:app", "Manage the suppression list.", CAMPAIGNS),
+    Entry("quota", "cli.quota:app", "Show the learned quota.", CAMPAIGNS),
+    Entry("send-email", "cli.send:email_app", "Send a one-time code or a magic link to an e-mail address.", OPERATIONS),
+    Entry("send-sms", "cli.send:sms_app", "Send a one-time code to a phone number.", OPERATIONS),
+    Entry("login", "cli.login:app", "Exchange the code a person received for a token set.", OPERATIONS),
+    Entry("status", "cli.operation:status_app", "Show the current state of an operation.", OPERATIONS),
+    Entry(
+        "result",
+        "cli.operation:result_app",
+        "Wait for an operation's end, and redeem its token set if asked.",
+        OPERATIONS,
+    ),
+    Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could take.", OPERATIONS),
+    Entry("worker", "cli.worker:app", "Run a worker in this terminal.", PROCESSES),
+    Entry("health", "cli.health:app", "Ask a worker whether it makes progress.", PROCESSES),
+    Entry("simulator", "cli.simulator:app", "Run the local Authentication API.", PROCESSES),
+    Entry("dev", "local.dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
+    Entry("demo", "local.demo.command:app", "Send and log in with real local processes, once.", PROCESSES),
+    Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
+    Entry("tenants", "cli.tenants:app", "Show and change the Auth0 application of each tenant name.", SETTING_UP),
+    Entry("keys", "cli.keys:app", "Make and rotate the keys that seal what is stored.", SETTING_UP),
+    Entry("recover", "cli.recover:app", "Make a restored backup safe before workers start.", SETTING_UP),
+    Entry("erase", "cli.erase:app", "Erase a person from everything that is stored.", SETTING_UP),
+    Entry("audit", "cli.audit:app", "Show and verify the audit log.", SETTING_UP),
+)

@@ -1,0 +1,1 @@
+"""`gatepost doctor`: check everything that a worker needs."""

@@ -1,0 +1,106 @@
+"""What `gatepost doctor` finds out about the broker: whether it answers, takes messages and has the queues, and who serves them."""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed, ResourceLocked
+
+from gatepost_core.broker.amqp_timeouts import BrokerBlocked, BrokerSilent
+from gatepost_core.broker.messages import Queue
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_operations.cli.doctor.checks import Check, Status, judge_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+    from gatepost_core.settings import Settings
+
+_ASK_WORKERS_S: Final = 2
+_CHECK_URL: Final = "Check GATEPOST_BROKER_URL, or GATEPOST_REDIS_URL when it is not set."
+_CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (
+        PreconditionFailed,
+        "exists with another type or other arguments",
+        "Gatepost needs durable classic queues without arguments. Delete the queue once it is empty; Gatepost declares it again.",
+    ),
+    (ResourceLocked, "is exclusive to another connection", "Delete the queue; Gatepost declares it again."),
+    (
+        AccessRefused,
+        "refused the user",
+        "Check the user and password in GATEPOST_BROKER_URL. The user must be allowed to configure, write and read gatepost.*, and to write amq.default.",
+    ),
+    (
+        NotAllowed,
+        "refused the virtual host",
+        "The virtual host in GATEPOST_BROKER_URL does not exist, or the user has no permissions there.",
+    ),
+    (
+        BrokerBlocked,
+        "accepts no messages: it is in a memory or disk alarm",
+        "Run rabbitmq-diagnostics alarms, and free memory or disk space. The reconciler then publishes the recorded operations.",
+    ),
+    (BrokerSilent, "did not answer in time", _CHECK_URL),
+    (ssl.SSLError, "failed the TLS handshake", "Check GATEPOST_BROKER_CA_BUNDLE and the broker's certificate."),
+)
+
+
+def examine_broker(settings: Settings) -> Iterator[Check]:
+    """Give the findings about the broker, its queues and its workers."""
+    app = build_app(settings)
+    try:
+        yield from _examine(app)
+    finally:
+        app.close()
+
+
+def _examine(app: Celery) -> Iterator[Check]:
+    with app.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
+            _probe(connection)
+        except BROKER_ERRORS as failure:
+            yield _failed("broker", "", failure)
+            return
+        yield Check("broker", Status.OK, "answers")
+        flaws = [flaw for queue in Queue if (flaw := _flaw_of(app, connection, queue))]
+        yield from flaws
+        if flaws:
+            return
+        yield Check("queues", Status.OK, "declared")
+        try:
+            replies = app.control.inspect(timeout=_ASK_WORKERS_S, connection=connection).active_queues() or {}
+        except BROKER_ERRORS as failure:
+            yield _failed("workers", "", failure)
+            return
+    served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
+    yield judge_workers(served, [queue.value for queue in Queue])
+
+
+def _probe(connection: Any) -> None:
+    # RabbitMQ says that it is in an alarm only to those who publish. This goes to no queue, and is dropped.
+    if connection.transport.driver_type == "amqp":
+        with connection.channel() as channel:
+            channel.basic_publish(channel.prepare_message(b""), "", f"gatepost.nobody.{uuid.uuid4()}")
+
+
+def _flaw_of(app: Celery, connection: Any, queue: Queue) -> Check | None:
+    # A channel a queue: what the broker refuses closes it.
+    try:
+        with connection.channel() as channel:
+            app.amqp.queues[queue.value](channel).declare()
+    except BROKER_ERRORS as failure:
+        return _failed("queues", f"{queue.value} ", failure)
+    return None
+
+
+def _failed(name: str, subject: str, failure: BaseException) -> Check:
+    kind = type(failure).__name__
+    for error, found, advice in _CAUSES:
+        if isinstance(failure, error):
+            return Check(name, Status.FAILED, f"{subject}{found} ({kind})", advice)
+    return Check(name, Status.FAILED, f"{subject}does not answer ({kind})", _CHECK_URL)

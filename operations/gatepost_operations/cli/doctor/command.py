@@ -1,0 +1,235 @@
+"""`gatepost doctor`: looks at everything a worker needs, and says what to do about what is not well."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+import typer
+from redis.exceptions import RedisError
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from gatepost.campaigns.control import Campaigns
+from gatepost_core.dead_letters import count_letters
+from gatepost_core.errors import ConfigurationError, KeyMismatch, Unavailable
+from gatepost_core.redis.check import cause_of, flaw_of, missing_commands
+from gatepost_core.redis.connections import connect, connect_to_broker, ledger_at
+from gatepost_core.redis.diagnosis import UNKNOWN, Trouble
+from gatepost_core.redis.errors import URL
+from gatepost_core.redis.keys import KIDS, RECONCILER_LAST_RUN
+from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.settings import Settings, load_settings
+from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_core.settings.tenants import Tenant
+from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.doctor.broker import examine_broker
+from gatepost_operations.cli.doctor.checks import (
+    Check,
+    Status,
+    judge_dead_letters,
+    judge_keys,
+    judge_probe,
+    judge_reconciler,
+    judge_server,
+    worst,
+)
+from gatepost_operations.cli.doctor.work import judge_campaigns, judge_operations, judge_tenants
+from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
+from gatepost_operations.cli.output import write_json
+from gatepost_operations.cli.terminal import console
+from gatepost_operations.maintenance.tenants import TenantControl
+from gatepost_operations.processes import require_worker
+
+app = command_app()
+
+_PROBE_S: Final = 60.0
+BROKER_URL: Final = "GATEPOST_BROKER_URL"
+_MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
+_STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
+
+
+@app.command(epilog=examples("gatepost doctor", "gatepost doctor --json | jq '.checks[] | select(.status != \"ok\")'"))
+def doctor(
+    *,
+    tenant: TenantOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call Auth0.")] = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Check the configuration, Redis, the workers and Auth0.
+
+    Calls Auth0 once a tenant, with a request that sends nothing. Exit code 0 when nothing failed, 4 when the configuration or
+    the credentials did, 1 when something else did.
+    """
+    checks = list(_examine(tenant, offline=offline))
+    if as_json:
+        write_json({"status": worst(checks).value, "checks": [check.as_json() for check in checks]})
+    else:
+        _show(checks)
+    failed = [check for check in checks if check.status is Status.FAILED]
+    if any(check.configuration for check in failed):
+        return ExitCode.CONFIGURATION
+    return ExitCode.UNEXPECTED if failed else ExitCode.DONE
+
+
+def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
+    try:
+        settings = load_settings(env_file=ENV_FILE)
+    except ConfigurationError as failure:
+        yield Check("settings", Status.FAILED, "malformed", str(failure), configuration=True)
+        return
+    yield Check("settings", Status.OK, "read")
+    if in_clear := cleartext_settings(settings):
+        yield Check("encryption", Status.WARNING, ", ".join(in_clear), f"{IN_CLEAR}. Use https://.")
+    yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
+    yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
+    yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
+    at_redis = list(_redis(settings))
+    yield from at_redis
+    if any(check.name == "redis" and check.status is Status.FAILED for check in at_redis):
+        yield from _queue_beside(settings, at_redis[0])
+    else:
+        yield from _work(settings)
+        yield from _queue(settings)
+    if not offline:
+        yield from _auth0(settings, tenant_name)
+
+
+def _configured(name: str, read: Callable[[], Any]) -> Check:
+    try:
+        return Check(name, Status.OK, str(read()))
+    except ConfigurationError as failure:
+        return Check(name, Status.FAILED, "missing or malformed", str(failure), configuration=True)
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    client: Any = connect(settings)
+    try:
+        with client:
+            before = time.time()
+            seconds, micros = client.time()
+            between = (before + time.time()) / 2
+            info: dict[str, Any] = client.info()
+            last = client.get(RECONCILER_LAST_RUN)
+            kids = {kid.decode() for kid in client.hkeys(KIDS)}
+            dead_letters = count_letters(client, settings.dead_letter_lifetime)
+            missing = missing_commands(client)
+    except (RedisError, OSError, ValueError) as failure:
+        advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
+        yield _unusable("redis", client, failure, URL, advice)
+        return
+    server_now = int(seconds) + int(micros) / 1e6
+    yield _judge_use("redis", flaw_of(info), URL)
+    if missing:
+        yield Check("commands", Status.FAILED, f"{', '.join(missing)} missing", UNKNOWN.about(URL), configuration=True)
+    yield from judge_server(info, ahead_s=between - server_now, allow_eviction=settings.allow_eviction)
+    with contextlib.suppress(ConfigurationError):  # said already
+        yield judge_keys(kids, settings.keyring().kids)
+        yield _judge_key_checks(settings)
+    yield judge_dead_letters(dead_letters)
+    yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
+
+
+def _unusable(name: str, client: Any, failure: Exception, url: str, advice: str) -> Check:
+    trouble = cause_of(client, failure) if isinstance(failure, RedisError) else None
+    if trouble is None:
+        return Check(name, Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
+    return _judge_use(name, trouble, url)
+
+
+def _judge_use(name: str, trouble: Trouble | None, url: str) -> Check:
+    if trouble is None:
+        return Check(name, Status.OK, "answers")
+    return Check(name, Status.FAILED, trouble.found, trouble.about(url), configuration=trouble.lasts)
+
+
+def _judge_key_checks(settings: Settings) -> Check:
+    try:
+        with connect(settings) as client:
+            KeyChecks(client, settings.keyring(), settings.fingerprints()).require()
+    except KeyMismatch as failure:
+        return Check("workers' keys", Status.FAILED, "differ", str(failure), configuration=True)
+    return Check("workers' keys", Status.OK, "the same")
+
+
+def _broker(settings: Settings) -> Check | None:
+    client = connect_to_broker(settings)
+    if client is None:
+        return None
+    try:
+        with client:
+            return _judge_use("broker", flaw_of(client.info()), BROKER_URL)
+    except (RedisError, OSError) as failure:
+        return _unusable("broker", client, failure, BROKER_URL, "Check GATEPOST_BROKER_URL and that the server runs.")
+
+
+def _work(settings: Settings) -> Iterator[Check]:
+    try:
+        with Campaigns(settings) as campaigns, connect(settings) as client:
+            control = TenantControl(client, ledger_at(client, settings), settings, campaigns.audit)
+            uses, blocked = control.look(), control.blocked()
+            active = campaigns.active()
+    except (ConfigurationError, Unavailable):  # said already
+        return
+    yield from judge_tenants(uses)
+    yield judge_operations(blocked)
+    yield from judge_campaigns(active)
+
+
+def _queue(settings: Settings) -> Iterator[Check]:
+    flaw = _broker(settings)
+    if flaw is not None and flaw.status is not Status.OK:
+        yield flaw
+        return
+    yield from examine_broker(settings)
+
+
+def _queue_beside(settings: Settings, redis: Check) -> Iterator[Check]:
+    # The same server would only be waited for again.
+    if settings.broker == settings.redis_url.get_secret_value():
+        yield replace(redis, name="broker")
+    else:
+        yield from _queue(settings)
+
+
+def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:
+    try:
+        require_worker()
+        tenants = settings.all_tenants()
+        asked = [settings.tenant_named(tenant_name)] if tenant_name else list(tenants.values())
+    except ConfigurationError as failure:
+        yield Check("Auth0", Status.FAILED, "not called", str(failure), configuration=True)
+        return
+    for tenant in asked:
+        yield from judge_probe(tenant.name, _probe(tenant), clock_tolerance_s=tenant.clock_tolerance)
+
+
+def _probe(tenant: Tenant) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gatepost_worker.upkeep.probe", "--tenant", tenant.name]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, with a configured name
+            command, capture_output=True, check=True, text=True, timeout=_PROBE_S, env=dict(os.environ)
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as failure:
+        message = f"The probe itself failed ({type(failure).__name__}); run it by hand: python -m gatepost_worker.upkeep.probe"
+        return {"error": {"cause": "probe failed", "message": message}}
+    return found
+
+
+def _show(checks: list[Check]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for check in checks:
+        mark = Text(_MARKS[check.status], style=_STYLES[check.status])
+        table.add_row(mark, check.name, Group(*filter(None, (check.found, check.advice))))
+    counts = {status: sum(check.status is status for check in checks) for status in Status}
+    terminal = console()
+    terminal.print(table)
+    terminal.print(", ".join(f"{count} {status}" for status, count in counts.items()))

@@ -1,0 +1,51 @@
+"""Moments, durations, rates and counts as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+# From here on the next smaller unit tells nothing.
+_LONG_HOURS: Final = 48
+
+
+def counted(number: int, word: str, plural: str = "") -> str:
+    """Return `1 row`, `1,200 rows`."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def in_zone(moment: datetime, timezone: str | None = None) -> str:
+    """Return a moment for people: in the given zone, else in this machine's, to the second, with its offset."""
+    local = moment.astimezone(ZoneInfo(timezone)) if timezone else moment.astimezone()
+    return local.replace(microsecond=0).isoformat(sep=" ")
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for people: `8 s`, `3 min 20 s`, `5 h 12 min`, `9 d 4 h`."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return _two(whole, _MINUTE, "min", 1, "s")
+    if whole < _LONG_HOURS * _HOUR:
+        return _two(whole, _HOUR, "h", _MINUTE, "min")
+    return _two(whole, _DAY, "d", _HOUR, "h")
+
+
+def _two(seconds: int, large: int, large_name: str, small: int, small_name: str) -> str:
+    first, rest = divmod(seconds, large)
+    second = rest // small
+    return f"{first} {large_name} {second} {small_name}" if second else f"{first} {large_name}"
+
+
+def rate_text(per_second: float) -> str:
+    """Return a rate for people: a second where that is at least one in ten seconds, otherwise an hour."""
+    if per_second == 0 or per_second >= 0.1:  # noqa: PLR2004 - said in the docstring
+        return f"{per_second:,.1f}/s"
+    return f"{per_second * _HOUR:,.1f}/h"

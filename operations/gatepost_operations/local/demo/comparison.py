@@ -1,0 +1,150 @@
+"""The final count: whether what Gatepost says and what the simulator saw agree. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gatepost_core.commands import Kind
+from gatepost_core.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gatepost_core.outcomes import Outcome
+
+_MAY_HAVE_ARRIVED = frozenset({State.ACCEPTED, State.UNKNOWN})
+# Auth0 issued tokens and the worker refused them: the code is spent all the same.
+_REFUSED_TOKENS = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
+_CHANNELS = {Kind.SEND_EMAIL: "email", Kind.SEND_SMS: "sms"}
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedOperation:
+    """One operation at its end.
+
+    Attributes:
+        recipient: whom it was for.
+        outcome: how it ended.
+        bad_code: whether it was a login with a wrong, used or expired code.
+    """
+
+    recipient: str
+    outcome: Outcome
+    bad_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the count needs.
+
+    Attributes:
+        operations: every operation that was enqueued.
+        counts: the ledger's own counts.
+        outbox: channel and recipient of every message that the simulator sent.
+        tokens_issued: how many token sets the simulator issued.
+        verified: how many token sets were redeemed and verified.
+        campaign: everybody in the campaign with the state they ended in.
+        campaign_counts: the campaign's own counts.
+        campaign_reasons: how many of it ended in a state for a reason.
+    """
+
+    operations: Sequence[FinishedOperation]
+    counts: Mapping[tuple[Kind, State], int]
+    outbox: Sequence[tuple[str, str]]
+    tokens_issued: int
+    verified: int
+    campaign: Mapping[str, State] = field(default_factory=dict)
+    campaign_counts: Mapping[State, int] = field(default_factory=dict)
+    campaign_reasons: Mapping[tuple[State, Reason], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must hold, and whether it does."""
+
+    rule: str
+    holds: bool
+    seen: str
+
+
+def compare(facts: Facts) -> list[Finding]:
+    """Return every rule with what was seen."""
+    return [
+        _all_terminal(facts),
+        *(_sums(facts, kind) for kind in Kind),
+        _campaign_sums(facts),
+        _accepted_once(facts),
+        _nobody_twice(facts),
+        _nobody_unaccounted(facts),
+        _tokens(facts),
+        _verified(facts),
+        _bad_codes(facts),
+    ]
+
+
+def _all_terminal(facts: Facts) -> Finding:
+    states = [one.outcome.state for one in facts.operations] + list(facts.campaign.values())
+    still_open = sum(not state.is_terminal for state in states)
+    return Finding("every operation has ended", still_open == 0, f"{still_open} of {len(states)} open")
+
+
+def _sums(facts: Facts, kind: Kind) -> Finding:
+    enqueued = Counter(one.outcome.state for one in facts.operations if one.outcome.kind is kind)
+    counted = Counter({state: count for (counted_kind, state), count in facts.counts.items() if counted_kind is kind})
+    seen = f"{counted.total()} of {enqueued.total()}"
+    return Finding(f"{kind}: the states sum up", counted == enqueued, seen)
+
+
+def _campaign_sums(facts: Facts) -> Finding:
+    listed = Counter(facts.campaign.values())
+    counted = Counter(facts.campaign_counts)
+    return Finding("campaign: the states sum up", counted == listed, f"{counted.total()} of {listed.total()}")
+
+
+def _accepted_once(facts: Facts) -> Finding:
+    sent = Counter(facts.outbox)
+    accepted = _messages(facts, frozenset({State.ACCEPTED}))
+    exact = sum(sent[message] == 1 for message in accepted)
+    return Finding("accepted: in the outbox exactly once", exact == len(accepted), f"{exact} of {len(accepted)}")
+
+
+def _nobody_twice(facts: Facts) -> Finding:
+    twice = sum(count > 1 for count in Counter(facts.outbox).values())
+    return Finding("recipients of two messages", twice == 0, str(twice))
+
+
+def _nobody_unaccounted(facts: Facts) -> Finding:
+    astray = len(set(facts.outbox) - set(_messages(facts, _MAY_HAVE_ARRIVED)))
+    return Finding("in the outbox: accepted or unknown", astray == 0, f"{astray} others")
+
+
+def _tokens(facts: Facts) -> Finding:
+    logins = [one.outcome for one in facts.operations if one.outcome.kind.is_login]
+    certain = sum(one.state is State.ACCEPTED or one.reason in _REFUSED_TOKENS for one in logins)
+    unknown = sum(one.state is State.UNKNOWN for one in logins)
+    agree = certain <= facts.tokens_issued <= certain + unknown
+    seen = f"{facts.tokens_issued} issued, {certain} logins, {unknown} unknown"
+    return Finding("a token set issued is a login", agree, seen)
+
+
+def _verified(facts: Facts) -> Finding:
+    accepted = sum(one.outcome.kind.is_login and one.outcome.state is State.ACCEPTED for one in facts.operations)
+    seen = f"{facts.verified} of {accepted}"
+    return Finding("redeemed token sets are genuine", facts.verified == accepted, seen)
+
+
+def _bad_codes(facts: Facts) -> Finding:
+    bad = [one.outcome for one in facts.operations if one.bad_code]
+    let_in = sum(outcome.state is State.ACCEPTED for outcome in bad)
+    return Finding("wrong, used and expired codes accepted", let_in == 0, f"{let_in} of {len(bad)}")
+
+
+def _messages(facts: Facts, states: frozenset[State]) -> list[tuple[str, str]]:
+    singly = [
+        (_CHANNELS[one.outcome.kind], one.recipient)
+        for one in facts.operations
+        if one.outcome.kind in _CHANNELS and one.outcome.state in states
+    ]
+    return singly + [("email", recipient) for recipient, state in facts.campaign.items() if state in states]

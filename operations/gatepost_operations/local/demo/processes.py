@@ -1,0 +1,128 @@
+"""The processes of the demo: Valkey, the simulator, beat and workers, apart from anything real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Final, Self
+
+from gatepost_operations.local import environment as local_world
+from gatepost_operations.local.demo.control import SimulatorControl
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.processes import Child, Children, beat_command, worker_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+# Short, so that what a killed worker had in hand is settled while somebody watches.
+_HASTE: Final = {
+    "GATEPOST_EMAIL_DEADLINE": "3",
+    "GATEPOST_SMS_DEADLINE": "3",
+    "GATEPOST_LOGIN_DEADLINE": "3",
+    "GATEPOST_LEASE_MARGIN": "2",
+    "GATEPOST_RECONCILE_EVERY": "1",
+    "GATEPOST_REPUBLISH_AFTER": "3",
+    "GATEPOST_CONCURRENCY": "8",
+    "GATEPOST_LOG_FORMAT": "json",
+}
+_QUEUES: Final = ("login", "send")
+_STOP_S: Final = 10.0
+
+
+class DemoProcesses:
+    """A context manager: everything runs inside it, and nothing of it afterwards.
+
+    Args:
+        directory: for data, certificates and logs; the logs stay.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.logs = directory / "logs"
+        self._stack = ExitStack()
+        self._services = Children(_STOP_S)
+        self._workers = Children(_STOP_S)
+        self._environment: dict[str, str] = {}
+        self._address: local_world.SimulatorAddress | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            outside = local_world.without_gatepost(os.environ) | local_world.past_any_proxy(os.environ)
+            valkey = stack.enter_context(EmbeddedValkey(self.directory / "valkey"))
+            stack.enter_context(self._services)
+            child, self._address = local_world.start_simulator(
+                self.directory / "simulator", environment=outside, stderr=stack.enter_context(self._log("simulator"))
+            )
+            self._services.add(child)
+            store = local_world.store_variables(valkey.url, local_world.Keys.new())
+            self._environment = {**outside, **store, **local_world.simulator_variables(self._address), **_HASTE}
+            stack.enter_context(self._workers)
+            stack.enter_context(_as_environment(self._environment))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def address(self) -> local_world.SimulatorAddress:
+        """Where the simulator answers."""
+        if self._address is None:
+            raise AssertionError("the simulator has started")
+        return self._address
+
+    def control(self) -> SimulatorControl:
+        """Return a client of the simulator's control API."""
+        return SimulatorControl(self.address.url, self.address.ca_file)
+
+    def start_beat(self) -> None:
+        """Start Celery beat, whose only task is the reconciler."""
+        self._start("beat", beat_command(self.directory / "beat-schedule"))
+
+    def start_worker(self, name: str, queues: Sequence[str] = _QUEUES) -> Child:
+        """Start one more worker."""
+        return self._start(name, worker_command(queues, name=name))
+
+    def kill_worker(self, worker: Child) -> None:
+        """End a worker as a crash would (SIGKILL): it cannot say what it had in hand."""
+        self._workers.kill(worker)
+
+    def dead(self) -> str | None:
+        """Return the name of a process that ended by itself, if one did."""
+        for child in filter(None, (self._services.dead(), self._workers.dead())):
+            return child.name
+        return None
+
+    def _start(self, name: str, command: Sequence[str]) -> Child:
+        with self._log(name) as log:
+            child = Child(
+                name,
+                command,
+                environment=self._environment,
+                directory=self.directory,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self._workers.add(child)
+
+    def _log(self, name: str) -> IO[str]:
+        return (self.logs / f"{name}.log").open("w", encoding="utf-8")
+
+
+@contextmanager
+def _as_environment(environment: dict[str, str]) -> Iterator[None]:
+    # The producer reads it too: whatever leads to a real tenant or broker is out of reach in here.
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,173 @@
+"""The stream of snapshots: what a campaign does, when it stalls, and when watching ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gatepost.errors import Unavailable
+from gatepost_core.campaigns.hours import SendingHours
+from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
+from gatepost_operations.planning.watch import (
+    STALLED_AFTER_S,
+    Activity,
+    CampaignSnapshot,
+    finish_at,
+    snapshot_of,
+    watch,
+)
+from support.campaign_views import CAMPAIGN_ID, NOW, campaign_with
+
+
+class Played:
+    """Campaigns that stand as a script says, None when Redis does not answer; a clock that moves with every sleep."""
+
+    def __init__(self, *campaigns: Campaign | None) -> None:
+        self._left = list(campaigns)
+        self.elapsed = 0.0
+
+    def status(self, campaign_id: str) -> Campaign:
+        assert campaign_id == CAMPAIGN_ID
+        found = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        if found is None:
+            raise Unavailable
+        return found
+
+    def sleep(self, seconds: float) -> None:
+        self.elapsed += seconds
+
+    def watched(self, looks: int = 100) -> list[CampaignSnapshot]:
+        stream = watch(
+            self,
+            CAMPAIGN_ID,
+            clock=lambda: NOW + timedelta(seconds=self.elapsed),
+            monotonic=lambda: self.elapsed,
+            sleep=self.sleep,
+        )
+        return [snapshot for snapshot, _ in zip(stream, range(looks), strict=False)]
+
+
+def test_watching_ends_with_the_campaign() -> None:
+    """The last snapshot is its end."""
+    seen = Played(
+        campaign_with(queued=2), campaign_with(queued=1, accepted=1), campaign_with(Status.FINISHED, accepted=2)
+    )
+
+    assert [one.activity for one in seen.watched()] == [Activity.SENDING, Activity.SENDING, Activity.ENDED]
+
+
+@pytest.mark.parametrize("reason", [PauseReason.REFUSED, PauseReason.FAILURES_IN_A_ROW, PauseReason.ERROR_SHARE])
+def test_watching_ends_when_the_campaign_pauses_itself(reason: PauseReason) -> None:
+    """Nothing changes until somebody does something."""
+    paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(reason))
+
+    assert Played(campaign_with(queued=1), paused).watched()[-1].activity is Activity.PAUSED_ITSELF
+
+
+def test_a_pause_by_hand_is_watched_on() -> None:
+    """Whoever paused it will let it go on, or cancel it."""
+    paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.BY_OPERATOR))
+    seen = Played(paused, paused, campaign_with(queued=1), campaign_with(Status.FINISHED, accepted=1)).watched()
+
+    assert [one.activity for one in seen] == [
+        Activity.PAUSED_BY_HAND,
+        Activity.PAUSED_BY_HAND,
+        Activity.SENDING,
+        Activity.ENDED,
+    ]
+
+
+def test_a_campaign_that_does_not_move_waits_for_a_worker() -> None:
+    """After some seconds, and not before."""
+    seen = Played(campaign_with(queued=5)).watched(int(STALLED_AFTER_S) + 2)
+
+    assert [one.activity for one in seen[:-2]] == [Activity.SENDING] * int(STALLED_AFTER_S)
+    assert seen[-1].activity is Activity.WAITING
+    assert seen[-1].still_for_s == STALLED_AFTER_S + 1
+
+
+def test_what_moves_does_not_wait() -> None:
+    """One more recipient settled begins the count anew; a request under way is work too."""
+    moving = [campaign_with(queued=100 - number, accepted=number) for number in range(20)]
+    slow = campaign_with(queued=5, in_flight=1)
+
+    assert {one.activity for one in Played(*moving).watched(20)} == {Activity.SENDING}
+    assert {one.activity for one in Played(slow).watched(20)} == {Activity.SENDING}
+
+
+def test_redis_may_be_away_for_a_while() -> None:
+    """A restart of Redis does not end the watching; a minute of silence does."""
+    back = Played(campaign_with(queued=1), *[None] * 50, campaign_with(Status.FINISHED, accepted=1))
+    gone = Played(campaign_with(queued=1), None)
+
+    assert [one.activity for one in back.watched()] == [Activity.SENDING, Activity.ENDED]
+    with pytest.raises(Unavailable):
+        gone.watched()
+    assert gone.elapsed == 60
+
+
+def test_a_rest_is_no_stall() -> None:
+    """Until its start, its hours or the quota let it go on; the stall is counted from then."""
+    resting = campaign_with(queued=5, rests_until=NOW + timedelta(seconds=10))
+    seen = Played(resting).watched(16)
+
+    assert [one.activity for one in seen[:10]] == [Activity.RESTING] * 10
+    assert seen[11].activity is Activity.SENDING
+    assert seen[15].activity is Activity.WAITING
+
+
+@pytest.mark.parametrize(
+    ("status", "activity"),
+    [
+        (Status.DRAFT, Activity.NOT_STARTED),
+        (Status.CANCELLING, Activity.CANCELLING),
+        (Status.CANCELLED, Activity.ENDED),
+        (Status.DELETING, Activity.ENDED),
+    ],
+)
+def test_every_status_is_an_activity(status: Status, activity: Activity) -> None:
+    """So that whoever watches is told in words."""
+    assert snapshot_of(campaign_with(status, queued=1), NOW).activity is activity
+
+
+def test_the_finish_follows_from_the_rate_and_the_hours() -> None:
+    """An hour's work at half past four with hours until five ends the next morning."""
+    afternoon = NOW + timedelta(hours=7, minutes=30)
+    options = Options(tenant="default", hours=SendingHours.parse("09:00-17:00", "UTC"))
+    without = campaign_with(queued=3600, rate=1.0)
+    within = campaign_with(queued=3600, rate=1.0, options=options)
+
+    assert finish_at(without, afternoon) == afternoon + timedelta(hours=1)
+    assert finish_at(within, afternoon) == NOW + timedelta(hours=24, minutes=30)
+
+
+def test_a_rest_ends_with_what_the_quota_gives() -> None:
+    """The rate before it is one of the past: here the quota has become a tenth of it."""
+    bucket = Bucket(limit=50, level=0, reserve=10, available_rate=0.1, refill_rate=0.1, foreign_rate=0)
+    quota = TenantQuota(tenant="default", endpoint="passwordless/start", bucket=bucket)
+    minute = timedelta(seconds=60)
+    resting = campaign_with(queued=60, rate=1.0, rests_until=NOW + minute)
+    sending = campaign_with(queued=60, rate=1.0)
+
+    assert finish_at(resting, NOW, quota) == NOW + 11 * minute
+    assert finish_at(resting, NOW) == NOW + 2 * minute
+    assert finish_at(sending, NOW, quota) == NOW + minute
+
+
+@pytest.mark.parametrize(
+    "campaign", [campaign_with(queued=10), campaign_with(Status.PAUSED, queued=10, rate=5.0)], ids=["no rate", "paused"]
+)
+def test_what_cannot_be_told_is_not(campaign: Campaign) -> None:
+    """No finish time without a rate."""
+    assert finish_at(campaign, NOW) is None
+
+
+def test_a_snapshot_as_json_names_nobody() -> None:
+    """Counts, times and the activity."""
+    document = snapshot_of(campaign_with(queued=3, accepted=1, rate=2.0), NOW).as_json()
+
+    assert document["activity"] == "sending"
+    assert (document["done"], document["total"]) == (1, 4)
+    assert document["finish_at"] == "2026-05-04T09:00:01.500000+00:00"

@@ -1,0 +1,74 @@
+"""Moments and durations as people type and read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gatepost.errors import InvalidCommand
+from gatepost_operations.cli.formatting import duration_text, in_zone, rate_text
+from gatepost_operations.cli.time_input import read_moment
+
+NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "timezone", "expected"),
+    [
+        ("90m", None, NOW + timedelta(minutes=90)),
+        ("+36h", None, NOW + timedelta(hours=36)),
+        ("2d", None, NOW + timedelta(days=2)),
+        ("1.5 h", None, NOW + timedelta(minutes=90)),
+        ("2026-05-04T09:00+02:00", None, datetime(2026, 5, 4, 7, 0, tzinfo=UTC)),
+        ("2026-05-04T09:00Z", "Europe/Berlin", NOW),
+        ("2026-05-04 09:00", "Europe/Berlin", datetime(2026, 5, 4, 7, 0, tzinfo=UTC)),
+        (None, None, None),
+    ],
+)
+def test_a_moment_is_read(text: str | None, timezone: str | None, expected: datetime | None) -> None:
+    """ISO 8601, or a time from now; without an offset the timezone says which."""
+    assert read_moment(text, "deadline", now=NOW, timezone=timezone) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "timezone", "says"),
+    [
+        ("tomorrow", None, "is not a moment"),
+        ("2026-05-04T09:00", None, "has no timezone"),
+        ("2026-05-04T09:00", "Europe/Atlantis", "IANA"),
+    ],
+)
+def test_a_moment_that_cannot_be_read_is_refused(text: str, timezone: str | None, says: str) -> None:
+    """With a word on how to write it."""
+    with pytest.raises(InvalidCommand, match=says):
+        read_moment(text, "deadline", now=NOW, timezone=timezone)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (18_720, "5 h 12 min"),
+        (9 * 86_400 + 4 * 3600, "9 d 4 h"),
+    ],
+)
+def test_a_duration_is_written_in_two_units(seconds: float, text: str) -> None:
+    """As precise as anybody needs."""
+    assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0, "0.0/s"), (0.1, "0.1/s"), (1234.56, "1,234.6/s"), (50 / 3600, "50.0/h")]
+)
+def test_a_rate_is_written_a_second_or_an_hour(rate: float, text: str) -> None:
+    """Fifty an hour is no 0.014 a second."""
+    assert rate_text(rate) == text
+
+
+def test_a_moment_is_shown_where_the_campaign_is() -> None:
+    """In the timezone of its hours, with the offset."""
+    assert in_zone(NOW, "Europe/Berlin") == "2026-05-04 11:00:00+02:00"
