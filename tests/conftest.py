@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -13,6 +15,13 @@ import redis
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+
+# Most of the suite's time is the start of interpreters. Each one finds its modules compiled, even where the environment turns bytecode off.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+sys.pycache_prefix = os.environ.setdefault(
+    "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parents[1] / "build" / "bytecode")
+)
 
 # A shell starts its background jobs with SIGINT ignored, and programs inherit that; those of the tests are there to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
