@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
+    from gatepost.campaigns.suppression import SuppressionReason
     from gatepost.handles import AsyncHandle, Handle
     from gatepost.producer import AsyncProducer, Producer
+    from gatepost_core.audit_log import acting_as
     from gatepost_core.campaigns.hours import SendingHours
-    from gatepost_core.campaigns.model import Campaign
+    from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound
     from gatepost_core.campaigns.model import Options as CampaignOptions
     from gatepost_core.campaigns.row import Channel, Row
+    from gatepost_core.core_dumps import forbid_core_dumps
     from gatepost_core.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost_core.settings import Settings, load_settings
     from gatepost_core.settings.tenants import Tenant
@@ -30,6 +33,8 @@ __all__ = [
     "AsyncHandle",
     "AsyncProducer",
     "Campaign",
+    "CampaignConflict",
+    "CampaignNotFound",
     "CampaignOptions",
     "Campaigns",
     "Channel",
@@ -42,8 +47,11 @@ __all__ = [
     "SendingHours",
     "Settings",
     "State",
+    "SuppressionReason",
     "Tenant",
     "TokenSet",
+    "acting_as",
+    "forbid_core_dumps",
     "load_settings",
 ]
 
@@ -51,6 +59,8 @@ _WHERE = {
     "AsyncHandle": "gatepost.handles",
     "AsyncProducer": "gatepost.producer",
     "Campaign": "gatepost_core.campaigns.model",
+    "CampaignConflict": "gatepost_core.campaigns.model",
+    "CampaignNotFound": "gatepost_core.campaigns.model",
     "CampaignOptions": "gatepost_core.campaigns.model:Options",
     "Campaigns": "gatepost.campaigns.control",
     "Channel": "gatepost_core.campaigns.row",
@@ -63,8 +73,11 @@ _WHERE = {
     "SendingHours": "gatepost_core.campaigns.hours",
     "Settings": "gatepost_core.settings",
     "State": "gatepost_core.states",
+    "SuppressionReason": "gatepost.campaigns.suppression",
     "Tenant": "gatepost_core.settings.tenants",
     "TokenSet": "gatepost_core.outcomes",
+    "acting_as": "gatepost_core.audit_log",
+    "forbid_core_dumps": "gatepost_core.core_dumps",
     "load_settings": "gatepost_core.settings",
 }
 

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 SECRET = "canary-q7x2v9"
 # Values without methods that check or do anything. A row holds a person, and its repr masks it.
-PLAIN = {"Campaign", "Channel", "Outcome", "Reason", "Row", "SendingHours", "State"}
+PLAIN = {
+    *("Campaign", "CampaignConflict", "CampaignNotFound", "Channel", "Outcome", "Reason", "Row", "SendingHours", "State"),
+    "SuppressionReason",
+}
 CLASSES = [
     *(getattr(gatepost, name) for name in gatepost.__all__ if name not in PLAIN and name[0].isupper()),
     *(commands.SendEmail, commands.SendSms, commands.LoginWithEmail, commands.LoginWithSms),
