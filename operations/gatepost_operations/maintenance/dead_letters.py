@@ -15,7 +15,7 @@ from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
 from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters
+from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import SealError, Unavailable
 from gatepost_core.redis.connections import connect
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-    from gatepost_core.dead_letters import DeadLetter, Selection
+    from gatepost_core.dead_letters import DeadLetter
     from gatepost_core.settings import Settings
+
+__all__ = ["DeadLetterControl", "DeadLetterNotFound", "Outline", "Replayed", "Selection"]
 
 _JSON: Final = "application/json"
 
