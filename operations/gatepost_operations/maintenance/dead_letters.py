@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gatepost_core.dead_letters import DeadLetter
     from gatepost_core.settings import Settings
 
-__all__ = ["DeadLetterControl", "DeadLetterNotFound", "Outline", "Replayed", "Selection"]
+__all__ = ["DeadLetterControl", "DeadLetterNotFound", "Replayed", "Selection"]
 
 _JSON: Final = "application/json"
 
