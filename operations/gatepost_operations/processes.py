@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from gatepost_core.broker.messages import Queue
-from gatepost_core.errors import ConfigurationError, FieldError, InvalidCommand
+from gatepost_core.errors import FieldError, InvalidCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,26 +19,6 @@ if TYPE_CHECKING:
 
 # A warm shutdown finishes the calls under way; the longest is an SMS.
 _GRACE_S: Final = 45.0
-
-
-def require_installed(*modules: str, extra: str) -> None:
-    """Make sure that the modules a child needs are there; nothing is imported.
-
-    Raises:
-        ConfigurationError: one is missing; the message names the extra that brings it.
-    """
-    if any(find_spec(module) is None for module in modules):
-        raise ConfigurationError(f"this needs an extra; install it: pip install 'gatepost[{extra}]'")
-
-
-def require_worker() -> None:
-    """Make sure that the worker can run. Errors are those of `require_installed`."""
-    require_installed("gatepost_worker", "requests", "tenacity", extra="worker")
-
-
-def require_simulator() -> None:
-    """Make sure that the simulator can run. Errors are those of `require_installed`."""
-    require_installed("gatepost_simulator", "fastapi", "uvicorn", "trustme", extra="simulator")
 
 
 def worker_command(

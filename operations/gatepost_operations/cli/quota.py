@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -13,11 +13,11 @@ from gatepost_core.settings import load_settings
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import duration_text, rate_text
+from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.quota_source import START, TOKEN, clear_quotas, read_quotas
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
+from gatepost_operations.planning.tenant_quota import START, TOKEN, Bucket, TenantQuota
 
 app = command_app()
 
@@ -52,7 +52,8 @@ def quota(
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
-    quotas, failures = read_quotas(tenant, _endpoints(endpoint), probing=probe)
+    with open_limiter(load_settings(env_file=ENV_FILE)) as limiter:
+        quotas, failures = limiter.read(tenant, _endpoints(endpoint), probing=probe)
     if as_json:
         write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
     else:
@@ -82,17 +83,20 @@ def clear(
     tenant, endpoint = tenant or before.get("tenant"), endpoint or before.get("endpoint")
     as_json = as_json or bool(before.get("as_json"))
     settings = load_settings(env_file=ENV_FILE)
-    with connect(settings) as client:
+    with connect(settings) as client, open_limiter(settings) as limiter:
         audit = AuditLog(client, settings.fingerprints(), who=settings.operator)
         with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
-            cleared = clear_quotas(tenant, _endpoints(endpoint))
+            cleared: list[dict[str, Any]] = [
+                {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": blocked_for_s}
+                for key, blocked_for_s in limiter.clear(tenant, _endpoints(endpoint))
+            ]
             done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
     if as_json:
         write_json({"cleared": cleared})
         return ExitCode.DONE
     for one in cleared:
         left = one["blocked_for_s"]
-        what = f"a block of {duration_text(left)} lifted" if left > 0 else "no block"
+        what = f"lifted a block of {duration_text(left)}" if left > 0 else "no block"
         write(f"{one['tenant']}  {one['endpoint']}: {what}")
     return ExitCode.DONE
 

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from gatepost_operations.cli.options import command_app, examples
-from gatepost_operations.processes import require_simulator
+from gatepost_operations.extras import require_simulator
 
 app = command_app()
 

@@ -9,7 +9,8 @@ import typer
 from gatepost_core.settings import load_settings
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.options import command_app, examples
-from gatepost_operations.processes import require_worker, worker_command
+from gatepost_operations.extras import require_worker
+from gatepost_operations.processes import worker_command
 
 app = command_app()
 

@@ -18,6 +18,7 @@ from gatepost_core.settings.tenants import DEFAULT_TENANT
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
+from gatepost_operations.extras import require_simulator, require_worker
 from gatepost_operations.local import environment as local_world
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.processes import (
@@ -25,8 +26,6 @@ from gatepost_operations.processes import (
     Children,
     beat_command,
     follow_lines,
-    require_simulator,
-    require_worker,
     worker_command,
 )
 

@@ -1,13 +1,13 @@
-"""What the limiter knows of a tenant's quota, as its report tells it."""
+"""A tenant's quota as the limiter has learned it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+START: Final = "passwordless/start"
+TOKEN: Final = "oauth/token"  # noqa: S105 - a path, not a credential
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +94,6 @@ class TenantQuota:
     ignored_hint_s: float | None = None
     ignored_hint_age_s: float | None = None
     campaigns: tuple[CampaignRate, ...] = ()
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `as_json` writes."""
-        buckets = {name: document[name] and Bucket(**document[name]) for name in ("bucket", "policy")}
-        campaigns = tuple(CampaignRate(**one) for one in document["campaigns"])
-        return cls(**{**document, **buckets, "campaigns": campaigns})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; rates are requests a second."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_operations.cli.entry import main
-from gatepost_operations.planning.quota_report import main as report_main
 from gatepost_worker.authentication import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
 
@@ -132,13 +131,31 @@ def test_a_probe_that_reaches_nobody_is_said(run: Run) -> None:
     assert shown["failures"][0].startswith("default: ")
 
 
-def test_a_report_of_an_unknown_tenant_is_a_configuration_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of the report, and of the command that reads it."""
+def test_a_quota_of_an_unknown_tenant_is_a_configuration_error(run: Run) -> None:
+    """Exit code 4."""
     code, error = run("quota", "--tenant", "acme")
-    assert report_main(["--tenant", "acme"]) == 0
 
-    assert (code, error["error"]["type"]) == (4, "ConfigurationError")
-    assert json.loads(capsys.readouterr().out)["error"]["cause"] == "configuration"
+    assert (code, error["error"]["type"]) == (4, "TenantMissing")
+
+
+def test_without_the_worker_the_quota_names_its_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limiter comes with the worker: exit code 4, and the command that installs it."""
+    monkeypatch.setitem(sys.modules, "requests", None)
+    code, error = run("quota")
+
+    assert code == 4
+    assert "pip install 'gatepost[worker]'" in error["error"]["message"]
+
+
+def test_without_the_worker_a_plan_has_no_finish_time(
+    run: Run, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counts are there all the same, and the reason."""
+    monkeypatch.setitem(sys.modules, "requests", None)
+    code, made = run("campaign", "plan", people(3))
+
+    assert (code, made["recipients"], made["forecasts"]) == (0, 3, [])
+    assert "gatepost[worker]" in made["quota_failure"]
 
 
 def test_a_redis_that_does_not_answer_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

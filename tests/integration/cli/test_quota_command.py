@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.settings import load_settings
 from gatepost_operations.cli.entry import main
+from gatepost_operations.cli.limiter import poll_quota
 from gatepost_worker.authentication.rate_limits import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter, Wait
 
@@ -122,3 +124,40 @@ def test_quota_shows_the_rates_that_are_set(
     assert "at most 50.0/s" in shown
     assert "campaign slow" in shown
     assert "at most 7.0/s" in shown
+
+
+def test_a_watched_campaign_shows_its_own_tenants_quota(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign without a tenant has the first one, whatever else is configured."""
+    acme = {"name": "acme", "domain": "localhost:2", "client_id": "acme", "client_secret": "s3cret-canary"}
+    monkeypatch.setenv("GATEPOST_TENANTS", json.dumps([acme]))
+    refuse(redis_client, SENDS, 600)
+    with poll_quota(load_settings(), None, every_s=60) as quota:
+        found = quota()
+
+    assert found is not None
+    assert (found.tenant, found.blocked_for_s) == ("default", pytest.approx(600, abs=30))
+
+
+def test_a_quota_is_not_read_at_every_look(redis_client: redis.Redis) -> None:
+    """The next reading is taken when its time has come."""
+    now = 0.0
+    with poll_quota(load_settings(), None, every_s=2, monotonic=lambda: now) as quota:
+        before = quota()
+        refuse(redis_client, SENDS, 600)
+        too_early, now = quota(), 2.0
+        after = quota()
+
+    assert before is not None
+    assert after is not None
+    assert too_early == before
+    assert (before.blocked_for_s, after.blocked_for_s) == (0, pytest.approx(600, abs=30))
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_a_campaign_is_watched_without_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its quota is not known; everything else is shown."""
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with poll_quota(load_settings(), None, every_s=60) as quota:
+        assert quota() is None

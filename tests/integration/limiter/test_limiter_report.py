@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_core.campaigns.model import Options
+from gatepost_operations.planning.limiter import quota_of
 from gatepost_operations.planning.plan import plan
-from gatepost_operations.planning.quota_report import quota_of
 from gatepost_worker.limiter import Ceiling, LimiterSettings
 from support.limiter_world import Bucket, SharedLimiter, Tenant, World, lognormal, nobody_else, simulate, uniform
 

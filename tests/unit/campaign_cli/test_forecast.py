@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -226,12 +225,3 @@ def test_a_plan_leaves_running_campaigns_their_rates(rates: tuple[float, ...], l
     known = quota(bucket=bucket(available_rate=10.0), campaigns=running)
 
     assert plan(100, Options(), known, MONDAY).forecasts[0].supply.rate == pytest.approx(left)
-
-
-def test_a_quota_survives_its_report() -> None:
-    """What the worker's report writes is read back the same."""
-    one = quota(policy=bucket(limit=10), blocked_for_s=1.5, reading_age_s=3.0, max_rate=7.0)
-    one = replace(one, campaigns=(CampaignRate(campaign_id="c-1", name="slow", rate=7.0),), ignored_hint_s=1e9)
-
-    assert TenantQuota.from_json(one.as_json()) == one
-    assert TenantQuota.from_json(quota(bucket=None).as_json()).is_known is False

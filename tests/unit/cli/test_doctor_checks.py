@@ -9,7 +9,6 @@ import pytest
 from gatepost_operations.cli.doctor.checks import (
     Check,
     Status,
-    judge_probe,
     judge_reconciler,
     judge_server,
     judge_skew,
@@ -18,15 +17,6 @@ from gatepost_operations.cli.doctor.checks import (
 )
 
 GOOD_SERVER = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "maxmemory_policy": "noeviction", "aof_enabled": 1}
-GOOD_PROBE: dict[str, Any] = {
-    "domain": "tenant.example.com",
-    "credentials": "accepted",
-    "status": 400,
-    "code": "bad.connection",
-    "limit": 100,
-    "remaining": 99,
-    "clock_ahead_s": 0.4,
-}
 
 
 def statuses(checks: list[Check]) -> dict[str, Status]:
@@ -94,41 +84,6 @@ def test_no_worker_is_a_failure_and_a_queue_without_one_a_warning() -> None:
 def test_a_reconciler_that_is_late_is_said(age_s: float | None, status: Status) -> None:
     """Three runs missed, and some slack, or never."""
     assert judge_reconciler(age_s, every_s=10.0).status is status
-
-
-def test_an_accepted_credential_and_a_quota_are_well() -> None:
-    """Each is a line of its own, under the tenant's name."""
-    checks = judge_probe("default", GOOD_PROBE, clock_tolerance_s=60)
-
-    assert set(statuses(checks).values()) == {Status.OK}
-    assert [check.found for check in checks] == ["accepted by tenant.example.com", "99 of 100 left", "within 2 s"]
-
-
-@pytest.mark.parametrize(
-    ("change", "name", "status", "configuration"),
-    [
-        ({"credentials": "rejected", "code": "invalid_client"}, "default: credentials", Status.FAILED, True),
-        ({"credentials": "unknown", "status": 502}, "default: credentials", Status.WARNING, False),
-        ({"limit": None, "remaining": None}, "default: quota", Status.WARNING, False),
-        ({"remaining": 0}, "default: quota", Status.WARNING, False),
-        ({"clock_ahead_s": -75.0}, "default: clock against Auth0", Status.FAILED, False),
-    ],
-)
-def test_what_auth0_refuses_is_said(change: dict[str, Any], name: str, status: Status, *, configuration: bool) -> None:
-    """Only a refused credential is a failure of configuration."""
-    check = next(c for c in judge_probe("default", {**GOOD_PROBE, **change}, clock_tolerance_s=60) if c.name == name)
-
-    assert (check.status, check.configuration) == (status, configuration)
-    assert check.advice
-
-
-def test_no_answer_is_one_failure() -> None:
-    """With the client's own sentence as advice."""
-    checks = judge_probe("default", {"error": {"cause": "name_not_resolved", "message": "DNS."}}, clock_tolerance_s=60)
-
-    assert [(check.status, check.found, check.advice) for check in checks] == [
-        (Status.FAILED, "name_not_resolved", "DNS.")
-    ]
 
 
 def test_the_worst_counts() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.sealing import Key
+from gatepost_operations.extras import require_installed
 from gatepost_operations.local import environment as local_world
-from gatepost_operations.processes import require_installed, worker_command
+from gatepost_operations.processes import worker_command
 
 if TYPE_CHECKING:
     from pathlib import Path

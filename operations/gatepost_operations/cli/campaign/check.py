@@ -16,6 +16,7 @@ from gatepost_core.blocks import ACCEPT_OPERATIONS
 from gatepost_core.campaigns.model import Campaign, Options, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import GatepostError
+from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
@@ -29,14 +30,14 @@ from gatepost_operations.cli.campaign.text import block_lines, check_lines, erro
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.option_groups import grouped
 from gatepost_operations.cli.options import JsonOption
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.quota_source import START, quota_of_starts, read_quotas
 from gatepost_operations.files.check import CheckReport
 from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.planning.plan import Plan, Skipped, plan
-from gatepost_operations.planning.tenant_quota import TenantQuota
+from gatepost_operations.planning.tenant_quota import START, TenantQuota
 
 
 @grouped
@@ -114,7 +115,7 @@ def plan_command(
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)
         report = recipients.check()
-        quota, failure = known_quota(options.tenant, offline=offline)
+        quota, failure = known_quota(campaigns.settings, options.tenant, offline=offline)
         made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
         if as_json:
             document = made.as_json() | {"file": recipients.name, "rows": report.rows, "kinds": dict(report.kinds)}
@@ -134,14 +135,14 @@ def plan_of_file(made: Plan, report: CheckReport, name: str, options: Options) -
     return [*check_lines(report, name), *sent_to, *lines]
 
 
-def known_quota(tenant: str | None, *, offline: bool) -> tuple[TenantQuota | None, str | None]:
-    """Return the quota of a tenant's starts, and what went wrong while reading it."""
-    if not offline:
-        return quota_of_starts(tenant)
+def known_quota(settings: Settings, tenant: str | None, *, offline: bool) -> tuple[TenantQuota | None, str | None]:
+    """Return the quota of a tenant's starts, and why it cannot be read."""
     try:
-        return read_quotas(tenant, [START])[0][0], None
+        with open_limiter(settings) as limiter:
+            quotas, failures = limiter.read(settings.tenant_name(tenant), [START], probing=not offline)
     except GatepostError as failure:
         return None, str(failure)
+    return quotas[0], next(iter(failures), None)
 
 
 def planned(

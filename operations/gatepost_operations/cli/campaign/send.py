@@ -74,7 +74,7 @@ def send(
         report = recipients.check()
         if not skip_invalid:
             refuse_invalid(report, file)
-        quota, failure = known_quota(options.tenant, offline=before is not None)
+        quota, failure = known_quota(campaigns.settings, options.tenant, offline=before is not None)
         made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
         if events:
             events.event("checked", check_document(report, recipients.name, None))

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -18,8 +19,9 @@ from gatepost_operations.cli.campaign.text import campaign_lines, what_next
 from gatepost_operations.cli.campaign.workers import count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.limiter import poll_quota
 from gatepost_operations.cli.output import say, write
-from gatepost_operations.cli.quota_source import QuotaFeed
+from gatepost_operations.planning.tenant_quota import TenantQuota
 from gatepost_operations.planning.watch import Activity, watch
 
 WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch it until it ends.")]
@@ -56,10 +58,10 @@ def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: fl
     """Show a campaign's way to its end, and return the exit code that the end stands for."""
     first = campaigns.status(campaign_id)
     with ExitStack() as stack:
-        feed = stack.enter_context(QuotaFeed(first.options.tenant, _QUOTA_EVERY_S))
+        quota = stack.enter_context(poll_quota(campaigns.settings, first.options.tenant, every_s=_QUOTA_EVERY_S))
         display = stack.enter_context(display_for(as_json=as_json, every_s=every_s))
         try:
-            last = _look(campaigns, campaign_id, display, feed)
+            last = _look(campaigns, campaign_id, display, quota)
         except KeyboardInterrupt:
             stack.close()
             return _interrupted(campaigns.status(campaign_id), display)
@@ -72,11 +74,13 @@ def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: fl
     return code
 
 
-def _look(campaigns: Campaigns, campaign_id: str, display: Display, feed: QuotaFeed) -> Campaign:
+def _look(
+    campaigns: Campaigns, campaign_id: str, display: Display, quota: Callable[[], TenantQuota | None]
+) -> Campaign:
     workers = _Workers(campaigns.settings)
     for snapshot in watch(campaigns, campaign_id, every_s=_LOOK_EVERY_S):
         note = waiting_text(workers.count()) if snapshot.activity is Activity.WAITING else ""
-        display.show(snapshot, feed.newest, note)
+        display.show(snapshot, quota(), note)
         if snapshot.is_last:
             return snapshot.campaign
     raise AssertionError("watching ends with a last snapshot")

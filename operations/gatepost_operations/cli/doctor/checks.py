@@ -15,8 +15,6 @@ _SKEW_NOTED_S: Final = 1.0
 _SKEW_BAD_S: Final = 10.0
 _RECONCILER_LATE: Final = 3
 _RECONCILER_SLACK_S: Final = 15.0
-# The Date header has whole seconds, and the answer took a moment.
-_DATE_PRECISION_S: Final = 2.0
 
 
 class Status(StrEnum):
@@ -131,50 +129,6 @@ def judge_dead_letters(number: int) -> Check:
     if number == 0:
         return Check("dead letters", Status.OK, "none")
     return Check("dead letters", Status.WARNING, f"{number:,}", "See why: gatepost dead-letters list")
-
-
-def judge_probe(tenant: str, found: Mapping[str, Any], *, clock_tolerance_s: float) -> list[Check]:
-    """Judge what the probe found out about a tenant.
-
-    Args:
-        tenant: its name.
-        found: the object that `gatepost_worker.upkeep.probe` prints.
-        clock_tolerance_s: by how much an id_token may be off.
-    """
-    if failure := found.get("error"):
-        configuration = failure["cause"] == "configuration"
-        return [Check(f"{tenant}: Auth0", Status.FAILED, failure["cause"], failure["message"], configuration)]
-    checks = [_credentials(tenant, found), _quota(tenant, found)]
-    if found["clock_ahead_s"] is not None:
-        name = f"{tenant}: clock against Auth0"
-        checks.append(judge_skew(name, found["clock_ahead_s"], bad_s=clock_tolerance_s, precision_s=_DATE_PRECISION_S))
-    return checks
-
-
-def _credentials(tenant: str, found: Mapping[str, Any]) -> Check:
-    name = f"{tenant}: credentials"
-    code = f" ({found['code']})" if found["code"] else ""
-    match found["credentials"]:
-        case "accepted":
-            return Check(name, Status.OK, f"accepted by {found['domain']}")
-        case "rejected":
-            advice = "Auth0 refused the client; check the client id, and the secret or signing key and its algorithm."
-            return Check(name, Status.FAILED, f"rejected{code}", advice, configuration=True)
-        case _:
-            advice = "The answer does not tell; check that the domain and any proxy lead to Auth0, and try again."
-            return Check(name, Status.WARNING, f"status {found['status']}{code}", advice)
-
-
-def _quota(tenant: str, found: Mapping[str, Any]) -> Check:
-    name = f"{tenant}: quota"
-    limit, remaining = found["limit"], found["remaining"]
-    if limit is None or remaining is None:
-        advice = "Without X-RateLimit headers the limiter goes slowly; does a proxy remove them?"
-        return Check(name, Status.WARNING, "the answer has no quota headers", advice)
-    left = f"{remaining} of {limit} left"
-    if remaining == 0:
-        return Check(name, Status.WARNING, left, "Nothing can be sent until it refills.")
-    return Check(name, Status.OK, left)
 
 
 def _version(info: Mapping[str, Any]) -> Check:

@@ -1,13 +1,10 @@
 """`gatepost doctor`: looks at everything a worker needs, and says what to do about what is not well."""
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from typing import Annotated, Any, Final
 
 import typer
@@ -27,7 +24,6 @@ from gatepost_core.redis.keys import KIDS, RECONCILER_LAST_RUN
 from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
-from gatepost_core.settings.tenants import Tenant
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.doctor.broker import examine_broker
 from gatepost_operations.cli.doctor.checks import (
@@ -35,7 +31,6 @@ from gatepost_operations.cli.doctor.checks import (
     Status,
     judge_dead_letters,
     judge_keys,
-    judge_probe,
     judge_reconciler,
     judge_server,
     worst,
@@ -45,12 +40,11 @@ from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
 from gatepost_operations.cli.output import write_json
 from gatepost_operations.cli.terminal import console
+from gatepost_operations.extras import require_worker
 from gatepost_operations.maintenance.tenants import TenantControl
-from gatepost_operations.processes import require_worker
 
 app = command_app()
 
-_PROBE_S: Final = 60.0
 BROKER_URL: Final = "GATEPOST_BROKER_URL"
 _MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
 _STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
@@ -202,26 +196,14 @@ def _queue_beside(settings: Settings, redis: Check) -> Iterator[Check]:
 def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:
     try:
         require_worker()
-        tenants = settings.all_tenants()
-        asked = [settings.tenant_named(tenant_name)] if tenant_name else list(tenants.values())
+        tenants = [settings.tenant_named(tenant_name)] if tenant_name else list(settings.all_tenants().values())
     except ConfigurationError as failure:
         yield Check("Auth0", Status.FAILED, "not called", str(failure), configuration=True)
         return
-    for tenant in asked:
-        yield from judge_probe(tenant.name, _probe(tenant), clock_tolerance_s=tenant.clock_tolerance)
-
-
-def _probe(tenant: Tenant) -> dict[str, Any]:
-    command = [sys.executable, "-m", "gatepost_worker.upkeep.probe", "--tenant", tenant.name]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, with a configured name
-            command, capture_output=True, check=True, text=True, timeout=_PROBE_S, env=dict(os.environ)
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.SubprocessError, ValueError) as failure:
-        message = f"The probe itself failed ({type(failure).__name__}); run it by hand: python -m gatepost_worker.upkeep.probe"
-        return {"error": {"cause": "probe failed", "message": message}}
-    return found
+    # The worker is an extra.
+    auth0 = import_module("gatepost_operations.cli.doctor.auth0")
+    for tenant in tenants:
+        yield from auth0.examine_tenant(settings, tenant)
 
 
 def _show(checks: list[Check]) -> None:

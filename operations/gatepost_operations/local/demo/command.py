@@ -17,6 +17,7 @@ from gatepost_core.errors import Unavailable
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
+from gatepost_operations.extras import require_simulator, require_worker
 from gatepost_operations.local.demo.campaign import DemoCampaign
 from gatepost_operations.local.demo.comparison import compare
 from gatepost_operations.local.demo.faults import START, faults_for
@@ -26,7 +27,7 @@ from gatepost_operations.local.demo.recipients import Recipients, read_recipient
 from gatepost_operations.local.demo.report import Report, show
 from gatepost_operations.local.demo.scenario import Scenario
 from gatepost_operations.local.demo.tokens import TokenVerifier
-from gatepost_operations.processes import Child, require_simulator, require_worker
+from gatepost_operations.processes import Child
 
 app = command_app()
 

@@ -1,0 +1,142 @@
+"""The quotas that the worker's limiter has learned: read, probe and clear them. Importing this needs the extra `worker`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost_core.campaigns.model import CampaignNotFound, Options, Status
+from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.errors import ConfigurationError
+from gatepost_operations.planning.tenant_quota import START, TOKEN, Bucket, CampaignRate, TenantQuota
+from gatepost_worker.authentication import AuthenticationError
+from gatepost_worker.delivery.clients import client_for
+from gatepost_worker.limiter import Lane, LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+    from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Tenant
+    from gatepost_worker.limiter import BucketSnapshot
+
+_REFUSED: Final = 429
+
+
+class LimiterQuotas:
+    """The quotas of the configured tenants. Every method raises `Unavailable` when Redis does not answer."""
+
+    def __init__(self, settings: Settings, client: Redis) -> None:
+        self._settings = settings
+        self._redis = client
+
+    def read(
+        self, tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN), *, probing: bool = False
+    ) -> tuple[list[TenantQuota], list[str]]:
+        """Return the learned quotas, and why probes failed.
+
+        Args:
+            tenant: a configured tenant; all of them when absent.
+            endpoints: `passwordless/start`, `oauth/token` or both.
+            probing: read an unknown quota of starts with a request that Auth0 refuses. It sends no message.
+
+        Raises:
+            ConfigurationError: the tenant is not configured.
+        """
+        rates = campaign_rates(CampaignStore(self._redis, republish_after_s=self._settings.republish_after))
+        quotas, failures = [], []
+        for one in self._tenants(tenant):
+            pacing = LimiterSettings.of(self._settings, one)
+            limiter = RedisLimiter(self._redis, pacing)
+            for endpoint in endpoints:
+                key = LimiterKey(one.name, endpoint)
+                found = quota_of(limiter, pacing, key)
+                if probing and endpoint == START and not found.is_known:
+                    if failure := self._probe(one, limiter, key):
+                        failures.append(f"{one.name}: {failure}")
+                    found = quota_of(limiter, pacing, key)
+                if endpoint == START:
+                    found = replace(found, campaigns=rates.get(one.name, ()))
+                quotas.append(found)
+        return quotas, failures
+
+    def clear(
+        self, tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN)
+    ) -> list[tuple[LimiterKey, float]]:
+        """Lift the blocks after a 429. Return each tenant and endpoint with the seconds that were left of its block.
+
+        Args:
+            tenant: a configured tenant; all of them when absent.
+            endpoints: as for `read`.
+
+        Raises:
+            ConfigurationError: the tenant is not configured.
+        """
+        limiter = RedisLimiter(self._redis)
+        keys = [LimiterKey(one.name, endpoint) for one in self._tenants(tenant) for endpoint in endpoints]
+        return [(key, limiter.clear(key)) for key in keys]
+
+    def _tenants(self, name: str | None) -> list[Tenant]:
+        return [self._settings.tenant_named(name)] if name else list(self._settings.all_tenants().values())
+
+    def _probe(self, tenant: Tenant, limiter: RedisLimiter, key: LimiterKey) -> str | None:
+        """Let the limiter learn a quota from a start that Auth0 refuses. Return why that failed, if it did."""
+        permit = limiter.acquire(key, Lane.INTERACTIVE)
+        if not isinstance(permit, Permit):
+            return "The limiter gives no permit at this moment; try again."
+        try:
+            with client_for(tenant, self._settings) as client:
+                answer = client.probe_start()
+        except (ConfigurationError, AuthenticationError) as failure:
+            return str(failure)
+        if answer.rate_limits is not None:
+            reading = Reading(ticket=permit.first_ticket, limits=answer.rate_limits, refused=answer.status == _REFUSED)
+            limiter.observe(key, [reading])
+        if answer.credentials == "rejected":
+            return "Auth0 refused the client's credential; check it with: gatepost doctor"
+        return None
+
+
+def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
+    """Return the running campaigns that have a rate, by tenant."""
+    found: dict[str, tuple[CampaignRate, ...]] = {}
+    for campaign_id in store.active_ids():
+        try:
+            record = store.record(campaign_id)
+        except CampaignNotFound:
+            continue
+        options = Options.model_validate_json(record["options"])
+        if record["status"] == Status.RUNNING and options.rate is not None:
+            rate = CampaignRate(campaign_id=campaign_id, name=record["name"], rate=options.rate)
+            found[options.tenant or ""] = (*found.get(options.tenant or "", ()), rate)
+    return found
+
+
+def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> TenantQuota:
+    """Return the quota that the limiter has learned under a key."""
+    found = limiter.snapshot(key)
+    fixed: dict[str, Any] = {
+        "tenant": key.tenant,
+        "endpoint": key.endpoint,
+        "fallback_rate": pacing.fallback_rate,
+        "max_rate": pacing.max_rate,
+    }
+    if found is None:
+        return TenantQuota(**fixed)
+    return TenantQuota(
+        **fixed,
+        bucket=_bucket(found.bucket),
+        policy=_bucket(found.policy),
+        blocked_for_s=found.blocked_for_s,
+        reading_age_s=found.reading_age_s,
+        blind=found.blind,
+        issued=found.issued,
+        ignored_hint_s=found.ignored_hint_s,
+        ignored_hint_age_s=found.ignored_hint_age_s,
+    )
+
+
+def _bucket(found: BucketSnapshot | None) -> Bucket | None:
+    return None if found is None else Bucket(**asdict(found))
