@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_core.dead_letter_contents import contents_of
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import GatepostError
 from gatepost_core.ledger import milliseconds
@@ -27,8 +28,6 @@ INDEX: Final = "gatepost:dead_letters"
 PREFIX: Final = "gatepost:dead_letter:"
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
-# Characters, all of them ASCII, within what can be sealed.
-_LONGEST_KEPT: Final = 4 << 20
 # Fourteen digits, far within Python's calendar.
 _LATEST_MS: Final = 99_999_999_999_999
 
@@ -135,13 +134,13 @@ class DeadLetters:
         self._mark = client.register_script(_MARK)
 
     def add(self, message: dict[str, Any], *, reason: str, queue: str) -> str:
-        """Keep a message, sealed, and return the dead letter's id.
+        """Store a message, sealed, and return the dead letter's id. A body that cannot be searched for a person is left out.
 
         Raises:
             Unavailable: Redis did not answer.
         """
         letter_id = str(uuid.uuid4())
-        sealed = self._keyring.seal(_kept(message), Purpose.dead_letter(letter_id))
+        sealed = self._keyring.seal(contents_of(message), Purpose.dead_letter(letter_id))
         arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
         with answering():
             self._add(keys=[_key(letter_id), INDEX, KIDS], args=arguments)
@@ -260,18 +259,6 @@ def count_letters(client: Redis, lifetime_s: int) -> int:
     """Return how many dead letters there are; the index also has expired ones until the next is added."""
     seconds, _ = client.time()
     return int(client.zcount(INDEX, (int(seconds) - lifetime_s) * 1000, "+inf"))
-
-
-def _kept(message: dict[str, Any]) -> bytes:
-    """Write a message for sealing. It never fails: whatever a stranger sent, a worker has to be rid of it."""
-    try:
-        text = json.dumps(message, default=str)
-    except (ValueError, TypeError, RecursionError):
-        text = json.dumps({"raw": "(not kept: it cannot be written as JSON)"})
-    if len(text) > _LONGEST_KEPT:
-        # No longer a message: a replay refuses it, as it would have refused what it was.
-        text = json.dumps({"raw": f"(cut) {text[: _LONGEST_KEPT // 4]}"})
-    return text.encode()
 
 
 def _key(letter_id: str) -> str:

@@ -181,7 +181,7 @@ def _show(letter: DeadLetter, outline: Sizes, *, as_json: bool) -> None:
         write(f"  header {name}: {size:,} B")
     if outline.other_headers:
         write(f"  {counted(outline.other_headers, 'other header')}")
-    write(f"  body: {outline.body:,} B")
+    write(f"  body: {outline.body:,} B" if outline.body else "  body: not stored")
     say("All of it, in clear: the same with --reveal")
 
 

@@ -191,6 +191,8 @@ class DeadLetterControl:
             # The queue's name comes from the message: without this a stranger could have us write to any key.
             raise Malformed("its queue is none of Gatepost's")
         message = self.letters.open(letter)
+        if "note" in message:
+            raise Malformed("its body was not stored, because it cannot be searched for a person")
         if "raw" in message:
             message = _from_envelope(message["raw"])
         check_message(

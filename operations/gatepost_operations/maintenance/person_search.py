@@ -1,6 +1,6 @@
-"""Whether a foreign document mentions a person, in whatever form: nested JSON, base64, compressed, sealed, percent-encoded, spelled otherwise.
+"""Search a foreign document for a person, in any form: nested JSON, base64, sealed, percent-encoded, in another spelling.
 
-For erasure, which would rather drop a letter too many than leave one.
+Erasure uses it, and drops a dead letter too many rather than leave one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from gatepost_core.identifiers import normalise_email
-from gatepost_operations.maintenance.unpacking import LONGEST_UNPACKED, CannotUnpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +26,6 @@ _SEALED_PARTS: Final = 5
 _ADDRESS: Final = re.compile(r"[^\s<>\"',;:()\[\]{}@]{1,64}@[^\s<>\"',;:()\[\]{}@]{1,255}")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
-# How a document says that it is packed, unless in one of those.
-_PACKED: Final = re.compile(r"compression|content[-_]encoding", re.IGNORECASE)
-_PLAIN: Final = re.compile(r"utf-?8|utf-?16([lb]e)?|(us-)?ascii|latin-?1|iso-8859-\d+|binary|identity|", re.IGNORECASE)
 # As Unicode's stream-safe form allows (UAX 15), and those which have no class and are made of marks that have one.
 _MOST_MARKS: Final = 30
 _MARKS_OF_NO_CLASS: Final = frozenset("\u0f73\u0f75\u0f81")
@@ -50,20 +46,18 @@ class PersonSearch:
         self._form = _folded(recipient) if self._is_address else recipient.removeprefix("+")
         self._recipient = recipient
         self._unseal = unseal
-        self._room = 0
-        self._unread = self._is_packed = self._was_unpacked = False
+        self._is_too_deep = False
 
     def is_in(self, document: Any) -> bool | None:
-        """Whether the person is in a document, as JSON gives it; None when a part of it cannot be read, and they are not in the rest."""
-        self._room = LONGEST_UNPACKED
-        self._unread = self._is_packed = self._was_unpacked = False
+        """Return whether the person is in a document, as JSON gives it; None when it is too deep to be searched as a whole."""
+        self._is_too_deep = False
         if any(self._is_said(text) for text in self._texts(document, 0)):
             return True
-        return None if self._unread or (self._is_packed and not self._was_unpacked) else False
+        return None if self._is_too_deep else False
 
     def _texts(self, value: Any, depth: int) -> Iterator[str]:
         if depth > _DEEPEST:
-            self._unread = True
+            self._is_too_deep = True
             return
         match value:
             case str():
@@ -72,8 +66,6 @@ class PersonSearch:
                     yield from self._texts(inner, depth + 1)
             case dict():
                 for name, one in value.items():
-                    if isinstance(one, str) and _PACKED.fullmatch(str(name)) and not _PLAIN.fullmatch(one):
-                        self._is_packed = True
                     yield from self._texts(name, depth + 1)
                     yield from self._texts(one, depth + 1)
             case list():
@@ -91,27 +83,14 @@ class PersonSearch:
                 pass
             else:
                 return
-        yield self._unpacked(_bytes_of(text))
-        # A text that is no JSON, perhaps because it was cut off: whatever in it may be more.
+        # Text that is not JSON, perhaps because it was cut off: look inside its parts.
         for sealed in _sealed_in(text):
             yield self._unseal(sealed)
         for token in _BASE64.findall(text):
             # One character more than a multiple of four holds no whole byte.
             whole = token[:-1] if len(token) % 4 == 1 else token
             padded = whole.translate(_URL_SAFE) + "=" * (-len(whole) % 4)
-            decoded = base64.b64decode(padded)
-            yield self._unpacked(decoded) or decoded.decode("utf-8", "replace")
-
-    def _unpacked(self, data: bytes) -> str | None:
-        try:
-            found = unpacked(data, self._room)
-        except CannotUnpack:
-            self._unread = True
-            return None
-        if found is not None:
-            self._room -= len(found)
-            self._was_unpacked = True
-        return None if found is None else found.decode("utf-8", "replace")
+            yield base64.b64decode(padded).decode("utf-8", "replace")
 
     def _is_said(self, text: str) -> bool:
         # UTF-16 has a zero beside every letter of ASCII's.
@@ -133,14 +112,6 @@ class PersonSearch:
             except ValueError:
                 continue
         return False
-
-
-def _bytes_of(text: str) -> bytes:
-    try:
-        # A body's byte that is no UTF-8 is kept so.
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _sealed_in(text: str) -> Iterator[str]:

@@ -77,7 +77,7 @@ def test_whatever_it_is_a_letter_is_kept(
     letters.add(kept, reason="r", queue="gatepost.send")
 
     (letter,) = letters.list()
-    assert letters.open(letter)["raw"]
+    assert letters.open(letter)["note"]
     assert control.rehearse(Selection()).refused.total() == 1
 
 
@@ -146,7 +146,7 @@ def test_a_rehearsal_changes_nothing(control: DeadLetterControl, redis_client: r
     [
         (message("gatepost.nothing"), "gatepost.send", "no such task"),
         (message(headers={"task": "gatepost.submit"}), "gatepost.send", "id is missing"),
-        (message(body="nothing"), "gatepost.send", "the body cannot be read"),
+        (message(body="nothing"), "gatepost.send", "its body was not stored"),
         (message(), "gatepost:audit", "its queue is none of Gatepost's"),
         ({"raw": "{"}, "gatepost.send", "the envelope is not JSON"),
         ({"raw": "[" * 100_000}, "gatepost.send", "the envelope is not JSON"),

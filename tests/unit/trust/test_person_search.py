@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import base64
-import bz2
-import gzip
 import json
-import lzma
 import time
-import zlib
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_operations.maintenance.person_search import PersonSearch
-from gatepost_operations.maintenance.unpacking import LONGEST_UNPACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RING = Keyring([Key("k", bytes(32))])
 ADDRESS = "ana.gómez@example.com"
@@ -113,75 +104,19 @@ def test_somebody_else_is_not(document: Any) -> None:
     assert PersonSearch("+447700900124", unseal).is_in(document) is False
 
 
-def narrow(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=9)
-    return packer.compress(data) + packer.flush()
-
-
-def encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def in_members(pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    return lambda data: pack(b"something else ") + pack(data)
-
-
-@pytest.mark.parametrize(
-    "pack",
-    [
-        zlib.compress,
-        gzip.compress,
-        bz2.compress,
-        lzma.compress,
-        partial(lzma.compress, format=lzma.FORMAT_ALONE),
-        in_members(gzip.compress),
-        in_members(bz2.compress),
-        in_members(lzma.compress),
-        lambda data: gzip.compress(gzip.compress(data)),
-        lambda data: b"\r\n" + gzip.compress(data),
-    ],
-    ids=["zlib", "gzip", "bz2", "xz", "lzma", "gzips", "bz2s", "xzs", "twice", "line-end"],
-)
-def test_a_compressed_body_is_searched(pack: Callable[[bytes], bytes]) -> None:
-    """Over Redis it is base64, over AMQP bytes, which are kept as halves of surrogate pairs; a cut-off one says what is left."""
-    data = pack(json.dumps([[], {"command": {"email": ADDRESS}}, {}], ensure_ascii=False).encode())
-
-    assert mentions({"body": encoded(data)})
-    assert mentions({"body": data.decode("utf-8", "surrogateescape")})
-    assert mentions({"raw": json.dumps({"body": encoded(data)})[:-3]})
-    assert mentions({"headers": {"compression": "application/x-gzip"}, "body": encoded(data)})
-    other = PersonSearch("other@example.com", unseal)
-    assert other.is_in({"headers": {"compression": "gzip"}, "body": encoded(data)}) is False
-
-
 def test_a_body_in_utf_16_is_searched() -> None:
     """As far as the address is ASCII."""
     body = json.dumps({"email": "ana@example.com"}).encode("utf-16")
 
-    assert mentions({"body": encoded(body)}, "ana@example.com")
-    assert mentions({"body": body.decode("utf-8", "surrogateescape")}, "ana@example.com")
+    assert mentions({"body": base64.b64encode(body).decode()}, "ana@example.com")
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"headers": {"compression": "application/x-brotli"}, "body": "?"},
-        {"content_encoding": "rot13", "body": "nan@rknzcyr.pbz"},
-        {"body": encoded(b"\x28\xb5\x2f\xfd" + bytes(20))},
-        {"body": encoded(zlib.compress(bytes(LONGEST_UNPACKED + 1)))},
-        {"body": encoded(gzip.compress(b"ana@example.com")[:-8] + bytes(8))},
-        {"headers": {"compression": "deflate"}, "body": encoded(zlib.compress(b"ana@example.com")[2:-4])},
-        {"headers": {"compression": "gzip, br"}, "body": encoded(zlib.compress(b"ana@example.com")[2:-4])},
-        {"headers": {"compression": "application/x-gzip"}, "body": encoded(narrow(b"ana@example.com"))},
-        {"body": [encoded(zlib.compress(bytes(LONGEST_UNPACKED // 3))) for _ in range(4)]},
-        json.loads("[" * 80 + "]" * 80),
-    ],
-    ids=["brotli", "rot13", "zstandard", "bomb", "checksum", "raw", "several", "window", "bombs", "levels"],
-)
-def test_what_cannot_be_read_is_said(document: Any) -> None:
-    """Nobody is told that a person is gone who may be there still."""
-    assert PersonSearch(ADDRESS, unseal).is_in(document) is None
-    assert mentions([document, ADDRESS])
+def test_what_is_too_deep_is_said() -> None:
+    """The search claims nothing about a document that it did not read to its end."""
+    deep = json.loads("[" * 80 + "]" * 80)
+
+    assert PersonSearch(ADDRESS, unseal).is_in(deep) is None
+    assert mentions([deep, ADDRESS])
 
 
 @pytest.mark.parametrize(
