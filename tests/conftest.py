@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the exit status beside the names of the failed tests; make does not pass it on."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.cache.set("gatepost/exit_status", int(exitstatus))
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the configuration of the person who runs it."""

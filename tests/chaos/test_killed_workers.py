@@ -96,7 +96,7 @@ def test_what_a_killed_worker_had_in_its_hands_ends_once(
     ward.simulator.control.reset()
     with ward.producer() as producer:
         for handle in [producer.send_email(case.address("login")) for case in cases]:
-            handle.result(30)
+            handle.result(120)
         found = [(case, _strike(ward, case)) for case in cases]
         ward.until_swept(lambda: _all_ended(producer, [victims for _, victims in found]), "all of it has ended")
         for case, victims in found:
@@ -133,7 +133,7 @@ def _strike(ward: ChaosStack, case: Case) -> Victims:
     if not points:
         ward.until(lambda: all(_written(ward, case)), "all three requests are written", worker)
         worker.kill()
-    assert worker.wait(60) == -signal.SIGKILL, worker.output()
+    assert worker.wait(120) == -signal.SIGKILL, worker.output()
     return victims
 
 

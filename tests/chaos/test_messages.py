@@ -165,7 +165,7 @@ def test_a_message_lost_in_kombus_window_is_found_by_the_ledger(
     recipient = address()
     with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as elsewhere:
         load.sends[recipient] = elsewhere.send_email(recipient).operation_id
-    assert worker.wait(60) == -signal.SIGKILL
+    assert worker.wait(120) == -signal.SIGKILL
     assert load.producer.handle(load.sends[recipient]).state() is State.QUEUED
     load.until_ended()
 
@@ -185,10 +185,10 @@ def test_a_submission_recorded_by_a_worker_that_died_is_not_recorded_again(
     kwargs = {"command": {"kind": "send_email", "email": recipient}}
     with connect(ward.settings.model_copy(update={"redis_url": SecretStr(broker)})) as apart:
         task_id = push(apart, kwargs)
-    assert worker.wait(60) == -signal.SIGKILL
+    assert worker.wait(120) == -signal.SIGKILL
     with ward.redis() as client:
         push(client, kwargs, id=task_id)
-    again = load.producer.app.AsyncResult(task_id).get(timeout=30)
+    again = load.producer.app.AsyncResult(task_id).get(timeout=120)
     load.sends[recipient] = again["operation_id"]
     # A second operation would not be among those of the load.
     counts = load.producer.ledger.counts
@@ -241,7 +241,7 @@ def test_stock_celery_loses_a_message_in_kombus_window(bare: ChaosStack) -> None
     """Late acknowledgement does not help: what was fetched and not noted is nowhere any more."""
     dying = stock_worker(bare, STOCK_DIES="yes")
     ask_stock(bare, "lost", 0)
-    assert dying.wait(60) == -signal.SIGKILL
+    assert dying.wait(120) == -signal.SIGKILL
 
     sound = stock_worker(bare)
     ask_stock(bare, "another", 0)

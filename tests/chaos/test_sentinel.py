@@ -53,8 +53,8 @@ def test_after_a_failover_everything_goes_on_by_itself(
         recipient = address()
         handle = producer.send_email(recipient)
         load.sends[recipient] = handle.operation_id
-        assert handle.result(30).state is State.ACCEPTED
-        assert producer.app.AsyncResult(handle.operation_id).get(timeout=30) is None
+        assert handle.result(120).state is State.ACCEPTED
+        assert producer.app.AsyncResult(handle.operation_id).get(timeout=120) is None
 
         account = load.account()
     record("failover by Sentinels", account)

@@ -93,7 +93,7 @@ def _sends(producer: Producer, recipients: list[str], **options: str) -> dict[st
 def _logins(producer: Producer, control: ControlClient, recipients: list[str]) -> dict[str, str]:
     """Send everybody a code, and hand it to the background."""
     for handle in [producer.send_email(recipient) for recipient in recipients]:
-        handle.result(60)
+        handle.result(120)
     codes = {recipient: control.latest_code(recipient) for recipient in recipients}
     return {
         recipient: producer.login_with_email(recipient, code, scope="openid").operation_id

@@ -109,14 +109,14 @@ def _send_and_log_in(stack: Stack, producer: Producer) -> list[str]:
     """Go the good way, and once give the wrong code; return the codes and tokens."""
     secrets = []
     email = f"{NAME}@example.com"
-    producer.send_email(email, language="de", auth_params={"state": f"{NAME}-state"}).result(60)
-    producer.send_sms(PHONE).result(60)
+    producer.send_email(email, language="de", auth_params={"state": f"{NAME}-state"}).result(120)
+    producer.send_sms(PHONE).result(120)
     for recipient, login in ((email, producer.login_with_email), (PHONE, producer.login_with_sms)):
         code = stack.simulator.control.latest_code(recipient)
         wrong = code[::-1] + "7"
         with contextlib.suppress(e.CodeRejected):
-            login(recipient, wrong).result(60)
-        tokens = login(recipient, code, scope="openid offline_access").redeem(60).revealed()
+            login(recipient, wrong).result(120)
+        tokens = login(recipient, code, scope="openid offline_access").redeem(120).revealed()
         secrets += [code, wrong, tokens["access_token"], tokens["id_token"], tokens["refresh_token"]]
     return secrets
 
@@ -127,8 +127,8 @@ def _fail_in_every_way(stack: Stack, producer: Producer) -> list[str]:
     for tag in _TAGS:
         tagged = f"{NAME}+{tag}@example.com"
         try:
-            producer.send_email(tagged).result(60)
-            producer.login_with_email(tagged, stack.simulator.control.latest_code(tagged), scope="openid").redeem(60)
+            producer.send_email(tagged).result(120)
+            producer.login_with_email(tagged, stack.simulator.control.latest_code(tagged), scope="openid").redeem(120)
         except e.GatepostError as failure:
             told.append("".join(traceback.format_exception(failure)))
     try:
@@ -150,7 +150,7 @@ def _submit(producer: Producer) -> list[str]:
         sealed = Keyring([SEALING_KEY]).seal(json.dumps(document).encode(), Purpose.submission())
         publish(producer.app, SUBMIT, Queue.SEND, identity, {"command": sealed})
         try:
-            told.append(repr(producer.app.AsyncResult(identity).get(timeout=60)))
+            told.append(repr(producer.app.AsyncResult(identity).get(timeout=120)))
         except e.InvalidCommand as failure:
             told.append("".join(traceback.format_exception(failure)))
     return told
@@ -165,7 +165,7 @@ def _crash(stack: Stack, producer: Producer, worker: Program) -> str:
     stack.until(lambda: control.count(recipient) > before, "the message is out", worker)
     worker.kill()
     stack.worker(_QUEUES, "--task-events")
-    return repr(handle.wait(60))
+    return repr(handle.wait(120))
 
 
 def _files(stack: Stack, meant: list[Path]) -> str:
@@ -237,7 +237,8 @@ class Flower:
         self._stack = stack
         self._base = f"http://127.0.0.1:{port}"
         self._program = stack.start("flower", *options, FLOWER_UNAUTHENTICATED_API="true")
-        stack.until(self._answers, "Flower answers", self._program, timeout=60)
+        # It answers before it listens to events, and those of earlier tasks never come again.
+        stack.until(self._hears_a_worker, "Flower hears the events of a worker", self._program, timeout=120)
 
     def pages(self, known: str = "InvalidCommand") -> str:
         """Return every page that says something of tasks, workers or the broker, and every answer of the API.
@@ -249,7 +250,7 @@ class Flower:
         self._stack.until(
             lambda: '"broker_url"' in self._get("/api/workers?refresh=1"), "Flower knows a worker", timeout=60
         )
-        self._stack.until(lambda: known in self._get("/api/tasks"), "Flower knows the tasks", timeout=60)
+        self._stack.until(lambda: known in self._get("/api/tasks"), "Flower knows the tasks", timeout=120)
         workers = json.loads(self._get("/api/workers"))
         tasks = json.loads(self._get("/api/tasks"))
         table = "/tasks/datatable?draw=1&start=0&length=500&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
@@ -268,7 +269,7 @@ class Flower:
             content = refused.read()
         return content.decode()
 
-    def _answers(self) -> bool:
+    def _hears_a_worker(self) -> bool:
         with contextlib.suppress(OSError):
-            return bool(self._get("/healthcheck"))
+            return "true" in self._get("/api/workers?status=1")
         return False

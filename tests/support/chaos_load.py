@@ -38,7 +38,7 @@ class Load:
         """Send so many people their code, and return the codes."""
         recipients = [address() for _ in range(people)]
         for handle in [self.producer.send_email(recipient) for recipient in recipients]:
-            handle.result(60)
+            handle.result(120)
         return {recipient: self.stack.simulator.control.latest_code(recipient) for recipient in recipients}
 
     def log_in(self, codes: dict[str, str]) -> None:

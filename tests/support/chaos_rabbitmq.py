@@ -62,7 +62,7 @@ class RabbitMQ:
         """End it and everything it started, as a crash would."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def host(self, name: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MASTER = "gatepost-test"
 DATABASE = 2
 _QUORUM = 2
-_READY_S = 30.0
+_READY_S = 120.0
 _HOST = "127.0.0.1"
 
 

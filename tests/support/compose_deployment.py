@@ -90,7 +90,7 @@ class Deployment:
             env=self.environment(service),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

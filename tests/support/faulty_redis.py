@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from support.tls_authority import Authority
 
-_READY_S: Final = 30.0
+_READY_S: Final = 120.0
 _GOOD: Final = {"redis_version": "7.4.0", "role": "master", "cluster_enabled": "0", "maxmemory_policy": "noeviction"}
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Behaviour = Callable[["Wire", "Heard"], bool | None]
 
 
+_HEARD_S = 60.0
 STARTED = b'{"_id": "6492b5a75bedeae7449299fa", "email": "user@example.com", "email_verified": false}'
 
 
@@ -109,12 +111,19 @@ class SocketServer:
         self._tls = tls
         self._greet = greet
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._stop = threading.Event()
+        self.stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
         self.heard: list[Heard] = []
         self.wires: list[Wire] = []
         self.failures: list[Exception] = []
+
+    def until_heard(self) -> None:
+        """Wait until a request that was written has been read."""
+        give_up = time.monotonic() + _HEARD_S
+        while not self.heard:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
 
     @property
     def url(self) -> str:
@@ -125,7 +134,7 @@ class SocketServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stop.set()
         self._listener.close()
         for wire in self.wires:
             with suppress(OSError):
@@ -140,7 +149,7 @@ class SocketServer:
 
     def _accept(self) -> None:
         self._listener.settimeout(0.05)
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             with suppress(TimeoutError, OSError):
                 sock, _ = self._listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -148,7 +157,7 @@ class SocketServer:
                 self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
-        wire = Wire(sock, self._stop)
+        wire = Wire(sock, self.stop)
         number = len(self.wires)
         self.wires.append(wire)
         with suppress(OSError):  # the client hangs up when it has had enough: that is what is tested

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gatepost_simulator.server import SimulatorServer
 
 SEALING_KEY = Key("test", bytes(range(32)))
-_READY_S = 90.0
+_READY_S = 120.0
 
 
 @dataclass

@@ -19,7 +19,7 @@ import redis
 if TYPE_CHECKING:
     from support.tls_authority import Authority
 
-_READY_S = 90.0
+_READY_S = 120.0
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 
 

@@ -95,7 +95,7 @@ def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
     campaign_id = process.stdout.readline().split()[1]
     working.stack.until(lambda: sent() != {}, "the first message has left")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 130
     assert "the campaign goes on (running)" in err

@@ -105,13 +105,13 @@ def test_everybody_ends_in_one_state_and_nobody_is_sent_to_twice(stack: Stack) -
         campaigns.add(campaign_id, people())
         campaigns.start(campaign_id)
         try:
-            stack.until(lambda: campaigns.status(campaign_id).done > PEOPLE / 2, "half are done", timeout=80)
+            stack.until(lambda: campaigns.status(campaign_id).done > PEOPLE / 2, "half are done", timeout=120)
             stack.valkey.restart()
             time.sleep(1)
-            stack.until(lambda: campaigns.status(campaign_id).share_done > 0.8, "most are done", timeout=80)
+            stack.until(lambda: campaigns.status(campaign_id).share_done > 0.8, "most are done", timeout=120)
         finally:
             chaos.end()
-        stack.until(lambda: campaigns.status(campaign_id).status is Status.FINISHED, "it is finished", timeout=80)
+        stack.until(lambda: campaigns.status(campaign_id).status is Status.FINISHED, "it is finished", timeout=120)
         campaign = campaigns.status(campaign_id)
         states = {report.row.recipient: report.state for report in campaigns.export(campaign_id)}
 

@@ -46,7 +46,7 @@ def lived(stack: Stack, live: Path, copy: Path) -> tuple[str, list[str], datetim
         copied_at = datetime.now(UTC)
         producer.app.control.add_consumer("gatepost.send")
         for handle in handles:
-            handle.result(60)
+            handle.result(120)
         stack.until(lambda: control.count(SUBMITTED) == 1, "the submission is sent", worker)
         stack.until(lambda: accepted(producer.campaigns, campaign_id) >= AT_THE_CRASH, "it went on", worker)
     worker.kill()

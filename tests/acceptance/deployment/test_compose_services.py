@@ -48,9 +48,9 @@ def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Pr
     deployment.until_healthy("worker", "worker-bulk", "beat")
     simulator = ControlClient(deployment.simulator_url, deployment.simulator_authority)
 
-    sent = producer.send_email("ana@example.com").result(30)
+    sent = producer.send_email("ana@example.com").result(120)
     code = simulator.latest_code("ana@example.com", wait_s=10)
-    tokens = producer.login_with_email("ana@example.com", code).redeem(30)
+    tokens = producer.login_with_email("ana@example.com", code).redeem(120)
     ended = {name: deployment.stop(name) for name in ("beat", "worker-bulk", "worker", "simulator", "redis")}
 
     assert sent.state == "accepted"

@@ -78,7 +78,7 @@ def test_flower_shows_every_page_and_no_password(guarded: Stack, worker: Program
     """Its list of workers comes from `inspect stats`."""
     flower = Flower(guarded)
     with guarded.producer() as producer:
-        producer.send_email(f"{NAME}+bad-email@example.com").wait(30)
+        producer.send_email(f"{NAME}+bad-email@example.com").wait(120)
 
     shown = flower.pages("gatepost.send_email")
 

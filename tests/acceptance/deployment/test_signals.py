@@ -108,7 +108,7 @@ def _has_begun(log: Path) -> bool:
 def test_every_command_starts_a_worker_that_sends(shared: Stack, started: Started) -> None:
     """The workers share the queues; one send goes through."""
     with shared.producer() as producer:
-        outcome = producer.send_email("ana@example.com").wait(30)
+        outcome = producer.send_email("ana@example.com").wait(120)
 
     assert outcome.state is State.ACCEPTED
 
@@ -118,14 +118,14 @@ def test_term_ends_it_in_order(shared: Stack, started: Started, name: str) -> No
     """With exit code 0, as an engine expects."""
     started[name].terminate()
 
-    assert started[name].wait(30) == 0
+    assert started[name].wait(120) == 0
 
 
 def test_int_finishes_what_is_under_way_and_ends(shared: Stack, started: Started) -> None:
     """Ctrl-C, once."""
     started["INT"].process.send_signal(signal.SIGINT)
 
-    assert started["INT"].wait(30) == 1
+    assert started["INT"].wait(120) == 1
     assert "Ctrl-C again exits at once" in started["INT"].output()
     assert "Traceback" not in started["INT"].output()
 
@@ -134,7 +134,7 @@ def test_quit_ends_it_at_once_without_a_traceback(shared: Stack, started: Starte
     """Celery's own handler asks the pool to end its tasks, which threads cannot."""
     started["QUIT"].process.send_signal(signal.SIGQUIT)
 
-    assert started["QUIT"].wait(30) == 1
+    assert started["QUIT"].wait(120) == 1
     assert "calls under way will be unknown" in started["QUIT"].output()
     assert "NotImplementedError" not in started["QUIT"].output()
     assert "Traceback" not in started["QUIT"].output()

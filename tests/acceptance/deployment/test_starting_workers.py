@@ -24,7 +24,7 @@ _OPTIONS = ["worker", "-l", "INFO", "-n", "started@test", "--without-gossip", "-
 
 def _sends(stack: Stack) -> bool:
     with stack.producer() as producer:
-        return producer.send_email("ana@example.com").wait(30).state is State.ACCEPTED
+        return producer.send_email("ana@example.com").wait(120).state is State.ACCEPTED
 
 
 def test_from_a_checkout_by_the_name_of_its_directory(stack: Stack, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_neither_worker_nor_beat_starts_on_a_redis_that_evicts(stack: Stack, com
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             program = stack.start(command[0], "-m", "celery", "-q", "-A", "gatepost_worker", *command)
-            code = program.wait(60)
+            code = program.wait(120)
         finally:
             client.config_set("maxmemory-policy", "noeviction")
 
@@ -87,7 +87,7 @@ def test_a_worker_that_started_before_its_redis_looks_at_it_once_it_is_there(sta
     stack.until(lambda: "redis.not_checked" in program.output(), "it waits for Redis", program)
 
     with faulty_redis.server(tmp_path, "--maxmemory-policy", "allkeys-lru", port=port):
-        code = program.wait(60)
+        code = program.wait(120)
 
     assert code == 1
     assert "maxmemory-policy allkeys-lru" in program.output()

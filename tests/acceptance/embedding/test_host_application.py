@@ -80,7 +80,7 @@ def test_importing_and_using_gatepost_changes_nothing_in_the_host(host: Stack) -
     code = textwrap.dedent(_LOOK) + textwrap.dedent(_EMBED.format(url=host.valkey.url))
     program = host.start("embedding", "-c", code)
 
-    assert program.wait(60) == 0, program.output()
+    assert program.wait(120) == 0, program.output()
     seen: dict[str, Any] = json.loads(program.output().splitlines()[-1])
     assert seen["before"]["current"] == "host"
     assert seen["before"]["tasks"] == ["host.add", "host.shared"]
@@ -112,7 +112,7 @@ def test_both_apps_run_their_own_tasks(host: Stack) -> None:
     assert client.wait(120) == 0, host.output()
     answer = json.loads(client.output().splitlines()[-1])
     with host.producer() as producer:
-        outcome = producer.handle(answer["operation"]).wait(30)
+        outcome = producer.handle(answer["operation"]).wait(120)
     assert answer["sum"] == 5
     assert answer["current"] == "host"
     assert outcome.state is State.ACCEPTED

@@ -27,7 +27,7 @@ def test_what_surely_did_not_arrive_is_retried_until_attempts_are_used_up(stack:
     with stack.producer() as producer:
         handle = producer.send_email("guest@example.com")
         with pytest.raises(e.AttemptsExhausted):
-            handle.result(60)
+            handle.result(120)
         outcome = handle.outcome()
 
     assert (outcome.state, outcome.reason, outcome.attempts) == (State.EXHAUSTED, Reason.NOT_REACHED, 2)
@@ -39,7 +39,7 @@ def test_a_certificate_nobody_trusts_is_never_spoken_to(stack: Stack) -> None:
     stack.environment.update(GATEPOST_MAX_ATTEMPTS="1")
     stack.worker()
     with stack.producer() as producer, pytest.raises(e.AttemptsExhausted):
-        producer.send_email("guest@example.com").result(60)
+        producer.send_email("guest@example.com").result(120)
 
     assert stack.simulator.control.count("guest@example.com") == 0
 
@@ -58,11 +58,11 @@ def test_several_tenants_are_served_and_the_first_is_the_default(stack: Stack) -
     control = stack.simulator.control
 
     with stack.producer() as producer:
-        producer.send_email("guest@example.com").result(30)
-        producer.send_email("other@example.com", tenant="second").result(30)
+        producer.send_email("guest@example.com").result(120)
+        producer.send_email("other@example.com", tenant="second").result(120)
         tokens = producer.login_with_email(
             "other@example.com", control.latest_code("other@example.com"), tenant="second", scope="openid"
-        ).redeem(30)
+        ).redeem(120)
         with pytest.raises(e.ConfigurationError, match="third"):
             producer.send_email("guest@example.com", tenant="third")
 
@@ -77,9 +77,9 @@ def test_an_application_that_only_enqueues_and_redeems_needs_no_tenant(stack: St
     stack.worker()
 
     with Producer(Settings(**own)) as producer:
-        producer.send_email("guest@example.com").result(30)
+        producer.send_email("guest@example.com").result(120)
         code = stack.simulator.control.latest_code("guest@example.com")
-        tokens = producer.login_with_email("guest@example.com", code, scope="openid").redeem(30)
+        tokens = producer.login_with_email("guest@example.com", code, scope="openid").redeem(120)
         campaign_id = producer.campaigns.create("spring")
 
     assert tokens.id_token is not None
@@ -107,5 +107,5 @@ def test_a_worker_without_a_sealing_key_does_not_start(stack: Stack) -> None:
     del stack.environment["GATEPOST_SEALING_KEYS"]
     program = stack.start("keyless", "-m", "celery", "-A", "gatepost_worker", "worker")
 
-    assert program.wait(60) != 0
+    assert program.wait(120) != 0
     assert "gatepost keys new" in program.output()

@@ -38,11 +38,11 @@ def test_a_worker_killed_between_write_and_settle_leaves_unknown_and_no_second_m
 
         first.kill()
         stack.worker()
-        outcome = handle.wait(30)
+        outcome = handle.wait(120)
 
         assert (outcome.state, outcome.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
         with pytest.raises(e.OutcomeUnknown):
-            producer.app.AsyncResult(handle.operation_id).get(timeout=10)
+            producer.app.AsyncResult(handle.operation_id).get(timeout=120)
     assert control.count("guest@example.com") == 1
 
 
@@ -60,7 +60,7 @@ def test_a_redelivered_message_does_not_send_again(stack: Stack) -> None:
 
         # No scheduler runs here: only the redelivery can end the operation.
         second = stack.worker()
-        stack.until(lambda: handle.state().is_terminal, "the redelivered message was taken", second, timeout=60)
+        stack.until(lambda: handle.state().is_terminal, "the redelivered message was taken", second, timeout=120)
 
         assert handle.outcome().reason is Reason.WORKER_LOST
         stack.until(lambda: client.hlen("unacked") == 0, "the message is acknowledged", second)
@@ -77,7 +77,7 @@ def test_a_doubled_message_sends_once(stack: Stack) -> None:
             publish(producer.app, task_name(kind), queue_of(kind), handle.operation_id, message)
         stack.worker()
         stack.worker()
-        handle.result(30)
+        handle.result(120)
         stack.until(lambda: no_message_left(stack), "every copy was taken")
 
     assert stack.simulator.control.count("guest@example.com") == 1
@@ -91,7 +91,7 @@ def test_a_lost_message_is_published_again(stack: Stack) -> None:
         stack.worker()
         stack.beat()
 
-        assert handle.result(30).state is State.ACCEPTED
+        assert handle.result(120).state is State.ACCEPTED
     assert stack.simulator.control.count("guest@example.com") == 1
 
 
@@ -129,11 +129,11 @@ def test_sigterm_finishes_what_is_under_way_and_leaves_the_rest(stack: Stack) ->
         stack.until(lambda: stack.simulator.control.counts()["total"] >= 8, "a full house is under way", first)
 
         first.terminate()
-        assert first.wait(30) == 0
+        assert first.wait(120) == 0
         after_the_first = [handle.state() for handle in handles]
         stack.worker()
         for handle in handles:
-            handle.result(30)
+            handle.result(120)
 
     assert State.IN_FLIGHT not in after_the_first
     assert State.QUEUED in after_the_first
@@ -153,7 +153,7 @@ def test_sigquit_ends_at_once_and_what_is_under_way_is_unknown(stack: Stack) -> 
         assert first.wait(15) == 1
         stack.worker()
         stack.beat()
-        outcome = handle.wait(30)
+        outcome = handle.wait(120)
 
     assert outcome.state is State.UNKNOWN
     assert "Traceback" not in first.output()
@@ -170,7 +170,7 @@ def wait_through_the_restart(handle: Handle) -> State:
     give_up = time.monotonic() + 60
     while True:
         try:
-            return handle.wait(60).state
+            return handle.wait(120).state
         except e.Unavailable:
             if time.monotonic() > give_up:
                 raise
@@ -189,7 +189,7 @@ def test_the_counts_of_the_ledger_and_the_outbox_agree_after_all(stack: Stack) -
     stack.worker()
     with stack.producer() as producer:
         outcomes = {
-            recipient: handle.wait(60)
+            recipient: handle.wait(120)
             for recipient, handle in [(recipient, producer.send_email(recipient)) for recipient in recipients]
         }
         counts = producer.ledger.counts()

@@ -37,7 +37,7 @@ def test_an_email_is_sent_once_and_accepted(producer: Producer, control: Control
     """The main job: one task, one message, one outcome."""
     recipient = address()
 
-    outcome = producer.send_email(recipient).result(30)
+    outcome = producer.send_email(recipient).result(120)
 
     assert (outcome.state, outcome.attempts, outcome.http_status) == (State.ACCEPTED, 1, 200)
     assert control.count(recipient) == 1
@@ -47,18 +47,18 @@ def test_an_sms_is_sent_once_and_accepted(producer: Producer, control: ControlCl
     """The same by phone; the plus survives."""
     recipient = phone()
 
-    assert producer.send_sms(recipient, language="es").result(30).state is State.ACCEPTED
+    assert producer.send_sms(recipient, language="es").result(120).state is State.ACCEPTED
     assert control.count(recipient) == 1
 
 
 def test_a_login_by_email_gives_its_token_set_once(producer: Producer, control: ControlClient) -> None:
     """The code becomes tokens; a second redemption gets nothing."""
     recipient = address()
-    producer.send_email(recipient).result(30)
+    producer.send_email(recipient).result(120)
     code = control.latest_code(recipient)
 
     handle = producer.login_with_email(recipient, code, scope="openid profile")
-    tokens = handle.redeem(30)
+    tokens = handle.redeem(120)
 
     assert tokens.id_token is not None
     assert tokens.access_token.get_secret_value()
@@ -69,7 +69,7 @@ def test_a_login_by_email_gives_its_token_set_once(producer: Producer, control: 
 def test_a_login_by_sms_gives_its_token_set(producer: Producer, control: ControlClient) -> None:
     """A plus that was lost on the way would make this a wrong code."""
     recipient = phone()
-    producer.send_sms(recipient).result(30)
+    producer.send_sms(recipient).result(120)
 
     tokens = producer.login_with_sms(recipient, control.latest_code(recipient), scope="openid offline_access").redeem(
         30
@@ -81,10 +81,10 @@ def test_a_login_by_sms_gives_its_token_set(producer: Producer, control: Control
 def test_the_celery_result_of_a_login_is_sealed(producer: Producer, control: ControlClient, running: Stack) -> None:
     """`AsyncResult.get()` gives a JWE, and its key in Redis soon expires."""
     recipient = address()
-    producer.send_email(recipient).result(30)
+    producer.send_email(recipient).result(120)
     handle = producer.login_with_email(recipient, control.latest_code(recipient))
 
-    sealed = producer.app.AsyncResult(handle.operation_id).get(timeout=30)
+    sealed = producer.app.AsyncResult(handle.operation_id).get(timeout=120)
 
     with running.redis() as client:
         left = client.ttl(f"celery-task-meta-{handle.operation_id}")
@@ -121,9 +121,9 @@ def test_each_class_of_a_sends_failure_comes_back_typed(
     handle = producer.send_email(recipient)
 
     with pytest.raises(error) as caught:
-        handle.result(30)
+        handle.result(120)
     with pytest.raises(error):
-        producer.app.AsyncResult(handle.operation_id).get(timeout=30)
+        producer.app.AsyncResult(handle.operation_id).get(timeout=120)
 
     assert caught.value.reason == reason
     assert control.count(recipient) <= 1
@@ -151,11 +151,11 @@ def test_each_class_of_a_logins_failure_comes_back_typed(
 ) -> None:
     """A login is never repeated, so each ends after one attempt."""
     recipient = address(tag)
-    producer.send_email(recipient).result(30)
+    producer.send_email(recipient).result(120)
     handle = producer.login_with_email(recipient, control.latest_code(recipient), scope="openid")
 
     with pytest.raises(error) as caught:
-        handle.result(30)
+        handle.result(120)
 
     assert caught.value.reason == reason
     assert handle.outcome().attempts == 1
@@ -164,11 +164,11 @@ def test_each_class_of_a_logins_failure_comes_back_typed(
 def test_a_second_factor_hands_over_its_challenge_once(producer: Producer, control: ControlClient) -> None:
     """The application goes on with the MFA token, which travels sealed like a token set."""
     recipient = address("mfa")
-    producer.send_email(recipient).result(30)
+    producer.send_email(recipient).result(120)
     handle = producer.login_with_email(recipient, control.latest_code(recipient))
 
     with pytest.raises(e.MfaRequired) as caught:
-        handle.redeem(30)
+        handle.redeem(120)
 
     assert caught.value.challenge.mfa_token.get_secret_value()
     with pytest.raises(e.NothingToRedeem):
@@ -181,7 +181,7 @@ def test_a_429_defers_and_spends_no_attempt(producer: Producer, control: Control
     recipient = address("429-once")
     control.set_quota(retry_after=retry_after)
     try:
-        outcome = producer.send_email(recipient).result(60)
+        outcome = producer.send_email(recipient).result(120)
     finally:
         control.set_quota(retry_after="seconds")
 
@@ -194,7 +194,7 @@ def test_a_timeout_after_the_write_sends_no_second_message(producer: Producer, c
     recipient = address("hang-after")
 
     with pytest.raises(e.OutcomeUnknown):
-        producer.send_email(recipient).result(60)
+        producer.send_email(recipient).result(120)
 
     assert control.count(recipient) == 1
 
@@ -203,7 +203,7 @@ def test_the_caller_may_choose_to_resend_what_is_unknown(producer: Producer, con
     """`on_unknown=resend` accepts a second message rather than none."""
     recipient = address("503-after-once")
 
-    outcome = producer.send_email(recipient, on_unknown="resend").result(60)
+    outcome = producer.send_email(recipient, on_unknown="resend").result(120)
 
     assert (outcome.state, outcome.attempts) == (State.ACCEPTED, 2)
     assert control.count(recipient) == 2
@@ -215,10 +215,10 @@ def test_the_same_idempotency_key_sends_once(producer: Producer, control: Contro
 
     first = producer.send_email(recipient, idempotency_key=key)
     second = producer.send_email(recipient, idempotency_key=key)
-    first.result(30)
+    first.result(120)
 
     assert first.operation_id == second.operation_id
-    assert producer.send_email(recipient, idempotency_key=key).result(30).state is State.ACCEPTED
+    assert producer.send_email(recipient, idempotency_key=key).result(120).state is State.ACCEPTED
     assert control.count(recipient) == 1
     with pytest.raises(e.IdempotencyConflict):
         producer.send_email(address(), idempotency_key=key)
@@ -229,7 +229,7 @@ def test_a_login_past_its_deadline_expires(producer: Producer) -> None:
     handle = producer.login_with_email(address(), "123456", deadline=datetime.now(UTC) - timedelta(seconds=1))
 
     with pytest.raises(e.DeadlinePassed):
-        handle.result(30)
+        handle.result(120)
 
 
 def test_the_asyncio_producer_does_the_same(running: Stack, control: ControlClient) -> None:
@@ -239,9 +239,9 @@ def test_the_asyncio_producer_does_the_same(running: Stack, control: ControlClie
     async def all_of_them() -> list[Any]:
         async with AsyncProducer(running.settings) as producer:
             sends = [await producer.send_email(recipient) for recipient in recipients]
-            await asyncio.gather(*(handle.result(30) for handle in sends))
+            await asyncio.gather(*(handle.result(120) for handle in sends))
             logins = [await producer.login_with_email(r, control.latest_code(r), scope="openid") for r in recipients]
-            return await asyncio.gather(*(handle.redeem(30) for handle in logins))
+            return await asyncio.gather(*(handle.redeem(120) for handle in logins))
 
     token_sets = asyncio.run(all_of_them())
 

@@ -27,7 +27,7 @@ def push(stack: Stack, kwargs: dict[str, Any], **changes: Any) -> str:
 
 
 def submitted(producer: Producer, task_id: str) -> Any:
-    return producer.app.AsyncResult(task_id).get(timeout=30)
+    return producer.app.AsyncResult(task_id).get(timeout=120)
 
 
 @pytest.mark.parametrize("form", ["object", "text", "sealed"])
@@ -44,7 +44,7 @@ def test_a_foreign_command_is_recorded_and_carried_out(running: Stack, producer:
 
     operation_id = submitted(producer, push(running, {"command": forms[form]}))["operation_id"]
 
-    producer.handle(operation_id).result(30)
+    producer.handle(operation_id).result(120)
     assert running.simulator.control.count(recipient) == 1
 
 
@@ -54,7 +54,7 @@ def test_an_idempotency_key_makes_a_repeated_submission_one_operation(running: S
     kwargs = {"command": {"kind": "send_email", "email": recipient}, "idempotency_key": uuid.uuid4().hex}
 
     first, second = (submitted(producer, push(running, kwargs))["operation_id"] for _ in range(2))
-    producer.handle(first).result(30)
+    producer.handle(first).result(120)
 
     assert first == second
     assert running.simulator.control.count(recipient) == 1
@@ -68,10 +68,10 @@ def test_a_submission_that_comes_twice_is_one_operation(running: Stack, producer
     task_id = push(running, kwargs)
     first = submitted(producer, task_id)["operation_id"]
     push(running, kwargs, id=task_id)
-    producer.handle(first).result(30)
+    producer.handle(first).result(120)
     # What was pushed later has been carried out: so has the copy.
     last = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
-    producer.handle(submitted(producer, last)["operation_id"]).result(30)
+    producer.handle(submitted(producer, last)["operation_id"]).result(120)
 
     assert running.simulator.control.count(recipient) == 1
 
@@ -169,7 +169,7 @@ def test_a_malformed_message_goes_to_the_dead_letters_and_the_worker_goes_on(
         newest = letters.list(1)[0]
 
     assert says in newest.reason
-    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(120)
 
 
 ENVELOPES = {
@@ -240,7 +240,7 @@ def test_an_envelope_kombu_cannot_read_goes_to_the_dead_letters(running: Stack, 
     assert newest.reason.startswith("the envelope")
     assert newest.queue == Queue.SEND.value
     assert "raw" in letters.open(newest)
-    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(120)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_no_header_stops_the_consumer(running: Stack, producer: Producer, change
         answer = f"celery-task-meta-{task_id}"
         running.until(lambda: bool(len(letters) > kept or client.exists(answer)), "it is kept or answered")
 
-    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(30)
+    assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(120)
     assert running.programs[0].output().count("Connection to broker lost") == before
     assert running.programs[0].process.poll() is None
 

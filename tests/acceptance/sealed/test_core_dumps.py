@@ -65,7 +65,7 @@ def test_no_command_leaves_one(stack: Stack) -> None:
 
 def test_a_collector_gets_none_either() -> None:
     """Where `core_pattern` names a program the limit does not count; what is not dumpable is never given to it."""
-    told = subprocess.run([sys.executable, "-c", SAY_IT], capture_output=True, text=True, check=True, timeout=60)
+    told = subprocess.run([sys.executable, "-c", SAY_IT], capture_output=True, text=True, check=True, timeout=120)
 
     assert told.stdout.strip() == "0"
     assert ctypes.CDLL(None).prctl(PR_GET_DUMPABLE) == 1

@@ -85,9 +85,9 @@ def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
         producer.campaigns.start(campaign_id)
         for result in results:
             with contextlib.suppress(e.GatepostError):
-                result.get(timeout=20)
+                result.get(timeout=120)
         for handle in asked if ends else ():
-            handle.wait(30)
+            handle.wait(120)
 
 
 @pytest.mark.parametrize("pii", ["", "1"], ids=["with defaults", "with personal data"])

@@ -68,7 +68,7 @@ def test_events_show_neither_arguments_nor_results(stack: Stack, producer_events
         )
         with stack.redis() as client:
             submission = push(client, {"command": command}, **told)
-        producer.app.AsyncResult(submission).get(timeout=30)
+        producer.app.AsyncResult(submission).get(timeout=120)
         stack.until(lambda: len(of_type(producer_events, "task-succeeded")) >= 3, "the events have come")
 
     received, succeeded = of_type(producer_events, "task-received"), of_type(producer_events, "task-succeeded")
@@ -79,9 +79,9 @@ def test_events_show_neither_arguments_nor_results(stack: Stack, producer_events
 
 
 def send_and_log_in(producer: Producer, stack: Stack) -> None:
-    producer.send_email("guest@example.com").result(30)
+    producer.send_email("guest@example.com").result(120)
     code = stack.simulator.control.latest_code("guest@example.com")
-    producer.login_with_email("guest@example.com", code).result(30)
+    producer.login_with_email("guest@example.com", code).result(120)
 
 
 def of_type(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def test_an_errors_own_arguments_stay_out_of_results_and_events(stack: Stack) ->
         worker = stack.worker("gatepost.send", "--task-events", **BREAKING)
         publish(producer.app, SUBMIT, Queue.SEND, TASK, {"command": "sealed"})
         with pytest.raises(GatepostError, match="worker's log"):
-            producer.app.AsyncResult(TASK).get(timeout=60)
+            producer.app.AsyncResult(TASK).get(timeout=120)
         stack.until(lambda: found(["task-failed"], recording.text()) != [], "the event is out", worker)
 
     assert "UnicodeEncodeError" in worker.output()

@@ -55,7 +55,7 @@ class Watched:
             seen.append(found)
             return code == status and (not problem or any(problem in one for one in found["problems"]))
 
-        self.stack.until(holds, f"health is {status} {problem}", self.program, timeout=60)
+        self.stack.until(holds, f"health is {status} {problem}", self.program, timeout=120)
         return seen[-1]
 
     def asked(self) -> int:
@@ -64,7 +64,7 @@ class Watched:
 
 def send_one(stack: Stack) -> None:
     with stack.producer() as producer:
-        assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(60)
+        assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(120)
 
 
 def test_a_worker_that_works_is_healthy_and_a_dead_one_is_not(stack: Stack) -> None:
@@ -127,7 +127,7 @@ def test_messages_that_wait_while_none_is_taken_make_a_worker_unhealthy(stack: S
         watched.until(200)
 
         assert found["waiting"]["gatepost.send"] >= 1
-        assert handle.result(60)
+        assert handle.result(120)
 
 
 def test_a_taken_port_ends_the_worker_with_the_reason(stack: Stack) -> None:

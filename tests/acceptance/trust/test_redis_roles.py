@@ -72,10 +72,10 @@ def client_of(stack: Stack, role: str) -> redis.Redis:
 
 def logged_in(stack: Stack, producer: Producer, guest: str) -> str:
     """Let somebody log in, and return the operation's id; its token set waits."""
-    assert producer.send_email(guest, idempotency_key=guest).result(30)
+    assert producer.send_email(guest, idempotency_key=guest).result(120)
     code = stack.simulator.control.latest_code(guest, wait_s=10)
     handle = producer.login_with_email(guest, code, scope="openid")
-    assert handle.wait(30).state is State.ACCEPTED
+    assert handle.wait(120).state is State.ACCEPTED
     return handle.operation_id
 
 
@@ -111,9 +111,9 @@ def test_a_redeemer_redeems_and_cancels_sync_and_async(guarded: Stack, guest: st
 
     async def login() -> Any:
         async with AsyncProducer(settings) as producer:
-            await (await producer.send_email(guest)).result(30)
+            await (await producer.send_email(guest)).result(120)
             code = guarded.simulator.control.latest_code(guest, wait_s=10)
-            return await (await producer.login_with_email(guest, code, scope="openid")).redeem(30)
+            return await (await producer.login_with_email(guest, code, scope="openid")).redeem(120)
 
     with Producer(settings) as producer:
         operation_id = logged_in(guarded, producer, guest)
@@ -227,7 +227,7 @@ def test_a_script_of_a_producers_own_may_do_no_more_than_the_producer(guarded: S
 def test_a_reader_sees_counts(guarded: Stack, guest: str) -> None:
     """What a dashboard draws."""
     with Producer(as_role(guarded, "redeemer")) as producer:
-        producer.send_email(guest).result(30)
+        producer.send_email(guest).result(120)
     with client_of(guarded, "reader") as client:
         counts: Any = client.hgetall(COUNTS)
         waiting = client.llen("gatepost.send")

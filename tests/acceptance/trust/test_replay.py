@@ -33,5 +33,5 @@ def test_a_replayed_command_is_carried_out_once(running: Stack) -> None:
     assert (first.replayed, second.replayed) == (1, 0)
     assert running.simulator.control.latest_code(address, wait_s=30)
     with running.producer() as producer:
-        assert producer.app.AsyncResult(task_id).get(timeout=30)["operation_id"]
+        assert producer.app.AsyncResult(task_id).get(timeout=120)["operation_id"]
     assert running.simulator.control.count(address) == 1

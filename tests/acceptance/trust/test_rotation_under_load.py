@@ -52,9 +52,9 @@ class Load:
             with Producer(with_ring(self._stack, self._keys)) as producer:
                 while not self._ended.is_set():
                     address = f"guest-{uuid.uuid4().hex}@example.com"
-                    producer.send_email(address).result(60)
+                    producer.send_email(address).result(120)
                     code = self._stack.simulator.control.latest_code(address, wait_s=10)
-                    producer.login_with_email(address, code, scope="openid").redeem(60)
+                    producer.login_with_email(address, code, scope="openid").redeem(120)
                     self.logins += 1
         except Exception:  # noqa: BLE001 - whatever it is, the test reports it
             self.failures.append(traceback.format_exc())

@@ -74,9 +74,9 @@ def over_tls(
 
 def log_in(stack: Stack, producer: Producer) -> None:
     guest = f"guest-{uuid.uuid4().hex}@example.com"
-    producer.send_email(guest).result(60)
+    producer.send_email(guest).result(120)
     code = stack.simulator.control.latest_code(guest, wait_s=10)
-    assert producer.login_with_email(guest, code, scope="openid").redeem(60).id_token
+    assert producer.login_with_email(guest, code, scope="openid").redeem(120).id_token
 
 
 def send_campaign(stack: Stack, producer: Producer) -> None:
@@ -84,7 +84,7 @@ def send_campaign(stack: Stack, producer: Producer) -> None:
     producer.campaigns.add(campaign, rows(50))
     producer.campaigns.start(campaign)
     status = producer.campaigns.status
-    stack.until(lambda: status(campaign).status == "finished", "the campaign is finished", timeout=60)
+    stack.until(lambda: status(campaign).status == "finished", "the campaign is finished", timeout=120)
 
 
 def is_healthy(stack: Stack, port: int) -> bool:
@@ -127,7 +127,7 @@ def test_everything_goes_over_tls_through_sentinel(through_sentinel: Stack) -> N
 
     async def send() -> State:
         async with AsyncProducer(through_sentinel.settings) as producer:
-            return (await (await producer.send_email("guest@example.com")).wait(60)).state
+            return (await (await producer.send_email("guest@example.com")).wait(120)).state
 
     through_sentinel.worker(QUEUES)
     with through_sentinel.producer() as producer:

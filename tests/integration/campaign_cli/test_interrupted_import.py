@@ -65,7 +65,7 @@ def test_what_broke_off_is_gone_on_with(
 ) -> None:
     """Ctrl-C says how to go on; after a crash the id is known as well. The same file again adds who is missing."""
     importing.send_signal(number)
-    _, said = importing.communicate(timeout=60)
+    _, said = importing.communicate(timeout=120)
     partial = campaigns.list()[0]
     whole = tmp_path / "whole.csv"
     whole.write_text("".join(["email\n", *ADDRESSES]), encoding="utf-8")

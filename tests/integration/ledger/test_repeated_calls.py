@@ -52,7 +52,7 @@ def test_an_asyncio_producers_reading_is_repeated_too(through_proxy: Settings, p
             handle = await producer.send_email("guest@example.com")
             await handle.cancel()
             proxy.cut_next(b"HMGET", NO_ANSWER)
-            return (await handle.wait(30)).state
+            return (await handle.wait(120)).state
 
     assert asyncio.run(cancelled()) is State.CANCELLED
     assert proxy.cuts == 1

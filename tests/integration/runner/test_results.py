@@ -35,4 +35,4 @@ def test_a_result_is_stored_as_before(app: Celery) -> None:
     """With memory for it."""
     app.backend.store_result("task-1", {"a": 1}, states.SUCCESS)
 
-    assert app.AsyncResult("task-1").get(timeout=5) == {"a": 1}
+    assert app.AsyncResult("task-1").get(timeout=120) == {"a": 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -141,9 +140,9 @@ def test_the_deadline_ends_what_only_the_wrong_worker_takes(
 ) -> None:
     """As `expired`: surely nothing was sent."""
     production, staging = environment(), environment(**STAGING)
-    operation_id = production.send(deadline=datetime.now(UTC) + timedelta(seconds=0.5))
+    operation_id = production.send(deadline=datetime.now(UTC) + timedelta(minutes=5))
     put_back = staging.runner.run(operation_id)
-    time.sleep(0.6)
+    redis_client.hset(operation_key(operation_id), "deadline", 1)
 
     ended = staging.runner.run(operation_id)
 

@@ -139,7 +139,7 @@ def test_a_cancelled_command_shows_nobody(make_settings: Callable[..., Settings]
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(producer.login_with_email(NAME, CODE))
-                    group.create_task(producer.handle(operation(EMAIL)).wait(60))
+                    group.create_task(producer.handle(operation(EMAIL)).wait(120))
             except BaseException as group_error:  # noqa: BLE001 - it is looked at
                 (failed,) = group_error.exceptions  # type: ignore[attr-defined] # it is a group
                 return [cancelled, failed]  # type: ignore[list-item] # an exception is what came

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 ADA = "ada@example.com"
 
 
+def until_sent(control: ControlClient, address: str) -> None:
+    """Wait for the one message of a request that its caller gave up."""
+    give_up = time.monotonic() + 60
+    while not control.count(address):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+    assert control.count(address) == 1
+
+
 @pytest.mark.parametrize("drop", ["close", "reset"])
 @pytest.mark.parametrize(("when", "sent"), [("before", 0), ("after", 1)])
 def test_a_dropped_connection_on_either_side_of_the_send(
@@ -43,9 +53,9 @@ def test_a_hanging_answer_never_comes(tenant: TenantClient, control: ControlClie
     control.script_fault(drop="hang", when="after")
     body = {**tenant.credentials, "connection": "email", "email": ADA, "send": "code"}
     with pytest.raises(requests.ReadTimeout):
-        tenant.session.post(f"{tenant.url}/passwordless/start", json=body, timeout=0.3)
+        tenant.session.post(f"{tenant.url}/passwordless/start", json=body, timeout=(60, 0.3))
 
-    assert control.count(ADA) == 1
+    until_sent(control, ADA)
 
 
 @pytest.mark.parametrize(("when", "sent"), [("before", 0), ("after", 1)])
@@ -98,17 +108,17 @@ def test_a_delay_before_and_after(tenant: TenantClient, control: ControlClient) 
     began = time.monotonic()
     before = tenant.start(email=ADA)
     took = time.monotonic() - began
-    control.script_fault(delay_s=5, when="after")
+    control.script_fault(delay_s=30, when="after")
     with pytest.raises(requests.ReadTimeout):
         tenant.session.post(
             f"{tenant.url}/passwordless/start",
             json={**tenant.credentials, "connection": "email", "email": "bob@example.com", "send": "code"},
-            timeout=0.2,
+            timeout=(60, 0.2),
         )
 
     assert before.status_code == 200
     assert took >= 0.2
-    assert control.count("bob@example.com") == 1
+    until_sent(control, "bob@example.com")
 
 
 def test_other_endpoints_have_faults_too(tenant: TenantClient, control: ControlClient) -> None:

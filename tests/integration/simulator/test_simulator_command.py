@@ -95,7 +95,7 @@ def test_ends_on_a_signal_and_takes_its_keys_along(
     before = list(tmp_path.iterdir())
     process.send_signal(number)
 
-    assert process.wait(timeout=20) == status
+    assert process.wait(timeout=120) == status
     assert len(before) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -108,7 +108,7 @@ def test_ends_when_standard_input_does(command: list[subprocess.Popen[str]]) -> 
     process.stdin.close()
     process.stdin = None
 
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_bad_options_are_explained(
 ) -> None:
     """Status 2 and a message that names what is wrong."""
     process = start(command, "--port", "0", *options, **environment, COLUMNS="300", NO_COLOR="1")
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
 
     assert process.returncode == 2
     assert message in errors
@@ -134,7 +134,7 @@ def test_a_port_in_use_is_explained(command: list[subprocess.Popen[str]]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = start(command, "--port", port, COLUMNS="300", NO_COLOR="1")
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
 
     assert process.returncode == 2
     assert f"Cannot bind 127.0.0.1:{port}" in errors

@@ -161,7 +161,7 @@ def test_open_operations_are_unknown_and_their_callers_are_told(
         outcome = handle.outcome()
         assert (outcome.state, outcome.reason) == UNKNOWN
         with pytest.raises(OutcomeUnknown):
-            producer.app.AsyncResult(handle.operation_id).get(timeout=5)
+            producer.app.AsyncResult(handle.operation_id).get(timeout=120)
     assert ended.outcome().state is State.CANCELLED
     assert redis_client.zcard("gatepost:operations:due") == 0
     assert sum(producer.ledger.counts().values()) == 5

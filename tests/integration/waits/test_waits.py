@@ -418,10 +418,10 @@ except TimeoutError:
 assert any(thread.name == "gatepost-waits" for thread in threading.enumerate())
 child = os.fork()
 if child == 0:
-    os.write(1, f"child {producer.handle(sys.argv[3]).wait(30).state}\\n".encode())
+    os.write(1, f"child {producer.handle(sys.argv[3]).wait(120).state}\\n".encode())
     producer.close()
     os._exit(0)
-os.write(1, f"parent {producer.handle(sys.argv[3]).wait(30).state}\\n".encode())
+os.write(1, f"parent {producer.handle(sys.argv[3]).wait(120).state}\\n".encode())
 os.waitpid(child, 0)
 producer.close()
 """
