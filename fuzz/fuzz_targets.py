@@ -22,9 +22,9 @@ from gatepost_operations.files.rows import FileError, RowError, read_rows
 from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.error_bodies import parse_error_body
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.refusals import MfaRequired
+from gatepost_worker.authentication.response_bodies import parse_error_body
 from gatepost_worker.celery_guard.intake import refuse_compression
 
 if TYPE_CHECKING:

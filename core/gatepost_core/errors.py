@@ -32,6 +32,9 @@
         ├── Cancelled
         └── Suppressed
 
+Nine subclasses of `Rejected` have the names of errors in `gatepost_worker.authentication`. Those are for one HTTP call and hold its response;
+these are for a whole operation, and are built from the reason that the worker stored.
+
 `OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
 carries it from the worker to `AsyncResult.get()`.
 

@@ -13,7 +13,7 @@ import redis
 from gatepost import Producer
 from gatepost_core.settings import Settings
 from gatepost_simulator.control import ControlClient
-from gatepost_worker.authentication.causes import Cause
+from gatepost_worker.authentication.error_attributes import Cause
 from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.delivery.clients import Clients
 from support.compose_file import env_file

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.util.ssl_ import create_urllib3_context
 
-from gatepost_worker.authentication.adapter import _TrackedConnection
-from gatepost_worker.authentication.exchange import exchange
+from gatepost_worker.authentication.connections import TrackedConnection
+from gatepost_worker.authentication.http_exchange import open_exchange
 from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSocket, is_silent
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ def test_a_plain_socket_is_silent_until_bytes_or_the_end_come() -> None:
 def test_nothing_is_written_to_a_server_that_speaks_first() -> None:
     """What came before the request cannot be its answer, and the request has surely not left."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = _TrackedConnection("127.0.0.1", listener.getsockname()[1])
+        connection = TrackedConnection("127.0.0.1", listener.getsockname()[1])
         connection.connect()
         theirs, _ = listener.accept()
-        with theirs, exchange(time.monotonic() + 60) as attempt:
+        with theirs, open_exchange(time.monotonic() + 60) as attempt:
             theirs.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             assert connection.sock is not None
             assert readable(connection.sock)

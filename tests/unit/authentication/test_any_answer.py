@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.commands import parse_command
@@ -18,11 +17,10 @@ from gatepost_core.outcomes import MfaChallenge, TokenSet
 from gatepost_worker.authentication import AuthenticationError, Passwordless, TokenResponse
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.error_bodies import parse_error_body
 from gatepost_worker.authentication.jwks import parse_jwks
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.refusals import MfaRequired
-from gatepost_worker.authentication.responses import parse_token_response
+from gatepost_worker.authentication.response_bodies import parse_error_body, parse_token_response
 from gatepost_worker.delivery.calls import carry_out, token_set_of
 from support.any_command import FOREIGN
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
@@ -198,6 +196,5 @@ def test_any_refusal_is_classified_and_a_challenge_can_be_sealed(
         error = classify(endpoint, status, parse_error_body(answer), rate_limits=limits, now_epoch_s=0.0)
         assert MARK not in f"{error!r} {error} {error.description!r}"
         if isinstance(error, MfaRequired):
-            token = error.mfa_token and SecretStr(error.mfa_token.reveal())
-            sealed = MfaChallenge(mfa_token=token, mfa_requirements=error.mfa_requirements)
+            sealed = MfaChallenge(mfa_token=error.mfa_token, mfa_requirements=error.mfa_requirements)
             assert MfaChallenge.model_validate_json(sealed.model_dump_json(context=REVEAL)) == sealed

@@ -11,7 +11,7 @@ from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery, RateLimits, Remedy
 from gatepost_worker.authentication.classify import RULES, classify
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.error_bodies import parse_error_body
+from gatepost_worker.authentication.response_bodies import parse_error_body
 
 START, TOKEN = Endpoint.START, Endpoint.TOKEN
 NOW = 1_800_000_000.0
@@ -227,7 +227,7 @@ def test_an_mfa_challenge_is_handed_on_masked() -> None:
 
     assert isinstance(error, auth.MfaRequired)
     assert error.mfa_token is not None
-    assert error.mfa_token.reveal() == "mfa-secret"
+    assert error.mfa_token.get_secret_value() == "mfa-secret"
     assert error.mfa_requirements == {"challenge": [{"type": "otp"}]}
     assert "mfa-secret" not in repr(vars(error)) + str(error)
 

@@ -199,7 +199,7 @@ def test_an_mfa_token_is_masked_and_there(make_client: MakeClient) -> None:
         client.login_with_email(CANARIES["email"], CANARIES["code"])
 
     assert caught.value.mfa_token is not None
-    assert caught.value.mfa_token.reveal() == CANARIES["mfa_token"]
+    assert caught.value.mfa_token.get_secret_value() == CANARIES["mfa_token"]
     assert leaks(everything_of(caught.value)) == set()
 
 

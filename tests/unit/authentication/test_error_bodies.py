@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gatepost_worker.authentication.error_bodies import TEXT_LIMIT, parse_error_body
+from gatepost_worker.authentication.response_bodies import TEXT_LIMIT, parse_error_body
 
 
 @pytest.mark.parametrize(

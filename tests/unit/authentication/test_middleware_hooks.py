@@ -137,6 +137,15 @@ def test_after_may_put_an_answer_in_place(make_client: MakeClient) -> None:
     assert log == ["two before", "two after 201"]
 
 
+def test_a_refusal_that_after_puts_in_place_is_classified(make_client: MakeClient) -> None:
+    """The call fails as if Auth0 had refused it."""
+    refusal = HttpResponse(status=429, headers={}, body=b"")
+    client, _ = make_client(configuration={"middleware": [Substitute(after=refusal)]})
+
+    with pytest.raises(RateLimited):
+        client.send_email(EMAIL)
+
+
 def test_hooks_see_every_attempt(make_client: MakeClient) -> None:
     """Each has a request of its own."""
     log: list[str] = []

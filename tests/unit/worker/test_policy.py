@@ -14,7 +14,7 @@ from gatepost_core.states import Reason, State
 from gatepost_worker.authentication import AuthenticationError, Cause, RateLimits, errors, refusals
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.error_bodies import parse_error_body
+from gatepost_worker.authentication.response_bodies import parse_error_body
 from gatepost_worker.delivery.policy import (
     REASONS,
     Attempt,

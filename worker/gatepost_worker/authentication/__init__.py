@@ -1,15 +1,15 @@
-"""Auth0's Authentication API for passwordless logins: a client that stands alone, without Celery or Redis.
+"""A client for Auth0's Authentication API: passwordless sends and logins. It needs neither Celery nor Redis.
 
     from gatepost_worker.authentication import Passwordless
 
     with Passwordless(domain="example.eu.auth0.com", client_id="…", client_secret="…") as passwordless:
         passwordless.send_email("someone@example.com")
+        tokens = passwordless.login_with_email("someone@example.com", "123456", scope="openid")
 
-`errors` draws the tree of what it raises.
+`errors` shows the tree of its exceptions.
 """
 
 from gatepost_worker.authentication.adapter import DeadlineAdapter
-from gatepost_worker.authentication.causes import Cause, Delivery, Remedy
 from gatepost_worker.authentication.client import Passwordless, Send
 from gatepost_worker.authentication.configuration import (
     ClientCertificate,
@@ -18,6 +18,7 @@ from gatepost_worker.authentication.configuration import (
     RetryPolicy,
     Timeouts,
 )
+from gatepost_worker.authentication.error_attributes import Cause, Delivery, Remedy
 from gatepost_worker.authentication.errors import (
     AnswerLost,
     AnswerTimedOut,
@@ -48,9 +49,8 @@ from gatepost_worker.authentication.errors import (
     TokenResponseUnreadable,
     Unforeseen,
 )
-from gatepost_worker.authentication.exchange import Exchange, current_exchange
-from gatepost_worker.authentication.masked import Masked
-from gatepost_worker.authentication.middleware import HttpResponse, Middleware
+from gatepost_worker.authentication.http_exchange import Exchange, current_exchange
+from gatepost_worker.authentication.middleware import Middleware
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
 from gatepost_worker.authentication.refusals import (
     AccessDenied,
@@ -87,7 +87,7 @@ from gatepost_worker.authentication.refusals import (
     TooManyAttempts,
     TooManyLogins,
 )
-from gatepost_worker.authentication.responses import StartResponse, TokenResponse
+from gatepost_worker.authentication.responses import HttpResponse, StartResponse, TokenResponse
 from gatepost_worker.authentication.start_probe import CredentialCheck, StartProbe
 
 __all__ = [
@@ -128,7 +128,6 @@ __all__ = [
     "IdTokenInvalid",
     "IdTokenNotVerified",
     "LoginUnusable",
-    "Masked",
     "MfaRequired",
     "Middleware",
     "MiddlewareFailed",

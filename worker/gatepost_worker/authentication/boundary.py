@@ -1,7 +1,8 @@
-"""The boundary that errors leave the client by: without frames, whose locals hold people and credentials.
+"""Removes the frames from errors that leave the client: their locals hold personal data and credentials.
 
-An error tracker shows the locals of every frame that it reaches through `__traceback__`, `__cause__` and `__context__`. So an
-error leaves a public method with one frame below the caller's, the boundary's own, which has dropped its arguments by then.
+An error tracker shows the locals of every frame that it reaches through `__traceback__`, `__cause__` and `__context__`. An error that
+leaves a public method therefore has one frame below the caller's: the boundary's, which has deleted its arguments.
+`gatepost_core.error_boundary` does the same for the rest of Gatepost; the client imports nothing of it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from gatepost_worker.authentication.errors import AuthenticationError, Unforesee
 K = TypeVar("K", bound=type)
 
 _SPECIAL: Final = ("__init__", "__enter__", "__exit__")
-# Their text is the interpreter's, and what runs above us acts on their class.
-_AS_THEY_ARE: Final = (AuthenticationError, MemoryError, RecursionError)
+# The interpreter writes the text of the last two, and callers act on their class.
+_UNCHANGED: Final = (AuthenticationError, MemoryError, RecursionError)
 _MOST_PLACES: Final = 10
 
 
 def boundary(kind: K) -> K:
-    """Put the boundary around a class's public methods."""
+    """Wrap a class's public methods in the boundary."""
     for name, member in list(vars(kind).items()):
         if inspect.isfunction(member) and (not name.startswith("_") or name in _SPECIAL):
             setattr(kind, name, _around(member))
@@ -31,9 +32,9 @@ def boundary(kind: K) -> K:
 
 
 def bare(error: BaseException) -> BaseException:
-    """Return what leaves in place of an error, without traceback, cause, context and notes."""
-    as_it_is = isinstance(error, _AS_THEY_ARE) or not isinstance(error, Exception) or _is_of_the_call(error)
-    left = error if as_it_is and not isinstance(error, BaseExceptionGroup) else Unforeseen(_account(error))
+    """Return the error to raise in place of another, without traceback, cause, context and notes."""
+    unchanged = isinstance(error, _UNCHANGED) or not isinstance(error, Exception) or _is_of_the_call(error)
+    left = error if unchanged and not isinstance(error, BaseExceptionGroup) else Unforeseen(_account(error))
     left.__cause__ = left.__context__ = left.__traceback__ = None
     left.__suppress_context__ = False
     left.__dict__.pop("__notes__", None)
@@ -45,7 +46,7 @@ def _around(method: Any) -> Any:
     def call(*args: Any, **options: Any) -> Any:
         try:
             return method(*args, **options)
-        except BaseException as error:  # noqa: BLE001 - a boundary lets nothing past
+        except BaseException as error:  # noqa: BLE001 - every error must pass the boundary
             del args, options
             left = bare(error)
         raise left
@@ -54,7 +55,7 @@ def _around(method: Any) -> Any:
 
 
 def _is_of_the_call(error: BaseException) -> bool:
-    """Return whether the interpreter raised an error because arguments do not fit: the boundary's frame is the only one."""
+    """Return whether the interpreter refused the arguments of the call: the boundary's frame is then the only one."""
     return isinstance(error, TypeError) and error.__traceback__ is not None and error.__traceback__.tb_next is None
 
 

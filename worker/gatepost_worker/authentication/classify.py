@@ -1,4 +1,4 @@
-"""The table that turns an answer which is not a success into one typed error."""
+"""Classifies a response that is not a success: a table of rules gives its typed error."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pydantic import SecretStr
+
 from gatepost_worker.authentication import refusals
 from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.error_bodies import is_sound
 from gatepost_worker.authentication.errors import AnswerUnreadable, AuthenticationError, ProxyFailed, Refusal
-from gatepost_worker.authentication.masked import Masked
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
+from gatepost_worker.authentication.response_bodies import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from gatepost_worker.authentication.error_bodies import ErrorBody
     from gatepost_worker.authentication.rate_limits import RateLimits
+    from gatepost_worker.authentication.response_bodies import ErrorBody
 
 _TOO_MANY_REQUESTS: Final = 429
 _CLIENT_ERRORS: Final = range(400, 500)
 _PROVIDER_CODE: Final = re.compile(r"\(Code:\s*(\d{1,9})\)|gateway:\s*(\d{1,9})", re.IGNORECASE)
-_MISDIALLED: Final = r"\(Code:\s*(21211|21408)\)"  # Twilio: not a valid number; region not enabled
+_UNDELIVERABLE: Final = r"\(Code:\s*(21211|21408)\)"  # Twilio: not a valid number; region not enabled
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: the error class, and what must hold for it. What a row does not name may be anything.
+    """One row of the table: an error class and its conditions. A condition of None always holds.
 
     Attributes:
-        error: the class.
+        error: the error class.
         endpoint: the endpoint called.
         statuses: the HTTP statuses.
-        codes: Auth0's codes in normal form; the empty string stands for no code.
-        text: a pattern found in the text, without regard to case; only ever a refinement of a code.
-        coded: whether the body has an error code at all, also one that cannot be shown.
+        codes: Auth0's codes in normal form; the empty string means no code.
+        text: a pattern in the text, without regard to case. Auth0's texts may change, so it only refines a code.
+        coded: whether the body has an error code, safe to show or not.
     """
 
     error: type[AuthenticationError]
@@ -46,7 +47,7 @@ class Rule:
     coded: bool | None = None
 
     def matches(self, endpoint: Endpoint, status: int, body: ErrorBody) -> bool:
-        """Return whether the row describes this answer."""
+        """Return whether the conditions hold for a response."""
         return (
             (self.endpoint is None or self.endpoint is endpoint)
             and (self.statuses is None or status in self.statuses)
@@ -61,15 +62,15 @@ _TOKEN: Final = Endpoint.TOKEN
 
 # The first row that matches wins. Source: the error tables of both endpoints in Auth0's reference and their SDKs.
 RULES: Final[tuple[Rule, ...]] = (
-    # Statuses whose meaning no code changes
+    # Statuses that have one meaning, whatever the code
     Rule(refusals.Redirected, statuses=range(300, 400)),
     Rule(ProxyFailed, statuses={407}),
-    # A start is never blocked for good by a 429; a login is, by any code but that of the rate limit
+    # A 429 of a start is always the rate limit. A 429 of a login with another code is attack protection
     Rule(refusals.RateLimited, endpoint=_START, statuses={429}),
     Rule(refusals.RateLimited, statuses={429}, codes={"too_many_requests", ""}),
     Rule(refusals.TooManyLogins, statuses={429}, codes={"too_many_logins"}),
     Rule(refusals.TooManyAttempts, statuses={429}),
-    # Server errors. 408 comes from a proxy on the way and says nothing about what lies behind it
+    # Server errors. A 408 comes from a proxy and does not tell whether Auth0 received the request
     Rule(refusals.ResponseTypeUnsupported, codes={"unsupported_response_type"}),
     Rule(refusals.TemporarilyUnavailable, statuses={503}),
     Rule(refusals.TemporarilyUnavailable, codes={"temporarily_unavailable"}),
@@ -86,7 +87,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(refusals.SendRejected, codes={"bad.send"}),
     Rule(refusals.ProviderMisconfigured, codes={"sms_provider_error"}, text="authentication failed"),
     Rule(refusals.ProviderTimedOut, codes={"sms_provider_error"}, text="timeout while calling"),
-    Rule(refusals.ProviderRejectedRecipient, codes={"sms_provider_error"}, text=_MISDIALLED),
+    Rule(refusals.ProviderRejectedRecipient, codes={"sms_provider_error"}, text=_UNDELIVERABLE),
     Rule(refusals.ProviderFailed, codes={"sms_provider_error"}),
     # The client
     Rule(refusals.ClientRejected, codes={"invalid_client"}),
@@ -114,7 +115,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(refusals.CaptchaRequired, codes={"invalid_request", ""}, statuses=_CLIENT_ERRORS, text="captcha"),
     Rule(refusals.RequestRejected, codes={"invalid_request"}),
-    # 401 access_denied is a wrong credential, except where the text says that the user is blocked; 403 is an Action or Rule
+    # 401 access_denied means a wrong credential, or a blocked user if the text says so; 403 means an Action or a Rule
     Rule(refusals.AccessDenied, codes={"access_denied", "unauthorized"}, text="blocked"),
     Rule(refusals.ClientRejected, statuses={401}, codes={"access_denied"}),
     Rule(refusals.AccessDenied, endpoint=_TOKEN, codes={"access_denied", "unauthorized"}),
@@ -137,15 +138,15 @@ def classify(
     now_epoch_s: float,
     longest_hint_s: float = LONGEST_HINT_S,
 ) -> AuthenticationError:
-    """Return the typed error for an answer that is not a success.
+    """Return the typed error for a response that is not a success.
 
     Args:
-        endpoint: which endpoint answered.
+        endpoint: the endpoint called.
         status: the HTTP status.
-        body: the body, read.
-        rate_limits: what the headers say of the quota.
-        now_epoch_s: the clock here, in epoch seconds.
-        longest_hint_s: a hint to wait longer than this, in seconds, gives way to any other.
+        body: the parsed body.
+        rate_limits: the quota that the headers state.
+        now_epoch_s: the local clock, in epoch seconds.
+        longest_hint_s: of two hints to wait, one that is longer than this, in seconds, is ignored.
     """
     rule = next(rule for rule in RULES if rule.matches(endpoint, status, body))
     hint = rate_limits.retry_after_s
@@ -154,7 +155,7 @@ def classify(
     error = rule.error(
         status=status,
         code=body.code,
-        description=Masked(body.text) if body.text else None,
+        description=SecretStr(body.text) if body.text else None,
         rate_limits=rate_limits,
         retry_after_s=hint,
     )
@@ -168,5 +169,5 @@ def _add_details(error: AuthenticationError, body: ErrorBody) -> None:
         error.provider_code = int(found[1] or found[2]) if found else None
     if isinstance(error, refusals.MfaRequired):
         token, requirements = body.members.get("mfa_token"), body.members.get("mfa_requirements")
-        error.mfa_token = Masked(token) if isinstance(token, str) and token and is_sound(token) else None
-        error.mfa_requirements = requirements if isinstance(requirements, dict) and is_sound(requirements) else None
+        error.mfa_token = SecretStr(token) if isinstance(token, str) and token and is_storable(token) else None
+        error.mfa_requirements = requirements if isinstance(requirements, dict) and is_storable(requirements) else None

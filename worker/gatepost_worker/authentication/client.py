@@ -1,45 +1,40 @@
-"""The Authentication API's passwordless client."""
+"""The client for the passwordless part of the Authentication API."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gatepost_worker.authentication.addresses import addresses_of
-from gatepost_worker.authentication.arguments import required, start_members, token_members
-from gatepost_worker.authentication.assertion import AssertionSigner
 from gatepost_worker.authentication.boundary import boundary
-from gatepost_worker.authentication.calls import Call, Caller, call_of
+from gatepost_worker.authentication.caller import Caller, build_call
 from gatepost_worker.authentication.configuration import Configuration
-from gatepost_worker.authentication.credentials import Credentials
-from gatepost_worker.authentication.endpoints import Endpoint
-from gatepost_worker.authentication.errors import AuthenticationError
+from gatepost_worker.authentication.credentials import AssertionSigner, Credentials
+from gatepost_worker.authentication.endpoints import Endpoint, tenant_urls
+from gatepost_worker.authentication.errors import AuthenticationError, RequiredError
 from gatepost_worker.authentication.id_token import DEFAULT_LEEWAY, Expectations, IdTokenValidator
 from gatepost_worker.authentication.jwks import PATIENCE_S, SigningKeys
-from gatepost_worker.authentication.responses import parse_start_response, parse_token_response
+from gatepost_worker.authentication.request_building import telemetry_header
+from gatepost_worker.authentication.response_bodies import parse_start_response, parse_token_response
 from gatepost_worker.authentication.start_probe import PROBE_CONNECTION, StartProbe, probe_of
-from gatepost_worker.authentication.telemetry import telemetry_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
     from typing import Self
 
+    from gatepost_worker.authentication.caller import Call
     from gatepost_worker.authentication.configuration import ClientCertificate, RequestOverrides, Timeouts
     from gatepost_worker.authentication.responses import StartResponse, TokenResponse
 
 Send = Literal["code", "link"]
+_CALL_HEADERS: Final = ("x-request-language", "auth0-forwarded-for")
 
 
 @boundary
 class Passwordless:
     """Sends one-time codes and links, and exchanges codes for tokens.
 
-    One client serves many threads. Build it in the process that uses it (after a fork), and close it or use it in a `with` statement.
-
-        with Passwordless(domain="example.eu.auth0.com", client_id="…", client_secret="…") as passwordless:
-            passwordless.send_email("someone@example.com")
-            tokens = passwordless.login_with_email("someone@example.com", "123456", scope="openid")
+    One client serves many threads. Create it in the process that uses it, after a fork. Close it, or use it in a `with` statement.
 
     Source: https://auth0.com/docs/api/authentication (Passwordless; Get Token).
     """
@@ -61,38 +56,42 @@ class Passwordless:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Set the client up; nothing is sent.
+        """Create a client. Nothing is sent.
 
         Args:
             domain: the tenant's domain or its custom domain.
             client_id: the application's client id.
-            client_secret: its secret; also the HS256 key of id_tokens, as UTF-8.
-            client_assertion_signing_key: its RSA private key, PKCS#8 PEM; used instead of the secret where both are given.
+            client_secret: the application's secret; also the HS256 key of id_tokens, as UTF-8.
+            client_assertion_signing_key: the application's RSA private key, PKCS#8 PEM; used instead of the secret if both are given.
             client_assertion_signing_alg: RS256, RS384 or PS256.
             client_certificate: mutual TLS, for token calls.
-            id_token_signing_alg: RS256 or HS256; a token signed otherwise is refused.
-            clock_tolerance: how far Auth0's clock and this one may differ when an id_token is checked.
+            id_token_signing_alg: RS256 or HS256; a token signed with another algorithm is refused.
+            clock_tolerance: how far Auth0's clock and the local one may differ when an id_token is validated.
             telemetry: whether to send `Auth0-Client`.
-            client_info: what to say in it instead of this SDK's name; it needs a `name`.
-            configuration: how to reach Auth0.
-            clock: gives the time, in epoch seconds.
-            sleep: waits so many seconds, between retries.
+            client_info: the payload of `Auth0-Client`, instead of this SDK's name and version; it needs a `name`.
+            configuration: URLs, timeouts, proxies, certificates, hooks and retries.
+            clock: returns the time, in epoch seconds.
+            sleep: waits a number of seconds between retries.
 
         Raises:
             RequiredError: the domain or the client id is missing.
-            ConfigurationError: something given cannot be used, or there is no credential.
+            ConfigurationError: an argument cannot be used, or there is no credential.
         """
-        self._client_id = required("client_id", client_id)
+        self._client_id = _required("client_id", client_id)
         self._configuration = configuration or Configuration()
-        addresses = addresses_of(domain, self._configuration, client_certificate)
+        self._login_timeouts = self._configuration.login_timeouts or self._configuration.timeouts
+        urls = tenant_urls(
+            domain,
+            base_url=self._configuration.base_url,
+            token_base_url=client_certificate.base_url if client_certificate else None,
+            issuer=self._configuration.issuer,
+        )
         secret = client_secret if client_secret and client_secret.strip() else None
         signer = None
         if client_assertion_signing_key:
-            signer = AssertionSigner(
-                client_assertion_signing_key, client_assertion_signing_alg, addresses.issuer, clock
-            )
+            signer = AssertionSigner(client_assertion_signing_key, client_assertion_signing_alg, urls.issuer, clock)
         self._caller = Caller(
-            addresses=addresses,
+            urls=urls.endpoints,
             configuration=self._configuration,
             credentials=Credentials(secret=secret, signer=signer, certificate=client_certificate is not None),
             certificate=client_certificate,
@@ -101,7 +100,7 @@ class Passwordless:
             sleep=sleep,
         )
         self._id_tokens = IdTokenValidator(
-            issuer=addresses.issuer,
+            issuer=urls.issuer,
             algorithm=id_token_signing_alg,
             secret=secret,
             keys=SigningKeys(self._caller.fetch_keys, clock=time.monotonic, sleep=sleep),
@@ -122,32 +121,35 @@ class Passwordless:
         forwarded_for: str | None = None,
         overrides: RequestOverrides | None = None,
     ) -> StartResponse:
-        """Send a one-time code or a link to an email address. A new one voids the last.
+        """Send a one-time code or a link to an email address. It voids the previous one.
 
         Args:
-            email: the address; not changed in any way.
-            send: `code` or `link`. Auth0 itself defaults to a link; a worker's link often cannot be opened, so this defaults to a code.
+            email: the address, sent unchanged.
+            send: `code` or `link`. Auth0 defaults to a link, but a link that a backend started often cannot be opened.
             connection: the passwordless connection.
-            auth_params: for a link: scope, redirect_uri, response_type, state, nonce, audience, …
-            client_id: in place of the client's own; the assertion is then made for it.
+            auth_params: parameters of a link: scope, redirect_uri, response_type, state, nonce, audience, …
+            client_id: used instead of the client's id, also in the client assertion.
             captcha: the answer to a captcha.
             language: the template's language (`x-request-language`).
-            forwarded_for: the end user's IP address (`auth0-forwarded-for`); Auth0 trusts it only beside a client secret.
-            overrides: what this one call does otherwise.
+            forwarded_for: the end user's IP address (`auth0-forwarded-for`). Auth0 reads it only in calls with a client secret.
+            overrides: changes to this call.
 
         Returns:
-            That Auth0 accepted it, which is not delivery.
+            The response. It says that Auth0 accepted the message, not that the message was delivered.
 
         Raises:
             RequiredError: the address is missing.
-            AuthenticationError: the call failed; the class says why, `delivery` how far it got.
+            AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        recipient = {"email": required("email", email)}
-        members = start_members(recipient, connection=connection, send=send, auth_params=auth_params, captcha=captcha)
-        call = self._call(
-            Endpoint.START, members, client_id, language=language, forwarded_for=forwarded_for, overrides=overrides
-        )
-        return self._send(call)
+        members = {
+            "connection": connection,
+            "email": _required("email", email),
+            "send": send,
+            "authParams": auth_params,
+            "captcha": captcha,
+            "client_id": client_id or None,
+        }
+        return self._start(members, self._configuration.timeouts, language, forwarded_for, overrides)
 
     def send_sms(
         self,
@@ -162,38 +164,35 @@ class Passwordless:
         forwarded_for: str | None = None,
         overrides: RequestOverrides | None = None,
     ) -> StartResponse:
-        """Send a one-time code to a phone. A new one voids the last.
+        """Send a one-time code to a phone. It voids the previous one.
 
         Args:
-            phone_number: the number, E.164; not changed in any way.
+            phone_number: the number in E.164, sent unchanged.
             connection: the passwordless connection.
-            send: left out by default; only codes exist.
-            auth_params: as for email.
-            client_id: as for email.
-            captcha: as for email.
-            language: as for email.
-            forwarded_for: as for email.
-            overrides: as for email.
+            send: omitted by default; SMS has codes only.
+            auth_params: as for `send_email`.
+            client_id: as for `send_email`.
+            captcha: as for `send_email`.
+            language: as for `send_email`.
+            forwarded_for: as for `send_email`.
+            overrides: as for `send_email`.
 
         Returns:
-            That Auth0 accepted it, which is not delivery.
+            The response. It says that Auth0 accepted the message, not that the message was delivered.
 
         Raises:
             RequiredError: the number is missing.
-            AuthenticationError: the call failed; the class says why, `delivery` how far it got.
+            AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        recipient = {"phone_number": required("phone_number", phone_number)}
-        members = start_members(recipient, connection=connection, send=send, auth_params=auth_params, captcha=captcha)
-        call = self._call(
-            Endpoint.START,
-            members,
-            client_id,
-            language=language,
-            forwarded_for=forwarded_for,
-            overrides=overrides,
-            timeouts=self._configuration.sms_timeouts,
-        )
-        return self._send(call)
+        members = {
+            "connection": connection,
+            "phone_number": _required("phone_number", phone_number),
+            "send": send,
+            "authParams": auth_params,
+            "captcha": captcha,
+            "client_id": client_id or None,
+        }
+        return self._start(members, self._configuration.sms_timeouts, language, forwarded_for, overrides)
 
     def login_with_email(
         self,
@@ -213,45 +212,44 @@ class Passwordless:
         forwarded_for: str | None = None,
         overrides: RequestOverrides | None = None,
     ) -> TokenResponse:
-        """Exchange the code that was sent to an address for tokens. A code is good once and for three tries.
+        """Exchange the code that was sent to an address for tokens. A code works once, and allows three tries.
 
         Args:
-            email: the address, exactly as it was sent to.
+            email: the address, spelled as for the send.
             code: the code.
-            realm: the connection that was used to send.
-            scope: what is asked, space-separated; with `openid` there is an id_token.
+            realm: the connection that sent the code.
+            scope: the requested scopes, separated by spaces; `openid` gives an id_token.
             audience: the API that the access token is for.
-            resource: instead of audience, where the tenant is set so.
-            redirect_uri: one of Auth0's pages asks for it; no recording needs it.
-            client_id: in place of the client's own; the id_token must then be for it.
-            organization: the organization's id or name, which the id_token must carry.
-            nonce: the nonce that the id_token must carry.
-            max_age: how long ago the person may have authenticated.
+            resource: used instead of audience if the tenant is configured so.
+            redirect_uri: Auth0's documentation names it once; its recorded logins work without it.
+            client_id: used instead of the client's id, also as the id_token's audience.
+            organization: the organization's id or name that the id_token must have.
+            nonce: the nonce that the id_token must have.
+            max_age: how long ago the user may have authenticated.
             language: `x-request-language`.
             forwarded_for: the end user's IP address (`auth0-forwarded-for`).
-            overrides: what this one call does otherwise.
+            overrides: changes to this call.
 
         Returns:
-            The tokens, the id_token verified if there is one.
+            The tokens. An id_token among them has been validated.
 
         Raises:
             RequiredError: the address or the code is missing.
-            LoginUnusable: Auth0 answered 200 and the answer cannot be used; the code is spent.
-            AuthenticationError: the call failed; the class says why, `delivery` how far it got.
+            LoginUnusable: Auth0 accepted the login, but the response cannot be used; the code is spent.
+            AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        members = token_members(
-            required("email", email),
-            code,
-            realm=realm,
-            audience=audience,
-            scope=scope,
-            resource=resource,
-            redirect_uri=redirect_uri,
-        )
-        call = self._call(
-            Endpoint.TOKEN, members, client_id, language=language, forwarded_for=forwarded_for, overrides=overrides
-        )
-        return self._log_in(call, organization, nonce, max_age)
+        members = {
+            "username": _required("email", email),
+            "otp": _required("code", code),
+            "realm": realm,
+            "audience": audience,
+            "scope": scope,
+            "resource": resource,
+            "redirect_uri": redirect_uri,
+            "client_id": client_id or None,
+        }
+        call = self._call(Endpoint.TOKEN, members, self._login_timeouts, (language, forwarded_for), overrides)
+        return self._log_in(call, Expectations(call.client_id, organization, nonce, max_age))
 
     def login_with_sms(
         self,
@@ -271,45 +269,44 @@ class Passwordless:
         forwarded_for: str | None = None,
         overrides: RequestOverrides | None = None,
     ) -> TokenResponse:
-        """Exchange the code that was sent to a phone for tokens. A code is good once and for three tries.
+        """Exchange the code that was sent to a phone for tokens. A code works once, and allows three tries.
 
         Args:
-            phone_number: the number, exactly as it was sent to.
+            phone_number: the number, spelled as for the send.
             code: the code.
-            realm: the connection that was used to send.
-            scope: as for email.
-            audience: as for email.
-            resource: as for email.
-            redirect_uri: as for email.
-            client_id: as for email.
-            organization: as for email.
-            nonce: as for email.
-            max_age: as for email.
-            language: as for email.
-            forwarded_for: as for email.
-            overrides: as for email.
+            realm: the connection that sent the code.
+            scope: as for `login_with_email`.
+            audience: as for `login_with_email`.
+            resource: as for `login_with_email`.
+            redirect_uri: as for `login_with_email`.
+            client_id: as for `login_with_email`.
+            organization: as for `login_with_email`.
+            nonce: as for `login_with_email`.
+            max_age: as for `login_with_email`.
+            language: as for `login_with_email`.
+            forwarded_for: as for `login_with_email`.
+            overrides: as for `login_with_email`.
 
         Returns:
-            The tokens, the id_token verified if there is one.
+            The tokens. An id_token among them has been validated.
 
         Raises:
             RequiredError: the number or the code is missing.
-            LoginUnusable: Auth0 answered 200 and the answer cannot be used; the code is spent.
-            AuthenticationError: the call failed; the class says why, `delivery` how far it got.
+            LoginUnusable: Auth0 accepted the login, but the response cannot be used; the code is spent.
+            AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        members = token_members(
-            required("phone_number", phone_number),
-            code,
-            realm=realm,
-            audience=audience,
-            scope=scope,
-            resource=resource,
-            redirect_uri=redirect_uri,
-        )
-        call = self._call(
-            Endpoint.TOKEN, members, client_id, language=language, forwarded_for=forwarded_for, overrides=overrides
-        )
-        return self._log_in(call, organization, nonce, max_age)
+        members = {
+            "username": _required("phone_number", phone_number),
+            "otp": _required("code", code),
+            "realm": realm,
+            "audience": audience,
+            "scope": scope,
+            "resource": resource,
+            "redirect_uri": redirect_uri,
+            "client_id": client_id or None,
+        }
+        call = self._call(Endpoint.TOKEN, members, self._login_timeouts, (language, forwarded_for), overrides)
+        return self._log_in(call, Expectations(call.client_id, organization, nonce, max_age))
 
     def verify(
         self,
@@ -320,9 +317,9 @@ class Passwordless:
         nonce: str | None = None,
         max_age: timedelta | None = None,
     ) -> TokenResponse:
-        """Verify a token response's id_token; the login methods have done so already.
+        """Validate the id_token of a token response that `IdTokenNotVerified` holds. The login methods validate all others.
 
-        It is for the token response that `IdTokenNotVerified` carries. No token call is made, only the signing keys are fetched.
+        It makes no token call and fetches only the signing keys.
 
         Args:
             tokens: the token response.
@@ -335,29 +332,29 @@ class Passwordless:
             The token response with its claims.
 
         Raises:
-            IdTokenInvalid: the id_token failed a check, or is missing although something was asked of it.
+            IdTokenInvalid: the id_token failed a check, or is missing although an argument needs it.
             IdTokenNotVerified: the signing keys could not be fetched.
         """
-        client_id = client_id or self._client_id
-        return self._id_tokens.verify(tokens, Expectations(client_id, organization, nonce, max_age))
+        expected = Expectations(client_id or self._client_id, organization, nonce, max_age)
+        return self._id_tokens.verify(tokens, expected)
 
     def probe_start(self) -> StartProbe:
-        """Read the quota of starts, and whether the credential passes, from a start that is refused on purpose.
+        """Read the quota of starts and check the credential, by a start that Auth0 must refuse.
 
-        The request names a connection that cannot exist and no recipient, so nothing is sent. It costs one request of the quota.
+        The request names an impossible connection and no recipient, so no message is sent. It uses one request of the quota.
 
         Raises:
-            AuthenticationError: no answer came.
+            AuthenticationError: no response came.
         """
         try:
-            return probe_of(self._send(self._call(Endpoint.START, {"connection": PROBE_CONNECTION})))
+            return probe_of(self._start({"connection": PROBE_CONNECTION}, self._configuration.timeouts))
         except AuthenticationError as error:
             if error.status is None:
                 raise
             return probe_of(error)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the pooled connections."""
         self._caller.close()
 
     def __enter__(self) -> Self:
@@ -366,35 +363,38 @@ class Passwordless:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _start(
+        self,
+        members: Mapping[str, Any],
+        timeouts: Timeouts,
+        language: str | None = None,
+        forwarded_for: str | None = None,
+        overrides: RequestOverrides | None = None,
+    ) -> StartResponse:
+        call = self._call(Endpoint.START, members, timeouts, (language, forwarded_for), overrides)
+        response = self._caller.call(call)
+        return parse_start_response(response.status, response.body, self._caller.rate_limits(response))
+
+    def _log_in(self, call: Call, expected: Expectations) -> TokenResponse:
+        until = time.monotonic() + (call.timeouts.total + self._configuration.keys_grace).total_seconds()
+        response = self._caller.call(call)  # the code is spent now: the token call is never repeated
+        tokens = parse_token_response(response.status, response.body, self._caller.rate_limits(response))
+        return self._id_tokens.verify(tokens, expected, min(until - time.monotonic(), PATIENCE_S))
+
     def _call(
         self,
         endpoint: Endpoint,
         members: Mapping[str, Any],
-        client_id: str | None = None,
-        *,
-        language: str | None = None,
-        forwarded_for: str | None = None,
-        overrides: RequestOverrides | None = None,
-        timeouts: Timeouts | None = None,
+        timeouts: Timeouts,
+        header_values: tuple[str | None, str | None],
+        overrides: RequestOverrides | None,
     ) -> Call:
-        return call_of(
-            endpoint,
-            {"client_id": client_id or self._client_id, **members},
-            timeouts=timeouts or self._configuration.timeouts_of(endpoint),
-            language=language,
-            forwarded_for=forwarded_for,
-            overrides=overrides,
-        )
+        headers = {name: value for name, value in zip(_CALL_HEADERS, header_values, strict=True) if value}
+        members = {**members, "client_id": members.get("client_id") or self._client_id}
+        return build_call(endpoint, members, headers, timeouts, overrides)
 
-    def _send(self, call: Call) -> StartResponse:
-        response = self._caller.carry_out(call)
-        return parse_start_response(response.status, response.body, self._caller.rate_limits(response))
 
-    def _log_in(
-        self, call: Call, organization: str | None, nonce: str | None, max_age: timedelta | None
-    ) -> TokenResponse:
-        until = time.monotonic() + (call.timeouts.total + self._configuration.keys_grace).total_seconds()
-        response = self._caller.carry_out(call)  # answered: from here on nothing repeats the token call
-        tokens = parse_token_response(response.status, response.body, self._caller.rate_limits(response))
-        expected = Expectations(call.client_id, organization, nonce, max_age)
-        return self._id_tokens.verify(tokens, expected, min(until - time.monotonic(), PATIENCE_S))
+def _required(field: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise RequiredError(field)
+    return value

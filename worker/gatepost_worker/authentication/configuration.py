@@ -1,4 +1,4 @@
-"""How the client reaches Auth0: URLs, timeouts, proxies, trust, hooks and its own retries."""
+"""The client's configuration: URLs, timeouts, proxies, certificates, hooks and retries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.errors import ConfigurationError
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
@@ -22,12 +21,12 @@ MOST_RETRIES: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long one HTTP attempt may take.
+    """The timeouts of one HTTP attempt.
 
     Attributes:
-        connect: for the TCP connection, and again for the TLS handshake.
-        read: for each wait on the server's next bytes.
-        total: for everything from the name's resolution to the last byte of the answer, however slowly it drips.
+        connect: of the TCP connection, and again of the TLS handshake.
+        read: of each wait for the server's next bytes.
+        total: of the whole attempt, from the name's resolution to the response's last byte.
     """
 
     connect: timedelta = timedelta(seconds=5)
@@ -35,7 +34,7 @@ class Timeouts:
     total: timedelta = timedelta(seconds=15)
 
     def __post_init__(self) -> None:
-        """Refuse what could never succeed."""
+        """Refuse timeouts that no attempt can keep."""
         for name in ("connect", "read", "total"):
             if getattr(self, name) <= timedelta(0):
                 raise ConfigurationError(f"Timeouts.{name} must be more than zero")
@@ -43,15 +42,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """The client's own retries: off by default, and only ever for what was surely not carried out.
+    """The client's retries, off by default.
 
-    Repeated are a 429 of the rate limit and failures that did not reach Auth0; never an ambiguous failure, never a login that was answered.
+    The client repeats a call after a 429 of the rate limit and after failures that did not reach Auth0. It repeats no other: neither an
+    ambiguous failure nor an answered login.
 
     Attributes:
-        enabled: whether to retry at all; giving `max_retries` alone leaves it off.
-        max_retries: attempts after the first, at most 10.
-        max_wait: the longest single wait; a hint beyond it is raised to the caller instead.
-        backoff: the first backoff's upper bound; it doubles with every attempt, with full jitter.
+        enabled: whether to retry. `max_retries` alone does not turn retries on.
+        max_retries: the attempts after the first, at most 10.
+        max_wait: the longest single wait. If the server asks for more, the error is raised instead.
+        backoff: the upper bound of the first backoff, which has full jitter. It doubles with every attempt.
     """
 
     enabled: bool = False
@@ -60,7 +60,7 @@ class RetryPolicy:
     backoff: timedelta = timedelta(milliseconds=500)
 
     def __post_init__(self) -> None:
-        """Hold the count to its bounds."""
+        """Check the bounds of the count."""
         if not 0 <= self.max_retries <= MOST_RETRIES:
             raise ConfigurationError(f"RetryPolicy.max_retries must be between 0 and {MOST_RETRIES}")
 
@@ -72,7 +72,7 @@ class ClientCertificate:
     Attributes:
         certificate_path: the certificate with its chain, PEM.
         key_path: its private key, PEM.
-        base_url: where token calls go with it, such as `https://mtls.login.example.com`; None for the client's base URL.
+        base_url: the base URL of token calls, such as `https://mtls.login.example.com`; None for the client's base URL.
 
     Source: https://auth0.com/docs/get-started/applications/configure-mtls
     """
@@ -84,25 +84,25 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """How the client reaches Auth0. The environment (proxies, CA bundle) is read once, when a client is built.
+    """How the client connects to Auth0. The environment (proxies, CA bundle) is read once, when a client is created.
 
     Attributes:
-        base_url: where requests go; `https://{domain}` if None.
+        base_url: the base URL of all calls; `https://{domain}` if None.
         issuer: the id_token's issuer and the client assertion's audience; `https://{domain}/` if None.
-        headers: sent with every request, under the call's own headers.
-        timeouts: for every call but the next two.
-        login_timeouts: for token calls; `timeouts` if None.
-        keys_grace: how long past a login's `total` its signing keys may still be fetched; 10 s are the most in all.
-        sms_timeouts: for sending SMS: a provider may take 30 s, and giving up earlier leaves an unknown.
+        headers: sent with every request; the call's headers win. A value of None removes a header.
+        timeouts: the timeouts of sending email, and of token calls without `login_timeouts`.
+        login_timeouts: the timeouts of token calls; `timeouts` if None.
+        keys_grace: how long after a login's `total` its signing keys may still be fetched. A fetch takes at most 10 s in any case.
+        sms_timeouts: the timeouts of sending SMS. A provider may take 30 s, and a shorter timeout leaves the outcome unknown.
         proxies: as in requests, by scheme; None for the environment's.
         ca_bundle: a file or directory of CA certificates; None for the environment's, or certifi's.
-        trust_env: whether `HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` count. `.netrc` never does.
+        trust_env: whether to read `HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`. `.netrc` is never read.
         adapter: a transport adapter of requests in place of the built-in one; closed with the client.
         middleware: hooks around every HTTP attempt, in order.
-        retry: the client's own retries, off by default.
+        retry: the client's retries, off by default.
         pool_size: connections kept open; use at least the number of threads.
         longest_hint: of two hints to wait, one that is longer than this is ignored.
-        idle_connection: after this long without use a kept connection is not used again, because the other end may be gone.
+        idle_connection: a connection that was idle for longer is not reused, because the other end may have closed it.
     """
 
     base_url: str | None = None
@@ -124,20 +124,16 @@ class Configuration:
     longest_hint: timedelta = timedelta(seconds=LONGEST_HINT_S)
     idle_connection: timedelta = timedelta(seconds=30)
 
-    def timeouts_of(self, endpoint: Endpoint) -> Timeouts:
-        """Return the timeouts of an endpoint's calls; those of an SMS are `sms_timeouts`."""
-        return self.login_timeouts or self.timeouts if endpoint is Endpoint.TOKEN else self.timeouts
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOverrides:
-    """What one call does otherwise.
+    """Changes to one call.
 
     Attributes:
-        headers: laid over the client's; None as a value leaves a header out. `Auth0-Client` stays.
-        body: members laid over the client's, the caller's winning; None as a value leaves a member out. A `client_assertion` or
-            `client_secret` of your own replaces the client's credential. `grant_type` cannot be changed.
-        timeouts: in place of the client's.
+        headers: added to the client's headers, and stronger. A value of None removes a header. `Auth0-Client` cannot be changed.
+        body: members added to the client's, and stronger. A value of None removes a member. A `client_assertion` or `client_secret`
+            replaces the client's credential. `grant_type` cannot be changed.
+        timeouts: used instead of the client's.
     """
 
     headers: Mapping[str, str | None] = field(default_factory=dict, repr=False)

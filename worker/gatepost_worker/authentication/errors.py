@@ -1,39 +1,43 @@
 """Every exception the Authentication client raises.
 
     AuthenticationError
-    ├── NotAttempted                     refused here, before any I/O
+    ├── NotAttempted                     refused by the client, before any I/O
     │   ├── RequiredError (ValueError)        an argument is missing or empty; `.field` names it
-    │   └── ConfigurationError (ValueError)   the client's set-up does not allow the call
+    │   └── ConfigurationError (ValueError)   the configuration does not allow the call
     │       └── CredentialMissing                 … because a certificate is no credential for a start
-    ├── MiddlewareFailed                 a hook raised
-    ├── NotReached                       delivery `not_sent`: nothing can have happened
+    ├── MiddlewareFailed                 a hook raised an error
+    ├── NotReached                       delivery `not_sent`: nothing was carried out
     │   ├── NameNotResolved · ConnectFailed · ConnectTimedOut · TlsFailed · ProxyFailed
     │   ├── RequestUnsendable · PoolExhausted
     │   └── NotSentInTime
-    ├── AnswerLost                       delivery `maybe_sent`: it may have been carried out
+    ├── AnswerLost                       delivery `maybe_sent`: the request may have been carried out
     │   ├── AnswerTimedOut · ConnectionLost · AnswerTruncated
     │   └── DeadlineExceeded
-    ├── AnswerUnreadable                 answered, but not in HTTP that can be read
-    │   └── StartResponseUnreadable           a start was answered with a success that is not Auth0's
-    ├── Refusal                          answered with anything but a success: see `refusals`
-    └── LoginUnusable                    answered with a success to a login: the code is spent
-        ├── TokenResponseUnreadable           not JSON, or without an access token: it may be spent
-        ├── IdTokenInvalid                    the id_token failed a check; `.claim` names it
-        └── IdTokenNotVerified                the signing keys could not be fetched; `.token_response` is kept
+    ├── AnswerUnreadable                 the response is not readable HTTP
+    │   └── StartResponseUnreadable           the response to a start is a success that is not Auth0's
+    ├── Refusal                          the response is not a success: see `refusals`
+    └── LoginUnusable                    the response to a login is a success that cannot be used: the code is spent
+        ├── TokenResponseUnreadable           not JSON, or without an access token: the code may be spent
+        ├── IdTokenInvalid                    the id_token failed a check; `.claim` names the claim
+        └── IdTokenNotVerified                the signing keys could not be fetched; `.token_response` holds the tokens
     Unforeseen                           a fault in the client; names the error's class and place, never its text
 
-A class's docstring is its message: what happened, and what an operator does about it. No message, `repr` or `str` holds an address, a
-code, a token, a URL or a body; no error keeps the lower exception, because requests' exceptions hold the request, nor the frames that it came through (see `boundary`).
+A class's docstring is its message: the problem and its solution. No message, `repr` or `str` contains an address, a code, a token, a URL or
+a body. No error refers to the lower exception, which may hold the request, or to the frames that it passed (see `boundary`).
+
+These are the errors of one HTTP call. `gatepost.errors` has the errors of a whole operation, for applications. Two names exist in both, here
+for the client and there for Gatepost: ConfigurationError and Unforeseen.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gatepost_worker.authentication.causes import Cause, Delivery, Remedy
+from gatepost_worker.authentication.error_attributes import Cause, Delivery, Remedy
 
 if TYPE_CHECKING:
-    from gatepost_worker.authentication.masked import Masked
+    from pydantic import SecretStr
+
     from gatepost_worker.authentication.rate_limits import RateLimits
     from gatepost_worker.authentication.responses import TokenResponse
 
@@ -42,15 +46,16 @@ class AuthenticationError(Exception):
     """The call failed.
 
     Attributes:
-        cause: why, as one member of a closed set; of the class.
-        remedy: what may be done, as the contract says; of the class.
+        cause: why the call failed; set for each class.
+        remedy: whether the call may be repeated; set for each class.
         delivery: how far the request got.
         status: the HTTP status, if a status line came.
-        code: Auth0's error code, if the body gave one.
-        description: Auth0's text, masked: it can hold the address.
-        rate_limits: what the answer's headers say of the quota; None without an answer.
-        retry_after_s: seconds the server asks to wait; for a 429 the longer of `Retry-After` and the time to the refill. It may be absurd.
-        origin: the lower exception's class name, where one was translated.
+        code: Auth0's error code, if the body has one.
+        description: Auth0's text. It can contain the address.
+        rate_limits: the quota that the response's headers state; None without a response.
+        retry_after_s: the seconds that the server asks to wait; for a 429 the longer of `Retry-After` and the time to the refill. The value
+            is not checked and may be implausible.
+        origin: the class name of the lower exception, if there was one.
     """
 
     cause: ClassVar[Cause] = Cause.REFUSED
@@ -64,7 +69,7 @@ class AuthenticationError(Exception):
         delivery: Delivery | None = None,
         status: int | None = None,
         code: str | None = None,
-        description: Masked | None = None,
+        description: SecretStr | None = None,
         rate_limits: RateLimits | None = None,
         retry_after_s: float | None = None,
         origin: str | None = None,
@@ -81,17 +86,16 @@ class AuthenticationError(Exception):
 
     @property
     def detail(self) -> str | None:
-        """What an outcome shows beside the reason: Auth0's error code, if the body gave one."""
+        """The detail that an outcome shows beside its reason: Auth0's error code, if the body has one."""
         return self.code
 
     @property
     def may_have_taken_effect(self) -> bool:
-        """Whether a message may have gone out, or a code may be spent, although the call failed."""
+        """Whether a message may have been sent, or a code spent, although the call failed."""
         return self.delivery is Delivery.MAYBE_SENT or self.remedy is Remedy.AMBIGUOUS
 
     def __str__(self) -> str:
-        known = [f"HTTP {self.status}" if self.status else None, self.code, self.origin]
-        facts = ", ".join(fact for fact in known if fact)
+        facts = ", ".join(filter(None, [f"HTTP {self.status}" if self.status else None, self.code, self.origin]))
         return f"{self.args[0]} ({facts})" if facts else str(self.args[0])
 
 
@@ -103,7 +107,7 @@ class Unforeseen(Exception):
     """The client failed unexpectedly; the request may have been carried out.
 
     Attributes:
-        account: the class of the error and the places it came through.
+        account: the error's class and the places that it passed.
     """
 
     def __init__(self, account: str) -> None:
@@ -117,7 +121,7 @@ class Unforeseen(Exception):
 
 
 class NotAttempted(AuthenticationError):
-    """The call was refused here; nothing was sent."""
+    """The client refused the call; nothing was sent."""
 
     remedy = Remedy.AFTER_FIX
     delivery = Delivery.NOT_SENT
@@ -154,7 +158,7 @@ class CredentialMissing(ConfigurationError):
 
 
 class MiddlewareFailed(AuthenticationError):
-    """A middleware hook raised; mend or remove the hook."""
+    """A middleware hook raised an error; fix or remove the hook."""
 
     cause = Cause.MIDDLEWARE_FAILED
 
@@ -192,13 +196,13 @@ class TlsFailed(NotReached):
 
 
 class ProxyFailed(NotReached):
-    """The proxy refused or was not reached; check its address, its credentials and what it allows."""
+    """The proxy refused or was not reached; check its address, its credentials and its rules."""
 
     cause = Cause.PROXY_FAILED
 
 
 class RequestUnsendable(NotReached):
-    """The request could not be put on the wire: a bad URL, scheme or header; check the base URL, the proxy's URL and extra headers."""
+    """The request could not be sent because of its URL, scheme or a header; check the base URL, the proxy's URL and extra headers."""
 
     cause = Cause.REQUEST_UNSENDABLE
     remedy = Remedy.AFTER_FIX
@@ -217,7 +221,7 @@ class NotSentInTime(NotReached):
 
 
 class AnswerLost(AuthenticationError):
-    """The request was written and no whole answer came; it may have been carried out."""
+    """The request was written and no complete response came; it may have been carried out."""
 
     cause = Cause.CONNECTION_LOST
     remedy = Remedy.AMBIGUOUS
@@ -225,31 +229,31 @@ class AnswerLost(AuthenticationError):
 
 
 class AnswerTimedOut(AnswerLost):
-    """No answer within the read timeout; it may have been carried out. A message provider may take 30 s: allow SMS more than that."""
+    """No response came within the read timeout; the request may have been carried out. A message provider may take 30 s: allow SMS more."""
 
     cause = Cause.ANSWER_TIMED_OUT
 
 
 class ConnectionLost(AnswerLost):
-    """The connection broke after the write began; it may have been carried out. Check proxies and idle timeouts on the way."""
+    """The connection broke after the write began; the request may have been carried out. Check proxies and their idle timeouts."""
 
     cause = Cause.CONNECTION_LOST
 
 
 class AnswerTruncated(AnswerLost):
-    """The answer broke off in the middle; what was asked may have been carried out."""
+    """The response ended too early; the request may have been carried out."""
 
     cause = Cause.ANSWER_TRUNCATED
 
 
 class DeadlineExceeded(AnswerLost):
-    """The total deadline passed before the whole answer was here; it may have been carried out."""
+    """The total deadline passed before the response was complete; the request may have been carried out."""
 
     cause = Cause.DEADLINE_EXCEEDED
 
 
 class AnswerUnreadable(AuthenticationError):
-    """The answer cannot be read (encoding, size or form); it may have been carried out. Check that domain and proxy lead to Auth0."""
+    """The response's encoding, size or form is wrong; the request may have been carried out. Check that domain and proxy lead to Auth0."""
 
     cause = Cause.ANSWER_UNREADABLE
     remedy = Remedy.AMBIGUOUS
@@ -257,13 +261,13 @@ class AnswerUnreadable(AuthenticationError):
 
 
 class StartResponseUnreadable(AnswerUnreadable):
-    """The answer to a start does not come from Auth0; a message may have been sent. Check the domain and any proxy."""
+    """The response to a start does not come from Auth0; a message may have been sent. Check the domain and any proxy."""
 
     cause = Cause.START_RESPONSE_UNREADABLE
 
 
 class Refusal(AuthenticationError):
-    """The request was refused with an error code that this client does not know; look it up in Auth0's docs and the tenant's log."""
+    """Auth0 refused the request with an error code unknown to this client; look it up in Auth0's docs and the tenant's log."""
 
     cause = Cause.REFUSED
     remedy = Remedy.NEVER
@@ -271,7 +275,7 @@ class Refusal(AuthenticationError):
 
 
 class LoginUnusable(AuthenticationError):
-    """Auth0 answered the login with success and the answer cannot be used; the code is spent."""
+    """Auth0 accepted the login, but the response cannot be used; the code is spent."""
 
     cause = Cause.TOKEN_RESPONSE_UNREADABLE
     remedy = Remedy.NEVER
@@ -279,7 +283,7 @@ class LoginUnusable(AuthenticationError):
 
 
 class TokenResponseUnreadable(LoginUnusable):
-    """The token endpoint's answer is not a token response; the code may be spent. Check that domain and proxy lead to Auth0."""
+    """The token endpoint's response has no tokens; the code may be spent. Check that domain and proxy lead to Auth0."""
 
     cause = Cause.TOKEN_RESPONSE_UNREADABLE
     remedy = Remedy.AMBIGUOUS
@@ -289,8 +293,8 @@ class IdTokenInvalid(LoginUnusable):
     """The id_token failed a check; the code is spent.
 
     Attributes:
-        claim: the claim or header member that failed; never its value.
-        problem: what is wrong with it.
+        claim: the name of the claim or header member that failed, never its value.
+        problem: why it failed.
     """
 
     cause = Cause.ID_TOKEN_INVALID
@@ -315,7 +319,7 @@ class IdTokenNotVerified(LoginUnusable):
     """The signing keys could not be fetched, so the id_token was not checked; the code is spent. `verify()` can check it later.
 
     Attributes:
-        token_response: what the token call gave, unverified; its tokens are masked when printed.
+        token_response: the unverified token response. Its representation shows no token.
     """
 
     cause = Cause.ID_TOKEN_NOT_VERIFIED

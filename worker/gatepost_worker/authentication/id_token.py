@@ -1,4 +1,4 @@
-"""Validation of an id_token: signature first, then every claim by value.
+"""Validates id_tokens: first the signature, then the claims.
 
 Source: OpenID Connect Core 1.0, section 3.1.3.7; https://auth0.com/docs/secure/tokens/id-tokens/validate-id-tokens
 """
@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import OctKey
 
 from gatepost_worker.authentication.errors import (
@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 ALGORITHMS: Final = ("RS256", "HS256")
 _LATEST: Final = 1 << 53
+_PROBLEMS: Final = {MissingClaimError: "is missing", ExpiredTokenError: "has passed"}
 DEFAULT_LEEWAY: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What an id_token must say.
+    """The required contents of an id_token.
 
     Attributes:
         client_id: the audience.
         organization: an organization's id (`org_…`), compared exactly, or its name, compared without regard to case.
-        nonce: the nonce sent; a token with a nonce that was not sent is refused as well.
-        max_age: how long ago the person may have authenticated.
+        nonce: the nonce sent. If none was sent, a token with a nonce is refused.
+        max_age: how long ago the user may have authenticated.
     """
 
     client_id: str
@@ -53,12 +54,12 @@ class Expectations:
 
     @property
     def demands_a_token(self) -> bool:
-        """Whether something is asked that only an id_token can answer."""
+        """Whether an expectation can be met only by an id_token."""
         return self.organization is not None or self.nonce is not None or self.max_age is not None
 
 
 class IdTokenValidator:
-    """Validates id_tokens of one tenant. Only the configured algorithm is accepted, so that no token can choose its own key."""
+    """Validates the id_tokens of one tenant. It accepts only the configured algorithm, so that a token cannot choose its key."""
 
     def __init__(
         self,
@@ -70,18 +71,18 @@ class IdTokenValidator:
         leeway: timedelta,
         clock: Callable[[], float],
     ) -> None:
-        """Choose the key's source.
+        """Set the algorithm and its key.
 
         Args:
-            issuer: the tenant's URL, with its slash at the end.
-            algorithm: RS256 (the tenant's JWKS) or HS256 (the client secret's UTF-8 bytes).
+            issuer: the tenant's URL, with a slash at the end.
+            algorithm: RS256, with a key of the tenant's JWKS, or HS256, with the client secret's UTF-8 bytes as the key.
             secret: the client secret.
             keys: the tenant's signing keys.
             leeway: how far the clocks may differ.
-            clock: gives the time, in epoch seconds.
+            clock: returns the time, in epoch seconds.
 
         Raises:
-            ConfigurationError: the algorithm is not one of the two, or HS256 lacks its secret.
+            ConfigurationError: the algorithm is neither of the two, or HS256 has no usable secret.
         """
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"id_token_signing_alg must be one of {', '.join(ALGORITHMS)}")
@@ -95,22 +96,24 @@ class IdTokenValidator:
         self._clock = clock
 
     def verify(self, tokens: TokenResponse, expected: Expectations, keys_within_s: float = PATIENCE_S) -> TokenResponse:
-        """Return a token response with its id_token's claims; one without an id_token as it is, unless something is asked of it.
+        """Return the token response with the claims of its id_token. A response without an id_token is returned unchanged.
 
         Args:
             tokens: the token response.
-            expected: what its id_token must say.
-            keys_within_s: how long fetching the signing keys may take.
+            expected: the required contents of its id_token.
+            keys_within_s: the seconds that fetching the signing keys may take.
 
         Raises:
-            IdTokenInvalid: a check failed, or there is no id_token to answer what is asked.
-            IdTokenNotVerified: the signing keys could not be fetched; it carries the token response.
+            IdTokenInvalid: a check failed, or there is no id_token although an expectation needs one.
+            IdTokenNotVerified: the signing keys could not be fetched; the error holds the token response.
         """
         try:
             if tokens.id_token is not None:
                 return replace(tokens, claims=self.validate(tokens.id_token, expected, keys_within_s))
             if expected.demands_a_token:
-                raise IdTokenInvalid("presence", "is not given, and something was asked of it")
+                raise IdTokenInvalid(
+                    "presence", "is required by organization, nonce or max_age, but there is no id_token"
+                )
         except LoginUnusable as error:
             error.status, error.rate_limits = tokens.status, tokens.rate_limits
             if isinstance(error, IdTokenNotVerified):
@@ -119,22 +122,26 @@ class IdTokenValidator:
         return tokens
 
     def validate(self, token: str, expected: Expectations, keys_within_s: float = PATIENCE_S) -> Mapping[str, Any]:
-        """Return the token's claims, all of them checked.
+        """Return the token's claims after all checks.
 
         Args:
             token: the JWT.
-            expected: what it must say.
-            keys_within_s: how long fetching the signing keys may take.
+            expected: its required contents.
+            keys_within_s: the seconds that fetching the signing keys may take.
 
         Raises:
             IdTokenInvalid: a check failed.
             IdTokenNotVerified: the signing keys could not be fetched.
         """
         claims = self._verified_claims(token, keys_within_s)
-        self._check_parties(claims, expected)
-        self._check_times(claims, expected)
-        if (expected.nonce is not None or claims.get("nonce") is not None) and claims.get("nonce") != expected.nonce:
+        self._check_registered(claims, expected.client_id)
+        audiences = claims["aud"]
+        if isinstance(audiences, list) and len(audiences) > 1 and claims.get("azp") != expected.client_id:
+            raise IdTokenInvalid("azp")
+        if claims.get("nonce") != expected.nonce:
             raise IdTokenInvalid("nonce")
+        if expected.max_age is not None:
+            self._check_age(claims.get("auth_time"), expected.max_age)
         _check_organization(claims, expected.organization)
         return claims
 
@@ -152,35 +159,35 @@ class IdTokenValidator:
             raise IdTokenInvalid("signature", "does not verify")
         return claims
 
-    def _check_parties(self, claims: Mapping[str, Any], expected: Expectations) -> None:
-        if claims.get("iss") != self._issuer:
-            raise IdTokenInvalid("iss")
-        if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-            raise IdTokenInvalid("sub", "is missing")
-        audience = claims.get("aud")
-        audiences = [audience] if isinstance(audience, str) else audience
-        if not isinstance(audiences, list) or expected.client_id not in audiences:
-            raise IdTokenInvalid("aud")
-        if len(audiences) > 1 and claims.get("azp") != expected.client_id:
-            raise IdTokenInvalid("azp")
+    def _check_registered(self, claims: dict[str, Any], client_id: str) -> None:
+        registry = jwt.JWTClaimsRegistry(
+            now=self._clock,  # type: ignore[arg-type] # a float works too, and is exact
+            leeway=self._leeway,  # type: ignore[arg-type] # as above
+            iss={"essential": True, "value": self._issuer},
+            sub={"essential": True},
+            aud={"essential": True, "value": client_id},
+            exp={"essential": True},
+            iat={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+        except ClaimError as error:
+            claim, problem = error.claim.partition(",")[0], _PROBLEMS.get(type(error), "is not as expected")
+        else:
+            return
+        raise IdTokenInvalid(claim, problem)  # outside the handler: the lower error's frames hold the claims
 
-    def _check_times(self, claims: Mapping[str, Any], expected: Expectations) -> None:
-        now = self._clock()
-        if now >= _moment(claims, "exp") + self._leeway:
-            raise IdTokenInvalid("exp", "has passed")
-        if _moment(claims, "iat") > now + self._leeway:
-            raise IdTokenInvalid("iat", "lies in the future")
-        if "nbf" in claims and _moment(claims, "nbf") > now + self._leeway:
-            raise IdTokenInvalid("nbf", "lies in the future")
-        if expected.max_age is not None:
-            authenticated_at = _moment(claims, "auth_time")
-            if now > authenticated_at + expected.max_age.total_seconds() + self._leeway:
-                raise IdTokenInvalid("auth_time", "is too long ago")
+    def _check_age(self, auth_time: object, max_age: timedelta) -> None:
+        # NaN and infinity fail the comparison.
+        if isinstance(auth_time, bool) or not isinstance(auth_time, (int, float)) or not abs(auth_time) < _LATEST:
+            raise IdTokenInvalid("auth_time", "is missing or not a number")
+        if auth_time < self._clock() - max_age.total_seconds() - self._leeway:
+            raise IdTokenInvalid("auth_time", "is too long ago")
 
 
 def _secret_key(secret: str) -> OctKey:
-    with suppress(ValueError):  # a public key in PEM, say
-        return OctKey.import_key(secret.encode())  # the bytes as they are: Auth0 does not mean them as base64
+    with suppress(ValueError):  # such as a public key in PEM
+        return OctKey.import_key(secret.encode())  # UTF-8 bytes: Auth0 does not use the secret as base64
     raise ConfigurationError("client_secret cannot serve as an HS256 key")
 
 
@@ -189,14 +196,6 @@ def _decode(token: str, key: OctKey | RSAKey, algorithm: str) -> dict[str, Any] 
         return jwt.decode(token, key, algorithms=[algorithm]).claims
     except (JoseError, ValueError, RecursionError):
         return None
-
-
-def _moment(claims: Mapping[str, Any], name: str) -> float:
-    value = claims.get(name)
-    # NaN is less than nothing, and a number of a thousand digits is no float.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LATEST:
-        raise IdTokenInvalid(name, "is missing or not a number")
-    return float(value)
 
 
 def _check_organization(claims: Mapping[str, Any], organization: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The tenant's signing keys: cached, fetched again for an unknown key id, and never fetched in a storm."""
+"""The tenant's signing keys: cached, fetched again for an unknown key id, and not more often than a cool-down allows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ATTEMPTS: Final = 3
 
 
 class SigningKeys:
-    """The tenant's JWKS. One thread fetches, the others wait for it and share its success or its failure.
+    """The tenant's JWKS. One thread fetches it, and the others wait for the result.
 
-    A fetch is repeated on its own, a bounded number of times within a bounded time, because the login it serves cannot be.
+    A failed fetch is repeated, up to three times within a time limit, because the login that needs it cannot be repeated.
     """
 
     def __init__(
@@ -33,9 +33,9 @@ class SigningKeys:
         """Start empty.
 
         Args:
-            fetch: gets the JWKS document within so many seconds, or raises `AuthenticationError`.
-            clock: gives the time, in seconds, on any clock that does not go back.
-            sleep: waits so many seconds.
+            fetch: fetches the JWKS document within a number of seconds, or raises `AuthenticationError`.
+            clock: returns the seconds of a monotonic clock.
+            sleep: waits a number of seconds.
         """
         self._fetch = fetch
         self._clock = clock
@@ -46,11 +46,11 @@ class SigningKeys:
         self._failures = 0
 
     def key(self, kid: str | None, patience_s: float = PATIENCE_S) -> RSAKey:
-        """Return the key of that id; with no id, the only key.
+        """Return the key with an id, or without an id the only key.
 
         Args:
             kid: the key's id.
-            patience_s: how long a fetch with its repetitions may take.
+            patience_s: the seconds that a fetch with its repetitions may take.
 
         Raises:
             IdTokenInvalid: the tenant has no such key, even after a fetch.
@@ -99,7 +99,7 @@ class SigningKeys:
 
 
 def parse_jwks(document: bytes) -> Mapping[str | None, RSAKey]:
-    """Return the RSA signing keys of a JWKS by their ids. Keys of other kinds, and broken ones, are passed over.
+    """Return the RSA signing keys of a JWKS by id. Other and broken keys are skipped.
 
     Raises:
         IdTokenNotVerified: the document is not a JWKS or has no usable key.

@@ -1,4 +1,4 @@
-"""The quota as a response's headers tell it."""
+"""The quota that a response's headers state."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NUMBER: Final = re.compile(r"\s*\d{1,15}(\.\d{1,9})?\s*", re.ASCII)
 _PARAMETER: Final = re.compile(r";\s*([a-z]+)\s*=\s*\"?(-?\d{1,15})(?!\d)\"?", re.IGNORECASE | re.ASCII)
 
 LONGEST_HINT_S: Final = 900.0
-"""The longest wait that a server can plausibly ask for, unless it is configured otherwise."""
+"""The longest plausible wait that a server asks for, in seconds. The default of the setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientQuota:
-    """A custom policy's quota for this client, from `Auth0-RateLimit: client;q=10;t=1;r=9`.
+    """The quota that a custom policy grants this client, from `Auth0-RateLimit: client;q=10;t=1;r=9`.
 
     Attributes:
         quota: requests granted in an interval (`q`).
@@ -36,17 +36,17 @@ class ClientQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """What one response says about the quota. What it does not say, or says unreadably, is None.
+    """The quota in one response. A missing or unreadable value is None.
 
     Attributes:
         limit: the bucket's size (`X-RateLimit-Limit`).
         remaining: requests left (`X-RateLimit-Remaining`).
         reset_epoch_s: when the bucket is next refilled, in epoch seconds (`X-RateLimit-Reset`).
         retry_after_s: seconds to wait, from `Retry-After` in either form.
-        date_epoch_s: the server's clock (`Date`), in epoch seconds: the way around a skewed clock here.
-        client_quota: a custom policy's own quota (`Auth0-RateLimit`).
+        date_epoch_s: the server's clock (`Date`), in epoch seconds; it makes up for a wrong local clock.
+        client_quota: the quota of a custom policy (`Auth0-RateLimit`).
         sent_at: when the request left, on the monotonic clock.
-        received_at: when the answer was complete, on the monotonic clock.
+        received_at: when the response was complete, on the monotonic clock.
 
     Source: https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy
     """
@@ -61,18 +61,18 @@ class RateLimits:
     received_at: float | None = None
 
     def reset_in_s(self, now_epoch_s: float) -> float | None:
-        """Return the seconds until the refill, by the server's clock where it gave one; None if past or unknown."""
+        """Return the seconds until the refill, by the server's clock if it is known; None if the refill is past or unknown."""
         if self.reset_epoch_s is None:
             return None
         now = self.date_epoch_s if self.date_epoch_s is not None else now_epoch_s
         return self.reset_epoch_s - now if self.reset_epoch_s > now else None
 
     def wait_s(self, now_epoch_s: float, longest_s: float = LONGEST_HINT_S) -> float | None:
-        """Return the wait that a 429 asks for: the longer of `Retry-After` and the time until the refill.
+        """Return the seconds to wait after a 429: the longer of `Retry-After` and the time until the refill.
 
         Args:
-            now_epoch_s: the clock here, in epoch seconds.
-            longest_s: a hint beyond this many seconds is implausible: it is returned only if there is no other.
+            now_epoch_s: the local clock, in epoch seconds.
+            longest_s: a longer hint, in seconds, is implausible: it is returned only if there is no other.
         """
         hints = [hint for hint in (self.retry_after_s, self.reset_in_s(now_epoch_s)) if hint is not None]
         return max((hint for hint in hints if hint <= longest_s), default=max(hints, default=None))
@@ -81,13 +81,13 @@ class RateLimits:
 def parse_rate_limits(
     headers: Mapping[str, str], *, now_epoch_s: float, sent_at: float | None = None, received_at: float | None = None
 ) -> RateLimits:
-    """Return what the headers say about the quota.
+    """Return the quota that the headers state.
 
     Args:
-        headers: the response's headers; looking them up without regard to case is the mapping's part.
-        now_epoch_s: the clock here, in epoch seconds; used where the server gives no `Date`.
+        headers: the response's headers, a mapping that ignores case.
+        now_epoch_s: the local clock, in epoch seconds; used if the response has no `Date`.
         sent_at: when the request left, on the monotonic clock.
-        received_at: when the answer was complete, on the monotonic clock.
+        received_at: when the response was complete, on the monotonic clock.
     """
     date = _http_date(headers.get("Date"))
     return RateLimits(
@@ -103,7 +103,7 @@ def parse_rate_limits(
 
 
 def plausible(seconds: float | None, longest_s: float) -> float | None:
-    """Return a hint as it is if it lies between 0 and `longest_s` seconds, otherwise None."""
+    """Return a hint between 0 and `longest_s` seconds unchanged, otherwise None."""
     return seconds if seconds is not None and 0 <= seconds <= longest_s else None
 
 
@@ -124,13 +124,13 @@ def _retry_after(text: str | None, now_epoch_s: float) -> float | None:
     return None if at is None else max(0.0, at - now_epoch_s)
 
 
-@lru_cache(maxsize=8)  # thousands of answers carry the same second
+@lru_cache(maxsize=8)  # thousands of responses carry the same second
 def _http_date(text: str | None) -> float | None:
     if not text:
         return None
     try:
         moment = parsedate_to_datetime(text)
-        # An HTTP date is in UTC; without this a zone of -0000 would be read as local time.
+        # An HTTP date is in UTC; Python would read a zone of -0000 as local time.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

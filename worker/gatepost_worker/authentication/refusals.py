@@ -1,6 +1,6 @@
-"""One error class for each cause with which Auth0 refuses a start or a token call.
+"""The errors for responses that refuse a start or a token call: one class for each cause.
 
-    Refusal                                  answered with anything but a success
+    Refusal                                  the response is not a success
     ├── the request        RecipientRejected · RequestRejected · AuthParamsRejected · SendRejected · ScopeRejected
     │                      SignupDisabled · CaptchaRequired
     ├── the configuration  TenantRejected · ClientIdRejected · ClientRejected · ClientAuthenticationRequired
@@ -13,20 +13,24 @@
     ├── the server         RateLimited · ServerFailed ── TemporarilyUnavailable
     └── something else     Redirected · NotOfAuth0
 
-A 4xx with an error code that is not listed is a `Refusal` itself, one without a code is `NotOfAuth0`. `classify` chooses the class.
+A 4xx with an unlisted error code is a plain `Refusal`, one without a code is `NotOfAuth0`. `classify` chooses the class.
+
+Nine of these names also exist in `gatepost.errors`, for the operation that ended with this refusal: RecipientRejected, RequestRejected,
+CaptchaRequired, AccessDenied, TooManyAttempts, CodeRejected, CodeExpired, CodeAttemptsExhausted and MfaRequired. The worker catches the class
+here, which knows the HTTP response, and stores a reason; an application gets the class there, built from that reason.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost_worker.authentication.causes import Cause, Remedy
+from gatepost_worker.authentication.error_attributes import Cause, Remedy
 from gatepost_worker.authentication.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatepost_worker.authentication.masked import Masked
+    from pydantic import SecretStr
 
 
 class RecipientRejected(Refusal):
@@ -60,13 +64,13 @@ class ScopeRejected(Refusal):
 
 
 class SignupDisabled(Refusal):
-    """The person is unknown and the connection allows no sign-ups; create the user first or allow sign-ups."""
+    """The user does not exist and the connection allows no sign-ups; create the user first or allow sign-ups."""
 
     cause = Cause.SIGNUP_DISABLED
 
 
 class CaptchaRequired(Refusal):
-    """Bot detection asks for a captcha, which a worker cannot solve; set it to Never for passwordless, or allow this IP."""
+    """Bot detection asks for a captcha, which a worker cannot solve; set it to Never for passwordless, or allow this IP address."""
 
     cause = Cause.CAPTCHA_REQUIRED
 
@@ -93,7 +97,7 @@ class ClientRejected(Refusal):
 
 
 class ClientAuthenticationRequired(Refusal):
-    """Auth0 demands that the client authenticates; configure a client secret or a signing key."""
+    """Auth0 requires client authentication; configure a client secret or a signing key."""
 
     cause = Cause.CLIENT_AUTHENTICATION_REQUIRED
     remedy = Remedy.AFTER_FIX
@@ -121,21 +125,21 @@ class GrantTypeUnsupported(Refusal):
 
 
 class ResponseTypeUnsupported(Refusal):
-    """Auth0 does not support what was asked of it; check response_type in authParams and the tenant's settings."""
+    """Auth0 does not support the response type; check response_type in authParams and the tenant's settings."""
 
     cause = Cause.RESPONSE_TYPE_UNSUPPORTED
     remedy = Remedy.AFTER_FIX
 
 
 class EndpointDisabled(Refusal):
-    """The endpoint is not there or is switched off; check the domain, the base URL and the tenant's settings."""
+    """The endpoint does not exist or is switched off; check the domain, the base URL and the tenant's settings."""
 
     cause = Cause.ENDPOINT_DISABLED
     remedy = Remedy.AFTER_FIX
 
 
 class DpopRequired(Refusal):
-    """The API demands DPoP, which this client does not speak; use an API without sender constraining."""
+    """The API requires DPoP, which this client does not support; use an API without sender constraining."""
 
     cause = Cause.DPOP_REQUIRED
     remedy = Remedy.AFTER_FIX
@@ -149,7 +153,7 @@ class Redirected(Refusal):
 
 
 class NotOfAuth0(Refusal):
-    """The request was refused by an answer that does not come from Auth0; check the domain and any proxy."""
+    """The response refuses the request but does not come from Auth0; check the domain and any proxy."""
 
     cause = Cause.NOT_OF_AUTH0
 
@@ -158,7 +162,7 @@ class ProviderRejectedRecipient(Refusal):
     """The message provider refused the number (invalid, or its region is not enabled); correct it or enable it there.
 
     Attributes:
-        provider_code: the provider's own error code, such as Twilio's 21211.
+        provider_code: the provider's error code, such as Twilio's 21211.
     """
 
     cause = Cause.PROVIDER_REJECTED_RECIPIENT
@@ -173,10 +177,10 @@ class ProviderMisconfigured(Refusal):
 
 
 class ProviderFailed(Refusal):
-    """The message provider did not confirm; it may have sent the message. See the provider's own log.
+    """The message provider did not confirm; it may have sent the message. See the provider's log.
 
     Attributes:
-        provider_code: the provider's own error code or the gateway's HTTP status, where the text names one.
+        provider_code: the provider's error code or the gateway's HTTP status, if the text names one.
     """
 
     cause = Cause.PROVIDER_FAILED
@@ -185,13 +189,13 @@ class ProviderFailed(Refusal):
 
 
 class ProviderTimedOut(ProviderFailed):
-    """The message provider gave Auth0 no answer in 30 s; it may have sent the message. See the provider's own log."""
+    """The message provider did not answer Auth0 within 30 s; it may have sent the message. See the provider's log."""
 
     cause = Cause.PROVIDER_TIMED_OUT
 
 
 class CodeRejected(Refusal):
-    """The code is wrong, already used or replaced by a newer one, or the person is unknown; ask again or send a new code."""
+    """The code is wrong, already used or replaced by a newer one, or the user does not exist; ask again or send a new code."""
 
     cause = Cause.CODE_REJECTED
 
@@ -209,15 +213,15 @@ class CodeAttemptsExhausted(CodeRejected):
 
 
 class MfaRequired(Refusal):
-    """Auth0 asks for a second factor; continue with the MFA API and the MFA token, if one came.
+    """Auth0 asks for a second factor; continue with the MFA API and the MFA token, if there is one.
 
     Attributes:
-        mfa_token: the token for the MFA API, masked; None if Auth0 gave none.
-        mfa_requirements: which challenges are possible, as Auth0 says it; None if it does not.
+        mfa_token: the token for the MFA API; None if Auth0 gave none.
+        mfa_requirements: the possible challenges, as Auth0 lists them; None if it does not.
     """
 
     cause = Cause.MFA_REQUIRED
-    mfa_token: Masked | None = None
+    mfa_token: SecretStr | None = None
     mfa_requirements: Mapping[str, Any] | None = None
 
 
@@ -234,13 +238,13 @@ class TooManyAttempts(Refusal):
 
 
 class TooManyLogins(TooManyAttempts):
-    """The person has logged in too often in a short time; try much later."""
+    """The user has logged in too often in a short time; try much later."""
 
     cause = Cause.TOO_MANY_LOGINS
 
 
 class RateLimited(Refusal):
-    """The quota is used up; nothing was carried out. Wait for the hint, and pace the calls."""
+    """The quota is used up; nothing was carried out. Wait as long as the server asks, and pace the calls."""
 
     cause = Cause.RATE_LIMITED
     remedy = Remedy.AFTER_WAIT

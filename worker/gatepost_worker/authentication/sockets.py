@@ -1,8 +1,8 @@
-"""Sockets that keep the attempt's total deadline, whatever the other end does.
+"""Sockets that keep the total deadline of an HTTP exchange.
 
-A socket's own timeout bounds one wait: a server that drips a byte a second never meets it. These sockets look at the deadline before every
-wait and never wait longer than what is left, so that status line, headers, chunk sizes and body are all cut alike, plain or under TLS. No
-thread watches, and nothing is shared: the attempt belongs to the thread that carries it out.
+A socket's timeout limits one wait: a server that sends a byte a second never exceeds it. These sockets check the deadline before every wait
+and wait no longer than the time left, in the status line, headers, chunk sizes and body, with or without TLS. They need no watching thread:
+the exchange belongs to the thread that makes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssl_ import is_ipaddress
 
-from gatepost_worker.authentication.exchange import current_exchange
+from gatepost_worker.authentication.http_exchange import current_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ class Resolver(Protocol):
 
 
 def _bound_wait(sock: socket.socket) -> None:
-    """Shorten the socket's timeout to what the deadline leaves."""
-    attempt = current_exchange()
-    if attempt is None:
+    """Shorten the socket's timeout to the time left before the deadline."""
+    exchange = current_exchange()
+    if exchange is None:
         return
-    left = attempt.remaining()
+    left = exchange.remaining()
     if left <= 0:
         raise TimeoutError("the total deadline has passed")
     patience = sock.gettimeout()
@@ -45,7 +45,7 @@ def _bound_wait(sock: socket.socket) -> None:
 
 
 class DeadlineSocket(socket.socket):
-    """A TCP socket that keeps the deadline. `sendall` needs no more: its timeout covers all of the data."""
+    """A TCP socket that keeps the deadline. The timeout of `sendall` covers all of the data."""
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
         """Receive, within the deadline."""
@@ -64,15 +64,15 @@ class DeadlineSocket(socket.socket):
 
 
 class DeadlineTlsSocket(ssl.SSLSocket):
-    """A TLS socket that keeps the deadline, the handshake's included."""
+    """A TLS socket that keeps the deadline, also in the handshake."""
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
-        """Read decrypted bytes, within the deadline. `recv` and `recv_into` come here too."""
+        """Read decrypted bytes, within the deadline. `recv` and `recv_into` call this."""
         _bound_wait(self)
         return super().read(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        """Send, within the deadline. `sendall` comes here for every piece."""
+        """Send, within the deadline. `sendall` calls this for every piece."""
         _bound_wait(self)
         return super().send(*args, **kwargs)
 
@@ -83,13 +83,13 @@ class DeadlineTlsSocket(ssl.SSLSocket):
 
 
 def is_silent(sock: socket.socket, read: Callable[[int], bytes | None]) -> bool:
-    """Return whether nothing can be read now: no byte and no end of the stream. It does not wait.
+    """Return whether nothing can be read now, neither a byte nor the end of the stream. It does not wait.
 
-    Over TLS this takes in handshake records, such as session tickets: they are no answer and leave the connection usable.
+    Over TLS this reads waiting handshake records, such as session tickets: they belong to no response and leave the connection usable.
 
     Args:
         sock: the socket.
-        read: reads up to so many bytes from it, or from a buffer above it. A byte that it returns is lost.
+        read: reads up to a number of bytes from the socket, or from a buffer above it. A byte that it returns is lost.
 
     Raises:
         OSError: the connection is broken.
@@ -114,12 +114,12 @@ def connect(
     resolver: Resolver,
     options: Sequence[tuple[int, int, int | bytes]] = (),
 ) -> DeadlineSocket:
-    """Return a connected socket, having tried the name's addresses in order.
+    """Return a connected socket. The name's addresses are tried in order.
 
     Args:
         host: a name or an address.
         port: the port.
-        timeout: seconds that resolving and connecting may take together; the deadline shortens them.
+        timeout: the seconds that resolving and connecting may take together; the deadline may shorten them.
         resolver: resolves the name.
         options: socket options, as `setsockopt` takes them.
 
@@ -147,7 +147,7 @@ def connect(
 
 
 def _resolve(host: str, port: int, timeout: float | None, resolver: Resolver) -> Sequence[Address]:
-    """Resolve on a thread of its own: `getaddrinfo` cannot be interrupted, and only new connections come here."""
+    """Resolve in a separate thread, because `getaddrinfo` cannot be interrupted. Only new connections need this."""
     if is_ipaddress(host):
         return resolver(host, port, allowed_gai_family(), socket.SOCK_STREAM)
     outcome: list[Sequence[Address] | OSError | UnicodeError] = []
@@ -158,8 +158,8 @@ def _resolve(host: str, port: int, timeout: float | None, resolver: Resolver) ->
         except (OSError, UnicodeError) as error:
             outcome.append(error)
 
-    attempt = current_exchange()
-    left = attempt.remaining() if attempt is not None else None
+    exchange = current_exchange()
+    left = exchange.remaining() if exchange is not None else None
     patience = min((limit for limit in (timeout, left) if limit is not None), default=None)
     worker = threading.Thread(target=look_up, name="gatepost-resolver", daemon=True)
     worker.start()

@@ -1,4 +1,4 @@
-"""A reading of the quota from a start that is refused on purpose, so that nobody is sent anything."""
+"""Reads the quota from a start that Auth0 must refuse, so that no message is sent."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.errors import AuthenticationError
     from gatepost_worker.authentication.rate_limits import RateLimits
 
-# No connection can have this name (Auth0 allows letters, digits and hyphens), and the request names no recipient.
+# An impossible name for a connection (Auth0 allows letters, digits and hyphens). The request also names no recipient.
 PROBE_CONNECTION: Final = "gatepost.probe:no-such-connection"
 
-# Auth0 looks at the client before it looks at the connection and the recipient: these refusals come after the credential has passed.
-_PASSED: Final = (ConnectionMisconfigured, RecipientRejected, RequestRejected, SendRejected, SignupDisabled)
+# Auth0 checks the client before the connection and the recipient, so these refusals show that it accepted the credential.
+_ACCEPTED: Final = (ConnectionMisconfigured, RecipientRejected, RequestRejected, SendRejected, SignupDisabled)
 _REJECTED: Final = (TenantRejected, ClientIdRejected, ClientRejected, ClientAuthenticationRequired, ClientNotAuthorized)
 
 
 class CredentialCheck(StrEnum):
-    """What a refused start says of the client's credential."""
+    """Whether Auth0 accepts the client's credential, by its refusal of a start."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -42,11 +42,11 @@ class CredentialCheck(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartProbe:
-    """What a start that was refused on purpose tells.
+    """The findings of a start that Auth0 must refuse.
 
     Attributes:
-        credentials: whether Auth0 got past the client's credential to what is wrong on purpose.
-        rate_limits: what the headers say of the quota of starts.
+        credentials: whether Auth0 accepts the client's credential.
+        rate_limits: the quota of starts that the headers state.
         status: the HTTP status.
         code: Auth0's error code.
     """
@@ -58,7 +58,7 @@ class StartProbe:
 
 
 def probe_of(answer: AuthenticationError | StartResponse) -> StartProbe:
-    """Return what the answer to a probe tells."""
+    """Return the findings of a probe's response."""
     return StartProbe(
         credentials=_check(answer),
         rate_limits=answer.rate_limits,
@@ -68,6 +68,6 @@ def probe_of(answer: AuthenticationError | StartResponse) -> StartProbe:
 
 
 def _check(answer: AuthenticationError | StartResponse) -> CredentialCheck:
-    if isinstance(answer, (StartResponse, *_PASSED)):
+    if isinstance(answer, (StartResponse, *_ACCEPTED)):
         return CredentialCheck.ACCEPTED
     return CredentialCheck.REJECTED if isinstance(answer, _REJECTED) else CredentialCheck.UNKNOWN

@@ -1,4 +1,4 @@
-"""The one place that speaks requests: one prepared request out, one answer in, within a total deadline."""
+"""Sends a prepared request through a requests adapter and returns its response, within a total deadline."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib3 import HTTPResponse as RawResponse
 from gatepost_worker.authentication.adapter import DeadlineAdapter
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.errors import AnswerUnreadable, AuthenticationError, DeadlineExceeded
-from gatepost_worker.authentication.exchange import exchange
-from gatepost_worker.authentication.middleware import HttpResponse
+from gatepost_worker.authentication.http_exchange import open_exchange
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
+from gatepost_worker.authentication.responses import HttpResponse
 from gatepost_worker.authentication.transport_failures import TRANSPORT_ERRORS, translate
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
     from gatepost_worker.authentication.configuration import ClientCertificate, Configuration, Timeouts
-    from gatepost_worker.authentication.exchange import Exchange
+    from gatepost_worker.authentication.http_exchange import Exchange
 
 BODY_LIMIT: Final = 1 << 20
 _CHUNK: Final = 1 << 16
 
 
 class Transport:
-    """Sends prepared requests through requests' adapter interface. Redirects are not followed, cookies not kept, `.netrc` not read.
+    """Sends prepared requests through requests' adapter interface. It follows no redirects, keeps no cookies and reads no `.netrc`.
 
-    Safe for many threads. Build it after a fork, not before: processes must not share connections.
+    Safe for many threads. Create it after a fork: processes must not share connections.
     """
 
     def __init__(
@@ -42,52 +42,52 @@ class Transport:
         certificate: ClientCertificate | None,
         environ: Mapping[str, str],
     ) -> None:
-        """Resolve proxies and trust, once.
+        """Read the proxies and load the certificates.
 
         Args:
-            configuration: how to reach Auth0.
-            urls: where each endpoint is.
-            certificate: shown on token calls alone.
+            configuration: the connection settings.
+            urls: the URL of each endpoint.
+            certificate: presented on token calls only.
             environ: the environment, for the CA bundle.
         """
         self._ca_bundle = configuration.ca_bundle or (_ca_bundle(environ) if configuration.trust_env else None)
         self._cert = (certificate.certificate_path, certificate.key_path) if certificate else None
-        self._foreign = configuration.adapter is not None
+        self._custom = configuration.adapter is not None
         self._adapter = configuration.adapter or self._build(configuration, None)
         self._token_adapter = self._adapter
-        if self._cert is not None and not self._foreign:
+        if self._cert is not None and not self._custom:
             self._token_adapter = self._build(configuration, self._cert)
         self._proxies = {url: _proxies(configuration, url) for url in urls.values()}
 
-    def exchange(self, endpoint: Endpoint, request: PreparedRequest, timeouts: Timeouts) -> HttpResponse:
-        """Send one request and return its answer, whatever its status.
+    def send(self, endpoint: Endpoint, timeouts: Timeouts, request: PreparedRequest) -> HttpResponse:
+        """Send one request and return its response, of any status.
 
         Args:
-            endpoint: which endpoint it is for.
+            endpoint: the endpoint to call.
+            timeouts: the timeouts of the exchange.
             request: the request.
-            timeouts: how long it may take.
 
         Raises:
             NotReached: nothing was sent.
-            AnswerLost: it may have been carried out.
-            AnswerUnreadable: the answer cannot be read.
+            AnswerLost: the request may have been carried out.
+            AnswerUnreadable: the response cannot be read.
         """
         started = time.monotonic()
         response: Response | None = None
-        with exchange(started + timeouts.total.total_seconds()) as attempt:
+        with open_exchange(started + timeouts.total.total_seconds()) as exchange:
             try:
                 response = self._send(endpoint, request, timeouts)
-                body = _read(response, attempt)
+                body = _read(response, exchange)
             except AuthenticationError as error:
                 failure = error
             except TRANSPORT_ERRORS as error:
-                failure = translate(error, attempt, response.status_code if response is not None else None)
+                failure = translate(error, exchange, response.status_code if response is not None else None)
             else:
                 return HttpResponse(
                     status=response.status_code,
                     headers=response.headers,
                     body=body,
-                    sent_at=attempt.write_began_at or started,
+                    sent_at=exchange.write_began_at or started,
                     received_at=time.monotonic(),
                 )
             finally:
@@ -96,10 +96,10 @@ class Transport:
         if response is not None:
             failure.status = response.status_code
             failure.rate_limits = parse_rate_limits(response.headers, now_epoch_s=time.time())
-        raise failure  # outside the handler: requests' exceptions hold the request, so they are not chained
+        raise failure  # outside the handler, so that it is not chained: requests' exceptions hold the request
 
     def close(self) -> None:
-        """Close the adapters, a foreign one included."""
+        """Close the adapters, a custom one included."""
         self._adapter.close()
         if self._token_adapter is not self._adapter:
             self._token_adapter.close()
@@ -120,28 +120,28 @@ class Transport:
             stream=True,
             timeout=(min(timeouts.connect.total_seconds(), total), min(timeouts.read.total_seconds(), total)),
             verify=self._ca_bundle or True,
-            cert=self._cert if is_token and self._foreign else None,
+            cert=self._cert if is_token and self._custom else None,
             proxies=self._proxies.get(str(request.url), {}),
         )
 
 
-def _read(response: Response, attempt: Exchange) -> bytes:
+def _read(response: Response, exchange: Exchange) -> bytes:
     raw = response.raw
     if (
         isinstance(raw, RawResponse)
         and "Content-Encoding" not in raw.headers
         and (raw.length_remaining or _CHUNK) < _CHUNK
     ):
-        return raw.read()  # the usual answer: short, plain and of known length
+        return raw.read()  # the usual response: short, plain and of known length
     chunks, size = [], 0
     for chunk in response.iter_content(_CHUNK):
         chunks.append(chunk)
         size += len(chunk)
         if size > BODY_LIMIT:
             raise AnswerUnreadable(
-                "The answer is larger than 1 MiB, so it is not Auth0's; what was asked may have been carried out."
+                "The response is larger than 1 MiB, so it is not Auth0's; the request may have been carried out."
             )
-        if attempt.remaining() <= 0:  # a foreign adapter's sockets do not look at the deadline
+        if exchange.remaining() <= 0:  # a custom adapter's sockets do not check the deadline
             raise DeadlineExceeded
     return b"".join(chunks)
 

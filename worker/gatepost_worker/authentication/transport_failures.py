@@ -1,4 +1,4 @@
-"""The table that turns a failure below HTTP into one typed error that says how far the request got."""
+"""Translates a failure below HTTP into a typed error that says how far the request got."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gatepost_worker.authentication import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gatepost_worker.authentication.exchange import Exchange
+    from gatepost_worker.authentication.http_exchange import Exchange
 
-# What a transport may raise. Anything else is a bug and is not dressed up as a failure of the network.
+# The exceptions that a transport raises for a network failure. Any other is a fault in the program.
 TRANSPORT_ERRORS: Final = (
     requests_errors.RequestException,
     urllib3_errors.HTTPError,
@@ -27,7 +27,7 @@ TRANSPORT_ERRORS: Final = (
     ValueError,
 )
 
-# The first row of which an exception in the chain is an instance wins: wrappers that settle the matter, then what they wrap.
+# The first row that matches an exception in the chain wins. Wrappers with a clear meaning come before the exceptions that they wrap.
 TABLE: Final[tuple[tuple[type[errors.AuthenticationError], tuple[type[Exception], ...]], ...]] = (
     (errors.PoolExhausted, (urllib3_errors.EmptyPoolError, urllib3_errors.ClosedPoolError)),
     (errors.ProxyFailed, (urllib3_errors.ProxyError, requests_errors.ProxyError)),
@@ -57,7 +57,7 @@ TABLE: Final[tuple[tuple[type[errors.AuthenticationError], tuple[type[Exception]
             urllib3_errors.BodyNotHttplibCompatible,
         ),
     ),
-    # RemoteDisconnected is a BadStatusLine, but nothing was answered
+    # RemoteDisconnected is a BadStatusLine, but no response came
     (errors.ConnectionLost, (http.client.RemoteDisconnected,)),
     (
         errors.AnswerUnreadable,
@@ -79,12 +79,12 @@ TABLE: Final[tuple[tuple[type[errors.AuthenticationError], tuple[type[Exception]
             http.client.UnknownTransferEncoding,
         ),
     ),
-    # Whatever is left may have happened at any moment, so after the write as well
+    # Any other failure may have happened after the write
     (errors.ConnectionLost, (Exception,)),
 )
 
-# TLS alerts that a server sends in the handshake alone, about the client's certificate or what it offers. Under TLS 1.3 the client has
-# already written by the time they come; the server did not read it (RFC 8446, sections 4.4.2.4 and 6.2).
+# TLS alerts that a server sends only in the handshake, about the client's certificate, versions or ciphers. Under TLS 1.3 they arrive after
+# the client has written, but the server has not read the request (RFC 8446, sections 4.4.2.4 and 6.2).
 _HANDSHAKE_ALERTS: Final = (
     "CERTIFICATE_REQUIRED",
     "BAD_CERTIFICATE",
@@ -102,21 +102,21 @@ _HANDSHAKE_ALERTS: Final = (
 _TUNNEL_REFUSED: Final = "Tunnel connection failed"
 
 
-def translate(error: Exception, attempt: Exchange, status: int | None = None) -> errors.AuthenticationError:
-    """Return the typed error for what a transport raised. Nothing of the lower exception is kept but its class's name.
+def translate(error: Exception, exchange: Exchange, status: int | None = None) -> errors.AuthenticationError:
+    """Return the typed error for an exception of a transport. Only the class's name is kept of the exception.
 
     Args:
-        error: what was raised.
-        attempt: the attempt; what its connection proved outweighs what the exception suggests.
-        status: the HTTP status, if a status line had come.
+        error: the exception.
+        exchange: the exchange; the marks of its connection outweigh the exception's class.
+        status: the HTTP status, if a status line came.
     """
     chain = list(_chain(error))
-    chosen = _by_proof(_by_table(chain), chain, attempt)
+    chosen = _by_marks(_by_table(chain), chain, exchange)
     return chosen(status=status, origin=type(chain[-1]).__name__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give the exception and all that it wraps, outermost first."""
+    """Yield the exception and the exceptions that it wraps, outermost first."""
     seen: set[int] = set()
     queue: list[object] = [error]
     while queue:
@@ -141,21 +141,21 @@ def _is_handshake_alert(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLError) and isinstance(reason, str) and reason.endswith(_HANDSHAKE_ALERTS)
 
 
-def _by_proof(
-    chosen: type[errors.AuthenticationError], chain: list[BaseException], attempt: Exchange
+def _by_marks(
+    chosen: type[errors.AuthenticationError], chain: list[BaseException], exchange: Exchange
 ) -> type[errors.AuthenticationError]:
     timed_out = chosen in {errors.ConnectTimedOut, errors.AnswerTimedOut}
-    if attempt.surely_not_sent and not issubclass(chosen, errors.NotReached):
+    if exchange.surely_not_sent and not issubclass(chosen, errors.NotReached):
         chosen = _unsent(chain, timed_out=timed_out)
-    elif attempt.surely_began and issubclass(chosen, errors.NotReached) and not any(map(_is_handshake_alert, chain)):
+    elif exchange.surely_began and issubclass(chosen, errors.NotReached) and not any(map(_is_handshake_alert, chain)):
         chosen = errors.AnswerTimedOut if timed_out else errors.ConnectionLost
-    if timed_out and attempt.remaining() <= 0:
+    if timed_out and exchange.remaining() <= 0:
         return errors.NotSentInTime if issubclass(chosen, errors.NotReached) else errors.DeadlineExceeded
     return chosen
 
 
 def _unsent(chain: list[BaseException], *, timed_out: bool) -> type[errors.NotReached]:
-    """Return the class for a failure that is proven to have come before the write."""
+    """Return the class for a failure that came before the write."""
     if timed_out:
         return errors.ConnectTimedOut
     if any(isinstance(found, (ssl.SSLError, urllib3_errors.SSLError)) for found in chain):

@@ -355,7 +355,7 @@ def _words(failure: AuthenticationError) -> Redeemable | None:
     """Return what Auth0 says to the person beside its no: a challenge, or the reason an Action gave."""
     if isinstance(failure, MfaRequired):
         return _challenge(failure)
-    words = failure.description.reveal() if failure.description is not None else failure.code
+    words = failure.description.get_secret_value() if failure.description is not None else failure.code
     if failure.cause not in {Cause.ACCESS_DENIED, Cause.REFUSED} or words is None or words == failure.code:
         return None
     return Denial(description=SecretStr(words))
@@ -364,6 +364,6 @@ def _words(failure: AuthenticationError) -> Redeemable | None:
 def _challenge(failure: MfaRequired) -> MfaChallenge:
     requirements = failure.mfa_requirements
     return MfaChallenge(
-        mfa_token=failure.mfa_token and SecretStr(failure.mfa_token.reveal()),
+        mfa_token=failure.mfa_token,
         mfa_requirements=None if requirements is None else dict(requirements),
     )

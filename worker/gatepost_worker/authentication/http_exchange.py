@@ -1,4 +1,4 @@
-"""One HTTP attempt as its sockets see it: when it must end, and whether its write has begun."""
+"""The HTTP exchange under way in this thread: its deadline, and whether its write has begun."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Exchange:
-    """One attempt. The transport opens it, the connection and its socket read and mark it.
+    """One request and its response. The transport opens it; the connection and its socket read and mark it.
 
     Attributes:
-        deadline: when the attempt must be over, on the monotonic clock.
-        tracked: whether the connection that carries it marks the write; a foreign adapter's connections do not.
-        write_began_at: when the first byte of the request may have left, on the monotonic clock; None until then.
+        deadline: the end of the exchange, on the monotonic clock.
+        tracked: whether the connection marks the write. Connections of other adapters do not.
+        write_began_at: when the first byte of the request may have left, on the monotonic clock; None before.
     """
 
     deadline: float
@@ -28,16 +28,16 @@ class Exchange:
 
     @property
     def surely_not_sent(self) -> bool:
-        """Whether it is proven that no byte of the request left."""
+        """Whether it is certain that no byte of the request has left."""
         return self.tracked and self.write_began_at is None
 
     @property
     def surely_began(self) -> bool:
-        """Whether it is known that the write began."""
+        """Whether it is certain that the write has begun."""
         return self.write_began_at is not None
 
     def remaining(self) -> float:
-        """Return the seconds left; zero or less once the deadline has passed."""
+        """Return the seconds left, zero or less after the deadline."""
         return self.deadline - time.monotonic()
 
 
@@ -45,16 +45,16 @@ _CURRENT: ContextVar[Exchange | None] = ContextVar("gatepost_exchange", default=
 
 
 def current_exchange() -> Exchange | None:
-    """Return the attempt that this thread is carrying out. A transport adapter of your own can bound itself by `remaining()`."""
+    """Return this thread's exchange. A custom adapter can limit its waits by `remaining()`."""
     return _CURRENT.get()
 
 
 @contextmanager
-def exchange(deadline: float) -> Iterator[Exchange]:
-    """Open an attempt for this thread.
+def open_exchange(deadline: float) -> Iterator[Exchange]:
+    """Open an exchange for this thread.
 
     Args:
-        deadline: when it must be over, on the monotonic clock.
+        deadline: its end, on the monotonic clock.
     """
     opened = Exchange(deadline)
     token = _CURRENT.set(opened)

@@ -1,4 +1,4 @@
-"""The closed sets in which a failed call is described: how far it got, why it failed, what may be done."""
+"""The attributes that describe a failed call: how far the request got, why it failed, and whether it may be repeated."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ class Delivery(StrEnum):
     """How far the request got."""
 
     NOT_SENT = "not_sent"
-    """No byte of the request left: nothing can have happened."""
+    """No byte of the request left: nothing was carried out."""
     MAYBE_SENT = "maybe_sent"
-    """The write began and no whole answer came: it may have been carried out."""
+    """The write began and no complete response came: the request may have been carried out."""
     ANSWERED = "answered"
-    """An answer came."""
+    """A response came."""
 
 
 class Remedy(StrEnum):
-    """What may be done about a failure, as the contract's retry columns say."""
+    """Whether the request may be repeated."""
 
     NEVER = "never"
-    """The same request fails again: somebody must change the request, or there is nothing to do."""
+    """Never: the same request fails again."""
     AFTER_WAIT = "after_wait"
-    """Surely not carried out: the same request may go again, after the hint or a backoff."""
+    """After the wait that the server asks for, or a backoff: the request was not carried out."""
     AFTER_FIX = "after_fix"
-    """Surely not carried out: the same request may go again once the configuration is put right."""
+    """After a correction of the configuration: the request was not carried out."""
     AMBIGUOUS = "ambiguous"
-    """It may have been carried out: a second send voids the first code, a second login burns the code."""
+    """The request may have been carried out: a second send voids the first code, and a second login spends the code."""
 
 
 class Cause(StrEnum):
-    """Why a call failed. One member for each cause the contract knows; each has its own error class."""
+    """Why a call failed. Each member has an error class."""
 
-    # refused here, before any I/O
+    # refused by the client, before any I/O
     ARGUMENT_MISSING = "argument_missing"
     CONFIGURATION_UNUSABLE = "configuration_unusable"
     CREDENTIAL_MISSING = "credential_missing"
@@ -91,7 +91,7 @@ class Cause(StrEnum):
     REFUSED = "refused"
     NOT_OF_AUTH0 = "not_of_auth0"
     ANSWER_UNREADABLE = "answer_unreadable"
-    # answered with a success, then found wanting
+    # answered with a success that cannot be used
     START_RESPONSE_UNREADABLE = "start_response_unreadable"
     TOKEN_RESPONSE_UNREADABLE = "token_response_unreadable"  # noqa: S105 - a cause, not a credential
     ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - as above
