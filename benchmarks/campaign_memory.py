@@ -23,7 +23,7 @@ from gatepost_core.campaigns.store import campaign_key
 from gatepost_core.states import Reason, State
 from gatepost_operations.files.check import check_file
 from gatepost_operations.files.rows import read_rows
-from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Mark, Quota, Settlement
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Mark, PermitSource, Settlement
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> N
         while True:
             seq += 1
             key = LimiterKey(f"benchmark-{batch}-{seq}", "passwordless/start")
-            quota = Quota(key=key, settings=LimiterSettings(cold_permits=256))
-            step = store.step(claim, seq, 60, quota=quota, settlements=settlements, want=256)
+            source = PermitSource(key=key, settings=LimiterSettings(cold_permits=256))
+            step = store.step(claim, seq, 60, source=source, settlements=settlements, want=256)
             client.delete(key.name)
             if not isinstance(step, Begun):
                 break

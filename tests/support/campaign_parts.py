@@ -17,9 +17,9 @@ from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
-from gatepost_worker.bulk.batches import BatchRunner
 from gatepost_worker.bulk.store import BatchStore
 from gatepost_worker.bulk.sweep import CampaignSweep
+from gatepost_worker.bulk.task import BatchRunner
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
 

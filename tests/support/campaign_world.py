@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gatepost_core.campaigns.batch import rows_in
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.states import Reason, State
-from gatepost_worker.bulk.batch_size import Pacing, rows_at_once
-from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Quota, Settlement, Waiting
+from gatepost_worker.bulk.batch_size import FeedSchedule, rows_at_once
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, PermitSource, Settlement, Waiting
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import TEST_CLOCK, TestClock
 from support.limiter_world import EPOCH
@@ -67,10 +67,10 @@ class CampaignWorld:
             monotonic=lambda: world.now,
             wall_clock=lambda: EPOCH + world.now,
         )
-        self.quota = Quota(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings())
+        self.source = PermitSource(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings())
         self.queue: deque[tuple[str, int]] = deque()
         self.sent: dict[str, list[float]] = {}
-        self._pacings = [Pacing(lambda: world.now) for _ in range(PROCESSES)]
+        self._schedules = [FeedSchedule(lambda: world.now) for _ in range(PROCESSES)]
         self._start = self.clock.ms / 1000
         for slot in range(slots):
             world.start(self._slot(slot), 0.01 * slot / slots)
@@ -91,15 +91,15 @@ class CampaignWorld:
         self._publish(campaign_id, self.store.feed(campaign_id))
 
     def _slot(self, slot: int) -> Generator[float, None, None]:
-        pacing = self._pacings[slot % PROCESSES]
+        schedule = self._schedules[slot % PROCESSES]
         while True:
             if not self.queue:
                 yield 0.02
                 continue
             campaign_id, number = self.queue.popleft()
-            yield from self._batch(Claim(campaign_id, number, f"{slot} at {self.world.now}"), pacing)
+            yield from self._batch(Claim(campaign_id, number, f"{slot} at {self.world.now}"), schedule)
 
-    def _batch(self, claim: Claim, pacing: Pacing) -> Generator[float, None, None]:
+    def _batch(self, claim: Claim, schedule: FeedSchedule) -> Generator[float, None, None]:
         self._tick()
         if not isinstance(self.batches.claim(claim, 60), Claimed):
             return
@@ -111,7 +111,7 @@ class CampaignWorld:
             self._tick()
             want = at_once if self.world.now < until else 0
             step = self.batches.step(
-                claim, seq, 60, quota=self.quota, settlements=settled, readings=read, cursor=cursor, want=want
+                claim, seq, 60, source=self.source, settlements=settled, readings=read, cursor=cursor, want=want
             )
             settled, read = [], []
             if isinstance(step, Waiting) and step.seconds <= 2:
@@ -122,7 +122,7 @@ class CampaignWorld:
                     yield from self._send(claim.campaign_id, row, ticket, settled, read)
                 at_once = rows_at_once(at_once, self.world.now - began)
                 self._tick()
-                if pacing.is_due(claim.campaign_id):
+                if schedule.is_due(claim.campaign_id):
                     self._publish(claim.campaign_id, self.store.feed(claim.campaign_id))
             else:
                 wait = step.seconds if isinstance(step, Waiting) else 0.0

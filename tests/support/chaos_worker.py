@@ -41,12 +41,12 @@ from gatepost_core.broker.messages import task_name  # noqa: E402
 from gatepost_core.commands import Kind  # noqa: E402
 from gatepost_core.redis.connections import connect  # noqa: E402
 from gatepost_worker.celery import app  # noqa: E402
-from gatepost_worker.limiter.scripts import entry_source  # noqa: E402
+from gatepost_worker.limiter.scripts import lua_script  # noqa: E402
 
 if TYPE_CHECKING:
     from gatepost_worker.process import Process
 
-_LIMITER: Final = {hashlib.sha1(entry_source(name).encode()).hexdigest(): name for name in ("acquire", "observe")}  # noqa: S324 - Redis names scripts so
+_LIMITER: Final = {hashlib.sha1(lua_script(name).encode()).hexdigest(): name for name in ("acquire", "observe")}  # noqa: S324 - Redis names scripts so
 _SETTLING: Final = "settle-rows"
 _ARRIVAL_S: Final = 30.0
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
-    from gatepost_worker.limiter import BucketSnapshot
+    from gatepost_worker.limiter import BucketState
 
 _REFUSED: Final = 429
 
@@ -116,7 +116,7 @@ def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
 
 def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> TenantQuota:
     """Return the quota that the limiter has learned under a key."""
-    found = limiter.snapshot(key)
+    found = limiter.describe(key)
     fixed: dict[str, Any] = {
         "tenant": key.tenant,
         "endpoint": key.endpoint,
@@ -138,5 +138,5 @@ def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) ->
     )
 
 
-def _bucket(found: BucketSnapshot | None) -> Bucket | None:
+def _bucket(found: BucketState | None) -> Bucket | None:
     return None if found is None else Bucket(**asdict(found))

@@ -30,10 +30,10 @@ from gatepost_worker.bulk.store import (
     Begun,
     Claim,
     Claimed,
-    Ended,
     Lost,
     Mark,
-    Quota,
+    NoRowLeft,
+    PermitSource,
     Settlement,
     Stopped,
 )
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 LEASE_S = 20.0
-QUOTA = Quota(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings())
+SOURCE = PermitSource(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings())
 OPTIONS = '{"tenant":"default"}'
 
 UNSENT = (State.QUEUED, State.DEFERRED)
@@ -262,7 +262,7 @@ class Interleavings(RuleBasedStateMachine):
         worker.last = {
             "seq": worker.seq,
             "lease_s": LEASE_S,
-            "quota": QUOTA,
+            "source": SOURCE,
             "settlements": settlements,
             "readings": [_reading(worker.tickets, self.clock.ms / 1000)] if worker.tickets else [],
             "cursor": worker.cursor,
@@ -368,7 +368,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         while True:
             self.settle_and_begin(worker, [State.ACCEPTED] * len(worker.begun), 8, repeat=False)
-            if isinstance(worker.last_answer, Ended | Stopped | Lost):
+            if isinstance(worker.last_answer, NoRowLeft | Stopped | Lost):
                 break
             if not worker.begun:
                 self.clock.advance(1)

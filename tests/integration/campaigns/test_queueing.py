@@ -11,7 +11,7 @@ from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
 from gatepost_core.states import Reason, State
-from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, Quota, Settlement, Stopped
+from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
     from gatepost_simulator.server import SimulatorServer
 
-QUOTA = Quota(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings(cold_permits=8))
+SOURCE = PermitSource(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings(cold_permits=8))
 
 
 @pytest.fixture
@@ -95,12 +95,12 @@ def test_an_expired_lease_makes_what_was_in_flight_unknown(
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "killed")
     assert isinstance(batches.claim(claim, 10), Claimed)
-    begun = batches.step(claim, 1, 10, quota=QUOTA, want=3)
+    begun = batches.step(claim, 1, 10, source=SOURCE, want=3)
     assert isinstance(begun, Begun)
     clock.advance(11)
     lost = store.sweep(campaign_id)[2]
     late = [Settlement(row, State.ACCEPTED, attempts=1) for row in begun.rows]
-    batches.step(claim, 2, 10, quota=QUOTA, settlements=late)
+    batches.step(claim, 2, 10, source=SOURCE, settlements=late)
     campaign = campaigns.status(campaign_id)
 
     assert lost == 3
@@ -169,12 +169,12 @@ def test_nothing_is_begun_while_redis_is_full_and_what_was_begun_is_settled(
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 10)
-    begun = batches.step(claim, 1, 10, quota=QUOTA, want=3)
+    begun = batches.step(claim, 1, 10, source=SOURCE, want=3)
     assert isinstance(begun, Begun)
     settled = [Settlement(row, State.ACCEPTED, attempts=1) for row in begun.rows]
     redis_client.config_set("maxmemory", 1)
     try:
-        full = batches.step(claim, 2, 10, quota=QUOTA, settlements=settled, want=3)
+        full = batches.step(claim, 2, 10, source=SOURCE, settlements=settled, want=3)
         store.pause(campaign_id)
         picked = batches.release(claim)
         status = campaigns.status(campaign_id)
@@ -194,13 +194,13 @@ def test_a_late_step_after_a_cancel_settles_and_begins_nothing(
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 10)
-    begun = batches.step(claim, 1, 10, quota=QUOTA, want=2)
+    begun = batches.step(claim, 1, 10, source=SOURCE, want=2)
     assert isinstance(begun, Begun)
     store.cancel(campaign_id)
     store.close(campaign_id)
     first, second = begun.rows
     settlements = [Settlement(first, State.ACCEPTED, attempts=1), Settlement(second, State.DEFERRED)]
-    step = batches.step(claim, 2, 10, quota=QUOTA, settlements=settlements, want=2)
+    step = batches.step(claim, 2, 10, source=SOURCE, settlements=settlements, want=2)
     batches.release(claim)
     campaign = campaigns.status(campaign_id)
 

@@ -9,7 +9,17 @@ import pytest
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.store import CampaignStore, campaign_key
 from gatepost_core.states import State
-from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Quota, Settlement, Step, Stopped, Waiting
+from gatepost_worker.bulk.store import (
+    BatchStore,
+    Begun,
+    Claim,
+    Claimed,
+    PermitSource,
+    Settlement,
+    Step,
+    Stopped,
+    Waiting,
+)
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, TestClock, rows
 
@@ -86,11 +96,11 @@ class Fleet:
         self._seq += 1
         # A ceiling of its own has a permit at once; one that somebody has just used has none for hours.
         name, rate = (f"permit-{self._seq}", 10.0) if permits else ("none", 1e-5)
-        quota = Quota(
+        source = PermitSource(
             key=LimiterKey(f"tenant-{self._seq}", "start"), settings=LimiterSettings(), ceiling=Ceiling(name, rate)
         )
         return self.batches.step(
-            self._claim(number), self._seq, LEASE_S, quota=quota, settlements=tuple(settlements), want=1
+            self._claim(number), self._seq, LEASE_S, source=source, settlements=tuple(settlements), want=1
         )
 
     def _claim(self, number: int) -> Claim:

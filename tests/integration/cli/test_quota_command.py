@@ -63,8 +63,8 @@ def test_clear_takes_one_tenant_when_it_is_named(
     limiter = refuse(redis_client, SENDS, 600)
     refuse(redis_client, LimiterKey("acme", SENDS.endpoint), 600)
     run(capsys, "--tenant", "acme", "clear")
-    other = limiter.snapshot(LimiterKey("acme", SENDS.endpoint))
-    ours = limiter.snapshot(SENDS)
+    other = limiter.describe(LimiterKey("acme", SENDS.endpoint))
+    ours = limiter.describe(SENDS)
 
     assert other is not None
     assert ours is not None

@@ -144,12 +144,12 @@ def test_the_reserve_follows_how_unevenly_others_come(redis_client: redis.Redis)
         tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
         pacing = SharedLimiter(world, redis_client)
         run = simulate(tenant, pacing, seconds=25, share=lambda _, share=share: share)  # type: ignore[misc]
-        snapshot = pacing.limiter.snapshot(pacing.key)
-        assert snapshot is not None
-        assert snapshot.bucket is not None
-        reserves.append(snapshot.bucket.reserve)
+        state = pacing.limiter.describe(pacing.key)
+        assert state is not None
+        assert state.bucket is not None
+        reserves.append(state.bucket.reserve)
         # What the reserve holds in the end is not lost.
-        assert run.accepted + snapshot.bucket.level >= 0.98 * (100 + 25 * 100 - tenant.foreign["accepted"])
+        assert run.accepted + state.bucket.level >= 0.98 * (100 + 25 * 100 - tenant.foreign["accepted"])
 
     assert reserves[0] <= 30
     assert reserves[1] >= reserves[0] + 15
@@ -276,20 +276,20 @@ def test_people_who_log_in_are_served_at_once_while_a_campaign_runs(redis_client
 
 
 def test_foreign_traffic_is_told_apart_from_the_refill(redis_client: redis.Redis) -> None:
-    """The snapshot shows the refill that was learnt, and what others take of it."""
+    """The state shows the refill that was learnt, and what others take of it."""
     world = World(seed=8)
     tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
     pacing = SharedLimiter(world, redis_client)
 
     simulate(tenant, pacing, seconds=20, share=lambda now: 0.0 if now < 10 else 0.5)
-    snapshot = pacing.limiter.snapshot(pacing.key)
+    state = pacing.limiter.describe(pacing.key)
 
-    assert snapshot is not None
-    assert snapshot.bucket is not None
-    assert snapshot.bucket.refill_rate == pytest.approx(100, rel=0.15)
-    assert snapshot.bucket.foreign_rate == pytest.approx(50, rel=0.3)
-    assert 20 < snapshot.bucket.reserve <= 80
-    assert snapshot.bucket.level == pytest.approx(snapshot.bucket.reserve, abs=15)
+    assert state is not None
+    assert state.bucket is not None
+    assert state.bucket.refill_rate == pytest.approx(100, rel=0.15)
+    assert state.bucket.foreign_rate == pytest.approx(50, rel=0.3)
+    assert 20 < state.bucket.reserve <= 80
+    assert state.bucket.level == pytest.approx(state.bucket.reserve, abs=15)
 
 
 @pytest.mark.parametrize("usual", [ExponentialBackoff, lambda world: CeleryRateLimit(world, 25.0)])

@@ -76,12 +76,12 @@ def test_the_longest_hint_is_what_the_settings_say(redis_client: redis.Redis) ->
 
 
 def test_a_hint_that_is_not_obeyed_is_shown(desk: Desk) -> None:
-    """The snapshot has it, and how long ago it came."""
+    """The state has it, and how long ago it came."""
     ticket = desk.know(50, 30)
-    before = desk.limiter.snapshot(KEY)
+    before = desk.limiter.describe(KEY)
     desk.observe(ticket, refused=True, limit=50, remaining=0, retry_after_s=31_536_000.0)
     desk.now += 5
-    after = desk.limiter.snapshot(KEY)
+    after = desk.limiter.describe(KEY)
 
     assert before is not None
     assert after is not None
@@ -121,7 +121,7 @@ def test_a_block_that_is_cleared_is_over(desk: Desk) -> None:
 def test_nothing_is_cleared_where_nothing_is_known(desk: Desk) -> None:
     """The key stays absent."""
     assert desk.limiter.clear(KEY) == 0
-    assert desk.limiter.snapshot(KEY) is None
+    assert desk.limiter.describe(KEY) is None
 
 
 HEADERS = st.fixed_dictionaries(
@@ -163,7 +163,7 @@ def test_no_header_breaks_the_limiter_or_blocks_it_for_long(
             continue
         limits = parse_rate_limits(headers, now_epoch_s=EPOCH + desk.now, sent_at=desk.now - 0.1, received_at=desk.now)
         desk.limiter.observe(KEY, [Reading(ticket=granted.first_ticket, limits=limits, refused=refused)])
-        assert desk.limiter.snapshot(KEY) is not None
+        assert desk.limiter.describe(KEY) is not None
     for _ in range(40):
         desk.now += 900
         if isinstance(granted := desk.ask(Lane.INTERACTIVE), Permit):

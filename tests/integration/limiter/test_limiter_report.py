@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost_operations.planning.plan import Forecast
-    from gatepost_worker.limiter import BucketSnapshot
+    from gatepost_worker.limiter import BucketState
     from support.limiter_world import Latency
 
 LATENCIES: dict[str, Latency] = {
@@ -43,11 +43,11 @@ class Watched:
         self.world.after(0.5, self._look)
         self.limiter = SharedLimiter(self.world, client)
 
-    def bucket(self) -> BucketSnapshot:
-        snapshot = self.limiter.limiter.snapshot(self.limiter.key)
-        assert snapshot is not None
-        assert snapshot.bucket is not None
-        return snapshot.bucket
+    def bucket(self) -> BucketState:
+        state = self.limiter.limiter.describe(self.limiter.key)
+        assert state is not None
+        assert state.bucket is not None
+        return state.bucket
 
     def send(
         self,
@@ -71,9 +71,9 @@ class Watched:
         return plan(recipients, Options(), quota, datetime.now(UTC)).forecasts[-1]
 
     def _look(self) -> None:
-        snapshot = self.limiter.limiter.snapshot(self.limiter.key)
-        if snapshot is not None and snapshot.bucket is not None:
-            self.others.append(snapshot.bucket.foreign_rate / self.tenant.bucket.refill)
+        state = self.limiter.limiter.describe(self.limiter.key)
+        if state is not None and state.bucket is not None:
+            self.others.append(state.bucket.foreign_rate / self.tenant.bucket.refill)
         self.world.after(0.5, self._look)
 
 

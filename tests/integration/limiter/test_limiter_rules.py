@@ -23,7 +23,7 @@ from gatepost_worker.limiter import (
     RedisLimiter,
     Wait,
     WaitReason,
-    core_source,
+    lua_library,
     pack_settings,
 )
 from support.limiter_desk import EPOCH, KEY, Desk, drain
@@ -192,9 +192,9 @@ def test_a_policy_that_is_no_longer_told_is_forgotten(desk: Desk) -> None:
     """The header has gone with the policy."""
     ticket = desk.permit().first_ticket
     desk.observe(ticket, limit=100, remaining=99, client_quota=ClientQuota(10, 1, 2))
-    bound = desk.limiter.snapshot(KEY)
+    bound = desk.limiter.describe(KEY)
     desk.observe(ticket, limit=100, remaining=99)
-    free = desk.limiter.snapshot(KEY)
+    free = desk.limiter.describe(KEY)
 
     assert bound is not None
     assert free is not None
@@ -239,9 +239,9 @@ def test_headers_that_stay_away_lead_to_the_fallback_rate(redis_client: redis.Re
 
     assert desk.permit(want=50).granted == 1
     assert desk.wait().reason is WaitReason.BLIND
-    snapshot = desk.limiter.snapshot(KEY)
-    assert snapshot is not None
-    assert snapshot.blind
+    state = desk.limiter.describe(KEY)
+    assert state is not None
+    assert state.blind
 
 
 def test_the_state_is_shared_and_outlives_its_workers(desk: Desk, redis_client: redis.Redis) -> None:
@@ -270,18 +270,18 @@ def test_tickets_of_a_lost_state_are_strangers(desk: Desk, redis_client: redis.R
     desk.now += 1
     desk.permit()
     desk.observe(ticket, limit=50, remaining=49)
-    snapshot = desk.limiter.snapshot(KEY)
+    state = desk.limiter.describe(KEY)
 
-    assert snapshot is not None
-    assert snapshot.bucket is None
+    assert state is not None
+    assert state.bucket is None
 
 
 def test_tenants_and_endpoints_have_quotas_of_their_own(desk: Desk) -> None:
     """Another endpoint of the same tenant starts from nothing."""
     desk.know(50, 49)
 
-    assert desk.limiter.snapshot(LimiterKey("tenant", "oauth/token")) is None
-    assert desk.limiter.snapshot(LimiterKey("other", "passwordless/start")) is None
+    assert desk.limiter.describe(LimiterKey("tenant", "oauth/token")) is None
+    assert desk.limiter.describe(LimiterKey("other", "passwordless/start")) is None
 
 
 def test_a_snapshot_tells_an_operator_what_is_known(desk: Desk) -> None:
@@ -289,15 +289,15 @@ def test_a_snapshot_tells_an_operator_what_is_known(desk: Desk) -> None:
     ticket = desk.know(50, 30)
     desk.observe(ticket, refused=True, limit=50, remaining=0, reset_epoch_s=EPOCH + 10)
     desk.now += 1
-    snapshot = desk.limiter.snapshot(KEY)
+    state = desk.limiter.describe(KEY)
 
-    assert snapshot is not None
-    assert snapshot.bucket is not None
-    assert (snapshot.bucket.limit, snapshot.bucket.reserve) == (50, 10)
-    assert snapshot.issued == 1
-    assert snapshot.blocked_for_s == pytest.approx(9, abs=0.5)
-    assert snapshot.reading_age_s == pytest.approx(1)
-    assert not snapshot.blind
+    assert state is not None
+    assert state.bucket is not None
+    assert (state.bucket.limit, state.bucket.reserve) == (50, 10)
+    assert state.issued == 1
+    assert state.blocked_for_s == pytest.approx(9, abs=0.5)
+    assert state.reading_age_s == pytest.approx(1)
+    assert not state.blind
 
 
 def test_nothing_is_sent_when_redis_does_not_answer() -> None:
@@ -306,7 +306,7 @@ def test_nothing_is_sent_when_redis_does_not_answer() -> None:
     questions: list[Callable[[], object]] = [
         lambda: limiter.acquire(KEY, Lane.INTERACTIVE),
         lambda: limiter.observe(KEY, [Reading(ticket=1, limits=RateLimits())]),
-        lambda: limiter.snapshot(KEY),
+        lambda: limiter.describe(KEY),
     ]
 
     for question in questions:
@@ -342,7 +342,7 @@ def test_redis_clock_is_the_clock(redis_client: redis.Redis) -> None:
 def test_the_core_is_carried_by_a_larger_script(redis_client: redis.Redis) -> None:
     """One script of somebody else's takes in readings, takes a permit, and does its own work."""
     script = redis_client.register_script(
-        core_source()
+        lua_library()
         + """
         local granted, first, wait_us, reason =
           limiter_acquire(KEYS[1], limiter_now_us(), 'bulk', 1, ARGV[1], ARGV[2], KEYS[2], 100)

@@ -22,8 +22,8 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_worker.authentication import Passwordless
-from gatepost_worker.bulk.batches import BatchRunner
 from gatepost_worker.bulk.sweep import CampaignSweep
+from gatepost_worker.bulk.task import BatchRunner
 from gatepost_worker.delivery.runner import Runner
 from gatepost_worker.submission import Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler

@@ -22,7 +22,7 @@ def rows_at_once(before: int, seconds: float) -> int:
     return min(MOST_AT_ONCE, 2 * before) if 2 * seconds <= CHUNK_S else before
 
 
-class Pacing:
+class FeedSchedule:
     """When each campaign was looked at. Safe to share between threads."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

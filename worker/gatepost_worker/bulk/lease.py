@@ -1,7 +1,8 @@
-"""A batch that this slot holds: numbers its steps, and repeats a call that Redis did not answer for as long as the lease lasts."""
+"""The lease of one batch: numbers its steps, keeps Redis's time, and repeats calls that Redis did not answer while the lease lasts."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -11,8 +12,9 @@ from gatepost_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
 
-    from gatepost_worker.bulk.store import BatchStore, Claim, Quota, Settlement, Step
+    from gatepost_worker.bulk.store import BatchStore, Claim, PermitSource, Settlement, Step
     from gatepost_worker.limiter import Reading
 
 T = TypeVar("T")
@@ -21,38 +23,49 @@ _FIRST_PAUSE_S: Final = 0.05
 
 
 class Lease:
-    """One batch under one token. Not for two threads at once."""
+    """One batch, held under one token. Not safe to share between threads."""
 
     def __init__(
         self,
         store: BatchStore,
         claim: Claim,
         *,
+        began: datetime,
         seconds: float,
         patience_s: float,
+        monotonic: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        """Name the lease.
+        """Take over a batch that was just claimed.
 
         Args:
-            store: where batches are.
-            claim: which batch, and whose.
-            seconds: how long it lasts after each step.
+            store: the batches' records.
+            claim: the batch and the lease's token.
+            began: when the lease began, by Redis's clock.
+            seconds: how long the lease lasts after each step.
             patience_s: how long a call is repeated while Redis does not answer.
-            sleep: waits so many seconds.
+            monotonic: a monotonic clock, in seconds.
+            sleep: sleeps for a number of seconds.
         """
+        self.claim = claim
         self._store = store
-        self._claim = claim
+        self._began = began
         self._seconds = seconds
         self._patience_s = patience_s
+        self._monotonic = monotonic
+        self._began_at = monotonic()
         self._sleep = sleep
         self._steps = 0
 
+    def now(self) -> datetime:
+        """Return Redis's time without asking Redis: the machine's own date may be wrong."""
+        return self._began + timedelta(seconds=self._monotonic() - self._began_at)
+
     @property
     def written(self) -> tuple[str, dict[str, str]]:
-        """The hash that the last step is written into, and the fields that say so."""
-        key = batch_key(self._claim.campaign_id, self._claim.batch)
-        return key, {"token": self._claim.token, "seq": str(self._steps)}
+        """The hash that the last step was written to, and the fields that identify the step."""
+        key = batch_key(self.claim.campaign_id, self.claim.batch)
+        return key, {"token": self.claim.token, "seq": str(self._steps)}
 
     def screen(
         self,
@@ -61,30 +74,30 @@ class Lease:
         uninvited: Sequence[bool],
         erased: Collection[int] = frozenset(),
     ) -> bytes | None:
-        """Suppress who is on the suppression list or not on the guest list; return the states, None without the lease."""
-        return self._store.screen(self._claim, rows, fingerprints, uninvited, erased)
+        """Suppress rows: see `BatchStore.screen`."""
+        return self._store.screen(self.claim, rows, fingerprints, uninvited, erased)
 
     def step(
         self,
-        quota: Quota,
+        source: PermitSource,
         settlements: Sequence[Settlement],
         readings: Sequence[Reading],
         *,
         cursor: int,
         want: int,
     ) -> Step:
-        """Settle, take permits and begin: see `BatchStore.step`.
+        """Settle, take permits and begin rows: see `BatchStore.step`.
 
         Raises:
-            Unavailable: Redis did not answer in time; what was sent will be called `unknown`.
+            Unavailable: Redis did not answer in time; the rows in flight become `unknown`.
         """
         self._steps += 1
         return self._patiently(
             lambda: self._store.step(
-                self._claim,
+                self.claim,
                 self._steps,
                 self._seconds,
-                quota=quota,
+                source=source,
                 settlements=settlements,
                 readings=readings,
                 cursor=cursor,
@@ -93,12 +106,12 @@ class Lease:
         )
 
     def give_back(self, *, wait_s: float = 0.0, rest_s: float = 0.0) -> list[tuple[int, float]] | None:
-        """End the lease, and take the batches that are to be published now; None when it was lost.
+        """End the lease: see `BatchStore.release`.
 
         Raises:
             Unavailable: Redis did not answer in time; the reconciler ends the lease.
         """
-        return self._patiently(lambda: self._store.release(self._claim, wait_s=wait_s, rest_s=rest_s))
+        return self._patiently(lambda: self._store.release(self.claim, wait_s=wait_s, rest_s=rest_s))
 
     def _patiently(self, call: Callable[[], T]) -> T:
         try:

@@ -17,7 +17,7 @@ from gatepost_core.campaigns.store import campaign_key, picks
 from gatepost_core.campaigns.wire_format import REASON_CODES, STATE_CHARS
 from gatepost_core.errors import Unavailable
 from gatepost_core.redis.errors import answering
-from gatepost_worker.limiter import core_source, pack_settings
+from gatepost_worker.limiter import lua_library, pack_settings
 from gatepost_worker.limiter.readings import pack_readings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class NoRowLeft:
     """No row is left from the cursor on."""
 
 
@@ -139,11 +139,11 @@ class Full:
     """Redis's memory is full: what was under way is settled, and nothing was begun."""
 
 
-Step = Begun | Waiting | Ended | Stopped | Lost | Full
+Step = Begun | Waiting | NoRowLeft | Stopped | Lost | Full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
+class PermitSource:
     """What a step needs to take permits."""
 
     key: LimiterKey
@@ -173,7 +173,7 @@ class BatchStore:
             wall_clock: seconds since the epoch.
         """
         script = files("gatepost_worker.bulk").joinpath("batch.lua").read_text(encoding="utf-8")
-        text = library(clock) + core_source() + script
+        text = library(clock) + lua_library() + script
         self._start = client.register_script(starting(text))
         self._end = client.register_script(ending(text))
         self._look_after_ms = int(republish_after_s * 1000)
@@ -213,7 +213,7 @@ class BatchStore:
         seq: int,
         lease_s: float,
         *,
-        quota: Quota,
+        source: PermitSource,
         settlements: Sequence[Settlement] = (),
         readings: Sequence[Reading] = (),
         cursor: int = 0,
@@ -226,16 +226,16 @@ class BatchStore:
         Raises:
             Unavailable: Redis did not answer; whether the step happened is not known, so repeat it.
         """
-        ceiling = quota.ceiling
-        keys = [quota.key.name, *([] if ceiling is None else [ceiling.key])]
+        ceiling = source.ceiling
+        keys = [source.key.name, *([] if ceiling is None else [ceiling.key])]
         packed = pack_readings(
             readings,
             now=self._monotonic(),
             wall_now=self._wall_clock(),
-            longest_hint_s=quota.settings.longest_hint_s,
+            longest_hint_s=source.settings.longest_hint_s,
         )
         settled = b"".join([settlement.pack() for settlement in settlements])
-        limiter = (pack_settings(quota.settings), packed, "" if ceiling is None else ceiling.rate)
+        limiter = (pack_settings(source.settings), packed, "" if ceiling is None else ceiling.rate)
         arguments = (seq, int(lease_s * 1000), settled, cursor)
         try:
             reply = self._call(self._start, "step", claim, *arguments, want, *limiter, keys=keys)
@@ -302,6 +302,6 @@ def _step(reply: list[Any]) -> Step:
         case [b"stopped", why]:
             return Stopped(why.decode())
         case [b"end", _]:
-            return Ended()
+            return NoRowLeft()
         case _:
             return Lost()

@@ -1,34 +1,187 @@
-"""The task that sends one batch of a campaign, and the parts it needs in a worker process."""
+"""The batch task: claims a batch, opens its rows and sends them for a bounded time."""
 
 from __future__ import annotations
 
 import threading
+import time
+import uuid
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from celery import signals
 
+from gatepost_core.blocks import block_of
+from gatepost_core.campaigns.auth_params import open_auth_params
+from gatepost_core.campaigns.batch import open_rows
+from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.publishing import BatchPublisher
+from gatepost_core.campaigns.row import Channel
 from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.campaigns.wire_format import check_stored
+from gatepost_core.commands import Kind
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import ConfigurationError, SealError
 from gatepost_core.redis.replication import Replication
-from gatepost_worker.bulk.batches import BatchRunner
-from gatepost_worker.bulk.store import BatchStore
+from gatepost_worker.bulk.batch_size import FeedSchedule
+from gatepost_worker.bulk.lease import Lease
+from gatepost_worker.bulk.sending import Sender
+from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
+from gatepost_worker.bulk.work import BLOCKED_WAIT_S, LONGEST_CHUNK_S, SLOT_S, BatchWork, Tools
+from gatepost_worker.delivery.calls import START, deadline_of
+from gatepost_worker.delivery.policy import RetryLimits
+from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Mapping
+
     from celery import Celery
 
+    from gatepost_core.sealing import Keyring
+    from gatepost_core.sealing.fingerprints import Fingerprints
+    from gatepost_core.settings import Settings
+    from gatepost_core.states import State
+    from gatepost_worker.delivery.clients import Clients
+    from gatepost_worker.delivery.ownership import Ownership
     from gatepost_worker.process import Process
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+
+_OVER: Final = frozenset({"missing", "cancelling", "cancelled", "finished", "deleting"})
+
+
+@boundary
+class BatchRunner:
+    """Sends batches. One runner serves a process and is shared by its threads."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: BatchStore,
+        publisher: BatchPublisher,
+        keyring: Keyring,
+        fingerprints: Fingerprints,
+        clients: Clients,
+        ownership: Ownership,
+        limits: RetryLimits | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        stopping: Callable[[], bool] = lambda: False,
+        replicated: Callable[[str, Mapping[str, str]], bool] = lambda _key, _written: True,
+    ) -> None:
+        """Keep the parts that every batch uses.
+
+        Args:
+            settings: the configuration.
+            store: the batches' records.
+            publisher: puts batches on the broker.
+            keyring: opens rows.
+            fingerprints: identify recipients on the lists and in logs.
+            clients: one Authentication client for each tenant.
+            ownership: checks that a campaign is for this worker's Auth0 application.
+            limits: how often a row is tried; taken from the settings by default.
+            monotonic: a monotonic clock, in seconds.
+            sleep: sleeps for a number of seconds.
+            stopping: returns whether the process is shutting down; a batch is then given back before its next row.
+            replicated: returns whether enough replicas hold the fields just written to a hash; if not, nothing is sent.
+        """
+        self.settings = settings
+        self.store = store
+        self.publisher = publisher
+        self.keyring = keyring
+        self.fingerprints = fingerprints
+        self.clients = clients
+        self.ownership = ownership
+        self.limits = limits or RetryLimits.of(settings)
+        self.monotonic = monotonic
+        self.sleep = sleep
+        self.stopping = stopping
+        self.replicated = replicated
+        self._schedule = FeedSchedule(monotonic)
+        self._sources = {
+            name: PermitSource(key=LimiterKey(name, START), settings=LimiterSettings.of(settings, tenant))
+            for name, tenant in settings.all_tenants().items()
+        }
+
+    def run(self, campaign_id: str, batch: int) -> Counter[State] | None:
+        """Send a batch's open rows for a bounded time, and return how many rows reached each final state.
+
+        Returns:
+            The counts, or None if the batch could not be claimed or was lost to another worker.
+
+        Raises:
+            Unavailable: Redis did not answer; the reconciler publishes the batch again.
+        """
+        claim = Claim(campaign_id, batch, uuid.uuid4().hex)
+        claimed = self.store.claim(claim, self._lease_s(set(Channel)))
+        if isinstance(claimed, NotClaimed):
+            _log.debug("batch.not_claimed", campaign_id=campaign_id, batch=batch, why=claimed.why)
+            if claimed.why in _OVER:
+                self._schedule.forget(campaign_id)
+            return None
+        try:
+            options = Options.model_validate_json(claimed.options)
+            self.ownership.require(options.tenant or "", claimed.application)
+            rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
+            check_stored(claimed.states, claimed.details, len(rows))
+            auth_params = open_auth_params(claimed.sealed_auth_params, self.keyring, campaign_id)
+            options = options.model_copy(update={"auth_params": auth_params})
+            client = self.clients.of(options.tenant or "")
+        except (SealError, ConfigurationError) as failure:
+            _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
+            picked = self.store.block(claim, block_of(failure), wait_s=BLOCKED_WAIT_S)
+            self.publisher.publish(campaign_id, picked or ())
+            return None
+        lease = Lease(
+            self.store,
+            claim,
+            began=claimed.now,
+            seconds=self._lease_s({row.kind for row in rows}),
+            patience_s=self.settings.lease_margin,
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+        )
+        sender = Sender(client, options, self.limits, clock=lease.now)
+        source = self._source_of(campaign_id, options)
+        return BatchWork(
+            self._tools(), lease, claimed=claimed, rows=rows, options=options, sender=sender, source=source
+        ).run()
+
+    def _tools(self) -> Tools:
+        return Tools(
+            publisher=self.publisher,
+            fingerprints=self.fingerprints,
+            schedule=self._schedule,
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+            stopping=self.stopping,
+            replicated=self.replicated,
+        )
+
+    def _source_of(self, campaign_id: str, options: Options) -> PermitSource:
+        # The rate is part of the ceiling's name: at a low old rate, the next permit could be hours away.
+        ceiling = Ceiling(f"{campaign_id}:{options.rate:g}", options.rate) if options.rate else None
+        return replace(self._sources[options.tenant or ""], ceiling=ceiling)
+
+    def _lease_s(self, kinds: set[Channel]) -> float:
+        """A lease lasts longer than one chunk of rows, its longest call and a wait in the slot, plus a margin."""
+        slow = deadline_of(Kind.SEND_SMS, self.settings) if Channel.SMS in kinds else 0.0
+        longest = max(deadline_of(Kind.SEND_EMAIL, self.settings), slow)
+        return longest + LONGEST_CHUNK_S + SLOT_S + self.settings.lease_margin
 
 
 class CampaignParts:
-    """What one worker process shares for campaigns, each made when first used."""
+    """The objects that campaigns need in one worker process, each created on first use."""
 
     def __init__(self, app: Celery, process: Process) -> None:
         self._app = app
         self._process = process
         self._stopping = threading.Event()
-        # Celery keeps weak references by default; this object is held by the tasks.
+        # By default Celery keeps only a weak reference to the receiver.
         signals.worker_shutting_down.connect(self._stop, weak=False)
 
     @cached_property
@@ -38,12 +191,12 @@ class CampaignParts:
 
     @cached_property
     def publisher(self) -> BatchPublisher:
-        """What puts batches on the broker."""
+        """Puts batches on the broker."""
         return BatchPublisher(self._app, self.store)
 
     @cached_property
     def runner(self) -> BatchRunner:
-        """What carries out batches."""
+        """Sends batches."""
         process = self._process
         return BatchRunner(
             settings=process.settings,
@@ -59,7 +212,7 @@ class CampaignParts:
 
     @cached_property
     def sweep(self) -> CampaignSweep:
-        """What repairs campaigns."""
+        """Repairs campaigns."""
         return CampaignSweep(self._process.redis, self.store, self.publisher)
 
     def _stop(self, **_: Any) -> None:

@@ -1,10 +1,11 @@
-"""The work on one leased batch, row by row, for a bounded time: send, settle, give back."""
+"""Sends the rows of one leased batch for a bounded time: begin, send, settle, give back."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,35 +17,50 @@ from gatepost_core.errors import Unavailable
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.states import State
 from gatepost_worker.bulk.batch_size import rows_at_once
-from gatepost_worker.bulk.store import Begun, Ended, Full, Lost, Waiting
+from gatepost_worker.bulk.store import Begun, Full, Lost, NoRowLeft, Waiting
 from gatepost_worker.delivery.policy import SLEEP_IN_SLOT
 from gatepost_worker.limiter import WaitReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
 
     from gatepost_core.campaigns.model import Options
+    from gatepost_core.campaigns.publishing import BatchPublisher
     from gatepost_core.campaigns.row import Row
-    from gatepost_worker.bulk.batches import BatchRunner
+    from gatepost_core.sealing.fingerprints import Fingerprints
+    from gatepost_worker.bulk.batch_size import FeedSchedule
     from gatepost_worker.bulk.lease import Lease
     from gatepost_worker.bulk.sending import Sender, Sent
-    from gatepost_worker.bulk.store import Claim, Claimed, Settlement
+    from gatepost_worker.bulk.store import Claimed, PermitSource, Settlement
     from gatepost_worker.limiter import Reading
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 RUN_FOR_S: Final = 10.0
-"""How long one task works on a batch; what is left goes back to the queue."""
+"""How long one task works on a batch; the remaining rows then return to the queue."""
 SLOT_S: Final = SLEEP_IN_SLOT.total_seconds()
-"""How long a wait in the worker's slot may be."""
+"""The longest wait that occupies a worker's slot."""
 LONGEST_CHUNK_S: Final = 1.0
-"""Rows begun together are not all sent when the first takes long: the rest is given back, surely unsent."""
+"""Rows begun together and still unsent after this time are given back."""
 BLOCKED_WAIT_S: Final = 30.0
-"""A worker that lacks a key, a tenant or memory leaves a batch to others, or to its own next start; likewise while Redis is full."""
+"""How long a batch waits after a worker lacked a key, a tenant or memory, or while Redis is full."""
 
 LOOKS_AGAIN_S: Final = 60.0
-"""How long a campaign rests at most for its rate, which may be changed meanwhile, or for a block, which may be lifted."""
+"""The longest rest of a campaign for its rate or for a 429's block: an operator may change either in the meantime."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What the batches of a process share; see `BatchRunner`."""
+
+    publisher: BatchPublisher
+    fingerprints: Fingerprints
+    schedule: FeedSchedule
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    stopping: Callable[[], bool]
+    replicated: Callable[[str, Mapping[str, str]], bool]
 
 
 class BatchWork:
@@ -52,45 +68,42 @@ class BatchWork:
 
     def __init__(
         self,
-        runner: BatchRunner,
-        claim: Claim,
-        *,
+        tools: Tools,
         lease: Lease,
+        *,
         claimed: Claimed,
         rows: Sequence[Row],
         options: Options,
         sender: Sender,
-        clock: Callable[[], datetime],
+        source: PermitSource,
     ) -> None:
-        self._runner = runner
-        self._campaign_id = claim.campaign_id
-        self._batch = claim.batch
+        self._tools = tools
+        self._campaign_id = lease.claim.campaign_id
+        self._batch = lease.claim.batch
         self._lease = lease
         self._claimed = claimed
         self._rows = rows
         self._options = options
         self._sender = sender
-        # Redis's, by which hours and start_at go.
-        self._clock = clock
+        self._source = source
         self._records: dict[int, Record] = unpack_records(claimed.details)
-        self._started = runner.monotonic()
+        self._started = tools.monotonic()
         self._until = self._started + RUN_FOR_S
-        self._closes_at = None if options.hours is None else options.hours.closes_at(clock())
-        self._quota = runner.quota_of(claim.campaign_id, options)
+        self._closes_at = None if options.hours is None else options.hours.closes_at(lease.now())
         self._cursor = 0
         self._at_once = 1
-        # When the rows that are put off may be begun again, by the monotonic clock.
+        # When postponed rows may be begun again, by the monotonic clock; 0 if there are none.
         self._due = 0.0
         self._ended: Counter[State] = Counter()
-        self._says_all = logging.getLogger("gatepost.worker").isEnabledFor(logging.DEBUG)
+        self._logs_successes = logging.getLogger("gatepost.worker").isEnabledFor(logging.DEBUG)
 
     def run(self) -> Counter[State] | None:
-        """Send, and give the batch back; return how many rows ended how, or None when the lease was lost.
+        """Send rows and give the batch back; return how many reached each final state, or None if the lease was lost.
 
         Raises:
             Unavailable: Redis did not answer for as long as the lease lasts.
         """
-        rest_s = self._until_opening_s()
+        rest_s = self._opens_in_s()
         if rest_s > 0:
             self._give_back(rest_s, rest_s)
             return self._ended
@@ -101,7 +114,7 @@ class BatchWork:
             _log.warning("batch.lease_lost", campaign_id=self._campaign_id, batch=self._batch)
             return None
         self._give_back(*waits)
-        seconds = self._runner.monotonic() - self._started
+        seconds = self._tools.monotonic() - self._started
         _log.info(
             "batch.finished",
             campaign_id=self._campaign_id,
@@ -113,18 +126,18 @@ class BatchWork:
         )
         return self._ended
 
-    def _until_opening_s(self) -> float:
-        now = self._clock()
+    def _opens_in_s(self) -> float:
+        now = self._lease.now()
         return (self._options.opens_at(now) - now).total_seconds()
 
     def _screen(self) -> bool:
         guests = self._options.guests
         rows = [row for row, char in enumerate(self._claimed.states) if not STATES[char].is_terminal]
-        # An erased person's row is open again when it is retried; the list no longer knows whose it was.
+        # A retry reopens an erased row, and the suppression list has no entry for its placeholder.
         erased = {row for row in rows if self._rows[row].erased}
         if not self._claimed.suppressed and not erased and guests is None:
             return True
-        fingerprints, people = self._runner.fingerprints, [self._rows[row].recipient for row in rows]
+        fingerprints, people = self._tools.fingerprints, [self._rows[row].recipient for row in rows]
         uninvited = [
             guests is not None and fingerprints.campaign(self._campaign_id, person).hex() not in guests
             for person in people
@@ -132,53 +145,53 @@ class BatchWork:
         return self._lease.screen(rows, list(map(fingerprints.suppression, people)), uninvited, erased) is not None
 
     def _send_all(self) -> tuple[float, float] | None:
-        """Send until something stops it; return how long the batch waits and the campaign rests, None without the lease."""
+        """Send until a row must wait; return how long the batch and the campaign wait, or None if the lease was lost."""
         settlements: Sequence[Settlement] = ()
         readings: Sequence[Reading] = ()
         while True:
             want = 0 if self._must_stop() else self._at_once
-            step = self._lease.step(self._quota, settlements, readings, cursor=self._cursor, want=want)
+            step = self._lease.step(self._source, settlements, readings, cursor=self._cursor, want=want)
             settlements, readings = (), ()
             match step:
                 case Begun():
                     settlements, readings = self._send(step)
                 case Waiting(seconds=seconds) if seconds <= SLOT_S:
-                    self._runner.sleep(seconds)
+                    self._tools.sleep(seconds)
                 case Waiting(seconds=seconds, reason=reason):
                     may_change = reason in {WaitReason.CEILING, WaitReason.BLOCKED}
                     rest = min(seconds, LOOKS_AGAIN_S) if may_change else seconds
-                    return max(rest, self._put_off_s()), rest
-                case Ended() if want and self._due > 0 and self._put_off_s() <= SLOT_S:
-                    self._runner.sleep(self._put_off_s())
+                    return max(rest, self._retry_in_s()), rest
+                case NoRowLeft() if want and self._due > 0 and self._retry_in_s() <= SLOT_S:
+                    self._tools.sleep(self._retry_in_s())
                     self._cursor, self._due = 0, 0.0
                 case Full():
                     return BLOCKED_WAIT_S, BLOCKED_WAIT_S
                 case Lost():
                     return None
                 case _:
-                    return self._put_off_s(), max(self._until_opening_s(), 0.0)
+                    return self._retry_in_s(), max(self._opens_in_s(), 0.0)
 
     def _must_stop(self) -> bool:
-        runner = self._runner
-        closed = self._closes_at is not None and self._clock() >= self._closes_at
-        return closed or runner.monotonic() >= self._until or runner.stopping()
+        tools = self._tools
+        closed = self._closes_at is not None and self._lease.now() >= self._closes_at
+        return closed or tools.monotonic() >= self._until or tools.stopping()
 
-    def _put_off_s(self) -> float:
-        return max(self._due - self._runner.monotonic(), 0.0) if self._due else 0.0
+    def _retry_in_s(self) -> float:
+        return max(self._due - self._tools.monotonic(), 0.0) if self._due else 0.0
 
     def _send(self, begun: Begun) -> tuple[list[Settlement], list[Reading]]:
         settlements: list[Settlement] = []
         readings: list[Reading] = []
-        started = self._runner.monotonic()
+        started = self._tools.monotonic()
         self._cursor = begun.rows[-1] + 1
         sent = 0
-        halted = not self._runner.replicated(*self._lease.written)
+        halted = not self._tools.replicated(*self._lease.written)
         if halted:
-            # Nothing of this chunk leaves, and the batch is given back for a while.
+            # Send none of these rows, and give the batch back for a while.
             _log.warning("batch.not_replicated", campaign_id=self._campaign_id, batch=self._batch)
             self._due, self._until = started + REPLICAS_AWAY_S, started
         for ticket, row in enumerate(begun.rows, begun.first_ticket):
-            if halted or (sent and self._runner.monotonic() - started > LONGEST_CHUNK_S):
+            if halted or (sent and self._tools.monotonic() - started > LONGEST_CHUNK_S):
                 settlements.append(self._sender.unsent(row, self._records.get(row)))
                 self._cursor = min(self._cursor, row)
                 continue
@@ -190,31 +203,31 @@ class BatchWork:
                 self._due, self._until = started + BLOCKED_WAIT_S, started
             if result.reading is not None:
                 readings.append(result.reading)
-            self._take_in(result)
-        self._at_once = rows_at_once(self._at_once, self._runner.monotonic() - started)
-        self._widen()
+            self._record(result)
+        self._at_once = rows_at_once(self._at_once, self._tools.monotonic() - started)
+        self._feed()
         return settlements, readings
 
-    def _take_in(self, result: Sent) -> None:
+    def _record(self, result: Sent) -> None:
         settled = result.settlement
         if result.wait is not None:
-            self._due = max(self._due, self._runner.monotonic() + result.wait.total_seconds())
+            self._due = max(self._due, self._tools.monotonic() + result.wait.total_seconds())
         if settled.state.is_terminal:
             self._ended[settled.state] += 1
         if settled.reason is not None or settled.state is not State.ACCEPTED:
             self._records[settled.row] = Record(
                 settled.row, settled.reason, settled.http_status, settled.attempts, settled.at_s
             )
-        if settled.state is not State.ACCEPTED or self._says_all:
-            # A log that fails is not worth an answer.
+        if settled.state is not State.ACCEPTED or self._logs_successes:
+            # The settlements must survive a failure to log.
             with suppress(Exception):
-                self._say(result)
+                self._log_attempt(result)
 
-    def _widen(self) -> None:
-        if not self._runner.pacing.is_due(self._campaign_id):
+    def _feed(self) -> None:
+        if not self._tools.schedule.is_due(self._campaign_id):
             return
         try:
-            self._runner.publisher.feed(self._campaign_id)
+            self._tools.publisher.feed(self._campaign_id)
         except (Unavailable, CampaignNotFound):
             _log.warning("batch.window_unchanged", campaign_id=self._campaign_id)
 
@@ -225,12 +238,12 @@ class BatchWork:
 
     def _publish(self, picked: Sequence[tuple[int, float]]) -> None:
         if picked:
-            self._runner.publisher.publish(self._campaign_id, picked)
+            self._tools.publisher.publish(self._campaign_id, picked)
 
-    def _say(self, result: Sent) -> None:
+    def _log_attempt(self, result: Sent) -> None:
         settled, failure = result.settlement, result.failure
         if result.unforeseen is not None:
-            self._say_unforeseen(settled.row, result.unforeseen)
+            self._log_unforeseen(settled.row, result.unforeseen)
         wait: timedelta | None = result.wait
         row = self._rows[settled.row]
         _log.log(
@@ -239,7 +252,7 @@ class BatchWork:
             command=f"send_{row.kind.value}",
             tenant=self._options.tenant,
             correlation_id=f"{self._campaign_id}:{self._batch}:{settled.row}",
-            recipient=self._runner.fingerprints.log(row.recipient),
+            recipient=self._tools.fingerprints.log(row.recipient),
             attempt=settled.attempts,
             state=settled.state.value,
             reason=settled.reason and settled.reason.value,
@@ -248,7 +261,7 @@ class BatchWork:
             wait_ms=0 if wait is None else int(wait.total_seconds() * 1000),
         )
 
-    def _say_unforeseen(self, row: int, failure: Exception) -> None:
+    def _log_unforeseen(self, row: int, failure: Exception) -> None:
         _log.error(
             "row.failed_unexpectedly",
             correlation_id=f"{self._campaign_id}:{self._batch}:{row}",

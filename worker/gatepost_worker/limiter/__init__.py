@@ -1,36 +1,36 @@
-"""The shared limiter: finds a tenant's quota by its headers and paces every worker to it."""
+"""The shared limiter: learns a tenant's quota from response headers and paces all workers to it."""
 
-from gatepost_worker.limiter.quota import (
-    BucketSnapshot,
+from gatepost_worker.limiter.permits import (
+    BucketState,
     Ceiling,
     Lane,
     Limiter,
     LimiterKey,
     LimiterSettings,
+    LimiterState,
     LimiterUnavailable,
     Permit,
-    Snapshot,
     Wait,
     WaitReason,
 )
 from gatepost_worker.limiter.readings import Reading
 from gatepost_worker.limiter.redis_limiter import RedisLimiter
-from gatepost_worker.limiter.scripts import core_source, pack_settings
+from gatepost_worker.limiter.scripts import lua_library, pack_settings
 
 __all__ = [
-    "BucketSnapshot",
+    "BucketState",
     "Ceiling",
     "Lane",
     "Limiter",
     "LimiterKey",
     "LimiterSettings",
+    "LimiterState",
     "LimiterUnavailable",
     "Permit",
     "Reading",
     "RedisLimiter",
-    "Snapshot",
     "Wait",
     "WaitReason",
-    "core_source",
+    "lua_library",
     "pack_settings",
 ]

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from gatepost_worker.limiter.quota import (
-    BucketSnapshot,
+from gatepost_worker.limiter.permits import (
+    BucketState,
     LimiterSettings,
+    LimiterState,
     LimiterUnavailable,
     Permit,
-    Snapshot,
     Wait,
     WaitReason,
 )
 from gatepost_worker.limiter.readings import pack_readings
-from gatepost_worker.limiter.scripts import entry_source, pack_settings
+from gatepost_worker.limiter.scripts import lua_script, pack_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
-    from gatepost_worker.limiter.quota import Ceiling, Lane, LimiterKey
+    from gatepost_worker.limiter.permits import Ceiling, Lane, LimiterKey
     from gatepost_worker.limiter.readings import Reading
 
 
@@ -55,10 +55,10 @@ class RedisLimiter:
         self._clock = clock
         self._wall_clock = wall_clock
         self._server_clock = server_clock
-        self._acquire = client.register_script(entry_source("acquire"))
-        self._observe = client.register_script(entry_source("observe"))
-        self._clear = client.register_script(entry_source("clear"))
-        self._describe = client.register_script(entry_source("describe"))
+        self._acquire = client.register_script(lua_script("acquire"))
+        self._observe = client.register_script(lua_script("observe"))
+        self._clear = client.register_script(lua_script("clear"))
+        self._describe = client.register_script(lua_script("describe"))
 
     def acquire(
         self,
@@ -73,7 +73,7 @@ class RedisLimiter:
         if want < 1:
             raise ValueError("want must be at least 1")
         keys = [key.name]
-        arguments: list[Any] = [self._now(), lane.value, want, self._packed_settings, self.pack_readings(readings)]
+        arguments: list[Any] = [self._now(), lane.value, want, self._packed_settings, self._pack(readings)]
         if ceiling is not None:
             keys.append(ceiling.key)
             arguments.append(ceiling.rate)
@@ -85,21 +85,21 @@ class RedisLimiter:
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
         """Take in responses without asking for anything: see `Limiter.observe`."""
         if readings:
-            _call(self._observe, [key.name], [self._now(), self.pack_readings(readings)])
+            _call(self._observe, [key.name], [self._now(), self._pack(readings)])
 
     def clear(self, key: LimiterKey) -> float:
         """Lift the block after a 429: see `Limiter.clear`."""
         return float(_call(self._clear, [key.name], [self._now()])) / 1e6
 
-    def snapshot(self, key: LimiterKey) -> Snapshot | None:
-        """Describe what is known of a quota: see `Limiter.snapshot`."""
+    def describe(self, key: LimiterKey) -> LimiterState | None:
+        """Describe what is known of a quota: see `Limiter.describe`."""
         flat = [_text(item) for item in _call(self._describe, [key.name], [self._now()])]
         if not flat:
             return None
         values = {name: float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
         bucket = self._bucket(values, "tenant")
         age_us = values["reading_age_us"]
-        return Snapshot(
+        return LimiterState(
             bucket=bucket,
             policy=self._bucket(values, "policy"),
             issued=int(values["issued"]),
@@ -110,17 +110,7 @@ class RedisLimiter:
             ignored_hint_age_s=None if values["ignored_hint"] < 0 else values["ignored_age_us"] / 1e6,
         )
 
-    def pack_readings(self, readings: Sequence[Reading]) -> bytes:
-        """Put readings into the form that `limiter_acquire` and `limiter_observe` take in a larger script.
-
-        Args:
-            readings: Responses, in any order.
-
-        Returns:
-            The argument for the script.
-        """
-        if not readings:
-            return b""
+    def _pack(self, readings: Sequence[Reading]) -> bytes:
         return pack_readings(
             readings,
             now=self._clock(),
@@ -131,11 +121,11 @@ class RedisLimiter:
     def _now(self) -> str:
         return "" if self._server_clock is None else str(self._server_clock())
 
-    def _bucket(self, values: dict[str, float], name: str) -> BucketSnapshot | None:
+    def _bucket(self, values: dict[str, float], name: str) -> BucketState | None:
         limit = int(values[f"{name}_limit"])
         if limit < 0:
             return None
-        return BucketSnapshot(
+        return BucketState(
             limit=limit,
             level=values[f"{name}_level"],
             reserve=int(max(limit * self._settings.reserve_share, values[f"{name}_swing"]) + 1e-6),

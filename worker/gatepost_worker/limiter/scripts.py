@@ -1,4 +1,4 @@
-"""The limiter's Lua: the core that other scripts may carry, and the entries that call it alone."""
+"""Assembles the limiter's Lua: a library for other scripts, and one short script for each call."""
 
 from __future__ import annotations
 
@@ -6,49 +6,48 @@ import math
 import struct
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from gatepost_worker.limiter.quota import LimiterSettings
+    from gatepost_worker.limiter.permits import LimiterSettings
 
-_SETTINGS = struct.Struct("<4d")
-_CALLS = "limiter_acquire, limiter_observe, limiter_clear, limiter_describe, limiter_now_us"
+_SETTINGS: Final = struct.Struct("<4d")
+_EXPORTED: Final = "limiter_acquire, limiter_observe, limiter_clear, limiter_describe, limiter_now_us"
+
+# KEYS: the limiter's key, then the ceiling's key if there is one. ARGV[1]: the time in microseconds; empty for Redis's clock.
+_NOW: Final = "tonumber(ARGV[1]) or limiter_now_us()"
+_SCRIPTS: Final = {
+    # Takes the lane, the number of permits wanted, settings, readings and the ceiling's rate as ARGV[2] to ARGV[6].
+    "acquire": f"""local now = {_NOW}
+return {{ limiter_acquire(KEYS[1], now, ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[2], tonumber(ARGV[6])) }}""",
+    # Takes the readings as ARGV[2].
+    "observe": f"limiter_observe(KEYS[1], {_NOW}, ARGV[2]) return 1",
+    # Returns the microseconds that were left of the block.
+    "clear": f"return string.format('%.0f', limiter_clear(KEYS[1], {_NOW}))",
+    "describe": f"return limiter_describe(KEYS[1], {_NOW}) or {{}}",
+}
 
 
 @cache
-def core_source() -> str:
-    """Lua text of plain local functions, to stand in front of a larger script's own text.
+def lua_library() -> str:
+    """Return Lua text that defines the limiter's functions as locals, to place in front of another script.
 
     Returns:
         The source of `limiter_acquire`, `limiter_observe`, `limiter_clear`, `limiter_describe` and `limiter_now_us`.
     """
-    # Few names in reach of many functions: Lua pays for each such pair whenever the script runs.
+    # The block hides all other names: Lua pays for each name that a function can reach whenever the script runs.
     parts = "\n".join(_read(name) for name in ("state.lua", "observer.lua", "rule.lua"))
-    return f"local {_CALLS}\ndo\nlocal max, min = math.max, math.min\n{parts}\nend"
+    return f"local {_EXPORTED}\ndo\nlocal max, min = math.max, math.min\n{parts}\nend"
 
 
 @cache
-def entry_source(operation: str) -> str:
-    """A whole script: the core and one entry that calls it.
-
-    Args:
-        operation: `acquire`, `observe`, `clear` or `describe`.
-
-    Returns:
-        The script's text.
-    """
-    return f"{core_source()}\n{_read(f'{operation}.lua')}"
+def lua_script(call: str) -> str:
+    """Return the complete script of one call: `acquire`, `observe`, `clear` or `describe`."""
+    return f"{lua_library()}\n{_SCRIPTS[call]}"
 
 
 def pack_settings(settings: LimiterSettings) -> bytes:
-    """Put the settings into the form that the limiter's script reads.
-
-    Args:
-        settings: What the operator decided.
-
-    Returns:
-        Little-endian doubles; NaN stands for "no ceiling".
-    """
+    """Return the settings in the form that the scripts read: little-endian doubles, NaN for no maximum rate."""
     max_rate = math.nan if settings.max_rate is None else settings.max_rate
     return _SETTINGS.pack(settings.reserve_share, settings.fallback_rate, max_rate, settings.cold_permits)
 

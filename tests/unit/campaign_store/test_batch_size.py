@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost_worker.bulk.batch_size import MOST_AT_ONCE, Pacing, rows_at_once
+from gatepost_worker.bulk.batch_size import MOST_AT_ONCE, FeedSchedule, rows_at_once
 
 
 def test_rows_begun_together_take_about_a_tenth_of_a_second() -> None:
@@ -19,11 +19,11 @@ def test_rows_begun_together_take_about_a_tenth_of_a_second() -> None:
 def test_each_campaign_is_looked_at_twice_a_second() -> None:
     """At once for a new campaign, then every half second, whatever the others do."""
     now = [0.0]
-    pacing = Pacing(lambda: now[0])
-    first, again, other = pacing.is_due("a"), pacing.is_due("a"), pacing.is_due("b")
+    schedule = FeedSchedule(lambda: now[0])
+    first, again, other = schedule.is_due("a"), schedule.is_due("a"), schedule.is_due("b")
     now[0] = 0.6
-    later = pacing.is_due("a")
-    pacing.forget("a")
+    later = schedule.is_due("a")
+    schedule.forget("a")
 
     assert (first, again, other, later) == (True, False, True, True)
-    assert pacing.is_due("a")
+    assert schedule.is_due("a")

@@ -149,7 +149,7 @@ class LimiterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BucketSnapshot:
+class BucketState:
     """What the limiter believes about one bucket.
 
     Attributes:
@@ -170,7 +170,7 @@ class BucketSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class LimiterState:
     """The limiter's state for one key, for people.
 
     Attributes:
@@ -184,8 +184,8 @@ class Snapshot:
         ignored_hint_age_s: Seconds since that hint came.
     """
 
-    bucket: BucketSnapshot | None
-    policy: BucketSnapshot | None
+    bucket: BucketState | None
+    policy: BucketState | None
     issued: int
     blocked_for_s: float
     reading_age_s: float | None
@@ -249,7 +249,7 @@ class Limiter(Protocol):
         """
         ...
 
-    def snapshot(self, key: LimiterKey) -> Snapshot | None:
+    def describe(self, key: LimiterKey) -> LimiterState | None:
         """Describe what is known of a quota.
 
         Args:
