@@ -1,4 +1,4 @@
-# One image for every service of docker-compose.yml; the command says which it is.
+# One image for every service of docker-compose.yml; the command selects the service.
 FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -20,9 +20,9 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
  && install --directory --owner gatepost --mode 700 /simulator
 COPY --from=build /opt/gatepost /opt/gatepost
 ENV PATH=/opt/gatepost/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# Nothing is read from the working directory, and nothing written outside of /tmp.
+# The service reads nothing from the working directory, and writes only to /tmp.
 WORKDIR /tmp
 USER 10001:10001
-# Warm shutdown: the calls under way are finished and settled.
+# Warm shutdown: calls under way finish and are settled.
 STOPSIGNAL SIGTERM
 CMD ["celery", "-A", "gatepost_worker", "worker", "--without-gossip", "--without-mingle"]
