@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from gatepost_simulator.serving import Simulator
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET, SimulatorSettings
+from gatepost_simulator.simulator import Simulator
 
 app = typer.Typer(add_completion=False, help="Serve a local Authentication API: the passwordless part of Auth0.")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from gatepost_simulator.bodies import refusal_answer
-from gatepost_simulator.connections import Connection, cut, peer_certificate
+import orjson
+
 from gatepost_simulator.cors import allow_origin, preflight
-from gatepost_simulator.exchange import Answer, Refusal, Request
+from gatepost_simulator.exchange import Answer, Refusal, Request, refusal_answer
 from gatepost_simulator.faults import Drop, Fault, ScriptedFault, TokenFault
 from gatepost_simulator.magic_links import verify_redirect
-from gatepost_simulator.parameters import read_parameters
 from gatepost_simulator.start_endpoint import LimitedError, check_start, send
 from gatepost_simulator.tagged_recipients import START, TOKEN
-from gatepost_simulator.token_endpoint import check_exchange, issue
+from gatepost_simulator.token_endpoint import check_token_request, issue
+from gatepost_simulator.transport import RequestChannel, cut, peer_certificate
 from gatepost_simulator.well_known import jwks, openid_configuration
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ _GET = {
 }
 _POST = frozenset({START, TOKEN})
 _TOO_MANY = 429
+_FORM = b"application/x-www-form-urlencoded"
 
 
 @dataclass(slots=True)
-class Outcome:
-    """An answer, and the fault that had a hand in it."""
+class _Served:
+    """An answer, and the fault that shaped it, if any."""
 
     answer: Answer
     fault: Fault | None = None
@@ -68,7 +70,7 @@ class AuthenticationApi:
             await send_message(start)
             await send_message({"type": "http.response.body", "body": answer.body})
         else:
-            await cut(drop, Connection(scope, receive, send_message), start, answer.body)
+            await cut(drop, RequestChannel(scope, receive, send_message), start, answer.body)
 
     def _headers(self, request: Request, answer: Answer) -> list[Header]:
         tenant = self._tenant
@@ -84,26 +86,26 @@ class AuthenticationApi:
             headers.extend(allow_origin(tenant, request))
         return headers
 
-    async def _outcome(self, request: Request) -> Outcome:
+    async def _outcome(self, request: Request) -> _Served:
         """Pass the limits, then serve."""
         limits, now = self._tenant.limits, self._tenant.clock.now()
         if request.method == "OPTIONS":
-            return Outcome(preflight(request))
+            return _Served(preflight(request))
         try:
             admitted = limits.admit(request, now)
             if admitted and request.method == "POST":
-                read_parameters(self._tenant, request, form_allowed=request.path == TOKEN)
+                _read_parameters(self._tenant, request, form_allowed=request.path == TOKEN)
                 admitted = limits.admit_client(request, now)
             if not admitted:
                 self._spend_try(request)
-                return Outcome(limits.refusal(request, now))
+                return _Served(limits.refusal(request, now))
             return await self._served(request)
         except LimitedError:
-            return Outcome(limits.refusal(request, now))
+            return _Served(limits.refusal(request, now))
         except Refusal as refusal:
-            return Outcome(refusal_answer(refusal))
+            return _Served(refusal_answer(refusal))
 
-    async def _served(self, request: Request) -> Outcome:
+    async def _served(self, request: Request) -> _Served:
         """Let faults strike where they should, and the endpoint do its work between them."""
         tenant = self._tenant
         scripted = tenant.faults.find(request) if tenant.faults else None
@@ -117,7 +119,7 @@ class AuthenticationApi:
         late = scripted if early is None else None
         fault = late or tenant.tagged.find(request.path, tenant.fold(request.recipient))
         if fault is None:
-            return Outcome(effect(TokenFault.NONE), early)
+            return _Served(effect(TokenFault.NONE), early)
         if fault.strikes_first:
             struck = await self._struck(fault, request)
             if struck is not None:
@@ -128,16 +130,16 @@ class AuthenticationApi:
         if not fault.strikes_first:
             answer = self._replaced(fault, answer)
             answer.delay_s += fault.delay_s
-        return Outcome(answer, fault)
+        return _Served(answer, fault)
 
-    async def _struck(self, fault: Fault, request: Request) -> Outcome | None:
+    async def _struck(self, fault: Fault, request: Request) -> _Served | None:
         """Strike before the effect; None if the fault only delayed the request."""
         if fault.delay_s:
             await self._tenant.clock.sleep(fault.delay_s)
         if not fault.replaces:
             return None
         self._spend_try(request)
-        return Outcome(self._replaced(fault, Answer(200, b"{}")), fault)
+        return _Served(self._replaced(fault, Answer(200, b"{}")), fault)
 
     def _replaced(self, fault: Fault, answer: Answer) -> Answer:
         """Give the fault's answer if it has one; a 429 tells when to come back, as a real one does."""
@@ -169,8 +171,8 @@ class AuthenticationApi:
             start = check_start(tenant, request)
             return lambda _: send(tenant, request, start)
         if request.method == "POST" and path == TOKEN:
-            exchange = check_exchange(tenant, request)
-            return lambda fault: issue(tenant, request, exchange, fault)
+            token_request = check_token_request(tenant, request)
+            return lambda fault: issue(tenant, request, token_request, fault)
         if request.method in ("GET", "HEAD") and path in _GET:
             return lambda _: _GET[path](tenant, request)
         if path in _GET or path in _POST:
@@ -181,7 +183,7 @@ class AuthenticationApi:
         if not self._tenant.points.limited_requests_spend_tries or request.path != TOKEN:
             return
         if not request.parameters:
-            read_parameters(self._tenant, request, form_allowed=True)
+            _read_parameters(self._tenant, request, form_allowed=True)
         connection = self._tenant.connections.get(request.text("realm"))
         if connection is not None:
             self._tenant.codes(connection).spend_try(self._tenant.fold(request.recipient))
@@ -213,3 +215,39 @@ def _name_of(fault: Fault | None) -> str:
     if fault is None:
         return ""
     return f"scripted:{fault.id}" if isinstance(fault, ScriptedFault) else "tagged"
+
+
+def _read_parameters(tenant: Tenant, request: Request, *, form_allowed: bool) -> None:
+    """Fill in the request's parameters, client_id and recipient.
+
+    Raises:
+        Refusal: The body is neither JSON with an object nor, where it is allowed, a form.
+    """
+    if request.headers.get(b"content-type", b"").startswith(_FORM):
+        if not form_allowed:
+            raise Refusal(400, "bad.request", "The body must be JSON")
+        request.parameters = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+    else:
+        request.parameters = _json_object(request.body)
+    request.client_id = request.text("client_id")
+    request.recipient = _recipient_of(tenant, request)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refusal(400, "invalid_request", "The body is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "invalid_request", "The body must be a JSON object")
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _recipient_of(tenant: Tenant, request: Request) -> str:
+    username = request.text("username")
+    if username:
+        return username
+    connection = tenant.connections.get(request.text("connection"))
+    if connection is not None and connection.strategy == "sms":
+        return request.text("phone_number")
+    return request.text("email") or request.text("phone_number")

@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatepost_simulator.settings import Connection
+    from gatepost_simulator.settings import BruteForce, Connection
 
 # A code that expired is remembered this long, so that its late use can be told from a wrong code.
 _REMEMBER_EXPIRED_S = 600.0
 
 
-class Verdict(StrEnum):
+class CodeCheck(StrEnum):
     """What checking a code can find."""
 
     GOOD = "good"
@@ -62,20 +62,20 @@ class LiveCodes:
         """Give the recipient's code, live or not."""
         return self._codes.get(recipient)
 
-    def check(self, recipient: str, code: str, now: float) -> Verdict:
+    def check(self, recipient: str, code: str, now: float) -> CodeCheck:
         """Judge a try. A good one consumes the code, a wrong one a try."""
         live = self._codes.get(recipient)
         if live is None:
-            return Verdict.WRONG
+            return CodeCheck.WRONG
         if live.tries_left <= 0:
-            return Verdict.EXHAUSTED
+            return CodeCheck.EXHAUSTED
         if now >= live.expires_at:
-            return Verdict.EXPIRED
+            return CodeCheck.EXPIRED
         if not secrets.compare_digest(live.code.encode(), code.encode()):
             live.tries_left -= 1
-            return Verdict.WRONG
+            return CodeCheck.WRONG
         del self._codes[recipient]
-        return Verdict.GOOD
+        return CodeCheck.GOOD
 
     def spend_try(self, recipient: str) -> None:
         """Count a try that was never judged (switch `limited_requests_spend_tries`)."""
@@ -89,3 +89,31 @@ class LiveCodes:
             if oldest is None or self._codes[oldest].expires_at + _REMEMBER_EXPIRED_S > now:
                 return
             del self._codes[oldest]
+
+
+class BruteForceProtection:
+    """Blocks an identifier for an IP after too many failures. It counts logins, never sends.
+
+    Source: https://auth0.com/docs/secure/attack-protection/brute-force-protection
+    """
+
+    def __init__(self, settings: BruteForce) -> None:
+        self._settings = settings
+        self._failures: dict[tuple[str, str], int] = {}
+        self._blocked_until: dict[tuple[str, str], float] = {}
+
+    def blocks(self, ip: str, identifier: str, now: float) -> bool:
+        """Say whether this IP may not log in as this identifier now."""
+        return self._settings.enabled and self._blocked_until.get((ip, identifier), 0.0) > now
+
+    def failed(self, ip: str, identifier: str, now: float) -> None:
+        """Count a failed login."""
+        key = (ip, identifier)
+        self._failures[key] = failures = self._failures.get(key, 0) + 1
+        if failures >= self._settings.failures:
+            self._blocked_until[key] = now + self._settings.block_s
+            del self._failures[key]
+
+    def succeeded(self, ip: str, identifier: str) -> None:
+        """Forget the failures before a success."""
+        self._failures.pop((ip, identifier), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gatepost_simulator.bodies import Shape, error_answer
+from gatepost_simulator.exchange import Shape, error_answer
 
 if TYPE_CHECKING:
     from gatepost_simulator.exchange import Answer, Request

@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from gatepost_simulator.codes import Verdict
+from gatepost_simulator.codes import CodeCheck
 from gatepost_simulator.exchange import Answer, Refusal
 from gatepost_simulator.tokens import Grant
 
@@ -80,11 +80,11 @@ def _grant(tenant: Tenant, request: Request, client: Client, connection: Connect
         if not session or _session_of(request) != session:
             raise Refusal(401, "unauthorized", _OTHER_BROWSER)
     match codes.check(recipient, query.get("verification_code", ""), now):
-        case Verdict.GOOD:
+        case CodeCheck.GOOD:
             pass
-        case Verdict.EXPIRED:
+        case CodeCheck.EXPIRED:
             raise Refusal(401, "unauthorized", "The verification code has expired. Please try to login again.")
-        case Verdict.EXHAUSTED:
+        case CodeCheck.EXHAUSTED:
             raise Refusal(401, "unauthorized", "You've reached the maximum number of attempts.")
         case _:
             raise Refusal(401, "unauthorized", "Wrong email or verification code.")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatepost_simulator.control import ControlClient
-from gatepost_simulator.serving import Simulator
 from gatepost_simulator.settings import SimulatorSettings
+from gatepost_simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,8 +13,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gatepost_simulator.bodies import Shape
 from gatepost_simulator.buckets import Refill
+from gatepost_simulator.exchange import Shape
 
 if TYPE_CHECKING:
     from pathlib import Path

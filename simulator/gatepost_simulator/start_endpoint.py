@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gatepost_simulator.exchange import Answer, Refusal
 from gatepost_simulator.magic_links import link_of, new_session, session_cookie
 from gatepost_simulator.outbox import Message
-from gatepost_simulator.providers import call_sms_provider
 
 if TYPE_CHECKING:
     from gatepost_simulator.exchange import Header, Request
-    from gatepost_simulator.settings import Client, Connection
+    from gatepost_simulator.settings import Client, Connection, Providers
     from gatepost_simulator.tenant import Tenant
 
 _KNOWN = frozenset(
@@ -36,6 +35,16 @@ _EMAIL = re.compile(r"^[^@\s<>()\[\]\\,;:\"]+@[^@\s<>()\[\]\\,;:\"]+\.[^@\s.]+$"
 _PHONE = re.compile(r"^\+[0-9]{1,15}$")
 _LIMIT_EMAIL = 320
 _NO_CONTENT = 204
+# https://www.twilio.com/docs/api/errors
+_TWILIO = {
+    "21211": "The 'To' number is not a valid phone number.",
+    "21408": "Permission to send an SMS has not been enabled for the region indicated by the 'To' number.",
+    "21610": "Attempt to send to unsubscribed recipient",
+    "21612": "The 'To' phone number is not currently reachable via SMS",
+    "21614": "'To' number is not a valid mobile number",
+    "30007": "Message filtered",
+}
+_UNAUTHORIZED = "401"
 
 
 @dataclass(slots=True)
@@ -199,3 +208,22 @@ def _document(tenant: Tenant, request: Request, start: Start, request_id: str, *
     if tenant.points.request_language == "present":
         document["request_language"] = start.language
     return document
+
+
+def call_sms_provider(providers: Providers) -> Refusal | None:
+    """Give the refusal that the provider's fault leads to, or None if the provider works."""
+    fault = providers.sms_fault
+    if not fault:
+        return None
+    if fault == "timeout":
+        return _provider_failure("Timeout while calling the SMS gateway: ESOCKETTIMEDOUT", providers.timeout_s)
+    kind, _, status = fault.partition(":")
+    if kind != "status":
+        return _provider_failure(f"{_TWILIO.get(fault, 'The provider refused the message')} (Code: {fault})")
+    if status == _UNAUTHORIZED:
+        return _provider_failure("Authentication failed while calling the SMS gateway: 401")
+    return _provider_failure(f"Unexpected response while calling the SMS gateway: {status}")
+
+
+def _provider_failure(description: str, delay_s: float = 0.0) -> Refusal:
+    return Refusal(400, "sms_provider_error", description, delay_s=delay_s)

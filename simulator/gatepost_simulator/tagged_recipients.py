@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gatepost_simulator.bodies import Shape
+from gatepost_simulator.exchange import Shape
 from gatepost_simulator.faults import Drop, Fault, TokenFault, When
 
 if TYPE_CHECKING:

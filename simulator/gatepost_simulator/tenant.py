@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatepost_simulator.attack_protection import BruteForceProtection
 from gatepost_simulator.client_authentication import ClientAuthentication
 from gatepost_simulator.clock import Clock
-from gatepost_simulator.codes import LiveCodes
+from gatepost_simulator.codes import BruteForceProtection, LiveCodes
 from gatepost_simulator.faults import Faults
+from gatepost_simulator.limits import RateLimits
 from gatepost_simulator.observation import RequestLog, Statistics
 from gatepost_simulator.outbox import Outbox
 from gatepost_simulator.profiles import Profiles
-from gatepost_simulator.quota import RateLimits
-from gatepost_simulator.signing_keys import SigningKeys
 from gatepost_simulator.tagged_recipients import TaggedRecipients
-from gatepost_simulator.tokens import Grant, TokenIssuer
+from gatepost_simulator.tokens import Grant, SigningKeys, TokenIssuer
 
 if TYPE_CHECKING:
     from gatepost_simulator.settings import Client, Connection, SimulatorSettings

@@ -1,11 +1,11 @@
-"""POST /oauth/token: the passwordless OTP grant, and the exchange of a magic link's authorization code."""
+"""POST /oauth/token: the passwordless OTP grant, and the token_request of a magic link's authorization code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gatepost_simulator.codes import Verdict
+from gatepost_simulator.codes import CodeCheck
 from gatepost_simulator.exchange import Answer, Refusal
 from gatepost_simulator.faults import TokenFault
 from gatepost_simulator.settings import CODE_GRANT, OTP_GRANT
@@ -22,7 +22,7 @@ _GRANTS_URI = "https://auth0.com/docs/clients/client-grant-types"
 
 
 @dataclass(slots=True)
-class Exchange:
+class TokenRequest:
     """A token request that passed every check but the code itself."""
 
     client: Client
@@ -35,7 +35,7 @@ class Exchange:
     code: str = ""
 
 
-def check_exchange(tenant: Tenant, request: Request) -> Exchange:
+def check_token_request(tenant: Tenant, request: Request) -> TokenRequest:
     """Check a request, in this order: grant type, client, its grants, parameters, connection, attack protection.
 
     Raises:
@@ -56,31 +56,31 @@ def check_exchange(tenant: Tenant, request: Request) -> Exchange:
     scope = request.parameters.get("scope")
     if scope is not None and not isinstance(scope, str):
         raise Refusal(400, "invalid_request", "scope must be a string")
-    exchange = Exchange(client, grant_type, scope or "")
-    exchange.audience = _check_audience(tenant, request)
-    exchange.organization = _check_organization(tenant, request)
+    token_request = TokenRequest(client, grant_type, scope or "")
+    token_request.audience = _check_audience(tenant, request)
+    token_request.organization = _check_organization(tenant, request)
     if grant_type == CODE_GRANT:
-        exchange.code = _required(request, "code")
-        return exchange
-    _check_otp(tenant, request, exchange)
-    return exchange
+        token_request.code = _required(request, "code")
+        return token_request
+    _check_otp(tenant, request, token_request)
+    return token_request
 
 
-def issue(tenant: Tenant, request: Request, exchange: Exchange, fault: TokenFault = TokenFault.NONE) -> Answer:
+def issue(tenant: Tenant, request: Request, token_request: TokenRequest, fault: TokenFault = TokenFault.NONE) -> Answer:
     """Spend the code and answer with tokens.
 
     Raises:
         Refusal: The code is wrong, expired, exhausted or spent; the user is blocked or needs a second factor.
     """
     now = tenant.clock.now()
-    if exchange.grant_type == CODE_GRANT:
-        grant = _grant_of_code(tenant, request, exchange, now)
+    if token_request.grant_type == CODE_GRANT:
+        grant = _grant_of_code(tenant, request, token_request, now)
     else:
-        grant = _grant_of_otp(tenant, request, exchange, now)
+        grant = _grant_of_otp(tenant, request, token_request, now)
     grant = replace(grant, fault=fault)
     tenant.statistics.tokens_issued += 1
     members = tenant.issuer.token_set(grant, tenant.keys.current, now)
-    if tenant.points.scope_member == "always" or grant.scope != exchange.scope:
+    if tenant.points.scope_member == "always" or grant.scope != token_request.scope:
         members["scope"] = grant.scope
     members["token_type"] = tenant.points.bearer_spelling
     return _answer(members, fault)
@@ -130,71 +130,71 @@ def _check_organization(tenant: Tenant, request: Request) -> Organization | None
     raise Refusal(400, "invalid_request", "The organization does not exist")
 
 
-def _check_otp(tenant: Tenant, request: Request, exchange: Exchange) -> None:
+def _check_otp(tenant: Tenant, request: Request, token_request: TokenRequest) -> None:
     request.recipient = _required(request, "username")
-    exchange.code = _required(request, "otp")
+    token_request.code = _required(request, "otp")
     realm = _required(request, "realm")
     connection = tenant.connections.get(realm)
     if connection is None or not connection.enabled:
         raise Refusal(400, "invalid_request", "The connection does not exist or is disabled")
-    exchange.connection = connection
-    exchange.recipient = tenant.fold(request.recipient)
-    blocked = tenant.brute_force.blocks(request.ip, exchange.recipient, tenant.clock.now())
+    token_request.connection = connection
+    token_request.recipient = tenant.fold(request.recipient)
+    blocked = tenant.brute_force.blocks(request.ip, token_request.recipient, tenant.clock.now())
     if blocked and connection.brute_force_protection:
         raise Refusal(
             429, "too_many_attempts", "Your account has been blocked after multiple consecutive login attempts."
         )
 
 
-def _grant_of_otp(tenant: Tenant, request: Request, exchange: Exchange, now: float) -> Grant:
-    connection = exchange.connection
+def _grant_of_otp(tenant: Tenant, request: Request, token_request: TokenRequest, now: float) -> Grant:
+    connection = token_request.connection
     if connection is None:
         raise Refusal(400, "invalid_request", "Missing required parameter: realm")
-    verdict = tenant.codes(connection).check(exchange.recipient, exchange.code, now)
-    if verdict is not Verdict.GOOD:
-        tenant.brute_force.failed(request.ip, exchange.recipient, now)
-        raise _bad_code(tenant, connection, verdict)
-    tenant.brute_force.succeeded(request.ip, exchange.recipient)
-    profile = tenant.profiles.ensure(connection.name, connection.strategy, exchange.recipient)
+    check = tenant.codes(connection).check(token_request.recipient, token_request.code, now)
+    if check is not CodeCheck.GOOD:
+        tenant.brute_force.failed(request.ip, token_request.recipient, now)
+        raise _bad_code(tenant, connection, check)
+    tenant.brute_force.succeeded(request.ip, token_request.recipient)
+    profile = tenant.profiles.ensure(connection.name, connection.strategy, token_request.recipient)
     _check_profile(tenant, profile)
     profile.verified = True
     profile.logins += 1
-    scope = exchange.scope or tenant.points.default_scope
+    scope = token_request.scope or tenant.points.default_scope
     offline = "offline_access" in scope.split()
-    refresh = offline and _allows_offline_access(tenant, exchange.audience)
+    refresh = offline and _allows_offline_access(tenant, token_request.audience)
     if offline and not refresh:
         scope = " ".join(name for name in scope.split() if name != "offline_access")
     return Grant(
-        client=exchange.client,
+        client=token_request.client,
         profile=profile,
         scope=scope,
-        audience=exchange.audience,
-        organization=exchange.organization,
+        audience=token_request.audience,
+        organization=token_request.organization,
         auth_time=now,
         refresh=refresh,
     )
 
 
-def _grant_of_code(tenant: Tenant, request: Request, exchange: Exchange, now: float) -> Grant:
-    grant, redirect_uri, expires_at = tenant.grants.pop(exchange.code, (None, "", 0.0))
+def _grant_of_code(tenant: Tenant, request: Request, token_request: TokenRequest, now: float) -> Grant:
+    grant, redirect_uri, expires_at = tenant.grants.pop(token_request.code, (None, "", 0.0))
     asked = request.text("redirect_uri")
-    if grant is None or expires_at <= now or grant.client != exchange.client or asked != redirect_uri:
+    if grant is None or expires_at <= now or grant.client != token_request.client or asked != redirect_uri:
         raise Refusal(403, "invalid_grant", "Invalid authorization code")
     return grant
 
 
-def _bad_code(tenant: Tenant, connection: Connection, verdict: Verdict) -> Refusal:
+def _bad_code(tenant: Tenant, connection: Connection, check: CodeCheck) -> Refusal:
     status: int = tenant.points.spent_code_status
     wrong = "phone number" if connection.strategy == "sms" else "email"
     texts = {
-        Verdict.EXPIRED: "The verification code has expired. Please try to login again.",
-        Verdict.EXHAUSTED: "You've reached the maximum number of attempts. Please try to login again.",
+        CodeCheck.EXPIRED: "The verification code has expired. Please try to login again.",
+        CodeCheck.EXHAUSTED: "You've reached the maximum number of attempts. Please try to login again.",
     }
-    if verdict is Verdict.WRONG:
+    if check is CodeCheck.WRONG:
         return Refusal(403, "invalid_grant", f"Wrong {wrong} or verification code.")
     if tenant.points.spent_code_text == "uniform":
         return Refusal(status, "invalid_grant", f"Wrong {wrong} or verification code.")
-    return Refusal(status, "invalid_grant", texts[verdict])
+    return Refusal(status, "invalid_grant", texts[check])
 
 
 def _check_profile(tenant: Tenant, profile: Profile) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gatepost_simulator.profiles import Profile
     from gatepost_simulator.settings import Client, Organization
 
+_BITS = 2048
 _FAR_S = 100_000
 _NO_SECRET = "what HS256 signs with for a client without a secret"  # noqa: S105 - not a credential
 
@@ -164,3 +165,41 @@ def _hs256(claims: dict[str, Any], client: Client) -> str:
 
 def _segment(document: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
+
+
+class SigningKeys:
+    """As on a tenant, the next key is published before it is used, and a replaced one until it is revoked."""
+
+    def __init__(self) -> None:
+        self._keys = [_new_key(), _new_key()]
+
+    @property
+    def current(self) -> RSAKey:
+        """The key that signs."""
+        return self._keys[0]
+
+    def rotate(self, *, revoke: bool = False, prepublished: bool = True) -> RSAKey:
+        """Sign with the next key from now on.
+
+        Args:
+            revoke: Take the replaced key out of the JWKS at once.
+            prepublished: Use the key that the JWKS already shows; False takes one that no cache can know.
+
+        Returns:
+            The new current key.
+        """
+        replaced, following, *older = self._keys
+        fresh = _new_key()
+        current, upcoming = (following, fresh) if prepublished else (fresh, following)
+        self._keys = [current, upcoming, *([] if revoke else [replaced]), *older]
+        return current
+
+    def jwks(self) -> dict[str, list[dict[str, object]]]:
+        """Give the JSON Web Key Set."""
+        return {"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "RS256"} for key in self._keys]}
+
+
+def _new_key() -> RSAKey:
+    key = RSAKey.generate_key(_BITS)
+    key.ensure_kid()
+    return key

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost_simulator.attack_protection import BruteForceProtection
-from gatepost_simulator.providers import call_sms_provider
+from gatepost_simulator.codes import BruteForceProtection
 from gatepost_simulator.settings import BruteForce, Providers
+from gatepost_simulator.start_endpoint import call_sms_provider
 
 NOW = 1_000_000.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gatepost_simulator.bodies import Shape, error_answer
+from gatepost_simulator.exchange import Shape, error_answer
 
 
 @pytest.mark.parametrize(

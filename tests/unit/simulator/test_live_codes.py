@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost_simulator.codes import LiveCodes, Verdict
+from gatepost_simulator.codes import CodeCheck, LiveCodes
 from gatepost_simulator.settings import Connection
 
 NOW = 1_000_000.0
@@ -25,7 +25,7 @@ def test_a_good_code_works_once() -> None:
     code = live.issue(ADA, NOW).code
     verdicts = [live.check(ADA, code, NOW), live.check(ADA, code, NOW)]
 
-    assert verdicts == [Verdict.GOOD, Verdict.WRONG]
+    assert verdicts == [CodeCheck.GOOD, CodeCheck.WRONG]
 
 
 def test_a_newer_code_voids_the_older() -> None:
@@ -33,8 +33,8 @@ def test_a_newer_code_voids_the_older() -> None:
     live = codes(digits=12)
     older, newer = live.issue(ADA, NOW).code, live.issue(ADA, NOW).code
 
-    assert live.check(ADA, older, NOW) is Verdict.WRONG
-    assert live.check(ADA, newer, NOW) is Verdict.GOOD
+    assert live.check(ADA, older, NOW) is CodeCheck.WRONG
+    assert live.check(ADA, newer, NOW) is CodeCheck.GOOD
 
 
 def test_a_code_expires_after_its_lifetime() -> None:
@@ -44,8 +44,8 @@ def test_a_code_expires_after_its_lifetime() -> None:
     expired = live.check(ADA, first, NOW + 180)
     second = live.issue(ADA, NOW).code
 
-    assert expired is Verdict.EXPIRED
-    assert live.check(ADA, second, NOW + 179.9) is Verdict.GOOD
+    assert expired is CodeCheck.EXPIRED
+    assert live.check(ADA, second, NOW + 179.9) is CodeCheck.GOOD
 
 
 def test_the_right_code_fails_after_three_wrong_tries() -> None:
@@ -54,8 +54,8 @@ def test_the_right_code_fails_after_three_wrong_tries() -> None:
     code = live.issue(ADA, NOW).code
     verdicts = [live.check(ADA, wrong(code), NOW) for _ in range(3)]
 
-    assert verdicts == [Verdict.WRONG] * 3
-    assert live.check(ADA, code, NOW) is Verdict.EXHAUSTED
+    assert verdicts == [CodeCheck.WRONG] * 3
+    assert live.check(ADA, code, NOW) is CodeCheck.EXHAUSTED
 
 
 def test_tries_start_anew_with_a_new_code() -> None:
@@ -65,7 +65,7 @@ def test_tries_start_anew_with_a_new_code() -> None:
     for _ in range(3):
         live.check(ADA, wrong(code), NOW)
 
-    assert live.check(ADA, live.issue(ADA, NOW).code, NOW) is Verdict.GOOD
+    assert live.check(ADA, live.issue(ADA, NOW).code, NOW) is CodeCheck.GOOD
 
 
 def test_tries_can_count_across_resends() -> None:
@@ -76,8 +76,8 @@ def test_tries_can_count_across_resends() -> None:
         live.check(ADA, wrong(code), NOW)
     inherited = live.check(ADA, live.issue(ADA, NOW + 1).code, NOW + 1)
 
-    assert inherited is Verdict.EXHAUSTED
-    assert live.check(ADA, live.issue(ADA, NOW + 500).code, NOW + 500) is Verdict.GOOD
+    assert inherited is CodeCheck.EXHAUSTED
+    assert live.check(ADA, live.issue(ADA, NOW + 500).code, NOW + 500) is CodeCheck.GOOD
 
 
 def test_a_try_can_be_spent_without_a_verdict() -> None:
@@ -88,7 +88,7 @@ def test_a_try_can_be_spent_without_a_verdict() -> None:
         live.spend_try(ADA)
     live.spend_try("nobody@example.com")
 
-    assert live.check(ADA, code, NOW) is Verdict.EXHAUSTED
+    assert live.check(ADA, code, NOW) is CodeCheck.EXHAUSTED
 
 
 def test_codes_have_the_connections_length() -> None:

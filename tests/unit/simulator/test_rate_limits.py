@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatepost_simulator.quota import RateLimits
+from gatepost_simulator.limits import RateLimits
 from gatepost_simulator.settings import Quota, plan_buckets
 from support.simulated_requests import START, TOKEN, request
 

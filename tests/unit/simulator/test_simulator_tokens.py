@@ -15,8 +15,7 @@ from pydantic import SecretStr
 from gatepost_simulator.faults import TokenFault
 from gatepost_simulator.profiles import Profile
 from gatepost_simulator.settings import Client, Organization
-from gatepost_simulator.signing_keys import SigningKeys
-from gatepost_simulator.tokens import Grant, TokenIssuer
+from gatepost_simulator.tokens import Grant, SigningKeys, TokenIssuer
 
 NOW = 1_000_000.0
 SECRET = "a secret that is long enough for HS256"

@@ -46,7 +46,7 @@ def peer_certificate(scope: MutableMapping[str, Any]) -> bytes | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class RequestChannel:
     """What ASGI gives an application for one request."""
 
     scope: Scope
@@ -54,26 +54,26 @@ class Connection:
     send: Send
 
 
-async def cut(drop: Drop, connection: Connection, start: Message, body: bytes) -> None:
+async def cut(drop: Drop, channel: RequestChannel, start: Message, body: bytes) -> None:
     """End the connection as the fault says, and return once it is gone.
 
     Args:
         drop: How it ends.
-        connection: The request's.
+        channel: The request's.
         start: The message that starts the answer, of which a truncated one gets that far.
         body: The answer's body.
     """
     if drop is Drop.TRUNCATE:
-        await connection.send(start)
-        await connection.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    transport = transport_of(connection.scope)
+        await channel.send(start)
+        await channel.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    transport = transport_of(channel.scope)
     if drop is not Drop.HANG and transport is not None:
         if drop is Drop.RESET:
             _reset_on_close(transport)
             transport.abort()
         else:
             transport.close()
-    while (await connection.receive())["type"] != "http.disconnect":
+    while (await channel.receive())["type"] != "http.disconnect":
         pass
 
 

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from gatepost_simulator.application import simulator_application
+from gatepost_simulator.authentication_api import AuthenticationApi
 from gatepost_simulator.certificates import CertificateFiles, write_assertion_key, write_certificates
-from gatepost_simulator.connections import SimulatorProtocol
+from gatepost_simulator.control_api import CONTROL, control_application
 from gatepost_simulator.settings import ASSERTION_CLIENT_ID, Client
 from gatepost_simulator.tenant import Tenant
+from gatepost_simulator.transport import SimulatorProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, Self
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gatepost_simulator.clock import Clock
     from gatepost_simulator.settings import SimulatorSettings
@@ -140,7 +143,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def _configuration(tenant: Tenant, files: CertificateFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
-        simulator_application(tenant),
+        _application(tenant),
         http=SimulatorProtocol,
         ws="none",
         loop="uvloop",
@@ -156,3 +159,14 @@ def _configuration(tenant: Tenant, files: CertificateFiles | None) -> uvicorn.Co
         ssl_ca_certs=str(files.authority) if files else None,
         ssl_cert_reqs=ssl.CERT_OPTIONAL if files else ssl.CERT_NONE,
     )
+
+
+def _application(tenant: Tenant) -> ASGIApp:
+    control = control_application(tenant)
+    authentication = AuthenticationApi(tenant)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        is_control = scope["type"] != "http" or scope["path"].startswith(CONTROL)
+        await (control if is_control else authentication)(scope, receive, send)
+
+    return application

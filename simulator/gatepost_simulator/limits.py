@@ -6,8 +6,8 @@ import math
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from gatepost_simulator.bodies import error_answer
 from gatepost_simulator.buckets import TokenBucket
+from gatepost_simulator.exchange import error_answer
 from gatepost_simulator.settings import plan_buckets
 
 if TYPE_CHECKING:
