@@ -225,7 +225,7 @@ def test_nothing_of_one_answer_is_left_for_the_next(side: Side, framed: str, aft
 
 
 def test_interim_answers_without_end_are_given_up(side: Side) -> None:
-    """Sixteen are more than any server has reason to send; what was asked may have been carried out."""
+    """More than sixteen interim responses are refused, and the request may have been carried out."""
     side.begin({PEOPLE[0]: [write(HINTS * 17 + plain(tokens(PEOPLE[0])))]})
     with pytest.raises(auth.AnswerUnreadable) as caught:
         side.client.login_with_email(f"{PEOPLE[0]}@example.com", "123456")

@@ -44,7 +44,7 @@ def create(settings: Settings) -> Celery:
     refuse_compression()
     app = build_app(settings)
     check_options(app)
-    # Celery caches the worker class here, in place of its own property.
+    # Celery caches the worker class under this name; its property would create another.
     vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
     install_result_backends(app)
     process = Process(settings)

@@ -1,4 +1,4 @@
-"""How far a request got, told by real sockets that misbehave in every way."""
+"""How far a request got, over real sockets that fail in many ways."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_proxy_that_is_not_there_is_not_sent(make_client: MakeClient) -> None:
 
 
 def test_a_proxy_that_refuses_the_tunnel_is_not_sent(make_client: MakeClient) -> None:
-    """What the proxy is told is no part of the request."""
+    """The CONNECT request to the proxy is not part of the request."""
 
     def refuse(wire: Wire, _: Heard) -> bool:
         wire.respond(407, b"", Proxy_Authenticate="Basic")
@@ -137,7 +137,7 @@ def test_a_tunnel_that_dies_is_not_sent(make_client: MakeClient) -> None:
 
 
 def test_a_request_goes_through_a_forwarding_proxy(make_client: MakeClient) -> None:
-    """With the whole URL as its target; an answer of the proxy's own is told apart."""
+    """The target is the whole URL, and a 407 of the proxy has its error."""
     answers = [200, 407]
 
     def forward(wire: Wire, _: Heard) -> None:
@@ -156,7 +156,7 @@ def test_a_request_goes_through_a_forwarding_proxy(make_client: MakeClient) -> N
 
 @pytest.mark.parametrize("proxy_scheme", ["http", "https"])
 def test_a_request_goes_through_a_tunnel(make_client: MakeClient, authority: Authority, proxy_scheme: str) -> None:
-    """Under TLS to the end; a failure behind the tunnel is told like any other."""
+    """The tunnel has TLS from end to end; a failure behind it has the same error as any other."""
     answers = iter(["respond", "close"])
 
     def behave(wire: Wire, _: Heard) -> bool | None:
@@ -264,7 +264,7 @@ def test_mutual_tls_shows_the_certificate_on_token_calls_alone(make_client: Make
 def test_a_server_that_demands_a_certificate_did_not_read_the_request(
     make_client: MakeClient, authority: Authority
 ) -> None:
-    """Under TLS 1.3 the refusal comes after the client's first write, and the alert says so."""
+    """Under TLS 1.3 the refusal comes after the client's first write, and the alert shows it."""
     with SocketServer(lambda wire, _: wire.respond(), tls=authority.server_context(demand=ssl.CERT_REQUIRED)) as server:
         error = failure_of(make_client(server.url, configuration={"ca_bundle": authority.bundle}))
 

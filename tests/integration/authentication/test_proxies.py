@@ -65,7 +65,7 @@ def test_a_proxy_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_a_proxy_is_shown_the_password_that_was_meant() -> None:
-    """What is written with % in the URL, as the proxy knows it."""
+    """Percent-encoded credentials in the URL are decoded for the proxy."""
 
     def refuse(wire: Wire, _heard: Heard) -> bool:
         wire.respond(407, b"")

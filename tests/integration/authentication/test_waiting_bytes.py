@@ -1,4 +1,4 @@
-"""What waits on a connection decides whether it is used: handshake records do not count, everything else ends it."""
+"""Waiting bytes on a connection prevent its reuse, except TLS handshake records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """The server's end of a TLS 1.3 connection, whose bytes leave when the test says so."""
+    """The server's end of a TLS 1.3 connection, which sends its bytes when the test allows it."""
 
     def __init__(self, context: ssl.SSLContext, sock: socket.socket) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -52,7 +52,7 @@ class Server:
         self.release()
 
     def release(self) -> int:
-        """Let what is kept back go, and return how much it was."""
+        """Release the held bytes, and return their number."""
         return self._sock.send(self._outgoing.read() or b"") if self._outgoing.pending else 0
 
 
@@ -143,7 +143,7 @@ def test_a_plain_socket_is_silent_until_bytes_or_the_end_come() -> None:
 
 
 def test_nothing_is_written_to_a_server_that_speaks_first() -> None:
-    """What came before the request cannot be its answer, and the request has surely not left."""
+    """Bytes that came before the request cannot be its response, and the request has surely not left."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = TrackedConnection("127.0.0.1", listener.getsockname()[1])
         connection.connect()

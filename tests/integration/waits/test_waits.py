@@ -56,7 +56,7 @@ def producer(settings: Settings) -> Iterator[Producer]:
 
 
 def record(ledger: Ledger) -> str:
-    """Record an operation that nobody carries out, and return its id."""
+    """Record an operation without a worker, and return its id."""
     return ledger.record(
         NewOperation(
             operation_id=str(uuid.uuid4()),
@@ -84,7 +84,7 @@ def until(holds: Callable[[], bool]) -> None:
 def test_5000_tasks_and_500_threads_wait_over_four_connections(
     settings: Settings, producer: Producer, ledger: Ledger, redis_client: redis.Redis
 ) -> None:
-    """All are told, and the connections are those of one producer."""
+    """All waits end, over the connections of one producer."""
     of_tasks, of_threads = ([record(ledger) for _ in range(number)] for number in (5000, 500))
     before = len(redis_client.client_list())
 
@@ -191,7 +191,7 @@ def test_several_waits_for_one_operation_are_all_told(producer: Producer, ledger
 
 @pytest.fixture
 def told(settings: Settings) -> Iterator[Callable[[str], SimpleQueue[Answer]]]:
-    """Wait with a short time from look to look, and give the queue that is told."""
+    """Wait with a short interval between looks, and return the queue of the result."""
     client, subscriber = connect(settings), connect(settings, most=1)
     owner = Client(connection_pool=client.connection_pool)
     waits = Waits(client, subscriber, look_again_s=0.1)
@@ -236,7 +236,7 @@ def test_a_subscription_that_redis_cuts_is_made_anew(
 
 
 def test_a_wait_outlasts_a_restart_of_redis(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
-    """What ended while the connection was away is found; a wait that begins meanwhile is told that Redis does not answer."""
+    """An outcome from the time without a connection is found. A wait that begins in that time raises `Unavailable`."""
     with EmbeddedValkey(tmp_path) as server:
         settings = make_settings(redis_url=server.url)
         with Producer(settings) as producer, ThreadPoolExecutor(1) as threads, connect(settings) as client:
@@ -257,7 +257,7 @@ def test_a_wait_outlasts_a_restart_of_redis(make_settings: Callable[..., Setting
 def test_an_error_that_redis_answers_with_is_told(
     told: Callable[[str], SimpleQueue[Answer]], redis_client: redis.Redis
 ) -> None:
-    """It says nothing about what is sent: the operation goes on."""
+    """The error says nothing about the send, because the operation continues."""
     redis_client.set(operation_key("spoiled"), "a string")
     answer = told("spoiled").get(timeout=SOON_S)
 
@@ -391,7 +391,7 @@ def test_closing_amid_calls_of_other_threads_raises_nothing_foreign(settings: Se
 def test_producers_of_two_redis_databases_wait_side_by_side(
     settings: Settings, make_settings: Callable[..., Settings], ledger: Ledger
 ) -> None:
-    """Each is told of its own; closing one leaves the other."""
+    """Each wait gets its own outcome; closing one producer does not affect the other."""
     url = settings.redis_url.get_secret_value()
     elsewhere = make_settings(redis_url=f"{url.removesuffix('/0')}/1")
     with Producer(settings) as one, connect(elsewhere) as client, ThreadPoolExecutor(2) as threads:
@@ -430,7 +430,7 @@ producer.close()
 def test_a_child_that_was_forked_waits_with_a_thread_of_its_own(
     settings: Settings, ledger: Ledger, redis_client: redis.Redis
 ) -> None:
-    """And its parent's goes on."""
+    """The parent's wait continues."""
     operation_id = record(ledger)
     url, key = settings.redis_url.get_secret_value(), settings.sealing_keys[0].get_secret_value()
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, url, key, operation_id]

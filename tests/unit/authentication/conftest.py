@@ -1,4 +1,4 @@
-"""A client over a scripted adapter, with a clock that stands still and a sleep that only remembers."""
+"""A client over a scripted adapter, with a fixed clock and a sleep that only records."""
 
 from __future__ import annotations
 

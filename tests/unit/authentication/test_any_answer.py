@@ -1,4 +1,4 @@
-"""Whatever Auth0, or what stands in its place, answers: a response that can be sealed, or an `AuthenticationError` that shows none of it."""
+"""Any response gives a result that can be sealed, or an `AuthenticationError` that shows none of it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_any_answer_is_a_response_or_a_typed_error(
 @example(id_token(exp=10**400))
 @example(id_token(iat=float("nan")))
 def test_any_id_token_is_verified_or_refused(make_client: Clients, token: str) -> None:
-    """And what is verified can be sealed for the one who redeems it."""
+    """A validated token response can be sealed for its caller."""
     client, _ = make_client(Answer(200, {"access_token": "x", "id_token": token}), Answer(200, b"not a key in sight"))
 
     given_or_refused(lambda: carry_out(parse_command(LOGIN), client), AuthenticationError)
@@ -156,7 +156,7 @@ def test_any_key_document_gives_keys_or_is_refused(document: bytes) -> None:
 @settings(deadline=None, max_examples=100)
 @given(HEADERS)
 def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
-    """The limiter reckons with what they say; what is unreadable counts as absent."""
+    """The limiter computes with the values; an unreadable one counts as absent."""
     limits = parse_rate_limits(headers, now_epoch_s=1_800_000_000.0)
     numbers = [limits.limit, limits.remaining, limits.reset_epoch_s, limits.retry_after_s, limits.wait_s(0.0)]
 
@@ -168,7 +168,7 @@ def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
 )
 @given(FOREIGN)
 def test_any_accepted_command_becomes_one_request(make_client: Clients, document: dict[str, Any]) -> None:
-    """What passes the edge has no line break for a header and no value that a body cannot carry."""
+    """An accepted value has no line break for a header, and a body can contain it."""
     client, adapter = make_client(Answer(200, {"access_token": "x"}))
     command = given_or_refused(lambda: parse_command(document), InvalidCommand)
     if command is None:
@@ -189,7 +189,7 @@ def test_any_accepted_command_becomes_one_request(make_client: Clients, document
 def test_any_refusal_is_classified_and_a_challenge_can_be_sealed(
     endpoint: Endpoint, status: int, body: bytes, value: Any
 ) -> None:
-    """The first row of the table that fits always exists; what a second factor needs survives sealing."""
+    """One row of the table always matches, and the data of a second factor can be sealed."""
     challenge = json.dumps({"error": "mfa_required", "mfa_token": value, "mfa_requirements": {"challenge": value}})
     for answer in (body, challenge.encode()):
         limits = parse_rate_limits({}, now_epoch_s=0.0)

@@ -1,4 +1,4 @@
-"""The tree of errors: complete, told apart, and safe to print."""
+"""The tree of errors is complete, its causes differ, and it prints no secret."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gatepost_worker.authentication import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A base class shares the cause of the one that stands for it where nothing more is known.
+# A base class shares its cause with its most general subclass.
 GROUPS = {AuthenticationError, NotAttempted, NotReached, AnswerLost, authentication.LoginUnusable}
 
 
@@ -54,7 +54,7 @@ def test_every_cause_has_exactly_one_error_class() -> None:
 
 @pytest.mark.parametrize("found", CLASSES, ids=lambda found: found.__name__)
 def test_every_error_class_is_public_and_says_what_to_do(found: type[AuthenticationError]) -> None:
-    """The docstring of a class is its message, in a sentence of its own."""
+    """A class's docstring is its message, in one sentence."""
     message = (found.__doc__ or "").partition("\n\n")[0]
     inherited = {base.__doc__ for base in found.__mro__[1:]}
 
@@ -88,7 +88,7 @@ def test_only_what_was_surely_not_carried_out_may_go_again() -> None:
 
 
 def test_what_may_have_taken_effect_says_so() -> None:
-    """A server error is answered, and yet nobody knows what it did."""
+    """After a server error the request may have been carried out."""
     assert ServerFailed().may_have_taken_effect
     assert AnswerTimedOut().may_have_taken_effect
     assert not ClientRejected().may_have_taken_effect

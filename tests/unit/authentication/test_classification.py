@@ -1,4 +1,4 @@
-"""Every row of the contract's error tables, and what must never be guessed."""
+"""Every row of Auth0's error tables has its error class."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_cause_is_found_in_every_shape(shape: str) -> None:
 
 
 def test_an_address_cannot_steer_the_class() -> None:
-    """The text echoes what the caller typed, so text only ever refines a code."""
+    """The text repeats the caller's input, so it only refines a code."""
     tricky = a("bad.email", "error in email - email format validation failed: captcha.sign-up.blocked@code has expired")
 
     assert type(classified(START, 400, tricky)) is auth.RecipientRejected
@@ -221,7 +221,7 @@ def test_another_status_carries_retry_after_alone() -> None:
 
 
 def test_an_mfa_challenge_is_handed_on_masked() -> None:
-    """The caller goes on with the MFA API."""
+    """The caller continues with the MFA API."""
     body = a("mfa_required", mfa_token="mfa-secret", mfa_requirements={"challenge": [{"type": "otp"}]})
     error = classified(TOKEN, 403, body)
 

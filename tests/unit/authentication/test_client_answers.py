@@ -1,4 +1,4 @@
-"""What calls give: responses, tokens, typed errors, the probe."""
+"""The results of calls: responses, tokens, typed errors, the probe."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ NOT_A_START = [
 def test_a_success_that_is_not_auth0s_may_have_been_carried_out(
     make_client: MakeClient, body: bytes, status: int
 ) -> None:
-    """A captive portal, a challenge page or a proxy answers a start with success: nobody knows what Auth0 did."""
+    """A captive portal, a challenge page or a proxy may answer a start with a success; Auth0 may have sent a message."""
     client, _ = make_client(Answer(status, body))
     with pytest.raises(StartResponseUnreadable) as caught:
         client.send_email(EMAIL)
@@ -303,7 +303,7 @@ def test_a_giant_answer_is_cut(make_client: MakeClient) -> None:
 
 
 def test_failures_of_a_foreign_adapter_are_typed(make_client: MakeClient) -> None:
-    """By what its exceptions can prove."""
+    """Its exceptions decide which error is raised."""
     client, _ = make_client(
         requests.exceptions.ReadTimeout(), requests.exceptions.ConnectTimeout(), ConnectionRefusedError()
     )
@@ -319,7 +319,7 @@ def test_failures_of_a_foreign_adapter_are_typed(make_client: MakeClient) -> Non
 
 
 def test_a_bug_is_not_dressed_up_as_a_failure_of_the_network(make_client: MakeClient) -> None:
-    """What no transport raises is named for what it is, with its place and without its text."""
+    """An unexpected exception is reported by its class and place, without its text."""
     client, _ = make_client(ZeroDivisionError(EMAIL))
     with pytest.raises(Unforeseen, match=r"ZeroDivisionError at .*scripted_adapter\.py") as fault:
         client.send_email(EMAIL)

@@ -1,4 +1,4 @@
-"""What goes on the wire: bodies, defaults, overrides, headers and the credential."""
+"""The requests on the wire: bodies, defaults, overrides, headers and the credential."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CERTIFICATE = ClientCertificate(certificate_path="/certificate.pem", key_path="/
 
 
 def test_an_email_start_sends_a_code_by_default(make_client: MakeClient) -> None:
-    """Auth0 itself would send a link, so `send` is always there; members stand in the SDKs' order."""
+    """Auth0 would send a link by default, so `send` is always present. Members have the order of Auth0's SDKs."""
     client, adapter = make_client()
     client.send_email(EMAIL)
 
@@ -76,7 +76,7 @@ def test_an_email_start_takes_every_option(make_client: MakeClient) -> None:
 
 
 def test_an_sms_start_leaves_send_out(make_client: MakeClient) -> None:
-    """Only codes exist; a caller may say so all the same."""
+    """SMS has codes only, but a caller may name them."""
     client, adapter = make_client()
     client.send_sms(PHONE)
     client.send_sms(PHONE, send="code", connection="custom-sms")
@@ -157,7 +157,7 @@ def test_overrides_win_over_the_arguments(make_client: MakeClient) -> None:
 
 
 def test_the_grant_type_cannot_be_overridden(make_client: MakeClient) -> None:
-    """It is what this client is."""
+    """This client makes only passwordless logins."""
     client, adapter = make_client(TOKENS)
     client.login_with_email(EMAIL, "123456", overrides=RequestOverrides(body={"grant_type": "password"}))
 

@@ -1,4 +1,4 @@
-"""The client's own retries: off, and when on bounded and only for what was surely not carried out."""
+"""The client's retries are off by default, bounded, and repeat only requests that were surely not carried out."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ SCRIPTS: list[Answer | Exception] = [
 def test_no_failure_tells_a_secret(
     make_client: MakeClient, script: Answer | Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the error, nor what it was raised from, nor a log line."""
+    """No secret is in the error, in its causes or in a log line."""
     caplog.set_level(logging.DEBUG)
     client, _ = make_client(
         script,
@@ -193,7 +193,7 @@ def test_an_unverified_login_masks_what_it_keeps(make_client: MakeClient) -> Non
 
 
 def test_an_mfa_token_is_masked_and_there(make_client: MakeClient) -> None:
-    """The caller goes on with it."""
+    """The caller continues with the token."""
     client, _ = make_client(Answer(403, {"error": "mfa_required", "mfa_token": CANARIES["mfa_token"]}))
     with pytest.raises(MfaRequired) as caught:
         client.login_with_email(CANARIES["email"], CANARIES["code"])
@@ -204,7 +204,7 @@ def test_an_mfa_token_is_masked_and_there(make_client: MakeClient) -> None:
 
 
 def test_an_invalid_id_token_is_not_shown(make_client: MakeClient) -> None:
-    """It may be somebody else's."""
+    """The id_token may belong to another user."""
     client, _ = make_client(Answer(body={"access_token": CANARIES["access_token"], "id_token": "canary-access.b.c"}))
     with pytest.raises(IdTokenInvalid) as caught:
         client.login_with_email(CANARIES["email"], CANARIES["code"])

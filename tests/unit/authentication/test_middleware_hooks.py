@@ -1,4 +1,4 @@
-"""Hooks before, after and on error, in order, and what they may put in place."""
+"""Hooks run before a request, after a success and on an error, in order, and may replace the response."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EMAIL = "user@example.com"
 
 
 class Recorder(Middleware):
-    """Keeps what it sees."""
+    """Records the requests and responses it sees."""
 
     def __init__(self, name: str, log: list[str]) -> None:
         self.name = name
@@ -147,7 +147,7 @@ def test_a_refusal_that_after_puts_in_place_is_classified(make_client: MakeClien
 
 
 def test_hooks_see_every_attempt(make_client: MakeClient) -> None:
-    """Each has a request of its own."""
+    """Each attempt is a separate request."""
     log: list[str] = []
     client, _ = make_client(
         Answer(429, {"error": "too_many_requests"}),

@@ -173,7 +173,7 @@ def test_a_document_without_a_usable_key_is_a_failed_fetch(document: bytes) -> N
 
 
 def test_keys_of_other_kinds_are_passed_over() -> None:
-    """A tenant may publish what this client does not use (RFC 7517, section 5)."""
+    """A tenant may publish keys that this client does not use (RFC 7517, section 5)."""
     good = signing_key().as_dict(private=False)
     others = [
         ECKey.generate_key("P-256", {"kid": "ec"}).as_dict(private=False),
@@ -187,7 +187,7 @@ def test_keys_of_other_kinds_are_passed_over() -> None:
 
 
 def test_a_fetch_is_told_how_long_it_may_take() -> None:
-    """Each repetition has what the last one left, and none begins after the end."""
+    """Each repetition gets the time that the last one left, and none begins after the end."""
     world = World()
     world.source.failures = 2
     fetch = world.source.__call__

@@ -142,7 +142,7 @@ def test_every_exception_of_the_libraries_is_mapped(found: type[Exception]) -> N
 
 @pytest.mark.parametrize("found", EXPECTED, ids=lambda found: f"{found.__module__}.{found.__qualname__}")
 def test_proof_outweighs_the_exception(found: type[Exception]) -> None:
-    """What the connection marked decides whether the request left, whatever was raised."""
+    """The connection's mark decides whether the request left, for any exception."""
     before = translate(bare(found), tracked(written=False))
     after = translate(bare(found), tracked(written=True))
 
@@ -152,7 +152,7 @@ def test_proof_outweighs_the_exception(found: type[Exception]) -> None:
 
 
 def test_without_proof_only_what_is_certain_counts_as_unsent() -> None:
-    """The complete list of what a foreign adapter's exception alone can prove."""
+    """The complete list of exceptions of a custom adapter that prove a request was not sent."""
     certain = {found for found in EXPECTED if EXPECTED[found].delivery is Delivery.NOT_SENT}
 
     assert certain == {
@@ -252,7 +252,7 @@ def test_a_certificate_refused_after_the_write_was_still_not_read() -> None:
 
 
 def test_a_timeout_past_the_deadline_names_the_deadline() -> None:
-    """Before the write nothing was sent, after it nobody knows."""
+    """Before the write nothing was sent; after it the outcome is unknown."""
     error = R.ReadTimeout(ReadTimeoutError(POOL, "/", "slow"))
 
     assert type(translate(error, tracked(written=False, left=-1))) is auth.NotSentInTime

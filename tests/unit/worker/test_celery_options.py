@@ -164,7 +164,7 @@ def test_a_command_that_breaks_a_promise_is_refused(app: Celery, command: str, g
 
 @pytest.mark.parametrize("given", [["--autoscale", "4"], ["--pool", "solo"], ["--purge"], ["--", "worker.pool=solo"]])
 def test_gatepost_worker_passes_nothing_on_to_celery(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """It has options of its own, and refuses others as a usage error."""
+    """Celery's options are unknown to the command, which refuses them as a usage error."""
     assert main(["worker", *given]) == 2
     assert "gatepost worker: " in capsys.readouterr().err
 

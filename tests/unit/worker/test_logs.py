@@ -65,7 +65,7 @@ def lines(buffer: io.StringIO) -> list[dict[str, Any]]:
     ],
 )
 def test_a_field_is_masked_by_its_name_and_by_its_look(log: io.StringIO, fields: dict[str, Any]) -> None:
-    """Whoever writes a careless log line next year is covered."""
+    """A careless log line does not reveal a secret."""
     structlog.stdlib.get_logger("gatepost.worker").info("something.happened", **fields)
 
     for secret in (CANARY, "12025550143", "914377"):
@@ -87,7 +87,7 @@ def test_a_foreign_librarys_record_is_masked_too(log: io.StringIO) -> None:
     ids=["ours", "Celery's"],
 )
 def test_an_exception_is_logged_by_its_class_and_its_place(log: io.StringIO, logger: Any) -> None:
-    """Its frames' locals hold what a task works on, and its text can quote it."""
+    """The locals of its frames hold a task's data, and its text can quote it."""
     records: list[logging.LogRecord] = []
     keeping = logging.Handler()
     keeping.emit = records.append  # type: ignore[method-assign] # as an error tracker takes records
@@ -143,7 +143,7 @@ def test_the_calls_of_celerys_pool_are_not_logged(log: io.StringIO) -> None:
 
 
 def test_a_long_text_without_an_address_is_searched_in_time(log: io.StringIO) -> None:
-    """A stranger's text may have a million letters; what is shown of it is bounded, and so is the search."""
+    """A text from another system may have a million letters; the log shows and searches only a part of it."""
     logging.getLogger("gatepost.worker").warning("a" * 1_000_000)
     logging.getLogger("gatepost.worker").warning("%s@example.com %s", "a" * 64, "b" * 100)
 

@@ -1,4 +1,4 @@
-"""The one owner of retries, against every row of the failure tables: from what Auth0 answers to what follows."""
+"""The retry policy, against every row of the failure tables: from Auth0's response to the decision."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_a_send_is_repeated_only_by_its_callers_choice(failure: type[Authenticat
 
 @pytest.mark.parametrize("failure", LOST)
 def test_a_login_is_never_repeated(failure: type[AuthenticationError]) -> None:
-    """Not even when somebody asks for it: a second exchange burns the code."""
+    """A login is not repeated even on request: a second exchange spends the code."""
     chosen = attempt(Kind.LOGIN_WITH_EMAIL, on_unknown=OnUnknown.RESEND)
 
     assert isinstance(decide(failure(), chosen, LIMITS), Unknown)

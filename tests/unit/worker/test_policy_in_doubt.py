@@ -33,7 +33,7 @@ def attempt(number: int = 2, left: timedelta = timedelta(hours=1)) -> Attempt:
     ids=["rejected", "exhausted", "expired"],
 )
 def test_no_end_says_that_nothing_was_sent(failure: AuthenticationError, known: Attempt) -> None:
-    """The first attempt's reason is what is known."""
+    """The outcome keeps the first attempt's reason."""
     assert decide(failure, known, RetryLimits()) == Unknown(Reason.ANSWER_LOST)
 
 
