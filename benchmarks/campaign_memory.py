@@ -20,7 +20,8 @@ from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.store import campaign_key
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.files.check import check_file
 from gatepost_operations.files.rows import read_rows
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Mark, PermitSource, Settlement

@@ -47,12 +47,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gatepost_core.states import Reason
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import SecretStr
+
+    from gatepost_core.outcomes import Outcome
 
 
 class GatepostError(Exception):
@@ -201,7 +204,7 @@ class OperationFailed(GatepostError):
 
     Attributes:
         operation_id: which operation.
-        reason: a value of `gatepost_core.states.Reason`.
+        reason: a value of `gatepost_core.reasons.Reason`.
         detail: Auth0's error code, where it gave one; the claim that failed, for `token_invalid`.
     """
 
@@ -311,3 +314,29 @@ for _error in [
     error for error in list(globals().values()) if isinstance(error, type) and issubclass(error, GatepostError)
 ]:
     _error.__module__ = "gatepost.errors"
+
+
+def failure_of(
+    operation_id: str, reason: Reason, detail: str | None = None, state: State | None = None
+) -> OperationFailed:
+    """Return the error that a reason names, or `OutcomeUnknown` in the state `unknown`."""
+    error: type[OperationFailed] = OutcomeUnknown if state is State.UNKNOWN else globals()[reason.error]
+    return error(operation_id, reason.value, detail)
+
+
+def failure_of_outcome(outcome: Outcome) -> OperationFailed | None:
+    """Return the typed error of a terminal outcome; None for one that is accepted or not terminal."""
+    if not outcome.state.is_terminal or outcome.reason is None:
+        return None
+    return failure_of(outcome.operation_id, outcome.reason, outcome.detail, outcome.state)
+
+
+def raise_for_outcome(outcome: Outcome) -> None:
+    """Raise the typed error of a terminal outcome that is not `accepted`; otherwise do nothing.
+
+    Raises:
+        OperationFailed: the subclass that the outcome's reason names.
+    """
+    failure = failure_of_outcome(outcome)
+    if failure is not None:
+        raise failure

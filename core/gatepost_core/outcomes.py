@@ -14,7 +14,8 @@ from gatepost_core.commands import Kind  # noqa: TC001 - as above
 from gatepost_core.error_boundary import boundary, model_boundary
 from gatepost_core.errors import SealError
 from gatepost_core.identifiers import REVEAL, reveal_in_context
-from gatepost_core.states import Reason, State  # noqa: TC001 - as above
+from gatepost_core.reasons import Reason  # noqa: TC001 - as above
+from gatepost_core.states import State  # noqa: TC001 - as above
 
 
 @dataclass(frozen=True, slots=True)

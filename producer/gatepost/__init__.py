@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.row import Channel, Row
     from gatepost_core.core_dumps import forbid_core_dumps
     from gatepost_core.outcomes import MfaChallenge, Outcome, TokenSet
+    from gatepost_core.reasons import Reason
     from gatepost_core.settings import Settings, load_settings
     from gatepost_core.settings.tenants import Tenant
-    from gatepost_core.states import Reason, State
+    from gatepost_core.states import State
 
 __all__ = [
     "AsyncHandle",
@@ -68,7 +69,7 @@ _WHERE = {
     "MfaChallenge": "gatepost_core.outcomes",
     "Outcome": "gatepost_core.outcomes",
     "Producer": "gatepost.producer",
-    "Reason": "gatepost_core.states",
+    "Reason": "gatepost_core.reasons",
     "Row": "gatepost_core.campaigns.row",
     "SendingHours": "gatepost_core.campaigns.hours",
     "Settings": "gatepost_core.settings",

@@ -21,7 +21,7 @@ from gatepost_core.errors import GatepostError, OperationNotFound, Spoiled, Unav
 from gatepost_core.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost_core.redis.errors import READING, answering
 from gatepost_core.redis.keys import operation_key
-from gatepost_core.states import State
+from gatepost_core.states import OPEN_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ LOOK_AGAIN_S: Final = 3.0
 """Seconds from one look at everything that is waited for to the next."""
 _RECONNECT_S: Final = 0.5
 _PAGE: Final = 500
-_OPEN: Final = frozenset(state.value.encode() for state in State if not state.is_terminal)
+_OPEN: Final = frozenset(state.value.encode() for state in OPEN_STATES)
 _STOP_S: Final = 1.0
 
 

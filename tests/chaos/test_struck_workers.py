@@ -16,7 +16,7 @@ from gatepost import Producer, State
 from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
 from gatepost_core.broker.publishing import publish
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.states import Reason
+from gatepost_core.reasons import Reason
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, fault
 

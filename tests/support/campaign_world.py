@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.batch import rows_in
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.bulk.batch_size import FeedSchedule, rows_at_once
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, PermitSource, Settlement, Waiting
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading

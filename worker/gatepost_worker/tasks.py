@@ -12,8 +12,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT, Queue, queue_of, task_name
 from gatepost_core.commands import Kind
 from gatepost_core.error_boundary import Boundary, account
-from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen
-from gatepost_core.failures import failure_of
+from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen, failure_of
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.states import State
 from gatepost_worker.bulk.task import CampaignParts

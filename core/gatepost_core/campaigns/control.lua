@@ -137,7 +137,7 @@ function calls.close(from, size)
   local closed = 0
   for number = tonumber(from), last do
     local batch = load_batch(number)
-    if batch and batch.states:find('[qd]') then
+    if batch and batch.states:find(WAITING) then
       closed = closed + close_rows(batch, to)
       save_batch(batch)
       if not batch.token then give_back(batch, now) end
@@ -278,7 +278,7 @@ function calls.forget(number, row, fingerprint, before, after, kid)
   if redis.call('HGET', batch_key(number), 'rows') ~= before then return { 'changed' } end
   local state = batch.states:sub(row + 1, row + 1)
   if state == 'f' then return { 'in_flight' } end
-  local open = state == 'q' or state == 'd'
+  local open = state:find(WAITING) ~= nil
   if open then
     local _, old = find_record(batch, row)
     end_row(batch, row, 's', old, record_of(row, CODE.on_suppression_list, attempts_of(old)))

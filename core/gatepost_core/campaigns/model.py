@@ -17,16 +17,16 @@ from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.json_limits import JsonObject
 from gatepost_core.safe_text import require_shown
-from gatepost_core.states import Reason, State
+from gatepost_core.states import OPEN_STATES, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
+    from gatepost_core.reasons import Reason
 
 _LONGEST_NAME: Final = 200
-OPEN_STATES: Final = (State.QUEUED, State.IN_FLIGHT, State.DEFERRED)
 
 
 class CampaignNotFound(GatepostError):

@@ -11,7 +11,7 @@ end
 local function recover_rows(batch)
   local ended = 0
   if batch.details == '' then
-    for from in ('qdf'):gmatch('.') do
+    for from in OPEN:gmatch('%a') do
       local states, times = batch.states:gsub(from, 'u')
       batch.states = states
       count(NAME[from], -times)
@@ -20,13 +20,13 @@ local function recover_rows(batch)
     count('unknown', ended)
     return ended
   end
-  local row = batch.states:find('[qdf]')
+  local row = batch.states:find(OPEN)
   while row do
     local _, old = find_record(batch, row - 1)
     local reason = in_doubt(old) and old:byte(2) or CODE.backup_restored
     change(batch, row - 1, 'u', old and record_of(row - 1, reason, attempts_of(old)))
     ended = ended + 1
-    row = batch.states:find('[qdf]', row)
+    row = batch.states:find(OPEN, row)
   end
   return ended
 end
@@ -141,7 +141,8 @@ function calls.recount_end(before, batches, counts, gone)
   redis.call('DEL', blocked)
   for _, number in ipairs(cjson.decode(gone)) do note_blocked(number, GONE) end
   new_baseline()
-  local status, open = get('status'), counts.queued + counts.in_flight + counts.deferred
+  local status, open = get('status'), 0
+  for _, field in ipairs(OPEN_FIELDS) do open = open + counts[field] end
   if open > 0 and (status == 'finished' or status == 'cancelled') then
     redis.call('HDEL', campaign, 'ended')
     redis.call('SADD', ACTIVE, campaign)

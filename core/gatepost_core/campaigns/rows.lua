@@ -18,14 +18,8 @@ local now = math.floor(now_us / 1000)
 
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
 local HOP = 60000 -- a message is held no longer than this before it is due
-local DOUBT = {
-  [CODE.answer_lost] = true, [CODE.server_failed] = true, [CODE.provider_silent] = true, [CODE.worker_lost] = true,
-  [CODE.answer_not_understood] = true, [CODE.backup_restored] = true,
-}
-local TERMINAL = { a = true, r = true, x = true, e = true, s = true, c = true, u = true }
 local MOST_BLOCKED = 64 -- when every batch is blocked, these are enough to say why
 local GONE, UNREADABLE = 'damaged It is not there any more.', 'damaged Its states cannot be read.'
-local UNKNOWN_STATE = '[^qfdarxescu]'
 
 local function get(field)
   return redis.call('HGET', campaign, field)
@@ -81,7 +75,7 @@ local function save_batch(batch, ...)
 end
 
 local function is_open(batch)
-  return batch.states:find('[qdf]') ~= nil
+  return batch.states:find(OPEN) ~= nil
 end
 
 local function find_record(batch, row)
@@ -137,25 +131,21 @@ local function give_up_lost(batch)
   return lost
 end
 
--- A row that is begun again (on_unknown=resend) after an attempt that may have been carried out.
+-- The record of a row if an attempt in it may have been carried out.
 local function in_doubt(record)
-  return record ~= nil and DOUBT[record:byte(2)] == true
+  return record ~= nil and DOUBT[record:byte(2)] == true and record or nil
 end
 
--- Ends a row that nobody has begun: as `to`, unless that would say that nothing was sent when something may have been.
+-- Ends a row that nobody has begun.
 local function end_row(batch, row, to, old, record)
-  if in_doubt(old) then
-    change(batch, row, 'u', old)
-  else
-    change(batch, row, to, record)
-  end
+  change(batch, row, end_after(in_doubt(old), to, record))
 end
 
 -- Ends the rows that nobody has begun. Why is plain from the state; a record is kept only for the attempts in it.
 local function close_rows(batch, to)
   local closed = 0
   if batch.details == '' then
-    for from in ('qd'):gmatch('.') do
+    for from in WAITING:gmatch('%a') do
       local states, times = batch.states:gsub(from, to)
       batch.states = states
       count(NAME[from], -times)
@@ -164,12 +154,12 @@ local function close_rows(batch, to)
     count(NAME[to], closed)
     return closed
   end
-  local row = batch.states:find('[qd]')
+  local row = batch.states:find(WAITING)
   while row do
     local _, old = find_record(batch, row - 1)
     end_row(batch, row - 1, to, old, old and record_of(row - 1, 0, attempts_of(old)))
     closed = closed + 1
-    row = batch.states:find('[qd]', row)
+    row = batch.states:find(WAITING, row)
   end
   return closed
 end
@@ -207,10 +197,15 @@ local function set_status(status)
   redis.call('PUBLISH', campaign, status)
 end
 
+local function sum_of(fields)
+  local sum = 0
+  for _, number in ipairs(redis.call('HMGET', campaign, unpack(fields))) do sum = sum + number end
+  return sum
+end
+
 local function new_baseline()
-  local counts = redis.call('HMGET', campaign, 'accepted', 'rejected', 'exhausted', 'unknown')
-  local failed = counts[2] + counts[3] + counts[4]
-  redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + counts[1], 'run_length', 0, 'run_reason', 0)
+  local failed = sum_of(FAILURE_FIELDS)
+  redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + get('accepted'), 'run_length', 0, 'run_reason', 0)
 end
 
 local function pause(reason, cause)
@@ -220,8 +215,7 @@ local function pause(reason, cause)
 end
 
 local function done_count()
-  local found = redis.call('HMGET', campaign, 'total', 'queued', 'in_flight', 'deferred')
-  return found[1] - found[2] - found[3] - found[4]
+  return get('total') - sum_of(OPEN_FIELDS)
 end
 
 local function go_on()
@@ -235,10 +229,10 @@ end
 
 -- With nothing open a campaign has reached its end.
 local function end_if_done()
-  local found = redis.call('HMGET', campaign, 'status', 'started', 'queued', 'in_flight', 'deferred', 'pause_reason')
-  -- After a restored backup somebody has to look first.
-  if found[1] == 'paused' and found[6] == 'backup_restored' then return end
-  if found[3] + found[4] + found[5] > 0 then return end
+  local found = redis.call('HMGET', campaign, 'status', 'started', 'pause_reason')
+  -- After a restored backup an operator has to look first.
+  if found[1] == 'paused' and found[3] == 'backup_restored' then return end
+  if sum_of(OPEN_FIELDS) > 0 then return end
   local ended = found[1] == 'cancelling' and 'cancelled' or found[2] and (found[1] == 'running' or found[1] == 'paused') and 'finished'
   if not ended then return end
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'rests_until')

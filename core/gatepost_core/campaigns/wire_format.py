@@ -5,69 +5,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import SealError
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
+from gatepost_core.states import OPEN_STATES, Outlook, State
 
-STATE_CHARS: Final[dict[State, str]] = {
-    State.QUEUED: "q",
-    State.IN_FLIGHT: "f",
-    State.DEFERRED: "d",
-    State.ACCEPTED: "a",
-    State.REJECTED: "r",
-    State.EXHAUSTED: "x",
-    State.EXPIRED: "e",
-    State.SUPPRESSED: "s",
-    State.CANCELLED: "c",
-    State.UNKNOWN: "u",
-}
-STATES: Final = {ord(char): state for state, char in STATE_CHARS.items()}
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-# Stored for as long as campaigns live: a number is never given to another reason.
-REASON_CODES: Final[dict[Reason, int]] = {
-    Reason.RECIPIENT_REJECTED: 1,
-    Reason.SIGNUP_DISABLED: 2,
-    Reason.PROVIDER_REJECTED_RECIPIENT: 3,
-    Reason.REQUEST_REJECTED: 4,
-    Reason.CONNECTION_MISCONFIGURED: 5,
-    Reason.PROVIDER_MISCONFIGURED: 6,
-    Reason.TENANT_MISCONFIGURED: 7,
-    Reason.CLIENT_REJECTED: 8,
-    Reason.CLIENT_NOT_AUTHORIZED: 9,
-    Reason.CAPTCHA_REQUIRED: 10,
-    Reason.CODE_REJECTED: 11,
-    Reason.CODE_EXPIRED: 12,
-    Reason.CODE_ATTEMPTS_EXHAUSTED: 13,
-    Reason.MFA_REQUIRED: 14,
-    Reason.ACCESS_DENIED: 15,
-    Reason.TOO_MANY_ATTEMPTS: 16,
-    Reason.DPOP_REQUIRED: 17,
-    Reason.ENDPOINT_DISABLED: 18,
-    Reason.ANSWER_NOT_UNDERSTOOD: 19,
-    Reason.TOKEN_INVALID: 20,
-    Reason.TOKEN_NOT_VERIFIED: 21,
-    Reason.CREDENTIAL_MISSING: 22,
-    Reason.REFUSED_BY_AUTH0: 23,
-    Reason.NOT_REACHED: 30,
-    Reason.DEADLINE_PASSED: 31,
-    Reason.ANSWER_LOST: 40,
-    Reason.SERVER_FAILED: 41,
-    Reason.PROVIDER_SILENT: 42,
-    Reason.WORKER_LOST: 43,
-    Reason.BACKUP_RESTORED: 44,
-    Reason.CANCELLED_BY_CALLER: 50,
-    Reason.ON_SUPPRESSION_LIST: 51,
-    Reason.NOT_ON_GUEST_LIST: 52,
-}
-REASONS: Final = {code: reason for reason, code in REASON_CODES.items()}
-
-IMPLIED: Final[dict[State, Reason]] = {
-    State.CANCELLED: Reason.CANCELLED_BY_CALLER,
-    State.EXPIRED: Reason.DEADLINE_PASSED,
-    State.UNKNOWN: Reason.BACKUP_RESTORED,
-}
-"""The reason of a row in this state that has no record, or one without a reason."""
+STATES: Final = {ord(state.char): state for state in State}
 
 _RECORD: Final = struct.Struct("<BBHBI")
 RECORD_BYTES: Final = _RECORD.size
@@ -85,7 +33,7 @@ class Record:
 
     def pack(self) -> bytes:
         """Return the record as it is stored."""
-        code = 0 if self.reason is None else REASON_CODES[self.reason]
+        code = 0 if self.reason is None else self.reason.code
         return _RECORD.pack(self.row, code, self.http_status or 0, min(self.attempts, 255), self.at_s)
 
     @property
@@ -97,7 +45,7 @@ class Record:
 def unpack_records(details: bytes) -> dict[int, Record]:
     """Return a batch's records by row."""
     records = (
-        Record(row, REASONS.get(code), status or None, attempts, at)
+        Record(row, BY_CODE.get(code), status or None, attempts, at)
         for row, code, status, attempts, at in _RECORD.iter_unpack(details)
     )
     return {record.row: record for record in records}
@@ -120,8 +68,32 @@ def check_stored(states: bytes, details: bytes, rows: int) -> None:
 
 
 def lua_constants() -> str:
-    """Return the same tables for the scripts."""
-    names = ", ".join(f"{char} = '{state.value}'" for state, char in STATE_CHARS.items())
-    codes = ", ".join(f"{reason.value} = {code}" for reason, code in REASON_CODES.items())
-    implied = ", ".join(f"{STATE_CHARS[state]} = {REASON_CODES[reason]}" for state, reason in IMPLIED.items())
-    return f"local NAME = {{ {names} }}\nlocal CODE = {{ {codes} }}\nlocal IMPLIED = {{ {implied} }}\n"
+    """Return the tables of states and reasons for the scripts, and the rule of doubt. A row's state is its letter there."""
+    names = ", ".join(f"{state.char} = '{state.value}'" for state in State)
+    terminal = ", ".join(f"{state.char} = true" for state in State if state.is_terminal)
+    codes = ", ".join(f"{reason.value} = {reason.code}" for reason in Reason)
+    doubts = ", ".join(f"[{reason.code}] = true" for reason in Reason if reason.doubt)
+    implied = ", ".join(f"{state.char} = {reason.code}" for state, reason in IMPLIED.items())
+    waiting = _chars(state for state in State if state.outlook is Outlook.WAITING)
+    tables = {
+        "NAME": f"{{ {names} }}",
+        "TERMINAL": f"{{ {terminal} }}",
+        "CODE": f"{{ {codes} }}",
+        "DOUBT": f"{{ {doubts} }}",
+        "IMPLIED": f"{{ {implied} }}",
+        "WAITING": f"'[{waiting}]'",
+        "OPEN": f"'[{_chars(OPEN_STATES)}]'",
+        "UNKNOWN_STATE": f"'[^{_chars(State)}]'",
+        "OPEN_FIELDS": _fields(OPEN_STATES),
+        "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
+    }
+    constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())
+    return constants + rule_in_lua(lambda state: state.char)
+
+
+def _chars(states: Iterable[State]) -> str:
+    return "".join(state.char for state in states)
+
+
+def _fields(states: Iterable[State]) -> str:
+    return "{ " + ", ".join(f"'{state.value}'" for state in states) + " }"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_block
 from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import (
     IdempotencyConflict,
     NothingToRedeem,
@@ -22,6 +23,7 @@ from gatepost_core.errors import (
 )
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
 from gatepost_core.outcomes import Outcome
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
 from gatepost_core.redis.keys import (
     COUNTS,
@@ -36,7 +38,7 @@ from gatepost_core.redis.keys import (
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.redis.replication import Replication
 from gatepost_core.sealing import kid_of
-from gatepost_core.states import Reason, State
+from gatepost_core.states import OPEN_STATES, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +48,12 @@ if TYPE_CHECKING:
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
 
-_SOURCE: Final = resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
+_OPEN_IN_LUA: Final = "local OPEN = { " + ", ".join(f"{state.value} = true" for state in OPEN_STATES) + " }\n"
+_SOURCE: Final = (
+    _OPEN_IN_LUA
+    + rule_in_lua(lambda state: state.value)
+    + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
+)
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
 _STARTING: Final = "#!lua\n" + _SOURCE
 OUTCOME_FIELDS: Final = (

@@ -12,7 +12,6 @@ local id = ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local open = { queued = true, in_flight = true, deferred = true }
 local IDEMPOTENCY = 'gatepost:idempotency:'
 
 local function get(field)
@@ -38,13 +37,9 @@ local function let_keys_expire(lifetime)
 end
 
 -- A finished operation keeps its state, reason and times until its record expires; the sealed command goes at once.
--- `doubt` is why an earlier attempt may have been carried out, with on_unknown=resend. Whatever comes of it later but a success, no state
--- may say that nothing was sent.
+-- `doubt` is why an earlier attempt may have been carried out, with on_unknown=resend.
 local function finish(from, state, reason, detail, http_status)
-  local doubt = get('doubt')
-  if doubt and state ~= 'accepted' and state ~= 'unknown' then
-    state, reason = 'unknown', doubt
-  end
+  state, reason = end_after(get('doubt'), state, reason)
   move(from, state)
   redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
   local lifetime = get('lifetime')
@@ -200,7 +195,7 @@ local function in_the_way(attempt)
   if not state then
     return { 'missing' }
   end
-  if not open[state] then
+  if not OPEN[state] then
     return finished()
   end
   if state == 'in_flight' then
@@ -279,7 +274,7 @@ function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
   if not state then
     return { 'missing' }
   end
-  if not open[state] then
+  if not OPEN[state] then
     return finished()
   end
   if state == 'in_flight' and get('attempt') ~= attempt then
@@ -312,7 +307,7 @@ end
 -- Ends an open operation of a restored backup, which may have been carried out since; no worker is alive.
 function calls.recover()
   local state = get('state')
-  if not state or not open[state] then
+  if not state or not OPEN[state] then
     redis.call('ZREM', due, id)
     return { 'missing' }
   end
@@ -326,7 +321,7 @@ function calls.close(state_to, reason)
   if not state then
     return { 'missing' }
   end
-  if not open[state] then
+  if not OPEN[state] then
     return finished()
   end
   if state == 'in_flight' then
@@ -342,7 +337,7 @@ function calls.adopt(before, after)
   if not state then
     return { 'missing' }
   end
-  if not open[state] then
+  if not OPEN[state] then
     return finished()
   end
   if get('application') ~= before then
@@ -359,7 +354,7 @@ end
 -- ARGV: look again after (doubled at every publication, so a long queue is not filled with copies)
 function calls.sweep(look_after)
   local state = get('state')
-  if not state or not open[state] then
+  if not state or not OPEN[state] then
     redis.call('ZREM', due, id)
     return { state and 'settled' or 'missing' }
   end
@@ -387,7 +382,7 @@ end
 -- ARGV: look again after. The broker did not take what the last sweep gave to be published, so that publication does not count.
 function calls.unpublished(look_after)
   local deadline = get('deadline')
-  if deadline and open[get('state')] then
+  if deadline and OPEN[get('state')] then
     if tonumber(get('published') or 0) > 0 then
       redis.call('HINCRBY', operation, 'published', -1)
     end
@@ -409,7 +404,7 @@ function calls.forget()
   if state == 'in_flight' then
     return { 'busy', math.max(get('lease') - now, 0) }
   end
-  if open[state] then
+  if OPEN[state] then
     finish(state, 'cancelled', 'cancelled_by_caller')
   end
   redis.call('ZREM', KEYS[4], id)
@@ -426,7 +421,7 @@ function calls.redeem()
   end
   local result = redis.call('GETDEL', KEYS[4])
   if not result then
-    return open[state] and { 'open' } or { 'nothing' }
+    return OPEN[state] and { 'open' } or { 'nothing' }
   end
   redis.call('HSET', operation, 'redeemed', now)
   redis.call('DEL', KEYS[5])

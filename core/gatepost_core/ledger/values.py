@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gatepost_core.commands import Kind, OnUnknown
-    from gatepost_core.states import Reason, State
+    from gatepost_core.reasons import Reason
+    from gatepost_core.states import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gatepost_core import errors
-from gatepost_core.failures import failure_of_outcome
+from gatepost_core.errors import failure_of_outcome
 from gatepost_core.states import State
 
 if TYPE_CHECKING:

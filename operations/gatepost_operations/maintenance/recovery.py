@@ -14,8 +14,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.errors import Spoiled, Unavailable
-from gatepost_core.failures import failure_of
+from gatepost_core.errors import Spoiled, Unavailable, failure_of
 from gatepost_core.ledger import milliseconds
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect, ledger_at

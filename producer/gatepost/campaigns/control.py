@@ -12,7 +12,7 @@ from gatepost.campaigns.option_update import change_options, refuse_other_option
 from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.repair import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
-from gatepost.campaigns.retries import RETRYABLE, Retried
+from gatepost.campaigns.retries import Retried
 from gatepost.campaigns.suppression import Suppressions
 from gatepost_core.applications import TenantRegistry
 from gatepost_core.audit_log import AuditLog
@@ -21,13 +21,14 @@ from gatepost_core.campaigns.auth_params import open_auth_params, seal_auth_para
 from gatepost_core.campaigns.model import Campaign, CampaignNotFound, Options, check_name
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.campaigns.wire_format import REASON_CODES, STATE_CHARS, STATES
+from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
 from gatepost_core.ledger import milliseconds
 from gatepost_core.redis.connections import connect
 from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import load_settings
+from gatepost_core.states import RETRYABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from gatepost.campaigns.report import RecipientReport
     from gatepost_core.blocks import Block
     from gatepost_core.campaigns.row import Row
+    from gatepost_core.reasons import Reason
     from gatepost_core.settings import Settings
-    from gatepost_core.states import Reason, State
+    from gatepost_core.states import State
 
 __all__ = ["Added", "Campaigns", "Retried"]
 
@@ -349,8 +351,8 @@ class Campaigns:
     ) -> Retried:
         found = self.store.retry(
             campaign_id,
-            "".join(STATE_CHARS[state] for state in states).encode(),
-            bytes(REASON_CODES[reason] for reason in reasons or ()),
+            "".join(state.char for state in states).encode(),
+            bytes(reason.code for reason in reasons or ()),
             dry_run=dry_run,
         )
         return Retried(dry_run, {STATES[char]: number for char, number in found.items()})

@@ -12,11 +12,12 @@ from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost_core.campaigns.row import Channel
 from gatepost_core.campaigns.store import batch_key, campaign_key
-from gatepost_core.campaigns.wire_format import IMPLIED, REASONS, STATES, unpack_records
+from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
 from gatepost_core.ledger import moment
+from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
 from gatepost_core.redis.errors import answering
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -99,7 +100,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
 def _pause(record: Mapping[str, str]) -> Pause | None:
     if "pause_reason" not in record:
         return None
-    return Pause(PauseReason(record["pause_reason"]), REASONS.get(int(record["pause_cause"])))
+    return Pause(PauseReason(record["pause_reason"]), BY_CODE.get(int(record["pause_cause"])))
 
 
 def _numbers(record: Mapping[str, str]) -> tuple[dict[str, int], bool]:
@@ -121,7 +122,7 @@ def _reasons(record: Mapping[str, str], numbers: Mapping[str, int]) -> tuple[dic
         if not field.startswith(_REASON_FIELD):
             continue
         state, _, code = field.removeprefix(_REASON_FIELD).partition(":")
-        number, reason = _number(text), REASONS.get(_number(code) or 0)
+        number, reason = _number(text), BY_CODE.get(_number(code) or 0)
         if number and reason and state in set(State):
             found[State(state), reason] = number
         elif number != 0:

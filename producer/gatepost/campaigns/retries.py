@@ -1,16 +1,12 @@
-"""Which recipients can be queued again, and what was found of them."""
+"""What `retry` found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING
 
-from gatepost_core.states import State
-
-RETRYABLE: Final = frozenset(
-    {State.REJECTED, State.EXHAUSTED, State.EXPIRED, State.SUPPRESSED, State.CANCELLED, State.UNKNOWN}
-)
-"""The states that `retry` takes. Not `accepted`: a second message would void the first code."""
+if TYPE_CHECKING:
+    from gatepost_core.states import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import pytest
 
 from gatepost_core.campaigns.model import Status
 from gatepost_core.dead_letters import INDEX as DEAD_LETTERS
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import RECONCILER_LAST_RUN
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support import foreign_client
 from support.campaign_parts import assert_adds_up, email, rows

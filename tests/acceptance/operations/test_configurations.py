@@ -9,9 +9,9 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost import errors as e
+from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
-from gatepost_core.states import Reason
 from support.stack import SEALING_KEY
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gatepost import State
 from gatepost import errors as e
 from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
 from gatepost_core.broker.publishing import publish
-from gatepost_core.states import Reason
+from gatepost_core.reasons import Reason
 
 if TYPE_CHECKING:
     from gatepost import Handle

@@ -11,7 +11,7 @@ import pytest
 
 from gatepost import AsyncProducer, State
 from gatepost import errors as e
-from gatepost_core.states import Reason
+from gatepost_core.reasons import Reason
 
 if TYPE_CHECKING:
     from gatepost import Producer

@@ -9,8 +9,9 @@ from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.commands import OnUnknown
+from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_worker.bulk.store import Claim, Claimed
 from support.campaign_parts import Bench, email, rows
 

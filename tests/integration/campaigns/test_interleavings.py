@@ -23,7 +23,8 @@ from gatepost.campaigns.report import campaign_of
 from gatepost_core.campaigns.model import CampaignConflict, Status
 from gatepost_core.campaigns.store import CampaignStore, batch_key
 from gatepost_core.campaigns.wire_format import IMPLIED, STATES, unpack_records
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.authentication import RateLimits
 from gatepost_worker.bulk.store import (
     BatchStore,

@@ -15,7 +15,8 @@ from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.files.rows import read_rows
 from support.campaign_parts import Bench, email, rows
 

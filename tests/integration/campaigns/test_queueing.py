@@ -10,7 +10,8 @@ import pytest
 from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows

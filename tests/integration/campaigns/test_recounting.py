@@ -9,7 +9,8 @@ import pytest
 from gatepost_core.campaigns.model import CampaignConflict, Status
 from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.campaigns.wire_format import Record
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.cli.campaign.progress import state_text
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import Bench, assert_adds_up, rows

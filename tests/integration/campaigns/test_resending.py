@@ -10,7 +10,8 @@ from tenacity import wait_fixed
 
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.commands import OnUnknown
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.delivery.policy import RetryLimits
 from support.campaign_parts import rows
 

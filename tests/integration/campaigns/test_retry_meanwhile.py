@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:

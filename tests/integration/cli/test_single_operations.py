@@ -16,8 +16,9 @@ from gatepost.producer import Producer
 from gatepost_core.identifiers import REVEAL
 from gatepost_core.ledger.values import Operation
 from gatepost_core.outcomes import Denial, MfaChallenge, TokenSet
+from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:

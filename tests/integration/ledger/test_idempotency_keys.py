@@ -12,8 +12,9 @@ from gatepost.producer import Producer
 from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import idempotency_key, operation_key
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

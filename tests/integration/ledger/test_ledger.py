@@ -13,9 +13,10 @@ from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFo
 from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import Answer, NewOperation, Verdict
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.redis.keys import celery_result_key, operation_key
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     import redis

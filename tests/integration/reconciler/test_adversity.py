@@ -15,8 +15,8 @@ from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.commands import Kind
 from gatepost_core.ledger import Ledger
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import RECONCILER_LAST_RUN
-from gatepost_core.states import Reason
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.upkeep.reconciler import Reconciler
 

@@ -17,8 +17,8 @@ from gatepost.errors import Unavailable
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import Answer as LedgerAnswer
 from gatepost_core.ledger.values import Verdict
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import ledger_at
-from gatepost_core.states import Reason
 from gatepost_worker.authentication import Configuration, Passwordless
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.policy import RetryLimits

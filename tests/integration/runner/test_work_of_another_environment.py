@@ -15,10 +15,10 @@ from gatepost_core.applications import TENANTS, Application
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.blocks import BlockKind
 from gatepost_core.broker.publishing import build_app
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import ledger_at
 from gatepost_core.redis.keys import operation_key
 from gatepost_core.sealing import Purpose
-from gatepost_core.states import Reason
 from gatepost_operations.maintenance.tenants import TenantControl
 from gatepost_worker import tasks
 from gatepost_worker.authentication import Configuration, Passwordless

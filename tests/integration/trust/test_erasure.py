@@ -15,9 +15,10 @@ from gatepost.errors import NothingToRedeem
 from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import celery_result_key, recipient_key, result_key
 from gatepost_core.sealing import Key, Keyring, Purpose
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_simulator.server import SimulatorServer

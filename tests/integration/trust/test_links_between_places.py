@@ -13,10 +13,11 @@ from gatepost.errors import IdempotencyConflict
 from gatepost.producer import Producer
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import operation_key
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import FINGERPRINT_BYTES
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET

@@ -15,9 +15,9 @@ from gatepost_core.campaigns.model import Options, PauseReason, Status
 from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.keys import operation_key
-from gatepost_core.states import Reason
 from gatepost_operations.maintenance.recovery import Recovery
 from gatepost_operations.maintenance.restored_queue import REASON
 from support import foreign_client

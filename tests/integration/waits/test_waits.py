@@ -25,9 +25,9 @@ from gatepost.waits import Wait, Waits
 from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.redis.keys import operation_key
-from gatepost_core.states import Reason
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 if TYPE_CHECKING:

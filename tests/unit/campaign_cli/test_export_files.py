@@ -10,7 +10,8 @@ import pytest
 
 from gatepost.campaigns.report import RecipientReport
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.files.export import ExportFormat, written
 from gatepost_operations.files.rows import read_rows
 from gatepost_operations.files.text_reader import FileError

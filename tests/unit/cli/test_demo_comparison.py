@@ -9,7 +9,8 @@ import pytest
 
 from gatepost_core.commands import Kind
 from gatepost_core.outcomes import Outcome
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.local.demo.comparison import Facts, FinishedOperation, compare
 
 

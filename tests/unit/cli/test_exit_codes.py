@@ -7,7 +7,8 @@ import pytest
 from gatepost import errors
 from gatepost_core.commands import Kind
 from gatepost_core.outcomes import Outcome
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error, exit_code_of_outcome
 from gatepost_operations.files.text_reader import FileError
 

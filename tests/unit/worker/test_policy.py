@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gatepost_core.commands import Kind, OnUnknown
-from gatepost_core.failures import failure_of
-from gatepost_core.states import Reason, State
+from gatepost_core.errors import failure_of
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, RateLimits, errors, refusals
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
@@ -253,3 +254,9 @@ def test_every_cause_has_a_reason_and_every_reason_an_error_and_advice() -> None
     assert set(REASONS) == set(Cause)
     for reason in Reason:
         assert str(failure_of("op", reason)).count(reason.advice) == 1
+
+
+@pytest.mark.parametrize("failure", LOST)
+def test_what_may_have_arrived_leaves_a_doubt(failure: type[AuthenticationError]) -> None:
+    """Otherwise a later state of a resent message could claim that nothing was sent."""
+    assert REASONS[failure.cause].doubt

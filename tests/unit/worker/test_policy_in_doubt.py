@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_core.commands import Kind, OnUnknown
-from gatepost_core.states import Reason
+from gatepost_core.reasons import Reason
 from gatepost_worker.authentication.errors import ConnectFailed
 from gatepost_worker.authentication.refusals import RateLimited, RecipientRejected
 from gatepost_worker.delivery.policy import Attempt, Deferred, RetryAt, RetryLimits, Unknown, decide

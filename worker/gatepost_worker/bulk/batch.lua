@@ -76,7 +76,7 @@ function calls.screen(number, token, rows, fingerprints, uninvited)
         reason = (expires == 0 or expires * 1000 > now) and CODE.on_suppression_list
       end
     end
-    if reason and batch.states:find('^[qd]', row + 1) then
+    if reason and batch.states:sub(row + 1, row + 1):find(WAITING) then
       local _, old = find_record(batch, row)
       end_row(batch, row, 's', old, record_of(row, reason, attempts_of(old)))
     end
@@ -99,8 +99,8 @@ local function watch_run(reason, failed, watch)
 end
 
 local function watch_share(reason)
-  local found = redis.call('HMGET', campaign, 'pause_share', 'base_failed', 'base_settled', 'accepted', 'rejected', 'exhausted', 'unknown')
-  local all_failed = found[5] + found[6] + found[7]
+  local found = redis.call('HMGET', campaign, 'pause_share', 'base_failed', 'base_settled', 'accepted')
+  local all_failed = sum_of(FAILURE_FIELDS)
   local failed = all_failed - found[2]
   local settled = all_failed + found[4] - found[3]
   local share = tonumber(found[1])
@@ -124,12 +124,12 @@ local function settle(batch, settlements)
     if batch.states:byte(row + 1) == 102 then -- in flight
       local record
       if reason ~= 0 or attempts > (to == 'a' and 1 or 0) then record = settlements:sub(at, at) .. settlements:sub(at + 3, at + 10) end
-      if (to == 'q' or to == 'd') and watch.cancelled == nil then
+      if to:find(WAITING) and watch.cancelled == nil then
         local status = get('status')
         watch.cancelled = status == 'cancelling' or status == 'cancelled'
       end
-      if (to == 'q' or to == 'd') and watch.cancelled then
-        if in_doubt(record) then to = 'u' else to, record = 'c', record and record_of(row, 0, attempts) end
+      if to:find(WAITING) and watch.cancelled then
+        to, record = end_after(in_doubt(record), 'c', record and record_of(row, 0, attempts))
       end
       change(batch, row, to, record)
       if flags == REFUSED then
@@ -147,10 +147,10 @@ end
 
 local function open_from(batch, cursor, most)
   local rows = {}
-  local at = batch.states:find('[qd]', cursor + 1)
+  local at = batch.states:find(WAITING, cursor + 1)
   while at and #rows < most do
     rows[#rows + 1] = at - 1
-    at = batch.states:find('[qd]', at + 1)
+    at = batch.states:find(WAITING, at + 1)
   end
   return rows
 end

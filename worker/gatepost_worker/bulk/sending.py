@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from gatepost_core.campaigns.model import FAR_AWAY
 from gatepost_core.campaigns.row import Channel
 from gatepost_core.commands import Kind
-from gatepost_core.states import Reason, State
+from gatepost_core.doubt import doubt_in, end_after, kept_for_retry
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, RateLimited
 from gatepost_worker.bulk.store import Mark, Settlement
 from gatepost_worker.delivery.policy import (
-    DOUBTS,
     REASONS,
     Attempt,
     Dead,
@@ -35,23 +36,6 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.wire_format import Record
     from gatepost_worker.authentication import Passwordless
-
-REFUSED: Final = frozenset(
-    {
-        Reason.CONNECTION_MISCONFIGURED,
-        Reason.PROVIDER_MISCONFIGURED,
-        Reason.TENANT_MISCONFIGURED,
-        Reason.CREDENTIAL_MISSING,
-        Reason.CLIENT_REJECTED,
-        Reason.CLIENT_NOT_AUTHORIZED,
-        Reason.CAPTCHA_REQUIRED,
-        Reason.ENDPOINT_DISABLED,
-        Reason.DPOP_REQUIRED,
-    }
-)
-"""Refusals that say nothing of the recipient: everybody would get them, so nobody is lost to them and the campaign pauses."""
-
-_FAILURES: Final = frozenset({State.REJECTED, State.EXHAUSTED, State.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +122,8 @@ class Sender:
 
     def _broken(self, number: int, record: Record | None, failure: Exception, *, begun: bool) -> Sent:
         before = 0 if record is None else record.attempts
-        doubt = record.reason if record is not None and record.reason in DOUBTS else None
-        reason = doubt or (Reason.ANSWER_LOST if begun else Reason.REQUEST_REJECTED)
-        state = State.UNKNOWN if reason in DOUBTS else State.REJECTED
+        last = (State.UNKNOWN, Reason.ANSWER_LOST) if begun else (State.REJECTED, Reason.REQUEST_REJECTED)
+        state, reason = end_after(_doubt_of(record), *last)
         settlement = Settlement(number, state, Mark.FAILED, reason, None, before + begun, self._seconds())
         return Sent(settlement, halts=isinstance(failure, MemoryError), unforeseen=failure)
 
@@ -161,20 +144,20 @@ class Sender:
     ) -> Sent:
         now = self._clock()
         before = 0 if record is None else record.attempts
-        doubt = record.reason if record is not None and record.reason in DOUBTS else None
+        doubt = _doubt_of(record)
         kept: Reason | None
         match decision := self._decide(row, failure, before, doubt):
             case RetryAt(reason=reason):
                 state, mark, attempts, halts = State.QUEUED, Mark.FAILED, before + 1, False
-                kept = reason if doubt is None or reason in DOUBTS else doubt
+                kept = kept_for_retry(doubt, reason)
             case Deferred():
                 state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, doubt
-            case _ if REASONS[failure.cause] in REFUSED:
+            case _ if REASONS[failure.cause].pauses:
                 state, mark, attempts, halts = State.QUEUED, Mark.REFUSED, before, True
                 kept = doubt or REASONS[failure.cause]
             case Dead(state=end, reason=reason):
                 state, attempts, halts, kept = end, before + 1, False, reason
-                mark = Mark.FAILED if end in _FAILURES else Mark.PLAIN
+                mark = Mark.FAILED if end.counts_as_failure else Mark.PLAIN
             case Unknown(reason=reason):
                 state, mark, attempts, halts, kept = State.UNKNOWN, Mark.FAILED, before + 1, False, reason
             case never:
@@ -192,3 +175,7 @@ class Sender:
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())
+
+
+def _doubt_of(record: Record | None) -> Reason | None:
+    return None if record is None else doubt_in(record.reason)

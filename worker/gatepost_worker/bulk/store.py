@@ -14,9 +14,9 @@ from redis.exceptions import OutOfMemoryError
 
 from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, starting
 from gatepost_core.campaigns.store import campaign_key, picks
-from gatepost_core.campaigns.wire_format import REASON_CODES, STATE_CHARS
 from gatepost_core.errors import Unavailable
 from gatepost_core.redis.errors import answering
+from gatepost_core.states import State
 from gatepost_worker.limiter import lua_library, pack_settings
 from gatepost_worker.limiter.readings import pack_readings
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from gatepost_core.blocks import Block
-    from gatepost_core.states import Reason, State
+    from gatepost_core.reasons import Reason
     from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Reading
 
 _SETTLEMENT: Final = struct.Struct("<BcBBHBI")
-_CHARS: Final = {state: char.encode() for state, char in STATE_CHARS.items()}
+_CHARS: Final = {state: state.char.encode() for state in State}
 
 
 class Mark(IntEnum):
@@ -65,7 +65,7 @@ class Settlement:
 
     def pack(self) -> bytes:
         """Return it as the script reads it."""
-        code = 0 if self.reason is None else REASON_CODES[self.reason]
+        code = 0 if self.reason is None else self.reason.code
         return _SETTLEMENT.pack(
             self.row, _CHARS[self.state], self.mark, code, self.http_status or 0, min(self.attempts, 255), self.at_s
         )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, Self
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
 from gatepost_core.commands import Kind, OnUnknown
-from gatepost_core.states import Reason, State
+from gatepost_core.doubt import end_after
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, NotReached, RateLimited
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S, plausible
 
@@ -147,19 +149,6 @@ class RetryLimits:
         return stop_after_attempt(self.max_attempts)
 
 
-DOUBTS: Final = frozenset(
-    {
-        Reason.ANSWER_LOST,
-        Reason.SERVER_FAILED,
-        Reason.PROVIDER_SILENT,
-        Reason.WORKER_LOST,
-        Reason.ANSWER_NOT_UNDERSTOOD,
-        Reason.BACKUP_RESTORED,
-    }
-)
-"""Reasons for which an attempt may have been carried out."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What the decision needs to know of the attempt that failed.
@@ -190,9 +179,10 @@ def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) 
     - everything else that Auth0 answered: the end, for its cause; after an attempt that may have been carried out, `unknown` for that one's.
     """
     decision = _decide(failure, attempt, limits)
-    if isinstance(decision, Dead) and attempt.doubt is not None:
-        return Unknown(attempt.doubt)
-    return decision
+    if not isinstance(decision, Dead):
+        return decision
+    state, reason = end_after(attempt.doubt, decision.state, decision.reason)
+    return Unknown(reason) if state is State.UNKNOWN else decision
 
 
 def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
@@ -223,7 +213,7 @@ def _within_deadline(decision: RetryAt | Deferred, attempt: Attempt) -> Decision
     if attempt.now + decision.wait < attempt.deadline:
         return decision
     # A resend that comes too late leaves the first message's fate as open as it was.
-    if isinstance(decision, RetryAt) and decision.reason is not Reason.NOT_REACHED:
+    if isinstance(decision, RetryAt) and decision.reason.doubt:
         return Unknown(decision.reason)
     return Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
 

@@ -14,13 +14,15 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from gatepost_core.blocks import block_of
 from gatepost_core.commands import load_command, recipient_of
+from gatepost_core.doubt import doubt_in
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost_core.identifiers import REVEAL
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.outcomes import Denial, MfaChallenge, Redeemable
+from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
-from gatepost_core.states import Reason, State
+from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, MfaRequired, RateLimited, TokenResponse
 from gatepost_worker.delivery.calls import carry_out, deadline_of, endpoint_of, token_set_of
 from gatepost_worker.delivery.policy import (
@@ -230,8 +232,7 @@ class Runner:
             return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=status, redeemable=tokens))
         match decide(failure, known, self._limits):
             case RetryAt(wait=wait, reason=reason):
-                doubt = None if reason is Reason.NOT_REACHED else reason
-                return self._put_off(operation.operation_id, wait, attempt, free=False, doubt=doubt)
+                return self._put_off(operation.operation_id, wait, attempt, free=False, doubt=doubt_in(reason))
             case Deferred(wait=wait):
                 return self._put_off(operation.operation_id, wait, attempt, free=True)
             case Dead(state=state, reason=reason):

@@ -12,8 +12,7 @@ from redis.lock import Lock
 from gatepost_core.broker.messages import operation_message, queue_of, task_name
 from gatepost_core.broker.publishing import publish_recorded
 from gatepost_core.error_boundary import account, boundary
-from gatepost_core.errors import Spoiled
-from gatepost_core.failures import failure_of
+from gatepost_core.errors import Spoiled, failure_of
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.errors import answering
 from gatepost_core.redis.keys import RECONCILER_LAST_RUN

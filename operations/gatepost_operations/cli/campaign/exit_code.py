@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.blocks import BlockKind
 from gatepost_core.campaigns.model import PauseReason, Status
-from gatepost_core.failures import failure_of
-from gatepost_core.states import State
+from gatepost_core.errors import failure_of
+from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 
 if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
-
-FAILED_STATES: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
-"""What `failed` stands for: surely nothing was sent, and something else was wanted."""
 
 _NOT_SENT: Final = (*FAILED_STATES, State.CANCELLED, State.UNKNOWN)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Group
 from rich.live import Live
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from gatepost_core.safe_text import visible
-from gatepost_core.states import State
+from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.campaign.text import block_lines, sum_lines
 from gatepost_operations.cli.campaign.workers import START_WORKER
 from gatepost_operations.cli.formatting import duration_text, in_zone, rate_text
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gatepost_operations.cli.exit_codes import ExitCode
     from gatepost_operations.planning.tenant_quota import TenantQuota
     from gatepost_operations.planning.watch import CampaignSnapshot
-
-_FAILED: Final = (State.REJECTED, State.EXHAUSTED, State.EXPIRED)
 
 
 class Display(Protocol):
@@ -55,7 +53,7 @@ def display_for(*, as_json: bool, every_s: float) -> Display:
 def numbers_text(campaign: Campaign) -> str:
     """Return the counts that somebody watches: accepted, failed, put off, unknown."""
     counts = campaign.counts
-    failed = sum(counts[state] for state in _FAILED)
+    failed = sum(counts[state] for state in FAILED_STATES)
     parts = [(counts[State.ACCEPTED], "accepted"), (failed, "failed")]
     rare = [State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED]
     parts += [(counts[state], state.value) for state in rare if counts[state]]

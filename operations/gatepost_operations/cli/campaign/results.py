@@ -12,12 +12,12 @@ import typer
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.report import RecipientReport
-from gatepost.campaigns.retries import RETRYABLE, Retried
+from gatepost.campaigns.retries import Retried
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import FAILED_STATES, RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
-from gatepost_operations.cli.campaign.exit_code import FAILED_STATES
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.connection import open_campaigns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
-from gatepost_core.states import State
+from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.formatting import counted, duration_text, in_zone, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
@@ -221,7 +221,7 @@ def _batches(numbers: Sequence[int]) -> str:
 def what_next(campaign: Campaign) -> Iterator[str]:
     """Give the commands that follow from an end."""
     name = campaign.campaign_id
-    failed = sum(campaign.counts[state] for state in (State.REJECTED, State.EXHAUSTED, State.EXPIRED))
+    failed = sum(campaign.counts[state] for state in FAILED_STATES)
     unknown = campaign.counts[State.UNKNOWN]
     if campaign.status not in {Status.FINISHED, Status.CANCELLED} or not (failed or unknown):
         return

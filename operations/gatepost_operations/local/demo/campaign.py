@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.campaigns.row import Row
-    from gatepost_core.states import Reason
+    from gatepost_core.reasons import Reason
     from gatepost_operations.local.demo.recipients import Recipients
 
 # Nobody of the campaign is somebody whom a single operation writes to, so that the outbox can be counted.

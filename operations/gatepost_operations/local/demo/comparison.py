@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost_core.commands import Kind
-from gatepost_core.states import Reason, State
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,60 @@
+"""The tables and the rule of doubt as the scripts have them are those of the entries of states and reasons."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost_core.campaigns.wire_format import lua_constants
+from gatepost_core.doubt import end_after, rule_in_lua
+from gatepost_core.reasons import IMPLIED, Reason
+from gatepost_core.states import OPEN_STATES, Outlook, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+DOUBT = Reason.SERVER_FAILED
+
+
+def evaluated(client: Redis, text: str) -> Any:
+    return json.loads(client.eval(text, 0))  # type: ignore[arg-type] # redis-py's types mix in its asyncio form
+
+
+def test_the_scripts_have_the_entries_of_states_and_reasons(redis_client: Redis) -> None:
+    """Names, codes, doubts, implied reasons, and the sets of states."""
+    tables = "NAME = NAME, CODE = CODE, TERMINAL = TERMINAL, OPEN = OPEN, WAITING = WAITING, FAILURES = FAILURE_FIELDS"
+    lists = """
+    local doubts, implied = {}, {}
+    for code in pairs(DOUBT) do doubts[tostring(code)] = true end
+    for state, code in pairs(IMPLIED) do implied[state] = code end
+    """
+    found = evaluated(
+        redis_client,
+        f"{lua_constants()}{lists}return cjson.encode({{ {tables}, DOUBT = doubts, IMPLIED = implied, UNKNOWN = UNKNOWN_STATE }})",
+    )
+
+    assert found["NAME"] == {state.char: state.value for state in State}
+    assert found["CODE"] == {reason.value: reason.code for reason in Reason}
+    assert set(found["DOUBT"]) == {str(reason.code) for reason in Reason if reason.doubt}
+    assert found["IMPLIED"] == {state.char: reason.code for state, reason in IMPLIED.items()}
+    assert set(found["TERMINAL"]) == {state.char for state in State if state.is_terminal}
+    assert set(found["OPEN"].strip("[]")) == {state.char for state in OPEN_STATES}
+    assert set(found["WAITING"].strip("[]")) == {state.char for state in State if state.outlook is Outlook.WAITING}
+    assert set(found["UNKNOWN"].strip("[^]")) == {state.char for state in State}
+    assert set(found["FAILURES"]) == {state.value for state in State if state.counts_as_failure}
+
+
+@pytest.mark.parametrize("spelled", [lambda state: state.char, lambda state: state.value], ids=["letter", "name"])
+def test_the_rule_of_doubt_is_the_same_in_lua(redis_client: Redis, spelled: Callable[[State], str]) -> None:
+    """For every state, with and without a doubt."""
+    for state in State:
+        for doubt in (None, DOUBT):
+            given = "nil" if doubt is None else f"'{doubt}'"
+            call = f"cjson.encode({{ end_after({given}, '{spelled(state)}', 'deadline_passed') }})"
+            ended, reason = end_after(doubt, state, Reason.DEADLINE_PASSED)
+
+            assert evaluated(redis_client, f"{rule_in_lua(spelled)}return {call}") == [spelled(ended), reason.value]

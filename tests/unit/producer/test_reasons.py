@@ -1,0 +1,58 @@
+"""The entries of states and reasons, and the places that repeat them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gatepost import errors
+from gatepost_core.doubt import end_after, kept_for_retry
+from gatepost_core.errors import OperationFailed, failure_of
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "failures.md"
+ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| `(\w+)` \| ([^|]*) \|$", re.MULTILINE)
+EFFECTS = {"": (False, False), "may have been carried out": (True, False), "pauses a campaign": (False, True)}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_names_a_public_error(reason: Reason) -> None:
+    """A typo in an entry would break the first operation that ends so."""
+    error = failure_of("0f8fad5b", reason, state=reason.states[0])
+
+    assert isinstance(error, OperationFailed)
+    assert reason.error in errors.__all__
+    assert reason.advice in str(error)
+
+
+def test_the_page_of_failures_has_each_reason_as_its_entry_says() -> None:
+    """States, error and effect."""
+    found = {
+        name: (tuple(re.findall(r"`(\w+)`", states)), error, *EFFECTS[effect.strip()])
+        for name, states, error, effect in ROW.findall(PAGE.read_text(encoding="utf-8"))
+    }
+
+    assert found == {
+        reason.value: (tuple(state.value for state in reason.states), reason.error, reason.doubt, reason.pauses)
+        for reason in Reason
+    }
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_doubt_leaves_no_end_that_says_nothing_was_sent(state: State) -> None:
+    """Every terminal state but `accepted` becomes `unknown`, with the reason of the doubt."""
+    denies = state.is_terminal and state not in {State.ACCEPTED, State.UNKNOWN}
+    ended = end_after(Reason.ANSWER_LOST, state, Reason.RECIPIENT_REJECTED)
+
+    assert ended == ((State.UNKNOWN, Reason.ANSWER_LOST) if denies else (state, Reason.RECIPIENT_REJECTED))
+    assert end_after(None, state, Reason.RECIPIENT_REJECTED) == (state, Reason.RECIPIENT_REJECTED)
+
+
+def test_a_later_failure_that_is_sure_does_not_hide_a_doubt() -> None:
+    """The record of a recipient who is tried again keeps the newest doubt."""
+    assert kept_for_retry(None, Reason.NOT_REACHED) is Reason.NOT_REACHED
+    assert kept_for_retry(Reason.ANSWER_LOST, Reason.NOT_REACHED) is Reason.ANSWER_LOST
+    assert kept_for_retry(Reason.ANSWER_LOST, Reason.SERVER_FAILED) is Reason.SERVER_FAILED
