@@ -12,7 +12,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing check chaos fuzz bench audit format lock clean
+.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -64,6 +64,9 @@ test-matrix: ## Run the tests on every Python found, with the lowest and the new
 
 pacing: $(DEV)/.ready ## Measure with real workers whether campaigns use what others leave of a quota; a quarter of an hour
 	@$(DEV)/bin/python benchmarks/pacing.py
+
+mutants: $(DEV)/.ready ## Break the rules that carry the promises, one by one; the tests must notice. At most a quarter of an hour
+	@$(DEV)/bin/python tests/mutants.py $(MUTANTS)
 
 chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"

@@ -188,6 +188,18 @@ def test_too_large_a_share_of_failures_pauses(bench: Bench) -> None:
     assert 100 <= campaign.done < 120
 
 
+def test_unknown_outcomes_count_as_failures_in_that_share(bench: Bench) -> None:
+    """Every third answer is a server error, so it is not known whether the message went out."""
+    mixed = [row for n in range(100) for row in (*rows(2, 2 * n), tagged("500-before", n + 1)[n])]
+    campaign_id = bench.start(mixed)
+    bench.work()
+    campaign = bench.status(campaign_id)
+
+    assert campaign.pause is not None
+    assert (campaign.pause.reason, campaign.pause.cause) == (PauseReason.ERROR_SHARE, Reason.SERVER_FAILED)
+    assert 100 <= campaign.done < 120
+
+
 def test_the_guest_list_lets_only_guests_through(bench: Bench, simulator: SimulatorServer) -> None:
     """A rehearsal: the two guests get a message, the others are suppressed with the reason."""
     campaign_id = bench.start(rows(50), guest_list=[email(3), " Person7@Example.com"])

@@ -107,6 +107,17 @@ def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns)
             call(MISSING)
 
 
+def test_a_finished_campaign_is_not_cancelled(campaigns: Campaigns) -> None:
+    """Nobody is left to whom nothing was sent."""
+    campaign_id = campaigns.create("nobody")
+    assert campaigns.start(campaign_id).status is Status.FINISHED
+
+    with pytest.raises(CampaignConflict, match="It is finished"):
+        campaigns.cancel(campaign_id)
+
+    assert campaigns.status(campaign_id).status is Status.FINISHED
+
+
 def test_every_call_may_come_twice(campaigns: Campaigns) -> None:
     """Start, pause, resume and cancel change nothing the second time."""
     campaign_id = campaigns.create("spring")

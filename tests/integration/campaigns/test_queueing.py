@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
+from gatepost_core.commands import OnUnknown
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
@@ -110,6 +112,64 @@ def test_an_expired_lease_makes_what_was_in_flight_unknown(
     assert store.feed(campaign_id) == [(0, 0.0)]
 
 
+def test_a_row_that_ends_its_workers_is_not_begun_for_ever(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """With `on_unknown=resend` it is begun again as often as attempts allow, and then it is unknown."""
+    campaign_id = running(campaigns, store, 1, on_unknown=OnUnknown.RESEND)
+    most = int(store.record(campaign_id)["max_attempts"])
+    begun = 0
+    for number in range(most + 1):
+        store.feed(campaign_id)
+        claim = Claim(campaign_id, 0, f"killed {number}")
+        if isinstance(batches.claim(claim, 10), Claimed):
+            begun += isinstance(batches.step(claim, 1, 10, quota=QUOTA, want=1), Begun)
+        clock.advance(100)
+        store.sweep(campaign_id)
+    campaign = campaigns.status(campaign_id)
+
+    assert begun == most
+    assert campaign.reasons == {(State.UNKNOWN, Reason.WORKER_LOST): 1}
+
+
+def test_a_step_that_comes_twice_changes_nothing_the_second_time(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore
+) -> None:
+    """The connection repeats a call whose reply was lost; the answer is the same, and no further row is begun."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    first, second = (batches.step(claim, 1, 10, quota=QUOTA, want=2) for _ in range(2))
+
+    assert isinstance(first, Begun)
+    assert first == second
+    assert campaigns.status(campaign_id).counts[State.IN_FLIGHT] == 2
+
+
+def test_at_the_deadline_itself_nothing_is_begun(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """Nor is a batch published; the sweep ends what is open as expired."""
+    deadline = datetime.fromtimestamp(clock.ms / 1000 + 100, UTC)
+    campaign_id = running(campaigns, store, 40, deadline=deadline)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 200)
+    clock.advance(99.999)
+    before = batches.step(claim, 1, 200, quota=QUOTA, want=1)
+    clock.advance(0.001)
+    at = batches.step(claim, 2, 200, quota=QUOTA, want=1)
+    late = batches.claim(Claim(campaign_id, 1, "another"), 200)
+
+    assert isinstance(before, Begun)
+    assert not isinstance(at, Begun)
+    assert not isinstance(late, Claimed)
+    assert store.feed(campaign_id) == []
+    assert store.sweep(campaign_id)[3]
+    assert store.close(campaign_id) == 39
+
+
 def test_a_batch_given_back_waits_and_is_published_with_its_delay(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
@@ -128,6 +188,42 @@ def test_a_batch_given_back_waits_and_is_published_with_its_delay(
     assert soon == [(0, 20.0)]
     assert later == []
     assert store.feed(campaign_id) == [(0, 50.0)]
+
+
+def test_a_batch_given_back_is_not_taken_before_its_time(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
+) -> None:
+    """Whoever has its old message finds it too early."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    batches.release(claim, wait_s=100)
+
+    early = batches.claim(Claim(campaign_id, 0, "another"), 10)
+    clock.advance(101)
+    in_time = batches.claim(Claim(campaign_id, 0, "another"), 10)
+
+    assert not isinstance(early, Claimed)
+    assert isinstance(in_time, Claimed)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.DEFERRED])
+def test_a_campaign_with_a_row_that_waits_is_not_finished(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock, state: State
+) -> None:
+    """Its last recipient will be sent to later."""
+    campaign_id = running(campaigns, store, 1)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    batches.step(claim, 1, 10, quota=QUOTA, want=1)
+    batches.step(claim, 2, 10, quota=QUOTA, settlements=[Settlement(0, state)], want=0)
+    batches.release(claim, wait_s=20)
+
+    store.sweep(campaign_id)
+
+    assert campaigns.status(campaign_id).status is Status.RUNNING
 
 
 def test_a_rest_holds_for_the_whole_campaign(

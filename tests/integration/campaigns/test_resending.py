@@ -9,15 +9,20 @@ import pytest
 from tenacity import wait_fixed
 
 from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.store import batch_key
+from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.commands import OnUnknown
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.delivery.policy import RetryLimits
-from support.campaign_parts import rows
+from support.campaign_parts import email, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import redis
+
+    from gatepost.campaigns.control import Campaigns
     from gatepost_simulator.server import SimulatorServer
     from support.campaign_parts import Bench
 
@@ -95,3 +100,31 @@ def test_a_refusal_of_the_second_does_not_say_it_either(bench: Bench, simulator:
     assert report is not None
     assert (report.reason, report.attempts) == (Reason.SERVER_FAILED, 2)
     assert simulator.control.count(recipient) == 1
+
+
+MAY_HAVE_BEEN_SENT = [
+    Reason.ANSWER_LOST,
+    Reason.SERVER_FAILED,
+    Reason.PROVIDER_SILENT,
+    Reason.WORKER_LOST,
+    Reason.ANSWER_NOT_UNDERSTOOD,
+    Reason.BACKUP_RESTORED,
+]
+
+
+@pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
+def test_a_queued_row_that_may_have_been_sent_is_not_cancelled(
+    campaigns: Campaigns, redis_client: redis.Redis, doubt: Reason
+) -> None:
+    """It ends as unknown, for the reason of its earlier attempt; a row that surely was not sent is cancelled."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(2))
+    campaigns.start(campaign_id)
+    records = [Record(0, doubt, attempts=1), Record(1, Reason.NOT_REACHED, attempts=1)]
+    redis_client.hset(batch_key(campaign_id, 0), "details", b"".join(record.pack() for record in records))
+
+    campaigns.cancel(campaign_id)
+    told = {one.row.recipient: (one.state, one.reason) for one in campaigns.export(campaign_id)}
+
+    assert told[email(0)] == (State.UNKNOWN, doubt)
+    assert told[email(1)] == (State.CANCELLED, Reason.CANCELLED_BY_CALLER)

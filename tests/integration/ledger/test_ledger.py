@@ -19,6 +19,8 @@ from gatepost_core.redis.keys import celery_result_key, operation_key
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import redis
 
     from gatepost_core.settings import Settings
@@ -129,6 +131,44 @@ def test_an_attempt_that_lost_its_lease_cannot_settle(ledger: Ledger) -> None:
     assert late.verdict is Verdict.FINISHED
     assert ledger.outcome("op-1").reason is Reason.WORKER_LOST
     assert ledger.counts() == {(Kind.SEND_EMAIL, State.UNKNOWN): 1}
+
+
+def test_an_attempt_that_was_given_up_cannot_settle_the_one_that_followed(ledger: Ledger) -> None:
+    """With `on_unknown=resend` a second attempt is under way when the first one's late answer comes."""
+    ledger.record(new(on_unknown=OnUnknown.RESEND))
+    ledger.begin("op-1", "first", lease_s=0)
+    ledger.begin("op-1", "second", lease_s=10)
+
+    late = ledger.settle("op-1", "first", State.REJECTED, reason=Reason.RECIPIENT_REJECTED)
+
+    assert late.verdict is not Verdict.SETTLED
+    assert ledger.outcome("op-1").state is State.IN_FLIGHT
+    assert ledger.settle("op-1", "second", State.ACCEPTED).verdict is Verdict.SETTLED
+
+
+@pytest.mark.parametrize("give_up", [lambda ledger: ledger.sweep("op-1"), lambda ledger: ledger.ready("op-1")])
+def test_a_lost_attempt_leaves_a_doubt_that_no_later_end_hides(
+    ledger: Ledger, give_up: Callable[[Ledger], object]
+) -> None:
+    """Cancelled before the second attempt, the operation is `unknown`: the first may have been carried out."""
+    ledger.record(new(on_unknown=OnUnknown.RESEND))
+    ledger.begin("op-1", "first", lease_s=0)
+    give_up(ledger)
+
+    closed = ledger.close("op-1", State.CANCELLED, Reason.CANCELLED_BY_CALLER)
+
+    assert (closed.state, closed.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
+
+
+def test_a_success_after_a_lost_attempt_is_a_success(ledger: Ledger) -> None:
+    """The caller asked for a second attempt, and it was accepted; nothing is in doubt."""
+    ledger.record(new(on_unknown=OnUnknown.RESEND))
+    ledger.begin("op-1", "first", lease_s=0)
+    ledger.begin("op-1", "second", lease_s=10)
+    ledger.settle("op-1", "second", State.ACCEPTED)
+
+    outcome = ledger.outcome("op-1")
+    assert (outcome.state, outcome.reason) == (State.ACCEPTED, None)
 
 
 def test_a_lost_attempt_is_repeated_only_when_the_caller_chose_so(ledger: Ledger) -> None:
@@ -264,6 +304,29 @@ def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: re
 
     assert (answer.verdict, answer.kind) == (Verdict.PUBLISH, Kind.SEND_EMAIL)
     assert ledger.due(10) == []
+
+
+def test_each_publication_by_the_sweep_doubles_the_time_to_the_next(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """30 seconds, so the looks are 60, 120 and 240 apart, and never later than the deadline."""
+    ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
+    waits = []
+    for _ in range(4):
+        assert ledger.sweep("op-1").verdict is Verdict.PUBLISH
+        waits.append(redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time())
+
+    assert waits == pytest.approx([60, 120, 240, 400], abs=10)
+
+
+def test_a_publication_that_the_broker_did_not_take_does_not_count(ledger: Ledger, redis_client: redis.Redis) -> None:
+    """The operation is looked at again soon, and the waits double from where they were."""
+    ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
+    ledger.sweep("op-1")
+    ledger.unpublished("op-1")
+    soon = redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time()
+    ledger.sweep("op-1")
+    later = redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time()
+
+    assert (soon, later) == (pytest.approx(30, abs=10), pytest.approx(60, abs=10))
 
 
 def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:

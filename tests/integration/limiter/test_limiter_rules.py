@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,29 @@ def test_a_reading_can_come_with_the_question(desk: Desk) -> None:
 
     assert isinstance(desk.ask(), Wait)
     assert isinstance(desk.ask(readings=[desk.reading(ticket, limit=50, remaining=49)]), Permit)
+
+
+def test_bulk_keeps_a_cushion_above_the_reserve_where_others_come_fast(desk: Desk) -> None:
+    """Of a quota of 100 a second, 20 are the reserve, and others may take seven before the next answer tells."""
+    ticket = desk.permit(Lane.INTERACTIVE).first_ticket
+    desk.observe(ticket, limit=1000, remaining=999, client_quota=ClientQuota(100, 1, 100))
+
+    assert 70 <= drain(desk, Lane.BULK) <= 74
+
+
+def test_a_level_that_falls_is_foretold_for_a_second_and_no_further(desk: Desk) -> None:
+    """Others took 20 a second; without news for ten seconds the bucket is not believed to be empty."""
+    ticket = desk.know(100, 90)
+    for remaining in range(88, 48, -2):
+        desk.now += 0.1
+        desk.observe(ticket, limit=100, remaining=remaining)
+    desk.now += 10
+    snapshot = desk.limiter.snapshot(KEY)
+
+    assert snapshot is not None
+    assert snapshot.bucket is not None
+    assert 20 <= snapshot.bucket.level <= 40
+    assert drain(desk, Lane.INTERACTIVE) == 2
 
 
 def test_what_is_under_way_counts(desk: Desk) -> None:
@@ -326,6 +350,16 @@ def test_nothing_is_sent_when_redis_answers_nonsense(desk: Desk, redis_client: r
 def test_a_damaged_state_is_a_cold_start(desk: Desk, redis_client: redis.Redis) -> None:
     """A value of another length or version is not read."""
     redis_client.set(KEY.name, b"x" * 217)
+
+    assert drain(desk, Lane.BULK) == 2
+
+
+def test_a_state_of_another_version_is_a_cold_start(desk: Desk, redis_client: redis.Redis) -> None:
+    """After an upgrade nothing is read that was written in another form."""
+    desk.know(50, 49)
+    stored = redis_client.get(KEY.name)
+    assert isinstance(stored, bytes)
+    redis_client.set(KEY.name, struct.pack("<d", 3) + stored[8:])
 
     assert drain(desk, Lane.BULK) == 2
 

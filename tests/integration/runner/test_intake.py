@@ -136,6 +136,33 @@ def test_an_empty_header_is_none(app: Celery, letters: DeadLetters, header: str,
     assert len(letters) == 0
 
 
+def test_a_submission_that_waits_holds_none_of_its_arguments(app: Celery, letters: DeadLetters) -> None:
+    """A worker with all slots busy holds messages for a while, and Celery can be asked for them."""
+    taken: list[Any] = []
+    sealed: list[Any] = []
+    message = received(Channel())
+
+    def seal(task_id: str, arguments: dict[str, Any]) -> str:
+        sealed.append((task_id, arguments["command"]["email"]))
+        return "sealed"
+
+    handle = strategy(app.tasks[SUBMIT], app, Consumer(taken.append), dead_letters=lambda: letters, seal=seal)
+    handle(message, None, message.ack_log_error, message.reject_log_error, [])
+
+    assert sealed == [(message.headers["id"], CANARY)]
+    assert taken[0].kwargs == {"sealed": "sealed"}
+    assert CANARY not in message.body
+
+
+def test_a_strangers_headers_go_no_further(app: Celery, letters: DeadLetters) -> None:
+    """Celery repeats in events and logs the headers that it knows."""
+    message = received(Channel(), shadow=CANARY, origin=CANARY, argsrepr=CANARY, root_id=CANARY, other=CANARY)
+
+    hand_over(app, letters, message, lambda _request: None)
+
+    assert CANARY not in str(message.headers)
+
+
 def test_a_request_shows_no_arguments(app: Celery, letters: DeadLetters) -> None:
     """`celery inspect active` and Flower show what `info` says; a plain submission names an address."""
     taken: list[Any] = []

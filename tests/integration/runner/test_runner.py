@@ -238,6 +238,22 @@ def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], 
     assert here.ledger.counts()[here.ledger.outcome(operation_id).kind, State.UNKNOWN] == 1
 
 
+def test_an_attempt_that_another_worker_has_begun_meanwhile_sends_nothing(world: Callable[..., World]) -> None:
+    """Between the look at the operation and the attempt lies the wait for a permit."""
+    here = world()
+    operation_id = here.send()
+
+    class Overtaken(HeldLimiter):
+        def acquire(self, key: LimiterKey, *_: Any, **__: Any) -> Any:
+            here.ledger.begin(operation_id, "another", lease_s=10)
+            return super().acquire(key)
+
+    here.runner._limiter_of = lambda _: Overtaken()
+
+    assert here.runner.run(operation_id) == NotOurs(Verdict.BUSY)
+    assert here.auth0.sent == []
+
+
 @pytest.mark.parametrize("why", ["early", "expired", "busy", "lost", "finished", "missing"])
 def test_what_cannot_begin_costs_no_permit(world: Callable[..., World], why: str) -> None:
     """A doubled, late or early message takes nothing from the quota that the others share."""

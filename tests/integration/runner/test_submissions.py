@@ -72,6 +72,16 @@ def test_sealed_commands_are_taken_there(made: Callable[..., tuple[Celery, Proce
     assert sum(process.ledger.counts().values()) == 1
 
 
+def test_a_plain_command_that_is_delivered_twice_is_one_operation(made: Callable[..., tuple[Celery, Process]]) -> None:
+    """The queue delivers a message at least once; another message with the same command is another operation."""
+    app, process = made()
+    submissions = Submissions(app, process)
+    first, again, other = (submissions.accept(task, COMMAND, None) for task in ("a-task", "A-TASK", "another"))
+
+    assert first == again != other
+    assert sum(process.ledger.counts().values()) == 2
+
+
 def test_a_sealed_command_is_carried_out_once_under_whatever_id_or_key_it_comes_again(
     made: Callable[..., tuple[Celery, Process]],
 ) -> None:

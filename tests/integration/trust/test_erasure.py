@@ -11,7 +11,7 @@ import pytest
 
 from gatepost.campaigns.control import RETRYABLE, Campaigns
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.errors import NothingToRedeem
+from gatepost.errors import NothingToRedeem, Unavailable
 from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
@@ -188,6 +188,23 @@ def test_a_row_under_way_is_left_and_said(erasure: Erasure, bench: Bench, redis_
     assert erasure.erase(PERSON).rows == 1
 
 
+def test_rows_that_changed_since_they_were_read_are_not_replaced(
+    campaigns: Campaigns, redis_client: redis.Redis, settings: Settings
+) -> None:
+    """A key rotation has sealed them anew meanwhile, and its work is kept."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(10))
+    fingerprint = settings.fingerprints().campaign(campaign_id, PERSON)
+    key = f"gatepost:campaign:{campaign_id}:batch:0"
+    stored = redis_client.hget(key, "rows")
+
+    said = campaigns.store.forget(campaign_id, 0, 7, fingerprint=fingerprint, before="older", after="without")
+
+    assert said == "changed"
+    assert redis_client.hget(key, "rows") == stored
+    assert campaigns.status(campaign_id).counts[State.QUEUED] == 10
+
+
 def test_the_same_file_again_brings_the_person_back_suppressed(erasure: Erasure, bench: Bench) -> None:
     """Whoever imports it again gives the address again; it is not written to."""
     campaign_id = bench.started(40)
@@ -324,6 +341,32 @@ def test_a_shell_erases_without_repeating_the_address(
     said = "".join(one.out + one.err for one in (dry, refused, partly, done, invalid))
     assert PERSON not in said
     assert "no-address" not in said
+
+
+def test_an_erasure_that_breaks_off_has_put_the_person_on_the_list(
+    erasure: Erasure, campaigns: Campaigns, redis_client: redis.Redis, settings: Settings
+) -> None:
+    """The list comes first, so that no campaign begins with them meanwhile."""
+    index = recipient_key(settings.fingerprints().operation(PERSON))
+    redis_client.set(index, "damaged")
+
+    with pytest.raises(Unavailable):
+        erasure.erase(PERSON)
+
+    entry = campaigns.suppressions.find(PERSON)
+    assert entry is not None
+    assert entry.reason is SuppressionReason.ERASED
+
+
+def test_exports_of_campaigns_without_the_person_are_not_counted(erasure: Erasure, campaigns: Campaigns) -> None:
+    """Only files that the person may be in are worth a search."""
+    with_them, without = campaigns.create("with"), campaigns.create("without")
+    campaigns.add(with_them, rows(10))
+    campaigns.add(without, rows(5, first=20))
+    for campaign_id in (with_them, without, without):
+        list(campaigns.export(campaign_id))
+
+    assert erasure.erase(PERSON).exports == 1
 
 
 def test_an_unknown_person_is_put_on_the_list_all_the_same(erasure: Erasure, campaigns: Campaigns) -> None:

@@ -79,6 +79,20 @@ def test_open_recipients_of_running_paused_and_drafted_campaigns_are_unknown(
         assert_adds_up(campaign)
 
 
+def test_the_sweep_leaves_a_restored_campaign_to_its_operator(campaigns: Campaigns, recovery: Recovery) -> None:
+    """It has nothing open, but is not finished before somebody has decided about the unknown recipients."""
+    campaign_id = made(campaigns, 3)
+    campaigns.start(campaign_id)
+    recovery.run(an_hour_ago())
+
+    campaigns.store.sweep(campaign_id)
+    left = campaigns.status(campaign_id).status
+    campaigns.resume(campaign_id)
+
+    assert left is Status.PAUSED
+    assert campaigns.status(campaign_id).status is Status.FINISHED
+
+
 def test_rows_with_and_without_records_keep_what_is_known_of_them(
     campaigns: Campaigns, recovery: Recovery, redis_client: redis.Redis
 ) -> None:

@@ -45,6 +45,8 @@ def test_what_has_another_form_is_malformed(change: dict[str, Any]) -> None:
 
 
 def test_positional_arguments_are_malformed() -> None:
-    """They would bypass the check of the keywords."""
-    with pytest.raises(Malformed):
+    """They would bypass the check of the keywords, also beside good ones."""
+    with pytest.raises(Malformed, match="not named"):
         check([CAMPAIGN, 7], {})
+    with pytest.raises(Malformed, match="not named"):
+        check([CAMPAIGN], batch_message(CAMPAIGN, 7))

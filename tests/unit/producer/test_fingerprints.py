@@ -22,6 +22,14 @@ def test_one_person_has_unrelated_fingerprints_of_eight_bytes() -> None:
     assert {len(mark) for mark in marks} == {FINGERPRINT_BYTES}
 
 
+def test_another_key_makes_other_fingerprints() -> None:
+    """Without the key nobody finds a person again by trying addresses."""
+    other = Fingerprints(b"o" * 32)
+
+    assert other.suppression(PERSON) != FINGERPRINTS.suppression(PERSON)
+    assert other.check != FINGERPRINTS.check
+
+
 def test_the_boundaries_of_parts_count() -> None:
     """No text in one part makes the digest of other parts, whatever separates them."""
     assert FINGERPRINTS.digest("a", "b") != FINGERPRINTS.digest("ab")

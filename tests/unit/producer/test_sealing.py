@@ -71,6 +71,13 @@ def test_a_malformed_key_is_refused_without_showing_it(text: str) -> None:
     assert "AAA" not in str(caught.value)
 
 
+@pytest.mark.parametrize("length", [0, 16, 31, 33])
+def test_a_key_of_another_length_is_refused(length: int) -> None:
+    """A short one would be guessed sooner."""
+    with pytest.raises(ConfigurationError, match="must have 32 bytes"):
+        Key("k1", bytes(length))
+
+
 def test_a_key_reads_back_what_it_reveals_and_prints_nothing() -> None:
     """`gatepost keys new` prints what the settings read."""
     key = Key.new("k1")

@@ -87,6 +87,27 @@ def test_a_header_that_celery_would_show_or_wait_for_is_checked(header: dict[str
         check({"command": {}}, task="gatepost.submit", **header)
 
 
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
+def test_a_message_that_starts_others_is_malformed(name: str) -> None:
+    """A worker would publish or run what a stranger names, in the body or in the headers."""
+    others = {name: [{"task": "gatepost.send_email"}]}
+
+    with pytest.raises(Malformed, match="callbacks"):
+        check_message({"id": ID, "task": "gatepost.send_email"}, lambda: [[], OPERATION, others])
+    with pytest.raises(Malformed, match="callbacks"):
+        check(OPERATION, **others)
+
+
+@pytest.mark.parametrize("content", [{"content-encoding": "bz2"}, {"content-type": "application/x-python-serialize"}])
+def test_an_envelope_in_a_form_that_kombu_would_unpack_has_a_flaw(content: dict[str, str]) -> None:
+    """Kombu decodes by any codec of Python's, and by pickle where it is let."""
+    properties = {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "q"}, "body_encoding": "base64"}
+
+    flaw = flaw_of_envelope({"headers": {}, "properties": properties, "body": "", **content})
+
+    assert "content type or encoding" in (flaw or "")
+
+
 def test_an_envelope_as_kombu_writes_it_has_no_flaw() -> None:
     """And each of its parts matters."""
     properties = {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "q"}, "body_encoding": "base64"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tenacity import wait_fixed
 
 from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.errors import failure_of
@@ -202,6 +203,19 @@ def test_no_retry_is_planned_past_the_deadline() -> None:
     late = attempt(deadline=NOW)
 
     assert decide(errors.ConnectFailed(), late, LIMITS) == Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
+
+
+@pytest.mark.parametrize(
+    "wait", [{"backoff": wait_fixed(10)}, {"deferral": wait_fixed(10)}], ids=["backoff", "deferral"]
+)
+def test_what_would_be_tried_at_the_deadline_itself_expires(wait: dict[str, Any]) -> None:
+    """The last moment for an attempt is the one before."""
+    failure = errors.ConnectFailed() if "backoff" in wait else answered(Endpoint.START, 429, b"")
+    limits = RetryLimits(max_attempts=3, **wait)
+    at, after = (attempt(deadline=NOW + timedelta(seconds=10, milliseconds=more)) for more in (0, 1))
+
+    assert decide(failure, at, limits) == Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
+    assert isinstance(decide(failure, after, limits), RetryAt | Deferred)
 
 
 def test_a_deferral_past_the_deadline_expires_at_once() -> None:

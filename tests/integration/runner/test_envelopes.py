@@ -1,0 +1,46 @@
+"""What a worker makes of an envelope on a Redis list, which any client may write."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import kombu
+
+from gatepost_core.broker.messages import Queue
+
+if TYPE_CHECKING:
+    import redis
+    from celery import Celery
+
+
+def test_an_envelope_does_not_say_where_its_message_goes_back_to(app: Celery, redis_client: redis.Redis) -> None:
+    """What was not acknowledged would be put on the key that a stranger names, under a tag of another message."""
+    envelope = {
+        "body": base64.b64encode(b"[[], {}, {}]").decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"id": str(uuid.uuid4()), "task": "gatepost.reconcile"},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": "a tag of another",
+            "delivery_info": {"exchange": "elsewhere", "routing_key": "gatepost:operation:1"},
+        },
+    }
+    redis_client.lpush(Queue.SEND, json.dumps(envelope))
+    taken: list[Any] = []
+
+    def take(message: Any) -> None:
+        taken.append((dict(message.delivery_info), message.delivery_tag))
+        message.ack()
+
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        queues = [kombu.Queue(Queue.SEND.value)]
+        with kombu.Consumer(channel, queues, on_message=take, accept=["json"]):
+            connection.drain_events(timeout=10)
+
+    (where, tag) = taken[0]
+    assert (where["exchange"], where["routing_key"]) == (Queue.SEND, Queue.SEND)
+    assert tag != "a tag of another"

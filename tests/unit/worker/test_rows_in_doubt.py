@@ -1,0 +1,75 @@
+"""A row of a campaign that is sent again after an attempt which may have been carried out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.wire_format import Record
+from gatepost_core.states import Reason, State
+from gatepost_worker.authentication.errors import ConnectFailed
+from gatepost_worker.authentication.refusals import RateLimited, RecipientRejected
+from gatepost_worker.bulk.sending import Sender
+from gatepost_worker.delivery.policy import RetryLimits
+
+if TYPE_CHECKING:
+    from gatepost_worker.authentication import AuthenticationError, Passwordless
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ROW = Row(1, Channel.EMAIL, "ana@example.com")
+MAY_HAVE_BEEN_SENT = [
+    Reason.ANSWER_LOST,
+    Reason.SERVER_FAILED,
+    Reason.PROVIDER_SILENT,
+    Reason.WORKER_LOST,
+    Reason.ANSWER_NOT_UNDERSTOOD,
+    Reason.BACKUP_RESTORED,
+]
+
+
+class Failing:
+    """A client whose every send fails in the same way."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    def send_email(self, _recipient: str, **_options: Any) -> None:
+        raise self._failure
+
+
+def sender(failure: Exception) -> Sender:
+    return Sender(cast("Passwordless", Failing(failure)), Options(), RetryLimits(), clock=lambda: NOW)
+
+
+@pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
+@pytest.mark.parametrize("failure", [RecipientRejected(), RuntimeError()], ids=["refused", "broken"])
+def test_a_row_that_may_have_been_sent_ends_unknown(failure: AuthenticationError | RuntimeError, doubt: Reason) -> None:
+    """Whatever the second attempt comes to but a success, the reason of the first one stays."""
+    sent = sender(failure).send(0, ROW, 1, Record(0, doubt, attempts=1))
+
+    assert (sent.settlement.state, sent.settlement.reason) == (State.UNKNOWN, doubt)
+    assert sent.settlement.attempts == 2
+
+
+@pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
+@pytest.mark.parametrize(
+    ("failure", "state"),
+    [(ConnectFailed(), State.QUEUED), (RateLimited(retry_after_s=1), State.DEFERRED)],
+    ids=["not reached", "too many requests"],
+)
+def test_a_row_that_has_to_wait_keeps_its_doubt(failure: AuthenticationError, state: State, doubt: Reason) -> None:
+    """Cancelled or suppressed while it waits, it still ends as unknown."""
+    sent = sender(failure).send(0, ROW, 1, Record(0, doubt, attempts=1))
+
+    assert (sent.settlement.state, sent.settlement.reason) == (state, doubt)
+
+
+def test_a_row_that_surely_was_not_sent_ends_as_refused() -> None:
+    """An attempt that never reached Auth0 leaves no doubt."""
+    sent = sender(RecipientRejected()).send(0, ROW, 1, Record(0, Reason.NOT_REACHED, attempts=1))
+
+    assert (sent.settlement.state, sent.settlement.reason) == (State.REJECTED, Reason.RECIPIENT_REJECTED)
