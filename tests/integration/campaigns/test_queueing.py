@@ -147,6 +147,22 @@ def test_a_step_that_comes_twice_changes_nothing_the_second_time(
     assert campaigns.status(campaign_id).counts[State.IN_FLIGHT] == 2
 
 
+def test_no_more_rows_are_begun_than_there_are_permits(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore
+) -> None:
+    """Of an unknown quota eight requests find out; the other rows stay queued."""
+    campaign_id = running(campaigns, store, 20)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+
+    begun = batches.step(claim, 1, 10, quota=QUOTA, want=20)
+
+    assert isinstance(begun, Begun)
+    assert len(begun.rows) == 8
+    assert campaigns.status(campaign_id).counts[State.QUEUED] == 12
+
+
 def test_at_the_deadline_itself_nothing_is_begun(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
