@@ -118,7 +118,7 @@ class Copy:
 
     def test(self, *tests: str, writes_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
         """Run tests until one fails."""
-        options = ("-x", "-q", "-p", "no:cacheprovider", "--tb=line")
+        options = ("-x", "-q", "--tb=line")
         return self.python("-m", "pytest", *options, *tests, writes_bytecode=writes_bytecode)
 
     def check_sources(self) -> None:

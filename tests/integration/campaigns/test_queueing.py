@@ -123,7 +123,7 @@ def test_a_row_that_ends_its_workers_is_not_begun_for_ever(
         store.feed(campaign_id)
         claim = Claim(campaign_id, 0, f"killed {number}")
         if isinstance(batches.claim(claim, 10), Claimed):
-            begun += isinstance(batches.step(claim, 1, 10, quota=QUOTA, want=1), Begun)
+            begun += isinstance(batches.step(claim, 1, 10, source=SOURCE, want=1), Begun)
         clock.advance(100)
         store.sweep(campaign_id)
     campaign = campaigns.status(campaign_id)
@@ -140,7 +140,7 @@ def test_a_step_that_comes_twice_changes_nothing_the_second_time(
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 10)
-    first, second = (batches.step(claim, 1, 10, quota=QUOTA, want=2) for _ in range(2))
+    first, second = (batches.step(claim, 1, 10, source=SOURCE, want=2) for _ in range(2))
 
     assert isinstance(first, Begun)
     assert first == second
@@ -156,7 +156,7 @@ def test_no_more_rows_are_begun_than_there_are_permits(
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 10)
 
-    begun = batches.step(claim, 1, 10, quota=QUOTA, want=20)
+    begun = batches.step(claim, 1, 10, source=SOURCE, want=20)
 
     assert isinstance(begun, Begun)
     assert len(begun.rows) == 8
@@ -173,9 +173,9 @@ def test_at_the_deadline_itself_nothing_is_begun(
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 200)
     clock.advance(99.999)
-    before = batches.step(claim, 1, 200, quota=QUOTA, want=1)
+    before = batches.step(claim, 1, 200, source=SOURCE, want=1)
     clock.advance(0.001)
-    at = batches.step(claim, 2, 200, quota=QUOTA, want=1)
+    at = batches.step(claim, 2, 200, source=SOURCE, want=1)
     late = batches.claim(Claim(campaign_id, 1, "another"), 200)
 
     assert isinstance(before, Begun)
@@ -233,8 +233,8 @@ def test_a_campaign_with_a_row_that_waits_is_not_finished(
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
     batches.claim(claim, 10)
-    batches.step(claim, 1, 10, quota=QUOTA, want=1)
-    batches.step(claim, 2, 10, quota=QUOTA, settlements=[Settlement(0, state)], want=0)
+    batches.step(claim, 1, 10, source=SOURCE, want=1)
+    batches.step(claim, 2, 10, source=SOURCE, settlements=[Settlement(0, state)], want=0)
     batches.release(claim, wait_s=20)
 
     store.sweep(campaign_id)

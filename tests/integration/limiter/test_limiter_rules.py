@@ -105,11 +105,11 @@ def test_a_level_that_falls_is_foretold_for_a_second_and_no_further(desk: Desk) 
         desk.now += 0.1
         desk.observe(ticket, limit=100, remaining=remaining)
     desk.now += 10
-    snapshot = desk.limiter.snapshot(KEY)
+    state = desk.limiter.describe(KEY)
 
-    assert snapshot is not None
-    assert snapshot.bucket is not None
-    assert 20 <= snapshot.bucket.level <= 40
+    assert state is not None
+    assert state.bucket is not None
+    assert 20 <= state.bucket.level <= 40
     assert drain(desk, Lane.INTERACTIVE) == 2
 
 
