@@ -105,23 +105,14 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         with _exit_for_configuration():
             check_beat(sender.app, settings)
 
-    def start_embedded_beat(**_: Any) -> None:
-        end_with_parent()
-
-    def stopping(**_: Any) -> None:
-        process.liveness.stopping()
-
-    def stop(**_: Any) -> None:
-        process.close()
-
     # Celery keeps weak references by default, and nothing else refers to these functions.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.beat_init.connect(start_beat, weak=False)
-    signals.beat_embedded_init.connect(start_embedded_beat, weak=False)
-    signals.worker_shutting_down.connect(stopping, weak=False)
-    signals.worker_shutdown.connect(stop, weak=False)
+    signals.beat_embedded_init.connect(lambda **_: end_with_parent(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: process.liveness.stopping(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: process.close(), weak=False)
 
 
 app = create(load_settings(env_file=".env"))
