@@ -1,1 +1,1 @@
-"""Batches of a campaign: lease, send, settle, sweep."""
+"""Sends a campaign batch by batch: task, lease, work, sending, store; and the sweep."""

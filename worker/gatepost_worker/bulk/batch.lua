@@ -1,16 +1,15 @@
--- What a worker does with one batch. In front of this text stand the campaigns' library and the limiter's core.
+-- The worker's calls on one batch. The campaigns' library and the limiter's library precede this text.
 --
--- KEYS[1] the campaign's record   KEYS[2] the limiter's key   KEYS[3] perhaps a ceiling's   ARGV[1] the call   ARGV[2..] its arguments
--- A batch is leased by a token: whoever does not have it changes nothing. A step has a number, and gives the same answer when it is
--- repeated.
+-- KEYS[1] the campaign's record   KEYS[2] the limiter's key   KEYS[3] the ceiling's, if any   ARGV[1] the call   ARGV[2..] its arguments
+-- A lease has a token; calls with another token change nothing. A step has a number; repeating it returns the same reply.
 
 local calls = {}
 
 local SETTLEMENT_BYTES = 11
 local FAILED, REFUSED = 1, 2
-local ENOUGH = 100 -- recipients settled before their share of failures means anything
+local ENOUGH = 100 -- settled recipients before their share of failures counts
 
--- Why nothing may be begun.
+-- Returns why nothing may begin, or nil.
 local function stopped()
   local found = redis.call('HMGET', campaign, 'status', 'deadline')
   if found[1] ~= 'running' then return found[1] or 'missing' end
@@ -59,8 +58,8 @@ function calls.claim(number, token, lease)
     tonumber(suppressed) or 0, now, get('application') or '' }
 end
 
--- ARGV: the batch's number, the token, rows (a byte each), their fingerprints as the suppression list has them, a byte each: '1' for who
--- is not on the guest list, '2' for who was erased
+-- ARGV: the batch's number, the token, rows (a byte each), their fingerprints for the suppression list, a byte each: '1' if the
+-- guest list lacks the row, '2' if its person was erased
 function calls.screen(number, token, rows, fingerprints, uninvited)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end
@@ -167,10 +166,10 @@ local function begin(batch, rows, granted)
   return begun
 end
 
--- What comes next, after everything that was under way is settled.
-local function go_further(batch, cursor, want, config, readings, ceiling_rate)
+-- Begins the next rows, once the rows in flight are settled.
+local function begin_next(batch, cursor, want, config, readings, ceiling_rate)
   local why = stopped()
-  -- Rows that were retried since the claim go to the next one, which screens them.
+  -- Rows retried since the claim wait for the next claim, which screens them.
   local rows = (why or batch.retried) and {} or open_from(batch, cursor, want)
   if #rows == 0 then
     if readings ~= '' then limiter_observe(KEYS[2], now_us, readings) end
@@ -183,19 +182,19 @@ end
 
 -- ARGV: the batch's number, the token, the step's number, the lease's milliseconds, settlements, the first row to look at, how many rows
 -- to begin at most, the limiter's settings, readings, the ceiling's rate
--- One round trip: settles what was begun, takes in what the answers said of the quota, takes permits, and begins as many rows.
+-- Settles rows, passes readings to the limiter, takes permits, and begins as many rows.
 function calls.step(number, token, seq, lease, settlements, cursor, want, config, readings, ceiling_rate)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end
   if batch.seq == seq then return cmsgpack.unpack(batch.reply) end
   if settlements ~= '' then settle(batch, settlements) end
-  local reply = go_further(batch, tonumber(cursor), tonumber(want), config, readings, tonumber(ceiling_rate))
+  local reply = begin_next(batch, tonumber(cursor), tonumber(want), config, readings, tonumber(ceiling_rate))
   hold(batch, lease, 'seq', seq, 'reply', cmsgpack.pack(reply))
   save_counts()
   return reply
 end
 
--- ARGV: the batch's number, the token, milliseconds until it may be taken again, milliseconds the whole campaign rests, look again after
+-- ARGV: the batch's number, the token, milliseconds until it may be claimed again, milliseconds that the campaign rests, look again after
 function calls.release(number, token, wait, rest, look_after)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end
@@ -211,7 +210,7 @@ function calls.release(number, token, wait, rest, look_after)
   return numbers('publish', feed(tonumber(look_after)))
 end
 
--- ARGV: the batch's number, the token, milliseconds until it comes again, look again after, what keeps the worker from it
+-- ARGV: the batch's number, the token, milliseconds until it is published again, look again after, why the worker cannot send it
 function calls.block(number, token, wait, look_after, why)
   number = tonumber(number)
   local batch = load_batch(number)

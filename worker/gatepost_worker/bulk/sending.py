@@ -1,4 +1,4 @@
-"""Sends one recipient of a campaign, and says how the row goes on."""
+"""Sends one row, and turns the answer into a settlement."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What one request led to.
+    """The result of one request.
 
     Attributes:
-        settlement: how the row goes on.
-        reading: what the answer said of the quota.
-        failure: what went wrong, if anything did.
-        wait: how long the row has to wait before it is begun again.
-        halts: whether the rows begun with it had better not be sent: they would fail alike.
-        unforeseen: what broke on our side, if anything did. Its text may hold the recipient.
+        settlement: the row's new state.
+        reading: the answer's rate-limit headers, for the limiter.
+        failure: the client's error, if there was one.
+        wait: how long the row waits before its next attempt.
+        halts: whether the other rows begun with it must not be sent, because they would fail too.
+        unforeseen: an error in our own code, if there was one. Its text may contain the recipient.
     """
 
     settlement: Settlement
@@ -60,7 +60,7 @@ class Sent:
 
 
 class Sender:
-    """Sends recipients the way one campaign wants it."""
+    """Sends rows with the options of one campaign."""
 
     def __init__(
         self, client: Passwordless, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]
@@ -74,20 +74,20 @@ class Sender:
         self._sms: dict[str, Any] = {"connection": options.connection or "sms"}
 
     def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
-        """Make the one request for a row. Whatever breaks, breaks this row alone: the answers of the others are worth keeping.
+        """Make one request for a row and return its result. An unforeseen error ends this row alone.
 
         Args:
             number: the row's number in its batch.
             row: the recipient.
-            ticket: the permit's.
-            record: what is known of earlier attempts.
+            ticket: the permit's ticket.
+            record: the record of earlier attempts, if there were any.
         """
         begun = False
         try:
             request = self._request_of(row)
             begun = True
             return self._carried_out(number, row, ticket, record, request)
-        except Exception as failure:  # noqa: BLE001 - nobody foresaw it, so nobody knows its kind
+        except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
             return self._broken(number, record, failure, begun=begun)
 
     def _carried_out(
@@ -108,7 +108,7 @@ class Sender:
         return Sent(settlement, Reading(ticket=ticket, limits=response.rate_limits))
 
     def unsent(self, number: int, record: Record | None) -> Settlement:
-        """Return how a row goes on that was begun and then not sent: as if it had not been begun."""
+        """Return the settlement of a row that was begun and not sent: it is queued as before."""
         if record is None:
             return Settlement(number, State.QUEUED)
         return Settlement(
@@ -169,7 +169,7 @@ class Sender:
     def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
         kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
         now = self._clock()
-        # The deadline is the script's to keep, by Redis's clock.
+        # The batch script enforces the campaign's deadline, by Redis's clock.
         attempt = Attempt(kind, before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
         return decide(failure, attempt, self._limits)
 

@@ -1,4 +1,4 @@
-"""Batches in Redis, as a worker uses them: lease, step, give back. Settling, permit and begin are one round trip."""
+"""The batches' records in Redis: claim, step, release. One step settles rows, takes permits and begins rows in one round trip."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ _CHARS: Final = {state: state.char.encode() for state in State}
 
 
 class Mark(IntEnum):
-    """What a settlement means for the campaign."""
+    """The effect of a settlement on the campaign's automatic pause."""
 
     PLAIN = 0
     FAILED = 1
-    """One more failure, which a run or a share of them makes a pause."""
+    """Counts towards the pause after identical failures in a row, and after a share of failures."""
     REFUSED = 2
-    """Auth0 would refuse everybody: pause at once."""
+    """Auth0 would refuse every recipient: pause at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How one row that was begun goes on.
+    """The result of one attempt at a row.
 
     Attributes:
-        row: its number in the batch.
-        state: a final state, or `queued` or `deferred` when it is to be begun again.
-        mark: what it means for the campaign.
-        attempts: how many requests were made for it, all in all.
-        at_s: when, in seconds since the epoch.
+        row: the row's number in the batch.
+        state: a final state, or `queued` or `deferred` if the row is to be begun again.
+        mark: the effect on the campaign's automatic pause.
+        reason: why the row did not simply succeed.
+        http_status: the status of the answer, if there was one.
+        attempts: the number of requests made for the row so far.
+        at_s: the time of the attempt, in seconds since the epoch.
     """
 
     row: int
@@ -64,7 +66,7 @@ class Settlement:
     at_s: int = 0
 
     def pack(self) -> bytes:
-        """Return it as the script reads it."""
+        """Return the settlement in the form that the script reads."""
         code = 0 if self.reason is None else self.reason.code
         return _SETTLEMENT.pack(
             self.row, _CHARS[self.state], self.mark, code, self.http_status or 0, min(self.attempts, 255), self.at_s
@@ -73,7 +75,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One worker's hold on one batch: whoever has another token changes nothing."""
+    """One worker's hold on one batch. Calls with another token change nothing."""
 
     campaign_id: str
     batch: int
@@ -82,7 +84,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A batch that is ours for the length of a lease, which began at `now` by Redis's clock."""
+    """A batch leased to this worker. The lease began at `now`, by Redis's clock."""
 
     sealed_rows: str
     states: bytes
@@ -96,14 +98,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """A batch that is not: busy, early, done, missing, or the status that keeps it."""
+    """The batch cannot be leased. `why` is busy, early, done, missing, or the campaign's status."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """These rows may be sent now, and each answer's reading carries its ticket."""
+    """These rows may be sent now, with consecutive tickets; each reading names the ticket of its row."""
 
     first_ticket: int
     rows: Sequence[int]
@@ -111,7 +113,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """No permit now."""
+    """No permit is available; ask again after `seconds`."""
 
     seconds: float
     reason: str
@@ -119,24 +121,24 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class NoRowLeft:
-    """No row is left from the cursor on."""
+    """No row from the cursor on is left to begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Nothing may be begun: the campaign's status, `deadline`, or `surplus` when others wait for the same permits already."""
+    """Nothing may begin. `why` is the campaign's status, `deadline`, or `surplus` if enough batches wait for permits."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease is another's, so nothing was changed."""
+    """Another worker holds the lease; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Redis's memory is full: what was under way is settled, and nothing was begun."""
+    """Redis's memory is full. Rows in flight were settled, and none were begun."""
 
 
 Step = Begun | Waiting | NoRowLeft | Stopped | Lost | Full
@@ -144,7 +146,7 @@ Step = Begun | Waiting | NoRowLeft | Stopped | Lost | Full
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitSource:
-    """What a step needs to take permits."""
+    """Where a step takes permits from: a quota, and the campaign's own ceiling if it has one."""
 
     key: LimiterKey
     settings: LimiterSettings
@@ -152,7 +154,7 @@ class PermitSource:
 
 
 class BatchStore:
-    """The batches' records. Safe to share between threads."""
+    """Reads and changes the batches' records. Safe to share between threads."""
 
     def __init__(
         self,
@@ -166,10 +168,10 @@ class BatchStore:
         """Prepare the scripts; nothing is sent to Redis yet.
 
         Args:
-            client: the connection; answers come as bytes.
-            republish_after_s: how long a published batch may lie before its message counts as lost.
+            client: the connection; answers are bytes.
+            republish_after_s: how long after publication an unclaimed batch's message counts as lost.
             clock: Lua text that defines `now_us`.
-            monotonic: seconds, by the clock that stamps readings.
+            monotonic: the clock that stamps readings, in seconds.
             wall_clock: seconds since the epoch.
         """
         script = files("gatepost_worker.bulk").joinpath("batch.lua").read_text(encoding="utf-8")
@@ -181,7 +183,9 @@ class BatchStore:
         self._wall_clock = wall_clock
 
     def claim(self, claim: Claim, lease_s: float) -> Claimed | NotClaimed:
-        """Lease a batch. Rows that an expired lease left in flight become `unknown`, or are queued again if that was asked.
+        """Lease a batch.
+
+        Rows that an expired lease left in flight become `unknown`, or `queued` if the campaign resends unknown rows.
 
         Raises:
             Unavailable: Redis did not answer, or its memory is full.
@@ -202,7 +206,18 @@ class BatchStore:
         uninvited: Sequence[bool],
         erased: Collection[int] = frozenset(),
     ) -> bytes | None:
-        """Suppress the rows that are on the suppression list, not on the guest list, or erased; return the states, None without the lease."""
+        """Suppress rows on the suppression list, not on the guest list, or erased.
+
+        Args:
+            claim: the lease.
+            rows: the open rows' numbers.
+            fingerprints: one for each row, in the form of the suppression list.
+            uninvited: for each row, whether the guest list lacks it.
+            erased: the rows whose person was erased.
+
+        Returns:
+            The states of all rows; None if the lease was lost.
+        """
         marks = "".join("2" if row in erased else str(int(one)) for row, one in zip(rows, uninvited, strict=True))
         reply = self._call(self._start, "screen", claim, bytes(rows), b"".join(fingerprints), marks)
         return reply[1] if reply[0] == b"screened" else None
@@ -219,12 +234,12 @@ class BatchStore:
         cursor: int = 0,
         want: int = 1,
     ) -> Step:
-        """Settle what was begun, take in what the answers said of the quota, and begin as many rows as there are permits.
+        """Settle rows, pass readings to the limiter, and begin as many rows as there are permits.
 
-        A step that comes twice with one number gives the same answer twice.
+        Repeating a step with the same number returns the same answer.
 
         Raises:
-            Unavailable: Redis did not answer; whether the step happened is not known, so repeat it.
+            Unavailable: Redis did not answer; the step may have happened, so repeat it.
         """
         ceiling = source.ceiling
         keys = [source.key.name, *([] if ceiling is None else [ceiling.key])]
@@ -245,15 +260,15 @@ class BatchStore:
         return _step(reply)
 
     def release(self, claim: Claim, *, wait_s: float = 0.0, rest_s: float = 0.0) -> list[tuple[int, float]] | None:
-        """Give a batch back, and take the batches that are to be published now.
+        """End the lease, and return the batches to publish now.
 
         Args:
-            claim: whose.
-            wait_s: until it may be taken again.
-            rest_s: how long the whole campaign rests.
+            claim: the lease.
+            wait_s: seconds until the batch may be claimed again.
+            rest_s: seconds that the whole campaign rests.
 
         Returns:
-            Numbers, each with the delay in seconds; None when the lease was lost.
+            Batch numbers, each with its delay in seconds; None if the lease was lost.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -263,12 +278,12 @@ class BatchStore:
         return None if reply[0] == b"lost" else picks(reply[1:])
 
     def block(self, claim: Claim, block: Block, *, wait_s: float) -> list[tuple[int, float]] | None:
-        """Put back a batch that this worker cannot work on, and note why; take it to be published again, after the wait.
+        """End the lease of a batch that this worker cannot send, and record why.
 
-        It keeps its place among the batches under way: a worker that can work on none takes no more of them for that.
+        The batch still counts as under way, so a worker that can send none does not draw further batches.
 
         Returns:
-            Its number with the delay in seconds; None when the lease was lost.
+            The batch's number with its delay in seconds, to be published again; None if the lease was lost.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -290,7 +305,7 @@ def _answer(script: Any, keys: list[str], arguments: list[Any]) -> list[Any]:
 
 
 class _Full(Unavailable):
-    """Redis did not answer; its memory is full, so nothing is sent."""
+    """Redis's memory is full; nothing is sent."""
 
 
 def _step(reply: list[Any]) -> Step:

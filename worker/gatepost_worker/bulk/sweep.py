@@ -1,4 +1,4 @@
-"""The periodic sweep over campaigns: ends expired leases and late rows, and publishes what the queue lost."""
+"""The periodic sweep of campaigns: ends expired leases and overdue rows, and publishes batches whose messages were lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCK: Final = "gatepost:campaigns:sweep:lock"
 
 @boundary
 class CampaignSweep:
-    """Sweeps the campaigns that are under way. Two at once would only do the same twice, so one runs at a time."""
+    """Sweeps the active campaigns. One sweep runs at a time."""
 
     def __init__(self, client: Redis, store: CampaignStore, publisher: BatchPublisher) -> None:
         self._redis = client
@@ -55,7 +55,7 @@ class CampaignSweep:
         except CampaignNotFound:  # deleted meanwhile
             return 0
         except Spoiled as failure:
-            # The others shall not wait for it.
+            # A corrupt campaign must not stop the sweep of the others.
             _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
             return 0
         if lost or published:

@@ -1,4 +1,4 @@
-"""From a command to the call of the Authentication API that carries it out."""
+"""Turns a command into its call of the Authentication API."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TOKEN = "oauth/token"  # noqa: S105 - a path, not a credential
 
 
 def endpoint_of(command: Command) -> str:
-    """Return the endpoint whose quota the command takes from."""
+    """Return the endpoint that a command calls."""
     return TOKEN if isinstance(command, LoginWithEmail | LoginWithSms) else START
 
 
 def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenResponse:
-    """Make the one call.
+    """Make the command's one call and return the response.
 
     Raises:
         AuthenticationError: the subclass that names the cause.
@@ -58,7 +58,7 @@ def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenRe
 
 
 def deadline_of(kind: Kind, settings: Settings) -> float:
-    """Return the seconds that one call of a kind may take, all in all: the call ends then, and its lease a margin later."""
+    """Return the total time limit of one call of a kind, in seconds. Its lease ends a margin later."""
     match kind:
         case Kind.SEND_EMAIL:
             return settings.email_deadline
@@ -71,7 +71,7 @@ def deadline_of(kind: Kind, settings: Settings) -> float:
 
 
 def token_set_of(response: TokenResponse) -> TokenSet:
-    """Return what the caller will redeem."""
+    """Return the token set that the caller redeems."""
     return TokenSet(
         access_token=SecretStr(response.access_token),
         token_type=response.token_type,

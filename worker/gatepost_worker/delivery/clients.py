@@ -1,4 +1,4 @@
-"""An Authentication client for each configured tenant."""
+"""One Authentication client for each configured tenant."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = None) -> Passwordless:
-    """Return a client of the tenant, with the settings' timeouts. Retries stay off: the policy owns them.
+    """Return a client of a tenant. It does not retry: `policy` decides about retries.
 
     Args:
-        tenant: whose Authentication API is called.
+        tenant: the tenant to call.
         settings: the timeouts.
-        connections: how many are kept open, one for each call at once; the settings' concurrency when absent.
+        connections: the size of the connection pool; by default the concurrency in the settings.
     """
     certificate = None
     if tenant.use_mtls and tenant.mtls_certificate and tenant.mtls_key:
@@ -47,7 +47,7 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
             timeouts=_timeouts(Kind.SEND_EMAIL, settings),
             sms_timeouts=_timeouts(Kind.SEND_SMS, settings),
             login_timeouts=_timeouts(Kind.LOGIN_WITH_EMAIL, settings),
-            # Half of the margin: the other half is for signing and settling.
+            # The other half of the margin is for signing and settling.
             keys_grace=timedelta(seconds=settings.lease_margin / 2),
             proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
             ca_bundle=str(tenant.ca_bundle) if tenant.ca_bundle else None,
@@ -58,7 +58,7 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
 
 
 def _timeouts(kind: Kind, settings: Settings) -> Timeouts:
-    # The total deadline is the one that counts; a read may take all that is left of it.
+    # One read may take all of the total deadline.
     total = timedelta(seconds=deadline_of(kind, settings))
     return Timeouts(connect=min(timedelta(seconds=settings.connect_timeout), total), read=total, total=total)
 
@@ -68,7 +68,7 @@ def _clear(secret: SecretStr | None) -> str | None:
 
 
 class Clients:
-    """The clients of all tenants, each made when first used and shared by the process's threads."""
+    """The clients of all tenants, each created on first use and shared by the process's threads."""
 
     def __init__(self, settings: Settings, *, connections: int | None = None) -> None:
         self._connections = connections
@@ -81,14 +81,14 @@ class Clients:
         """Return the client of a tenant.
 
         Raises:
-            ConfigurationError: no tenant of that name is configured here, or no client can be made of its settings.
+            ConfigurationError: no such tenant is configured here, or its settings are unusable.
         """
         with self._lock:
             if tenant_name not in self._clients:
-                self._clients[tenant_name] = self._made(tenant_name)
+                self._clients[tenant_name] = self._create(tenant_name)
             return self._clients[tenant_name]
 
-    def _made(self, tenant_name: str) -> Passwordless:
+    def _create(self, tenant_name: str) -> Passwordless:
         tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
         try:
             return client_for(tenant, self._settings, connections=self._connections)

@@ -1,4 +1,4 @@
-"""Whether work is for the Auth0 application that this worker sends for: asked before anything is opened, or a permit is taken."""
+"""Checks that work belongs to this worker's Auth0 application, before it is opened or takes a permit."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
 class Ownership:
-    """Compares what work is for with this worker's tenants. Safe to share between threads."""
+    """Compares an operation's or campaign's application with this worker's tenants. Safe to share between threads."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._registry = TenantRegistry(client)
         self._own = settings.applications()
         if self._own:
-            # What a command that names no tenant is for.
+            # Commands that name no tenant belong to the first one.
             self._own[""] = next(iter(self._own.values()))
 
     def register(self) -> None:
-        """Register this worker's applications under names that have none yet, and log those that have another.
+        """Register this worker's applications under unregistered tenant names; log each name registered for another application.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -39,14 +39,14 @@ class Ownership:
                 _log.warning("tenant.registered_otherwise", tenant=name, registered=str(registered), own=str(own))
 
     def require(self, tenant: str, recorded: str) -> None:
-        """Make sure that this worker may work on something.
+        """Raise unless this worker sends for the tenant's application.
 
         Args:
             tenant: the tenant's name.
-            recorded: the application that the work names; empty when it names none: then the registry says whose it is.
+            recorded: the application recorded with the work; if empty, the registered one counts.
 
         Raises:
-            TenantMissing: no tenant of that name is configured here.
+            TenantMissing: no such tenant is configured here.
             WrongApplication: the work is for another application.
             Unavailable: Redis did not answer.
         """
@@ -59,7 +59,7 @@ class Ownership:
             raise WrongApplication(f"the work is for {applications}", applications=applications)
 
     def is_registered(self, tenant: str) -> bool:
-        """Say whether some worker has registered a tenant of that name.
+        """Return whether any worker has registered a tenant of this name.
 
         Raises:
             Unavailable: Redis did not answer.

@@ -1,6 +1,6 @@
-"""What follows from a failed attempt: a pure decision, for every failure the Authentication client can raise.
+"""Decides what follows a failed attempt, for every error of the Authentication client. Pure.
 
-The one owner of retries. Source: the failure classes in `docs/reference/failures.md`.
+All decisions about retries are made here. Source: the failure classes in `docs/reference/failures.md`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-# A wait up to this sleeps in the worker's slot; a longer one goes back to the queue.
+# Up to this wait a thread sleeps; for a longer one the operation returns to the queue.
 SLEEP_IN_SLOT: Final = timedelta(seconds=2)
-# A message held longer nears the broker's visibility timeout, so longer waits are made of hops.
+# A message held longer nears the broker's visibility timeout, so a longer wait takes several hops.
 LONGEST_HOP: Final = timedelta(seconds=60)
 
 
@@ -40,14 +40,14 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Ask again after the wait; no attempt is spent."""
+    """Try again after the wait; the attempt does not count."""
 
     wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The operation ends: Auth0 said no, or nothing more can be tried."""
+    """The operation ends: Auth0 refused, or nothing more may be tried."""
 
     state: State
     reason: Reason
@@ -124,12 +124,12 @@ REASONS: Final[dict[Cause, Reason]] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How often and how long to try. Waits are tenacity's: exponential with full jitter.
+    """How often to try, and how long to wait: exponential with full jitter, by tenacity.
 
     Attributes:
-        max_attempts: attempts an operation may take.
-        longest_hint_s: a server's hint to wait longer than this, in seconds, is not obeyed.
-        backoff: the wait after an attempt that surely failed.
+        max_attempts: the most attempts of an operation.
+        longest_hint_s: the longest hint to obey, in seconds.
+        backoff: the wait before the next attempt.
         deferral: the wait after a 429 without a plausible hint.
     """
 
@@ -140,26 +140,26 @@ class RetryLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return what the configuration says."""
+        """Return the limits that the settings give."""
         return cls(max_attempts=settings.max_attempts, longest_hint_s=settings.longest_hint)
 
     @property
     def stop(self) -> StopBaseT:
-        """When attempts are used up."""
+        """The condition that ends the attempts."""
         return stop_after_attempt(self.max_attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the decision needs to know of the attempt that failed.
+    """The attempt that failed.
 
     Attributes:
-        kind: of the operation.
-        number: which attempt it was, from one on.
+        kind: the operation's kind.
+        number: the attempt's number, from 1.
         now: the time, by Redis's clock.
-        deadline: after which nothing is attempted.
-        on_unknown: what the caller chose.
-        doubt: why an earlier attempt may have been carried out.
+        deadline: the time after which nothing is attempted.
+        on_unknown: the caller's choice for attempts that may have been carried out.
+        doubt: why an earlier attempt may have been carried out, if it may have.
     """
 
     kind: Kind
@@ -171,12 +171,12 @@ class Attempt:
 
 
 def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
-    """Return what follows from a failed attempt.
+    """Return the decision about a failed attempt.
 
-    - surely not carried out, by our doing or the network's: again, with backoff, within attempts and deadline;
-    - 429 `too_many_requests`: a deferral for the server's hint, at most a hop, no attempt spent; the limiter holds the whole block;
-    - may have been carried out: `unknown`, except for a send whose caller chose to resend;
-    - everything else that Auth0 answered: the end, for its cause; after an attempt that may have been carried out, `unknown` for that one's.
+    - The request was surely not carried out: retry with backoff, within the attempts and the deadline.
+    - 429 `too_many_requests`: defer until the server's hint, one hop at most. The attempt does not count.
+    - The request may have been carried out: `unknown`, except for a send whose caller chose to resend.
+    - Any other answer: end with its reason. If an earlier attempt may have been carried out, end as `unknown` for that reason.
     """
     decision = _decide(failure, attempt, limits)
     if not isinstance(decision, Dead):
@@ -191,7 +191,7 @@ def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits)
         hint = plausible(failure.retry_after_s, limits.longest_hint_s)
         wait = timedelta(seconds=limits.deferral(_state(attempt.number)) if hint is None else hint)
         decision = _within_deadline(Deferred(wait), attempt)
-        # `quota clear` can lift the block, so an operation looks again before its end.
+        # `quota clear` can end the block early, so the wait is one hop at most.
         return Deferred(min(wait, LONGEST_HOP)) if isinstance(decision, Deferred) else decision
     if failure.may_have_taken_effect:
         if attempt.kind.is_login or attempt.on_unknown is OnUnknown.HOLD or _used_up(attempt, limits):
@@ -212,7 +212,7 @@ def _again(attempt: Attempt, limits: RetryLimits, reason: Reason) -> Decision:
 def _within_deadline(decision: RetryAt | Deferred, attempt: Attempt) -> Decision:
     if attempt.now + decision.wait < attempt.deadline:
         return decision
-    # A resend that comes too late leaves the first message's fate as open as it was.
+    # Too late to resend: the first message may still have been sent.
     if isinstance(decision, RetryAt) and decision.reason.doubt:
         return Unknown(decision.reason)
     return Dead(State.EXPIRED, Reason.DEADLINE_PASSED)

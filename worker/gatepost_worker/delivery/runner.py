@@ -1,4 +1,4 @@
-"""One attempt after another: permit, begin, call, decide, settle."""
+"""Runs single operations: permit, begin, call, decide, settle."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
-# A worker that lacks a key or a tenant leaves the operation to others, or to its own next start.
+# How long an operation waits after a worker lacked its key or its tenant: another worker may have it.
 _CONFIGURATION_WAIT_S: Final = 30.0
 
 
@@ -71,14 +71,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The operation is to be asked for again after the wait."""
+    """Run the operation again after the wait."""
 
     wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class NotOurs:
-    """Nothing to do: another attempt is under way, or there is no such operation."""
+    """Nothing to do: another attempt is in progress, or there is no such operation."""
 
     verdict: Verdict
 
@@ -87,7 +87,7 @@ Progress = Ended | Later | NotOurs
 
 
 @dataclass(frozen=True, slots=True)
-class _Settlement:
+class _End:
     state: State
     reason: Reason | None = None
     detail: str | None = None
@@ -96,14 +96,14 @@ class _Settlement:
 
 
 class _Slot:
-    """How long this run may still sleep in its place among the worker's threads."""
+    """How long this run may still sleep in its thread."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
         self._sleep = sleep
         self._left = SLEEP_IN_SLOT
 
     def bridges(self, wait: timedelta) -> bool:
-        """Sleep the wait and return True, or return False at once when it is too long."""
+        """Sleep for the wait and return True, or return False at once if it is too long."""
         if wait > self._left:
             return False
         self._left -= wait
@@ -113,7 +113,7 @@ class _Slot:
 
 @boundary
 class Runner:
-    """Carries out operations; one for the process, shared by its threads."""
+    """Carries out single operations. One runner serves a process and is shared by its threads."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class Runner:
         self._sleep = sleep
 
     def run(self, operation_id: str) -> Progress:
-        """Bring the operation as far as this slot can.
+        """Run an operation until it ends or must wait longer than this slot may sleep.
 
         Raises:
             Unavailable: Redis did not answer; nothing was sent in this attempt.
@@ -151,7 +151,7 @@ class Runner:
                 return progress
 
     def _step(self, operation_id: str, slot: _Slot) -> Progress:
-        # First, so that nothing that cannot begin costs a permit.
+        # Checked first, so that an operation that cannot begin takes no permit.
         operation = self._ledger.ready(operation_id)
         if isinstance(operation, Answer):
             return self._not_begun(operation_id, operation)
@@ -162,7 +162,7 @@ class Runner:
         except (SealError, InvalidCommand, ConfigurationError) as failure:
             _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
             wait = timedelta(seconds=_CONFIGURATION_WAIT_S)
-            return self._put_off(operation_id, wait, "", free=True, blocked=block_of(failure))
+            return self._postpone(operation_id, wait, "", free=True, blocked=block_of(failure))
         return self._attempt(operation, command, client, slot)
 
     def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
@@ -170,16 +170,16 @@ class Runner:
         while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE), Permit):
             wait = timedelta(seconds=permit.seconds)
             if not slot.bridges(wait):
-                # A block may be lifted long before this wait is over.
-                return self._put_off(operation.operation_id, min(wait, LONGEST_HOP), "", free=True)
+                # An operator may end a block before this wait is over.
+                return self._postpone(operation.operation_id, min(wait, LONGEST_HOP), "", free=True)
         attempt = uuid.uuid4().hex
         lease = deadline_of(operation.kind, self._settings) + self._settings.lease_margin
         begun = self._ledger.begin(operation.operation_id, attempt, lease)
         if begun.verdict is not Verdict.BEGUN:
             return self._not_begun(operation.operation_id, begun)
         if begun.attempts > self._limits.max_attempts:
-            # Its workers ended again and again, and what they may have sent is enough.
-            return self._settle(operation, attempt, _Settlement(State.UNKNOWN, begun.doubt or Reason.WORKER_LOST))
+            # Its workers died repeatedly, and each may have sent the message.
+            return self._settle(operation, attempt, _End(State.UNKNOWN, begun.doubt or Reason.WORKER_LOST))
         started = time.monotonic()
         failure: AuthenticationError | None = None
         response: StartResponse | TokenResponse | None = None
@@ -192,14 +192,14 @@ class Runner:
         known = Attempt(
             kind=operation.kind,
             number=begun.attempts,
-            # A worker's own clock may be wrong; the deadline is by Redis's.
+            # The worker's clock may be wrong, so the time is derived from Redis's.
             now=operation.deadline - timedelta(milliseconds=begun.left_ms) + timedelta(seconds=seconds),
             deadline=operation.deadline,
             on_unknown=operation.on_unknown,
             doubt=begun.doubt,
         )
         progress = self._conclude(operation, attempt, known, response, failure)
-        self._say(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
+        self._log_attempt(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
         return progress
 
     def _observe(
@@ -229,30 +229,26 @@ class Runner:
         if failure is None:
             tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
             status = None if response is None else response.status
-            return self._settle(operation, attempt, _Settlement(State.ACCEPTED, http_status=status, redeemable=tokens))
+            return self._settle(operation, attempt, _End(State.ACCEPTED, http_status=status, redeemable=tokens))
         match decide(failure, known, self._limits):
             case RetryAt(wait=wait, reason=reason):
-                return self._put_off(operation.operation_id, wait, attempt, free=False, doubt=doubt_in(reason))
+                return self._postpone(operation.operation_id, wait, attempt, free=False, doubt=doubt_in(reason))
             case Deferred(wait=wait):
-                return self._put_off(operation.operation_id, wait, attempt, free=True)
+                return self._postpone(operation.operation_id, wait, attempt, free=True)
             case Dead(state=state, reason=reason):
-                words = _words(failure) if operation.kind.is_login else None
-                return self._settle(
-                    operation, attempt, _Settlement(state, reason, failure.detail, failure.status, words)
-                )
+                message = _message_for_person(failure) if operation.kind.is_login else None
+                return self._settle(operation, attempt, _End(state, reason, failure.detail, failure.status, message))
             case Unknown(reason=reason):
-                return self._settle(
-                    operation, attempt, _Settlement(State.UNKNOWN, reason, failure.detail, failure.status)
-                )
+                return self._settle(operation, attempt, _End(State.UNKNOWN, reason, failure.detail, failure.status))
             case never:
                 assert_never(never)
 
-    def _settle(self, operation: Operation, attempt: str, end: _Settlement) -> Progress:
+    def _settle(self, operation: Operation, attempt: str, end: _End) -> Progress:
         operation_id = operation.operation_id
         sealed = None
         if end.redeemable is not None:
             sealed = self._keyring.seal(_document(end.redeemable), Purpose.result(operation_id))
-        # The answer is in hand and must not be lost to a Redis that restarts: try until the lease is nearly over.
+        # A restart of Redis must not lose the answer: retry until the lease is nearly over.
         answer: Answer = Retrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_exponential(multiplier=0.1, max=2),
@@ -274,7 +270,7 @@ class Runner:
         _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
         return self._finished(operation_id)
 
-    def _put_off(
+    def _postpone(
         self,
         operation_id: str,
         wait: timedelta,
@@ -313,7 +309,7 @@ class Runner:
             return NotOurs(Verdict.BUSY)
         return Ended(outcome.state, outcome.reason, outcome.detail, self._ledger.sealed_result(operation_id))
 
-    def _say(
+    def _log_attempt(
         self,
         operation: Operation,
         command: Command,
@@ -323,7 +319,7 @@ class Runner:
         failure: AuthenticationError | None,
         progress: Progress,
     ) -> None:
-        # The one line an attempt leaves. The recipient is a keyed fingerprint, the correlation id the operation's.
+        # The one log line of an attempt. The recipient appears as a keyed fingerprint.
         why: Reason | Cause | None
         match progress:
             case Ended(state=state, reason=reason):
@@ -352,8 +348,8 @@ def _document(redeemable: Redeemable) -> bytes:
     return redeemable.model_dump_json(context=REVEAL, exclude_none=True).encode()
 
 
-def _words(failure: AuthenticationError) -> Redeemable | None:
-    """Return what Auth0 says to the person beside its no: a challenge, or the reason an Action gave."""
+def _message_for_person(failure: AuthenticationError) -> Redeemable | None:
+    """Return the message for the person: an MFA challenge, or the reason that an Action gave."""
     if isinstance(failure, MfaRequired):
         return _challenge(failure)
     words = failure.description.get_secret_value() if failure.description is not None else failure.code

@@ -1,21 +1,19 @@
--- The observer of a remote token bucket: a Kalman filter of its supply and of the rate at which that grows.
+-- Estimates a remote token bucket: a Kalman filter of its supply and of the supply's growth. Reasons: docs/explanation/pacing.md.
 --
--- Every permit has a ticket, the running count of permits. A response's Remaining plus its ticket is a sample of the
--- bucket's supply: what it ever held, plus what flowed in, less what others took, whatever else is under way.
--- NaN means "not said", so `x == x` asks whether x was said. Why it is built this way: docs/explanation/pacing.md.
+-- A ticket is the running count of permits. Remaining plus the request's ticket samples the supply: the initial level plus the
+-- refill minus other traffic, independent of requests in flight. NaN means absent, so `x == x` tests for presence.
 
--- Seconds in which at least one request flows back: what Reset has shown, or the size an hour, which is the slowest
--- bucket that is documented.
+-- Seconds in which at least one request is refilled: the longest Reset seen, or by default the slowest documented bucket: its size an hour.
 local function token_time(bucket)
   return bucket.longest_reset > 0 and max(1, bucket.longest_reset) or 3600 / bucket.limit
 end
 
--- The rate that the bucket is capable of, as far as it is known.
+-- The highest refill rate known.
 local function capability(bucket)
   return max(bucket.peak, 1 / token_time(bucket))
 end
 
--- Moves the estimate to a later time; the rate may wander by half of itself in its own time, others come at random.
+-- Moves the estimate to a later time. Model: the rate drifts by up to half of itself; other traffic arrives at random.
 local function advance(bucket, at)
   local dt = (at - bucket.at) / 1e6
   if dt <= 0 then return 0 end
@@ -30,8 +28,8 @@ local function advance(bucket, at)
   return dt
 end
 
--- Takes in a sample that was true `lag` seconds before the estimate's own time. Requests overtake each other by some
--- 30 ms, so the faster we send, the less a ticket says about its place in the queue.
+-- Corrects the estimate by a sample that is `lag` seconds older. Requests overtake each other by about 30 ms, so the noise of a
+-- sample grows with the send rate.
 local function correct(bucket, sample, lag, dt, send_rate, full)
   local noise = 0.1 + (0.03 * send_rate) ^ 2 + 0.5 * capability(bucket) * lag
   local p_supply = bucket.var_supply - lag * bucket.covariance
@@ -39,13 +37,13 @@ local function correct(bucket, sample, lag, dt, send_rate, full)
   local spread = p_supply - lag * p_rate + noise
   local surprise = sample - (bucket.supply - lag * bucket.rate)
   if full and surprise < 0 then
-    -- A full bucket loses what flows in, so it tells the level and nothing of the rate.
+    -- A full bucket shows its level but not its refill.
     bucket.supply = sample + lag * bucket.rate
     bucket.var_supply, bucket.covariance = min(bucket.var_supply, noise), 0
     return
   end
   if surprise * surprise > 16 * spread and lag < 0.5 then
-    -- No noise is that large: the world has changed. Believe the sample and doubt the rate.
+    -- Too large for noise: the traffic has changed. Trust the sample and widen the rate's variance.
     local doubt = (surprise / max(dt, 0.3)) ^ 2
     bucket.var_supply = bucket.var_supply + surprise * surprise
     bucket.var_rate = bucket.var_rate + doubt
@@ -62,11 +60,11 @@ local function correct(bucket, sample, lag, dt, send_rate, full)
   bucket.var_rate = max(1e-12, bucket.var_rate - gain_rate * p_rate)
 end
 
--- The slow average of the rate, and the highest it has been: what flows in when nobody else takes any.
+-- Updates the slow average of the rate, and its peak: the refill without other traffic.
 local function follow_trend(bucket, dt)
-  local window = max(2, 5 / capability(bucket))
-  bucket.trend = bucket.trend + dt / (window + dt) * (bucket.rate - bucket.trend)
-  bucket.peak = bucket.peak * (1 - dt / (300 * window + dt))
+  local span = max(2, 5 / capability(bucket))
+  bucket.trend = bucket.trend + dt / (span + dt) * (bucket.rate - bucket.trend)
+  bucket.peak = bucket.peak * (1 - dt / (300 * span + dt))
   if bucket.var_rate < 0.25 * bucket.trend ^ 2 then bucket.peak = max(bucket.peak, bucket.trend) end
 end
 
@@ -74,34 +72,34 @@ local function measure_from(bucket, at)
   bucket.from, bucket.from_at, bucket.mid, bucket.mid_at = bucket.supply, at, bucket.supply, at
 end
 
--- How much a rate that was measured since `from_at` may be wrong.
+-- The error of a rate measured since `from_at`.
 local function rate_error(bucket)
   return 3 * math.sqrt(max(1, bucket.var_supply)) / max(1e-3, (bucket.at - bucket.from_at) / 1e6)
 end
 
--- Measures for people what others leave: the growth of the supply over the last seconds, at least five, or those of a hundred requests.
--- Not across a time when the bucket was full, since the fleet could have sent more, nor across a 429, which took nothing, nor
--- across a burst and two seconds more, when tickets say little about their place in the queue.
+-- Measures the available rate for reports: the supply's growth over at least five seconds or a hundred requests. A measurement does
+-- not span a full bucket (more could have been sent), a 429 (it took nothing), or a burst and the two seconds after it (tickets are
+-- out of order).
 local function measure(bucket, burst, restart, dt)
   if burst then bucket.from_at, bucket.mid_at = bucket.at + 2e6, 0 end
   if bucket.at < bucket.from_at then return end
   if restart or bucket.mid_at == 0 then return measure_from(bucket, bucket.at) end
-  local window = max(5, 100 / capability(bucket)) * 1e6
-  if bucket.at - bucket.mid_at >= window then
+  local span = max(5, 100 / capability(bucket)) * 1e6
+  if bucket.at - bucket.mid_at >= span then
     bucket.from, bucket.from_at, bucket.mid, bucket.mid_at = bucket.mid, bucket.mid_at, bucket.supply, bucket.at
   end
   local doubt = rate_error(bucket)
   local rate = (bucket.supply - bucket.from) / max(1e-3, (bucket.at - bucket.from_at) / 1e6)
   if doubt > 0.1 * max(rate, bucket.most) then return end
-  -- A worker that was held up for a moment makes one sample wrong by all that was sent meanwhile; soon the filter knows better.
+  -- After a worker stalled, one sample is wrong by everything sent meanwhile; wait until the filter has recovered.
   if bucket.var_rate > 0.25 * max(bucket.trend, bucket.most) ^ 2 then return end
   local weight = bucket.most > 0 and min(1, dt / 2) or 1
   bucket.free = bucket.free + weight * (rate - bucket.free)
   bucket.most = max(bucket.most * (1 - dt / (dt + 86400)), bucket.free - doubt)
 end
 
--- How unevenly others come: the variance of the supply's growth, from one beat of a second to the next. It rises faster than it falls,
--- since an estimate that is too low costs others a 429, and one that is too high costs nothing.
+-- Estimates how uneven other traffic is: the variance of the supply's growth between beats of a second. It rises faster than it
+-- falls: too low an estimate costs others a 429, too high an estimate costs nothing.
 local function listen(bucket, restart)
   local dt = (bucket.at - bucket.beat_at) / 1e6
   if restart or bucket.beat_at == 0 then
@@ -118,7 +116,7 @@ local function listen(bucket, restart)
   bucket.beat, bucket.beat_at, bucket.growth = bucket.supply, bucket.at, growth
 end
 
--- The rate that others leave, the refill and what others take, for people; what the error of the measurement explains is nothing.
+-- Returns the available rate, the refill and the rate of other traffic, for reports. A gap within the measurement's error counts as 0.
 local function known_rates(bucket)
   local announced = bucket.longest_reset > 2 and 1 / bucket.longest_reset or 0
   local refill = max(bucket.most, announced)
@@ -138,7 +136,7 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread,
     bucket.beat, bucket.beat_at, bucket.growth, bucket.unrest = 0, 0, 0, 0
     measure_from(bucket, at)
   elseif bucket.limit ~= limit then
-    -- Another plan: the level is known at once, the rate is found again.
+    -- The plan changed: the level is known at once, the rate must be learned again.
     bucket.limit, bucket.supply, bucket.at = limit, sample, at
     bucket.var_supply, bucket.covariance = 0.25, 0
     bucket.var_rate = bucket.var_rate + capability(bucket) ^ 2
@@ -157,7 +155,7 @@ local function sample_bucket(bucket, limit, remaining, ticket, at, rate, spread,
   end
 end
 
--- Our own recent rate.
+-- Gatepost's own recent rate.
 local function sending(s, now)
   return s.send_rate * max(0, 1 - max(0, now - s.granted_at) / (0.3 * 1e6))
 end
@@ -165,7 +163,7 @@ end
 local function sample_tenant(s, now, ticket, at, refused, limit, remaining, reset_in)
   local tenant = s.tenant
   local newest, announced = at >= tenant.at, reset_in == reset_in and remaining < limit
-  -- A bucket that needs seconds for one request shows its rate in Reset; a fast one has to be watched.
+  -- Reset shows the rate of a bucket that takes seconds to refill one request; a faster rate must be measured.
   local rate, spread = 0, limit / 2
   if announced and reset_in > 2 then rate, spread = 1 / reset_in, 1 / reset_in end
   sample_bucket(tenant, limit, remaining, ticket, at, rate, spread, sending(s, at), refused)
@@ -187,11 +185,11 @@ end
 
 local function block(s, now, ticket, remaining, reset_in, retry_after, policy_wait)
   if ticket > s.blocked_ticket then
-    -- Refusals of requests that were under way together are one strike.
+    -- Refusals of requests in flight together count as one strike.
     s.strikes, s.blocked_ticket = s.strikes + 1, s.issued
   end
   local hint = retry_after == retry_after and retry_after or 0
-  -- Reset speaks of the tenant's bucket; while that holds something, another bucket has refused.
+  -- Reset describes the tenant's bucket. If that bucket is not empty, another one refused.
   if reset_in == reset_in and not (remaining == remaining and remaining > 0) then hint = max(hint, reset_in) end
   if hint <= 0 and policy_wait == policy_wait then hint = policy_wait end
   if hint <= 0 then hint = min(60, 2 ^ (s.strikes - 1)) end
@@ -207,7 +205,7 @@ local function take_reading(s, now, readings, offset)
   if not known then ticket = s.issued end
   if limit ~= limit or remaining ~= remaining then
     s.headerless = s.headerless + 1
-    -- So many answers in a row: the headers are gone.
+    -- Ten responses in a row: the headers are gone.
     if s.headerless >= 10 then s.tenant.limit, s.policy.limit = -1, -1 end
   else
     s.headerless = 0

@@ -1,4 +1,4 @@
-"""The limiter's terms: what is asked, what is answered, and the protocol between them."""
+"""Asking for permits: the limiter's protocol, and the values that it takes and returns."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ class LimiterUnavailable(Unavailable):
 
 
 class Lane(StrEnum):
-    """Who asks. The lane decides whether the reserve may be used."""
+    """The kind of request. It decides whether the reserve may be used."""
 
     INTERACTIVE = "interactive"
-    """A login or a single send: a person waits. May use the reserve."""
+    """A login or a single send: a person is waiting. May use the reserve."""
     BULK = "bulk"
-    """A campaign. Leaves the reserve alone."""
+    """A campaign. Must not use the reserve."""
 
 
 class WaitReason(StrEnum):
     """Why no permit was given."""
 
     LEVEL = "level"
-    """The bucket holds no more than its reserve (or nothing at all, for the interactive lane)."""
+    """The bucket holds no more than its reserve, or nothing in the interactive lane."""
     BLOCKED = "blocked"
     """A 429 blocks the key until the server's hint."""
     COLD = "cold"
-    """The quota is not known, or no longer; the first few requests are under way to find out."""
+    """The quota is unknown or out of date, and the first few requests are still in progress."""
     BLIND = "blind"
-    """The answers carry no headers; permits come at the configured fallback rate."""
+    """Responses have no rate-limit headers, so permits come at the configured fallback rate."""
     CEILING = "ceiling"
     """The configured rate of the tenant or of the campaign is used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimiterKey:
-    """One quota: a tenant and an endpoint of it.
+    """Names one quota: a tenant and one of its endpoints.
 
     Attributes:
         tenant: The tenant's name in the settings.
@@ -65,13 +65,13 @@ class LimiterKey:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send `granted` requests within about a second.
+    """Permission to send `granted` requests within about a second.
 
-    A permit that is not used needs no return: the next reading shows that the server never counted it.
+    Unused permits need no return: the next reading shows that the server did not count them.
 
     Attributes:
-        granted: How many requests, at least one and at most what was asked for.
-        first_ticket: The ticket of the first; the others follow by one each.
+        granted: How many requests, from one to the number wanted.
+        first_ticket: The first request's ticket; the tickets are consecutive.
     """
 
     granted: int
@@ -79,16 +79,16 @@ class Permit:
 
     @property
     def tickets(self) -> range:
-        """One ticket for each request, in sending order. The request's reading carries it back."""
+        """One ticket for each request, in sending order. The request's reading must name its ticket."""
         return range(self.first_ticket, self.first_ticket + self.granted)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No permit now.
+    """No permit is available.
 
     Attributes:
-        seconds: When it is worth asking again. Waiters are told different times.
+        seconds: Ask again after this time. Each caller gets a different time.
         reason: Why.
     """
 
@@ -98,10 +98,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """A rate of one's own beside the quota, shared by everybody who names it.
+    """A maximum rate in addition to the quota, shared by all callers that name it.
 
     Attributes:
-        name: Whose rate it is: a campaign's identifier.
+        name: The ceiling's name, such as a campaign's identifier.
         rate: Requests a second.
     """
 
@@ -110,20 +110,20 @@ class Ceiling:
 
     @property
     def key(self) -> str:
-        """The Redis key that holds when the next request is due."""
+        """The Redis key that holds the time of the next permit."""
         return f"gatepost:ceiling:{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimiterSettings:
-    """What an operator may decide about pacing.
+    """The settings of pacing.
 
     Attributes:
         reserve_share: The share of the bucket that bulk leaves for logins and single sends.
         fallback_rate: Requests a second while no answer carries rate-limit headers.
-        max_rate: Requests a second that a tenant's endpoint never exceeds, whatever its quota; None: the quota alone.
-        cold_permits: Requests sent to find out about a quota that is not known yet, or after a 429.
-        longest_hint_s: A server's hint to wait longer than this, in seconds, is shown and not obeyed.
+        max_rate: The most requests a second to a tenant's endpoint, whatever its quota; None for no maximum.
+        cold_permits: Requests sent to measure an unknown quota, or after a 429.
+        longest_hint_s: The longest hint to obey, in seconds; a longer one is reported and ignored.
     """
 
     reserve_share: float = 0.2
@@ -134,7 +134,7 @@ class LimiterSettings:
 
     @classmethod
     def of(cls, settings: Settings, tenant: Tenant) -> Self:
-        """Return what the configuration says about one tenant's pacing."""
+        """Return the pacing of one tenant from the settings."""
         return cls(max_rate=tenant.max_rate, longest_hint_s=settings.longest_hint)
 
     def __post_init__(self) -> None:
@@ -150,15 +150,15 @@ class LimiterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketState:
-    """What the limiter believes about one bucket.
+    """The limiter's estimate of one bucket.
 
     Attributes:
         limit: The bucket's size.
-        level: Requests left, once everything under way has arrived.
-        reserve: The part of the size that bulk leaves alone: the configured share, or more while others come unevenly.
-        available_rate: Requests a second that flow in and that nobody else takes.
-        refill_rate: The most that has been seen flowing in: the learnt refill, at least.
-        foreign_rate: What others seem to take.
+        level: Requests left once all requests in flight have arrived.
+        reserve: The part of the size that bulk leaves: the configured share, or more while other traffic is uneven.
+        available_rate: The refill minus other traffic, in requests a second.
+        refill_rate: The highest refill measured, in requests a second.
+        foreign_rate: Traffic other than Gatepost's, in requests a second.
     """
 
     limit: int
@@ -176,12 +176,12 @@ class LimiterState:
     Attributes:
         bucket: The tenant's bucket (`X-RateLimit-*`); None while unknown.
         policy: The per-client policy's bucket (`Auth0-RateLimit`); None if there is none.
-        issued: Permits given since the state began.
+        issued: Permits granted since the state was created.
         blocked_for_s: Seconds until a 429's block ends; 0 if there is none.
         reading_age_s: Seconds since the last response with headers; None if there was none.
-        blind: Whether permits come at the fallback rate for want of headers.
+        blind: Whether permits come at the fallback rate because responses have no headers.
         ignored_hint_s: The newest hint that was too long to obey, in seconds; None if there was none.
-        ignored_hint_age_s: Seconds since that hint came.
+        ignored_hint_age_s: The age of that hint, in seconds.
     """
 
     bucket: BucketState | None
@@ -206,37 +206,37 @@ class Limiter(Protocol):
         readings: Sequence[Reading] = (),
         ceiling: Ceiling | None = None,
     ) -> Permit | Wait:
-        """Give leave to send, or say how long to wait. Never blocks and never sleeps.
+        """Return a permit, or how long to wait. Never sleeps.
 
         Args:
             key: The quota.
             lane: Whether the reserve may be used.
-            want: The most permits to give; ask for what will be sent within about 100 ms.
-            readings: Earlier responses under the same key, to take in by the same round trip.
-            ceiling: A rate beside the quota, such as a campaign's own.
+            want: The most requests to permit; ask for as many as will be sent within about 100 ms.
+            readings: Earlier responses under the same key, recorded in the same round trip.
+            ceiling: A maximum rate in addition to the quota, such as a campaign's.
 
         Returns:
             A permit for one to `want` requests, or a wait.
 
         Raises:
-            LimiterUnavailable: The shared state did not answer. Nothing may be sent.
+            LimiterUnavailable: Redis did not answer. Nothing may be sent.
         """
         ...
 
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
-        """Take in responses without asking for anything.
+        """Record responses without asking for a permit.
 
         Args:
-            key: The quota that the responses speak of.
+            key: The quota that the responses describe.
             readings: The responses.
 
         Raises:
-            LimiterUnavailable: The shared state did not answer. The readings are lost, which later ones repair.
+            LimiterUnavailable: Redis did not answer. The readings are lost; later ones make up for them.
         """
         ...
 
     def clear(self, key: LimiterKey) -> float:
-        """Lift the block that a 429 began. A few requests look before the rest follow.
+        """End a 429's block now, and return how much of it was left. A few requests then measure the quota first.
 
         Args:
             key: The quota.
@@ -245,20 +245,20 @@ class Limiter(Protocol):
             The seconds that were left of the block; 0 if there was none.
 
         Raises:
-            LimiterUnavailable: The shared state did not answer.
+            LimiterUnavailable: Redis did not answer.
         """
         ...
 
     def describe(self, key: LimiterKey) -> LimiterState | None:
-        """Describe what is known of a quota.
+        """Return the limiter's state for a quota, for reports.
 
         Args:
             key: The quota.
 
         Returns:
-            The state, or None if the key was never used.
+            The state; None if the key was never used.
 
         Raises:
-            LimiterUnavailable: The shared state did not answer.
+            LimiterUnavailable: Redis did not answer.
         """
         ...

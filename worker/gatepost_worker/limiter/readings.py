@@ -1,4 +1,4 @@
-"""What one response says about the quota, packed for the limiter's script."""
+"""Readings: the rate-limit headers of responses, packed for the limiter's scripts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.rate_limits import RateLimits
 
 _PACKED: Final = struct.Struct("<12d")
-_CLOCKS_AGREE_S: Final = 2.0  # `Date` has whole seconds and the response was some time under way
-_ONE_WAY_S: Final = 0.05  # how long a request travels before the server counts it, at most half its round trip
+_CLOCKS_AGREE_S: Final = 2.0  # `Date` has whole seconds, and the response took some time to arrive
+_ONE_WAY_S: Final = 0.05  # until the server counts a request; at most half the round trip
 _LONGEST_INTERVAL_S: Final = 31 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One response, as far as it speaks of the quota.
+    """The rate-limit information of one response.
 
     Attributes:
-        ticket: The permit's ticket that the request used.
-        limits: What the response's headers say.
-        refused: Whether the quota refused the request: 429 `too_many_requests`, and no other 429.
+        ticket: The request's ticket.
+        limits: The response's rate-limit headers.
+        refused: Whether the response was a 429 `too_many_requests`; other 429s do not count.
     """
 
     ticket: int
@@ -35,15 +35,15 @@ class Reading:
     refused: bool = False
 
     def pack(self, *, now: float, wall_now: float, longest_hint_s: float = LONGEST_HINT_S) -> bytes:
-        """Put the reading into the form that the limiter's script reads.
+        """Return the reading in the form that the limiter's scripts read.
 
         Args:
-            now: Monotonic seconds, now.
-            wall_now: Epoch seconds by our clock, now.
-            longest_hint_s: A hint beyond this many seconds is reported, and not obeyed.
+            now: The monotonic time, in seconds.
+            wall_now: The time by our clock, in epoch seconds.
+            longest_hint_s: The longest hint to obey, in seconds.
 
         Returns:
-            Twelve little-endian doubles; NaN means that the response does not say it, or nothing plausible.
+            Twelve little-endian doubles; NaN for a value that is absent or implausible.
         """
         limits = self.limits
         received_at = now if limits.received_at is None else limits.received_at
@@ -67,25 +67,24 @@ class Reading:
 def pack_readings(
     readings: Iterable[Reading], *, now: float, wall_now: float, longest_hint_s: float = LONGEST_HINT_S
 ) -> bytes:
-    """Put readings into the form that the limiter's script reads.
+    """Return readings in the form that the limiter's scripts read.
 
     Args:
         readings: The readings, in any order.
-        now: Monotonic seconds, now, by the clock that stamped the readings.
-        wall_now: Epoch seconds by our clock, now.
-        longest_hint_s: A hint beyond this many seconds is reported, and not obeyed.
+        now: The time by the monotonic clock that stamped the readings, in seconds.
+        wall_now: The time by our clock, in epoch seconds.
+        longest_hint_s: The longest hint to obey, in seconds.
 
     Returns:
-        Ninety-six bytes a reading.
+        96 bytes for each reading.
     """
     return b"".join([reading.pack(now=now, wall_now=wall_now, longest_hint_s=longest_hint_s) for reading in readings])
 
 
 def _reset_in_s(limits: RateLimits, received_epoch_s: float) -> float | None:
-    """Give the seconds from the response to the announced refill.
+    """Return the seconds from the response to the announced refill.
 
-    Auth0's clock and ours may differ. While `Date` shows that they agree, our clock is used, which knows fractions of a second; otherwise
-    the difference of the two headers, which are both Auth0's.
+    If `Date` agrees with our clock, use ours, which has fractions of a second; otherwise subtract `Date` from the announced time.
     """
     if limits.reset_epoch_s is None:
         return None
@@ -96,7 +95,7 @@ def _reset_in_s(limits: RateLimits, received_epoch_s: float) -> float | None:
 
 
 def _policy_wait_s(limits: RateLimits) -> float | None:
-    """Give the seconds until a policy that has nothing left grants requests again."""
+    """Return the seconds until an exhausted policy grants requests again."""
     quota = limits.client_quota
     return quota.interval_s if quota is not None and quota.remaining <= 0 else None
 

@@ -1,4 +1,4 @@
-"""The limiter whose state lives in Redis, so that every worker of a tenant shares it."""
+"""The limiter with its state in Redis, shared by all workers of a tenant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class RedisLimiter:
-    """A `Limiter` over one Redis or Valkey. It fails closed: without an answer there is no permit."""
+    """A `Limiter` on Redis or Valkey. It fails closed: if Redis does not answer, there is no permit."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class RedisLimiter:
         """Prepare the scripts; nothing is sent to Redis yet.
 
         Args:
-            client: The connection; its time-outs bound how long a caller waits for an answer.
-            settings: What the operator decided about pacing; None: the defaults.
-            clock: Monotonic seconds, the clock that stamps the readings.
+            client: The connection; its timeouts bound each call.
+            settings: The settings of pacing; None for the defaults.
+            clock: The monotonic clock that stamps readings, in seconds.
             wall_clock: Epoch seconds.
-            server_clock: Microseconds in place of Redis's own clock, for simulations.
+            server_clock: Microseconds that replace Redis's clock, for simulations.
         """
         self._settings = settings or LimiterSettings()
         self._packed_settings = pack_settings(self._settings)
@@ -69,7 +69,7 @@ class RedisLimiter:
         readings: Sequence[Reading] = (),
         ceiling: Ceiling | None = None,
     ) -> Permit | Wait:
-        """Give leave to send, or say how long to wait: see `Limiter.acquire`."""
+        """Return a permit or a wait: see `Limiter.acquire`."""
         if want < 1:
             raise ValueError("want must be at least 1")
         keys = [key.name]
@@ -83,16 +83,16 @@ class RedisLimiter:
         return Wait(wait_us / 1e6, WaitReason(_text(reason)))
 
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
-        """Take in responses without asking for anything: see `Limiter.observe`."""
+        """Record responses: see `Limiter.observe`."""
         if readings:
             _call(self._observe, [key.name], [self._now(), self._pack(readings)])
 
     def clear(self, key: LimiterKey) -> float:
-        """Lift the block after a 429: see `Limiter.clear`."""
+        """End a 429's block: see `Limiter.clear`."""
         return float(_call(self._clear, [key.name], [self._now()])) / 1e6
 
     def describe(self, key: LimiterKey) -> LimiterState | None:
-        """Describe what is known of a quota: see `Limiter.describe`."""
+        """Return the limiter's state: see `Limiter.describe`."""
         flat = [_text(item) for item in _call(self._describe, [key.name], [self._now()])]
         if not flat:
             return None

@@ -1,7 +1,6 @@
--- The rule that spends what the buckets hold: how many permits now, or how long to wait.
--- It has no clock of its own, so that a larger script can carry it and a simulation can drive it.
+-- Decides how many permits to grant, or how long to wait. The caller passes the time, so other scripts and simulations can use it.
 
--- The level once everything under way has arrived: now, and as it was at the last reading.
+-- Returns the level once all requests in flight have arrived: predicted for now, and at the last reading.
 local function level(s, bucket, now)
   local dt = max(0, now - bucket.at) / 1e6
   if bucket.rate < 0 then dt = min(dt, 1) end
@@ -15,7 +14,7 @@ local function level(s, bucket, now)
   return max(0, predicted), held
 end
 
--- What bulk keeps clear of beside the reserve: what others may take before we hear of it, and our own error.
+-- Returns what bulk leaves in addition to the reserve: for other traffic that no reading shows yet, and for our own error.
 local function margin(bucket, now)
   local cushion = min(0.7 * math.sqrt(bucket.peak), 0.2 * bucket.limit)
   if bucket.refill_at > 0 and now >= bucket.refill_at then return cushion, 0 end
@@ -25,15 +24,15 @@ local function margin(bucket, now)
   return cushion, min(doubt * math.sqrt(max(0, variance)), 0.25 * bucket.limit)
 end
 
--- What others may need in the next twenty seconds beyond what flows in: one and a half standard deviations, and room is left for
--- what flows in meanwhile. Bulk keeps clear of it, so that those who suddenly need the whole refill find something in the bucket.
+-- Returns what other traffic may take in the next twenty seconds beyond the refill: 1.5 standard deviations, capped so that the refill
+-- still fits. Bulk leaves it, so a sudden burst of logins finds it in the bucket.
 local function swing(bucket)
   local room = bucket.limit - max(0.2 * bucket.limit, 2 * math.sqrt(bucket.limit))
   return min(1.5 * math.sqrt(20 * bucket.unrest), room)
 end
 
--- When to look although the estimate says no: if everybody else had stopped at the last reading, the bucket would be
--- back above its reserve by then. A look that finds nothing makes the next one wait longer.
+-- Returns when to probe despite the estimate: if all other traffic had stopped at the last reading, the bucket would exceed its
+-- reserve by then. Each probe that finds nothing delays the next.
 local function probe_time(s, bucket, deficit)
   local backoff = 2 ^ s.probes
   local pause = max(0.2, deficit / capability(bucket))
@@ -45,10 +44,10 @@ local function probe_time(s, bucket, deficit)
   return probe_at
 end
 
--- How many the bucket gives above the reserve, when it is worth asking again, and when to look in any case.
+-- Returns how many permits the bucket has above the reserve, when to ask again, and when to probe.
 local function allowance(s, bucket, now, share)
   if bucket.limit < 0 then return math.huge, 0, 0 end
-  if bucket.limit == 0 then -- a policy of nothing blocks its client; look whether it still stands
+  if bucket.limit == 0 then -- a policy of 0 blocks its client; probe whether it still applies
     local probe_at = s.granted_at + 60 * 1e6
     return 0, probe_at, probe_at
   end
@@ -56,7 +55,7 @@ local function allowance(s, bucket, now, share)
   if target >= 1 then
     local cushion
     cushion, error = margin(bucket, now)
-    -- Remaining is a whole number: half a request is within its error. Near zero it would be a guess.
+    -- Remaining is a whole number, so half a request is within its error; near zero that would be too much.
     target, slack = max(target + cushion, swing(bucket)), 0.5
   end
   local predicted, held = level(s, bucket, now)
@@ -70,9 +69,9 @@ local function allowance(s, bucket, now, share)
   return 0, ready, probe_at
 end
 
--- A fixed rate: permits are due a gap apart. One that is fetched late, because its waiter overslept, is made up for, as long ago as a wait may
--- be, and hardly faster than the rate: never more than rate + 1 in a second. `at` is when the next is due, `soon` when the faster rate has it.
-local LONGEST_SPREAD = 1e6 -- of waits, beyond the moment when a permit is due
+-- A fixed rate: one permit per gap. Permits fetched late, because a waiter overslept, are made up for within the longest wait, at a slightly
+-- higher catch-up rate: never more than rate + 1 in a second. `at` is the next permit's time by the rate, `soon` by the catch-up rate.
+local LONGEST_SPREAD = 1e6 -- of waits, after the permit's time
 
 local function gaps(rate)
   return 1e6 / rate, 1e6 / (rate + min(0.25, 0.05 * rate))
@@ -92,11 +91,11 @@ local function after(count, at, soon, rate)
   return at + count * gap, soon + count * closest
 end
 
--- How many requests may find out about a quota that is not known, or no longer, or whose last answer was a 429.
+-- Returns how many requests may measure a quota that is unknown, out of date, or answered 429 last.
 local function cold_allowance(s, now, cold_permits)
   local stale = max(2 * 1e6, 2 * (s.read_at - s.tenant.at))
   if s.tenant.limit >= 0 and s.strikes == 0 and now - s.read_at <= stale then return math.huge end
-  -- Permits without an answer for so long are lost with their worker.
+  -- Permits unanswered for five seconds were lost with their worker.
   if now - s.granted_at > 5 * 1e6 then s.unconfirmed = min(s.unconfirmed, cold_permits - 1) end
   return cold_permits - s.unconfirmed
 end
@@ -136,8 +135,7 @@ local function decide(s, now, bulk, want, config)
   return count
 end
 
--- Seconds that a waiter may sleep without missing much if everybody else stopped, the rate there is to wait for, and the
--- rate there could be.
+-- Returns the longest useful sleep in seconds if all other traffic stopped, the current rate, and the highest possible rate.
 local function prospects(bucket)
   if bucket.limit < 1 then return math.huge, math.huge, math.huge end
   local possible = bucket.peak > 0 and capability(bucket) or bucket.limit / token_time(bucket)
@@ -145,8 +143,8 @@ local function prospects(bucket)
   return max(0.05, nap), max(bucket.rate, 0.1 * capability(bucket)), possible
 end
 
--- Waiters are told different times, so that they do not come back for the same permit; and longer ones, the more ask.
--- `fixed`: the rate that they wait for, when it is not the bucket's.
+-- Returns a wait that differs between callers, so that they do not return for the same permit, and that grows with their number.
+-- `fixed`: the fixed rate that they wait for, if it is not the bucket's.
 local function patience(s, now, ready, reason, fixed)
   local nap, rate, possible = prospects(s.tenant)
   local policy_nap, policy_rate, policy_possible = prospects(s.policy)
@@ -156,22 +154,22 @@ local function patience(s, now, ready, reason, fixed)
   s.asked = max(0, s.asked - leak * (now - s.asked_at) / 1e6) + 1
   s.asked_at = now
   local spread = min(LONGEST_SPREAD, (s.asked - 1) / max(1, rate) * 1e6)
-  -- Of a fixed rate no date shall pass unused, so they are spread over the whole of it, as the clock's last digits have it.
+  -- At a fixed rate no permit should go unused, so waits are spread evenly, by the clock's last digits.
   if fixed then spread = spread * (now % 997 / 997) end
   local wait = max(0, ready - now) + spread
   if reason == 'level' then wait = min(wait, nap * (1 + s.asked / 25) * 1e6) end
   return max(2000, math.floor(wait))
 end
 
--- What callers use.
+-- The functions for other scripts.
 
 function limiter_now_us()
   local time = redis.call('TIME')
   return time[1] * 1e6 + time[2]
 end
 
--- Takes in `readings` and asks for `want` permits in a lane ('interactive' or 'bulk'). A ceiling is a key and a rate.
--- Gives granted, first ticket, wait in microseconds, reason.
+-- Records `readings` and asks for `want` permits in a lane ('interactive' or 'bulk'). A ceiling is a key and a rate.
+-- Returns the number granted, the first ticket, the wait in microseconds, and its reason.
 function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ceiling_rate)
   local s = load(key, now)
   if readings and #readings > 0 then take_readings(s, now, readings) end
@@ -198,14 +196,14 @@ function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ce
   return count, first, 0, ''
 end
 
--- Takes in `readings` alone.
+-- Records `readings`.
 function limiter_observe(key, now, readings)
   local s = load(key, now)
   take_readings(s, now, readings)
   save(key, s)
 end
 
--- Lifts the block after a 429. What the buckets hold counts as unknown, so a few requests look before the rest follow.
+-- Ends a 429's block and returns what was left of it. The quota counts as unknown, so a few requests measure it first.
 function limiter_clear(key, now)
   if redis.call('EXISTS', key) == 0 then return 0 end
   local s = load(key, now)
@@ -216,7 +214,7 @@ function limiter_clear(key, now)
   return lifted
 end
 
--- The model as it stands, for people: a flat list of names and values, or nil if the key was never used.
+-- Returns the state for reports: a flat list of names and values, or nil if the key was never used.
 function limiter_describe(key, now)
   if redis.call('EXISTS', key) == 0 then return nil end
   local s = load(key, now)

@@ -1,12 +1,11 @@
--- What the limiter remembers of one key: a string of little-endian doubles, the policy's bucket only if there is one.
--- Times are microseconds of the caller's one clock, rates are requests a second.
+-- The limiter's state for one key: a string of little-endian doubles, with the policy's bucket only if there is one.
+-- Times are microseconds of one clock; rates are requests a second.
 
--- limit: the size, -1 while unknown. supply, rate: the estimate at the time `at`, with its variances and covariance.
--- peak: the highest that the slow average `trend` of the rate has been. refill_at: when the newest reading announced the
--- next refill, or 0. longest_reset: the longest time to a refill that was ever announced, in seconds.
--- from, from_at, mid, mid_at: two earlier supplies and their times. free, most: the rate measured since, and the highest of those.
--- beat, beat_at, growth: the supply at the last beat, and the rate between the last two. unrest: the variance of what others take
--- in a second.
+-- limit: the size, -1 if unknown. supply, rate: the estimate at the time `at`, with its variances and covariance.
+-- trend: the slow average of the rate. peak: the highest trend. refill_at: the next refill announced by the newest reading, or 0.
+-- longest_reset: the longest announced time to a refill, in seconds. from, from_at, mid, mid_at: two earlier supplies and their
+-- times. free: the rate measured since. most: the highest of those rates. beat, beat_at, growth: the supply at the last beat, and
+-- the rate between the last two. unrest: the variance of other traffic in a second.
 local function bucket_of(limit, supply, rate, at, var_supply, covariance, var_rate, peak, trend, refill_at, longest_reset,
                          from, from_at, mid, mid_at, free, most, beat, beat_at, growth, unrest)
   return {
@@ -17,12 +16,12 @@ local function bucket_of(limit, supply, rate, at, var_supply, covariance, var_ra
   }
 end
 
--- first, issued: the ticket before the first, and the last one given. granted_at, read_at: the last permit and the last
--- reading. unconfirmed: permits since that reading. blocked_until, blocked_ticket, strikes: the block after a 429, the last
--- ticket that was out by then, refusals in a row. asked, asked_at: how many ask in vain, a leaking count. probes: looks in a
--- row that found nothing. headerless: answers in a row without headers. pace_at, pace_soon: when the next permit of a fixed
--- rate is due, by the rate and by what makes up for late ones. send_rate: our own recent rate. ignored, ignored_at: the newest hint that was too long to obey, in seconds, and when
--- it came.
+-- first, issued: the ticket before the first, and the last one issued. granted_at, read_at: the times of the last permit and the
+-- last reading. unconfirmed: permits since that reading. blocked_until, blocked_ticket, strikes: the end of a 429's block, the last
+-- ticket issued before it, refusals in a row. asked, asked_at: a leaking count of refused callers. probes: probes in a row that
+-- found nothing. headerless: responses in a row without headers. pace_at, pace_soon: when the next permit of a fixed rate is due,
+-- by that rate and by the catch-up rate. send_rate: Gatepost's own recent rate. ignored, ignored_at: the newest hint that was too
+-- long to obey, in seconds, and its time.
 local function state_of(first, issued, granted_at, read_at, unconfirmed, blocked_until, blocked_ticket, strikes,
                         asked, asked_at, probes, headerless, pace_at, pace_soon, send_rate, ignored, ignored_at, tenant, policy)
   return {
@@ -45,7 +44,7 @@ local function load(key, now)
     local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q = struct.unpack('<ddddddddddddddddd', bytes, 9)
     return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, tenant, policy)
   end
-  -- Tickets start at the clock, so that those of a lost state are lower and known as strangers.
+  -- Tickets start at the current time, so tickets of a lost state are lower and recognisable.
   return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, empty_bucket(), { limit = -1 })
 end
 
