@@ -104,7 +104,9 @@ def add_rows(
         rows = file.rows(counts, f"adding {file.name}")
         added = campaigns.add(campaign_id, rows, on_progress=on_progress)
     except KeyboardInterrupt:
-        say(f"gatepost: interrupted; what was added stays. Go on with: gatepost campaign add {campaign_id} {file.name}")
+        say(
+            f"gatepost: interrupted; added recipients stay. Continue with: gatepost campaign add {campaign_id} {file.name}"
+        )
         raise
     return added, counts
 
@@ -122,7 +124,7 @@ def added_document(campaign_id: str, added: Added, counts: RowCounts) -> dict[st
 def added_text(added: Added, counts: RowCounts) -> str:
     """Return the same for people."""
     skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
-    return f"{added.added:,} added, {added.duplicates:,} already there{skipped}"
+    return f"{added.added:,} added, {counted(added.duplicates, 'duplicate')}{skipped}"
 
 
 def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
