@@ -277,14 +277,14 @@ def likely_rates(limit: int) -> tuple[float, float]:
 
 def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
     if quota is None or not quota.is_known:
-        yield "The quota is not known, so no finish time can be told; the limiter learns it from the first answers."
+        yield "The quota is not known yet, so the finish time is unknown. The limiter learns the quota from the first answers."
     elif quota.blind:
-        yield "The answers carry no quota headers; the limiter goes at its fallback rate."
+        yield "The answers have no quota headers, so the limiter uses its fallback rate."
     elif not quota.is_learnt:
-        yield "The refill has not been learnt, only the level; a bucket of this size is taken to refill as Auth0 documents it."
+        yield "The refill is not known yet. The plan uses the refill that Auth0 documents for a bucket of this size."
     else:
-        yield "What others take of the quota changes; these times hold as long as they take what they take now."
+        yield "The load of other applications can change. These times assume the current load."
     if running:
         word = "campaign runs" if running == 1 else "campaigns run"
-        yield f"{running} more {word} under this quota, and would share it."
-    yield "Workers may be fewer than the quota could use. Accepted by Auth0 is not delivered."
+        yield f"{running} more {word} under this quota, and will share it."
+    yield "Too few workers can make it slower. Accepted by Auth0 does not mean delivered."
