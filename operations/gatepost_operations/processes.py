@@ -6,16 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final
 
 from gatepost_core.broker.messages import Queue
 from gatepost_core.errors import FieldError, InvalidCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 # A warm shutdown finishes the calls under way; the longest is an SMS.
 _GRACE_S: Final = 45.0
@@ -183,23 +181,3 @@ class Children:
             raise
         finally:
             self._children.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-
-def follow_lines(stream: IO[str], sink: Callable[[str], None]) -> threading.Thread:
-    """Hand every line of a stream to a sink, in a thread that ends with the stream."""
-
-    def pump() -> None:
-        for line in stream:
-            sink(line.rstrip("\n"))
-
-    thread = threading.Thread(target=pump, daemon=True)
-    thread.start()
-    return thread

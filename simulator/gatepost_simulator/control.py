@@ -36,7 +36,7 @@ class ControlClient:
     def __init__(self, url: str, ca_file: str | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError("The simulator's URL starts with http:// or https://")
-        self._url = url.rstrip("/") + "/simulator"
+        self._url = url.rstrip("/")
         handlers: list[Any] = [ProxyHandler({})]
         if ca_file is not None:
             handlers.append(HTTPSHandler(context=ssl.create_default_context(cafile=ca_file)))
@@ -49,9 +49,16 @@ class ControlClient:
             ControlError: The status is not 2xx.
         """
         given = {name: value for name, value in query.items() if value is not None}
-        url = f"{self._url}{path}" + (f"?{urlencode(given)}" if given else "")
+        return self._request(method, f"/simulator{path}" + (f"?{urlencode(given)}" if given else ""), body)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that id_tokens are signed with, as the tenant publishes them."""
+        found: dict[str, Any] = self._request("GET", "/.well-known/jwks.json")
+        return found
+
+    def _request(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = Request(url, data, {"content-type": "application/json"}, method=method)  # noqa: S310 - the scheme was checked
+        request = Request(f"{self._url}{path}", data, {"content-type": "application/json"}, method=method)  # noqa: S310 - the scheme was checked
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as response:
                 content = response.read()

@@ -14,7 +14,7 @@ import phonenumbers
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_operations.files.duplicates import DuplicateFinder
-from gatepost_operations.files.rejects import RejectFile
+from gatepost_operations.files.rejects import reject_file
 from gatepost_operations.files.rows import RowError, RowReader, read_rows
 
 if TYPE_CHECKING:
@@ -145,14 +145,14 @@ def check_file(
     progress = progress and callback_of_caller(progress)
     with ExitStack() as stack:
         stack.enter_context(reader)
-        reject_file = stack.enter_context(RejectFile(Path(rejects), reader, source)) if rejects is not None else None
+        rejected = stack.enter_context(reject_file(Path(rejects), reader, source)) if rejects is not None else None
         for item in reader:
             if isinstance(item, Row):
                 tally.count(item)
             else:
                 tally.count_error(item)
-                if reject_file:
-                    reject_file.write(item, reader.original)
+                if rejected:
+                    rejected.write(item, reader.original)
             if progress and tally.rows % _PROGRESS_EVERY == 0:
                 progress(Progress(tally.rows, reader.bytes_read, reader.bytes_total))
     if progress:

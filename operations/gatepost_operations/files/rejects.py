@@ -7,16 +7,15 @@ import json
 import os
 import re
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from gatepost_operations.files.formats import FileFormat
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from gatepost_operations.files.rows import RowError, RowReader
     from gatepost_operations.files.text_reader import Source
@@ -30,42 +29,10 @@ _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 
 
 class RejectFile:
-    """A context manager that takes the bad rows; the file appears when the block ends without an error, mode 0600."""
+    """Takes the bad rows of a file."""
 
-    def __init__(self, path: Path, reader: RowReader, source: Source) -> None:
-        """Check that the file can be written.
-
-        Args:
-            path: `.csv` gives CSV with a byte order mark, for spreadsheets; any other name gives JSON Lines.
-            reader: the file whose rows they are.
-            source: where that file came from, which the reject file must not replace.
-
-        Raises:
-            FileError: the name is taken by something else, or JSON Lines would have to be forced into CSV.
-        """
-        as_csv = path.suffix.lower() == ".csv"
-        _check_path(path, reader, source, as_csv=as_csv)
-        self._path = path
-        with _translated():
-            # mkstemp gives mode 0600 from the first byte on.
-            handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        self._part = Path(part)
-        self._file = os.fdopen(handle, "w", encoding="utf-8-sig" if as_csv else "utf-8", newline="")
-        self._write = (_csv_writer if as_csv else _json_writer)(self._file, reader.columns or ())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            with _translated():
-                self._file.close()
-                if kind is None:
-                    self._part.replace(self._path)
-        finally:
-            self._part.unlink(missing_ok=True)
+    def __init__(self, write: Callable[[RowError, Original], None]) -> None:
+        self._write = write
 
     def write(self, error: RowError, original: Original) -> None:
         """Add a bad row.
@@ -75,6 +42,36 @@ class RejectFile:
         """
         with _translated():
             self._write(error, original)
+
+
+@contextmanager
+def reject_file(path: Path, reader: RowReader, source: Source) -> Iterator[RejectFile]:
+    """Give a reject file. It appears when the block ends without an error, with mode 0600.
+
+    Args:
+        path: `.csv` gives CSV with a byte order mark, for spreadsheets; any other name gives JSON Lines.
+        reader: the file whose rows they are.
+        source: that file's source, which the reject file must not replace.
+
+    Raises:
+        FileError: the name is taken by something else, JSON Lines would have to be forced into CSV, or the disk is full.
+    """
+    as_csv = path.suffix.lower() == ".csv"
+    _check_path(path, reader, source, as_csv=as_csv)
+    with _translated():
+        # mkstemp gives mode 0600 from the first byte on.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    part = Path(name)
+    file = os.fdopen(handle, "w", encoding="utf-8-sig" if as_csv else "utf-8", newline="")
+    try:
+        yield RejectFile((_csv_writer if as_csv else _json_writer)(file, reader.columns or ()))
+        with _translated():
+            file.close()
+            part.replace(path)
+    finally:
+        with suppress(OSError):
+            file.close()
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

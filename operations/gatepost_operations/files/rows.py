@@ -19,7 +19,6 @@ from gatepost_operations.files.text_reader import FileError, Source, TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
 __all__ = ["FileError", "FileFormat", "RowError", "RowReader", "Source", "read_rows"]
 
@@ -110,9 +109,7 @@ class RowReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

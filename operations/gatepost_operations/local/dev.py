@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -25,14 +25,12 @@ from gatepost_operations.processes import (
     Child,
     Children,
     beat_command,
-    follow_lines,
     worker_command,
 )
 
 app = command_app()
 
 _LOOK_EVERY_S: Final = 0.5
-_NAME_WIDTH: Final = 10
 _ACCEPT_S: Final = 60
 
 
@@ -138,8 +136,7 @@ class _World:
         }
         for name, command in commands.items():
             environment = {**self._outside, **self._variables}
-            child = Child(name, command, environment=environment, directory=self._working_directory)
-            follow_lines(child.output, _prefixed(name))
+            child = Child(name, command, environment=environment, directory=self._working_directory, stdout=sys.stderr)
             workers.add(child)
 
     def dead(self) -> str | None:
@@ -149,7 +146,8 @@ class _World:
         return None if self._valkey.running else f"Valkey ended; see {self._valkey.log}"
 
     def _group(self) -> Children:
-        group = self._stack.enter_context(Children())
+        group = Children()
+        self._stack.callback(group.stop)
         self._parts.append(group)
         return group
 
@@ -195,11 +193,3 @@ def _watch(world: _World, end: _End) -> ExitCode:
             return ExitCode.UNEXPECTED
     say("Ending; a second Ctrl-C does not wait.")
     return end.code
-
-
-def _prefixed(name: str) -> Callable[[str], None]:
-    def sink(line: str) -> None:
-        # One write a line, so that the children's lines do not mix.
-        say(f"{name:<{_NAME_WIDTH}} {line}")
-
-    return sink

@@ -9,15 +9,12 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import redis
 from redis.exceptions import RedisError
 
 from gatepost_core.errors import ConfigurationError, Unavailable
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _HOST: Final = "127.0.0.1"
 _READY_S: Final = 20.0
@@ -138,9 +135,7 @@ class EmbeddedValkey:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _options(self, port: int) -> list[str]:

@@ -23,7 +23,6 @@ from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from gatepost_core.dead_letters import DeadLetter
     from gatepost_core.settings import Settings
@@ -156,9 +155,7 @@ class DeadLetterControl:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _replay(self, letter: DeadLetter, done: Replayed, *, again: bool) -> None:

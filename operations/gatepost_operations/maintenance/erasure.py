@@ -20,8 +20,6 @@ from gatepost_operations.maintenance.campaign_erasure import CampaignErasure
 from gatepost_operations.maintenance.person_search import PersonSearch
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from gatepost_core.settings import Settings
     from gatepost_operations.maintenance.campaign_erasure import ErasedRows
 
@@ -125,9 +123,7 @@ class Erasure:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _sum(self, address: str, *, dry_run: bool) -> ErasureResult:

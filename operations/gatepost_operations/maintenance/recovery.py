@@ -24,7 +24,6 @@ from gatepost_operations.maintenance.restored_queue import RestoredQueue
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
-    from types import TracebackType
 
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.settings import Settings
@@ -140,9 +139,7 @@ class Recovery:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _refuse_workers(self) -> None:

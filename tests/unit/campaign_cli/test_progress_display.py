@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_core.campaigns.model import Pause, PauseReason, Status
-from gatepost_operations.cli.campaign.progress import Bar, Events, Lines, display_for, waiting_text
+from gatepost_operations.cli.campaign.progress import CampaignDisplay, Events, campaign_display, waiting_text
 from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.progress import Lines
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_views import NOW, campaign_with
@@ -31,7 +32,7 @@ def shown(campaign: Campaign, quota: TenantQuota | None = None, note: str = "") 
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
-        Lines(5, monotonic=lambda: 0.0).show(snapshot_of(campaign, NOW), quota, note)
+        CampaignDisplay(Lines(5, monotonic=lambda: 0.0)).show(snapshot_of(campaign, NOW), quota, note)
     return stream.getvalue()
 
 
@@ -74,7 +75,7 @@ def test_waiting_says_what_to_do(workers: int | None, says: str) -> None:
 def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     """And at once when something else has to be said, or at the end."""
     ticks = iter([0.0, 0.0, 1.0, 2.0, 3.0, 8.0, 9.0])
-    lines = Lines(5, monotonic=lambda: next(ticks))
+    lines = CampaignDisplay(Lines(5, monotonic=lambda: next(ticks)))
     running, finished = campaign_with(queued=1), campaign_with(Status.FINISHED, accepted=1)
     for note in ("", "", "waiting", "waiting", "waiting"):
         lines.show(snapshot_of(running, NOW), None, note)
@@ -103,8 +104,7 @@ def test_a_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", terminal)
 
-    with display_for(as_json=False, every_s=1) as display:
-        assert isinstance(display, Bar)
+    with campaign_display(as_json=False, every_s=1) as display:
         display.show(snapshot_of(campaign_with(queued=1, accepted=3, rate=1.0), NOW), QUOTA, "look here")
     assert "3 accepted" in terminal.getvalue()
     assert "look here" in terminal.getvalue()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from gatepost_core.safe_text import visible, visible_json
-from gatepost_operations.cli.campaign.progress import Bar
+from gatepost_operations.cli.campaign.progress import campaign_display
 from gatepost_operations.cli.campaign.recipient_file import FileOptions, open_recipient_file
 from gatepost_operations.cli.connection import log_to_stderr
 from gatepost_operations.cli.doctor.checks import Check, Status
@@ -126,8 +126,7 @@ def test_a_table_shows_texts_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_bar_shows_a_campaigns_name_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its markup nor what would steer the terminal takes effect."""
     stream = terminal(monkeypatch)
-    bar = Bar()
-    with bar:
+    with campaign_display(as_json=False, every_s=1) as bar:
         bar.show(snapshot_of(campaign_with(queued=1, name=HOSTILE), NOW), None, HOSTILE)
 
     assert stream.getvalue().count(r"[/x] \x1b]0;spoofed\x07") > 1

@@ -1,53 +1,43 @@
-"""How watching looks: a bar on a terminal, a line every few seconds elsewhere, or a JSON object a line."""
+"""The progress of a campaign that is watched: a bar or lines for people, or a JSON object a line."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.console import Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.text import Text
-
-from gatepost_core.safe_text import visible
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.campaign.text import block_lines, sum_lines
 from gatepost_operations.cli.campaign.workers import START_WORKER
 from gatepost_operations.cli.formatting import duration_text, in_zone, rate_text
-from gatepost_operations.cli.output import say, write_json
-from gatepost_operations.cli.terminal import Description, console
+from gatepost_operations.cli.output import write_json
+from gatepost_operations.cli.progress import Row, progress_display
 from gatepost_operations.planning.watch import Activity, finish_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    from collections.abc import Iterator
 
     from gatepost_core.campaigns.model import Campaign
     from gatepost_operations.cli.exit_codes import ExitCode
+    from gatepost_operations.cli.progress import ProgressDisplay
     from gatepost_operations.planning.tenant_quota import TenantQuota
     from gatepost_operations.planning.watch import CampaignSnapshot
 
 
 class Display(Protocol):
-    """What somebody who watches is shown."""
+    """Shows snapshots of a campaign."""
 
     def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
-        """Show how the campaign stands."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+        """Show a snapshot, and a note for the operator."""
 
 
-def display_for(*, as_json: bool, every_s: float) -> Display:
-    """Return events as JSON when asked, a bar when standard error is a terminal, lines otherwise."""
+@contextmanager
+def campaign_display(*, as_json: bool, every_s: float) -> Iterator[Display]:
+    """Give events as JSON when asked, a bar when standard error is a terminal, lines otherwise."""
     if as_json:
-        return Events()
-    return Bar() if sys.stderr.isatty() else Lines(every_s)
+        yield Events()
+        return
+    with progress_display(every_s=every_s) as display:
+        yield CampaignDisplay(display)
 
 
 def numbers_text(campaign: Campaign) -> str:
@@ -108,72 +98,18 @@ def waiting_text(workers: int | None) -> str:
     return f"waiting for a worker; start one: {START_WORKER}"
 
 
-class Bar:
-    """A bar, the counts beneath it, and above it what has to be said."""
+class CampaignDisplay:
+    """A campaign's counts, pace and state as progress for people."""
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            Description(),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            MofNCompleteColumn(),
-        )
-        self._task = self._progress.add_task("", total=None)
-        self._counts = Text()
-        self._live = Live(
-            Group(self._progress, self._counts), console=console(stderr=True), transient=True, refresh_per_second=4
-        )
-        self._said = ""
+    def __init__(self, display: ProgressDisplay) -> None:
+        self._display = display
 
     def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
-        """Move the bar."""
+        """Show a snapshot."""
         campaign = snapshot.campaign
-        self._progress.update(
-            self._task, description=campaign.name, total=max(1, campaign.total), completed=campaign.done
-        )
-        self._counts.plain = visible(" · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)])))
-        text = note or state_text(snapshot)
-        if text and text != self._said:
-            self._live.console.print(text, soft_wrap=True)
-        self._said = text
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-
-class Lines:
-    """A line every few seconds, and one at once when something else has to be said."""
-
-    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._every_s = every_s
-        self._monotonic = monotonic
-        self._next = monotonic()
-        self._said = ""
-
-    def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
-        """Write a line when it is time."""
-        text = note or state_text(snapshot)
-        now = self._monotonic()
-        if now < self._next and text == self._said and not snapshot.is_last:
-            return
-        self._next, self._said = now + self._every_s, text
-        campaign = snapshot.campaign
-        parts = [f"{campaign.done:,} of {campaign.total:,}", numbers_text(campaign), pace_text(snapshot, quota), text]
-        say(" · ".join(filter(None, parts)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End without a trace."""
+        details = " · ".join(filter(None, [numbers_text(campaign), pace_text(snapshot, quota)]))
+        row = Row(campaign.name, campaign.done, campaign.total, details)
+        self._display.update([row], note or state_text(snapshot), is_last=snapshot.is_last)
 
 
 class Events:
@@ -205,11 +141,3 @@ class Events:
     def result(self, campaign: Campaign, code: ExitCode) -> None:
         """Write the last event."""
         self.event("result", campaign.as_json() | {"exit_code": int(code)})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End without a trace."""

@@ -14,7 +14,7 @@ from gatepost_core.campaigns.model import Campaign
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
 from gatepost_operations.cli.campaign.lookup import find_campaign
-from gatepost_operations.cli.campaign.progress import Display, Events, display_for, waiting_text
+from gatepost_operations.cli.campaign.progress import Display, Events, campaign_display, waiting_text
 from gatepost_operations.cli.campaign.text import campaign_lines, what_next
 from gatepost_operations.cli.campaign.workers import count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
@@ -59,7 +59,7 @@ def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: fl
     first = campaigns.status(campaign_id)
     with ExitStack() as stack:
         quota = stack.enter_context(poll_quota(campaigns.settings, first.options.tenant, every_s=_QUOTA_EVERY_S))
-        display = stack.enter_context(display_for(as_json=as_json, every_s=every_s))
+        display = stack.enter_context(campaign_display(as_json=as_json, every_s=every_s))
         try:
             last = _look(campaigns, campaign_id, display, quota)
         except KeyboardInterrupt:

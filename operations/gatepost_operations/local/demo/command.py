@@ -17,14 +17,14 @@ from gatepost_core.errors import Unavailable
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
+from gatepost_operations.cli.progress import ProgressDisplay, progress_display
 from gatepost_operations.extras import require_simulator, require_worker
 from gatepost_operations.local.demo.campaign import DemoCampaign
 from gatepost_operations.local.demo.comparison import compare
 from gatepost_operations.local.demo.faults import START, faults_for
 from gatepost_operations.local.demo.processes import DemoProcesses
-from gatepost_operations.local.demo.progress import CAMPAIGN, Watching, watching
 from gatepost_operations.local.demo.recipients import Recipients, read_recipients
-from gatepost_operations.local.demo.report import Report, show
+from gatepost_operations.local.demo.report import CAMPAIGN, Report, progress_rows, show
 from gatepost_operations.local.demo.scenario import Scenario
 from gatepost_operations.local.demo.tokens import TokenVerifier
 from gatepost_operations.processes import Child
@@ -34,6 +34,7 @@ app = command_app()
 _BULK: Final = ("bulk",)
 _EXAMPLE: Final = Path("examples/people.csv")
 _LOOK_EVERY_S: Final = 0.2
+_LINE_EVERY_S: Final = 3.0
 _GIVE_UP_S: Final = 120.0
 _KILL_AT: Final = 0.35
 _KILL_LATEST: Final = 0.85
@@ -68,8 +69,8 @@ def demo(
     directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
     # Ended from outside, everything it started must end too.
     signal.signal(signal.SIGTERM, _end)
-    with watching() as watcher:
-        report = _run(people, directory, watcher, started)
+    with progress_display(every_s=_LINE_EVERY_S) as display:
+        report = _run(people, directory, display, started)
     for data in ("valkey", "simulator"):
         shutil.rmtree(directory / data, ignore_errors=True)
     if as_json:
@@ -89,29 +90,29 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(_SIGNALLED + number)
 
 
-def _run(people: Recipients, directory: Path, watcher: Watching, started: float) -> Report:
-    watcher.event(f"{people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
-    with DemoProcesses(directory) as stage:
-        watcher.event(f"simulator {stage.address.url} (trust {stage.address.ca_file})")
+def _run(people: Recipients, directory: Path, display: ProgressDisplay, started: float) -> Report:
+    display.event(f"• {people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
+    with DemoProcesses(directory).running() as stage:
+        display.event(f"• simulator {stage.address.url} (trust {stage.address.ca_file})")
         victim = stage.start_worker("worker-1")
         stage.start_worker("worker-2")
         bulk_victim = stage.start_worker("bulk-1", _BULK)
         stage.start_beat()
         control = stage.control()
-        mishaps = list(faults_for(people.addresses))
-        for _, fault in mishaps:
-            control.script(fault)
-        watcher.event(f"on purpose, once each: {', '.join(mishap.title for mishap, _ in mishaps) or 'nothing'}")
-        control.slow_down(START, _ANSWER_AFTER_S)
+        faults = list(faults_for(people.addresses))
+        for _, fault in faults:
+            control.script_fault(**fault)
+        display.event(f"• on purpose, once each: {', '.join(fault.title for fault, _ in faults) or 'nothing'}")
+        control.script_fault(endpoint=START, delay_s=_ANSWER_AFTER_S, count=0)
         with Producer() as producer:
             tenant = producer.settings.tenant_named(None)
-            verifier = TokenVerifier(control.signing_keys(), issuer=stage.address.issuer, client_id=tenant.client_id)
-            scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in mishaps})
+            verifier = TokenVerifier(control.jwks(), issuer=stage.address.issuer, client_id=tenant.client_id)
+            scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in faults})
             scenario.enqueue_sends(people)
             campaign = DemoCampaign(producer.campaigns)
             number = campaign.start(people)
-            watcher.event(f"all sends enqueued, and a campaign of {number} more started; three workers start")
-            _Director(stage, scenario, campaign, watcher, victims=(victim, bulk_victim)).play()
+            display.event(f"• all sends enqueued, and a campaign of {number} more started; three workers start")
+            _Director(stage, scenario, campaign, display, victims=(victim, bulk_victim)).play()
             facts = replace(
                 scenario.facts(),
                 campaign=campaign.recipients(),
@@ -139,14 +140,14 @@ class _Director:
         stage: DemoProcesses,
         scenario: Scenario,
         campaign: DemoCampaign,
-        watcher: Watching,
+        display: ProgressDisplay,
         *,
         victims: tuple[Child, Child],
     ) -> None:
         self._stage = stage
         self._scenario = scenario
         self._campaign = campaign
-        self._watcher = watcher
+        self._display = display
         self._victim: Child | None = victims[0]
         self._bulk_victim: Child | None = victims[1]
         self._give_up = time.monotonic() + _GIVE_UP_S
@@ -159,7 +160,7 @@ class _Director:
         """
         self._until(lambda: self._scenario.settled)
         late = self._scenario.let_codes_expire()
-        self._watcher.event(f"the simulator's clock moved on: {late} people log in with an expired code")
+        self._display.event(f"• the simulator's clock moved on: {late} people log in with an expired code")
         self._until(lambda: self._scenario.settled and self._campaign.settled)
 
     def _until(self, ended: Callable[[], bool]) -> None:
@@ -174,16 +175,16 @@ class _Director:
         self._show()
 
     def _show(self) -> None:
-        self._watcher.show({**self._scenario.states(), CAMPAIGN: self._campaign.states()})
+        self._display.update(progress_rows({**self._scenario.states(), CAMPAIGN: self._campaign.states()}))
 
     def _perhaps_kill(self) -> None:
         if self._victim is None or not _worth_killing(self._scenario.sends_ended(), self._scenario.under_way()):
             return
         self._stage.kill_worker(self._victim)
         under_way = self._scenario.under_way()
-        self._watcher.event(f"worker-1 killed (SIGKILL) with {under_way} requests under way in both workers")
+        self._display.event(f"• worker-1 killed (SIGKILL) with {under_way} requests under way in both workers")
         self._stage.start_worker("worker-3")
-        self._watcher.event("worker-3 starts in its place")
+        self._display.event("• worker-3 starts in its place")
         self._victim = None
 
     def _perhaps_kill_bulk(self) -> None:
@@ -191,9 +192,9 @@ class _Director:
             return
         self._stage.kill_worker(self._bulk_victim)
         under_way = self._campaign.under_way()
-        self._watcher.event(f"bulk-1 killed (SIGKILL) with {under_way} requests of the campaign under way")
+        self._display.event(f"• bulk-1 killed (SIGKILL) with {under_way} requests of the campaign under way")
         self._stage.start_worker("bulk-2", _BULK)
-        self._watcher.event("bulk-2 starts in its place")
+        self._display.event("• bulk-2 starts in its place")
         self._bulk_victim = None
 
 

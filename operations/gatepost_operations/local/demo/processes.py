@@ -8,14 +8,13 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from gatepost_operations.local import environment as local_world
-from gatepost_operations.local.demo.control import SimulatorControl
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.processes import Child, Children, beat_command, worker_command
+from gatepost_simulator.control import ControlClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 # Short, so that what a killed worker had in hand is settled while somebody watches.
 _HASTE: Final = {
@@ -33,7 +32,7 @@ _STOP_S: Final = 10.0
 
 
 class DemoProcesses:
-    """A context manager: everything runs inside it, and nothing of it afterwards.
+    """The processes of one demo. They run inside `running`.
 
     Args:
         directory: for data, certificates and logs; the logs stay.
@@ -42,33 +41,28 @@ class DemoProcesses:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.logs = directory / "logs"
-        self._stack = ExitStack()
         self._services = Children(_STOP_S)
         self._workers = Children(_STOP_S)
         self._environment: dict[str, str] = {}
         self._address: local_world.SimulatorAddress | None = None
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Start Valkey and the simulator; end everything afterwards."""
         with ExitStack() as stack:
             self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             outside = local_world.without_gatepost(os.environ) | local_world.past_any_proxy(os.environ)
             valkey = stack.enter_context(EmbeddedValkey(self.directory / "valkey"))
-            stack.enter_context(self._services)
+            stack.callback(self._services.stop)
             child, self._address = local_world.start_simulator(
                 self.directory / "simulator", environment=outside, stderr=stack.enter_context(self._log("simulator"))
             )
             self._services.add(child)
             store = local_world.store_variables(valkey.url, local_world.Keys.new())
             self._environment = {**outside, **store, **local_world.simulator_variables(self._address), **_HASTE}
-            stack.enter_context(self._workers)
+            stack.callback(self._workers.stop)
             stack.enter_context(_as_environment(self._environment))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+            yield self
 
     @property
     def address(self) -> local_world.SimulatorAddress:
@@ -77,9 +71,9 @@ class DemoProcesses:
             raise AssertionError("the simulator has started")
         return self._address
 
-    def control(self) -> SimulatorControl:
+    def control(self) -> ControlClient:
         """Return a client of the simulator's control API."""
-        return SimulatorControl(self.address.url, self.address.ca_file)
+        return ControlClient(self.address.url, self.address.ca_file)
 
     def start_beat(self) -> None:
         """Start Celery beat, whose only task is the reconciler."""

@@ -4,20 +4,48 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
+from gatepost_core.commands import Kind
 from gatepost_core.states import State
+from gatepost_operations.cli.progress import Row
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.local.demo.progress import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gatepost_operations.local.demo.comparison import Facts, Finding
+
+
+CAMPAIGN: Final = "campaign"
+_LABELS: Final[dict[str, str]] = {
+    Kind.SEND_EMAIL: "e-mails",
+    Kind.SEND_SMS: "SMS",
+    Kind.LOGIN_WITH_EMAIL: "logins by e-mail",
+    Kind.LOGIN_WITH_SMS: "logins by SMS",
+    CAMPAIGN: "campaign",
+}
+
+
+def progress_rows(states: Mapping[str, Counter[State]]) -> list[Row]:
+    """Return the progress of each kind of operation that has begun."""
+    return [
+        Row(_LABELS[kind], _ended(counts), counts.total(), _ends_of(counts))
+        for kind, counts in states.items()
+        if counts
+    ]
+
+
+def _ended(counts: Counter[State]) -> int:
+    return sum(count for state, count in counts.items() if state.is_terminal)
+
+
+def _ends_of(counts: Counter[State]) -> str:
+    return " · ".join(f"{counts[state]} {state}" for state in State if state.is_terminal and counts[state])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +122,7 @@ def _table(report: Report) -> Table:
         table.add_column(str(name), justify="right")
     total: Counter[State] = Counter()
     for kind, counts in report.states.items():
-        table.add_row(LABELS[kind], *(str(counts[state]) for state in present), str(counts.total()))
+        table.add_row(_LABELS[kind], *(str(counts[state]) for state in present), str(counts.total()))
         total.update(counts)
     table.add_section()
     table.add_row("sum", *(str(total[state]) for state in present), str(total.total()))

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from gatepost.handles import Handle
     from gatepost.producer import Producer
     from gatepost_core.outcomes import Outcome
-    from gatepost_operations.local.demo.control import SimulatorControl
     from gatepost_operations.local.demo.recipients import Recipients
     from gatepost_operations.local.demo.tokens import TokenVerifier
+    from gatepost_simulator.control import ControlClient
 
 _WRONG_CODE: Final = "000000"
 _PAST_EXPIRY_S: Final = 200.0
+_ALL: Final = 100_000
 # Which of every dozen people does what.
 _DOZEN: Final = 12
 
@@ -63,7 +64,7 @@ class Scenario:
     """
 
     def __init__(
-        self, producer: Producer, control: SimulatorControl, verifier: TokenVerifier, *, spoiled: Collection[str] = ()
+        self, producer: Producer, control: ControlClient, verifier: TokenVerifier, *, spoiled: Collection[str] = ()
     ) -> None:
         self._producer = producer
         self._control = control
@@ -99,7 +100,9 @@ class Scenario:
         ended = self._newly_ended()
         if not ended:
             return
-        codes = {(one.channel, one.recipient): one.code for one in self._control.messages()}
+        # The newest comes first, and the newest code counts.
+        messages = reversed(self._control.outbox(limit=_ALL))
+        codes = {(one["channel"], one["recipient"]): one["code"] for one in messages}
         now = self._control.now()
         for operation in ended:
             if operation.outcome.state is State.ACCEPTED and operation.outcome.kind.is_login:
@@ -146,8 +149,8 @@ class Scenario:
         return Facts(
             operations=[FinishedOperation(one.recipient, one.outcome, one.plan in _BAD) for one in self._operations],
             counts=self._producer.ledger.counts(),
-            outbox=[(one.channel, one.recipient) for one in self._control.messages()],
-            tokens_issued=self._control.tokens_issued(),
+            outbox=[(one["channel"], one["recipient"]) for one in self._control.outbox(limit=_ALL)],
+            tokens_issued=int(self._control.stats()["tokens_issued"]),
             verified=self.verified,
         )
 
