@@ -158,7 +158,7 @@ def test_a_learnt_quota_gives_one_forecast() -> None:
     assert found.supply == Supply(80, 70, 80)
     assert found.ends == MONDAY + timedelta(seconds=10)
     assert made.skipped.total == 5
-    assert "What others take" in made.unknowns[0]
+    assert "load of other applications" in made.unknowns[0]
 
 
 def test_a_policy_of_the_client_counts_too() -> None:
@@ -175,7 +175,7 @@ def test_an_unlearnt_refill_is_taken_from_the_documentation_and_said() -> None:
     made = plan(10_000, Options(), quota(bucket=unlearnt), MONDAY)
 
     assert [one.supply.rate for one in made.forecasts] == [5, 100]
-    assert "not been learnt" in made.unknowns[0]
+    assert "not known yet" in made.unknowns[0]
 
 
 @pytest.mark.parametrize(("limit", "rates"), [(25, (25, 25)), (50, (50 / 3600, 50 / 3600)), (7, (7 / 3600, 7))])
