@@ -33,7 +33,7 @@ def simulate(
         bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends.")
     ] = False,
 ) -> None:
-    """Serve until interrupted. The ready line on standard output comes once connections are accepted."""
+    """Serve until interrupted. A ready line on standard output shows that connections are accepted."""
     settings = _settings(config, domain)
     try:
         simulator = Simulator(settings, host=host, port=port, tls=tls, cert_dir=cert_dir)
@@ -70,7 +70,7 @@ def _announce(simulator: Simulator, *, as_json: bool) -> None:
 
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave through the context managers, so that temporary keys go. 130 for Ctrl-C, as shells have it."""
+    """Exit through the context managers, which delete temporary keys. Ctrl-C exits with 130, as in a shell."""
     sys.exit(130 if number == signal.SIGINT else 0)
 
 

@@ -1,4 +1,4 @@
-"""Client assertions (private_key_jwt): signature, claims, size, and that none is used twice."""
+"""Verifies client assertions (private_key_jwt): signature, claims, size and single use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SKEW_S = 10
 
 
 class AssertionRefusedError(ValueError):
-    """The assertion does not authenticate the client; the message says why, for a tester to read."""
+    """The assertion does not authenticate the client; the message gives the cause, for testers."""
 
 
 class Assertions:
@@ -44,7 +44,7 @@ class Assertions:
         """Accept the assertion, once.
 
         Raises:
-            AssertionRefusedError: It is too long, badly signed, of a wrong algorithm, audience, lifetime or issuer, or used before.
+            AssertionRefusedError: The size, signature, algorithm, audience, lifetime or issuer is wrong, or the assertion was used before.
         """
         if len(assertion) > _MAX_BYTES:
             raise AssertionRefusedError(f"client_assertion is longer than {_MAX_BYTES} bytes")

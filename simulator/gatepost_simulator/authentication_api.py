@@ -1,4 +1,4 @@
-"""The Authentication API as an ASGI application: limits, faults, endpoint, headers, in that order."""
+"""The Authentication API as an ASGI application: limits, faults, endpoint, headers, in this order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Served:
 
 
 class AuthenticationApi:
-    """Serves one tenant. A plain ASGI application: a framework's routing would cost more than the endpoint does."""
+    """Serves one tenant. It is plain ASGI, because a framework's routing would cost more than the endpoint."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
@@ -106,7 +106,7 @@ class AuthenticationApi:
             return _Served(refusal_answer(refusal))
 
     async def _served(self, request: Request) -> _Served:
-        """Let faults strike where they should, and the endpoint do its work between them."""
+        """Apply the faults before and after the endpoint."""
         tenant = self._tenant
         scripted = tenant.faults.find(request) if tenant.faults else None
         early = scripted if scripted is not None and scripted.strikes_first else None
@@ -133,7 +133,7 @@ class AuthenticationApi:
         return _Served(answer, fault)
 
     async def _struck(self, fault: Fault, request: Request) -> _Served | None:
-        """Strike before the effect; None if the fault only delayed the request."""
+        """Apply a fault before the effect; None if it only delays the request."""
         if fault.delay_s:
             await self._tenant.clock.sleep(fault.delay_s)
         if not fault.replaces:
@@ -142,7 +142,7 @@ class AuthenticationApi:
         return _Served(self._replaced(fault, Answer(200, b"{}")), fault)
 
     def _replaced(self, fault: Fault, answer: Answer) -> Answer:
-        """Give the fault's answer if it has one; a 429 tells when to come back, as a real one does."""
+        """Return the fault's answer if it has one; a 429 carries rate-limit headers, as a real one does."""
         replacement = fault.replacement()
         if replacement is None:
             return answer
@@ -158,7 +158,7 @@ class AuthenticationApi:
         return replacement
 
     def _effect(self, request: Request) -> Effect:
-        """Check the request and give what remains to be done.
+        """Check the request and return the effect to apply.
 
         Raises:
             Refusal: The request does not pass, or there is no such endpoint.

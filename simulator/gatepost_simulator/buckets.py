@@ -1,4 +1,4 @@
-"""One token bucket: its level, its refill, and the foreign traffic that drinks from it."""
+"""One token bucket: its level, its refill, and foreign traffic that shares it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# More foreign arrivals than this between two looks are settled as a flow, not one by one.
+# More foreign arrivals than this between two updates are settled as a flow, not one by one.
 _ARRIVALS_ONE_BY_ONE = 20_000
 # Sums of refills fall short of a whole token by a rounding error.
 _ROUNDING = 1e-9
@@ -22,7 +22,7 @@ class Refill(StrEnum):
 
 
 class Arrivals(StrEnum):
-    """How foreign requests are spaced: at random, or evenly (which can fall into step with the refill)."""
+    """How foreign requests are spaced: at random, or evenly, which can coincide with the refill."""
 
     POISSON = "poisson"
     EVEN = "even"
@@ -30,7 +30,7 @@ class Arrivals(StrEnum):
 
 @dataclass(slots=True)
 class ForeignTraffic:
-    """Requests of everybody else: their rate (a second) and what became of them."""
+    """Requests of other clients: the rate a second, and how many were accepted and refused."""
 
     rate: float = 0.0
     arrivals: Arrivals = Arrivals.POISSON
@@ -46,7 +46,7 @@ class ForeignTraffic:
         self.next_at = now + self.gap() if rate > 0 else math.inf
 
     def gap(self) -> float:
-        """Give the seconds to the next arrival."""
+        """Return the seconds to the next arrival."""
         if self.arrivals is Arrivals.POISSON:
             return self.spacing.expovariate(self.rate)
         return 1.0 / self.rate
@@ -55,8 +55,8 @@ class ForeignTraffic:
 class TokenBucket:
     """A bucket of `size` tokens which gains `refill` tokens every `period_s` seconds.
 
-    Foreign arrivals are settled lazily and in order whenever the bucket is looked at, so that they compete for
-    each token as real ones would, and an advanced clock brings exactly the traffic of the time it skipped.
+    Foreign arrivals are settled lazily, in order, whenever the bucket is used. They compete for each token as real
+    requests would, and an advanced clock brings exactly the traffic of the time it skipped.
     """
 
     __slots__ = ("_level", "_mode", "_updated_at", "foreign", "period_s", "rate", "refill", "size")
@@ -72,7 +72,7 @@ class TokenBucket:
         self._updated_at = now
 
     def take(self, now: float) -> bool:
-        """Take one token; say whether there was one."""
+        """Take one token; return whether there was one."""
         self.settle(now)
         if self._level < _ONE:
             return False
@@ -80,11 +80,11 @@ class TokenBucket:
         return True
 
     def remaining(self) -> int:
-        """Give the whole tokens left, as of the last look."""
+        """Return the whole tokens left, as of the last update."""
         return int(self._level + _ROUNDING)
 
     def wait(self, now: float) -> float:
-        """Give the seconds until a token is there (infinite when the bucket never refills)."""
+        """Return the seconds until a token is available; infinite if the bucket never refills."""
         if self._level >= _ONE and self.size > 0:
             return 0.0
         if self.size < 1 or self.rate <= 0:
@@ -94,7 +94,7 @@ class TokenBucket:
         return (1.0 - self._level) / self.rate
 
     def next_refill(self, now: float) -> float:
-        """Give the time at which the next token arrives, or `now` if the bucket is full."""
+        """Return the time at which the next token arrives, or `now` if the bucket is full."""
         if self._mode is Refill.INTERVAL:
             return self._updated_at + self.period_s
         if self.rate <= 0 or self._level >= self.size:
@@ -102,7 +102,7 @@ class TokenBucket:
         return now + (1.0 - self._level % 1.0) / self.rate
 
     def full_at(self, now: float) -> float:
-        """Give the time at which the bucket is full again, if nobody takes any more."""
+        """Return the time at which the bucket is full again, if no more are taken."""
         if self._mode is Refill.INTERVAL:
             return self._updated_at + self.period_s
         return now + (self.size - self._level) / self.rate if self.rate > 0 else now
@@ -113,7 +113,7 @@ class TokenBucket:
         self._level = max(0.0, min(float(self.size), level))
 
     def settle(self, now: float) -> None:
-        """Bring the level up to `now`: refill, and let the foreign requests of the meantime take their tokens."""
+        """Update the level to `now`: refill, and let the foreign requests since the last update take tokens."""
         foreign = self.foreign
         if foreign.next_at <= now:
             if (now - foreign.next_at) * foreign.rate > _ARRIVALS_ONE_BY_ONE:

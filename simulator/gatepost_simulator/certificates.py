@@ -57,7 +57,7 @@ def write_certificates(directory: Path, hosts: Sequence[str]) -> CertificateFile
 
 
 def write_assertion_key(directory: Path) -> str:
-    """Write a new private key for assertions, and give its public key (PEM)."""
+    """Write a new private key for assertions, and return its public key (PEM)."""
     key = RSAKey.generate_key(2048)
     directory.mkdir(parents=True, exist_ok=True)
     _write(CertificateFiles(directory).assertion_key, key.as_pem(private=True))

@@ -50,15 +50,15 @@ class ClientAuthentication:
         self._clients[client.client_id] = client
 
     def clients(self) -> list[Client]:
-        """Give all clients."""
+        """Return all clients."""
         return list(self._clients.values())
 
     def find(self, client_id: str) -> Client | None:
-        """Give the client of this id, if there is one."""
+        """Return the client of this id, if there is one."""
         return self._clients.get(client_id)
 
     def authenticate(self, request: Request, now: float) -> Client:
-        """Give the client that sent the request, and note in the request how it proved itself.
+        """Return the client that sent the request, and note in the request how it proved itself.
 
         Raises:
             Refusal: The client is unknown, did not prove itself, or may not call without doing so.
@@ -86,7 +86,7 @@ class ClientAuthentication:
         return client
 
     def end_user_ip(self, client: Client, request: Request) -> str:
-        """Give the IP that limits and attack protection count for: the forwarded one only where it is trusted."""
+        """Return the IP that limits and attack protection count for: the forwarded one only where it is trusted."""
         forwarded = request.header(b"auth0-forwarded-for")
         if not forwarded or not client.trust_forwarded_for:
             return request.peer

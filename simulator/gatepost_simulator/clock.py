@@ -1,4 +1,4 @@
-"""The simulator's time: the wall clock plus an offset that tests move, so that nothing has to sleep to expire."""
+"""The simulator's time: the wall clock plus an offset that tests set, so that they need not sleep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 class Clock:
     """Real time, shifted by `advance` and stopped by `freeze`.
 
-    Every rule of the simulator (expiry, buckets, assertions, blocks) reads time here and nowhere else.
+    Everything in the simulator that expires or refills uses this clock.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Clock:
         self._frozen_at: float | None = None
 
     def now(self) -> float:
-        """Give the simulated time in seconds since the Unix epoch."""
+        """Return the simulated time in seconds since the Unix epoch."""
         if self._frozen_at is not None:
             return self._frozen_at
         return self._epoch + time.monotonic() + self._offset
@@ -30,21 +30,21 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether time stands still."""
+        """Whether the clock is stopped."""
         return self._frozen_at is not None
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward by so many seconds, frozen or not."""
+        """Move the clock forward, frozen or not."""
         self._offset += seconds
         if self._frozen_at is not None:
             self._frozen_at += seconds
 
     def freeze(self) -> None:
-        """Stop the clock where it is; `advance` still moves it."""
+        """Stop the clock; `advance` still moves it."""
         self._frozen_at = self.now()
 
     def thaw(self) -> None:
-        """Let the clock run on from where it stands."""
+        """Restart a stopped clock at its current time."""
         if self._frozen_at is not None:
             self._offset = self._frozen_at - self._epoch - time.monotonic()
             self._frozen_at = None
@@ -55,5 +55,5 @@ class Clock:
         self._frozen_at = None
 
     async def sleep(self, seconds: float) -> None:
-        """Wait in real time: a delayed answer must really be late for the client that waits for it."""
+        """Sleep in real time, so that a delayed answer is late for its client."""
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The live one-time codes: one per recipient and connection, for a while, for a few tries, once."""
+"""One-time codes: one for each recipient and connection, with a lifetime and a limit of tries; and brute-force protection."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatepost_simulator.settings import BruteForce, Connection
 
-# A code that expired is remembered this long, so that its late use can be told from a wrong code.
+# Expired codes are kept this long, to distinguish late use from a wrong code.
 _REMEMBER_EXPIRED_S = 600.0
 
 
 class CodeCheck(StrEnum):
-    """What checking a code can find."""
+    """The result of checking a code."""
 
     GOOD = "good"
     WRONG = "wrong"
@@ -25,7 +25,7 @@ class CodeCheck(StrEnum):
 
 @dataclass(slots=True)
 class LiveCode:
-    """A code that was sent; for a magic link also what the link must carry on to the application."""
+    """A code that was sent; for a magic link also the values that the link passes to the application."""
 
     code: str
     expires_at: float
@@ -34,7 +34,7 @@ class LiveCode:
 
 
 class LiveCodes:
-    """The codes of one connection, by recipient. Oldest first, so that the dead ones are dropped as new ones come."""
+    """The codes of one connection by recipient, oldest first. New codes displace expired ones."""
 
     def __init__(self, connection: Connection, *, tries_across_resends: bool) -> None:
         self._connection = connection
@@ -45,7 +45,7 @@ class LiveCodes:
         return len(self._codes)
 
     def issue(self, recipient: str, now: float, link: dict[str, Any] | None = None) -> LiveCode:
-        """Make a new code for a recipient; the older one is void from here on."""
+        """Return a new code for a recipient; the older one becomes void."""
         older = self._codes.pop(recipient, None)
         self._forget(now)
         digits = self._connection.digits
@@ -59,11 +59,11 @@ class LiveCodes:
         return code
 
     def find(self, recipient: str) -> LiveCode | None:
-        """Give the recipient's code, live or not."""
+        """Return the recipient's code, live or not."""
         return self._codes.get(recipient)
 
     def check(self, recipient: str, code: str, now: float) -> CodeCheck:
-        """Judge a try. A good one consumes the code, a wrong one a try."""
+        """Return whether a code is good. A good code is spent; a wrong one costs a try."""
         live = self._codes.get(recipient)
         if live is None:
             return CodeCheck.WRONG
@@ -78,7 +78,7 @@ class LiveCodes:
         return CodeCheck.GOOD
 
     def spend_try(self, recipient: str) -> None:
-        """Count a try that was never judged (switch `limited_requests_spend_tries`)."""
+        """Count a try without a check (switch `limited_requests_spend_tries`)."""
         live = self._codes.get(recipient)
         if live is not None:
             live.tries_left -= 1
@@ -92,7 +92,7 @@ class LiveCodes:
 
 
 class BruteForceProtection:
-    """Blocks an identifier for an IP after too many failures. It counts logins, never sends.
+    """Blocks an identifier for an IP after too many failed logins. Sends do not count.
 
     Source: https://auth0.com/docs/secure/attack-protection/brute-force-protection
     """
@@ -103,7 +103,7 @@ class BruteForceProtection:
         self._blocked_until: dict[tuple[str, str], float] = {}
 
     def blocks(self, ip: str, identifier: str, now: float) -> bool:
-        """Say whether this IP may not log in as this identifier now."""
+        """Return whether this IP may not log in as this identifier now."""
         return self._settings.enabled and self._blocked_until.get((ip, identifier), 0.0) > now
 
     def failed(self, ip: str, identifier: str, now: float) -> None:

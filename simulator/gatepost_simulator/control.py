@@ -26,11 +26,11 @@ class ControlError(Exception):
 
 
 class ControlClient:
-    """Reads and steers a simulator.
+    """Reads and controls a simulator.
 
     Args:
         url: The simulator's URL.
-        ca_file: The authority to trust, for https.
+        ca_file: The certificate authority to trust, for https.
     """
 
     def __init__(self, url: str, ca_file: str | None = None) -> None:
@@ -43,7 +43,7 @@ class ControlClient:
         self._opener = build_opener(*handlers)
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Call any route below `/simulator` and give the JSON it answers.
+        """Call any route below `/simulator` and return its JSON answer.
 
         Raises:
             ControlError: The status is not 2xx.
@@ -68,39 +68,39 @@ class ControlClient:
         return json.loads(content) if content else None
 
     def describe(self) -> dict[str, Any]:
-        """Give domain, issuer, clients and connections."""
+        """Return domain, issuer, clients and connections."""
         return self._object("GET", "/")
 
     def outbox(self, search: str = "", *, channel: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Give the newest messages whose recipient contains `search`, newest first."""
+        """Return the newest messages whose recipient contains `search`, newest first."""
         found: list[dict[str, Any]] = self.call("GET", "/outbox", search=search, channel=channel, limit=limit)[
             "messages"
         ]
         return found
 
     def messages(self, recipient: str, *, channel: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Give a recipient's newest messages, newest first."""
+        """Return a recipient's newest messages, newest first."""
         path = f"/outbox/{quote(recipient, safe='')}"
         found: list[dict[str, Any]] = self.call("GET", path, channel=channel, limit=limit)["messages"]
         return found
 
     def count(self, recipient: str) -> int:
-        """Give how many messages a recipient got; exact, however many there were."""
+        """Return the exact number of messages to a recipient."""
         return int(self.call("GET", f"/outbox/{quote(recipient, safe='')}", limit=1)["count"])
 
     def counts(self, *, minimum: int = 2, limit: int = 1000) -> dict[str, Any]:
-        """Give `total`, `recipients`, `repeated`, `surplus`, `histogram`, and `at_least`: who got `minimum` or more."""
+        """Return `total`, `recipients`, `repeated`, `surplus`, `histogram`, and `at_least`: recipients of `minimum` or more messages."""
         return self._object("GET", "/counts", minimum=minimum, limit=limit)
 
     def counts_of(self, recipients: Iterable[str], connection: str | None = None) -> dict[str, int]:
-        """Give the count of each recipient named."""
+        """Return the count of each recipient named."""
         return self._object("POST", "/counts", {"recipients": list(recipients), "connection": connection})
 
     def latest_code(self, recipient: str, *, channel: str | None = None, wait_s: float = 0.0) -> str:
-        """Give the recipient's newest unused code, waiting for it up to `wait_s` seconds of real time.
+        """Return the recipient's newest unused code, waiting up to `wait_s` seconds of real time.
 
         Raises:
-            ControlError: There is none (status 404).
+            ControlError: There is no code (status 404).
         """
         deadline = time.monotonic() + wait_s
         while True:
@@ -112,11 +112,11 @@ class ControlClient:
             time.sleep(0.05)
 
     def script_fault(self, **fault: Any) -> int:
-        """Put a fault into the queue (see `faults.Fault` for its members), and give its number."""
+        """Put a fault into the queue (see `faults.Fault` for its members), and return its number."""
         return int(self.call("POST", "/faults", fault)["id"])
 
     def faults(self) -> list[dict[str, Any]]:
-        """Give the faults that have not been used up."""
+        """Return the faults that have not been used up."""
         found: list[dict[str, Any]] = self.call("GET", "/faults")
         return found
 
@@ -127,17 +127,17 @@ class ControlClient:
     def foreign_traffic(
         self, rate: float | None = None, *, endpoint: str | None = None, arrivals: str = "poisson"
     ) -> dict[str, Any]:
-        """Set the rate (a second) of everybody else's requests, or just read what became of them."""
+        """Set the rate (a second) of foreign requests, or read how many were accepted and refused."""
         if rate is None:
             return self._object("GET", "/foreign-traffic")
         return self._object("PUT", "/foreign-traffic", {"rate": rate, "endpoint": endpoint, "arrivals": arrivals})
 
     def quota(self) -> dict[str, Any]:
-        """Give the quota, and what is left in each bucket."""
+        """Return the quota, and the level of each bucket."""
         return self._object("GET", "/quota")
 
     def set_quota(self, **quota: Any) -> dict[str, Any]:
-        """Change the quota (see `settings.Quota` for its members); what is not given has its default."""
+        """Change the quota (see `settings.Quota` for its members); other members get their defaults."""
         return self._object("PUT", "/quota", quota)
 
     def set_levels(self, **levels: float) -> dict[str, Any]:
@@ -145,15 +145,15 @@ class ControlClient:
         return self._object("PUT", "/quota/levels", levels)
 
     def now(self) -> float:
-        """Give the simulated time, in seconds since the Unix epoch."""
+        """Return the simulated time, in seconds since the Unix epoch."""
         return float(self.call("GET", "/clock")["now"])
 
     def advance_clock(self, seconds: float) -> float:
-        """Move the simulated time forward, and give it."""
+        """Move the simulated time forward, and return it."""
         return float(self.call("POST", "/clock", {"advance_s": seconds})["now"])
 
     def freeze_clock(self, *, frozen: bool = True) -> None:
-        """Stop the simulated time, or let it run on."""
+        """Stop the simulated time, or restart it."""
         self.call("POST", "/clock", {"frozen": frozen})
 
     def rotate_keys(self, *, revoke: bool = False, prepublished: bool = True) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class ControlClient:
         return self._object("POST", "/keys/rotate", {"revoke": revoke, "prepublished": prepublished})
 
     def settings(self) -> dict[str, Any]:
-        """Give the settings, secrets masked."""
+        """Return the settings, secrets masked."""
         return self._object("GET", "/settings")
 
     def change_settings(self, **changes: Any) -> dict[str, Any]:
@@ -177,19 +177,19 @@ class ControlClient:
         return self._object("PUT", "/users", {"identifier": identifier, **user})
 
     def stats(self) -> dict[str, Any]:
-        """Give `starts_accepted`, `tokens_issued`, `requests`, `by_status` and `answers`."""
+        """Return `starts_accepted`, `tokens_issued`, `requests`, `by_status` and `answers`."""
         return self._object("GET", "/stats")
 
     def request_log(
         self, *, path: str | None = None, recipient: str | None = None, limit: int = 1000
     ) -> list[dict[str, Any]]:
-        """Give the newest requests, oldest first."""
+        """Return the newest requests, oldest first."""
         found = self._object("GET", "/request-log", endpoint=path, recipient=recipient, limit=limit)
         requests: list[dict[str, Any]] = found["requests"]
         return requests
 
     def reset(self) -> None:
-        """Forget everything that happened, and every change; keys and added clients stay."""
+        """Forget all events and changes; keys and added clients stay."""
         self.call("POST", "/reset")
 
     def _object(self, method: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:

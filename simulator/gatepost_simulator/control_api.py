@@ -41,7 +41,7 @@ class CountsOf(BaseModel):
 
 
 class ForeignTrafficRate(_Body):
-    """Everybody else's requests: `rate` a second, also against one endpoint's own bucket if named."""
+    """Foreign requests: `rate` a second, also against the bucket of `endpoint` if given."""
 
     rate: Annotated[float, Field(ge=0, le=1_000_000)]
     endpoint: str | None = None
@@ -56,7 +56,7 @@ class ClockChange(_Body):
 
 
 class User(_Body):
-    """A user to make or change."""
+    """A user to create or change."""
 
     connection: str = "email"
     identifier: str
@@ -76,7 +76,7 @@ class Rotation(_Body):
 async def read_outbox(
     tenant: TheTenant, search: str = "", channel: str | None = None, limit: Limit = 100
 ) -> dict[str, Any]:
-    """Give the newest messages, of recipients that contain `search`, over `channel` (`email` or `sms`)."""
+    """Return the newest messages, of recipients that contain `search`, over `channel` (`email` or `sms`)."""
     found = (message for message in tenant.outbox.search(search) if channel in (None, message.channel))
     return {"total": tenant.outbox.total, "messages": [message.document() for message in islice(found, limit)]}
 
@@ -85,7 +85,7 @@ async def read_outbox(
 async def read_messages(
     tenant: TheTenant, recipient: str, channel: str | None = None, limit: Limit = 100
 ) -> dict[str, Any]:
-    """Give a recipient's count (exact) and its newest messages (as far as they are kept)."""
+    """Return a recipient's count (exact) and its newest messages (the most recent ones are kept)."""
     recipient = tenant.fold(recipient)
     messages = [message.document() for message in islice(tenant.outbox.latest(recipient, channel), limit)]
     return {"recipient": recipient, "count": tenant.outbox.count(recipient), "messages": messages}
@@ -93,7 +93,7 @@ async def read_messages(
 
 @outbox.get("/codes/{recipient}")
 async def read_code(tenant: TheTenant, recipient: str, channel: str | None = None) -> dict[str, Any]:
-    """Give the recipient's newest code, which need not be good any more."""
+    """Return the recipient's newest code, which may have expired."""
     recipient = tenant.fold(recipient)
     for connection in tenant.connections.values():
         live = tenant.codes(connection).find(recipient)
@@ -111,7 +111,7 @@ async def read_code(tenant: TheTenant, recipient: str, channel: str | None = Non
 
 @outbox.get("/counts")
 async def read_counts(tenant: TheTenant, minimum: int = 2, limit: Limit = 1000) -> dict[str, Any]:
-    """Give totals, and who got at least `minimum` messages. `repeated` is 0 if nobody got two."""
+    """Return totals, and the recipients of at least `minimum` messages. `repeated` counts recipients of two or more."""
     outbox = tenant.outbox
     named = [
         {"connection": connection, "recipient": recipient, "count": count}
@@ -129,7 +129,7 @@ async def read_counts(tenant: TheTenant, minimum: int = 2, limit: Limit = 1000) 
 
 @outbox.post("/counts")
 async def count_recipients(tenant: TheTenant, question: CountsOf) -> dict[str, int]:
-    """Give the count of each recipient named."""
+    """Return the count of each recipient named."""
     return {
         recipient: tenant.outbox.count(tenant.fold(recipient), question.connection) for recipient in question.recipients
     }
@@ -139,7 +139,7 @@ async def count_recipients(tenant: TheTenant, question: CountsOf) -> dict[str, i
 async def read_request_log(
     tenant: TheTenant, endpoint: str | None = None, recipient: str | None = None, limit: Limit = 1000
 ) -> dict[str, Any]:
-    """Give the newest requests, oldest first. Client secrets and assertions are never in it."""
+    """Return the newest requests, oldest first. It never contains client secrets or assertions."""
     entries = [
         entry
         for entry in tenant.request_log.entries()
@@ -150,7 +150,7 @@ async def read_request_log(
 
 @outbox.get("/stats")
 async def read_statistics(tenant: TheTenant) -> dict[str, Any]:
-    """Give counts of answers by endpoint, status and error."""
+    """Return counts of answers by endpoint, status and error."""
     return tenant.statistics.document()
 
 
@@ -162,7 +162,7 @@ async def script_fault(tenant: TheTenant, fault: Fault) -> ScriptedFault:
 
 @faults.get("/faults")
 async def read_faults(tenant: TheTenant) -> list[ScriptedFault]:
-    """Give the faults that have not been used up."""
+    """Return the faults still in the queue."""
     return tenant.faults.waiting()
 
 
@@ -181,7 +181,7 @@ async def remove_fault(tenant: TheTenant, number: int) -> None:
 
 @faults.get("/tags")
 async def read_tags() -> dict[str, Any]:
-    """Give the tags that make a recipient fail, and the magic phone numbers."""
+    """Return the tags that make a recipient fail, and the magic phone numbers."""
     phones = {MAGIC_PHONE_PREFIX + digits: tag for digits, tag in phone_tags().items()}
     return {"email": tags(), "sms": phones}
 
@@ -209,7 +209,7 @@ async def set_foreign_traffic(tenant: TheTenant, wanted: ForeignTrafficRate) -> 
 
 @faults.get("/quota")
 async def read_quota(tenant: TheTenant) -> dict[str, Any]:
-    """Give the quota and what is left in each bucket."""
+    """Return the quota and the level of each bucket."""
     now = tenant.clock.now()
     buckets = {}
     for name, bucket in tenant.limits.named().items():
@@ -243,14 +243,14 @@ async def set_levels(tenant: TheTenant, levels: dict[str, float]) -> dict[str, A
 
 @faults.get("/clock")
 async def read_clock(tenant: TheTenant) -> dict[str, Any]:
-    """Give the simulated time."""
+    """Return the simulated time."""
     clock = tenant.clock
     return {"now": clock.now(), "offset_s": clock.offset_s, "frozen": clock.frozen}
 
 
 @faults.post("/clock")
 async def move_clock(tenant: TheTenant, change: ClockChange) -> dict[str, Any]:
-    """Freeze or thaw the clock if asked, then move it forward."""
+    """Freeze or thaw the clock, then move it forward."""
     if change.frozen is True:
         tenant.clock.freeze()
     elif change.frozen is False:
@@ -261,7 +261,7 @@ async def move_clock(tenant: TheTenant, change: ClockChange) -> dict[str, Any]:
 
 @settings.get("/")
 async def describe(tenant: TheTenant) -> dict[str, Any]:
-    """Give what a client needs in order to call this tenant."""
+    """Return what a client needs to call this tenant."""
     clients = [{"client_id": client.client_id, "method": client.method} for client in tenant.clients.clients()]
     return {
         "domain": tenant.domain,
@@ -274,7 +274,7 @@ async def describe(tenant: TheTenant) -> dict[str, Any]:
 
 @settings.get("/settings")
 async def read_settings(tenant: TheTenant) -> dict[str, Any]:
-    """Give the settings; secrets are masked."""
+    """Return the settings; secrets are masked."""
     return tenant.settings.model_dump(mode="json")
 
 
@@ -298,7 +298,7 @@ async def change_settings(tenant: TheTenant, changes: Annotated[dict[str, Any], 
 
 @settings.put("/clients", status_code=201)
 async def register_client(tenant: TheTenant, client: Client) -> dict[str, str]:
-    """Add a client, or replace the one of the same id; it stays over a reset."""
+    """Add or replace a client; it survives a reset."""
     try:
         tenant.register_client(client)
     except ValueError as error:
@@ -308,7 +308,7 @@ async def register_client(tenant: TheTenant, client: Client) -> dict[str, str]:
 
 @settings.put("/users")
 async def put_user(tenant: TheTenant, user: User) -> dict[str, Any]:
-    """Make a user, or change it."""
+    """Create or change a user."""
     connection = tenant.connections.get(user.connection)
     if connection is None:
         raise HTTPException(404, "There is no such connection")
@@ -326,7 +326,7 @@ async def rotate_keys(tenant: TheTenant, rotation: Rotation) -> dict[str, Any]:
 
 @settings.post("/reset", status_code=204)
 async def reset(tenant: TheTenant) -> None:
-    """Forget everything that happened and every change of settings, quota and clock; keys and added clients stay."""
+    """Forget all events and all changes of settings, quota and clock; keys and added clients stay."""
     tenant.reset()
 
 

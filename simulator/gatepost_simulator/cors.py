@@ -15,7 +15,7 @@ _DEFAULT_HEADERS = b"authorization, content-type, auth0-client, x-request-langua
 
 
 def allow_origin(tenant: Tenant, request: Request) -> tuple[Header, ...]:
-    """Give the headers for an answer to a page, or none if its origin is not allowed."""
+    """Return the headers for an answer to a page, or none if its origin is not allowed."""
     origin = request.headers.get(b"origin", b"")
     allowed = tenant.settings.allowed_origins
     if not origin or ("*" not in allowed and origin.decode("latin-1") not in allowed):

@@ -1,4 +1,4 @@
-"""A request as the endpoints see it, an answer as they give it, and the refusal they raise."""
+"""The request that endpoints read, the answer that they return, the refusal that they raise, and error bodies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSON_TYPE = b"application/json; charset=utf-8"
 
 @dataclass(slots=True)
 class Request:
-    """What came over the wire, and what the way through the simulator has found out about it."""
+    """A request, and the facts that the simulator adds while it handles it."""
 
     method: str
     path: str
@@ -38,11 +38,11 @@ class Request:
     client_bucket: TokenBucket | None = None
 
     def header(self, name: bytes) -> str:
-        """Give a header's value, or an empty string."""
+        """Return a header's value, or an empty string."""
         return self.headers.get(name, b"").decode("latin-1")
 
     def text(self, name: str) -> str:
-        """Give a parameter if it is a string, else an empty string (JSON null counts as absent)."""
+        """Return a parameter if it is a string, else an empty string (JSON null counts as absent)."""
         value = self.parameters.get(name)
         return value if isinstance(value, str) else ""
 
@@ -60,12 +60,12 @@ class Answer:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], status: int = 200, headers: tuple[Header, ...] = ()) -> Answer:
-        """Give a JSON answer."""
+        """Return a JSON answer."""
         return cls(status, orjson.dumps(document), headers=headers)
 
 
 class Refusal(Exception):
-    """The endpoint answers something other than success."""
+    """The endpoint answers with an error."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Refusal(Exception):
 
 
 class Shape(StrEnum):
-    """An error body's shape; the letters are those of the reference page."""
+    """The shape of an error body; the letters are those of docs/reference/simulator.md."""
 
     A = "A"  # {error, error_description}: what both endpoints normally answer
     B = "B"  # {name, code, description, statusCode}: older endpoints
@@ -113,7 +113,7 @@ def error_answer(
     headers: tuple[Header, ...] = (),
     delay_s: float = 0.0,
 ) -> Answer:
-    """Give an error answer of the shape asked for; `members` are added to JSON bodies."""
+    """Return an error answer of the given shape; `members` are added to JSON bodies."""
     content_type = JSON_TYPE
     match shape:
         case Shape.EMPTY:
@@ -129,7 +129,7 @@ def error_answer(
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
-    """Give the normal answer (shape A) for a refusal."""
+    """Return the normal answer (shape A) for a refusal."""
     return error_answer(
         Shape.A,
         refusal.status,

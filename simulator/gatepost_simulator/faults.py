@@ -1,4 +1,4 @@
-"""Scripted faults: what should go wrong, where, for whom, and how often."""
+"""Scripted faults: which requests fail, how, and how often."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Drop(StrEnum):
     NO = "no"
     CLOSE = "close"  # closed, not a byte sent
     RESET = "reset"  # reset by TCP RST, not a byte sent
-    TRUNCATE = "truncate"  # the headers and half of the body are sent, then it is closed
-    HANG = "hang"  # nothing is ever sent: the connection stays until the client goes
+    TRUNCATE = "truncate"  # closed after the headers and half of the body
+    HANG = "hang"  # stays open, and nothing is sent
 
 
 class TokenFault(StrEnum):
-    """What is wrong with the id_token (or the token response) of a login that otherwise succeeds."""
+    """A flaw in the id_token or in the token response of a login that otherwise succeeds."""
 
     NONE = "none"
     UNKNOWN_KID = "unknown-kid"
@@ -95,11 +95,11 @@ class Fault(BaseModel):
 
     @property
     def strikes_first(self) -> bool:
-        """Whether it strikes in front of the effect. A wrong id_token needs a login to be in."""
+        """Whether it strikes before the effect. A wrong id_token requires a login."""
         return self.when is When.BEFORE and self.id_token is TokenFault.NONE
 
     def replacement(self) -> Answer | None:
-        """Give the answer that this fault puts in the place of the real one, or None if it leaves it."""
+        """Return the answer that replaces the real one; None if this fault keeps it."""
         if self.status is None:
             return None
         headers = tuple((name.lower().encode(), value.encode()) for name, value in self.headers.items())
@@ -112,7 +112,7 @@ class Fault(BaseModel):
 
 
 class ScriptedFault(Fault):
-    """A fault in the queue, with its number and what became of it."""
+    """A fault in the queue, with its number and how often it struck."""
 
     id: int
     struck: int = 0
@@ -132,7 +132,7 @@ class Faults:
         return scripted
 
     def find(self, request: Request) -> ScriptedFault | None:
-        """Give the fault that strikes this request, without using it up."""
+        """Return the fault that strikes this request, without using it up."""
         for fault in self._queue:
             if (
                 fault.endpoint in (None, request.path)
@@ -149,7 +149,7 @@ class Faults:
             self._queue = [other for other in self._queue if other is not fault]
 
     def remove(self, number: int) -> bool:
-        """Take a fault out of the queue; say whether it was there."""
+        """Take a fault out of the queue; return whether it was there."""
         before = len(self._queue)
         self._queue = [fault for fault in self._queue if fault.id != number]
         return len(self._queue) < before
@@ -159,7 +159,7 @@ class Faults:
         self._queue = []
 
     def waiting(self) -> list[ScriptedFault]:
-        """Give the queue."""
+        """Return the queue."""
         return list(self._queue)
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""The tenant's limits: which buckets a request must pass, and the headers that tell about them."""
+"""The tenant's limits: the buckets that a request must pass, and the rate-limit headers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RateLimits:
         return TokenBucket(size.size, size.refill, size.period_s, now, self.quota.refill)
 
     def admit(self, request: Request, now: float) -> bool:
-        """Take a token from the tenant's and the endpoint's bucket; say whether both had one."""
+        """Take a token from the tenant's and the endpoint's bucket; return whether both had one."""
         request.bucket = self.tenant
         if not self.tenant.take(now):
             return False
@@ -62,7 +62,7 @@ class RateLimits:
         return bucket.take(now)
 
     def refusal(self, request: Request, now: float) -> Answer:
-        """Give the 429 for a request that a bucket refused."""
+        """Return the 429 for a request that a bucket refused."""
         refusing = request.bucket or self.tenant
         if request.client_bucket is not None and request.client_bucket.remaining() < 1:
             refusing = request.client_bucket
@@ -70,7 +70,7 @@ class RateLimits:
         return error_answer(self.quota.body, 429, "too_many_requests", _TEXT, headers=hint)
 
     def retry_after(self, at: float, now: float) -> tuple[Header, ...]:
-        """Give the Retry-After header for the time `at`, in the form the switch asks for."""
+        """Return the Retry-After header for the time `at`, in the form the switch asks for."""
         seconds = math.ceil(min(at - now, _A_DAY))
         match self.quota.retry_after:
             case "seconds":
@@ -81,7 +81,7 @@ class RateLimits:
                 return ()
 
     def headers(self, request: Request, now: float) -> list[Header]:
-        """Give the headers that every response carries."""
+        """Return the headers that every response carries."""
         bucket = request.bucket or self.tenant
         reset = bucket.next_refill(now) if self.quota.reset == "next" else bucket.full_at(now)
         found = [
@@ -97,11 +97,11 @@ class RateLimits:
         return found
 
     def named(self) -> dict[str, TokenBucket]:
-        """Give the tenant's and the endpoints' buckets by name."""
+        """Return the tenant's and the endpoints' buckets by name."""
         return {TENANT: self.tenant, **self.endpoints}
 
     def set_foreign_traffic(self, rate: float, endpoint: str | None, now: float, arrivals: Arrivals) -> None:
-        """Let everybody else send `rate` requests a second, to the tenant as a whole and to one endpoint if named."""
+        """Set the rate of foreign requests a second, to the tenant as a whole and to one endpoint if given."""
         for name, bucket in self.named().items():
             if name in (TENANT, endpoint):
                 bucket.settle(now)

@@ -1,4 +1,4 @@
-"""Magic links: what the email carries, and GET /passwordless/verify_redirect, where it leads."""
+"""Magic links: the link in the email, and GET /passwordless/verify_redirect, which it opens."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _OTHER_BROWSER = "The link must be opened on the same device and browser from wh
 
 
 def new_session() -> str:
-    """Give a value that only the browser which asked for the link will hold."""
+    """Return a value known only to the browser that requested the link."""
     return secrets.token_urlsafe(16)
 
 
 def session_cookie(session: str) -> Header:
-    """Give the header that hands the session to the caller of start."""
+    """Return the header that hands the session to the caller of start."""
     return (b"set-cookie", f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax".encode())
 
 
 def link_of(base_url: str, client: Client, connection: Connection, recipient: str, live: LiveCode) -> str:
-    """Give the link for the email. The request's authParams ride on it."""
+    """Return the link for the email. It carries the request's authParams."""
     auth_params = live.link["auth_params"] if live.link else {}
     query = {
         **{name: value for name, value in auth_params.items() if isinstance(value, str)},
@@ -104,7 +104,7 @@ def _grant(tenant: Tenant, request: Request, client: Client, connection: Connect
 
 
 def _without_offline(scope: str) -> str:
-    """A magic link never earns a refresh token."""
+    """A magic link never yields a refresh token."""
     return " ".join(name for name in scope.split() if name != "offline_access")
 
 
@@ -129,7 +129,7 @@ def _is_implicit(query: dict[str, str]) -> bool:
 
 
 def _state(query: dict[str, str]) -> dict[str, str]:
-    """Hand the state back; Auth0 does not check it."""
+    """Return the state unchanged; Auth0 does not check it."""
     return {"state": query["state"]} if "state" in query else {}
 
 

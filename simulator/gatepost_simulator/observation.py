@@ -1,4 +1,4 @@
-"""What can be observed from outside: counts of answers, and the last requests without any credential in them."""
+"""Counts of answers, and a log of the last requests without credentials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatepost_simulator.exchange import Request
 
-# Never kept, not even masked. Codes stay: they are what a tester looks for, and worth nothing outside the simulator.
+# Never kept, not even masked. Codes are kept: testers need them, and they are worthless outside the simulator.
 _SECRET = frozenset({"client_secret", "client_assertion", "refresh_token"})
 _KEPT_HEADERS = (
     "user-agent",
@@ -22,7 +22,7 @@ _KEPT_HEADERS = (
 
 
 def _no_certificate() -> None:
-    """Stands in for the connection, which a kept request must not keep alive."""
+    """Replaces the reference to the connection, which a logged request must not keep alive."""
 
 
 class Statistics:
@@ -38,7 +38,7 @@ class Statistics:
         self._answers[path, status, error] += 1
 
     def document(self) -> dict[str, Any]:
-        """Give the counts for the control API."""
+        """Return the counts for the control API."""
         by_status: Counter[str] = Counter()
         for (_, status, _), number in self._answers.items():
             by_status[str(status)] += number
@@ -62,7 +62,7 @@ class RequestLog:
         self._ring: deque[tuple[float, Request, int, str, str]] = deque(maxlen=size)
 
     def append(self, at: float, request: Request, status: int, error: str, fault: str) -> None:
-        """Keep a request and its answer. The body goes; the request's credentials go."""
+        """Keep a request and its answer, without its body and credentials."""
         request.body = b""
         request.certificate = _no_certificate
         for name in _SECRET & request.parameters.keys():
@@ -70,7 +70,7 @@ class RequestLog:
         self._ring.append((at, request, status, error, fault))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Give the log for the control API."""
+        """Return the log for the control API."""
         return [self._entry(*entry) for entry in self._ring]
 
     def _entry(self, at: float, request: Request, status: int, error: str, fault: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class RequestLog:
 
 
 def _event(request: Request, error: str) -> str:
-    """Give the code under which Auth0's tenant log would show the request, or an empty string.
+    """Return the code under which Auth0's tenant log would show the request, or an empty string.
 
     Source: https://auth0.com/docs/deploy-monitor/logs/log-event-type-codes
     """

@@ -1,4 +1,4 @@
-"""The tenant's users: who exists on which connection, who is blocked, who needs a second factor."""
+"""The tenant's users: their connection, whether they are blocked, and whether they need a second factor."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Profiles:
         self._profiles: dict[tuple[str, str], Profile] = {}
 
     def find(self, connection: str, identifier: str) -> Profile | None:
-        """Give the user, if it exists."""
+        """Return the user, if it exists."""
         return self._profiles.get((connection, identifier))
 
     def ensure(self, connection: str, strategy: str, identifier: str) -> Profile:
-        """Give the user, made now if need be."""
+        """Return the user, created if necessary."""
         profile = self._profiles.get((connection, identifier))
         if profile is None:
             profile = Profile(secrets.token_hex(12), connection, strategy, identifier)

@@ -1,4 +1,4 @@
-"""A simulator to start and stop from Python: in a process of its own, or in a thread of this one."""
+"""Starts and stops a simulator from Python, in a new process or in a thread."""
 
 from __future__ import annotations
 
@@ -100,19 +100,19 @@ class _InProcess:
 class SimulatorServer:
     """A running simulator.
 
-    In its own process (the default) it shares no interpreter lock with the caller, and ends when the caller does. In a
-    thread it starts faster, and `simulator.tenant` can be looked into.
+    In its own process (the default) it does not share the interpreter lock with the caller, and ends with it. In a
+    thread it starts faster, and `simulator.tenant` is accessible.
 
     Args:
         tls: Serve https; `ca_file` is then what clients must trust.
         port: The port; 0 takes a free one.
         host: The address to bind.
         in_thread: Run in this process.
-        cert_dir: Where certificates and keys go; None uses a directory that goes with the server.
+        cert_dir: The directory for certificates and keys; None for a temporary one.
         **settings: Members of `settings.SimulatorSettings`, as JSON values: `quota={"plan": "free"}`.
 
     Raises:
-        RuntimeError: It did not start; the message has what it wrote.
+        RuntimeError: It did not start.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class SimulatorServer:
         """
         if isinstance(self._running, _InThread):
             return self._running.simulator
-        raise RuntimeError("Only a simulator in this process can be looked into: SimulatorServer(in_thread=True)")
+        raise RuntimeError("The simulator runs in another process; start it with SimulatorServer(in_thread=True)")
 
     def stop(self) -> None:
         """Stop serving; safe to call twice."""

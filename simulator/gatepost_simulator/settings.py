@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-# Fixed and public on purpose: a value that everybody knows can protect nothing but a simulator.
+# Fixed and public on purpose, so that they cannot protect anything but a simulator.
 DEV_CLIENT_ID = "gatepost-dev"
 DEV_CLIENT_SECRET = "gatepost-dev-secret-of-the-local-simulator"  # noqa: S105 - documented, worthless elsewhere
 ASSERTION_CLIENT_ID = "gatepost-assertion"
@@ -36,7 +36,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
-    """A group of switches; unknown names are refused, so that a misspelt one is noticed."""
+    """A group of settings. Unknown names are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class BucketSize(_Part):
 
 
 class Quota(_Part):
-    """Limits and how they are told. Numbers: Auth0's rate-limit pages."""
+    """Rate limits and their headers. Numbers: Auth0's rate-limit pages."""
 
     plan: Literal["free", "essentials", "professional", "enterprise", "unlimited"] = "enterprise"
     tenant: BucketSize | None = None
@@ -127,7 +127,7 @@ class BruteForce(_Part):
 
 
 class OpenPoints(_Part):
-    """What the sources leave open or contradict each other on; each switch has the strict and the lenient reading."""
+    """Points on which the sources are silent or contradict each other; each has a strict and a lenient value."""
 
     unknown_properties: Literal["refuse", "ignore"] = "refuse"
     missing_send: Literal["link", "refuse"] = "link"
@@ -170,7 +170,7 @@ def _default_clients() -> list[Client]:
 
 
 class SimulatorSettings(BaseSettings):
-    """The tenant that the simulator plays. Environment: `GATEPOST_SIMULATOR_QUOTA__PLAN=free` and so on."""
+    """The simulated tenant. Environment: `GATEPOST_SIMULATOR_QUOTA__PLAN=free` and so on."""
 
     model_config = SettingsConfigDict(
         env_prefix="GATEPOST_SIMULATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -238,7 +238,7 @@ def _reader_of(config: Path) -> type[SimulatorSettings]:
 
 
 def plan_buckets(quota: Quota) -> tuple[BucketSize, dict[str, BucketSize]]:
-    """Give the tenant's bucket and the endpoints' buckets that a quota asks for."""
+    """Return the tenant's bucket and the endpoints' buckets that a quota asks for."""
     tenant, endpoints = _PLANS[quota.plan]
     return quota.tenant or tenant, {**endpoints, **quota.endpoints}
 

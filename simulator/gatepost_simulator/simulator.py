@@ -1,4 +1,4 @@
-"""Runs the simulator on a socket, in the thread that calls."""
+"""Runs the simulator on a socket, in the calling thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ANY_HOST = ("0.0.0.0", "::", "127.0.0.1", "::1", "")  # noqa: S104 - compared w
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a caller must know once the simulator answers."""
+    """The addresses and files of a running simulator."""
 
     url: str
     domain: str
@@ -44,19 +44,19 @@ class Ready:
     assertion_key_file: str
 
     def document(self) -> dict[str, Any]:
-        """Give it for the ready line."""
+        """Return it for the ready line."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Simulator:
-    """A bound simulator. `run` serves until `stop`; use it as a context manager so that socket and files go.
+    """A bound simulator. `run` serves until `stop`; as a context manager it closes its socket and deletes its files.
 
     Args:
-        settings: What the tenant is like.
+        settings: The tenant.
         host: The address to bind.
         port: The port; 0 takes a free one.
         tls: Serve https with a certificate of a fresh authority.
-        cert_dir: Where certificates and keys are written; None uses a directory that goes with the simulator.
+        cert_dir: The directory for certificates and keys; None for a temporary one.
         clock: The time; the wall clock unless given.
     """
 
@@ -110,7 +110,7 @@ class Simulator:
         self._stack.close()
 
     def _register_assertion_key(self, directory: Path) -> None:
-        """Give the default assertion client a key, unless the settings brought one."""
+        """Return the default assertion client a key, unless the settings brought one."""
         client = self.tenant.clients.find(ASSERTION_CLIENT_ID)
         if client is not None and not client.public_keys:
             key = write_assertion_key(directory)
@@ -120,7 +120,7 @@ class Simulator:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it is ready."""
+    """A uvicorn server that calls back when it is ready."""
 
     on_ready: Callable[[], None]
 

@@ -30,7 +30,7 @@ _KNOWN = frozenset(
     }
 )
 _SENDS = frozenset({"link", "link_ios", "link_android", "code"})
-# Deliberately loose: the reference names no grammar, only that Auth0 validates.
+# Loose on purpose: Auth0 documents that it validates, but no grammar.
 _EMAIL = re.compile(r"^[^@\s<>()\[\]\\,;:\"]+@[^@\s<>()\[\]\\,;:\"]+\.[^@\s.]+$")
 _PHONE = re.compile(r"^\+[0-9]{1,15}$")
 _LIMIT_EMAIL = 320
@@ -83,7 +83,7 @@ def send(tenant: Tenant, request: Request, start: Start) -> Answer:
     """Send the message and answer as Auth0 does.
 
     Raises:
-        Refusal: The provider failed, or the user is blocked and the switch says that this shows.
+        Refusal: The provider failed, or the user is blocked and `blocked_user_start` is `refuse`.
     """
     profile = tenant.profiles.find(start.connection.name, start.recipient)
     blocked = profile is not None and profile.blocked
@@ -211,7 +211,7 @@ def _document(tenant: Tenant, request: Request, start: Start, request_id: str, *
 
 
 def call_sms_provider(providers: Providers) -> Refusal | None:
-    """Give the refusal that the provider's fault leads to, or None if the provider works."""
+    """Return the refusal that the provider's fault leads to, or None if the provider works."""
     fault = providers.sms_fault
     if not fault:
         return None

@@ -1,4 +1,4 @@
-"""Recipients whose address alone asks for a failure: `ada+503-after@example.com`, `+15005550211`."""
+"""Recipients whose address selects a failure: `ada+503-after@example.com`, `+15005550211`."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ _PHONE_TAGS: dict[str, str] = {
 
 
 def tag_of(recipient: str) -> str:
-    """Give the tag in an email's local part, or of a magic phone number; empty if there is none."""
+    """Return the tag in an email's local part, or of a magic phone number; empty if there is none."""
     if recipient.startswith("+"):
         return _PHONE_TAGS.get(recipient[-4:], "") if recipient.startswith(MAGIC_PHONE_PREFIX) else ""
     local, _, _ = recipient.partition("@")
@@ -185,7 +185,7 @@ class TaggedRecipients:
         self._struck: set[tuple[str, str]] = set()
 
     def find(self, path: str, recipient: str) -> Fault | None:
-        """Give the fault that the recipient asks for at this endpoint, if any."""
+        """Return the fault that the recipient selects at this endpoint, if any."""
         if "+" not in recipient:
             return None
         tag = tag_of(recipient)
@@ -216,12 +216,12 @@ class TaggedRecipients:
 
 
 def tags() -> Mapping[str, tuple[str, ...]]:
-    """Give every named tag, by the endpoint at which it strikes (`slow` and statuses such as `503-after` besides)."""
+    """Return every named tag, by the endpoint at which it strikes (`slow` and statuses such as `503-after` besides)."""
     return {START: tuple(sorted(_START_NAMES)), TOKEN: tuple(sorted(_TOKEN_FAULTS))}
 
 
 def phone_tags() -> Mapping[str, str]:
-    """Give the tag that each magic phone number stands for, by its last four digits."""
+    """Return the tag of each magic phone number, by its last four digits."""
     return _PHONE_TAGS
 
 

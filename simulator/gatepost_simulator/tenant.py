@@ -1,4 +1,4 @@
-"""The tenant: everything the simulator knows, in one place that a reset can renew."""
+"""The tenant: all state of the simulator, which a reset renews."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tenant:
     """The state behind both APIs.
 
     Args:
-        settings: What the tenant is like.
+        settings: The tenant's settings.
         domain: Its domain, as clients call it (`localhost:4430`).
         clock: The time; the wall clock unless a test brings its own.
         scheme: `http` or `https`, for the links that the simulator hands out.
@@ -63,7 +63,7 @@ class Tenant:
         self.issuer = TokenIssuer(self.domain, settings.access_token_lifetime_s, settings.id_token_lifetime_s)
 
     def change(self, settings: SimulatorSettings) -> None:
-        """Go on with other settings; outbox, codes and users stay. Buckets are new if the quota changed."""
+        """Use other settings; outbox, codes and users stay. Buckets start full if the quota changed."""
         quota_changed = settings.quota != self.settings.quota
         connections_changed = settings.connections != self.settings.connections
         tries_changed = settings.open_points.tries != self.points.tries
@@ -74,17 +74,17 @@ class Tenant:
             self._codes = {}
 
     def register_client(self, client: Client) -> None:
-        """Add or replace a client; it stays over a reset."""
+        """Add or replace a client; it survives a reset."""
         self.clients.register(client)
         self._registered[client.client_id] = client
 
     def reset(self) -> None:
-        """Forget everything that happened, and every change of the settings; keys and registered clients stay."""
+        """Forget all events and changes of the settings; keys and registered clients stay."""
         self.clock.reset()
         self._renew(self._initial)
 
     def codes(self, connection: Connection) -> LiveCodes:
-        """Give the live codes of a connection."""
+        """Return the live codes of a connection."""
         codes = self._codes.get(connection.name)
         if codes is None:
             across = self.points.tries == "across_resends"
@@ -92,5 +92,5 @@ class Tenant:
         return codes
 
     def fold(self, identifier: str) -> str:
-        """Give the form under which an identifier is known: trimmed and lower-cased, or just as it came."""
+        """Return the stored form of an identifier: trimmed and lower-cased, or unchanged."""
         return identifier.strip().lower() if self.points.identifiers == "folded" else identifier

@@ -214,5 +214,5 @@ def _check_profile(tenant: Tenant, profile: Profile) -> None:
 
 
 def _allows_offline_access(tenant: Tenant, audience: str) -> bool:
-    """Say whether the API allows refresh tokens; one that is not registered does."""
+    """Return whether the API allows refresh tokens; one that is not registered does."""
     return all(api.allow_offline_access for api in tenant.settings.apis if api.identifier == audience)

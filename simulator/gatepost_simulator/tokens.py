@@ -1,4 +1,4 @@
-"""The token set that a login earns: id_token, access token, refresh token, and each way an id_token can be wrong."""
+"""Signing keys, and the token set of a login: id_token with its faults, access token, refresh token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_SECRET = "what HS256 signs with for a client without a secret"  # noqa: S105
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login was granted."""
+    """The grant of a login."""
 
     client: Client
     profile: Profile
@@ -38,7 +38,7 @@ class Grant:
     fault: TokenFault = TokenFault.NONE
 
     def has(self, scope: str) -> bool:
-        """Say whether a scope was granted."""
+        """Return whether a scope was granted."""
         return scope in self.scope.split()
 
 
@@ -57,7 +57,7 @@ class TokenIssuer:
         self._id_lifetime_s = int(id_token_lifetime_s)
 
     def token_set(self, grant: Grant, key: RSAKey, now: float) -> dict[str, Any]:
-        """Give the members of a successful token response, `scope` and `token_type` left to the caller."""
+        """Return the members of a successful token response, `scope` and `token_type` left to the caller."""
         members: dict[str, Any] = {"access_token": self._access_token(grant, key, now)}
         if grant.refresh:
             members["refresh_token"] = "v1." + secrets.token_urlsafe(48)
@@ -116,7 +116,7 @@ def _profile_claims(grant: Grant, now: float) -> dict[str, Any]:
 
 
 def _spoil(claims: dict[str, Any], fault: TokenFault, now: float) -> None:
-    """Make the claims wrong in the one way the fault names."""
+    """Change the claims as the fault requires."""
     changes: dict[TokenFault, dict[str, Any]] = {
         TokenFault.BAD_ISS: {"iss": "https://somebody-else.example/"},
         TokenFault.BAD_AUD: {"aud": "somebody-else"},
@@ -168,7 +168,7 @@ def _segment(document: dict[str, Any]) -> str:
 
 
 class SigningKeys:
-    """As on a tenant, the next key is published before it is used, and a replaced one until it is revoked."""
+    """As at Auth0, the next key is published before its use, and a replaced one until it is revoked."""
 
     def __init__(self) -> None:
         self._keys = [_new_key(), _new_key()]
@@ -195,7 +195,7 @@ class SigningKeys:
         return current
 
     def jwks(self) -> dict[str, list[dict[str, object]]]:
-        """Give the JSON Web Key Set."""
+        """Return the JSON Web Key Set."""
         return {"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "RS256"} for key in self._keys]}
 
 

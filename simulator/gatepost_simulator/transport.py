@@ -1,4 +1,4 @@
-"""The connection under a request: the client's certificate, and the ways to end it without a proper answer."""
+"""The connection of a request: the client's certificate, and ways to end it without a proper answer."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class SimulatorProtocol(HttpToolsProtocol):
 
 
 def transport_of(scope: MutableMapping[str, Any]) -> asyncio.Transport | None:
-    """Give the connection's transport, or None under a server that is not ours."""
+    """Return the connection's transport, or None under another server."""
     extension = (scope.get("extensions") or {}).get(_TRANSPORT, {})
     transport: asyncio.Transport | None = extension.get("transport")
     return transport
 
 
 def peer_certificate(scope: MutableMapping[str, Any]) -> bytes | None:
-    """Give the client's certificate (DER) that the TLS layer has verified, if it sent one."""
+    """Return the client's certificate (DER) that the TLS layer has verified, if it sent one."""
     transport = transport_of(scope)
     tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object") if transport else None
     return tls.getpeercert(binary_form=True) if tls else None
@@ -60,7 +60,7 @@ async def cut(drop: Drop, channel: RequestChannel, start: Message, body: bytes) 
     Args:
         drop: How it ends.
         channel: The request's.
-        start: The message that starts the answer, of which a truncated one gets that far.
+        start: The message that starts the answer, sent before a truncated body.
         body: The answer's body.
     """
     if drop is Drop.TRUNCATE:

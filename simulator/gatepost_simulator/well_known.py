@@ -1,4 +1,4 @@
-"""The documents a client discovers the tenant by: JWKS and OpenID configuration."""
+"""The discovery documents: JWKS and OpenID configuration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CACHE = ((b"cache-control", b"public, max-age=15, stale-while-revalidate=15, st
 
 
 def jwks(tenant: Tenant, _request: Request) -> Answer:
-    """Give the tenant's public keys."""
+    """Return the tenant's public keys."""
     return Answer.of(tenant.keys.jwks(), headers=_CACHE)
 
 
 def openid_configuration(tenant: Tenant, _request: Request) -> Answer:
-    """Give the discovery document; endpoints carry the scheme the simulator serves, the issuer is always https."""
+    """Return the discovery document; endpoints carry the scheme the simulator serves, the issuer is always https."""
     base = tenant.base_url
     document: dict[str, Any] = {
         "issuer": f"https://{tenant.domain}/",
