@@ -1,4 +1,4 @@
-"""What one call of the Authentication client costs in CPU, beside bare requests, against a stub that is never the limit.
+"""CPU time of one call of the Authentication client, compared with bare requests, against a stub that is never the limit.
 
     python benchmarks/authentication_client.py [--calls 20000]
 

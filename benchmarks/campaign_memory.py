@@ -37,14 +37,14 @@ FAILURES = 0.02
 
 
 def main() -> None:
-    """Measure."""
+    """Run the benchmark."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with valkey() as server, TemporaryDirectory() as directory:
         keep("campaign_memory", measure(server, Path(directory) / "people.csv", count))
 
 
 def measure(server: EmbeddedValkey, path: Path, count: int) -> dict[str, Any]:
-    """Import a file, start it, and settle everybody."""
+    """Import a file, start the campaign, and settle every recipient."""
     with path.open("w", encoding="utf-8") as file:
         file.write("email\n")
         file.writelines(f"{row.recipient}\n" for row in people(count))
@@ -90,18 +90,18 @@ def import_file(campaigns: Campaigns, campaign_id: str, path: Path) -> Added:
 
 
 def queue_bytes(client: redis.Redis) -> int:
-    """Bytes of the messages on the queue."""
+    """Return the size of the messages on the queue, in bytes."""
     return int(client.memory_usage(Queue.BULK.value, samples=0) or 0)
 
 
 def used(client: redis.Redis) -> int:
-    """Bytes that Redis holds data in, once what it was asked to unlink is gone."""
+    """Return the bytes that Redis uses for data, once unlinked keys are freed."""
     time.sleep(0.3)
     return int(client.info("memory")["used_memory"])
 
 
 def latency(campaigns: Campaigns, campaign_id: str) -> tuple[float, float]:
-    """Milliseconds of a status call, the median and the worst of a hundred."""
+    """Return the median and the worst time of a hundred status calls, in milliseconds."""
     times = []
     for _ in range(100):
         started = time.perf_counter()
@@ -111,7 +111,7 @@ def latency(campaigns: Campaigns, campaign_id: str) -> tuple[float, float]:
 
 
 def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> None:
-    """Play a worker that is never refused a permit: everybody is accepted but for the usual share of bad addresses."""
+    """Settle all rows as a worker that always gets a permit: accepted, except for a usual share of bad addresses."""
     store = BatchStore(client, republish_after_s=30)
     every = round(1 / FAILURES)
     for batch in batches(client, campaigns, campaign_id):
@@ -133,14 +133,14 @@ def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> N
 
 
 def settlement(row: int, *, failed: bool) -> Settlement:
-    """How a row ended."""
+    """Return the settlement of a row."""
     if failed:
         return Settlement(row, State.REJECTED, Mark.PLAIN, Reason.RECIPIENT_REJECTED, 400, 1, int(time.time()))
     return Settlement(row, State.ACCEPTED, http_status=200, attempts=1)
 
 
 def batches(client: redis.Redis, campaigns: Campaigns, campaign_id: str) -> Iterator[int]:
-    """Give every batch as it would be published."""
+    """Yield every batch as it would be published."""
     client.delete(Queue.BULK.value)
     client.delete(Queue.BULK.value)
     for batch in range(campaigns.status(campaign_id).batches):

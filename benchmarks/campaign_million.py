@@ -1,4 +1,4 @@
-"""Whole campaigns from 10,000 to 1,000,000 recipients: progress, rate and memory over time, and what a recipient costs at each size.
+"""Whole campaigns from 10,000 to 1,000,000 recipients: progress, rate and memory over time, and the cost of a recipient at each size.
 
 Real processes: Valkey, two bulk workers, a stub that answers at once and has no quota. Run: python benchmarks/campaign_million.py [size ...]
 The curves of the largest campaign are drawn into docs/explanation/million.svg.
@@ -33,7 +33,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "explanation" / "million.svg"
 
 @dataclass(frozen=True)
 class Sample:
-    """How a campaign stood at a moment."""
+    """A campaign's progress at one moment."""
 
     at_s: float
     done: int
@@ -73,7 +73,7 @@ def run(
     workers: Sequence[int],
     everything: Sequence[int],
 ) -> tuple[list[Sample], dict[str, float]]:
-    """Run one campaign from the import to its end, and look at it every two seconds."""
+    """Run one campaign from the import to its end, and sample it every two seconds."""
     empty = used_mib(client)
     began = time.perf_counter()
     campaign_id = campaigns.create(f"{size} recipients")
@@ -107,12 +107,12 @@ def run(
 
 
 def used_mib(client: redis.Redis) -> float:
-    """Return what Redis holds."""
+    """Return the memory that Redis uses, in MiB."""
     return float(client.info("memory")["used_memory"]) / 2**20
 
 
 def resident_mib(pid: int) -> float:
-    """Return what a process holds in memory."""
+    """Return the memory of a process, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""What the campaigns' benchmarks share: a Valkey of their own, settings, made-up people, and where figures go."""
+"""Shared by the benchmarks of campaigns: a Valkey, settings, recipients, and the output of figures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FIRST, _LAST = _FIRST_NAMES.split(), _LAST_NAMES.split()
 
 
 def people(count: int, seed: int = 1) -> Iterator[Row]:
-    """Made-up people with addresses as long and as varied as real ones: about 24 characters, no two alike."""
+    """Yield recipients with distinct addresses of realistic length, about 24 characters."""
     chance = random.Random(seed)  # noqa: S311 - made-up people
     for number in range(count):
         first, last = chance.choice(_FIRST), chance.choice(_LAST)
@@ -59,13 +59,13 @@ def people(count: int, seed: int = 1) -> Iterator[Row]:
 
 @contextmanager
 def valkey() -> Iterator[EmbeddedValkey]:
-    """A Valkey that goes with the benchmark."""
+    """Yield a Valkey that ends with the benchmark."""
     with TemporaryDirectory(prefix="gatepost-bench-") as directory, EmbeddedValkey(directory) as server:
         yield server
 
 
 def settings_for(url: str, **given: Any) -> Settings:
-    """Settings that lead to a Valkey, and to a tenant where the benchmark says."""
+    """Return settings for a Valkey and a tenant."""
     fields: dict[str, Any] = {
         "redis_url": url,
         "sealing_keys": SEALING_KEY.reveal(),
@@ -78,13 +78,13 @@ def settings_for(url: str, **given: Any) -> Settings:
 
 
 def expect(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Stop when the benchmark did not do what it measures."""
+    """Exit unless a condition holds, without which the figures are meaningless."""
     if not holds:
         raise SystemExit(f"not as expected: {what}")
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return a description of the machine."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -101,7 +101,7 @@ def machine() -> dict[str, Any]:
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:
-    """Print the figures and write them beside a description of the machine."""
+    """Print the figures, and write them with a description of the machine."""
     for key, value in figures.items():
         print(f"{key:40} {value:,.3f}" if isinstance(value, float) else f"{key:40} {value}")
     RESULTS.mkdir(exist_ok=True)

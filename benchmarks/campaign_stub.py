@@ -1,4 +1,4 @@
-"""An HTTP server that answers every start at once, so that it is never what is measured. Prints its port."""
+"""An HTTP server that answers every start at once, so that it never limits a benchmark. Prints its port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BODY = b'{"_id":"65f0c0ffee","email":"someone@example.com","email_verified":fals
 
 
 class Answers(asyncio.Protocol):
-    """One connection: an answer for every request, headers of an unlimited quota included."""
+    """One connection. Answers every request with the headers of an unlimited quota."""
 
     delay_s = 0.0
 

@@ -1,6 +1,6 @@
-"""Recipients a second through two bulk worker processes, beside two bare requests.Session loops on the same machine.
+"""Recipients a second through two bulk worker processes, compared with two bare requests.Session loops on the same machine.
 
-The server answers at once and has no quota, so what is measured is what a recipient costs. Both are measured in turn, three times,
+The server answers at once and has no quota, so the figures show the cost of a recipient. Both are measured in turn, three times,
 and the medians compared: by the clock, and by the CPU time of everything that runs (workers, Valkey, server; loops, server), which other
 programs on the machine disturb less. Run: python benchmarks/campaign_throughput.py [recipients] [answer after, seconds]
 """
@@ -36,7 +36,7 @@ LOOP_S = 5.0
 
 
 def main() -> None:
-    """Measure."""
+    """Run the benchmark."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
     delay_s = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     with ExitStack() as stack:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def cpu_s(*pids: int) -> float:
-    """CPU seconds that processes have used so far."""
+    """Return the CPU seconds that processes have used so far."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -87,7 +87,7 @@ def cpu_s(*pids: int) -> float:
 
 
 def send(campaigns: Campaigns, campaign_id: str, count: int) -> float:
-    """Send to everybody, and return recipients a second from the start to the end."""
+    """Send to all recipients, and return recipients a second from start to end."""
     started = time.perf_counter()
     campaigns.start(campaign_id)
     while campaigns.status(campaign_id).status is not Status.FINISHED:
@@ -98,7 +98,7 @@ def send(campaigns: Campaigns, campaign_id: str, count: int) -> float:
 
 
 def bare_loops(url: str) -> tuple[float, int, float]:
-    """Run as many processes, each with a Session and nothing else; return requests a second, requests, and their CPU seconds."""
+    """Run the same number of processes, each with only a Session; return requests a second, requests, and their CPU seconds."""
     context = multiprocessing.get_context("spawn")
     results: Queue[tuple[float, int, float]] = context.Queue()
     processes = [context.Process(target=loop, args=(url, results)) for _ in range(PROCESSES)]
@@ -112,7 +112,7 @@ def bare_loops(url: str) -> tuple[float, int, float]:
 
 
 def loop(url: str, results: Queue[tuple[float, int, float]]) -> None:
-    """Post for some seconds."""
+    """Send POST requests for a number of seconds."""
     body = {
         "client_id": "client",
         "connection": "email",
@@ -131,7 +131,7 @@ def loop(url: str, results: Queue[tuple[float, int, float]]) -> None:
 
 @contextmanager
 def stub(delay_s: float) -> Iterator[tuple[int, int]]:
-    """The server, in a process of its own: its port and its process."""
+    """Start the server in a process, and return its port and process."""
     path = Path(__file__).parent / "campaign_stub.py"
     process = subprocess.Popen([sys.executable, str(path), str(delay_s)], stdout=subprocess.PIPE, text=True)
     expect(process.stdout is not None, "the stub has an output")
@@ -144,7 +144,7 @@ def stub(delay_s: float) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def worker(settings: Settings, number: int) -> Iterator[int]:
-    """A bulk worker process, as it is run in production; gives its number."""
+    """Start a bulk worker process as in production, and return its process id."""
     environment = {
         **os.environ,
         "GATEPOST_REDIS_URL": settings.redis_url.get_secret_value(),

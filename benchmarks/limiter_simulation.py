@@ -1,6 +1,6 @@
-"""What share of a quota three workers use, and who meets a 429: `python benchmarks/limiter_simulation.py [SEEDS]`.
+"""The share of a quota that three workers use, and the 429s: `python benchmarks/limiter_simulation.py [SEEDS]`.
 
-The shipped limiter, script and all, over a real Valkey, in a world of simulated time (`tests/limiter_world.py`); beside it the usual ways.
+The shipped limiter, script and all, over a real Valkey, in simulated time (`tests/support/limiter_world.py`), compared with the usual methods.
 Then whole campaigns in the same world, whose window of batches decides how many calls are in flight (`tests/campaign_world.py`).
 """
 
@@ -47,7 +47,7 @@ SEEDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A bucket and what is done with it."""
+    """A bucket and its load."""
 
     limit: int
     refill: float
@@ -58,12 +58,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The bucket, as the table shows it."""
+        """The bucket's name in the table."""
         rate = f"{self.refill:g}/s" if self.refill >= 1 else f"{self.refill * 3600:g}/h"
         return f"{self.limit} at {rate}"
 
     def run(self, way: Callable[[World, Case], Pacing], seed: int) -> Run:
-        """Run it once."""
+        """Run the case once."""
         world = World(seed)
         tenant = Tenant(world=world, bucket=Bucket(world, self.limit, self.refill))
         return simulate(
@@ -132,7 +132,7 @@ def heading(text: str) -> None:
 
 
 def compare(cases: list[Case], client: redis.Redis, seeds: int) -> None:
-    """Run every way on every case."""
+    """Run every method on every case."""
     ways: dict[str, Callable[[World, Case], Pacing]] = {
         "Gatepost": partial(shared, client),
         "Celery rate_limit, guess: all of it": partial(guessed, 1.0),
@@ -180,7 +180,7 @@ def campaigns(client: redis.Redis, seeds: int) -> None:
 
 
 def cost(client: redis.Redis, calls: int = 3000) -> None:
-    """Print what one question costs the server, beside a script that does nothing."""
+    """Print the cost of one call on the server, compared with a script that does nothing."""
     world = World()
     pacing = SharedLimiter(world, client)
     nothing = client.register_script("return 1")

@@ -1,4 +1,4 @@
-"""How long a login takes while a campaign uses the whole quota, against the same without it: `python benchmarks/login_latency.py`.
+"""The duration of a login while a campaign uses the whole quota, compared with the same without it: `python benchmarks/login_latency.py`.
 
 Real processes: Valkey, the simulator with a bucket of 100 a second and answers after 50 ms, one worker for logins and one for bulk. A login
 is enqueued every 50 ms; its time runs from its record to its end, both by Valkey's clock. The two ways take turns, so that a noisy machine
@@ -39,7 +39,7 @@ RESULT = Path(__file__).parent / "results" / "login_latency.json"
 
 
 def measure(producer: Producer) -> list[float]:
-    """Enqueue logins at an even rate and return how many milliseconds each took. Their codes are wrong: the way is the same."""
+    """Enqueue logins at an even rate and return how many milliseconds each took. Their codes are wrong; the path is the same."""
     handles = []
     for number in range(LOGINS):
         handles.append(producer.login_with_email(f"login-{number}@example.com", "000000"))
@@ -50,12 +50,12 @@ def measure(producer: Producer) -> list[float]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value that this share of all does not exceed."""
+    """Return the value that a share of all values does not exceed."""
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def main() -> None:
-    """Run both ways in turn and print the figures."""
+    """Run both cases in turn and print the figures."""
     alone: list[float] = []
     beside: list[float] = []
     directory = Path(tempfile.mkdtemp(prefix="gatepost-bench-"))

@@ -1,4 +1,4 @@
-"""Whether a campaign uses what others leave of a quota: `make pacing`, or `python benchmarks/pacing.py [CASE ...]`.
+"""Checks that a campaign uses the quota that others leave: `make pacing`, or `python benchmarks/pacing.py [CASE ...]`.
 
 Real worker processes and a real Valkey against a stand-in tenant that shares no code with Gatepost (`tests/outside/`). Every figure is the
 tenant's count. A case is named by a part of its name. Ends with 1 when a bound is missed.
@@ -31,7 +31,7 @@ def row(name: str, figures: str, missed: list[str]) -> bool:
 
 
 def campaigns(chosen: list[str]) -> bool:
-    """Run one campaign a case."""
+    """Run one campaign for each case."""
     held = True
     for case in CASES:
         if chosen and not any(part in case.name for part in chosen):
@@ -48,7 +48,7 @@ def campaigns(chosen: list[str]) -> bool:
 
 
 def second_campaign() -> bool:
-    """Start a campaign beside one that runs, and see its share of the permits."""
+    """Start a campaign while another runs, and measure its share of the permits."""
     with PacingRig(Scenario()) as rig:
         first, second = (rig.prepare(6000, domain=domain) for domain in ("first.example", "second.example"))
         rig.stub.run(Scenario())
@@ -63,7 +63,7 @@ def second_campaign() -> bool:
 
 
 def own_rate() -> bool:
-    """Run a campaign with a rate of its own for more than a minute."""
+    """Run a campaign with its own rate for more than a minute."""
     with PacingRig(Scenario()) as rig:
         rig.measure(round(70 * RATE), rate=RATE)
         counts = [each.ours_granted for each in rig.stub.seconds()][5:65]

@@ -1,4 +1,4 @@
-"""How many rows a second of CPU time one process reads and checks: `python benchmarks/rows.py [ROWS]`."""
+"""Rows that one process reads and checks in a second of CPU time: `python benchmarks/rows.py [ROWS]`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def emails(rows: int) -> bytes:
 
 
 def emails_with_columns(rows: int) -> bytes:
-    """The same with a language, an IP address and authParams for everybody."""
+    """The same with a language, an IP address and authParams in each row."""
     cells = (
         f'guest-{row:07}@example.com,{("en", "fr", "pt-BR")[row % 3]},203.0.113.{row % 255},"{{""state"":""s-{row}""}}"'
         for row in range(rows)
@@ -42,7 +42,7 @@ def json_lines(rows: int) -> bytes:
 
 
 def international_emails(rows: int) -> bytes:
-    """Addresses outside ASCII, which email-validator has to judge one by one."""
+    """Addresses outside ASCII, which email-validator checks one by one."""
     return _lines("email", (f"gäst-{row:07}@bücher.example" for row in range(rows)))
 
 
@@ -52,7 +52,7 @@ def phones(rows: int) -> bytes:
 
 
 def national_phones(rows: int) -> bytes:
-    """Numbers as people write them, which phonenumbers has to read one by one."""
+    """Numbers as people write them, which phonenumbers parses one by one."""
     return _lines("phone_number", (f"07700 9{row % 100_000:05}" for row in range(rows)))
 
 
@@ -71,7 +71,7 @@ def check(content: bytes) -> int:
 
 
 def rate(work: Callable[[bytes], int], content: bytes, rows: int) -> float:
-    """Return the best of a few runs, in rows a second of CPU time, which a busy machine does not change."""
+    """Return the best of a few runs, in rows a second of CPU time, which does not depend on other load."""
     best = float("inf")
     for _ in range(REPEATS):
         begun = time.process_time()

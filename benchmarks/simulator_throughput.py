@@ -1,4 +1,4 @@
-"""How many starts a second the simulator answers on one core, so that it is known never to limit a benchmark.
+"""Starts a second that the simulator answers on one core; it must never limit a benchmark.
 
 The client is a handful of keep-alive connections which each send the next start when the last one is answered. The
 simulator is one process and one thread, so its CPU time says what one undisturbed core would do, whatever else this
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class StartClient(asyncio.Protocol):
-    """One connection that keeps exactly one start on its way."""
+    """One connection that always has exactly one start in flight."""
 
     def __init__(self, requests: Iterator[bytes], finished: asyncio.Future[None]) -> None:
         self._requests = requests
@@ -65,7 +65,7 @@ class StartClient(asyncio.Protocol):
 
 
 def requests_of(starts: int, host: str) -> Iterator[bytes]:
-    """Give the bytes of so many starts, each for a recipient of its own."""
+    """Return the bytes of a number of starts, each for a different recipient."""
     for number in range(starts):
         body = json.dumps(
             {
@@ -81,7 +81,7 @@ def requests_of(starts: int, host: str) -> Iterator[bytes]:
 
 
 async def drive(server: SimulatorServer, starts: int, connections: int) -> list[StartClient]:
-    """Send all starts over so many connections."""
+    """Send all starts over a number of connections."""
     address = urlsplit(server.url)
     assert address.port  # noqa: S101 - the server always names its port
     context = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else None
@@ -102,14 +102,14 @@ async def drive(server: SimulatorServer, starts: int, connections: int) -> list[
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Give the CPU time that a process has used (Linux)."""
+    """Return the CPU time that a process has used (Linux)."""
     fields = Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     user, system = fields[11], fields[12]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--starts", type=int, default=40_000)
     options.add_argument("--connections", type=int, default=32)

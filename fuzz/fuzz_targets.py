@@ -1,4 +1,4 @@
-"""What the fuzzers run: each target takes any bytes, and raises only when a promise is broken. Needs no fuzzer."""
+"""The fuzz targets. Each takes any bytes, and raises only if a promise is broken. They run without a fuzzer too."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MARK: Final = "§"
 
 
 def recipients_file(content: bytes) -> None:
-    """A file of recipients: rows that build commands, errors of rows, or `FileError`. The first byte chooses how it is read."""
+    """A file of recipients: rows that build commands, errors of rows, or `FileError`. The first byte selects the format."""
     first, rest = content[:1] or b"\0", content[1:]
     options: dict[str, Any] = {
         "channel": list(Channel)[first[0] % 3],
@@ -53,7 +53,7 @@ def recipients_file(content: bytes) -> None:
 
 
 def envelope(content: bytes) -> None:
-    """An envelope on a queue: a message that kombu builds and the intake judges, or a flaw; a buried one can be replayed or not."""
+    """An envelope on a queue: a message that kombu builds and the intake checks, or a named flaw; a dead letter of it can be replayed or not."""
     try:
         read = loads(content)
     except Exception:  # noqa: BLE001 - kombu rebuilds typed values, and a worker buries what it cannot rebuild
@@ -73,7 +73,7 @@ def envelope(content: bytes) -> None:
 
 
 def error_body(content: bytes) -> None:
-    """The body of a refusal: one typed error that repeats none of it. The first bytes choose endpoint and status."""
+    """The body of a refusal: one typed error that repeats none of it. The first bytes select endpoint and status."""
     head, body = content[:3].ljust(3, b"\0"), content[3:]
     read = parse_error_body(body)
     error = classify(
@@ -93,7 +93,7 @@ def error_body(content: bytes) -> None:
 
 
 def command(content: bytes) -> None:
-    """A command of another system: one that reads back as it was sealed, or `InvalidCommand` without its values."""
+    """A command from another system: it opens as it was sealed, or raises `InvalidCommand` without its values."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -132,6 +132,6 @@ def _check_row(row: Row | RowError) -> None:
 
 @cache
 def _channel() -> Any:
-    """A channel of kombu's own kind, which builds messages from envelopes as the one over Redis does."""
+    """A kombu channel that builds messages from envelopes as the Redis channel does."""
     refuse_compression()
     return Connection("memory://").channel()
