@@ -3,8 +3,8 @@ PYTHON ?= python3
 SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
-# Many tests wait for real processes, so one more of them than cores runs at once.
-JOBS   ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8) + 1)')
+# Many tests wait for real processes, so more of them than cores run at once.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
 LOWEST := .venv-lowest

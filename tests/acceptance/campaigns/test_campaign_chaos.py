@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from support.stack import Program, Stack
 
-PEOPLE = 5000
+PEOPLE = 2500
 RATE = 250.0
 QUEUES = "gatepost.login,gatepost.bulk"
 

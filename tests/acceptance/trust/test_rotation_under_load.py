@@ -28,6 +28,7 @@ OLD_SEALS = f"{SEALING_KEY.reveal()},{NEW.reveal()}"
 NEW_SEALS = f"{NEW.reveal()},{SEALING_KEY.reveal()}"
 EVERYTHING = "gatepost.login,gatepost.send,gatepost.bulk"
 PEOPLE = 200
+_PAUSE_S = 0.1
 
 
 def with_ring(stack: Stack, keys: str) -> Settings:
@@ -50,7 +51,7 @@ class Load:
     def _run(self) -> None:
         try:
             with Producer(with_ring(self._stack, self._keys)) as producer:
-                while not self._ended.is_set():
+                while not self._ended.wait(_PAUSE_S):
                     address = f"guest-{uuid.uuid4().hex}@example.com"
                     producer.send_email(address).result(120)
                     code = self._stack.simulator.control.latest_code(address, wait_s=10)
