@@ -119,7 +119,7 @@ def _check_row(row: Row | RowError) -> None:
         return
     shared = {
         "language": row.language,
-        "forwarded_for": row.forwarded_for,
+        "client_ip": row.client_ip,
         "auth_params": row.auth_params and json.loads(row.auth_params),
     }
     if row.kind is Channel.EMAIL:

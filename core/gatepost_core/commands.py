@@ -58,6 +58,10 @@ class Kind(StrEnum):
         return self in {Kind.LOGIN_WITH_EMAIL, Kind.LOGIN_WITH_SMS}
 
 
+Send = Literal["code", "link", "link_ios", "link_android"]
+"""What an e-mail carries; commands, campaigns and the command line take these values."""
+
+
 class OnUnknown(StrEnum):
     """What to do when a message may have left and the answer is lost."""
 
@@ -82,7 +86,7 @@ class _Command(BaseModel):
         default=None, description="Name of a configured tenant; the first one when absent."
     )
     deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
-    forwarded_for: Annotated[IPvAnyAddress, AfterValidator(_without_zone)] | None = Field(
+    client_ip: Annotated[IPvAnyAddress, AfterValidator(_without_zone)] | None = Field(
         default=None, description="The person's IP address, sent as auth0-forwarded-for."
     )
     language: Annotated[str, Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None = Field(
@@ -129,7 +133,7 @@ class SendEmail(_Send):
 
     kind: Literal[Kind.SEND_EMAIL] = Kind.SEND_EMAIL
     email: EmailField
-    send: Literal["code", "link"] = "code"
+    send: Send = "code"
     connection: Annotated[str, Field(min_length=1, max_length=128)] = "email"
 
 

@@ -28,7 +28,7 @@ class Producer:
     """Enqueues operations. Thread-safe; make one for the process and keep it.
 
     Every method validates, seals, records in the ledger, publishes, and returns a handle. Keyword options that all share:
-    `tenant`, `deadline` (aware datetime), `forwarded_for` (IP address), `language`, `extra` (further body fields),
+    `tenant`, `deadline` (aware datetime), `client_ip` (IP address), `language`, `extra` (further body fields),
     `idempotency_key` (the same key gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end; a command
     whose deadline has passed when it is recorded takes no key).
 
@@ -68,7 +68,7 @@ class Producer:
         Args:
             email: the address.
             idempotency_key: names the operation.
-            options: fields of `gatepost_core.commands.SendEmail`: `send` ("code" or "link"), `connection`, `auth_params`,
+            options: fields of `gatepost_core.commands.SendEmail`: `send` ("code", "link", "link_ios" or "link_android"), `connection`, `auth_params`,
                 `on_unknown` ("hold" or "resend"), and those that all share.
 
         Returns:

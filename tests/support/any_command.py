@@ -14,7 +14,7 @@ VALID: Final[dict[str, Any]] = {
     "phone_number": "+12025550143",
     "code": "914377",
     "deadline": "2030-01-01T00:00:00Z",
-    "forwarded_for": "2001:db8::1",
+    "client_ip": "2001:db8::1",
     "language": "pt-BR",
     "tenant": "default",
     "extra": {"state": "x"},

@@ -79,7 +79,7 @@ class CampaignWorld:
     def start(self, campaign_id: str, people: int) -> None:
         """Record a campaign and let it run."""
         record = {"name": campaign_id, "options": OPTIONS, "on_unknown": "hold", "max_attempts": 3, "deadline": ""}
-        pauses = {"window": 4, "max_window": 256, "pause_after": 0, "pause_share": 0}
+        pauses = {"in_flight_limit": 4, "max_in_flight": 256, "pause_after_errors": 0, "pause_above_error_share": 0}
         self.store.create(campaign_id, {**record, **pauses})
         added, batch = 0, 0
         while added < people:

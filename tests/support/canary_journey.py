@@ -133,7 +133,7 @@ def _fail_in_every_way(stack: Stack, producer: Producer) -> list[str]:
             told.append("".join(traceback.format_exception(failure)))
     try:
         producer.login_with_email(
-            NAME, f"{NAME}!", extra={"otp": NAME}, forwarded_for=f"fe80::1%{NAME}", language=f"\r\n{NAME}"
+            NAME, f"{NAME}!", extra={"otp": NAME}, client_ip=f"fe80::1%{NAME}", language=f"\r\n{NAME}"
         )
     except e.InvalidCommand as failure:
         told.append("".join(traceback.format_exception(failure)))

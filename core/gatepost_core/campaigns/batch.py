@@ -42,7 +42,7 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
         "".join(_EMAIL if row.kind is Channel.EMAIL else _SMS for row in rows),
         [row.recipient for row in rows],
         _column([row.language for row in rows]),
-        _column([row.forwarded_for for row in rows]),
+        _column([row.client_ip for row in rows]),
         _column([row.auth_params for row in rows]),
     ]
     text = json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode()

@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.row import Channel
-from gatepost_core.commands import OnUnknown
+from gatepost_core.commands import OnUnknown, Send
 from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.json_limits import JsonObject
@@ -118,7 +118,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     channel: Channel = Channel.AUTO
-    send: Literal["code", "link", "link_ios", "link_android"] = "code"
+    send: Send = "code"
     connection: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
         default=None, description="The connection; `email` or `sms` by the recipient's kind when absent."
     )
@@ -140,7 +140,7 @@ class Options(BaseModel):
         default=None, repr=False, description="authParams for recipients without their own."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=256, description="Batches under way at once, at most."
+        default=256, description="Batches in progress at once, at most."
     )
     guests: frozenset[str] | None = Field(
         default=None, description="Fingerprints of the only recipients who are really sent to."

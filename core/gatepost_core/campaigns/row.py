@@ -47,7 +47,7 @@ class Row(_Marked):
         kind: e-mail or SMS.
         recipient: the normalised address, or the number in E.164, in clear.
         language: for `SendEmail.language`.
-        forwarded_for: for `SendEmail.forwarded_for`.
+        client_ip: for `SendEmail.client_ip`.
         auth_params: for `SendEmail.auth_params`: a JSON object as compact text with sorted keys.
     """
 
@@ -55,7 +55,7 @@ class Row(_Marked):
     kind: Literal[Channel.EMAIL, Channel.SMS]
     recipient: str
     language: str | None = None
-    forwarded_for: str | None = None
+    client_ip: str | None = None
     auth_params: str | None = None
 
     @property

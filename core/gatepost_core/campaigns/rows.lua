@@ -242,10 +242,10 @@ local function end_if_done()
   set_status(ended)
 end
 
--- The window --------------------------------------------------------------------------------------------------------
+-- The limit of batches in flight --------------------------------------------------------------------------------------------------------
 
 -- A batch makes one call at a time, so the batches with a call out are as many as the permits keep busy, whatever an answer takes.
--- Twice as many may be out: while every one has a call out the window doubles, and while half of them wait for a permit it holds.
+-- Twice as many may be out: while every one has a call out the limit doubles, and while half of them wait for a permit it holds.
 -- Beyond that only a few, which find more permits, or wait on the queue when all slots are taken.
 local SPARE = 4
 
@@ -258,32 +258,32 @@ local function note_rate()
   redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done, 'rate', string.format('%.3f', (rate + found[3]) / 2))
 end
 
-local function set_window()
-  local found = redis.call('HMGET', campaign, 'calling', 'leased', 'calls', 'calls_at', 'max_window')
+local function set_in_flight_limit()
+  local found = redis.call('HMGET', campaign, 'calling', 'leased', 'calls', 'calls_at', 'max_in_flight')
   local calling, leased, calls = tonumber(found[1]) or 0, tonumber(found[2]) or 0, tonumber(found[3]) or 0
   local newest = math.min(1, (now - (tonumber(found[4]) or 0)) / 2000)
   calls = math.max(0, calling, calls + (calling - calls) * newest)
-  local window = math.min(math.floor(2 * calls + 0.5), math.max(0, leased)) + SPARE
-  window = math.min(window, tonumber(found[5]))
-  redis.call('HSET', campaign, 'calls', string.format('%.3f', calls), 'calls_at', now, 'window', window)
-  return window
+  local limit = math.min(math.floor(2 * calls + 0.5), math.max(0, leased)) + SPARE
+  limit = math.min(limit, tonumber(found[5]))
+  redis.call('HSET', campaign, 'calls', string.format('%.3f', calls), 'calls_at', now, 'in_flight_limit', limit)
+  return limit
 end
 
--- Whether more batches are out than the window has room for, so that one which waits for a permit had better go.
+-- Whether more batches are out than the limit allows, so that one which waits for a permit had better go.
 local function is_surplus()
-  return redis.call('ZCARD', out) > tonumber(get('window'))
+  return redis.call('ZCARD', out) > tonumber(get('in_flight_limit'))
 end
 
 -- Publishing -------------------------------------------------------------------------------------------------------
 
--- Gives the batches to publish now, as number and delay in milliseconds in turn, so that no more than the window are out.
+-- Gives the batches to publish now, as number and delay in milliseconds in turn, so that no more than the limit are out.
 -- A batch whose message is lost is found in `out` later; longer each time, so that a long queue is not filled with copies.
 local function feed(look_after)
   local found = redis.call('HMGET', campaign, 'status', 'next', 'batches', 'rests_until', 'deadline')
   local deadline = tonumber(found[5])
   if found[1] ~= 'running' or deadline and now >= deadline then return {} end
   note_rate()
-  local room = set_window() - redis.call('ZCARD', out)
+  local room = set_in_flight_limit() - redis.call('ZCARD', out)
   local rest = math.max(0, (tonumber(found[4]) or 0) - now)
   if room <= 0 or rest > HOP then return {} end
   local picked = {}

@@ -11,9 +11,9 @@ from gatepost_operations.cli.inputs import address_from, code_from, deadline_in,
 from gatepost_operations.cli.login_output import show_login
 from gatepost_operations.cli.options import (
     AddressArgument,
+    ClientIpOption,
     DeadlineOption,
     ExtraOption,
-    ForwardedForOption,
     IdempotencyKeyOption,
     JsonOption,
     LanguageOption,
@@ -60,7 +60,7 @@ def login(
     ] = None,
     tenant: TenantOption = None,
     language: LanguageOption = None,
-    forwarded_for: ForwardedForOption = None,
+    client_ip: ClientIpOption = None,
     extra: ExtraOption = None,
     deadline: DeadlineOption = None,
     idempotency_key: IdempotencyKeyOption = None,
@@ -88,7 +88,7 @@ def login(
             "max_age": max_age,
             "tenant": tenant,
             "language": language,
-            "forwarded_for": forwarded_for,
+            "client_ip": client_ip,
             "extra": json_object(extra, "extra"),
             "deadline": deadline_in(deadline),
         }

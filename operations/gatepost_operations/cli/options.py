@@ -17,8 +17,8 @@ TenantOption = Annotated[
 LanguageOption = Annotated[
     str | None, typer.Option("--language", metavar="TAG", help="Language of the message's template, such as pt-BR.")
 ]
-ForwardedForOption = Annotated[
-    str | None, typer.Option("--forwarded-for", metavar="IP", help="The person's IP address, for attack protection.")
+ClientIpOption = Annotated[
+    str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for attack protection.")
 ]
 DeadlineOption = Annotated[
     float | None,

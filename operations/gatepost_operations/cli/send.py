@@ -1,17 +1,18 @@
 """`gatepost send-email` and `gatepost send-sms`: enqueue one message."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from gatepost_core.commands import OnUnknown, Send
 from gatepost_operations.cli.connection import follow, open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from, deadline_in, given_only, json_object
 from gatepost_operations.cli.options import (
     AddressArgument,
+    ClientIpOption,
     DeadlineOption,
     ExtraOption,
-    ForwardedForOption,
     IdempotencyKeyOption,
     JsonOption,
     LanguageOption,
@@ -33,7 +34,7 @@ AuthParamsOption = Annotated[
     typer.Option("--auth-params", metavar="JSON|@FILE", help="authParams of a magic link: scope, redirect_uri, state."),
 ]
 OnUnknownOption = Annotated[
-    Literal["hold", "resend"],
+    OnUnknown,
     typer.Option("--on-unknown", help="When the answer is lost: leave it, or send again (voids the first code)."),
 ]
 
@@ -48,16 +49,14 @@ OnUnknownOption = Annotated[
 def send_email(
     address: AddressArgument,
     *,
-    send: Annotated[
-        Literal["code", "link", "link_ios", "link_android"], typer.Option("--send", help="What to send.")
-    ] = "code",
+    send: Annotated[Send, typer.Option("--send", help="What to send.")] = "code",
     connection: ConnectionOption = None,
     tenant: TenantOption = None,
     language: LanguageOption = None,
-    forwarded_for: ForwardedForOption = None,
+    client_ip: ClientIpOption = None,
     auth_params: AuthParamsOption = None,
     extra: ExtraOption = None,
-    on_unknown: OnUnknownOption = "hold",
+    on_unknown: OnUnknownOption = OnUnknown.HOLD,
     deadline: DeadlineOption = None,
     idempotency_key: IdempotencyKeyOption = None,
     wait: WaitOption = True,
@@ -72,7 +71,7 @@ def send_email(
         connection=connection,
         tenant=tenant,
         language=language,
-        forwarded_for=forwarded_for,
+        client_ip=client_ip,
         auth_params=auth_params,
         extra=extra,
         deadline=deadline,
@@ -97,10 +96,10 @@ def send_sms(
     connection: ConnectionOption = None,
     tenant: TenantOption = None,
     language: LanguageOption = None,
-    forwarded_for: ForwardedForOption = None,
+    client_ip: ClientIpOption = None,
     auth_params: AuthParamsOption = None,
     extra: ExtraOption = None,
-    on_unknown: OnUnknownOption = "hold",
+    on_unknown: OnUnknownOption = OnUnknown.HOLD,
     deadline: DeadlineOption = None,
     idempotency_key: IdempotencyKeyOption = None,
     wait: WaitOption = True,
@@ -115,7 +114,7 @@ def send_sms(
         connection=connection,
         tenant=tenant,
         language=language,
-        forwarded_for=forwarded_for,
+        client_ip=client_ip,
         auth_params=auth_params,
         extra=extra,
         deadline=deadline,
@@ -131,7 +130,7 @@ def _options(
     connection: str | None,
     tenant: str | None,
     language: str | None,
-    forwarded_for: str | None,
+    client_ip: str | None,
     auth_params: str | None,
     extra: str | None,
     deadline: float | None,
@@ -141,7 +140,7 @@ def _options(
             "connection": connection,
             "tenant": tenant,
             "language": language,
-            "forwarded_for": forwarded_for,
+            "client_ip": client_ip,
             "auth_params": json_object(auth_params, "auth_params"),
             "extra": json_object(extra, "extra"),
             "deadline": deadline_in(deadline),

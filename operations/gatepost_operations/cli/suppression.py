@@ -3,7 +3,7 @@
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -28,9 +28,7 @@ from gatepost_operations.cli.time_input import read_moment
 
 app = command_app()
 
-ReasonOption = Annotated[
-    Literal["manual", "bounced", "complained", "unsubscribed", "erased"], typer.Option("--reason", help="Why.")
-]
+ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Why.")]
 ExpiresOption = Annotated[
     str | None,
     typer.Option(
@@ -62,7 +60,7 @@ def suppression() -> None:
 def add(
     address: AddressArgument,
     *,
-    reason: ReasonOption = "manual",
+    reason: ReasonOption = SuppressionReason.MANUAL,
     expires: ExpiresOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -70,7 +68,7 @@ def add(
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
     with open_campaigns() as campaigns:
         try:
-            new = campaigns.suppressions.add(address_from(address), SuppressionReason(reason), expires_at=expires_at)
+            new = campaigns.suppressions.add(address_from(address), reason, expires_at=expires_at)
         except ValueError as problem:
             raise InvalidCommand([FieldError("address", str(problem))]) from None
         if as_json:
@@ -123,7 +121,7 @@ def import_file(
     file: FileArgument,
     *,
     reading: FileOptions,
-    reason: ReasonOption = "manual",
+    reason: ReasonOption = SuppressionReason.MANUAL,
     expires: ExpiresOption = None,
     skip_invalid: SkipInvalidOption = False,
     as_json: JsonOption = False,
@@ -135,7 +133,7 @@ def import_file(
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients.name)
         rows = recipients.rows(counts, f"suppressing {recipients.name}")
-        new = campaigns.suppressions.import_rows(rows, SuppressionReason(reason), expires_at=expires_at)
+        new = campaigns.suppressions.import_rows(rows, reason, expires_at=expires_at)
         if as_json:
             write_json({"new": new, "rows": counts.valid, "invalid": counts.invalid})
         else:

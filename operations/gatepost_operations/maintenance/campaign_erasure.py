@@ -116,7 +116,7 @@ class CampaignErasure:
             if dry_run:
                 found.rows += 1
                 return
-            nobody = replace(rows[row], recipient="", language=None, forwarded_for=None, auth_params=None)
+            nobody = replace(rows[row], recipient="", language=None, client_ip=None, auth_params=None)
             rows[row] = nobody
             after = seal_rows(rows, self._keyring, campaign_id, batch)
             match self._store.forget(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Added", "Campaigns", "Retried"]
 
 # Batches under way until the first answers are there.
-_FIRST_WINDOW: Final = 4
+_FIRST_IN_FLIGHT_LIMIT: Final = 4
 _MOST_GUESTS: Final = 1000
 
 
@@ -125,10 +125,10 @@ class Campaigns:
             "asked": asked,
             "on_unknown": chosen.on_unknown.value,
             "max_attempts": self.settings.max_attempts,
-            "window": min(_FIRST_WINDOW, chosen.max_in_flight),
-            "max_window": chosen.max_in_flight,
-            "pause_after": chosen.pause_after_errors or 0,
-            "pause_share": chosen.pause_above_error_share or 0,
+            "in_flight_limit": min(_FIRST_IN_FLIGHT_LIMIT, chosen.max_in_flight),
+            "max_in_flight": chosen.max_in_flight,
+            "pause_after_errors": chosen.pause_after_errors or 0,
+            "pause_above_error_share": chosen.pause_above_error_share or 0,
             "deadline": _milliseconds(chosen.deadline),
         }
         if application := self.settings.applications().get(changes["tenant"]):

@@ -57,7 +57,7 @@ class RecipientReport:
         columns = {
             name: self.row.recipient,
             "language": self.row.language,
-            "client_ip": self.row.forwarded_for,
+            "client_ip": self.row.client_ip,
             "auth_params": self.row.auth_params and json.loads(self.row.auth_params),
             "state": self.state.value,
             "reason": self.reason and self.reason.value,
@@ -88,7 +88,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
         ended_at=_moment(record, "ended"),
         rests_until=_moment(record, "rests_until"),
         rate=float(record.get("rate", 0)),
-        in_flight_limit=int(record["window"]),
+        in_flight_limit=int(record["in_flight_limit"]),
         erased=int(record.get("erased", 0)),
         application=Application.read(record.get("application", "")),
         blocks=tuple(blocks),

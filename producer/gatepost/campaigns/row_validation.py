@@ -43,4 +43,4 @@ def _checked(row: Any) -> Row:
     recipient = (row.recipient, None) if kind == Channel.EMAIL else (None, row.recipient)
     # A file of JSON may hold an object there; an object of a program can hold anything.
     auth_params = text_of(row.auth_params, Field.AUTH_PARAMS)
-    return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, row.language, row.forwarded_for, auth_params])
+    return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, row.language, row.client_ip, auth_params])

@@ -281,8 +281,8 @@ def test_a_guest_list_keeps_fingerprints_only(run: Run, campaigns: Campaigns, pe
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--window", "09:00-18:00"], "--timezone"),
-        (["--window", "nine to five", "--timezone", "Europe/Berlin"], "09:00-18:00"),
+        (["--hours", "09:00-18:00"], "--timezone"),
+        (["--hours", "nine to five", "--timezone", "Europe/Berlin"], "09:00-18:00"),
         (["--start-at", "tomorrow"], "moment"),
         (["--auth-params", "[1]"], "JSON object"),
         (["--tenant", "acme"], "acme"),

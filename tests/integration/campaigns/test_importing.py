@@ -94,8 +94,8 @@ def test_every_column_comes_back(campaigns: Campaigns) -> None:
     campaigns.add(campaign_id, given)
 
     reports = list(campaigns.export(campaign_id))
-    assert [(r.row.kind, r.row.recipient, r.row.language, r.row.forwarded_for, r.row.auth_params) for r in reports] == [
-        (row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in given
+    assert [(r.row.kind, r.row.recipient, r.row.language, r.row.client_ip, r.row.auth_params) for r in reports] == [
+        (row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in given
     ]
 
 

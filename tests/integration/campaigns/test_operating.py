@@ -208,8 +208,8 @@ def test_an_export_can_be_read_again(bench: Bench) -> None:
     read = list(read_rows(io.BytesIO(lines.encode())))
 
     assert [report.reason for report in failed] == [Reason.RECIPIENT_REJECTED, Reason.PROVIDER_REJECTED_RECIPIENT]
-    assert [(row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in read] == [  # type: ignore[union-attr]
-        (row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in (given[0], given[2])
+    assert [(row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in read] == [  # type: ignore[union-attr]
+        (row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in (given[0], given[2])
     ]
 
 

@@ -83,7 +83,7 @@ def test_a_send_that_nobody_waits_for_is_queued(run: Run) -> None:
 
 def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
     """What is sealed for the worker is what was typed."""
-    options = ["--language", "pt-BR", "--forwarded-for", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
+    options = ["--language", "pt-BR", "--client-ip", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
     bodies = ["--auth-params", '{"scope": "openid"}', "--extra", '{"x": 1}', "--connection", "vip"]
     _, queued = run("send-email", "Ana@Example.com", "--no-wait", *options, *bodies)
     operation = producer.ledger.ready(queued["operation_id"])
@@ -98,7 +98,7 @@ def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
         "send": "code",
         "connection": "vip",
         "language": "pt-BR",
-        "forwarded_for": "203.0.113.7",
+        "client_ip": "203.0.113.7",
         "on_unknown": "resend",
         "auth_params": {"scope": "openid"},
         "extra": {"x": 1},

@@ -41,8 +41,8 @@ def test_an_export_is_read_again_as_it_was(tmp_path: Path, how: ExportFormat) ->
 
     assert written(iter(REPORTS), file, how) == 3
     read = [row for row in read_rows(file) if isinstance(row, Row)]
-    assert [(row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in read] == [
-        (row.kind, row.recipient, row.language, row.forwarded_for, row.auth_params) for row in ROWS
+    assert [(row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in read] == [
+        (row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in ROWS
     ]
 
 

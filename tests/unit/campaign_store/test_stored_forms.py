@@ -30,7 +30,7 @@ ROWS = st.builds(
     kind=st.sampled_from([Channel.EMAIL, Channel.SMS]),
     recipient=TEXTS,
     language=st.none() | TEXTS,
-    forwarded_for=st.none() | TEXTS,
+    client_ip=st.none() | TEXTS,
     auth_params=st.none() | TEXTS,
 )
 

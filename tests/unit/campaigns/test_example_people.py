@@ -61,7 +61,7 @@ def test_example_sets_languages_ip_addresses_and_auth_params() -> None:
     rows = [row for row in read_rows(PEOPLE) if isinstance(row, Row)]
 
     assert len({row.language for row in rows}) >= 15
-    assert any(row.forwarded_for and ":" in row.forwarded_for for row in rows)
+    assert any(row.client_ip and ":" in row.client_ip for row in rows)
     assert sum(row.auth_params is not None for row in rows) >= 10
     assert sum(not row.recipient.isascii() for row in rows) >= 40
 

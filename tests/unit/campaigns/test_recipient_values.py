@@ -185,9 +185,9 @@ def test_every_row_builds_a_command(email: str, language: str, client_ip: str, a
     [row] = rows_of(json.dumps(document))
 
     if isinstance(row, Row):
-        fields = {"email": row.recipient, "language": row.language, "forwarded_for": row.forwarded_for}
+        fields = {"email": row.recipient, "language": row.language, "client_ip": row.client_ip}
         command = build(SendEmail, fields | {"auth_params": json.loads(row.auth_params or "null")})
 
         assert command.email.get_secret_value() == row.recipient
         assert command.language == row.language
-        assert str(command.forwarded_for) == str(row.forwarded_for)
+        assert str(command.client_ip) == str(row.client_ip)

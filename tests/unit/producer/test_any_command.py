@@ -22,7 +22,7 @@ SEND = {"kind": "send_email", "email": "guest@example.com"}
 @example({**SEND, "extra": {"a": float("nan")}})
 @example({**SEND, "extra": {"a": f"{MARK}\ud800"}})
 @example({**SEND, "auth_params": {"a": 10**5000}})
-@example({**SEND, "forwarded_for": f"fe80::1%{MARK}\r\nX-Header: y"})
+@example({**SEND, "client_ip": f"fe80::1%{MARK}\r\nX-Header: y"})
 @example({**SEND, f"{MARK}@example.com": 1})
 @example({**SEND, "tenant": MARK})
 @example({**SEND, "deadline": "0001-01-01T00:00:00+14:00"})

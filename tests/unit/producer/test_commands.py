@@ -36,7 +36,7 @@ CANARY = "canary-7f3a"
                 "email": f"{CANARY}@example.com",
                 "auth_params": {"login_hint": "+12025550143"},
                 "extra": {"hint": "914377"},
-                "forwarded_for": "203.0.113.7",
+                "client_ip": "203.0.113.7",
             },
         ),
         build(SendSms, {"phone_number": "+12025550143", "language": "es"}),
@@ -69,8 +69,8 @@ def test_a_number_is_written_in_e164() -> None:
     [
         ({"email": f"{CANARY}"}, "email", "is not an e-mail address"),
         ({"email": "a@example.com", "send": CANARY}, "send", "Input should be 'code'"),
-        ({"email": "a@example.com", "forwarded_for": CANARY}, "forwarded_for", "not a valid IPv4 or IPv6"),
-        ({"email": "a@example.com", "forwarded_for": "fe80::1%a\r\nX-Evil: 1"}, "forwarded_for", "without a zone"),
+        ({"email": "a@example.com", "client_ip": CANARY}, "client_ip", "not a valid IPv4 or IPv6"),
+        ({"email": "a@example.com", "client_ip": "fe80::1%a\r\nX-Evil: 1"}, "client_ip", "without a zone"),
         ({"email": "a@example.com", "deadline": "2026-01-01T00:00:00"}, "deadline", "timezone"),
         (
             {"email": "a@example.com", "extra": {"client_secret": CANARY}},

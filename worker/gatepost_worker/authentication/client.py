@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.configuration import ClientCertificate, RequestOverrides, Timeouts
     from gatepost_worker.authentication.responses import StartResponse, TokenResponse
 
-Send = Literal["code", "link"]
+Send = Literal["code", "link", "link_ios", "link_android"]
 _CALL_HEADERS: Final = ("x-request-language", "auth0-forwarded-for")
 
 
@@ -125,7 +125,7 @@ class Passwordless:
 
         Args:
             email: the address, sent unchanged.
-            send: `code` or `link`. Auth0 defaults to a link, but a link that a backend started often cannot be opened.
+            send: `code`, `link`, `link_ios` or `link_android`. Auth0 defaults to a link, but a link that a backend started often cannot be opened.
             connection: the passwordless connection.
             auth_params: parameters of a link: scope, redirect_uri, response_type, state, nonce, audience, …
             client_id: used instead of the client's id, also in the client assertion.

@@ -98,7 +98,7 @@ local function watch_run(reason, failed, watch)
 end
 
 local function watch_share(reason)
-  local found = redis.call('HMGET', campaign, 'pause_share', 'base_failed', 'base_settled', 'accepted')
+  local found = redis.call('HMGET', campaign, 'pause_above_error_share', 'base_failed', 'base_settled', 'accepted')
   local all_failed = sum_of(FAILURE_FIELDS)
   local failed = all_failed - found[2]
   local settled = all_failed + found[4] - found[3]
@@ -107,7 +107,7 @@ local function watch_share(reason)
 end
 
 local function begin_watch()
-  local found = redis.call('HMGET', campaign, 'run_reason', 'run_length', 'pause_after')
+  local found = redis.call('HMGET', campaign, 'run_reason', 'run_length', 'pause_after_errors')
   return { reason = tonumber(found[1]), length = tonumber(found[2]), limit = tonumber(found[3]) }
 end
 

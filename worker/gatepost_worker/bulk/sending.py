@@ -133,8 +133,8 @@ class Sender:
             own["language"] = row.language
         if row.auth_params:
             own["auth_params"] = json.loads(row.auth_params)
-        if row.forwarded_for:
-            own["forwarded_for"] = row.forwarded_for
+        if row.client_ip:
+            own["forwarded_for"] = row.client_ip
         if row.kind is Channel.EMAIL:
             return partial(self._client.send_email, row.recipient, **self._email, **own)
         return partial(self._client.send_sms, row.recipient, **self._sms, **own)

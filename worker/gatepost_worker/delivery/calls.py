@@ -100,6 +100,6 @@ def _of_login(command: LoginWithEmail | LoginWithSms) -> dict[str, Any]:
 def _shared(command: Command) -> dict[str, Any]:
     return {
         "language": command.language,
-        "forwarded_for": command.forwarded_for and str(command.forwarded_for),
+        "forwarded_for": command.client_ip and str(command.client_ip),
         "overrides": RequestOverrides(body=command.extra) if command.extra else None,
     }

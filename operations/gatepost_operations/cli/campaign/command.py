@@ -41,7 +41,7 @@ _VERBS: Final[tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]] = (
         check.plan_command,
         (
             "gatepost campaign plan people.csv",
-            "gatepost campaign plan people.csv --window 09:00-18:00 --timezone Europe/Berlin --rate 20",
+            "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Europe/Berlin --rate 20",
         ),
     ),
     (

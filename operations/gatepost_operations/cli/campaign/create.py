@@ -9,6 +9,7 @@ import typer
 
 from gatepost.campaigns.control import Added, Campaigns
 from gatepost_core.campaigns.model import Campaign
+from gatepost_core.campaigns.row import Channel
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
@@ -44,7 +45,7 @@ def create(
     Recipients are added with `add`, and nothing leaves before `start`.
     """
     with open_campaigns() as campaigns:
-        campaign_id = campaigns.create(name, delivery.options("auto"), guest_list=delivery.guests())
+        campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())
         if as_json:
             write_json(campaigns.status(campaign_id).as_json())
         else:

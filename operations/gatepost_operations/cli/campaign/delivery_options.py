@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.commands import OnUnknown, Send
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.inputs import given_only, json_object
 from gatepost_operations.cli.time_input import read_moment
@@ -28,9 +29,7 @@ RateText = Annotated[
 class DeliveryOptions:
     """What `create`, `send` and `plan` take."""
 
-    send: Annotated[
-        Literal["code", "link", "link_ios", "link_android"], typer.Option("--send", help="What e-mails carry.")
-    ] = "code"
+    send: Annotated[Send, typer.Option("--send", help="What e-mails carry.")] = "code"
     connection: Annotated[
         str | None, typer.Option("--connection", metavar="NAME", help="email or sms by the recipient when absent.")
     ] = None
@@ -41,12 +40,12 @@ class DeliveryOptions:
         str | None,
         typer.Option("--start-at", metavar=Moment, help="Send nothing before: 2026-05-04T09:00+02:00, or 90m, 2d."),
     ] = None
-    window: Annotated[
-        str | None, typer.Option("--window", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
+    hours: Annotated[
+        str | None, typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
     ] = None
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", metavar="NAME", help="For --window and for times without a zone: Europe/Berlin."),
+        typer.Option("--timezone", metavar="NAME", help="For --hours and for times without a zone: Europe/Berlin."),
     ] = None
     rate: RateText = None
     deadline: Annotated[
@@ -54,21 +53,28 @@ class DeliveryOptions:
         typer.Option("--deadline", metavar=Moment, help="Send nothing after; open recipients become expired."),
     ] = None
     on_unknown: Annotated[
-        Literal["hold", "resend"],
+        OnUnknown,
         typer.Option("--on-unknown", help="When an answer is lost: leave it, or send again (voids the first code)."),
-    ] = "hold"
+    ] = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
         typer.Option(
             "--pause-after-errors", metavar="N", min=0, help="Pause after N identical failures in a row; 0 never."
         ),
     ] = 25
-    pause_above_share: Annotated[
+    pause_above_error_share: Annotated[
         float,
         typer.Option(
-            "--pause-above-share", metavar="SHARE", min=0, max=1, help="Pause above this share of failures; 0 never."
+            "--pause-above-error-share",
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Pause above this share of failures; 0 never.",
         ),
     ] = 0.25
+    max_in_flight: Annotated[
+        int, typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Batches in progress at once, at most.")
+    ] = 256
     language: Annotated[
         str | None, typer.Option("--language", metavar="TAG", help="For rows without a language of their own.")
     ] = None
@@ -81,7 +87,7 @@ class DeliveryOptions:
         typer.Option("--guest-list", metavar="FILE", help="A rehearsal: send only to these recipients."),
     ] = None
 
-    def options(self, channel: str, *, now: datetime | None = None) -> Options:
+    def options(self, channel: Channel, *, now: datetime | None = None) -> Options:
         """Return them as a campaign takes them.
 
         Args:
@@ -106,11 +112,12 @@ class DeliveryOptions:
         )
         try:
             return Options(
-                channel=Channel(channel),
+                channel=channel,
                 send=self.send,
                 on_unknown=self.on_unknown,
                 pause_after_errors=self.pause_after_errors or None,
-                pause_above_error_share=self.pause_above_share or None,
+                pause_above_error_share=self.pause_above_error_share or None,
+                max_in_flight=self.max_in_flight,
                 **given,
             )
         except ValidationError as failure:
@@ -136,11 +143,11 @@ class DeliveryOptions:
         return guests
 
     def _hours(self) -> SendingHours | None:
-        if self.window is None:
+        if self.hours is None:
             return None
         if self.timezone is None:
-            raise InvalidCommand([FieldError("window", "needs a timezone, such as --timezone Europe/Berlin")])
+            raise InvalidCommand([FieldError("hours", "needs a timezone, such as --timezone Europe/Berlin")])
         try:
-            return SendingHours.parse(self.window, self.timezone)
+            return SendingHours.parse(self.hours, self.timezone)
         except ValueError as problem:
-            raise InvalidCommand([FieldError("window", str(problem).removeprefix("hours: "))]) from None
+            raise InvalidCommand([FieldError("hours", str(problem).removeprefix("hours: "))]) from None

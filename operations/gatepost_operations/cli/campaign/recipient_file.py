@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, Literal
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -39,9 +39,9 @@ class FileOptions:
     """How a file is read."""
 
     channel: Annotated[
-        Literal["auto", "email", "sms"],
+        Channel,
         typer.Option("--channel", help="Channel; auto prefers a row's e-mail address to its phone number."),
-    ] = "auto"
+    ] = Channel.AUTO
     region: Annotated[
         str | None,
         typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code: GB."),
@@ -69,7 +69,7 @@ class FileOptions:
         if any(not (name and equals and column) for name, equals, column in pairs):
             raise InvalidCommand([FieldError("column", "is to be given as FIELD=NAME, such as email=Kontakt")])
         return {
-            "channel": Channel(self.channel),
+            "channel": self.channel,
             "default_region": self.region,
             "encoding": self.encoding,
             "delimiter": self.delimiter,

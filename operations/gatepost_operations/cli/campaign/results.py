@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -101,7 +101,7 @@ def export(
     state: StateOption = None,
     reason: ReasonOption = None,
     format_: Annotated[
-        Literal["ndjson", "csv"] | None,
+        ExportFormat | None,
         typer.Option("--format", help="ndjson (a JSON object a line), or csv; by the output's name when absent."),
     ] = None,
     output: Annotated[
@@ -118,8 +118,8 @@ def export(
     """
     states = states_of(state) or None
     reasons = reasons_of(reason)
-    by_name = "csv" if output is not None and output.suffix.lower() == ".csv" else "ndjson"
-    chosen = ExportFormat(format_ or by_name)
+    by_name = ExportFormat.CSV if output is not None and output.suffix.lower() == ".csv" else ExportFormat.NDJSON
+    chosen = format_ or by_name
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         reports = _chosen(campaigns.export(found.campaign_id, states), reasons)

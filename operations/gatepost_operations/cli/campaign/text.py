@@ -84,7 +84,7 @@ def plan_lines(plan: Plan, hours: SendingHours | None, now: datetime) -> Iterato
     if plan.quota is not None:
         yield _line("quota", quota_line(plan.quota))
     if hours:
-        yield _line("window", str(hours))
+        yield _line("hours", str(hours))
     for forecast in plan.forecasts:
         yield from _forecast_lines(forecast, plan, timezone, now)
     if plan.deadline is not None:

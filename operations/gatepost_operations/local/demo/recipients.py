@@ -57,7 +57,7 @@ def options_of(row: Row) -> dict[str, Any]:
     """Return what a row says about its message, as the options of a send."""
     options = {
         "language": row.language,
-        "forwarded_for": row.forwarded_for,
+        "client_ip": row.client_ip,
         "auth_params": row.auth_params and json.loads(row.auth_params),
     }
     return {name: value for name, value in options.items() if value is not None}
