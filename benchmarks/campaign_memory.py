@@ -19,8 +19,8 @@ from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
-from gatepost_core.campaigns.store import campaign_key
 from gatepost_core.reasons import Reason
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 from gatepost_operations.files.check import check_file
 from gatepost_operations.files.rows import read_rows
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from gatepost.campaigns.control import Added
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+
+KEYS = RedisKeys()
 
 FAILURES = 0.02
 
@@ -69,9 +71,9 @@ def measure(server: EmbeddedValkey, path: Path, count: int) -> dict[str, Any]:
         figures["broker_bytes_at_the_start"] = queue_bytes(client)
         # As wide as the window can become: the most that a campaign ever has on the broker, whatever its size.
         most = Options().max_in_flight
-        client.hset(campaign_key(campaign_id), mapping={"calling": most, "leased": most})
+        client.hset(KEYS.campaign(campaign_id), mapping={"calling": most, "leased": most})
         campaigns.resume(campaign_id)
-        figures["broker_messages_at_most"] = client.llen(Queue.BULK.value)
+        figures["broker_messages_at_most"] = client.llen(KEYS.queue(Queue.BULK))
         figures["broker_bytes_at_most"] = queue_bytes(client)
         figures["status_ms_median"], figures["status_ms_worst"] = latency(campaigns, campaign_id)
 
@@ -91,7 +93,7 @@ def import_file(campaigns: Campaigns, campaign_id: str, path: Path) -> Added:
 
 def queue_bytes(client: redis.Redis) -> int:
     """Return the size of the messages on the queue, in bytes."""
-    return int(client.memory_usage(Queue.BULK.value, samples=0) or 0)
+    return int(client.memory_usage(KEYS.queue(Queue.BULK), samples=0) or 0)
 
 
 def used(client: redis.Redis) -> int:
@@ -112,7 +114,7 @@ def latency(campaigns: Campaigns, campaign_id: str) -> tuple[float, float]:
 
 def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> None:
     """Settle all rows as a worker that always gets a permit: accepted, except for a usual share of bad addresses."""
-    store = BatchStore(client, republish_after_s=30)
+    store = BatchStore(client, KEYS, republish_after_s=30)
     every = round(1 / FAILURES)
     for batch in batches(client, campaigns, campaign_id):
         claim = Claim(campaign_id, batch, f"{batch}")
@@ -141,10 +143,10 @@ def settlement(row: int, *, failed: bool) -> Settlement:
 
 def batches(client: redis.Redis, campaigns: Campaigns, campaign_id: str) -> Iterator[int]:
     """Yield every batch as it would be published."""
-    client.delete(Queue.BULK.value)
-    client.delete(Queue.BULK.value)
+    client.delete(KEYS.queue(Queue.BULK))
+    client.delete(KEYS.queue(Queue.BULK))
     for batch in range(campaigns.status(campaign_id).batches):
-        client.hset(campaign_key(campaign_id), "next", batch + 1)
+        client.hset(KEYS.campaign(campaign_id), "next", batch + 1)
         yield batch
 
 

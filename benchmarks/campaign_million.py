@@ -21,10 +21,13 @@ from campaign_throughput import PROCESSES, cpu_s, stub, worker
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Status
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+KEYS = RedisKeys()
 
 SIZES = (10_000, 100_000, 1_000_000)
 EVERY_S = 2.0
@@ -86,7 +89,7 @@ def run(
     while True:
         campaign = campaigns.status(campaign_id)
         memory = sum(resident_mib(pid) for pid in workers)
-        waiting = int(client.llen(Queue.BULK.value))
+        waiting = int(client.llen(KEYS.queue(Queue.BULK)))
         samples.append(Sample(time.perf_counter() - started, campaign.done, used_mib(client), memory, waiting))
         if campaign.status is Status.FINISHED:
             break

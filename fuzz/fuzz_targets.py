@@ -18,6 +18,7 @@ from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.commands import SendEmail, SendSms, build, dump_command, load_command, parse_command, recipient_of
 from gatepost_core.identifiers import REVEAL
 from gatepost_core.outcomes import MfaChallenge
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.files.rows import FileError, RowError, read_rows
 from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
 from gatepost_worker.authentication.classify import classify
@@ -29,6 +30,8 @@ from gatepost_worker.celery_guard.intake import refuse_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+KEYS = RedisKeys()
 
 _OPERATION: Final = "0b3f8f5e-5f0e-4c5e-9d38-0f8f0f3a7c11"
 _ENCODINGS: Final = (None, "utf-8", "utf-16", "cp1252", "shift_jis")
@@ -68,7 +71,7 @@ def envelope(content: bytes) -> None:
         check_message(buried["headers"], lambda: [[], {"operation_id": _OPERATION}, {}])
     except Malformed:
         return
-    replayed = _envelope(buried, Queue.SEND.value)
+    replayed = _envelope(buried, KEYS.queue(Queue.SEND))
     assert flaw_of_envelope(json.loads(replayed)) is None, "a replay writes what a worker reads"
 
 

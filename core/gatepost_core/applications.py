@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gatepost_core.redis.errors import answering
 
 if TYPE_CHECKING:
     from redis import Redis
 
-TENANTS: Final = "gatepost:tenants"
-"""The key of the applications that tenant names stand for in this Redis."""
+    from gatepost_core.redis.keys import RedisKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +48,29 @@ class TenantRegistry:
     Every method raises `Unavailable` when Redis does not answer.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys) -> None:
         self._redis = client
+        self._key = keys.tenants
 
     def all(self) -> dict[str, Application]:
         """Return the registered applications by tenant name."""
         with answering():
-            found = self._redis.hgetall(TENANTS)
+            found = self._redis.hgetall(self._key)
         pairs = ((_text(name), Application.read(_text(stored))) for name, stored in found.items())
         return {name: application for name, application in pairs if application is not None}
 
     def register(self, name: str, application: Application) -> Application:
         """Register an application unless the name has one, and return the one that is registered."""
         with answering(), self._redis.pipeline() as pipeline:
-            pipeline.hsetnx(TENANTS, name, application.stored)
-            pipeline.hget(TENANTS, name)
+            pipeline.hsetnx(self._key, name, application.stored)
+            pipeline.hget(self._key, name)
             stored = pipeline.execute()[1]
         return Application.read(_text(stored)) or application
 
     def accept(self, name: str, application: Application) -> None:
         """Let a name stand for this application from now on."""
         with answering():
-            self._redis.hset(TENANTS, name, application.stored)
+            self._redis.hset(self._key, name, application.stored)
 
 
 def _text(value: bytes | str) -> str:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing.fingerprints import Fingerprints
 
-KEY: Final = "gatepost:audit"
 LONGEST_NAME: Final = 200
 """Characters of the name of who acts."""
 _BEGINNING: Final = "0" * 64
@@ -127,8 +127,9 @@ def acting_as(who: str) -> Iterator[None]:
 class AuditLog:
     """Appends to the log, and verifies it. Safe to share between threads."""
 
-    def __init__(self, client: Redis, fingerprints: Fingerprints, *, who: str | None = None) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints, *, who: str | None = None) -> None:
         self._redis = client
+        self._key = keys.audit
         self._fingerprints = fingerprints
         self._who = who or operator()
         self._append = client.register_script(_APPEND)
@@ -145,15 +146,15 @@ class AuditLog:
         """
         while True:
             with answering():
-                number = int(self._redis.llen(KEY))
-                last = self._redis.lindex(KEY, -1) if number else None
+                number = int(self._redis.llen(self._key))
+                last = self._redis.lindex(self._key, -1) if number else None
             previous = self._digest_in(last) if last else _BEGINNING
             who = _acting.get() or self._who
             now_ms = int(time.time() * 1000)
             undigested = Entry(number, uuid.uuid4().hex, now_ms, who, action, about, previous, digest="")
             entry = replace(undigested, digest=self._digest(undigested))
             with answering():
-                if self._append(keys=[KEY], args=[number, json.dumps(asdict(entry))]):
+                if self._append(keys=[self._key], args=[number, json.dumps(asdict(entry))]):
                     return entry
 
     @contextmanager
@@ -197,7 +198,7 @@ class AuditLog:
         start = 0
         while True:
             with answering():
-                page = self._redis.lrange(KEY, start, start + _PAGE - 1)
+                page = self._redis.lrange(self._key, start, start + _PAGE - 1)
             yield from map(_entry, page)
             if len(page) < _PAGE:
                 return

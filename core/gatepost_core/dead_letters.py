@@ -14,7 +14,6 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import GatepostError
 from gatepost_core.ledger import milliseconds
 from gatepost_core.redis.errors import answering
-from gatepost_core.redis.keys import KIDS
 from gatepost_core.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing import Keyring
 
-INDEX: Final = "gatepost:dead_letters"
-PREFIX: Final = "gatepost:dead_letter:"
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
 # Fourteen digits, far within Python's calendar.
@@ -125,8 +123,11 @@ class Selection:
 class DeadLetters:
     """The refused messages. Each is forgotten after a while, because it may hold what belongs to a person."""
 
-    def __init__(self, client: Redis, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S) -> None:
+    def __init__(
+        self, client: Redis, keys: RedisKeys, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S
+    ) -> None:
         self._redis = client
+        self._keys = keys
         self._keyring = keyring
         self._lifetime_ms = lifetime_s * 1000
         self._add = client.register_script(_ADD)
@@ -143,7 +144,9 @@ class DeadLetters:
         sealed = self._keyring.seal(contents_of(message), Purpose.dead_letter(letter_id))
         arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
         with answering():
-            self._add(keys=[_key(letter_id), INDEX, KIDS], args=arguments)
+            self._add(
+                keys=[self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.kids], args=arguments
+            )
         return letter_id
 
     def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:
@@ -182,7 +185,7 @@ class DeadLetters:
             Unavailable: Redis did not answer.
         """
         with answering():
-            sealed = self._redis.hget(_key(letter.id), "sealed")
+            sealed = self._redis.hget(self._keys.dead_letter(letter.id), "sealed")
         if sealed is None:
             raise DeadLetterNotFound
         opened: dict[str, Any] = json.loads(self._keyring.open(_text(sealed), Purpose.dead_letter(letter.id)))
@@ -195,7 +198,8 @@ class DeadLetters:
             Unavailable: Redis did not answer; it may have been done.
         """
         with answering():
-            return bool(self._move(keys=[_key(letter_id), INDEX, queue], args=[letter_id, envelope]))
+            keys = [self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.queue_key(queue)]
+            return bool(self._move(keys=keys, args=[letter_id, envelope]))
 
     def mark(self, letter_id: str, *, again: bool) -> str:
         """Note that a letter is about to be published elsewhere.
@@ -208,18 +212,18 @@ class DeadLetters:
             `marked`, `interrupted` when it was marked before, or `gone`.
         """
         with answering():
-            return _text(self._mark(keys=[_key(letter_id)], args=["again" if again else ""]))
+            return _text(self._mark(keys=[self._keys.dead_letter(letter_id)], args=["again" if again else ""]))
 
     def drop(self, letter_id: str) -> bool:
         """Forget a letter; False when it was gone already."""
         with answering(), self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.delete(_key(letter_id))
-            pipeline.zrem(INDEX, letter_id)
+            pipeline.delete(self._keys.dead_letter(letter_id))
+            pipeline.zrem(self._keys.dead_letters, letter_id)
             return bool(pipeline.execute()[0])
 
     def __len__(self) -> int:
         with answering():
-            return count_letters(self._redis, self._lifetime_ms // 1000)
+            return count_letters(self._redis, self._keys, self._lifetime_ms // 1000)
 
     def _all(self, selection: Selection) -> Iterator[DeadLetter]:
         if selection.ids is not None:
@@ -233,7 +237,7 @@ class DeadLetters:
         while True:
             with answering():
                 page: Any = self._redis.zrevrangebyscore(
-                    INDEX, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
+                    self._keys.dead_letters, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
                 )
             fresh = [_text(letter_id) for letter_id, _ in page if _text(letter_id) not in seen]
             if not fresh:
@@ -247,22 +251,18 @@ class DeadLetters:
     def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         with answering(), self._redis.pipeline(transaction=False) as pipeline:
             for letter_id in ids:
-                pipeline.hmget(_key(letter_id), "reason", "queue", "at_ms", "published_perhaps")
-                pipeline.hstrlen(_key(letter_id), "sealed")
+                pipeline.hmget(self._keys.dead_letter(letter_id), "reason", "queue", "at_ms", "published_perhaps")
+                pipeline.hstrlen(self._keys.dead_letter(letter_id), "sealed")
             answers = pipeline.execute()
         for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
             if at_ms is not None:
                 yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
 
 
-def count_letters(client: Redis, lifetime_s: int) -> int:
+def count_letters(client: Redis, keys: RedisKeys, lifetime_s: int) -> int:
     """Return how many dead letters there are; the index also has expired ones until the next is added."""
     seconds, _ = client.time()
-    return int(client.zcount(INDEX, (int(seconds) - lifetime_s) * 1000, "+inf"))
-
-
-def _key(letter_id: str) -> str:
-    return f"{PREFIX}{letter_id}"
+    return int(client.zcount(keys.dead_letters, (int(seconds) - lifetime_s) * 1000, "+inf"))
 
 
 def _moment_ms(value: Any) -> int:

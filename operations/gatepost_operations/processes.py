@@ -15,18 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from gatepost_core.redis.keys import RedisKeys
+
 # A warm shutdown finishes the calls under way; the longest is an SMS.
 _GRACE_S: Final = 45.0
 
 
 def worker_command(
-    queues: Sequence[str], *, name: str, concurrency: int | None = None, beat: bool = False, level: str | None = None
+    queues: Sequence[str],
+    *,
+    name: str,
+    keys: RedisKeys,
+    concurrency: int | None = None,
+    beat: bool = False,
+    level: str | None = None,
 ) -> list[str]:
     """Return the command line of one Celery worker.
 
     Args:
         queues: of `login`, `send` and `bulk`.
         name: tells it from the other workers of this host.
+        keys: the names on the broker.
         concurrency: threads; the settings' own when absent.
         beat: run the schedule inside.
         level: log level; the settings' own when absent.
@@ -34,8 +43,8 @@ def worker_command(
     Raises:
         InvalidCommand: there is no queue of that name.
     """
-    known = {queue.value.removeprefix("gatepost."): queue.value for queue in Queue}
-    asked = [queue.strip().removeprefix("gatepost.") for queue in queues]
+    known = {queue.value: keys.queue(queue) for queue in Queue}
+    asked = [queue.strip().removeprefix(f"{keys.namespace}.") for queue in queues]
     if unknown := [queue for queue in asked if queue not in known]:
         raise InvalidCommand(
             [FieldError("queues", f"has no queue named {', '.join(unknown)}; there are {', '.join(known)}")]

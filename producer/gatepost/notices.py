@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 
-from gatepost_core.redis.keys import operation_id_of, operation_key
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from redis import Redis
+
+    from gatepost_core.redis.keys import RedisKeys
 
 _CHANNELS: Final = 500
 _SILENCE_S: Final = 25.0
@@ -25,8 +25,9 @@ _ANSWER_S: Final = 10.0
 class Notices:
     """A subscription. Not safe to share between threads. Every method raises redis-py's errors, and is then to be closed."""
 
-    def __init__(self, client: Redis, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = client.connection_pool
+        self._keys = keys
         self._monotonic = monotonic
         self._connection: Any = None
         self._heard_at = 0.0
@@ -66,7 +67,7 @@ class Notices:
             answer = self._connection.read_response()
             self._heard_at, self._asked = self._monotonic(), False
             if isinstance(answer, list) and answer[0] in {b"message", b"subscribe"}:
-                found.add(operation_id_of(answer[1].decode()))
+                found.add(self._keys.operation_id_of(answer[1].decode()))
         self._check()
         return found
 
@@ -88,7 +89,7 @@ class Notices:
             self._connection.send_command("PING", check_health=False)
 
     def _send(self, command: str, operation_ids: Iterable[str]) -> None:
-        keys = iter([operation_key(operation_id) for operation_id in operation_ids])
+        keys = iter([self._keys.operation(operation_id) for operation_id in operation_ids])
         while some := [*islice(keys, _CHANNELS)]:
             self._connection.send_command(command, *some, check_health=False)
 

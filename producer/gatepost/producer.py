@@ -49,7 +49,9 @@ class Producer:
         self.ledger = ledger_at(self._lease.client, self.settings)
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
-        self._keys = KeyChecks(self._lease.client, self._keyring, self.settings.fingerprints())
+        self._keys = KeyChecks(
+            self._lease.client, self.settings.redis_keys, self._keyring, self.settings.fingerprints()
+        )
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()
 

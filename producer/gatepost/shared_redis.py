@@ -74,7 +74,7 @@ class _Shared:
         self.client = connect(settings, most=_MOST_CONNECTIONS)
         # What breaks is connected anew by the thread.
         self.subscriber = connect(settings, most=1, repeats=0)
-        self.waits = Waits(self.client, self.subscriber)
+        self.waits = Waits(self.client, self.subscriber, settings.redis_keys)
         self.leases = 0
 
     def close(self) -> None:
@@ -121,4 +121,4 @@ def _begin_anew() -> None:
 
 def _key_of(settings: Settings) -> Hashable:
     files = settings.redis_ca_bundle, settings.redis_certificate, settings.redis_key
-    return settings.redis_url.get_secret_value(), settings.sentinel_master, files
+    return settings.redis_url.get_secret_value(), settings.namespace, settings.sentinel_master, files

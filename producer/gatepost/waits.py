@@ -20,7 +20,6 @@ from gatepost_core.error_boundary import account
 from gatepost_core.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
 from gatepost_core.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost_core.redis.errors import READING, answering
-from gatepost_core.redis.keys import operation_key
 from gatepost_core.states import OPEN_STATES
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from gatepost_core.outcomes import Outcome
+    from gatepost_core.redis.keys import RedisKeys
 
     Answer = Outcome | GatepostError
 
@@ -70,16 +70,20 @@ class Wait:
 class Waits:
     """All that wait for the operations of one Redis. Thread-safe."""
 
-    def __init__(self, client: Redis, subscriber: Redis, *, look_again_s: float = LOOK_AGAIN_S) -> None:
+    def __init__(
+        self, client: Redis, subscriber: Redis, keys: RedisKeys, *, look_again_s: float = LOOK_AGAIN_S
+    ) -> None:
         """Put the parts together; the thread starts with the first that waits.
 
         Args:
             client: reads the operations.
             subscriber: whose one connection carries the subscription.
+            keys: the names in this Redis.
             look_again_s: seconds from one look at everything to the next.
         """
         self._client = client
         self._subscriber = subscriber
+        self._keys = keys
         self._look_again_s = look_again_s
         self.forget_the_parent()
 
@@ -90,7 +94,7 @@ class Waits:
         self._changed: set[str] = set()
         self._thread: threading.Thread | None = None
         self._stopping = False
-        self._notices = Notices(self._subscriber)
+        self._notices = Notices(self._subscriber, self._keys)
         self._reopen_at = 0.0
         self._bell: Bell | None = None
 
@@ -230,7 +234,7 @@ class Waits:
         try:
             with answering(READING, READING), self._client.pipeline(transaction=False) as pipe:
                 for operation_id in ids:
-                    ask(pipe, operation_key(operation_id))
+                    ask(pipe, self._keys.operation(operation_id))
                 return pipe.execute(raise_on_error=False)
         except Unavailable as failure:
             self._tell(ids, failure, unseen=True)

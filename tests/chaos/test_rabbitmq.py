@@ -20,6 +20,7 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_worker.upkeep.start_checks import check_broker
 from support.chaos_load import Load, address
 from support.chaos_stack import ALL_QUEUES, fault
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
         channel: Any = connection.channel()
         for number, changes in enumerate(MALFORMED.values(), 1):
             given = {**usual, "body": submission(recipient), **changes}
-            channel.basic_publish(channel.prepare_message(given.pop("body"), **given), "", Queue.SEND.value)
+            channel.basic_publish(channel.prepare_message(given.pop("body"), **given), "", KEYS.queue(Queue.SEND))
             stack.until(lambda number=number: len(control.letters) == number, str(changes), worker)  # type: ignore[misc] # mypy does not infer a lambda with a default
         with stack.producer() as producer:
             assert producer.send_email(address()).result(120).state is State.ACCEPTED
@@ -131,7 +132,7 @@ def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_rep
         assert rabbitmq.messages() == 0
         assert "Connection to broker lost" not in worker.output()
         put_right = {"headers": headers(), "properties": {}, "body": submission(recipient).decode()}
-        control.letters.add(put_right, reason="there is no such task here", queue=Queue.SEND.value)
+        control.letters.add(put_right, reason="there is no such task here", queue=KEYS.queue(Queue.SEND))
         done = control.replay(Selection())
         assert (done.replayed, done.refused.total()) == (1, len(MALFORMED))
         stack.until(lambda: stack.simulator.control.count(recipient) == 1, "the replayed command is sent", worker)

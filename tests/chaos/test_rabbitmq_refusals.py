@@ -27,6 +27,7 @@ from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.campaign_parts import rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ def hosts(rabbitmq: RabbitMQ) -> RabbitMQ:
     rabbitmq.new_hosts({"well": ".*", "quorum": ".*", "silent": ".*", "refused": "^$"})
     with kombu.Connection(rabbitmq.host("quorum")) as connection:
         for queue in Queue:
-            kombu.Queue(queue.value, queue_arguments={"x-queue-type": "quorum"})(
+            kombu.Queue(KEYS.queue(queue), queue_arguments={"x-queue-type": "quorum"})(
                 connection.default_channel
             ).queue_declare()
     return rabbitmq
@@ -118,7 +119,7 @@ def test_an_operation_that_the_broker_refuses_has_its_handle_and_is_published_la
         time.sleep(0.1)
         reconciler.run()
 
-        assert client.llen(Queue.SEND.value) == 1
+        assert client.llen(KEYS.queue(Queue.SEND)) == 1
 
 
 def test_a_silent_broker_takes_no_longer(hosts: RabbitMQ, at: Callable[[str], Settings]) -> None:
@@ -167,7 +168,7 @@ def test_a_campaign_whose_batches_the_broker_refuses_runs_and_is_published_later
         time.sleep(0.1)
         CampaignParts(app, Process(elsewhere)).sweep.run()
 
-        assert client.llen(Queue.BULK.value) == 1
+        assert client.llen(KEYS.queue(Queue.BULK)) == 1
 
 
 def test_a_submission_whose_operation_the_broker_refuses_names_its_operation(
@@ -188,7 +189,7 @@ def test_a_letter_that_the_broker_refuses_is_kept_and_marked(quorum: str, at: Ca
     body = json.dumps([[], {"command": {"kind": "send_email", "email": ADDRESS}}, {}])
     message = {"headers": {"task": SUBMIT, "id": str(uuid.uuid4())}, "properties": {}, "body": body}
     with DeadLetterControl(at(quorum)) as control:
-        control.letters.add(message, reason="none", queue=Queue.SEND.value)
+        control.letters.add(message, reason="none", queue=KEYS.queue(Queue.SEND))
         with pytest.raises(Unavailable, match="PreconditionFailed"):
             control.replay(Selection())
 
@@ -254,7 +255,7 @@ def worker_app(settings: Settings) -> Iterator[Celery]:
 @contextmanager
 def reconciling(settings: Settings) -> Iterator[Reconciler]:
     with worker_app(settings) as app, connect(settings) as client:
-        yield Reconciler(app, ledger_at(client, settings), client)
+        yield Reconciler(app, ledger_at(client, settings), client, KEYS)
 
 
 def published(settings: Settings, queue: Queue = Queue.SEND) -> list[str]:
@@ -262,6 +263,6 @@ def published(settings: Settings, queue: Queue = Queue.SEND) -> list[str]:
     found: list[str] = []
     with kombu.Connection(settings.broker) as connection:
         channel: Any = connection.channel()
-        while message := channel.basic_get(queue.value, no_ack=True):
+        while message := channel.basic_get(KEYS.queue(queue), no_ack=True):
             found.append(message.headers["id"])
     return found

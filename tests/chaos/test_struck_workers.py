@@ -19,6 +19,7 @@ from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.reasons import Reason
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, fault
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -257,7 +258,7 @@ def test_the_reconciler_runs_although_the_schedulers_clock_is_behind(ward: Chaos
     with ward.redis() as client:
         client.delete("gatepost:reconciler:last")
         expires = datetime.now(UTC) + timedelta(seconds=schedule["options"]["expires"] - 60)
-        app.send_task(schedule["task"], queue=Queue.LOGIN.value, expires=expires)
+        app.send_task(schedule["task"], queue=KEYS.queue(Queue.LOGIN), expires=expires)
 
         ward.until(lambda: client.exists("gatepost:reconciler:last") == 1, "the reconciler has run")
     app.close()

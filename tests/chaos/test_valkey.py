@@ -20,6 +20,7 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support.chaos_load import Load, address
 from support.chaos_proxy import NO_ANSWER, Proxy
 from support.chaos_stack import ALL_QUEUES, ChaosStack
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,7 +173,7 @@ def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load)
     worker = stack.programs[0]
     with stack.redis() as client, DeadLetterControl(stack.settings) as control:
         worker.process.send_signal(signal.SIGSTOP)
-        client.lpush(Queue.SEND.value, "junk")
+        client.lpush(KEYS.queue(Queue.SEND), "junk")
         client.config_set("maxmemory", 1)
         try:
             worker.process.send_signal(signal.SIGCONT)
@@ -181,7 +182,7 @@ def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load)
         finally:
             client.config_set("maxmemory", 0)
         stack.until(lambda: len(control.letters) == 1, "it is in the dead letters", worker)
-        assert client.llen(Queue.SEND.value) == 0
+        assert client.llen(KEYS.queue(Queue.SEND)) == 0
     load.send(1)
     load.until_ended()
 

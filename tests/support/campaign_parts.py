@@ -22,6 +22,7 @@ from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.task import BatchRunner
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ class Bench:
         self._app = build_app(settings)
         self._clients = Clients(settings)
         publisher = BatchPublisher(self._app, self.campaigns.store)
-        self.store = BatchStore(self.redis, republish_after_s=settings.republish_after)
+        self.store = BatchStore(self.redis, KEYS, republish_after_s=settings.republish_after)
         self.runner = BatchRunner(
             settings=settings,
             store=self.store,
@@ -94,7 +95,7 @@ class Bench:
             ownership=Ownership(self.redis, settings),
             **options,
         )
-        self.sweep = CampaignSweep(self.redis, self.campaigns.store, publisher)
+        self.sweep = CampaignSweep(self.redis, KEYS, self.campaigns.store, publisher)
 
     def started(self, count: int, **options: Any) -> str:
         """A running campaign of so many people."""
@@ -109,12 +110,12 @@ class Bench:
 
     def messages(self) -> list[dict[str, Any]]:
         """What is on the queue, the oldest first: each with its arguments and when it is due."""
-        raw: list[Any] = self.redis.lrange(Queue.BULK.value, 0, -1)
+        raw: list[Any] = self.redis.lrange(KEYS.queue(Queue.BULK), 0, -1)
         return [_opened(one) for one in reversed(raw)]
 
     def take(self) -> dict[str, Any] | None:
         """Take the oldest message."""
-        raw: Any = self.redis.rpop(Queue.BULK.value)
+        raw: Any = self.redis.rpop(KEYS.queue(Queue.BULK))
         return None if raw is None else _opened(raw)
 
     def work(self) -> Counter[State]:

@@ -15,6 +15,7 @@ from gatepost_worker.bulk.batch_size import FeedSchedule, rows_at_once
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, PermitSource, Settlement, Waiting
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import TEST_CLOCK, TestClock
+from support.keys import KEYS
 from support.limiter_world import EPOCH
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ class CampaignWorld:
     ) -> None:
         self.world, self.tenant, self.latency, self.refused_share = world, tenant, latency, refused_share
         self.clock = TestClock(client)
-        self.store = CampaignStore(client, republish_after_s=600, clock=TEST_CLOCK)
+        self.store = CampaignStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK)
         self.batches = BatchStore(
             client,
+            KEYS,
             republish_after_s=600,
             clock=TEST_CLOCK,
             monotonic=lambda: world.now,

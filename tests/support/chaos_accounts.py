@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost_core.ledger import OUTCOME_FIELDS, outcome_of
-from gatepost_core.redis.keys import operation_key
 from gatepost_core.states import State
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ def states_of(client: redis.Redis, names: Mapping[str, str]) -> dict[str, State]
         page = items[start : start + _PAGE]
         pipe = client.pipeline(transaction=False)
         for _, operation_id in page:
-            pipe.hmget(operation_key(operation_id), OUTCOME_FIELDS)
+            pipe.hmget(KEYS.operation(operation_id), OUTCOME_FIELDS)
         for (name, operation_id), values in zip(page, pipe.execute(), strict=True):
             found[name] = outcome_of(operation_id, values).state
     return found

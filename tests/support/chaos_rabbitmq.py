@@ -16,6 +16,7 @@ from amqp.exceptions import NotFound
 from kombu.exceptions import OperationalError
 
 from gatepost_core.broker.messages import Queue
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,13 +115,13 @@ class RabbitMQ:
             for queue in Queue:
                 channel: Any = connection.channel()
                 with suppress(NotFound):
-                    channel.queue_purge(queue.value)
+                    channel.queue_purge(KEYS.queue(queue))
 
     def messages(self) -> int:
         """Return how many messages wait in Gatepost's queues."""
         with kombu.Connection(self.url) as connection:
             channel: Any = connection.channel()
-            return sum(channel.queue_declare(queue.value, passive=True).message_count for queue in Queue)
+            return sum(channel.queue_declare(KEYS.queue(queue), passive=True).message_count for queue in Queue)
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from gatepost import errors as e
 from gatepost_core.broker.messages import RECONCILE, Queue
 from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.redis.connections import connect
+from support.keys import KEYS
 from support.stack import Program, Stack
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from support.chaos_rabbitmq import RabbitMQ
 
-ALL_QUEUES = ",".join(queue.value for queue in Queue)
+ALL_QUEUES = ",".join(KEYS.queue(queue) for queue in Queue)
 _TICK_S = 0.3
 _LAST_DATABASE = 15
 _EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"

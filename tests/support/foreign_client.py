@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from gatepost_core.broker.messages import SUBMIT, Queue
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -31,8 +32,8 @@ def push(client: Redis, kwargs: dict[str, Any], *, body: Any = None, **headers: 
         "properties": {
             "body_encoding": "base64",
             "delivery_tag": str(uuid.uuid4()),
-            "delivery_info": {"exchange": "", "routing_key": Queue.SEND.value},
+            "delivery_info": {"exchange": "", "routing_key": KEYS.queue(Queue.SEND)},
         },
     }
-    client.lpush(Queue.SEND.value, json.dumps(envelope))
+    client.lpush(KEYS.queue(Queue.SEND), json.dumps(envelope))
     return str(headers.get("id") or usual["id"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost_worker.authentication.rate_limits import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter, Wait
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -21,6 +22,7 @@ class Desk:
         self.now = 0.0
         self.limiter = RedisLimiter(
             client,
+            KEYS,
             LimiterSettings(**settings),
             clock=lambda: self.now,
             wall_clock=lambda: EPOCH + self.now,

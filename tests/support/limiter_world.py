@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
 from gatepost_worker.limiter import Ceiling, Lane, LimiterKey, Permit, Reading, RedisLimiter
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -182,6 +183,7 @@ class SharedLimiter:
         self.asked = 0
         self.limiter = RedisLimiter(
             client,
+            KEYS,
             settings,
             clock=lambda: world.now,
             wall_clock=lambda: EPOCH + world.now,

@@ -58,7 +58,10 @@ def create(settings: Settings) -> Celery:
             "task": RECONCILE,
             "schedule": settings.reconcile_every,
             # A later sweep makes a waiting one superfluous. A shorter expiry would let a worker whose clock is ahead discard every sweep.
-            "options": {"queue": Queue.LOGIN.value, "expires": max(settings.reconcile_every, _SWEEP_EXPIRES_S)},
+            "options": {
+                "queue": process.keys.queue(Queue.LOGIN),
+                "expires": max(settings.reconcile_every, _SWEEP_EXPIRES_S),
+            },
         }
     }
     app.conf.beat_schedule_filename = ".gatepost-beat"

@@ -40,12 +40,14 @@ class Process:
 
     Attributes:
         settings: the configuration.
+        keys: the names in Redis and on the broker.
         slots: how many calls the process makes at once; set at the worker's start, before the clients are created.
         liveness: the record of the process's progress.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.keys = settings.redis_keys
         self.slots = settings.concurrency
         self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}
@@ -70,7 +72,7 @@ class Process:
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """The list of refused messages."""
-        return DeadLetters(self.redis, self.keyring, lifetime_s=self.settings.dead_letter_lifetime)
+        return DeadLetters(self.redis, self.keys, self.keyring, lifetime_s=self.settings.dead_letter_lifetime)
 
     @cached_property
     def clients(self) -> Clients:
@@ -86,7 +88,7 @@ class Process:
         """Return a tenant's limiter, which all workers share."""
         if tenant_name not in self._limiters:
             pacing = LimiterSettings.of(self.settings, self.settings.tenant_named(tenant_name))
-            self._limiters[tenant_name] = RedisLimiter(self.redis, pacing)
+            self._limiters[tenant_name] = RedisLimiter(self.redis, self.keys, pacing)
         return self._limiters[tenant_name]
 
     @cached_property
@@ -123,7 +125,7 @@ class Process:
         if self._checked or not check_ledger(self.redis, self.settings):
             return
         try:
-            checks = KeyChecks(self.redis, self.keyring, self.settings.fingerprints())
+            checks = KeyChecks(self.redis, self.keys, self.keyring, self.settings.fingerprints())
             checks.require_used()
             checks.publish()
             self.ownership.register()

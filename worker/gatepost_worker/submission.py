@@ -150,7 +150,7 @@ class Submissions:
             "content_type": "application/json",
             "content_encoding": "utf-8",
         }
-        letter_id = self._process.dead_letters.add(message, reason=reason, queue=Queue.SEND.value)
+        letter_id = self._process.dead_letters.add(message, reason=reason, queue=self._process.keys.queue(Queue.SEND))
         _log.error("submission.not_opened", reason=reason, task_id=task_id, dead_letter=letter_id)
 
 

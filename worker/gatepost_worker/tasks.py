@@ -71,7 +71,7 @@ def register(app: Any, process: Process) -> None:
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)
     queues = {**{task_name(kind): queue_of(kind) for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
-    app.conf.task_routes = {name: {"queue": queue.value} for name, queue in queues.items()}
+    app.conf.task_routes = {name: {"queue": process.keys.queue(queue)} for name, queue in queues.items()}
 
 
 def _is_foreseen(failure: Exception) -> bool:
@@ -171,7 +171,7 @@ def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Calla
     def reconcile() -> None:
         """Repair operations and campaigns whose messages were lost."""
         try:
-            Reconciler(app, process.ledger, process.redis).run()
+            Reconciler(app, process.ledger, process.redis, process.keys).run()
         finally:
             # Campaigns are swept even if the operations' sweep fails.
             campaigns.sweep.run()

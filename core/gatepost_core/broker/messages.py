@@ -19,11 +19,11 @@ SHOWN_ARGUMENTS: Final = "(sealed)"
 
 
 class Queue(StrEnum):
-    """The queues. A campaign has one of its own, so it never delays a login."""
+    """The queues; `RedisKeys.queue` gives their names. Campaigns have their own, so that they never delay a login."""
 
-    LOGIN = "gatepost.login"
-    SEND = "gatepost.send"
-    BULK = "gatepost.bulk"
+    LOGIN = "login"
+    SEND = "send"
+    BULK = "bulk"
 
 
 def task_name(kind: Kind) -> str:

@@ -38,6 +38,7 @@ def build_app(settings: Settings) -> Celery:
     results = of_all_sentinels(settings.redis_url.get_secret_value())
     app.use_results_of(results)
     redis_tls = tls_of_redis(settings)
+    keys = settings.redis_keys
     app.conf.update(
         broker_url=of_all_sentinels(settings.broker),
         broker_use_ssl=_broker_tls(settings),
@@ -46,6 +47,7 @@ def build_app(settings: Settings) -> Celery:
         result_backend_transport_options={
             "master_name": settings.sentinel_master,
             "sentinel_kwargs": sockets_of_sentinels(redis_tls),
+            "global_keyprefix": keys.of_libraries,
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -66,8 +68,8 @@ def build_app(settings: Settings) -> Celery:
         task_reject_on_worker_lost=False,
         task_send_sent_event=False,
         task_store_errors_even_if_ignored=False,
-        task_default_queue=Queue.SEND.value,
-        task_queues=[KombuQueue(name.value, Exchange(name.value), routing_key=name.value) for name in Queue],
+        task_default_queue=keys.queue(Queue.SEND),
+        task_queues=[_queue(keys.queue(queue), alias=queue.value) for queue in Queue],
         task_create_missing_queues=False,
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
@@ -79,10 +81,18 @@ def build_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_remote_control=True,
+        control_exchange=keys.control_exchange,
+        event_exchange=keys.event_exchange,
+        event_queue_prefix=keys.event_exchange,
         enable_utc=True,
         timezone="UTC",
     )
     return app
+
+
+def _queue(name: str, *, alias: str) -> KombuQueue:
+    # By its alias the app finds it under any namespace.
+    return KombuQueue(name, Exchange(name), routing_key=name, alias=alias)
 
 
 def _broker_tls(settings: Settings) -> dict[str, Any] | None:
@@ -104,6 +114,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
         "master_name": settings.sentinel_master,
         "sentinel_kwargs": sockets_of_sentinels(tls_of_broker(settings)),
+        "global_keyprefix": settings.redis_keys.of_libraries,
     }
 
 

@@ -1,6 +1,5 @@
 -- What operators, imports and the reconciler do to a campaign. ARGV[1] the call   ARGV[2..] its arguments
 
-local KIDS = 'gatepost:kids' -- the sealing keys' ids that stored values need
 local calls = {}
 
 local function conflict(status)
@@ -20,7 +19,7 @@ end
 
 -- ARGV: fingerprints. Gives '1' for a known one and '0' for a new one, in order.
 function calls.probe(fingerprints)
-  local index = index_open(campaign, campaign .. ':i:')
+  local index = index_open(campaign, campaign .. INDEX_KEY)
   local known = {}
   for at = 1, #fingerprints, 8 do
     known[#known + 1] = index_find(index, fingerprints:sub(at, at + 7)) and '1' or '0'
@@ -38,7 +37,7 @@ function calls.append(number, rows, fingerprints, kid)
   if status == 'cancelling' or status == 'cancelled' or status == 'deleting' then return conflict(status) end
   local batches = tonumber(get('batches'))
   if batches ~= number then return { 'taken', batches } end
-  local index = index_open(campaign, campaign .. ':i:')
+  local index = index_open(campaign, campaign .. INDEX_KEY)
   for at = 1, #fingerprints, 8 do
     if index_find(index, fingerprints:sub(at, at + 7)) then return { 'known', batches } end
   end
@@ -259,7 +258,7 @@ function calls.erase(from, size)
   local last = from + size - 1
   for number = tonumber(from), last do
     if number < batches then redis.call('UNLINK', batch_key(number)) end
-    if number < buckets then redis.call('UNLINK', campaign .. ':i:' .. string.format('%d', number)) end
+    if number < buckets then redis.call('UNLINK', campaign .. INDEX_KEY .. string.format('%d', number)) end
   end
   if last + 1 < math.max(batches, buckets) then return { 'more', last + 1 } end
   redis.call('UNLINK', campaign, out, waiting, blocked)
@@ -272,7 +271,7 @@ end
 function calls.forget(number, row, fingerprint, before, after, kid)
   number, row = tonumber(number), tonumber(row)
   if not get('status') then return { 'missing' } end
-  local index = index_open(campaign, campaign .. ':i:')
+  local index = index_open(campaign, campaign .. INDEX_KEY)
   local batch = load_batch(number)
   if not batch or index_find(index, fingerprint) ~= string.format('%d', number * 256 + row) then return { 'gone' } end
   if redis.call('HGET', batch_key(number), 'rows') ~= before then return { 'changed' } end

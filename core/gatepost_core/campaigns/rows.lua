@@ -1,19 +1,18 @@
 -- What every call on a campaign shares: rows that change state, counts that follow, pauses, the end, and what is published next.
 --
--- KEYS[1] the campaign's record. Its other keys are made from it:
---   :batch:N   rows (sealed), states (a byte a row), details (a record a row that did not simply succeed), and while leased: token, lease,
---              seq, reply, and retried when rows were put back to `queued` meanwhile
---   :out       batches on the broker or leased, by when to look at them again
---   :waiting   batches given back, by when they may be published
---   :blocked   batches that a worker could not work on, with when and why
---   :i:N       the index of recipients
+-- KEYS[1] the campaign's record. Its other keys are made from it, with the names of redis/keys.py:
+--   BATCH_KEY N   rows (sealed), states (a byte a row), details (a record a row that did not simply succeed), and while leased: token, lease,
+--                 seq, reply, and retried when rows were put back to `queued` meanwhile
+--   OUT_KEY       batches on the broker or leased, by when to look at them again
+--   WAITING_KEY   batches given back, by when they may be published
+--   BLOCKED_KEY   batches that a worker could not work on, with when and why
+--   INDEX_KEY N   the index of recipients
 -- A batch from `next` on was never published. One in neither set has no open row, or is in the hands of nobody.
 -- redis-py repeats a call whose reply was lost, so a call that comes twice changes nothing the second time.
 -- Times are milliseconds since the epoch by the server's clock, `now_us` (microseconds) comes from the text in front of this one.
 
 local campaign = KEYS[1]
-local out, waiting, blocked = campaign .. ':out', campaign .. ':waiting', campaign .. ':blocked'
-local CAMPAIGNS, ACTIVE, SUPPRESSION = 'gatepost:campaigns', 'gatepost:campaigns:active', 'gatepost:suppression'
+local out, waiting, blocked = campaign .. OUT_KEY, campaign .. WAITING_KEY, campaign .. BLOCKED_KEY
 local now = math.floor(now_us / 1000)
 
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
@@ -26,7 +25,7 @@ local function get(field)
 end
 
 local function batch_key(number)
-  return campaign .. ':batch:' .. string.format('%d', number)
+  return campaign .. BATCH_KEY .. string.format('%d', number)
 end
 
 -- Counts -----------------------------------------------------------------------------------------------------------

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.wire_format import lua_constants
+
+if TYPE_CHECKING:
+    from gatepost_core.redis.keys import RedisKeys
 
 SERVER_CLOCK: Final = "local now_us = (function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()\n"
 """The text in front of every script that says what time it is: microseconds, by the server's clock."""
@@ -18,9 +21,9 @@ def part(name: str) -> str:
     return files("gatepost_core.campaigns").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
-def library(clock: str = SERVER_CLOCK) -> str:
-    """Return what every script on a campaign begins with: clock, constants, index, rows."""
-    return clock + lua_constants() + part("index") + part("rows")
+def library(keys: RedisKeys, clock: str = SERVER_CLOCK) -> str:
+    """Return what every script on a campaign begins with: clock, names, constants, index, rows."""
+    return clock + keys.lua + lua_constants() + part("index") + part("rows")
 
 
 def starting(text: str) -> str:

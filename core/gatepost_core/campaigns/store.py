@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
+    from gatepost_core.redis.keys import RedisKeys
 
-CAMPAIGNS: Final = "gatepost:campaigns"
-ACTIVE: Final = "gatepost:campaigns:active"
-SUPPRESSION: Final = "gatepost:suppression"
 ROWS_PAGE: Final = 5
 """Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
 nobody else, logins included."""
@@ -32,7 +30,6 @@ SWEPT_PAGE: Final = 20
 # Batches that one call deletes, without a look at their rows.
 _KEYS_PAGE: Final = 50
 
-_PREFIX: Final = "gatepost:campaign:"
 _REFUSALS: Final = {
     Status.DRAFT: "It has not been started; start it first.",
     Status.RUNNING: "It is running; pause or cancel it first.",
@@ -42,21 +39,6 @@ _REFUSALS: Final = {
     Status.FINISHED: "It is finished; retry recipients, or make a new campaign.",
     Status.DELETING: "It is being deleted.",
 }
-
-
-def campaign_key(campaign_id: str) -> str:
-    """Return the key of a campaign's record; the keys of its parts begin with it."""
-    return f"{_PREFIX}{campaign_id}"
-
-
-def batch_key(campaign_id: str, batch: int) -> str:
-    """Return the key of a batch."""
-    return f"{_PREFIX}{campaign_id}:batch:{batch}"
-
-
-def campaign_id_of(key: bytes | str) -> str:
-    """Return the campaign whose record has this key."""
-    return _text(key).removeprefix(_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +59,18 @@ class Kept:
 class CampaignStore:
     """The campaigns' records. Safe to share between threads."""
 
-    def __init__(self, client: Redis, *, republish_after_s: float, clock: str = SERVER_CLOCK) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, *, republish_after_s: float, clock: str = SERVER_CLOCK) -> None:
         """Prepare the scripts; nothing is sent to Redis yet.
 
         Args:
             client: the connection; answers come as bytes.
+            keys: the names in this Redis.
             republish_after_s: how long a published batch may lie before its message counts as lost.
             clock: Lua text that defines `now_us`.
         """
         self.redis = client
-        text = library(clock) + part("control")
+        self.keys = keys
+        text = library(keys, clock) + part("control")
         self._start = client.register_script(starting(text))
         self._end = client.register_script(ending(text))
         self.look_after_ms = int(republish_after_s * 1000)
@@ -106,7 +90,7 @@ class CampaignStore:
             Unavailable: Redis did not answer.
         """
         with answering():
-            found = self.redis.hgetall(campaign_key(campaign_id))
+            found = self.redis.hgetall(self.keys.campaign(campaign_id))
         if not found:
             raise CampaignNotFound
         return {_text(name): _text(value) for name, value in found.items()}
@@ -118,19 +102,21 @@ class CampaignStore:
             Unavailable: Redis did not answer.
         """
         with answering():
-            found = self.redis.hgetall(f"{campaign_key(campaign_id)}:blocked")
+            found = self.redis.hgetall(self.keys.blocked(campaign_id))
         return read_blocks({_text(batch): _text(why) for batch, why in found.items()})
 
     def campaign_ids(self, start: int, limit: int) -> list[str]:
         """Return campaigns' ids, the newest first."""
         with answering():
-            found: Any = self.redis.zrevrange(CAMPAIGNS, start, start + limit - 1)
-        return [campaign_id_of(key) for key in found]
+            found: Any = self.redis.zrevrange(self.keys.campaigns, start, start + limit - 1)
+        return [self.keys.campaign_id_of(_text(key)) for key in found]
 
     def active_ids(self) -> list[str]:
         """Return the ids of the campaigns that the reconciler looks after."""
         with answering():
-            return sorted(campaign_id_of(key) for key in self.redis.smembers(ACTIVE))
+            return sorted(
+                self.keys.campaign_id_of(_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
+            )
 
     def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
         """Say for each fingerprint whether the campaign has it already."""
@@ -241,7 +227,7 @@ class CampaignStore:
 
     def _call(self, script: Any, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
         with answering():
-            reply: list[Any] = script(keys=[campaign_key(campaign_id)], args=[call, *arguments])
+            reply: list[Any] = script(keys=[self.keys.campaign(campaign_id)], args=[call, *arguments])
         if reply[0] == b"missing":
             raise CampaignNotFound
         if reply[0] == b"conflict":

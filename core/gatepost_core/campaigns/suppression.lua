@@ -13,7 +13,7 @@ end
 
 -- ARGV: fingerprints, the value of each. Gives how many are new.
 function calls.add(fingerprints, value)
-  local index = index_open(home, home .. ':i:')
+  local index = index_open(home, home .. INDEX_KEY)
   local new = 0
   for at = 1, #fingerprints, 8 do
     local fingerprint = fingerprints:sub(at, at + 7)
@@ -25,7 +25,7 @@ function calls.add(fingerprints, value)
 end
 
 function calls.remove(fingerprints)
-  local index = index_open(home, home .. ':i:')
+  local index = index_open(home, home .. INDEX_KEY)
   local gone = 0
   for at = 1, #fingerprints, 8 do
     if index_remove(index, fingerprints:sub(at, at + 7)) then gone = gone + 1 end
@@ -35,12 +35,12 @@ function calls.remove(fingerprints)
 end
 
 function calls.find(fingerprint)
-  return index_find(index_open(home, home .. ':i:'), fingerprint)
+  return index_find(index_open(home, home .. INDEX_KEY), fingerprint)
 end
 
 -- ARGV: fingerprints, now in seconds. Gives how many have an entry that holds.
 function calls.count(fingerprints, now)
-  local index = index_open(home, home .. ':i:')
+  local index = index_open(home, home .. INDEX_KEY)
   local holding = 0
   for at = 1, #fingerprints, 8 do
     local entry = index_find(index, fingerprints:sub(at, at + 7))

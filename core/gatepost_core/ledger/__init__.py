@@ -25,16 +25,6 @@ from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operati
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
-from gatepost_core.redis.keys import (
-    COUNTS,
-    DUE,
-    KIDS,
-    celery_result_key,
-    idempotency_key,
-    operation_key,
-    recipient_key,
-    result_key,
-)
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.redis.replication import Replication
 from gatepost_core.sealing import kid_of
@@ -47,6 +37,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
+    from gatepost_core.redis.keys import RedisKeys
 
 _OPEN_IN_LUA: Final = "local OPEN = { " + ", ".join(f"{state.value} = true" for state in OPEN_STATES) + " }\n"
 _SOURCE: Final = (
@@ -55,7 +46,7 @@ _SOURCE: Final = (
     + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
 )
 # With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
-_STARTING: Final = "#!lua\n" + _SOURCE
+_STARTING: Final = "#!lua\n"
 OUTCOME_FIELDS: Final = (
     "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
 )  # fmt: skip
@@ -65,7 +56,7 @@ _UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
 # So many times later than usual is an operation looked at that could not be.
 _ASIDE: Final = 64
 _OPEN_PAGE: Final = 1000
-_ENDING: Final = "#!lua flags=allow-oom\n" + _SOURCE
+_ENDING: Final = "#!lua flags=allow-oom\n"
 
 
 class Ledger:
@@ -74,6 +65,7 @@ class Ledger:
     def __init__(
         self,
         client: Redis,
+        keys: RedisKeys,
         *,
         record_lifetime_s: int,
         result_lifetime_s: int,
@@ -81,12 +73,13 @@ class Ledger:
         wait_replicas: int = 0,
     ) -> None:
         self._redis = client
-        self._start = client.register_script(_STARTING)
-        self._end = client.register_script(_ENDING)
+        self._keys = keys
+        self._start = client.register_script(_STARTING + keys.lua + _SOURCE)
+        self._end = client.register_script(_ENDING + keys.lua + _SOURCE)
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
         self._look_after_ms = int(republish_after_s * 1000)
-        self._replication = Replication(client, wait_replicas)
+        self._replication = Replication(client, keys, wait_replicas)
 
     def record(self, new: NewOperation) -> str:
         """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key, or the seal, is known.
@@ -96,15 +89,17 @@ class Ledger:
             RecordGone: the key is known, or the seal, and its operation's record is gone.
             Unavailable: Redis did not answer; if only its answer was lost, the operation is recorded all the same.
         """
-        own = operation_key(new.operation_id)
-        by_idempotency = own if new.idempotency_fingerprint is None else idempotency_key(new.idempotency_fingerprint)
-        by_recipient = own if new.recipient_fingerprint is None else recipient_key(new.recipient_fingerprint)
-        by_seal = own if new.seal_fingerprint is None else idempotency_key(new.seal_fingerprint)
+        own = self._keys.operation(new.operation_id)
+        by_idempotency = (
+            own if new.idempotency_fingerprint is None else self._keys.idempotency(new.idempotency_fingerprint)
+        )
+        by_recipient = own if new.recipient_fingerprint is None else self._keys.recipient(new.recipient_fingerprint)
+        by_seal = own if new.seal_fingerprint is None else self._keys.idempotency(new.seal_fingerprint)
         reply = self._call(
             self._start,
             "record",
             new.operation_id,
-            [KIDS, by_idempotency, by_recipient, by_seal],
+            [self._keys.kids, by_idempotency, by_recipient, by_seal],
             [
                 new.kind,
                 new.tenant,
@@ -149,7 +144,7 @@ class Ledger:
         """
         begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
         if begun.verdict is Verdict.BEGUN and not self._replication.reached(
-            operation_key(operation_id), {"attempt": attempt}
+            self._keys.operation(operation_id), {"attempt": attempt}
         ):
             self.postpone(operation_id, REPLICAS_AWAY_S, attempt=attempt, free=True)
             raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
@@ -177,7 +172,9 @@ class Ledger:
             kid_of(sealed_result or "") or "",
             self._result_lifetime_ms,
         ]
-        return _answer(self._call(self._end, "settle", operation_id, [result_key(operation_id), KIDS], arguments))
+        return _answer(
+            self._call(self._end, "settle", operation_id, [self._keys.result(operation_id), self._keys.kids], arguments)
+        )
 
     def postpone(
         self,
@@ -224,7 +221,7 @@ class Ledger:
         start = 0
         while True:
             with answering():
-                found = self._redis.zrange(DUE, start, start + _OPEN_PAGE - 1)
+                found = self._redis.zrange(self._keys.due, start, start + _OPEN_PAGE - 1)
             yield from map(_text, found)
             if len(found) < _OPEN_PAGE:
                 return
@@ -246,7 +243,9 @@ class Ledger:
         """Return the ids of operations that are to be looked at now."""
         with answering():
             seconds, micros = self._redis.time()
-            found = self._redis.zrangebyscore(DUE, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit)
+            found = self._redis.zrangebyscore(
+                self._keys.due, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit
+            )
         return [_text(one) for one in found]
 
     def outcome(self, operation_id: str) -> Outcome:
@@ -257,13 +256,13 @@ class Ledger:
             Unavailable: Redis did not answer.
         """
         with answering(READING, READING):
-            values: Any = self._redis.hmget(operation_key(operation_id), OUTCOME_FIELDS)
+            values: Any = self._redis.hmget(self._keys.operation(operation_id), OUTCOME_FIELDS)
         return outcome_of(operation_id, values)
 
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result while it waits to be redeemed."""
         with answering(READING, READING):
-            found = self._redis.get(result_key(operation_id))
+            found = self._redis.get(self._keys.result(operation_id))
         return None if found is None else _text(found)
 
     def redeem(self, operation_id: str) -> str:
@@ -273,13 +272,13 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             NothingToRedeem: it was redeemed before, it has expired, or there never was one.
         """
-        keys = [result_key(operation_id), celery_result_key(operation_id)]
+        keys = [self._keys.result(operation_id), self._keys.celery_result(operation_id)]
         return redeemed(self._call(self._end, "redeem", operation_id, keys, []))
 
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
         """Return the ids of one recipient's operations, as far as their records may live."""
         with answering():
-            found: Any = self._redis.zrange(recipient_key(recipient_fingerprint), 0, -1)
+            found: Any = self._redis.zrange(self._keys.recipient(recipient_fingerprint), 0, -1)
         return [_text(one) for one in found]
 
     def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
@@ -288,7 +287,11 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer.
         """
-        keys = [recipient_key(recipient_fingerprint), result_key(operation_id), celery_result_key(operation_id)]
+        keys = [
+            self._keys.recipient(recipient_fingerprint),
+            self._keys.result(operation_id),
+            self._keys.celery_result(operation_id),
+        ]
         match self._call(self._end, "forget", operation_id, keys, []):
             case ["forgotten", state, results]:
                 known = State(state) if state else None
@@ -299,7 +302,7 @@ class Ledger:
     def counts(self) -> dict[tuple[Kind, State], int]:
         """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
         with answering():
-            fields = _texts(self._redis.hgetall(COUNTS))
+            fields = _texts(self._redis.hgetall(self._keys.counts))
         pairs = ((name.split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
 
@@ -315,7 +318,7 @@ class Ledger:
     ) -> list[str]:
         with answering(silence):
             reply = script(
-                keys=[operation_key(operation_id), DUE, COUNTS, *keys],
+                keys=[self._keys.operation(operation_id), self._keys.due, self._keys.counts, *keys],
                 args=[call, operation_id, *arguments],
             )
         return [_text(part) for part in reply]

@@ -1,4 +1,4 @@
--- One operation's record. Every change of state goes through here, so the counts always add up.
+-- One operation's record. Every change of state goes through here, so the counts always add up. `IDEMPOTENCY` comes from redis/keys.py.
 --
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by when to look at them next
 -- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
@@ -12,7 +12,6 @@ local id = ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local IDEMPOTENCY = 'gatepost:idempotency:'
 
 local function get(field)
   return redis.call('HGET', operation, field)

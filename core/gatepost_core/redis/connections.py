@@ -105,6 +105,7 @@ def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
     """Return the ledger behind a client."""
     return Ledger(
         client,
+        settings.redis_keys,
         record_lifetime_s=settings.record_lifetime,
         result_lifetime_s=settings.result_lifetime,
         republish_after_s=settings.republish_after,

@@ -1,45 +1,241 @@
-"""The keys under which operations stand in Redis: built here, and nowhere else."""
+"""The names of everything that Gatepost keeps in Redis and on the broker: keys, channels, queues. No other module spells one.
+
+A namespace begins each of them, so that two installations can share a Redis or a RabbitMQ.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-_OPERATION: Final = "gatepost:operation:"
-DUE: Final = "gatepost:operations:due"
-COUNTS: Final = "gatepost:operations:counts"
-KIDS: Final = "gatepost:kids"
-"""The key of the sealing keys' ids that stored values need, each with when it sealed one last."""
-KEY_CHECKS: Final = "gatepost:key_checks"
-"""The key of the check values of the workers' keys."""
-RECONCILER_LAST_RUN: Final = "gatepost:reconciler:last"
-"""The key that holds when the reconciler last ran, in milliseconds since the epoch."""
+if TYPE_CHECKING:
+    from gatepost_core.broker.messages import Queue
 
-
-def operation_key(operation_id: str) -> str:
-    """Return the key of an operation's record, which is also the channel its end is published on."""
-    return f"{_OPERATION}{operation_id}"
-
-
-def operation_id_of(key: str) -> str:
-    """Return the id in the key of an operation's record."""
-    return key.removeprefix(_OPERATION)
-
-
-def result_key(operation_id: str) -> str:
-    """Return the key of an operation's sealed result."""
-    return f"gatepost:result:{operation_id}"
+DEFAULT_NAMESPACE: Final = "gatepost"
+_NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+# RabbitMQ refuses names that begin with `amq.`.
+_RESERVED: Final = "amq"
+_OPERATION: Final = "operation"
+_DEAD_LETTER: Final = "dead_letter"
+_CAMPAIGN: Final = "campaign"
+# The parts of a campaign, after the key of its record.
+_BATCH: Final = ":batch:"
+_OUT: Final = ":out"
+_WAITING: Final = ":waiting"
+_BLOCKED: Final = ":blocked"
+_INDEX: Final = ":i:"
 
 
-def idempotency_key(fingerprint: str) -> str:
-    """Return the key under which an idempotency key's fingerprint names its operation."""
-    return f"gatepost:idempotency:{fingerprint}"
+def require_namespace(text: str) -> None:
+    """Make sure that a text can begin the names.
+
+    Raises:
+        ValueError: it cannot; says what it must be.
+    """
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("must be 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit, such as staging")
+    if text == _RESERVED:
+        raise ValueError("must not be amq, which RabbitMQ keeps for its own queues")
 
 
-def recipient_key(fingerprint: str) -> str:
-    """Return the key of the index that names one recipient's operations, for as long as their records live."""
-    return f"gatepost:recipient:{fingerprint}"
+@dataclass(frozen=True)
+class RedisKeys:
+    """The names under one namespace.
 
+    The default namespace leaves the names of kombu and Celery as they are (`unacked`, `_kombu.binding.*`, `celery-task-meta-*`); any other
+    begins these too.
 
-def celery_result_key(operation_id: str) -> str:
-    """Return the key of Celery's own copy of the result; a task's id is its operation's."""
-    return f"celery-task-meta-{operation_id}"
+    Attributes:
+        namespace: the setting `GATEPOST_NAMESPACE`.
+    """
+
+    namespace: str = DEFAULT_NAMESPACE
+
+    def operation(self, operation_id: str) -> str:
+        """Return the key of an operation's record, which is also the channel its end is published on."""
+        return f"{self.namespace}:{_OPERATION}:{operation_id}"
+
+    def operation_id_of(self, key: str) -> str:
+        """Return the id in the key of an operation's record."""
+        return key.removeprefix(self.operation(""))
+
+    def result(self, operation_id: str) -> str:
+        """Return the key of an operation's sealed result."""
+        return f"{self.namespace}:result:{operation_id}"
+
+    def celery_result(self, operation_id: str) -> str:
+        """Return the key of Celery's own copy of the result; a task's id is its operation's."""
+        return f"{self.of_libraries}celery-task-meta-{operation_id}"
+
+    def idempotency(self, fingerprint: str) -> str:
+        """Return the key under which an idempotency key's fingerprint names its operation."""
+        return f"{self.namespace}:idempotency:{fingerprint}"
+
+    def recipient(self, fingerprint: str) -> str:
+        """Return the key of the index that names one recipient's operations, for as long as their records live."""
+        return f"{self.namespace}:recipient:{fingerprint}"
+
+    @cached_property
+    def due(self) -> str:
+        """Open operations, by when the reconciler looks at them next."""
+        return f"{self.namespace}:operations:due"
+
+    @cached_property
+    def counts(self) -> str:
+        """How many operations of each kind are in each state."""
+        return f"{self.namespace}:operations:counts"
+
+    @cached_property
+    def campaigns(self) -> str:
+        """All campaigns, by when they were made."""
+        return f"{self.namespace}:campaigns"
+
+    @cached_property
+    def active_campaigns(self) -> str:
+        """The campaigns that the reconciler looks after."""
+        return f"{self.namespace}:campaigns:active"
+
+    def campaign(self, campaign_id: str) -> str:
+        """Return the key of a campaign's record; the keys of its parts begin with it."""
+        return f"{self.namespace}:{_CAMPAIGN}:{campaign_id}"
+
+    def campaign_id_of(self, key: str) -> str:
+        """Return the id in the key of a campaign's record."""
+        return key.removeprefix(self.campaign(""))
+
+    def batch(self, campaign_id: str, batch: int) -> str:
+        """Return the key of a batch."""
+        return f"{self.campaign(campaign_id)}{_BATCH}{batch}"
+
+    def blocked(self, campaign_id: str) -> str:
+        """Return the key of the batches that a worker could not work on."""
+        return f"{self.campaign(campaign_id)}{_BLOCKED}"
+
+    def index_bucket(self, campaign_id: str, bucket: int) -> str:
+        """Return the key of a part of a campaign's index of recipients."""
+        return f"{self.campaign(campaign_id)}{_INDEX}{bucket}"
+
+    @cached_property
+    def campaign_pattern(self) -> re.Pattern[str]:
+        """What the key of a campaign's record fits, with the group `campaign`."""
+        return re.compile(rf"{re.escape(self.campaign(''))}(?P<campaign>[^:]+)")
+
+    @cached_property
+    def batch_pattern(self) -> re.Pattern[str]:
+        """What the key of a batch fits, with the groups `campaign` and `number`."""
+        return re.compile(rf"{self.campaign_pattern.pattern}{_BATCH}(?P<number>\d+)")
+
+    @cached_property
+    def suppression(self) -> str:
+        """The suppression list."""
+        return f"{self.namespace}:suppression"
+
+    def limiter(self, tenant: str, endpoint: str) -> str:
+        """Return the key of what is known of a tenant's quota at an endpoint."""
+        return f"{self.namespace}:limiter:{tenant}:{endpoint}"
+
+    def ceiling(self, name: str) -> str:
+        """Return the key that holds when the next request at a campaign's own rate is due."""
+        return f"{self.namespace}:ceiling:{name}"
+
+    @cached_property
+    def kids(self) -> str:
+        """The ids of the sealing keys that stored values need, each with when it sealed one last."""
+        return f"{self.namespace}:kids"
+
+    @cached_property
+    def key_checks(self) -> str:
+        """The check values of the workers' keys."""
+        return f"{self.namespace}:key_checks"
+
+    @cached_property
+    def tenants(self) -> str:
+        """The Auth0 applications that tenant names stand for."""
+        return f"{self.namespace}:tenants"
+
+    @cached_property
+    def audit(self) -> str:
+        """The audit log."""
+        return f"{self.namespace}:audit"
+
+    @cached_property
+    def dead_letters(self) -> str:
+        """The dead letters, by when each was refused."""
+        return f"{self.namespace}:dead_letters"
+
+    def dead_letter(self, letter_id: str) -> str:
+        """Return the key of a dead letter."""
+        return f"{self.namespace}:{_DEAD_LETTER}:{letter_id}"
+
+    @cached_property
+    def reconciler_last_run(self) -> str:
+        """When the reconciler last ran, in milliseconds since the epoch."""
+        return f"{self.namespace}:reconciler:last"
+
+    @cached_property
+    def reconciler_lock(self) -> str:
+        """The lock of the sweep over operations."""
+        return f"{self.namespace}:reconciler:lock"
+
+    @cached_property
+    def campaign_sweep_lock(self) -> str:
+        """The lock of the sweep over campaigns."""
+        return f"{self.namespace}:campaigns:sweep:lock"
+
+    @cached_property
+    def replication(self) -> str:
+        """The mark that asks how many replicas have what was written before it."""
+        return f"{self.namespace}:replication"
+
+    @cached_property
+    def recovered(self) -> str:
+        """When a recovery from a backup last ended, in milliseconds since the epoch."""
+        return f"{self.namespace}:recovered"
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the namespace of an installation that sets none."""
+        return self.namespace == DEFAULT_NAMESPACE
+
+    @cached_property
+    def of_libraries(self) -> str:
+        """What begins the names of kombu and Celery in Redis; empty in the default namespace."""
+        return "" if self.is_default else f"{self.namespace}:"
+
+    def queue(self, queue: Queue) -> str:
+        """Return the name of a queue, as Celery and RabbitMQ know it. Its exchange has the same."""
+        return f"{self.namespace}.{queue.value}"
+
+    def queue_key(self, name: str) -> str:
+        """Return the key of the list behind a queue of this name, when the broker is Redis."""
+        return f"{self.of_libraries}{name}"
+
+    @cached_property
+    def control_exchange(self) -> str:
+        """What begins the names of the exchanges for remote control."""
+        return "celery" if self.is_default else f"{self.namespace}.control"
+
+    @cached_property
+    def event_exchange(self) -> str:
+        """The exchange for Celery's events, and what begins their queues."""
+        return "celeryev" if self.is_default else f"{self.namespace}.events"
+
+    @cached_property
+    def lua(self) -> str:
+        """The names that scripts need beside their KEYS, as Lua constants: the text in front of such a script."""
+        names = {
+            "CAMPAIGNS": self.campaigns,
+            "ACTIVE": self.active_campaigns,
+            "SUPPRESSION": self.suppression,
+            "KIDS": self.kids,
+            "IDEMPOTENCY": self.idempotency(""),
+            "BATCH_KEY": _BATCH,
+            "OUT_KEY": _OUT,
+            "WAITING_KEY": _WAITING,
+            "BLOCKED_KEY": _BLOCKED,
+            "INDEX_KEY": _INDEX,
+        }
+        values = ", ".join(f"'{name}'" for name in names.values())
+        return f"local {', '.join(names)} = {values}\n"

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-MARK: Final = "gatepost:replication"
+    from gatepost_core.redis.keys import RedisKeys
+
 _WAIT_MS: Final = 1000
 AWAY_S: Final = 5.0
 """How long work rests that could not be replicated."""
@@ -23,6 +24,7 @@ class Replication:
     """Asks for a number of replicas; with none asked for, everything is replicated enough."""
 
     client: Redis
+    keys: RedisKeys
     replicas: int
 
     def reached(self, key: str, written: Mapping[str, str]) -> bool:
@@ -41,7 +43,7 @@ class Replication:
         # has what came before it too.
         with answering():
             pipe = self.client.pipeline(transaction=False)
-            pipe.set(MARK, 1, px=_WAIT_MS)
+            pipe.set(self.keys.replication, 1, px=_WAIT_MS)
             pipe.wait(self.replicas, _WAIT_MS)
             # After a failover in between, this is another master: the mark is on its replicas, and what was written never reached it.
             pipe.hmget(key, list(written))

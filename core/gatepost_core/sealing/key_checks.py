@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 from gatepost_core.errors import ConfigurationError, KeyMismatch
 from gatepost_core.redis.check import reaching
 from gatepost_core.redis.errors import URL, answering
-from gatepost_core.redis.keys import KEY_CHECKS, KIDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from redis import Redis
 
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
 
@@ -40,8 +40,9 @@ return wrong
 class KeyChecks:
     """Compares the keys of this process with those of the workers."""
 
-    def __init__(self, client: Redis, keyring: Keyring, fingerprints: Fingerprints) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, keyring: Keyring, fingerprints: Fingerprints) -> None:
         self._redis = client
+        self._keys = keys
         self._keyring = keyring
         self._own = {**keyring.checks, FINGERPRINT: fingerprints.check}
         self._write = client.register_script(_WRITE)
@@ -62,8 +63,8 @@ class KeyChecks:
             Unavailable: Redis did not answer; nothing was recorded.
         """
         with reaching(self._redis, URL), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(KIDS)
-            pipeline.hgetall(KEY_CHECKS)
+            pipeline.hgetall(self._keys.kids)
+            pipeline.hgetall(self._keys.key_checks)
             used, known = pipeline.execute()
         self._require(_text(kid) for kid in used)
         self._compare({_text(name): _text(check) for name, check in known.items()})
@@ -76,7 +77,7 @@ class KeyChecks:
             Unavailable: Redis did not answer.
         """
         with reaching(self._redis, URL):
-            used = self._redis.hgetall(KIDS)
+            used = self._redis.hgetall(self._keys.kids)
         self._require(map(_text, used))
 
     def publish(self) -> None:
@@ -88,14 +89,14 @@ class KeyChecks:
         """
         with reaching(self._redis, URL):
             arguments = [text for pair in self._own.items() for text in pair]
-            wrong = self._write(keys=[KEY_CHECKS, KIDS], args=arguments)
+            wrong = self._write(keys=[self._keys.key_checks, self._keys.kids], args=arguments)
         if wrong:
             raise _mismatch(sorted(map(_text, wrong)))
 
     def forget_fingerprint(self) -> bool:
         """Drop the fingerprint key's check value, after that key was replaced on purpose; False when there is none."""
         with answering():
-            return bool(self._redis.hdel(KEY_CHECKS, FINGERPRINT))
+            return bool(self._redis.hdel(self._keys.key_checks, FINGERPRINT))
 
     def _require(self, used: Iterable[str]) -> None:
         if missing := sorted(set(used) - set(self._keyring.kids)):

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from gatepost_core.applications import Application
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
+from gatepost_core.redis.keys import DEFAULT_NAMESPACE, RedisKeys, require_namespace
 from gatepost_core.safe_text import require_shown
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
@@ -56,6 +57,10 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
+    namespace: str = Field(
+        default=DEFAULT_NAMESPACE,
+        description="Begins the name of every key and queue, so that installations can share a broker.",
+    )
     redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
     broker_url: SecretStr | None = None
     redis_ca_bundle: Path | None = Field(
@@ -140,6 +145,12 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @field_validator("namespace")
+    @classmethod
+    def _can_begin_names(cls, value: str) -> str:
+        require_namespace(value)
+        return value
+
     @field_validator("sealing_keys", mode="before")
     @classmethod
     def _keys_by_comma(cls, value: Any) -> Any:
@@ -204,6 +215,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's URL: its own, or the ledger's Redis."""
         return (self.broker_url or self.redis_url).get_secret_value()
+
+    @property
+    def redis_keys(self) -> RedisKeys:
+        """The names of keys, channels and queues."""
+        return RedisKeys(self.namespace)
 
     def keyring(self) -> Keyring:
         """Return the sealing keys as a ring.

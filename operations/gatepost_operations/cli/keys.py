@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import KEY_BYTES, Key, Keyring
 from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import load_settings
@@ -66,13 +67,18 @@ def new(
 @dataclass(frozen=True)
 class _Parts:
     client: Redis
+    keys: RedisKeys
     keyring: Keyring
     audit: AuditLog
     checks: KeyChecks
 
     @property
     def rotation(self) -> Rotation:
-        return Rotation(self.client, self.keyring, self.audit)
+        return Rotation(self.client, self.keys, self.keyring, self.audit)
+
+    @property
+    def use(self) -> KeyUse:
+        return KeyUse(self.client, self.keys)
 
 
 @contextmanager
@@ -81,8 +87,9 @@ def _parts() -> Iterator[_Parts]:
     settings = load_settings(env_file=ENV_FILE)
     keyring, fingerprints = settings.keyring(), settings.fingerprints()
     with connect(settings) as client:
-        audit = AuditLog(client, fingerprints, who=settings.operator)
-        yield _Parts(client, keyring, audit, KeyChecks(client, keyring, fingerprints))
+        keys = settings.redis_keys
+        audit = AuditLog(client, keys, fingerprints, who=settings.operator)
+        yield _Parts(client, keys, keyring, audit, KeyChecks(client, keys, keyring, fingerprints))
 
 
 @app.command(epilog=examples("gatepost keys status", "gatepost keys status --json | jq '.keys[] | select(.values)'"))
@@ -92,7 +99,7 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
     Looks at everything that is stored, without opening it. A key that is needed and not in the ring ends with exit code 4.
     """
     with _parts() as parts:
-        used = KeyUse(parts.client).last_used()
+        used = parts.use.last_used()
         found = parts.rotation.look(_progress())
         ring = parts.keyring.kids
     kids = [*ring, *sorted((set(used) | found.kids) - set(ring))]
@@ -123,7 +130,7 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
     with _parts() as parts:
         parts.checks.publish()
         done = parts.rotation.run(_progress())
-        still = sorted(set(KeyUse(parts.client).last_used()) - {done.first} - done.left.kids)
+        still = sorted(set(parts.use.last_used()) - {done.first} - done.left.kids)
         others = [kid for kid in parts.keyring.kids if kid not in {done.first, *still, *done.left.kids}]
     if as_json:
         left = {kid: _named(done.left.of(kid)) for kid in sorted(done.left.kids)}
@@ -151,10 +158,7 @@ def forget(
     with _parts() as parts:
         confirm(f"Go on without {kid} for good?", sure=yes)
         with parts.audit.act("keys.forget", kid=kid):
-            if kid == _FINGERPRINT_KEY:
-                forgotten = parts.checks.forget_fingerprint()
-            else:
-                forgotten = KeyUse(parts.client).forget(kid)
+            forgotten = parts.checks.forget_fingerprint() if kid == _FINGERPRINT_KEY else parts.use.forget(kid)
     if as_json:
         write_json({"kid": kid, "forgotten": forgotten})
     else:

@@ -84,7 +84,7 @@ def clear(
     as_json = as_json or bool(before.get("as_json"))
     settings = load_settings(env_file=ENV_FILE)
     with connect(settings) as client, open_limiter(settings) as limiter:
-        audit = AuditLog(client, settings.fingerprints(), who=settings.operator)
+        audit = AuditLog(client, settings.redis_keys, settings.fingerprints(), who=settings.operator)
         with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
             cleared: list[dict[str, Any]] = [
                 {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": blocked_for_s}

@@ -39,7 +39,7 @@ def _control() -> Iterator[TenantControl]:
     settings = load_settings(env_file=ENV_FILE)
     fingerprints = settings.fingerprints()
     with connect(settings) as client:
-        audit = AuditLog(client, fingerprints, who=settings.operator)
+        audit = AuditLog(client, settings.redis_keys, fingerprints, who=settings.operator)
         yield TenantControl(client, ledger_at(client, settings), settings, audit)
 
 

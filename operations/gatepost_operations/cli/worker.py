@@ -54,7 +54,7 @@ def worker(
     """
     require_worker()
     # Here it is one sentence; Celery would show where it came from as well.
-    load_settings(env_file=ENV_FILE)
+    keys = load_settings(env_file=ENV_FILE).redis_keys
     environment = dict(os.environ)
     if health_port:
         environment["GATEPOST_HEALTH_PORT"] = str(health_port)
@@ -64,5 +64,5 @@ def worker(
         environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
     if log_format:
         environment["GATEPOST_LOG_FORMAT"] = log_format
-    command = worker_command(queues.split(","), concurrency=concurrency, beat=beat, name=str(os.getpid()))
+    command = worker_command(queues.split(","), keys=keys, concurrency=concurrency, beat=beat, name=str(os.getpid()))
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments, no shell

@@ -14,7 +14,10 @@ from typing import Annotated, Final
 import typer
 
 from gatepost_core.errors import ConfigurationError
+from gatepost_core.redis.keys import DEFAULT_NAMESPACE, RedisKeys
+from gatepost_core.settings import load_settings
 from gatepost_core.settings.tenants import DEFAULT_TENANT
+from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
@@ -92,7 +95,8 @@ class _World:
             **outside,
             **local_world.past_any_proxy(os.environ),
         }
-        self._variables: dict[str, str] = {}
+        namespace = load_settings(env_file=ENV_FILE).namespace if real else DEFAULT_NAMESPACE
+        self._variables = {"GATEPOST_NAMESPACE": namespace}
         self._parts: list[Children] = []
         self._valkey = EmbeddedValkey(directory / "valkey")
         self._earlier = local_world.read_export_lines(self._env_file)
@@ -129,9 +133,10 @@ class _World:
 
     def start_workers(self, concurrency: int) -> None:
         workers = self._group()
+        keys = RedisKeys(self._variables["GATEPOST_NAMESPACE"])
         commands = {
-            "worker": worker_command(["login", "send"], name="dev", concurrency=concurrency),
-            "bulk": worker_command(["bulk"], name="dev", concurrency=concurrency),
+            "worker": worker_command(["login", "send"], name="dev", keys=keys, concurrency=concurrency),
+            "bulk": worker_command(["bulk"], name="dev", keys=keys, concurrency=concurrency),
             "beat": beat_command(self._directory / "beat-schedule"),
         }
         for name, command in commands.items():

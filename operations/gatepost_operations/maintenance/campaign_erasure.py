@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost.campaigns.option_update import TooManyChanges, change_options
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options
-from gatepost_core.campaigns.store import batch_key
 from gatepost_core.errors import SealError
 from gatepost_core.redis.errors import answering
 
@@ -105,7 +104,7 @@ class CampaignErasure:
         batch, row = divmod(number, BATCH_ROWS)
         for _ in range(_TRIES):
             with answering():
-                sealed: Any = self._store.redis.hget(batch_key(campaign_id, batch), "rows")
+                sealed: Any = self._store.redis.hget(self._store.keys.batch(campaign_id, batch), "rows")
             if sealed is None:
                 return
             try:

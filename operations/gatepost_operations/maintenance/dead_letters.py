@@ -13,7 +13,6 @@ from kombu.serialization import loads
 
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_core.error_boundary import boundary
@@ -85,10 +84,11 @@ class DeadLetterControl:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or load_settings()
         self._redis = connect(self._settings)
+        keys = self._settings.redis_keys
         self._app = build_app(self._settings)
-        self.audit = AuditLog(self._redis, self._settings.fingerprints(), who=self._settings.operator)
+        self.audit = AuditLog(self._redis, keys, self._settings.fingerprints(), who=self._settings.operator)
         lifetime_s = self._settings.dead_letter_lifetime
-        self.letters = DeadLetters(self._redis, self._settings.keyring(), lifetime_s=lifetime_s)
+        self.letters = DeadLetters(self._redis, keys, self._settings.keyring(), lifetime_s=lifetime_s)
 
     def outline(self, letter: DeadLetter) -> Sizes:
         """Return what a letter holds without showing any of it. Errors are those of `DeadLetters.open`."""
@@ -184,7 +184,7 @@ class DeadLetterControl:
 
     def _message_of(self, letter: DeadLetter) -> dict[str, Any]:
         """Return a letter's message, if a worker can take it."""
-        if letter.queue not in set(Queue):
+        if letter.queue not in self._app.amqp.queues:
             # The queue's name comes from the message: without this a stranger could have us write to any key.
             raise Malformed("its queue is none of Gatepost's")
         message = self.letters.open(letter)

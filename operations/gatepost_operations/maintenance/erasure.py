@@ -84,7 +84,9 @@ class Erasure:
         self._fingerprints = self._settings.fingerprints()
         self._redis = connect(self._settings)
         self._ledger = ledger_at(self._redis, self._settings)
-        self._letters = DeadLetters(self._redis, self._keyring, lifetime_s=self._settings.dead_letter_lifetime)
+        self._letters = DeadLetters(
+            self._redis, self._settings.redis_keys, self._keyring, lifetime_s=self._settings.dead_letter_lifetime
+        )
         self._campaigns = Campaigns(self._settings)
         self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)
 

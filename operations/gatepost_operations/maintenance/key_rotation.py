@@ -7,17 +7,14 @@ that was interrupted is simply run again: what is under the first key already co
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.dead_letters import PREFIX as DEAD_LETTER_PREFIX
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_core.errors import SealError
 from gatepost_core.redis.errors import answering
-from gatepost_core.redis.keys import KIDS, celery_result_key, operation_key, result_key
 from gatepost_core.sealing import Purpose, kid_of
 from gatepost_operations.maintenance.key_use import KeyUse
 
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from gatepost_core.audit_log import AuditLog
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing import Keyring
 
 _PAGE: Final = 500
@@ -115,11 +113,13 @@ class RotationResult:
 class Rotation:
     """Looks through what is stored, and re-seals it. Every method raises `Unavailable` when Redis does not answer."""
 
-    def __init__(self, client: Redis, keyring: Keyring, audit: AuditLog) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, keyring: Keyring, audit: AuditLog) -> None:
         self._redis = client
+        self._keys = keys
+        self._places = _Places(keys)
         self._keyring = keyring
         self._audit = audit
-        self._use = KeyUse(client)
+        self._use = KeyUse(client, keys)
         self._headers = client.register_script(_HEADERS)
         self._replace = client.register_script(_REPLACE)
 
@@ -169,7 +169,7 @@ class Rotation:
             with answering():
                 cursor, keys = self._redis.scan(cursor, count=_PAGE)
             seen += len(keys)
-            yield [place for key in keys if (place := _place_of(_text(key))) is not None]
+            yield [place for key in keys if (place := self._places.of(_text(key))) is not None]
             if report is not None:
                 report(seen, max(total, seen))
             if not cursor:
@@ -197,7 +197,7 @@ class Rotation:
             except SealError:
                 break
             with answering():
-                if self._replace(keys=[place.key, KIDS], args=[place.field, text, fresh, done.first]):
+                if self._replace(keys=[place.key, self._keys.kids], args=[place.field, text, fresh, done.first]):
                     done.resealed[place.kind] += 1
                     return
         done.left.counts[kid, place.kind] += 1
@@ -210,16 +210,28 @@ class Rotation:
         return json.dumps({**document, "result": self._keyring.seal(opened, place.purpose)})
 
 
-def _place_of(key: str) -> _Place | None:
-    """Return what a Redis key holds sealed, if anything."""
-    for prefix, kind, name, purpose in _PREFIXES:
-        if key.startswith(prefix):
-            return _Place(kind, key, name, purpose(key.removeprefix(prefix)))
-    if batch := _BATCH.fullmatch(key):
-        return _Place(Sealed.ROWS, key, "rows", Purpose.rows(batch["campaign"], int(batch["number"])))
-    if campaign := _CAMPAIGN.fullmatch(key):
-        return _Place(Sealed.AUTH_PARAMS, key, "auth_params", Purpose.auth_params(campaign["campaign"]))
-    return None
+class _Places:
+    """Says which keys hold sealed values."""
+
+    def __init__(self, keys: RedisKeys) -> None:
+        self._prefixes = (
+            (keys.operation(""), Sealed.COMMAND, "command", Purpose.command),
+            (keys.result(""), Sealed.RESULT, "", Purpose.result),
+            (keys.celery_result(""), Sealed.CELERY_RESULT, "", Purpose.result),
+            (keys.dead_letter(""), Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
+        )
+        self._campaign, self._batch = keys.campaign_pattern, keys.batch_pattern
+
+    def of(self, key: str) -> _Place | None:
+        """Return what a Redis key holds sealed, if anything."""
+        for prefix, kind, name, purpose in self._prefixes:
+            if key.startswith(prefix):
+                return _Place(kind, key, name, purpose(key.removeprefix(prefix)))
+        if batch := self._batch.fullmatch(key):
+            return _Place(Sealed.ROWS, key, "rows", Purpose.rows(batch["campaign"], int(batch["number"])))
+        if campaign := self._campaign.fullmatch(key):
+            return _Place(Sealed.AUTH_PARAMS, key, "auth_params", Purpose.auth_params(campaign["campaign"]))
+        return None
 
 
 def _text(value: bytes | str) -> str:
@@ -238,12 +250,4 @@ def _kid(place: _Place, text: str) -> str | None:
     return kid_of(result) if isinstance(result, str) and result.count(".") == _DOTS else None
 
 
-_PREFIXES: Final = (
-    (operation_key(""), Sealed.COMMAND, "command", Purpose.command),
-    (result_key(""), Sealed.RESULT, "", Purpose.result),
-    (celery_result_key(""), Sealed.CELERY_RESULT, "", Purpose.result),
-    (DEAD_LETTER_PREFIX, Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
-)
-_CAMPAIGN: Final = re.compile(r"gatepost:campaign:(?P<campaign>[^:]+)")
-_BATCH: Final = re.compile(rf"{_CAMPAIGN.pattern}:batch:(?P<number>\d+)")
 _DOTS: Final = 4

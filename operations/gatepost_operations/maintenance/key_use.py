@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.ledger import moment
 from gatepost_core.redis.errors import answering
-from gatepost_core.redis.keys import KEY_CHECKS, KIDS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from redis import Redis
+
+    from gatepost_core.redis.keys import RedisKeys
 
 # Only if nothing was sealed with it since: what a process stores during a rotation keeps its key.
 _FORGET: Final = """#!lua flags=allow-oom
@@ -25,8 +26,9 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 class KeyUse:
     """The ids of the keys that stored values may need."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys) -> None:
         self._redis = client
+        self._keys = keys
         self._forget = client.register_script(_FORGET)
 
     def last_used(self) -> dict[str, datetime]:
@@ -36,7 +38,7 @@ class KeyUse:
             Unavailable: Redis did not answer.
         """
         with answering():
-            found = self._redis.hgetall(KIDS)
+            found = self._redis.hgetall(self._keys.kids)
         return {_text(kid): moment(_text(at)) for kid, at in found.items()}
 
     def forget(self, kid: str, *, unused_since_ms: int | None = None) -> bool:
@@ -48,7 +50,7 @@ class KeyUse:
         """
         since = float("inf") if unused_since_ms is None else unused_since_ms
         with answering():
-            return bool(self._forget(keys=[KIDS, KEY_CHECKS], args=[kid, since]))
+            return bool(self._forget(keys=[self._keys.kids, self._keys.key_checks], args=[kid, since]))
 
 
 def _text(value: bytes | str) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.settings import Settings
 
-RECOVERED: Final = "gatepost:recovered"
 """The key that holds when a restored backup was dealt with last, in milliseconds since the epoch. No earlier backup has it."""
 _PAGE: Final = 100
 _ASK_WORKERS_S: Final = 2
@@ -80,10 +79,13 @@ class Recovery:
 
     def __init__(self, settings: Settings) -> None:
         self._redis = connect(settings)
+        self._keys = settings.redis_keys
         self._ledger = ledger_at(self._redis, settings)
         self._campaigns = Campaigns(settings)
         self._app = build_app(settings)
-        self._letters = DeadLetters(self._redis, settings.keyring(), lifetime_s=settings.dead_letter_lifetime)
+        self._letters = DeadLetters(
+            self._redis, self._keys, settings.keyring(), lifetime_s=settings.dead_letter_lifetime
+        )
         self._queue = RestoredQueue(self._app, settings.broker)
 
     def look(self, backup_of: datetime, keep: Collection[str] = ()) -> RecoveryResult:
@@ -126,7 +128,7 @@ class Recovery:
             done.submissions = self._queue.drain(self._letters)
             with answering():
                 seconds, micros = self._redis.time()
-                self._redis.set(RECOVERED, int(seconds) * 1000 + int(micros) // 1000)
+                self._redis.set(self._keys.recovered, int(seconds) * 1000 + int(micros) // 1000)
             found.update(done.as_json())
         return done
 
@@ -159,7 +161,7 @@ class Recovery:
 
     def _is_done(self, backup_of: datetime) -> bool:
         with answering():
-            ended = self._redis.get(RECOVERED)
+            ended = self._redis.get(self._keys.recovered)
         return ended is not None and milliseconds(backup_of) <= int(ended)
 
     def _affected(self, keep: Collection[str]) -> Iterator[tuple[Campaign, bool]]:

@@ -7,9 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import KombuError
+from redis import Redis
 from redis.exceptions import RedisError
 
-from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ class RestoredQueue:
             with self._app.connection_for_write() as connection:
                 # kombu's Redis transport; its own names for its keys.
                 channel: Any = connection.default_channel
-                client = channel.client
-                yield from _held(client, channel.unacked_key, channel.unacked_index_key)
-                for queue in Queue:
+                # Its client puts the prefix before the keys of some commands only.
+                client, prefix = Redis(connection_pool=channel.client.connection_pool), channel.global_keyprefix
+                yield from _held(client, prefix + channel.unacked_key, prefix + channel.unacked_index_key)
+                for queue in self._app.amqp.queues:
                     for priority in channel.priority_steps:
-                        key = channel._q_for_pri(queue.value, priority)  # noqa: SLF001 - it has no public name
-                        yield from _waiting(client, queue.value, key, remove=remove)
+                        key = prefix + channel._q_for_pri(queue, priority)  # noqa: SLF001 - it has no public name
+                        yield from _waiting(client, queue, key, remove=remove)
         except (KombuError, RedisError, OSError) as failure:
             raise Unavailable(f"The broker did not answer ({type(failure).__name__}).") from None
 

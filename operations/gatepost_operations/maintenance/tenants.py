@@ -12,7 +12,6 @@ from gatepost_core.blocks import read_block
 from gatepost_core.errors import ConfigurationError, TenantMissing
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.errors import answering
-from gatepost_core.redis.keys import operation_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,10 +82,11 @@ class TenantControl:
 
     def __init__(self, client: Redis, ledger: Ledger, settings: Settings, audit: AuditLog) -> None:
         self._redis = client
+        self._keys = settings.redis_keys
         self._ledger = ledger
         self._own = settings.applications()
         self._audit = audit
-        self._registry = TenantRegistry(client)
+        self._registry = TenantRegistry(client, self._keys)
 
     def look(self) -> list[TenantUse]:
         """Return every tenant name that is registered, configured here, or named by an open operation."""
@@ -104,7 +104,7 @@ class TenantControl:
         ids = list(islice(self._ledger.open_ids(), most))
         with answering(), self._redis.pipeline(transaction=False) as pipeline:
             for operation_id in ids:
-                pipeline.hget(operation_key(operation_id), "blocked")
+                pipeline.hget(self._keys.operation(operation_id), "blocked")
             found = pipeline.execute()
         blocks = ((one, read_block((stored or b"").decode())) for one, stored in zip(ids, found, strict=True))
         return [(one, block) for one, block in blocks if block is not None]
@@ -161,7 +161,7 @@ class TenantControl:
         while page := list(islice(ids, _PAGE)):
             with answering(), self._redis.pipeline(transaction=False) as pipeline:
                 for operation_id in page:
-                    pipeline.hmget(operation_key(operation_id), "tenant", "application")
+                    pipeline.hmget(self._keys.operation(operation_id), "tenant", "application")
                 found = pipeline.execute()
             for operation_id, (tenant, application) in zip(page, found, strict=True):
                 if tenant is not None:

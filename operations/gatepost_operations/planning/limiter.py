@@ -31,6 +31,7 @@ class LimiterQuotas:
     def __init__(self, settings: Settings, client: Redis) -> None:
         self._settings = settings
         self._redis = client
+        self._keys = settings.redis_keys
 
     def read(
         self, tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN), *, probing: bool = False
@@ -45,11 +46,11 @@ class LimiterQuotas:
         Raises:
             ConfigurationError: the tenant is not configured.
         """
-        rates = campaign_rates(CampaignStore(self._redis, republish_after_s=self._settings.republish_after))
+        rates = campaign_rates(self._campaigns())
         quotas, failures = [], []
         for one in self._tenants(tenant):
             pacing = LimiterSettings.of(self._settings, one)
-            limiter = RedisLimiter(self._redis, pacing)
+            limiter = RedisLimiter(self._redis, self._keys, pacing)
             for endpoint in endpoints:
                 key = LimiterKey(one.name, endpoint)
                 found = quota_of(limiter, pacing, key)
@@ -74,9 +75,12 @@ class LimiterQuotas:
         Raises:
             ConfigurationError: the tenant is not configured.
         """
-        limiter = RedisLimiter(self._redis)
+        limiter = RedisLimiter(self._redis, self._keys)
         keys = [LimiterKey(one.name, endpoint) for one in self._tenants(tenant) for endpoint in endpoints]
         return [(key, limiter.clear(key)) for key in keys]
+
+    def _campaigns(self) -> CampaignStore:
+        return CampaignStore(self._redis, self._keys, republish_after_s=self._settings.republish_after)
 
     def _tenants(self, name: str | None) -> list[Tenant]:
         return [self._settings.tenant_named(name)] if name else list(self._settings.all_tenants().values())

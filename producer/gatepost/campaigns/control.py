@@ -77,14 +77,15 @@ class Campaigns:
         self._fingerprints = self.settings.fingerprints()
         self._closes_client = client is None
         self._redis = client or connect(self.settings)
-        self._keys = KeyChecks(self._redis, self._keyring, self._fingerprints)
+        keys = self.settings.redis_keys
+        self._keys = KeyChecks(self._redis, keys, self._keyring, self._fingerprints)
         self._app = build_app(self.settings)
-        self.store = CampaignStore(self._redis, republish_after_s=self.settings.republish_after)
-        self.audit = AuditLog(self._redis, self._fingerprints, who=self.settings.operator)
-        self.suppressions = Suppressions(self._redis, self._fingerprints, self.audit)
+        self.store = CampaignStore(self._redis, keys, republish_after_s=self.settings.republish_after)
+        self.audit = AuditLog(self._redis, keys, self._fingerprints, who=self.settings.operator)
+        self.suppressions = Suppressions(self._redis, keys, self._fingerprints, self.audit)
         self._publisher = BatchPublisher(self._app, self.store)
-        self.repair = CampaignRepair(self._redis)
-        self.reports = Reports(self._redis, self._keyring)
+        self.repair = CampaignRepair(self._redis, keys)
+        self.reports = Reports(self._redis, keys, self._keyring)
 
     def create(
         self,
@@ -273,7 +274,7 @@ class Campaigns:
 
     def block_of_tenant(self, name: str | None) -> Block | None:
         """Return what would keep the workers of this Redis from a new campaign of this tenant; None when nothing is known to."""
-        return block_of_tenant(self.settings, TenantRegistry(self._redis), name)
+        return block_of_tenant(self.settings, TenantRegistry(self._redis, self.settings.redis_keys), name)
 
     def auth_params(self, campaign_id: str) -> dict[str, Any] | None:
         """Return the `authParams` that a campaign was made with, opened.

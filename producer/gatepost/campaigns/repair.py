@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
 from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, part
-from gatepost_core.campaigns.store import ROWS_PAGE, campaign_key, refusal_of
+from gatepost_core.campaigns.store import ROWS_PAGE, refusal_of
 from gatepost_core.redis.errors import answering
 from gatepost_core.states import State
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from redis import Redis
+
+    from gatepost_core.redis.keys import RedisKeys
 
 _TRIES: Final = 3
 _BUSY: Final = "A worker still holds a batch of the campaign; try again in a minute. Nothing was changed."
@@ -52,8 +54,9 @@ class Recounted:
 class CampaignRepair:
     """Puts campaigns in order again. Methods raise `CampaignNotFound`, and `Unavailable` when Redis does not answer."""
 
-    def __init__(self, client: Redis, *, clock: str = SERVER_CLOCK) -> None:
-        self._script = client.register_script(ending(library(clock) + part("repair")))
+    def __init__(self, client: Redis, keys: RedisKeys, *, clock: str = SERVER_CLOCK) -> None:
+        self._keys = keys
+        self._script = client.register_script(ending(library(keys, clock) + part("repair")))
 
     def recover(self, campaign_id: str, *, keep: bool) -> int:
         """Pause a campaign of a restored backup and end its open rows as `unknown`; return how many.
@@ -106,7 +109,7 @@ class CampaignRepair:
 
     def _call(self, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
         with answering():
-            reply: list[Any] = self._script(keys=[campaign_key(campaign_id)], args=[call, *arguments])
+            reply: list[Any] = self._script(keys=[self._keys.campaign(campaign_id)], args=[call, *arguments])
         if reply[0] == b"missing":
             raise CampaignNotFound
         if reply[0] == b"conflict":

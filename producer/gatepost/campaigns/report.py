@@ -11,7 +11,6 @@ from gatepost_core.applications import Application
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost_core.campaigns.row import Channel
-from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
 from gatepost_core.ledger import moment
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from gatepost_core.blocks import Block
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.wire_format import Record
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing import Keyring
 
 _AHEAD: Final = 32
@@ -142,8 +142,9 @@ def _moment(record: Mapping[str, str], field: str) -> datetime | None:
 class Reports:
     """Reads recipients' outcomes, batch by batch."""
 
-    def __init__(self, client: Redis, keyring: Keyring) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, keyring: Keyring) -> None:
         self._redis = client
+        self._keys = keys
         self._keyring = keyring
 
     @boundary
@@ -165,7 +166,7 @@ class Reports:
         """Return the outcome of the recipient of this number."""
         batch, row = divmod(number, BATCH_ROWS)
         with answering():
-            fields: Any = self._redis.hmget(batch_key(campaign_id, batch), "states", "rows", "details")
+            fields: Any = self._redis.hmget(self._keys.batch(campaign_id, batch), "states", "rows", "details")
         rows = open_rows(fields[1].decode(), self._keyring, campaign_id, batch)
         return _report(rows[row], STATES[fields[0][row]], unpack_records(fields[2] or b"").get(row))
 
@@ -174,10 +175,10 @@ class Reports:
         # The same arithmetic as index.lua's.
         place = int.from_bytes(fingerprint[:3], "little")
         with answering():
-            found = self._redis.hmget(campaign_key(campaign_id), "index_width", "index_split")
+            found = self._redis.hmget(self._keys.campaign(campaign_id), "index_width", "index_split")
             width, split = int(found[0] or 1), int(found[1] or 0)
             bucket = place % width if place % width >= split else place % (2 * width)
-            number = self._redis.hget(f"{campaign_key(campaign_id)}:i:{bucket}", fingerprint)
+            number = self._redis.hget(self._keys.index_bucket(campaign_id, bucket), fingerprint)
         return None if number is None else int(number)
 
     def _batches(
@@ -189,14 +190,14 @@ class Reports:
                 numbers = self._with_states(campaign_id, numbers, wanted)
             with self._redis.pipeline(transaction=False) as pipeline:
                 for batch in numbers:
-                    pipeline.hmget(batch_key(campaign_id, batch), "states", "rows", "details")
+                    pipeline.hmget(self._keys.batch(campaign_id, batch), "states", "rows", "details")
                 return list(zip(numbers, pipeline.execute(), strict=True))
 
     def _with_states(self, campaign_id: str, batches: list[int], wanted: frozenset[State]) -> list[int]:
         # The states are a fraction of the rows: batches that have none of the wanted are not fetched.
         with self._redis.pipeline(transaction=False) as pipeline:
             for batch in batches:
-                pipeline.hget(batch_key(campaign_id, batch), "states")
+                pipeline.hget(self._keys.batch(campaign_id, batch), "states")
             found = pipeline.execute()
         return [
             batch

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost.campaigns.recipients import in_chunks, normalised
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.scripts import part, starting
-from gatepost_core.campaigns.store import SUPPRESSION
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.redis.errors import answering
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.audit_log import AuditLog
     from gatepost_core.campaigns.row import Row
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.sealing.fingerprints import Fingerprints
 
 _ENTRY: Final = struct.Struct("<BII")
@@ -63,11 +63,12 @@ class Suppression:
 class Suppressions:
     """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch. Every change is in the audit log."""
 
-    def __init__(self, client: Redis, fingerprints: Fingerprints, audit: AuditLog) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints, audit: AuditLog) -> None:
         self._redis = client
+        self._key = keys.suppression
         self._audit = audit
         self._fingerprints = fingerprints
-        self._script = client.register_script(starting(part("index") + part("suppression")))
+        self._script = client.register_script(starting(keys.lua + part("index") + part("suppression")))
 
     def add(
         self,
@@ -141,14 +142,14 @@ class Suppressions:
 
     def __len__(self) -> int:
         with answering():
-            return int(self._redis.hget(SUPPRESSION, "index_size") or 0)
+            return int(self._redis.hget(self._key, "index_size") or 0)
 
     def _of(self, recipient: str) -> bytes:
         return self._fingerprints.suppression(normalised(recipient))
 
     def _call(self, call: str, *arguments: Any) -> Any:
         with answering():
-            return self._script(keys=[SUPPRESSION], args=[call, *arguments])
+            return self._script(keys=[self._key], args=[call, *arguments])
 
 
 def _entry(reason: SuppressionReason, expires_at: datetime | None) -> bytes:

@@ -16,6 +16,7 @@ from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.states import State
 from support.campaign_parts import assert_adds_up
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ class Chaos:
         return self._stack.start("replacement", "-m", "celery", "-A", "gatepost_worker", "worker", *options)
 
     def _spoil_the_queue(self) -> None:
-        queue = Queue.BULK.value
+        queue = KEYS.queue(Queue.BULK)
         with self._stack.redis() as client:
             for number in itertools.count():
                 if self._stopped.wait(0.05):

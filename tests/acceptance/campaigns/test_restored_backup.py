@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_core.campaigns.model import Status
-from gatepost_core.dead_letters import INDEX as DEAD_LETTERS
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.keys import RECONCILER_LAST_RUN
 from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support import foreign_client
 from support.campaign_parts import assert_adds_up, email, rows
 from support.campaign_terminal import Terminal
 from support.chaos_accounts import sent_to
+from support.keys import KEYS
 from support.stack import Stack
 
 if TYPE_CHECKING:
@@ -76,13 +75,13 @@ def test_a_restored_backup_sends_nobody_a_second_message(simulator: SimulatorSer
         stack.beat()
         refused, _, said = terminal.run(*recover)
         with stack.producer() as producer, stack.redis() as client:
-            before = client.get(RECONCILER_LAST_RUN)
-            stack.until(lambda: client.get(RECONCILER_LAST_RUN) != before, "the reconciler ran", worker)
+            before = client.get(KEYS.reconciler_last_run)
+            stack.until(lambda: client.get(KEYS.reconciler_last_run) != before, "the reconciler ran", worker)
             paused = producer.campaigns.status(campaign_id)
             producer.campaigns.resume(campaign_id)
             campaign = producer.campaigns.status(campaign_id)
             reasons = {producer.handle(one).outcome().reason for one in operations}
-            letters = client.zcard(DEAD_LETTERS)
+            letters = client.zcard(KEYS.dead_letters)
         sent = sent_to(simulator.control, [*map(email, range(RECIPIENTS)), *SINGLES, SUBMITTED])
 
     assert recovered == 0

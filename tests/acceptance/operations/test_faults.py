@@ -13,6 +13,7 @@ from gatepost import errors as e
 from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
 from gatepost_core.broker.publishing import publish
 from gatepost_core.reasons import Reason
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from gatepost import Handle
@@ -87,7 +88,7 @@ def test_a_lost_message_is_published_again(stack: Stack) -> None:
     """The queue is a hint: what was recorded and never begun is found by the reconciler."""
     with stack.producer() as producer, stack.redis() as client:
         handle = producer.send_email("guest@example.com")
-        assert client.delete(Queue.SEND.value) == 1
+        assert client.delete(KEYS.queue(Queue.SEND)) == 1
         stack.worker()
         stack.beat()
 
@@ -163,7 +164,7 @@ def test_sigquit_ends_at_once_and_what_is_under_way_is_unknown(stack: Stack) -> 
 
 def no_message_left(stack: Stack) -> bool:
     with stack.redis() as client:
-        return client.llen(Queue.SEND.value) == 0 and client.hlen("unacked") == 0
+        return client.llen(KEYS.queue(Queue.SEND)) == 0 and client.hlen("unacked") == 0
 
 
 def wait_through_the_restart(handle: Handle) -> State:

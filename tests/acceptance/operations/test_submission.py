@@ -14,6 +14,7 @@ from gatepost_core.dead_letters import DeadLetters, Selection
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support import foreign_client
+from support.keys import KEYS
 from support.stack import SEALING_KEY
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def test_a_malformed_message_goes_to_the_dead_letters_and_the_worker_goes_on(
 ) -> None:
     """Stock Celery would reconnect in a loop, or lose it."""
     with running.redis() as client:
-        letters = DeadLetters(client, Keyring([SEALING_KEY]))
+        letters = DeadLetters(client, KEYS, Keyring([SEALING_KEY]))
         before = len(letters)
         push(running, changes.pop("kwargs", {"command": {}}), **changes)
         running.until(lambda: len(letters) == before + 1, "the message is in the dead letters")
@@ -231,14 +232,14 @@ ENVELOPES = {
 def test_an_envelope_kombu_cannot_read_goes_to_the_dead_letters(running: Stack, producer: Producer, name: str) -> None:
     """The consumer goes on, and nothing of the envelope is readable in Redis."""
     with running.redis() as client:
-        letters = DeadLetters(client, Keyring([SEALING_KEY]))
+        letters = DeadLetters(client, KEYS, Keyring([SEALING_KEY]))
         before = len(letters)
-        client.lpush(Queue.SEND.value, ENVELOPES[name])
+        client.lpush(KEYS.queue(Queue.SEND), ENVELOPES[name])
         running.until(lambda: len(letters) == before + 1, "the envelope is in the dead letters")
         newest = letters.list(1)[0]
 
     assert newest.reason.startswith("the envelope")
-    assert newest.queue == Queue.SEND.value
+    assert newest.queue == KEYS.queue(Queue.SEND)
     assert "raw" in letters.open(newest)
     assert producer.send_email(f"guest-{uuid.uuid4().hex}@example.com").result(120)
 
@@ -266,7 +267,7 @@ def test_no_header_stops_the_consumer(running: Stack, producer: Producer, change
     """Whatever a foreign client writes there is answered or kept, and the next message is carried out by the same connection."""
     before = running.programs[0].output().count("Connection to broker lost")
     with running.redis() as client:
-        letters = DeadLetters(client, Keyring([SEALING_KEY]))
+        letters = DeadLetters(client, KEYS, Keyring([SEALING_KEY]))
         kept = len(letters)
         task_id = push(running, {"command": {}}, **changes)
         answer = f"celery-task-meta-{task_id}"

@@ -10,6 +10,7 @@ from gatepost_core.applications import TenantRegistry
 from gatepost_core.campaigns.model import Status
 from support import foreign_client
 from support.campaign_parts import rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from support.stack import Stack
@@ -25,7 +26,7 @@ def test_a_worker_of_another_environment_sends_nothing_and_never_spins(stack: St
     stack.environment["GATEPOST_REPUBLISH_AFTER"] = "600"
     settings = stack.settings
     with stack.redis() as client, stack.producer() as producer:
-        TenantRegistry(client).register("default", settings.applications()["default"])
+        TenantRegistry(client, KEYS).register("default", settings.applications()["default"])
         handles = [producer.send_email(f"guest{number}@example.com") for number in range(SENDS)]
         campaign_id = producer.campaigns.create("spring")
         producer.campaigns.add(campaign_id, rows(RECIPIENTS))

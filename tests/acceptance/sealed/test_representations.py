@@ -10,6 +10,7 @@ import pytest
 
 from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
 from support.foreign_client import push
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def headers_on_the_broker(stack: Stack) -> list[dict[str, Any]]:
     """Return the headers of every message that waits, or that a worker holds."""
     with stack.redis() as client:
-        waiting = [json.loads(one) for one in client.lrange(Queue.SEND.value, 0, -1)]
+        waiting = [json.loads(one) for one in client.lrange(KEYS.queue(Queue.SEND), 0, -1)]
         held = [json.loads(one)[0] for one in client.hvals("unacked")]
     return [message["headers"] for message in [*waiting, *held]]
 

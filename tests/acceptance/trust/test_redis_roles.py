@@ -14,10 +14,10 @@ from redis.exceptions import NoPermissionError
 
 from gatepost import AsyncProducer, Producer
 from gatepost.errors import Unavailable
-from gatepost_core.redis.keys import COUNTS, DUE, celery_result_key, operation_key, result_key
 from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.campaign_parts import rows
+from support.keys import KEYS
 from support.redis_roles import PAGE, ROLES, create_users, documented_users, url_of
 from support.stack import Stack
 
@@ -133,14 +133,14 @@ COMMON = [
     ("MONITOR",),
     ("CLIENT", "LIST"),
     ("LRANGE", "gatepost.send", "0", "-1"),
-    ("ZRANGE", DUE, "0", "-1"),
+    ("ZRANGE", KEYS.due, "0", "-1"),
     ("SMEMBERS", "unacked_index"),
     ("LRANGE", "gatepost:audit", "0", "-1"),
     ("GET", "anything"),
     ("SET", "anything", "x"),
     ("HGETALL", "gatepost:campaign:00000000-0000-4000-8000-000000000000"),
 ]
-RESULT, CELERY, OPERATION = result_key("x"), celery_result_key("x"), operation_key("x")
+RESULT, CELERY, OPERATION = KEYS.result("x"), KEYS.celery_result("x"), KEYS.operation("x")
 NOT_A_PRODUCER = [
     ("GET", RESULT),
     ("GETDEL", RESULT),
@@ -151,9 +151,9 @@ NOT_A_PRODUCER = [
     ("HDEL", OPERATION, "state"),
     ("PEXPIRE", OPERATION, "0"),
     ("RENAME", OPERATION, OPERATION),
-    ("DEL", DUE),
-    ("ZREM", DUE, "x"),
-    ("ZREMRANGEBYSCORE", DUE, "-inf", "+inf"),
+    ("DEL", KEYS.due),
+    ("ZREM", KEYS.due, "x"),
+    ("ZREMRANGEBYSCORE", KEYS.due, "-inf", "+inf"),
     ("DEL", "gatepost.send"),
     ("LPUSH", "gatepost.bulk", "x"),
     ("LPUSH", "gatepost:audit", "x"),
@@ -163,8 +163,8 @@ NOT_A_PRODUCER = [
 ]
 NOT_A_REDEEMER = [
     ("DEL", OPERATION),
-    ("DEL", DUE),
-    ("ZREMRANGEBYSCORE", DUE, "-inf", "+inf"),
+    ("DEL", KEYS.due),
+    ("ZREMRANGEBYSCORE", KEYS.due, "-inf", "+inf"),
     ("LPUSH", "gatepost.bulk", "x"),
     ("HSET", RESULT, "a", "b"),
     ("EVAL", "return 1", "0"),
@@ -172,7 +172,7 @@ NOT_A_REDEEMER = [
 NOT_A_READER = [
     ("HGETALL", OPERATION),
     ("GET", RESULT),
-    ("HSET", COUNTS, "send_email:queued", "0"),
+    ("HSET", KEYS.counts, "send_email:queued", "0"),
     ("RPOP", "gatepost.send"),
     ("LPUSH", "gatepost.send", "x"),
     ("ZRANGE", "gatepost:dead_letters", "0", "-1"),
@@ -229,7 +229,7 @@ def test_a_reader_sees_counts(guarded: Stack, guest: str) -> None:
     with Producer(as_role(guarded, "redeemer")) as producer:
         producer.send_email(guest).result(120)
     with client_of(guarded, "reader") as client:
-        counts: Any = client.hgetall(COUNTS)
+        counts: Any = client.hgetall(KEYS.counts)
         waiting = client.llen("gatepost.send")
         letters = client.zcard("gatepost:dead_letters")
 

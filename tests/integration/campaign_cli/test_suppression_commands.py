@@ -13,6 +13,7 @@ from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_operations.cli.entry import main
 from gatepost_worker.authentication import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def known_quota(redis_client: redis.Redis) -> None:
     """The limiter has read one answer: 90 of 100 left."""
-    limiter, key = RedisLimiter(redis_client), LimiterKey("default", "passwordless/start")
+    limiter, key = RedisLimiter(redis_client, KEYS), LimiterKey("default", "passwordless/start")
     permit = limiter.acquire(key, Lane.BULK)
     assert isinstance(permit, Permit)
     now = time.monotonic()

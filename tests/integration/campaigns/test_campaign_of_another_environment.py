@@ -10,11 +10,11 @@ from gatepost.campaigns.control import Campaigns
 from gatepost.errors import TenantMissing
 from gatepost_core.blocks import BlockKind
 from gatepost_core.campaigns.model import CampaignConflict, Status
-from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.sealing import Key
 from gatepost_core.states import State
 from gatepost_operations.planning.watch import Activity, snapshot_of
 from support.campaign_parts import Bench, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def test_a_finish_time_is_not_invented(make_bench: Callable[..., Bench]) -> None
     production = make_bench()
     staging = make_bench(auth0_client_id="staging-client")
     campaign_id = production.started(PEOPLE)
-    production.redis.hset(campaign_key(campaign_id), "rate", 100)
+    production.redis.hset(KEYS.campaign(campaign_id), "rate", 100)
     before = production.status(campaign_id)
 
     hand_out_again(staging)
@@ -228,24 +228,24 @@ def test_a_key_that_workers_lack_is_named(make_bench: Callable[..., Bench]) -> N
 
 
 def _swap(bench: Bench, campaign_id: str, client: redis.Redis) -> None:
-    first, second = (client.hget(batch_key(campaign_id, number), "rows") for number in (0, 1))
-    client.hset(batch_key(campaign_id, 0), "rows", second)
-    client.hset(batch_key(campaign_id, 1), "rows", first)
+    first, second = (client.hget(KEYS.batch(campaign_id, number), "rows") for number in (0, 1))
+    client.hset(KEYS.batch(campaign_id, 0), "rows", second)
+    client.hset(KEYS.batch(campaign_id, 1), "rows", first)
 
 
 def _change(field: str, value: bytes) -> Callable[[Bench, str, Any], None]:
     def change(_bench: Bench, campaign_id: str, client: redis.Redis) -> None:
-        client.hset(batch_key(campaign_id, 0), field, value)
+        client.hset(KEYS.batch(campaign_id, 0), field, value)
 
     return change
 
 
 def _remove_rows(_bench: Bench, campaign_id: str, client: redis.Redis) -> None:
-    client.hdel(batch_key(campaign_id, 0), "rows")
+    client.hdel(KEYS.batch(campaign_id, 0), "rows")
 
 
 def _remove(_bench: Bench, campaign_id: str, client: redis.Redis) -> None:
-    client.delete(batch_key(campaign_id, 0))
+    client.delete(KEYS.batch(campaign_id, 0))
 
 
 @pytest.mark.parametrize(
@@ -281,11 +281,11 @@ def test_a_batch_that_does_not_open_is_seen_in_the_status(
 def test_the_sweep_finds_a_batch_that_is_gone(bench: Bench, redis_client: redis.Redis) -> None:
     """It goes on with the others, and no worker has to take the message first."""
     campaign_id = bench.started(100)
-    redis_client.delete(batch_key(campaign_id, 1))
-    redis_client.zadd(f"{campaign_key(campaign_id)}:out", {"0": 1, "1": 1})
+    redis_client.delete(KEYS.batch(campaign_id, 1))
+    redis_client.zadd(f"{KEYS.campaign(campaign_id)}:out", {"0": 1, "1": 1})
 
     bench.sweep.run()
 
     (block,) = bench.campaigns.status(campaign_id).blocks
     assert block.batches == (1,)
-    assert redis_client.zscore(f"{campaign_key(campaign_id)}:out", "1") is None
+    assert redis_client.zscore(f"{KEYS.campaign(campaign_id)}:out", "1") is None

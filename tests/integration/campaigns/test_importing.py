@@ -11,9 +11,9 @@ from gatepost.campaigns.control import Added, Campaigns
 from gatepost.errors import InvalidCommand
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.campaigns.store import campaign_key
 from gatepost_core.states import State
 from support.campaign_parts import assert_adds_up, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def test_the_index_stays_in_small_hashes(campaigns: Campaigns, redis_client: red
     """No bucket grows past what Redis keeps as a packed list, and every recipient is in exactly one."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(20_000))
-    buckets = list(redis_client.scan_iter(f"{campaign_key(campaign_id)}:i:*", count=1000))
+    buckets = list(redis_client.scan_iter(f"{KEYS.campaign(campaign_id)}:i:*", count=1000))
 
     sizes = [redis_client.hlen(bucket) for bucket in buckets]
     assert sum(sizes) == 20_000

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from gatepost.campaigns.report import campaign_of
 from gatepost_core.campaigns.model import CampaignConflict, Status
-from gatepost_core.campaigns.store import CampaignStore, batch_key
+from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import IMPLIED, STATES, unpack_records
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -40,6 +40,7 @@ from gatepost_worker.bulk.store import (
 )
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import EPOCH_MS, TEST_CLOCK, TestClock, assert_adds_up
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
@@ -86,9 +87,10 @@ class Interleavings(RuleBasedStateMachine):
         self.redis = redis.Redis.from_url(self.url, protocol=2)
         self.redis.flushall()
         self.clock = TestClock(self.redis)
-        self.store = CampaignStore(self.redis, republish_after_s=5, clock=TEST_CLOCK)
+        self.store = CampaignStore(self.redis, KEYS, republish_after_s=5, clock=TEST_CLOCK)
         self.batches = BatchStore(
             self.redis,
+            KEYS,
             republish_after_s=5,
             clock=TEST_CLOCK,
             monotonic=lambda: self.clock.ms / 1000,
@@ -314,7 +316,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         record = self.store.record(CAMPAIGN)
         held: list[Any] = [
-            self.redis.hmget(batch_key(CAMPAIGN, batch), "token", "states") for batch in range(int(record["batches"]))
+            self.redis.hmget(KEYS.batch(CAMPAIGN, batch), "token", "states") for batch in range(int(record["batches"]))
         ]
         assert int(record.get("leased", 0)) == sum(token is not None for token, _ in held)
         assert int(record.get("calling", 0)) == sum(b"f" in states for _, states in held)
@@ -327,14 +329,14 @@ class Interleavings(RuleBasedStateMachine):
     def rows(self) -> dict[tuple[int, int], State]:
         found = {}
         for batch in range(int(self.store.record(CAMPAIGN)["batches"])):
-            states: Any = self.redis.hget(batch_key(CAMPAIGN, batch), "states") or b""
+            states: Any = self.redis.hget(KEYS.batch(CAMPAIGN, batch), "states") or b""
             found.update({(batch, row): STATES[char] for row, char in enumerate(states)})
         return found
 
     def reasons(self) -> dict[tuple[State, Reason], int]:
         found: dict[tuple[State, Reason], int] = {}
         for batch in range(int(self.store.record(CAMPAIGN)["batches"])):
-            stored: list[Any] = self.redis.hmget(batch_key(CAMPAIGN, batch), "states", "details")
+            stored: list[Any] = self.redis.hmget(KEYS.batch(CAMPAIGN, batch), "states", "details")
             states, details = stored
             records = unpack_records(details or b"")
             for row, char in enumerate(states):

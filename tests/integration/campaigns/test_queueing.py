@@ -10,13 +10,14 @@ import pytest
 
 from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
-from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore, campaign_key
+from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore
 from gatepost_core.commands import OnUnknown
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -34,12 +35,12 @@ def clock(redis_client: redis.Redis) -> TestClock:
 
 @pytest.fixture
 def store(redis_client: redis.Redis, clock: TestClock) -> CampaignStore:
-    return CampaignStore(redis_client, republish_after_s=30, clock=TEST_CLOCK)
+    return CampaignStore(redis_client, KEYS, republish_after_s=30, clock=TEST_CLOCK)
 
 
 @pytest.fixture
 def batches(redis_client: redis.Redis, clock: TestClock) -> BatchStore:
-    return BatchStore(redis_client, republish_after_s=30, clock=TEST_CLOCK)
+    return BatchStore(redis_client, KEYS, republish_after_s=30, clock=TEST_CLOCK)
 
 
 def running(campaigns: Campaigns, store: CampaignStore, count: int, **options: Any) -> str:
@@ -325,8 +326,8 @@ def test_a_late_step_after_a_cancel_settles_and_begins_nothing(
 def test_the_sweep_finds_what_a_dead_worker_left(bench: Bench, simulator: SimulatorServer) -> None:
     """All messages are lost; the reconciler alone brings the campaign to its end."""
     campaign_id = bench.started(100)
-    bench.redis.delete(Queue.BULK.value)
-    record = campaign_key(campaign_id)
+    bench.redis.delete(KEYS.queue(Queue.BULK))
+    record = KEYS.campaign(campaign_id)
     out: list[Any] = bench.redis.zrange(f"{record}:out", 0, -1)
     bench.redis.zadd(f"{record}:out", dict.fromkeys(out, 0))
     bench.sweep.run()
@@ -339,7 +340,7 @@ def test_the_sweep_finds_what_a_dead_worker_left(bench: Bench, simulator: Simula
 def test_many_lost_batches_are_found_a_page_at_a_time(bench: Bench) -> None:
     """All workers were killed: the reconciler finds every batch, and holds Redis for a page of them at a time."""
     campaign_id = bench.started(3000)
-    record = campaign_key(campaign_id)
+    record = KEYS.campaign(campaign_id)
     batches = bench.status(campaign_id).batches
     bench.redis.hset(record, "next", batches)
     bench.redis.zadd(f"{record}:out", dict.fromkeys(map(str, range(batches)), 0))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_core.campaigns.model import CampaignConflict, Status
-from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.progress import state_text
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import Bench, assert_adds_up, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -50,7 +50,7 @@ def test_counts_that_cannot_be_are_said_to_be_so_and_made_anew(
 ) -> None:
     """Shares above all of it, negative numbers, sums that differ, and what is no number at all."""
     campaign_id = paused(campaigns)
-    redis_client.hset(campaign_key(campaign_id), mapping=wrong)
+    redis_client.hset(KEYS.campaign(campaign_id), mapping=wrong)
     before = campaigns.status(campaign_id)
 
     counted = campaigns.recount(campaign_id)
@@ -68,7 +68,7 @@ def test_counts_that_cannot_be_are_said_to_be_so_and_made_anew(
 def test_a_missing_count_is_no_traceback(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Somebody with access may have taken it away."""
     campaign_id = paused(campaigns)
-    redis_client.hdel(campaign_key(campaign_id), "queued", "total")
+    redis_client.hdel(KEYS.campaign(campaign_id), "queued", "total")
 
     before = campaigns.status(campaign_id)
     campaigns.recount(campaign_id)
@@ -86,13 +86,13 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
         Record(6, Reason.NOT_REACHED, None, 1),
     ]
     packed = b"".join(record.pack() for record in records)
-    redis_client.hset(batch_key(campaign_id, 0), mapping={"states": b"aruscfqd", "details": packed})
-    redis_client.hset(batch_key(campaign_id, 0), mapping={"token": "gone", "lease": 1})
-    redis_client.hset(campaign_key(campaign_id), mapping={"calling": 5, "leased": -2})
+    redis_client.hset(KEYS.batch(campaign_id, 0), mapping={"states": b"aruscfqd", "details": packed})
+    redis_client.hset(KEYS.batch(campaign_id, 0), mapping={"token": "gone", "lease": 1})
+    redis_client.hset(KEYS.campaign(campaign_id), mapping={"calling": 5, "leased": -2})
 
     campaigns.recount(campaign_id)
     campaign = campaigns.status(campaign_id)
-    under_way: list[Any] = redis_client.hmget(campaign_key(campaign_id), "calling", "leased")
+    under_way: list[Any] = redis_client.hmget(KEYS.campaign(campaign_id), "calling", "leased")
 
     assert_adds_up(campaign)
     assert {state: number for state, number in campaign.counts.items() if number} == {
@@ -125,8 +125,8 @@ def test_a_running_campaign_is_not_recounted(campaigns: Campaigns) -> None:
 def test_a_batch_that_a_worker_holds_is_not_recounted(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """It settles what is under way for some seconds after the pause."""
     campaign_id = paused(campaigns)
-    redis_client.hset(batch_key(campaign_id, 1), mapping={"token": "alive", "lease": 9_999_999_999_999})
-    redis_client.hset(campaign_key(campaign_id), "accepted", 8)
+    redis_client.hset(KEYS.batch(campaign_id, 1), mapping={"token": "alive", "lease": 9_999_999_999_999})
+    redis_client.hset(KEYS.campaign(campaign_id), "accepted", 8)
 
     with pytest.raises(CampaignConflict, match="still holds"):
         campaigns.recount(campaign_id)
@@ -137,7 +137,7 @@ def test_a_batch_that_a_worker_holds_is_not_recounted(campaigns: Campaigns, redi
 def test_a_change_during_the_count_makes_it_begin_anew(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Nothing is written that was counted before the change."""
     campaign_id = paused(campaigns)
-    redis_client.hset(campaign_key(campaign_id), "accepted", 8)
+    redis_client.hset(KEYS.campaign(campaign_id), "accepted", 8)
     looked: list[int] = []
 
     def cancel_once(batches: int) -> None:
@@ -156,7 +156,7 @@ def test_a_campaign_that_ended_too_early_can_go_on(bench: Bench, redis_client: r
     """By its counts nothing was open; recounted it is paused, and resumed it sends to everybody who was left."""
     campaign_id = bench.started(100)
     bench.runner.run(campaign_id, 0)
-    redis_client.hset(campaign_key(campaign_id), mapping={"queued": 0, "accepted": 100})
+    redis_client.hset(KEYS.campaign(campaign_id), mapping={"queued": 0, "accepted": 100})
     bench.sweep.run()
     ended = bench.campaigns.status(campaign_id).status
 
@@ -174,7 +174,7 @@ def test_a_campaign_that_ended_too_early_can_go_on(bench: Bench, redis_client: r
 def test_batches_that_are_gone_are_named(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Their recipients are in no count any more."""
     campaign_id = paused(campaigns)
-    redis_client.delete(batch_key(campaign_id, 1))
+    redis_client.delete(KEYS.batch(campaign_id, 1))
     counted = campaigns.recount(campaign_id)
     campaign = campaigns.status(campaign_id)
 

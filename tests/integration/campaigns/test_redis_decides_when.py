@@ -15,6 +15,7 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore
 from support.campaign_parts import rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +30,8 @@ PEOPLE = 10
 def apart(bench: Bench, ahead: timedelta) -> Bench:
     """Let Redis's clock be ahead of this machine's, which is then as far behind it."""
     clock = f"{SERVER_CLOCK}now_us = now_us + {ahead // timedelta(microseconds=1)}\n"
-    bench.campaigns.store = CampaignStore(bench.redis, republish_after_s=5, clock=clock)
-    bench.runner.store = BatchStore(bench.redis, republish_after_s=5, clock=clock)
+    bench.campaigns.store = CampaignStore(bench.redis, KEYS, republish_after_s=5, clock=clock)
+    bench.runner.store = BatchStore(bench.redis, KEYS, republish_after_s=5, clock=clock)
     return bench
 
 

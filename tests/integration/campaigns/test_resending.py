@@ -9,13 +9,13 @@ import pytest
 from tenacity import wait_fixed
 
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.campaigns.store import batch_key
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.commands import OnUnknown
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.delivery.policy import RetryLimits
 from support.campaign_parts import email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ def test_a_queued_row_that_may_have_been_sent_is_not_cancelled(
     campaigns.add(campaign_id, rows(2))
     campaigns.start(campaign_id)
     records = [Record(0, doubt, attempts=1), Record(1, Reason.NOT_REACHED, attempts=1)]
-    redis_client.hset(batch_key(campaign_id, 0), "details", b"".join(record.pack() for record in records))
+    redis_client.hset(KEYS.batch(campaign_id, 0), "details", b"".join(record.pack() for record in records))
 
     campaigns.cancel(campaign_id)
     told = {one.row.recipient: (one.state, one.reason) for one in campaigns.export(campaign_id)}

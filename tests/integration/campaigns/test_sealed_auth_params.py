@@ -9,9 +9,9 @@ import pytest
 
 from gatepost.errors import SealError
 from gatepost_core.campaigns.model import CampaignConflict, Options
-from gatepost_core.campaigns.store import campaign_key
 from gatepost_core.states import State
 from support.campaign_parts import Bench, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_a_batch_is_not_sent_without_them(make_bench: Callable[..., Bench], redi
     """What does not open blocks the batch, which goes back; a message without its state would be another one."""
     bench = make_bench()
     campaign_id = bench.start(rows(3), auth_params={"state": STATE})
-    redis_client.hset(campaign_key(campaign_id), "auth_params", "not a seal")
+    redis_client.hset(KEYS.campaign(campaign_id), "auth_params", "not a seal")
     message = bench.take()
     assert message is not None
     bench.runner.run(campaign_id, message["batch"])
@@ -70,9 +70,9 @@ def test_those_of_another_campaign_do_not_open(make_bench: Callable[..., Bench],
     """Who may write moves none from one campaign to another."""
     campaigns = make_bench().campaigns
     first, second = (campaigns.create(name, Options(auth_params={"state": name})) for name in ("one", "two"))
-    moved = redis_client.hget(campaign_key(first), "auth_params")
+    moved = redis_client.hget(KEYS.campaign(first), "auth_params")
     assert moved is not None
-    redis_client.hset(campaign_key(second), "auth_params", moved)
+    redis_client.hset(KEYS.campaign(second), "auth_params", moved)
 
     with pytest.raises(SealError):
         campaigns.auth_params(second)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.store import CampaignStore, campaign_key
+from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import (
     BatchStore,
@@ -22,6 +22,7 @@ from gatepost_worker.bulk.store import (
 )
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, TestClock, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,8 +40,8 @@ class Fleet:
     def __init__(self, client: redis.Redis, campaigns: Campaigns, slots: int, **options: Any) -> None:
         self.redis, self.campaigns, self.slots = client, campaigns, slots
         self.clock = TestClock(client)
-        self.store = CampaignStore(client, republish_after_s=600, clock=TEST_CLOCK)
-        self.batches = BatchStore(client, republish_after_s=600, clock=TEST_CLOCK)
+        self.store = CampaignStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK)
+        self.batches = BatchStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK)
         self.campaign_id = campaigns.create("spring", Options(**options))
         campaigns.add(self.campaign_id, rows(4000))
         self.published: list[int] = []
@@ -80,7 +81,7 @@ class Fleet:
             self._went_without(number, self._step(number, permits=False))
 
     def count(self, field: str) -> int:
-        return int(self.redis.hget(campaign_key(self.campaign_id), field) or 0)
+        return int(self.redis.hget(KEYS.campaign(self.campaign_id), field) or 0)
 
     def _went_without(self, number: int, step: Step) -> None:
         if isinstance(step, Stopped):
@@ -111,7 +112,7 @@ class Fleet:
 def make_fleet(redis_client: redis.Redis, campaigns: Campaigns) -> Callable[..., Fleet]:
     def make(slots: int = 1000, **options: Any) -> Fleet:
         fleet = Fleet(redis_client, campaigns, slots, **options)
-        redis_client.set(Ceiling("none", 1e-5).key, f"{4e15:.0f} 0")
+        redis_client.set(KEYS.ceiling("none"), f"{4e15:.0f} 0")
         return fleet
 
     return make

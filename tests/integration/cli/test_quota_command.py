@@ -17,6 +17,7 @@ from gatepost_operations.cli.entry import main
 from gatepost_operations.cli.limiter import poll_quota
 from gatepost_worker.authentication.rate_limits import RateLimits
 from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter, Wait
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("configured")
 
 def refuse(client: redis.Redis, key: LimiterKey, retry_after_s: float) -> RedisLimiter:
     """Let the quota refuse a request."""
-    limiter = RedisLimiter(client)
+    limiter = RedisLimiter(client, KEYS)
     permit = limiter.acquire(key, Lane.INTERACTIVE)
     assert isinstance(permit, Permit)
     limits = RateLimits(limit=100, remaining=0, retry_after_s=retry_after_s)
@@ -77,7 +78,7 @@ def test_clear_is_in_the_audit_log(redis_client: redis.Redis, capsys: pytest.Cap
     refuse(redis_client, LOGINS, 600)
     run(capsys, "clear")
     settings = load_settings()
-    entries = list(AuditLog(redis_client, settings.fingerprints()).entries())
+    entries = list(AuditLog(redis_client, KEYS, settings.fingerprints()).entries())
 
     assert [entry.action for entry in entries] == ["quota.clear", "quota.clear.done"]
     assert [one["endpoint"] for one in entries[1].about["cleared"]] == ["oauth/token"]

@@ -13,11 +13,11 @@ from gatepost import Producer
 from gatepost_core.applications import Application, TenantRegistry
 from gatepost_core.blocks import Block, BlockKind
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.store import campaign_key
 from gatepost_operations.cli.campaign.progress import state_text
 from gatepost_operations.cli.entry import main
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def production(make_settings: Callable[..., Settings], redis_client: redis.Redis) -> Iterator[Producer]:
     """A producer of the environment that this Redis belongs to; the shell's configuration is of another."""
     with Producer(make_settings(**OTHER)) as producer:
-        TenantRegistry(redis_client).register("default", Application("production.example", "production-client"))
+        TenantRegistry(redis_client, KEYS).register("default", Application("production.example", "production-client"))
         yield producer
 
 
@@ -169,7 +169,7 @@ def test_a_campaign_whose_tenant_is_not_configured_is_named_everywhere(
     """`doctor` was all green, and the finish time was invented from the rate of better times."""
     with Producer(make_settings(tenants=[ACME])) as producer:
         campaign_id = started(producer, tenant="acme")
-    redis_client.hset(campaign_key(campaign_id), "rate", 100)
+    redis_client.hset(KEYS.campaign(campaign_id), "rate", 100)
     Path(tmp_path / "people.csv").write_text("email\nana@example.com\n", encoding="utf-8")
 
     code, shown = run("campaign", "status", campaign_id)
@@ -210,7 +210,7 @@ def test_what_a_worker_met_is_named_everywhere(
     """In `status`, `doctor` and `plan`, although this shell's own configuration has everything; no finish time is given."""
     with Producer(settings) as producer:
         campaign_id = started(producer)
-    key = campaign_key(campaign_id)
+    key = KEYS.campaign(campaign_id)
     redis_client.hset(key, "rate", 100)
     redis_client.hset(f"{key}:blocked", "0", f"1800000000000 {block.stored}")
     Path(tmp_path / "people.csv").write_text("email\nana@example.com\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.states import State
 from support.clocked_redis import ClockedRedis
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ def client(valkey: EmbeddedValkey) -> Iterator[ClockedRedis]:
 
 @pytest.fixture
 def ledger(client: ClockedRedis) -> Ledger:
-    return Ledger(client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
 
 
 def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:

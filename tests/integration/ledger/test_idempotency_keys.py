@@ -13,8 +13,8 @@ from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.keys import idempotency_key, operation_key
 from gatepost_core.states import State
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ KEY, SEAL, ANOTHER_SEAL = "a" * 64, "b" * 64, "c" * 64
 
 @pytest.fixture
 def ledger(redis_client: redis.Redis) -> Ledger:
-    return Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
 
 
 def new(operation_id: str, **changes: object) -> NewOperation:
@@ -69,11 +69,11 @@ def test_a_key_expires_with_the_record_however_the_operation_ends(
 ) -> None:
     """An end long before the deadline leaves no gap in which the key names a record that is gone."""
     ledger.record(new("op-1", seal_fingerprint=SEAL))
-    names = [idempotency_key(KEY), idempotency_key(SEAL)]
+    names = [KEYS.idempotency(KEY), KEYS.idempotency(SEAL)]
     while_open = [redis_client.pttl(name) for name in names]
     end(ledger)
 
-    (of_the_record,) = {redis_client.pexpiretime(name) for name in (operation_key("op-1"), *names)}
+    (of_the_record,) = {redis_client.pexpiretime(name) for name in (KEYS.operation("op-1"), *names)}
     assert while_open == [-1, -1]
     assert of_the_record > 0
 
@@ -94,10 +94,10 @@ def test_a_seal_that_came_under_a_known_key_lives_as_long(
         with pytest.raises(IdempotencyConflict):
             ledger.record(again)
     if not ended:
-        assert redis_client.pttl(idempotency_key(SEAL)) == -1
+        assert redis_client.pttl(KEYS.idempotency(SEAL)) == -1
         accept(ledger)
 
-    left = [redis_client.pttl(name) for name in (operation_key("op-1"), idempotency_key(SEAL))]
+    left = [redis_client.pttl(name) for name in (KEYS.operation("op-1"), KEYS.idempotency(SEAL))]
     assert 0 < left[1] <= left[0] + 1
     assert left[0] - left[1] < 1000
 
@@ -110,7 +110,7 @@ def test_a_known_key_without_a_record_is_an_answer_of_its_own(
     ledger.record(new("op-1"))
     accept(ledger)
     counts = ledger.counts()
-    redis_client.delete(operation_key("op-1"))
+    redis_client.delete(KEYS.operation("op-1"))
     for again in (
         new("op-2", payload_fingerprint=payload),
         new("op-3", payload_fingerprint=payload, seal_fingerprint=SEAL),
@@ -120,7 +120,7 @@ def test_a_known_key_without_a_record_is_an_answer_of_its_own(
             ledger.record(again)
 
     assert ledger.counts() == counts
-    assert not redis_client.exists(*(operation_key(f"op-{number}") for number in (1, 2, 3, 4)))
+    assert not redis_client.exists(*(KEYS.operation(f"op-{number}") for number in (1, 2, 3, 4)))
 
 
 def test_a_key_whose_record_was_lost_while_it_was_open_is_forgotten_in_time(
@@ -128,13 +128,13 @@ def test_a_key_whose_record_was_lost_while_it_was_open_is_forgotten_in_time(
 ) -> None:
     """Somebody deleted the record; the key refuses for the lifetime of a record, and asking again does not prolong that."""
     ledger.record(new("op-1"))
-    redis_client.delete(operation_key("op-1"))
+    redis_client.delete(KEYS.operation("op-1"))
     left = []
     for _ in range(2):
         with pytest.raises(RecordGone):
             ledger.record(new("op-2"))
-        left.append(redis_client.pttl(idempotency_key(KEY)))
-        redis_client.pexpire(idempotency_key(KEY), 1_800_000)
+        left.append(redis_client.pttl(KEYS.idempotency(KEY)))
+        redis_client.pexpire(KEYS.idempotency(KEY), 1_800_000)
 
     assert 1_800_000 < left[0] <= 3_600_000
     assert 0 < left[1] <= 1_800_000
@@ -144,7 +144,7 @@ def test_the_same_key_after_the_lifetime_is_a_new_operation(ledger: Ledger, redi
     """Record and key are forgotten in the same moment."""
     ledger.record(new("op-1"))
     accept(ledger)
-    for name in (operation_key("op-1"), idempotency_key(KEY)):
+    for name in (KEYS.operation("op-1"), KEYS.idempotency(KEY)):
         # As time does it, without the wait.
         redis_client.pexpireat(name, 1)
 
@@ -155,20 +155,20 @@ def test_a_record_names_no_key_but_its_own_kind(ledger: Ledger, redis_client: re
     """Who may write to a record cannot let anything else expire through it."""
     ledger.record(new("op-1"))
     redis_client.set("gatepost:precious", "1")
-    redis_client.hset(idempotency_key(ANOTHER_SEAL), mapping={"operation": "op-9", "answer": "existing"})
-    redis_client.hset(operation_key("op-1"), "keys", f"{ANOTHER_SEAL} ../gatepost:precious {KEY}")
+    redis_client.hset(KEYS.idempotency(ANOTHER_SEAL), mapping={"operation": "op-9", "answer": "existing"})
+    redis_client.hset(KEYS.operation("op-1"), "keys", f"{ANOTHER_SEAL} ../gatepost:precious {KEY}")
     accept(ledger)
 
     assert redis_client.pttl("gatepost:precious") == -1
-    assert redis_client.pttl(idempotency_key(ANOTHER_SEAL)) == -1
-    assert redis_client.pttl(idempotency_key(KEY)) > 0
+    assert redis_client.pttl(KEYS.idempotency(ANOTHER_SEAL)) == -1
+    assert redis_client.pttl(KEYS.idempotency(KEY)) > 0
 
 
 def test_a_producer_is_told_that_the_record_is_gone(settings: Settings, redis_client: redis.Redis) -> None:
     """It gets a typed error and no handle of an operation that is not there."""
     with Producer(settings) as producer:
         first = producer.send_email("guest@example.com", idempotency_key="invitation-4711")
-        redis_client.delete(operation_key(first.operation_id))
+        redis_client.delete(KEYS.operation(first.operation_id))
 
         with pytest.raises(RecordGone):
             producer.send_email("guest@example.com", idempotency_key="invitation-4711")

@@ -15,8 +15,8 @@ from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import Answer, NewOperation, Verdict
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect, ledger_at
-from gatepost_core.redis.keys import celery_result_key, operation_key
 from gatepost_core.states import State
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ledger(redis_client: redis.Redis) -> Ledger:
-    return Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
 
 
 def new(operation_id: str = "op-1", **changes: object) -> NewOperation:
@@ -106,8 +106,8 @@ def test_settling_ends_the_operation_and_drops_its_command(ledger: Ledger, redis
     ready = ledger.ready("op-1")
     assert isinstance(ready, Answer)
     assert ready.verdict is Verdict.FINISHED
-    assert b"command" not in redis_client.hgetall(operation_key("op-1"))
-    assert 0 < redis_client.pttl(operation_key("op-1")) <= 3_600_000
+    assert b"command" not in redis_client.hgetall(KEYS.operation("op-1"))
+    assert 0 < redis_client.pttl(KEYS.operation("op-1")) <= 3_600_000
 
 
 def test_settling_twice_with_the_same_attempt_gives_the_same_answer(ledger: Ledger) -> None:
@@ -224,7 +224,7 @@ def test_waits_that_follow_each_other_do_not_outlast_the_deadline(ledger: Ledger
     ledger.postpone("op-1", 3600, attempt="first", free=True)
     assert redis_client.zscore("gatepost:operations:due", "op-1") <= deadline.timestamp() * 1000 + 1
 
-    redis_client.hset(operation_key("op-1"), "deadline", 1)
+    redis_client.hset(KEYS.operation("op-1"), "deadline", 1)
     ledger.postpone("op-1", 3600, attempt="", free=True)
 
     outcome = ledger.outcome("op-1")
@@ -263,7 +263,7 @@ def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Led
     ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL))
     ledger.begin("op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED, sealed_result="sealed tokens")
-    redis_client.set(celery_result_key("op-1"), "sealed tokens")
+    redis_client.set(KEYS.celery_result("op-1"), "sealed tokens")
     redeemed: list[str] = []
     start = threading.Barrier(20)
 
@@ -281,7 +281,7 @@ def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Led
         thread.join()
 
     assert sorted(redeemed) == ["nothing"] * 19 + ["sealed tokens"]
-    assert redis_client.get(celery_result_key("op-1")) is None
+    assert redis_client.get(KEYS.celery_result("op-1")) is None
 
 
 def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
@@ -295,7 +295,7 @@ def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
 
 def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: redis.Redis) -> None:
     """Every publication doubles the time to the next look."""
-    ledger = Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=0.05)
+    ledger = Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=0.05)
     ledger.record(new())
     time.sleep(0.06)
     assert ledger.due(10) == ["op-1"]

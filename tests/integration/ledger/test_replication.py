@@ -16,6 +16,7 @@ from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.redis.replication import Replication
 from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def _until_in_step(master: redis.Redis) -> bool:
 
 
 def _ledger(client: redis.Redis) -> Ledger:
-    return Ledger(client, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=60, wait_replicas=1)
+    return Ledger(client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=60, wait_replicas=1)
 
 
 def _recorded(ledger: Ledger) -> str:
@@ -88,7 +89,7 @@ def test_without_a_replica_an_attempt_is_put_off_and_costs_nothing(master: redis
 
 def test_what_another_master_never_got_is_not_replicated(master: redis.Redis, replica: redis.Redis) -> None:
     """After a failover the replicas of the new master have the mark, and not what was written on the old one."""
-    replication = Replication(master, 1)
+    replication = Replication(master, KEYS, 1)
     master.hset("attempted", "attempt", "of the old master")
 
     assert replication.reached("attempted", {"attempt": "of the old master"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost_worker.limiter import Ceiling, Lane, LimiterKey, LimiterSettings, Permit, RedisLimiter
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -26,7 +27,7 @@ class Waiters:
         self.now = 0.0
         self.ceiling, self.late_s = ceiling, late_s
         self.chance = random.Random(1)  # noqa: S311 - a repeatable world, no secret
-        self.limiter = RedisLimiter(client, settings, server_clock=lambda: int((EPOCH + self.now) * 1e6))
+        self.limiter = RedisLimiter(client, KEYS, settings, server_clock=lambda: int((EPOCH + self.now) * 1e6))
 
     def run(self, slots: int, until: float, *, start: float = 0.0) -> list[float]:
         """Return when permits were given."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, parse_rate_limits
 from gatepost_worker.limiter import Lane, Permit, Reading, Wait, WaitReason
+from support.keys import KEYS
 from support.limiter_desk import EPOCH, KEY, Desk, drain
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def test_no_header_breaks_the_limiter_or_blocks_it_for_long(
     redis_client: redis.Redis, answers: list[tuple[dict[str, str], bool]]
 ) -> None:
     """Whatever answers said, no call fails, no wait exceeds the longest hint, and sound answers bring the pace back."""
-    redis_client.delete(KEY.name)
+    redis_client.delete(KEYS.limiter(KEY.tenant, KEY.endpoint))
     desk = Desk(redis_client)
     for headers, refused in answers:
         desk.now += 1

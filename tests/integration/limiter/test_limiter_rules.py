@@ -27,6 +27,7 @@ from gatepost_worker.limiter import (
     lua_library,
     pack_settings,
 )
+from support.keys import KEYS
 from support.limiter_desk import EPOCH, KEY, Desk, drain
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ def test_a_snapshot_tells_an_operator_what_is_known(desk: Desk) -> None:
 
 def test_nothing_is_sent_when_redis_does_not_answer() -> None:
     """Closed, not open: every question ends in the same error."""
-    limiter = RedisLimiter(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)))
+    limiter = RedisLimiter(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)), KEYS)
     questions: list[Callable[[], object]] = [
         lambda: limiter.acquire(KEY, Lane.INTERACTIVE),
         lambda: limiter.observe(KEY, [Reading(ticket=1, limits=RateLimits())]),
@@ -341,7 +342,7 @@ def test_nothing_is_sent_when_redis_does_not_answer() -> None:
 
 def test_nothing_is_sent_when_redis_answers_nonsense(desk: Desk, redis_client: redis.Redis) -> None:
     """The key holds something else: an error, not a permit."""
-    redis_client.rpush(KEY.name, "not ours")
+    redis_client.rpush(KEYS.limiter(KEY.tenant, KEY.endpoint), "not ours")
 
     with pytest.raises(LimiterUnavailable):
         desk.ask()
@@ -349,7 +350,7 @@ def test_nothing_is_sent_when_redis_answers_nonsense(desk: Desk, redis_client: r
 
 def test_a_damaged_state_is_a_cold_start(desk: Desk, redis_client: redis.Redis) -> None:
     """A value of another length or version is not read."""
-    redis_client.set(KEY.name, b"x" * 217)
+    redis_client.set(KEYS.limiter(KEY.tenant, KEY.endpoint), b"x" * 217)
 
     assert drain(desk, Lane.BULK) == 2
 
@@ -357,16 +358,16 @@ def test_a_damaged_state_is_a_cold_start(desk: Desk, redis_client: redis.Redis) 
 def test_a_state_of_another_version_is_a_cold_start(desk: Desk, redis_client: redis.Redis) -> None:
     """After an upgrade nothing is read that was written in another form."""
     desk.know(50, 49)
-    stored = redis_client.get(KEY.name)
+    stored = redis_client.get(KEYS.limiter(KEY.tenant, KEY.endpoint))
     assert isinstance(stored, bytes)
-    redis_client.set(KEY.name, struct.pack("<d", 3) + stored[8:])
+    redis_client.set(KEYS.limiter(KEY.tenant, KEY.endpoint), struct.pack("<d", 3) + stored[8:])
 
     assert drain(desk, Lane.BULK) == 2
 
 
 def test_redis_clock_is_the_clock(redis_client: redis.Redis) -> None:
     """Without a clock of the caller's, Redis's own paces: what was granted now is due again by its time."""
-    limiter = RedisLimiter(redis_client, LimiterSettings(max_rate=20.0))
+    limiter = RedisLimiter(redis_client, KEYS, LimiterSettings(max_rate=20.0))
     granted = limiter.acquire(KEY, Lane.BULK)
     ticket = granted.first_ticket if isinstance(granted, Permit) else 0
 
@@ -384,7 +385,7 @@ def test_the_core_is_carried_by_a_larger_script(redis_client: redis.Redis) -> No
         return { granted, first, wait_us, reason }
         """
     )
-    keys = [KEY.name, Ceiling("campaign", 100.0).key, "sent"]
+    keys = [KEYS.limiter(KEY.tenant, KEY.endpoint), KEYS.ceiling("campaign"), "sent"]
     answers = [script(keys=keys, args=[pack_settings(LimiterSettings()), b""]) for _ in range(3)]
 
     assert [answer[0] for answer in answers].count(1) >= 1

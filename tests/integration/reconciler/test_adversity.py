@@ -16,9 +16,9 @@ from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.commands import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.keys import RECONCILER_LAST_RUN
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.upkeep.reconciler import Reconciler
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,19 +59,19 @@ def test_what_is_over_ends_and_what_was_lost_is_published_again(
     begun = producer.send_email("begun@example.com")
     producer.ledger.begin(begun.operation_id, "an attempt", 0.2)
     lost = producer.send_email("lost@example.com")
-    redis_client.delete(Queue.SEND.value)
+    redis_client.delete(KEYS.queue(Queue.SEND))
     while len(producer.ledger.due(10)) < 3:
         time.sleep(0.01)
 
     fill()
-    looked_at = Reconciler(app, producer.ledger, redis_client).run()
+    looked_at = Reconciler(app, producer.ledger, redis_client, KEYS).run()
 
-    published = b"".join(redis_client.lrange(Queue.SEND.value, 0, -1))
+    published = b"".join(redis_client.lrange(KEYS.queue(Queue.SEND), 0, -1))
     assert looked_at == 3
     assert state_and_reason(late) == (State.EXPIRED, Reason.DEADLINE_PASSED)
     assert state_and_reason(begun) == (State.UNKNOWN, Reason.WORKER_LOST)
     assert lost.operation_id.encode() in published
-    assert redis_client.exists(RECONCILER_LAST_RUN)
+    assert redis_client.exists(KEYS.reconciler_last_run)
 
 
 def test_the_schedulers_message_is_queued(
@@ -86,7 +86,7 @@ def test_the_schedulers_message_is_queued(
 
     publish(app, RECONCILE, Queue.LOGIN, "tick-3", {})
 
-    assert redis_client.llen(Queue.LOGIN.value) == 2
+    assert redis_client.llen(KEYS.queue(Queue.LOGIN)) == 2
 
 
 def test_a_queue_that_was_never_bound_takes_nothing_in_silence(app: Celery, fill: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ def test_only_one_sweeps_at_a_time(
     fill()
     time.sleep(0.01)
 
-    assert Reconciler(app, producer.ledger, redis_client).run() == 0
+    assert Reconciler(app, producer.ledger, redis_client, KEYS).run() == 0
     assert handle.state() is State.QUEUED
 
 
@@ -118,13 +118,13 @@ def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redi
     while len(producer.ledger.due(10)) < 2:
         time.sleep(0.01)
 
-    Reconciler(app, producer.ledger, redis_client).run()
+    Reconciler(app, producer.ledger, redis_client, KEYS).run()
 
     assert other.state() is State.EXPIRED
     assert producer.ledger.due(10) == []
     redis_client.hset(f"gatepost:operation:{spoiled.operation_id}", "deadline", 1)
     redis_client.zadd("gatepost:operations:due", {spoiled.operation_id: 0})
-    Reconciler(app, producer.ledger, redis_client).run()
+    Reconciler(app, producer.ledger, redis_client, KEYS).run()
     assert spoiled.state() is State.EXPIRED
 
 
@@ -142,10 +142,10 @@ def test_a_redis_that_does_not_answer_for_once_sets_nothing_aside(
     handle = producer.send_email("guest@example.com")
     while not producer.ledger.due(10):
         time.sleep(0.01)
-    silent = Silent(redis_client, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+    silent = Silent(redis_client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
 
     with pytest.raises(Unavailable):
-        Reconciler(app, silent, redis_client).run()
+        Reconciler(app, silent, redis_client, KEYS).run()
 
     assert producer.ledger.due(10) == [handle.operation_id]
 
@@ -158,7 +158,7 @@ def test_a_message_of_the_workers_own_is_as_before(
     for prepare in (lambda: None, fill):
         prepare()
         publish(app, task_name(Kind.SEND_EMAIL), Queue.SEND, "task-1", operation_message("operation-1"))
-        bodies.append(redis_client.rpop(Queue.SEND.value))
+        bodies.append(redis_client.rpop(KEYS.queue(Queue.SEND)))
 
     assert len(bodies[0]) == len(bodies[1])
 
@@ -189,6 +189,6 @@ def test_a_campaign_is_closed_once_a_sweep(redis_client: redis.Redis) -> None:
     """Closing looks at every batch there is, and pages of lost ones are many."""
     campaign: Any = LongCampaign()
 
-    CampaignSweep(redis_client, campaign, campaign).run()
+    CampaignSweep(redis_client, KEYS, campaign, campaign).run()
 
     assert (campaign.pages, campaign.closed) == ([], 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import kombu
 
 from gatepost_core.broker.messages import Queue
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -29,7 +30,7 @@ def test_an_envelope_does_not_say_where_its_message_goes_back_to(app: Celery, re
             "delivery_info": {"exchange": "elsewhere", "routing_key": "gatepost:operation:1"},
         },
     }
-    redis_client.lpush(Queue.SEND, json.dumps(envelope))
+    redis_client.lpush(KEYS.queue(Queue.SEND), json.dumps(envelope))
     taken: list[Any] = []
 
     def take(message: Any) -> None:
@@ -37,10 +38,10 @@ def test_an_envelope_does_not_say_where_its_message_goes_back_to(app: Celery, re
         message.ack()
 
     with app.connection_for_read() as connection, connection.channel() as channel:
-        queues = [kombu.Queue(Queue.SEND.value)]
+        queues = [kombu.Queue(KEYS.queue(Queue.SEND))]
         with kombu.Consumer(channel, queues, on_message=take, accept=["json"]):
             connection.drain_events(timeout=10)
 
     (where, tag) = taken[0]
-    assert (where["exchange"], where["routing_key"]) == (Queue.SEND, Queue.SEND)
+    assert (where["exchange"], where["routing_key"]) == (KEYS.queue(Queue.SEND), KEYS.queue(Queue.SEND))
     assert tag != "a tag of another"

@@ -15,6 +15,7 @@ from kombu import Message
 from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_worker.celery_guard.intake import strategy
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,8 @@ class Consumer:
     timer = SimpleNamespace(call_at=None)
     apply_eta_task = limit_task = _limit_task = _limit_post_eta = None
 
-    def __init__(self, take: Callable[[Any], None]) -> None:
+    def __init__(self, app: Celery, take: Callable[[Any], None]) -> None:
+        self.app = app
         self.on_task_request = take
         self.task_buckets: dict[str, None] = defaultdict(lambda: None)
         self.pool = TaskPool(limit=1)
@@ -64,7 +66,7 @@ class Consumer:
 
 @pytest.fixture
 def letters(redis_client: redis.Redis, settings: Settings) -> DeadLetters:
-    return DeadLetters(redis_client, settings.keyring(), lifetime_s=60)
+    return DeadLetters(redis_client, KEYS, settings.keyring(), lifetime_s=60)
 
 
 def received(channel: Channel, **headers: Any) -> Message:
@@ -77,7 +79,7 @@ def received(channel: Channel, **headers: Any) -> Message:
 
 
 def hand_over(app: Celery, letters: DeadLetters, message: Message, take: Callable[[Any], None]) -> None:
-    handle = strategy(app.tasks[SUBMIT], app, Consumer(take), dead_letters=lambda: letters)
+    handle = strategy(app.tasks[SUBMIT], app, Consumer(app, take), dead_letters=lambda: letters)
     handle(message, None, message.ack_log_error, message.reject_log_error, [])
 
 
@@ -146,7 +148,7 @@ def test_a_submission_that_waits_holds_none_of_its_arguments(app: Celery, letter
         sealed.append((task_id, arguments["command"]["email"]))
         return "sealed"
 
-    handle = strategy(app.tasks[SUBMIT], app, Consumer(taken.append), dead_letters=lambda: letters, seal=seal)
+    handle = strategy(app.tasks[SUBMIT], app, Consumer(app, taken.append), dead_letters=lambda: letters, seal=seal)
     handle(message, None, message.ack_log_error, message.reject_log_error, [])
 
     assert sealed == [(message.headers["id"], CANARY)]

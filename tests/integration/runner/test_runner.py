@@ -24,6 +24,7 @@ from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.delivery.runner import Ended, Later, NotOurs, Runner
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
+from support.keys import KEYS
 from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def test_an_answer_in_hand_waits_for_redis(
     world: Callable[..., World], redis_client: redis.Redis, settings: Settings
 ) -> None:
     """A Redis that restarts between the answer and its record does not make a success unknown."""
-    flaky = Flaky(redis_client, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+    flaky = Flaky(redis_client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
     flaky.away = 4
     here = world(ledger=flaky)
 

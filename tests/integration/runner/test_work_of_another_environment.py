@@ -11,13 +11,12 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import ConfigurationError, InvalidCommand, TenantMissing
-from gatepost_core.applications import TENANTS, Application
+from gatepost_core.applications import Application
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.blocks import BlockKind
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import ledger_at
-from gatepost_core.redis.keys import operation_key
 from gatepost_core.sealing import Purpose
 from gatepost_operations.maintenance.tenants import TenantControl
 from gatepost_worker import tasks
@@ -27,6 +26,7 @@ from gatepost_worker.delivery.runner import Ended, Later, Runner
 from gatepost_worker.limiter import Permit
 from gatepost_worker.process import Process
 from gatepost_worker.submission import PutBack, Submissions
+from support.keys import KEYS
 from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Environment:
         self.producer = Producer(settings)
         self.ledger = ledger_at(client, settings)
         self.ownership = Ownership(client, settings)
-        self.control = TenantControl(client, self.ledger, settings, AuditLog(client, settings.fingerprints()))
+        self.control = TenantControl(client, self.ledger, settings, AuditLog(client, KEYS, settings.fingerprints()))
         self._auth0 = ScriptedAdapter(*[Answer(200)] * 10)
         tenant = Passwordless(
             domain="tenant.example",
@@ -98,7 +98,7 @@ def environment(
 
 def without_its_wait(client: redis.Redis, operation_id: str) -> None:
     """Let the half minute be over."""
-    client.hdel(operation_key(operation_id), "not_before")
+    client.hdel(KEYS.operation(operation_id), "not_before")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_deadline_ends_what_only_the_wrong_worker_takes(
     production, staging = environment(), environment(**STAGING)
     operation_id = production.send(deadline=datetime.now(UTC) + timedelta(minutes=5))
     put_back = staging.runner.run(operation_id)
-    redis_client.hset(operation_key(operation_id), "deadline", 1)
+    redis_client.hset(KEYS.operation(operation_id), "deadline", 1)
 
     ended = staging.runner.run(operation_id)
 
@@ -164,7 +164,7 @@ def test_the_first_worker_settles_whose_unnamed_work_is(
     without_its_wait(redis_client, operation_id)
     done = production.runner.run(operation_id)
 
-    assert redis_client.hget(operation_key(operation_id), "application") is None
+    assert redis_client.hget(KEYS.operation(operation_id), "application") is None
     assert put_back == Later(timedelta(seconds=30))
     assert staging.sent == []
     assert done == Ended(State.ACCEPTED)
@@ -180,7 +180,7 @@ def test_a_worker_that_could_not_register_does_it_with_the_first_unnamed_work(
     done = production.runner.run(operation_id)
 
     assert done == Ended(State.ACCEPTED)
-    assert redis_client.hget(TENANTS, "default") == b"client@localhost:1"
+    assert redis_client.hget(KEYS.tenants, "default") == b"client@localhost:1"
 
 
 def test_a_worker_without_the_tenant_puts_the_operation_back_and_says_so(
@@ -219,8 +219,8 @@ def test_open_operations_go_through_a_client_id_that_was_changed_on_purpose(
     assert untouched == [True, True]
     assert (accepted.operations, accepted.in_flight) == (2, 1)
     assert ended == [Ended(State.ACCEPTED)] * 2
-    assert redis_client.hget(TENANTS, "default") == b"new-client@localhost:1"
-    actions = [entry.action for entry in AuditLog(redis_client, after.settings.fingerprints()).entries()]
+    assert redis_client.hget(KEYS.tenants, "default") == b"new-client@localhost:1"
+    actions = [entry.action for entry in AuditLog(redis_client, KEYS, after.settings.fingerprints()).entries()]
     assert actions == ["tenants.accept", "tenants.accept.done"]
 
 
@@ -280,7 +280,7 @@ def test_a_submission_is_recorded_by_a_worker_of_the_registered_application_alon
     operation_id = production.accept("task-1", command, None)
 
     assert before == {}
-    assert process.redis.hget(operation_key(operation_id), "application") == b"client@localhost:1"
+    assert process.redis.hget(KEYS.operation(operation_id), "application") == b"client@localhost:1"
 
 
 def test_a_submission_for_a_tenant_of_other_workers_is_put_back_and_for_none_is_refused(

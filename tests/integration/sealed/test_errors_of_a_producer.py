@@ -15,13 +15,13 @@ from gatepost import errors as e
 from gatepost_core.campaigns.row import Channel, Row
 from gatepost_core.commands import LoginWithEmail, SendEmail, parse_command
 from gatepost_core.outcomes import load_redeemable
-from gatepost_core.redis.keys import operation_key, result_key
 from gatepost_core.sealing import Key, Purpose
 from gatepost_operations.files.check import check_file
 from gatepost_operations.files.rows import read_rows
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_operations.maintenance.erasure import Erasure
 from support.error_tracker import assert_bare, raised_by
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,9 +291,9 @@ def test_a_result_that_does_not_open_shows_nobody(
             ),
             "no seal": SECRET,
         }
-        redis_client.hset(operation_key(handle.operation_id), "state", "accepted")
+        redis_client.hset(KEYS.operation(handle.operation_id), "state", "accepted")
         for text in sealed.values():
-            redis_client.set(result_key(handle.operation_id), text)
+            redis_client.set(KEYS.result(handle.operation_id), text)
             error = raised_by(lambda: handle.redeem(1))
 
             assert isinstance(error, e.GatepostError), error

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gatepost.errors import SealError
-from gatepost_core.audit_log import KEY, AuditLog, AuditUnreadable, Entry
-from gatepost_core.dead_letters import INDEX, PREFIX, DeadLetterNotFound, DeadLetters
+from gatepost_core.audit_log import AuditLog, AuditUnreadable, Entry
+from gatepost_core.dead_letters import PREFIX, DeadLetterNotFound, DeadLetters
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
@@ -41,10 +42,10 @@ SAFE_TEXTS = TEXTS.map(lambda text: text.encode("utf-8", "replace"))
 @example(json.dumps({**GOOD, "digest": [MARK]}))
 def test_any_entry_is_found_and_does_not_stop_the_log(redis_client: redis.Redis, foreign: str) -> None:
     """Verifying names it, listing says that it cannot be read, and the next act is recorded."""
-    redis_client.delete(KEY)
-    log = AuditLog(redis_client, FINGERPRINTS, who="ines")
+    redis_client.delete(KEYS.audit)
+    log = AuditLog(redis_client, KEYS, FINGERPRINTS, who="ines")
     log.record("campaign.start")
-    redis_client.rpush(KEY, foreign)
+    redis_client.rpush(KEYS.audit, foreign)
 
     log.record("campaign.pause")
     assert log.verify().broken_at == 1
@@ -62,11 +63,11 @@ def test_any_entry_is_found_and_does_not_stop_the_log(redis_client: redis.Redis,
 def test_any_dead_letter_is_listed_and_opens_for_nobody(redis_client: redis.Redis, fields: Any) -> None:
     """A letter that is none must not hide the others."""
     redis_client.flushdb()
-    letters = DeadLetters(redis_client, Keyring([Key("test", bytes(32))]))
+    letters = DeadLetters(redis_client, KEYS, Keyring([Key("test", bytes(32))]))
     good = letters.add({"raw": "x"}, reason="the envelope is not JSON", queue="gatepost.send")
     identity = str(uuid.uuid4())
     redis_client.hset(f"{PREFIX}{identity}", mapping=fields)
-    redis_client.zadd(INDEX, {identity: 1_800_000_000_000})
+    redis_client.zadd(KEYS.dead_letters, {identity: 1_800_000_000_000})
 
     listed = letters.list()
     assert good in {letter.id for letter in listed}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.errors import InvalidCommand, Unavailable
-from gatepost_core.audit_log import KEY, AuditLog, acting_as
+from gatepost_core.audit_log import AuditLog, acting_as
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def log(redis_client: redis.Redis, settings: Settings) -> AuditLog:
-    log = AuditLog(redis_client, settings.fingerprints(), who="operator@example")
+    log = AuditLog(redis_client, KEYS, settings.fingerprints(), who="operator@example")
     for number in range(5):
         log.record("campaign.started", campaign=f"c-{number}", recipients=number)
     return log
 
 
 def change(client: redis.Redis, number: int, edit: Callable[[dict[str, Any]], None]) -> None:
-    entry = json.loads(client.lindex(KEY, number))
+    entry = json.loads(client.lindex(KEYS.audit, number))
     edit(entry)
-    client.lset(KEY, number, json.dumps(entry))
+    client.lset(KEYS.audit, number, json.dumps(entry))
 
 
 def test_an_untouched_log_is_intact_and_reads_back(log: AuditLog) -> None:
@@ -52,7 +53,7 @@ def test_a_changed_entry_is_found(log: AuditLog, redis_client: redis.Redis, fiel
 
 def test_an_entry_that_was_taken_out_is_found(log: AuditLog, redis_client: redis.Redis) -> None:
     """The next one does not follow from the one before."""
-    redis_client.lrem(KEY, 1, redis_client.lindex(KEY, 1))
+    redis_client.lrem(KEYS.audit, 1, redis_client.lindex(KEYS.audit, 1))
 
     assert log.verify().broken_at == 1
 
@@ -60,7 +61,9 @@ def test_an_entry_that_was_taken_out_is_found(log: AuditLog, redis_client: redis
 def test_an_entry_that_was_put_in_is_found(log: AuditLog, redis_client: redis.Redis, settings: Settings) -> None:
     """Without the key no digest fits; with another key neither."""
     foreign = AuditLog(
-        redis_client, settings.model_copy(update={"fingerprint_key": type(settings.redis_url)("x")}).fingerprints()
+        redis_client,
+        KEYS,
+        settings.model_copy(update={"fingerprint_key": type(settings.redis_url)("x")}).fingerprints(),
     )
     foreign.record("recipient.erased")
 
@@ -69,7 +72,7 @@ def test_an_entry_that_was_put_in_is_found(log: AuditLog, redis_client: redis.Re
 
 def test_what_is_no_entry_at_all_is_found(log: AuditLog, redis_client: redis.Redis) -> None:
     """Verification reports it; it does not fail on it."""
-    redis_client.lset(KEY, 3, "not json")
+    redis_client.lset(KEYS.audit, 3, "not json")
 
     assert log.verify().broken_at == 3
 
@@ -91,7 +94,7 @@ def test_a_cut_off_end_is_found_by_a_head_that_was_noted(log: AuditLog, redis_cl
     noted = log.record("campaign.deleted").digest
     log.record("campaign.started")
     before = log.verify(noted)
-    redis_client.rpop(KEY, 2)
+    redis_client.rpop(KEYS.audit, 2)
 
     after = log.verify(noted)
     assert (before.intact, before.cut_off) == (True, False)
@@ -120,8 +123,8 @@ def test_an_act_that_fails_is_recorded_as_failed(log: AuditLog) -> None:
 
 def test_what_cannot_be_recorded_is_not_done(log: AuditLog, redis_client: redis.Redis) -> None:
     """A log that somebody has put another type in the place of stops the act."""
-    redis_client.delete(KEY)
-    redis_client.set(KEY, "no list")
+    redis_client.delete(KEYS.audit)
+    redis_client.set(KEYS.audit, "no list")
     done = []
 
     with pytest.raises(Unavailable), log.act("rows.counted"):
@@ -156,7 +159,7 @@ def test_a_user_whose_name_cannot_be_shown_acts_under_its_escapes(
 ) -> None:
     """Nobody chooses it for the log, so it refuses nothing; and it is no longer than another name."""
     monkeypatch.setenv("LOGNAME", "ines\x1b]0;spoofed\x07" + "x" * 300)
-    entry = AuditLog(redis_client, settings.fingerprints()).record("campaign.started")
+    entry = AuditLog(redis_client, KEYS, settings.fingerprints()).record("campaign.started")
 
     assert entry.who.startswith(r"ines\x1b]0;spoofed\x07xxx")
     assert len(entry.who) == 200
@@ -164,7 +167,7 @@ def test_a_user_whose_name_cannot_be_shown_acts_under_its_escapes(
 
 def test_the_same_entry_sent_twice_is_one(log: AuditLog, redis_client: redis.Redis) -> None:
     """redis-py repeats a call whose reply was lost."""
-    last = redis_client.lindex(KEY, -1)
+    last = redis_client.lindex(KEYS.audit, -1)
 
-    assert log._append(keys=[KEY], args=[4, last]) == 1
+    assert log._append(keys=[KEYS.audit], args=[4, last]) == 1
     assert log.verify().entries == 5

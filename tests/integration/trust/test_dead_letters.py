@@ -14,9 +14,10 @@ import redis
 
 from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.dead_letters import INDEX, DeadLetterNotFound, DeadLetters, Selection
+from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def acts(control: DeadLetterControl) -> list[tuple[str, dict[str, Any]]]:
     return [(entry.action, entry.about) for entry in control.audit.entries()]
 
 
-def on_queue(client: redis.Redis, queue: str = Queue.SEND.value) -> list[dict[str, Any]]:
+def on_queue(client: redis.Redis, queue: str = KEYS.queue(Queue.SEND)) -> list[dict[str, Any]]:
     raw: Any = client.lrange(queue, 0, -1)
     return [json.loads(one) for one in raw]
 
@@ -59,7 +60,7 @@ def on_queue(client: redis.Redis, queue: str = Queue.SEND.value) -> list[dict[st
 def test_more_letters_than_a_page_are_read_once_each(letters: DeadLetters, redis_client: redis.Redis) -> None:
     """Also those of one and the same millisecond, and though others go meanwhile."""
     ids = {letters.add(message(), reason="r", queue="gatepost.send") for _ in range(450)}
-    redis_client.zadd(INDEX, dict.fromkeys(list(ids)[:260], 1_700_000_000_000))
+    redis_client.zadd(KEYS.dead_letters, dict.fromkeys(list(ids)[:260], 1_700_000_000_000))
     found = letters.select(Selection())
     first = next(found)
     letters.drop(first.id)
@@ -102,14 +103,14 @@ def test_letters_are_chosen_by_reason_time_and_id(letters: DeadLetters) -> None:
 
 def test_a_letter_is_forgotten_after_its_lifetime(redis_client: redis.Redis, settings: Settings) -> None:
     """It may hold what belongs to a person; nothing of it stays in the index either."""
-    brief = DeadLetters(redis_client, settings.keyring(), lifetime_s=1)
+    brief = DeadLetters(redis_client, KEYS, settings.keyring(), lifetime_s=1)
     brief.add(message(), reason="r", queue="gatepost.send")
     ttl = redis_client.pttl(next(redis_client.scan_iter("gatepost:dead_letter:*")))
-    redis_client.zadd(INDEX, {letter.id: 1000 for letter in brief.list()})
+    redis_client.zadd(KEYS.dead_letters, {letter.id: 1000 for letter in brief.list()})
     brief.add(message(), reason="r", queue="gatepost.send")
 
     assert 0 < ttl <= 1000
-    assert len(brief) == redis_client.zcard(INDEX) == 1
+    assert len(brief) == redis_client.zcard(KEYS.dead_letters) == 1
 
 
 def test_a_replay_puts_the_message_back_as_it_was(control: DeadLetterControl, redis_client: redis.Redis) -> None:

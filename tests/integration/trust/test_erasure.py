@@ -16,7 +16,6 @@ from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.keys import celery_result_key, recipient_key, result_key
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
@@ -24,6 +23,7 @@ from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from support.campaign_parts import Bench, assert_adds_up, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,11 +82,11 @@ def test_a_token_set_that_waits_is_deleted(
     producer.ledger.begin(handle.operation_id, "attempt", 60)
     sealed = settings.keyring().seal(b"{}", Purpose.result(handle.operation_id))
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed)
-    redis_client.set(celery_result_key(handle.operation_id), json.dumps({"result": sealed}))
+    redis_client.set(KEYS.celery_result(handle.operation_id), json.dumps({"result": sealed}))
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
 
     assert (looked.results, done.results, done.cancelled) == (1, 1, 0)
-    assert not redis_client.exists(result_key(handle.operation_id), celery_result_key(handle.operation_id))
+    assert not redis_client.exists(KEYS.result(handle.operation_id), KEYS.celery_result(handle.operation_id))
     assert handle.outcome().state is State.ACCEPTED
     with pytest.raises(NothingToRedeem):
         handle.redeem(1)
@@ -108,7 +108,7 @@ def test_the_index_of_a_recipient_forgets_what_has_expired(
     producer: Producer, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """One person who logs in every day for years has no list that grows for years."""
-    key = recipient_key(settings.fingerprints().operation(PERSON))
+    key = KEYS.recipient(settings.fingerprints().operation(PERSON))
     producer.send_email(PERSON)
     redis_client.zadd(key, {"long ago": 1})
     newest = producer.send_email(PERSON).operation_id
@@ -233,12 +233,14 @@ def test_dead_letters_that_mention_the_person_are_dropped(
     erasure: Erasure, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """In any form. Others stay, those without a stored body too, and those that do not open are counted."""
-    letters = DeadLetters(redis_client, settings.keyring())
+    letters = DeadLetters(redis_client, KEYS, settings.keyring())
     sealed = settings.keyring().seal(json.dumps({"email": PERSON}).encode(), Purpose.submission())
     for document in ({"raw": json.dumps({"to": PERSON})}, {"body": json.dumps([[], {"command": sealed}, {}])}):
         letters.add(document, reason="r", queue="gatepost.send")
     other = letters.add({"raw": email(8)}, reason="r", queue="gatepost.send")
-    DeadLetters(redis_client, Keyring([Key("lost", bytes(32))])).add({"raw": PERSON}, reason="r", queue="gatepost.send")
+    DeadLetters(redis_client, KEYS, Keyring([Key("lost", bytes(32))])).add(
+        {"raw": PERSON}, reason="r", queue="gatepost.send"
+    )
     letters.add({"headers": {"compression": "brotli"}, "body": PERSON}, reason="r", queue="gatepost.send")
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
 
@@ -281,7 +283,9 @@ def test_what_remains_is_one_fingerprint_and_numbers(
         for key in redis_client.scan_iter("*")
         if any(form in key + (redis_client.dump(key) or b"") for form in forms)
     }
-    acts = [entry for entry in AuditLog(redis_client, settings.fingerprints()).entries() if "erase" in entry.action]
+    acts = [
+        entry for entry in AuditLog(redis_client, KEYS, settings.fingerprints()).entries() if "erase" in entry.action
+    ]
 
     assert {key.rsplit(":", 1)[0] for key in found} == {"gatepost:suppression:i"}
     entry = campaigns.suppressions.find(PERSON)
@@ -299,7 +303,12 @@ def test_an_erasure_and_a_rotation_at_once_lose_nothing(
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(600))
     fresh, old = Key("fresh", bytes(32)), Key("test", bytes(range(32)))
-    turning = Rotation(redis_client, Keyring([fresh, old]), AuditLog(redis_client, settings.fingerprints()))
+    turning = Rotation(
+        redis_client,
+        KEYS,
+        Keyring([fresh, old]),
+        AuditLog(redis_client, KEYS, settings.fingerprints()),
+    )
     both = settings.model_copy(
         update={"sealing_keys": tuple(type(settings.redis_url)(key.reveal()) for key in (fresh, old))}
     )
@@ -347,7 +356,7 @@ def test_an_erasure_that_breaks_off_has_put_the_person_on_the_list(
     erasure: Erasure, campaigns: Campaigns, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """The list comes first, so that no campaign begins with them meanwhile."""
-    index = recipient_key(settings.fingerprints().operation(PERSON))
+    index = KEYS.recipient(settings.fingerprints().operation(PERSON))
     redis_client.set(index, "damaged")
 
     with pytest.raises(Unavailable):

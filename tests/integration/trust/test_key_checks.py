@@ -11,11 +11,11 @@ from gatepost import Producer
 from gatepost.campaigns.control import Campaigns
 from gatepost.errors import ConfigurationError, KeyMismatch
 from gatepost_core.redis.connections import connect
-from gatepost_core.redis.keys import DUE, KEY_CHECKS
 from gatepost_core.sealing import Key
 from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
 from support import faulty_redis
+from support.keys import KEYS
 from support.tls_services import free_port
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_another_key_is_noticed_at_the_first_command(
         campaigns.create("spring")
 
     assert caught.value.kids == kids
-    assert redis_client.zcard(DUE) == 0
+    assert redis_client.zcard(KEYS.due) == 0
 
 
 @pytest.mark.usefixtures("started")
@@ -89,7 +89,7 @@ def test_before_any_worker_has_started_any_key_is_accepted(
     with Producer(make_settings(sealing_keys=ring(OTHER))) as producer:
         producer.send_email("ana@example.com")
 
-    assert redis_client.exists(KEY_CHECKS) == 0
+    assert redis_client.exists(KEYS.key_checks) == 0
 
 
 @pytest.mark.usefixtures("started")
@@ -138,7 +138,7 @@ def test_a_fingerprint_key_that_was_replaced_on_purpose_can_be_forgotten(
 @pytest.mark.usefixtures("started")
 def test_a_check_value_says_nothing_of_its_key(redis_client: redis.Redis) -> None:
     """Sixteen digits each, which differ for every key."""
-    stored = redis_client.hgetall(KEY_CHECKS)
+    stored = redis_client.hgetall(KEYS.key_checks)
 
     assert {name.decode() for name in stored} == {"k1", ":fingerprint"}
     assert {len(check) for check in stored.values()} == {16}
@@ -158,4 +158,4 @@ def test_a_worker_that_started_before_its_redis_writes_its_check_values_later(
         with faulty_redis.server(tmp_path, port=port), connect(settings) as client:
             worker.check()
 
-            assert client.hget(KEY_CHECKS, "k1") == RIGHT.check.encode()
+            assert client.hget(KEYS.key_checks, "k1") == RIGHT.check.encode()

@@ -16,13 +16,13 @@ from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.campaigns.model import Options
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.redis.keys import KIDS, celery_result_key, operation_key, result_key
 from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
 from gatepost_core.states import State
 from gatepost_operations.maintenance.key_rotation import Rotation, Sealed
 from gatepost_operations.maintenance.key_use import KeyUse
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +52,8 @@ class Filled:
             self.sealed_result = keyring.seal(TOKENS, Purpose.result(self.login))
             producer.ledger.settle(self.login, "attempt", State.ACCEPTED, sealed_result=self.sealed_result)
         document = {"status": "SUCCESS", "result": self.sealed_result, "task_id": self.login}
-        client.set(celery_result_key(self.login), json.dumps(document), px=50_000)
-        self.letter = DeadLetters(client, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
+        client.set(KEYS.celery_result(self.login), json.dumps(document), px=50_000)
+        self.letter = DeadLetters(client, KEYS, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
         with Campaigns(settings) as campaigns:
             self.campaign = campaigns.create("spring", Options(auth_params=AUTH_PARAMS))
             campaigns.add(self.campaign, rows(300))
@@ -67,24 +67,24 @@ def filled(redis_client: redis.Redis, make_settings: Callable[..., Settings]) ->
 
 
 def rotation(client: redis.Redis, settings: Settings, *keys: Key) -> Rotation:
-    return Rotation(client, Keyring(keys), AuditLog(client, settings.fingerprints()))
+    return Rotation(client, KEYS, Keyring(keys), AuditLog(client, KEYS, settings.fingerprints()))
 
 
 def test_everything_stored_is_re_sealed_and_opens_with_the_new_key_alone(
     filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
 ) -> None:
     """Commands, results, Celery's copies, rows and dead letters; times to live stay."""
-    lives = redis_client.pttl(result_key(filled.login)), redis_client.pttl(celery_result_key(filled.login))
+    lives = redis_client.pttl(KEYS.result(filled.login)), redis_client.pttl(KEYS.celery_result(filled.login))
     done = rotation(redis_client, make_settings(), NEW, OLD).run()
 
-    after = redis_client.pttl(result_key(filled.login)), redis_client.pttl(celery_result_key(filled.login))
+    after = redis_client.pttl(KEYS.result(filled.login)), redis_client.pttl(KEYS.celery_result(filled.login))
     assert (done.resealed, done.left.kids, done.forgotten) == (filled.all, set(), ["k2025"])
     assert all(0 < now <= before for now, before in zip(after, lives, strict=True))
     settings = make_settings(sealing_keys=ring(NEW))
     keyring = settings.keyring()
-    command = redis_client.hget(operation_key(filled.open_operation), "command")
-    celery_copy = json.loads(redis_client.get(celery_result_key(filled.login)) or "{}")
-    letters = DeadLetters(redis_client, keyring)
+    command = redis_client.hget(KEYS.operation(filled.open_operation), "command")
+    celery_copy = json.loads(redis_client.get(KEYS.celery_result(filled.login)) or "{}")
+    letters = DeadLetters(redis_client, KEYS, keyring)
     assert b"ana@example.com" in keyring.open(str(command, "ascii"), Purpose.command(filled.open_operation))
     assert keyring.open(celery_copy["result"], Purpose.result(filled.login)) == TOKENS
     assert letters.open(letters.find(filled.letter)) == {"raw": "x"}
@@ -122,7 +122,7 @@ def test_an_interrupted_rotation_goes_on_where_it_was(
     turning._reseal = until_the_third  # type: ignore[method-assign] # an interruption at a chosen place
     with pytest.raises(KeyboardInterrupt):
         turning.run()
-    between = set(KeyUse(redis_client).last_used())
+    between = set(KeyUse(redis_client, KEYS).last_used())
     rest = rotation(redis_client, make_settings(), NEW, OLD).run()
 
     assert between == {"k2025", "k2026"}
@@ -150,8 +150,8 @@ def test_a_value_that_changes_meanwhile_is_not_put_back(
 
     assert set(done.resealed) == {Sealed.ROWS, Sealed.AUTH_PARAMS, Sealed.DEAD_LETTER}
     assert done.left.kids == set()
-    assert not redis_client.exists(result_key(filled.login), celery_result_key(filled.login))
-    assert redis_client.hget(operation_key(filled.open_operation), "command") is None
+    assert not redis_client.exists(KEYS.result(filled.login), KEYS.celery_result(filled.login))
+    assert redis_client.hget(KEYS.operation(filled.open_operation), "command") is None
 
 
 def test_a_key_that_still_seals_is_not_forgotten(
@@ -165,7 +165,7 @@ def test_a_key_that_still_seals_is_not_forgotten(
         done = turning.run(lambda _seen, _total: producer.send_email("late@example.com") and None)
 
     assert done.forgotten == []
-    assert set(KeyUse(redis_client).last_used()) == {"k2025", "k2026"}
+    assert set(KeyUse(redis_client, KEYS).last_used()) == {"k2025", "k2026"}
     assert rotation(redis_client, make_settings(), NEW, OLD).run().forgotten == ["k2025"]
 
 
@@ -185,14 +185,14 @@ def test_foreign_values_of_the_same_redis_are_left_alone(
 ) -> None:
     """Celery results of other applications, and keys of another type than expected."""
     foreign = {
-        celery_result_key(str(uuid.uuid4())): json.dumps({"status": "SUCCESS", "result": {"operation_id": "x"}}),
-        celery_result_key("a"): "no json",
-        celery_result_key("b"): json.dumps({"result": "a.b"}),
+        KEYS.celery_result(str(uuid.uuid4())): json.dumps({"status": "SUCCESS", "result": {"operation_id": "x"}}),
+        KEYS.celery_result("a"): "no json",
+        KEYS.celery_result("b"): json.dumps({"result": "a.b"}),
         "gatepost:result:empty": "",
     }
     redis_client.mset(foreign)
-    redis_client.lpush(celery_result_key("list"), "x")
-    redis_client.set(operation_key("string"), "x")
+    redis_client.lpush(KEYS.celery_result("list"), "x")
+    redis_client.set(KEYS.operation("string"), "x")
     turning = rotation(redis_client, make_settings(), NEW, OLD)
 
     assert turning.look().kids == set()
@@ -210,7 +210,7 @@ def test_a_worker_does_not_start_without_a_key_that_stored_values_need(
     with Producer(settings) as producer, pytest.raises(ConfigurationError, match="k2025"):
         producer.send_email("ana@example.com")
 
-    KeyUse(redis_client).forget("k2025")
+    KeyUse(redis_client, KEYS).forget("k2025")
     Process(settings).prepare()
 
 
@@ -225,10 +225,10 @@ def test_a_result_that_cannot_be_opened_is_not_redeemed(filled: Filled, make_set
 
 def test_every_store_notes_its_key_in_the_same_step(redis_client: redis.Redis, filled: Filled) -> None:
     """And when it did by the server's clock."""
-    (at,) = KeyUse(redis_client).last_used().values()
+    (at,) = KeyUse(redis_client, KEYS).last_used().values()
 
     assert abs(at.timestamp() - time.time()) < 60
-    assert redis_client.hkeys(KIDS) == [b"k2025"]
+    assert redis_client.hkeys(KEYS.kids) == [b"k2025"]
 
 
 def test_a_shell_shows_rotates_and_says_what_can_go(
@@ -251,7 +251,7 @@ def test_a_shell_shows_rotates_and_says_what_can_go(
     assert "k2025" in after.out
     assert again.out == "0 values re-sealed with k2026\n"
     assert again.err == "Can be removed from GATEPOST_SEALING_KEYS: k2025\n"
-    assert (kid_of(str(redis_client.hget(operation_key(filled.open_operation), "command"), "ascii"))) == "k2026"  # type: ignore[arg-type] # bytes here
+    assert (kid_of(str(redis_client.hget(KEYS.operation(filled.open_operation), "command"), "ascii"))) == "k2026"  # type: ignore[arg-type] # bytes here
     actions = [entry["action"] for entry in gatepost("audit", "list", "--json").document["entries"]]
     assert actions[:2] == ["keys.rotate", "keys.rotate.done"]
 

@@ -12,9 +12,7 @@ import pytest
 from gatepost.errors import IdempotencyConflict
 from gatepost.producer import Producer
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.campaigns.store import campaign_key
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.keys import operation_key
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import FINGERPRINT_BYTES
 from gatepost_core.states import State
@@ -25,6 +23,7 @@ from gatepost_worker import tasks
 from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
 from support.campaign_parts import Bench, assert_adds_up, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +104,7 @@ def test_no_place_has_the_fingerprint_of_another(
     submissions.accept(str(uuid.uuid4()), plain(PERSON, deadline=long_ago()), None)
 
     places = marks_by_place(redis_client)
-    guests = {campaign_key(one): places.pop(f"{campaign_key(one)} guests") for one in (first, second)}
+    guests = {KEYS.campaign(one): places.pop(f"{KEYS.campaign(one)} guests") for one in (first, second)}
     marks = [mark for place in places.values() for mark in place]
     assert len(places) == 2 + 1 + 1 + 1
     assert len(set(marks)) == len(marks) == 2 * 10 + 3
@@ -122,7 +121,7 @@ def test_a_submission_that_came_too_late_records_nothing_about_its_recipient(
     for person in (PERSON, OTHER):
         key = f"key-{person}"
         operation_id = submissions.accept(str(uuid.uuid4()), plain(person, deadline=long_ago()), key)
-        record: Any = redis_client.hgetall(operation_key(operation_id))
+        record: Any = redis_client.hgetall(KEYS.operation(operation_id))
         (name,) = redis_client.keys("gatepost:idempotency:*")
         kept.append((set(record), redis_client.hget(name, "fingerprint")))
         redis_client.delete(name)
@@ -203,7 +202,7 @@ def test_what_was_asked_for_can_be_compared_only_with_the_key(producer: Producer
     """The digest of two campaigns' equal options differs, so a dictionary of options finds nothing."""
     first, second = (producer.campaigns.create("spring") for _ in range(2))
 
-    assert redis_client.hget(campaign_key(first), "asked") != redis_client.hget(campaign_key(second), "asked")
+    assert redis_client.hget(KEYS.campaign(first), "asked") != redis_client.hget(KEYS.campaign(second), "asked")
 
 
 def test_a_batch_is_screened_against_guests_and_the_suppression_list(bench: Bench) -> None:

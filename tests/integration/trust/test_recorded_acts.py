@@ -9,9 +9,9 @@ import pytest
 from gatepost.campaigns.retries import RETRYABLE
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import Unavailable
-from gatepost_core.audit_log import KEY
 from gatepost_core.campaigns.model import CampaignConflict
 from support.campaign_parts import email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_what_was_refused_is_recorded_as_failed(campaigns: Campaigns) -> None:
 def test_nothing_starts_that_cannot_be_recorded(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """An audit log that is out of order stops the act, not the other way round."""
     campaign_id = campaigns.create("spring")
-    redis_client.set(KEY, "no list")
+    redis_client.set(KEYS.audit, "no list")
     with pytest.raises(Unavailable):
         campaigns.start(campaign_id)
 
@@ -99,7 +99,7 @@ def test_changes_of_the_suppression_list_are_counts(campaigns: Campaigns, redis_
         ("suppression.import", {"reason": "complained"}),
         ("suppression.import.done", {"entry": 3, "rows": 5, "new": 5}),
     ]
-    assert b"person" not in b"".join(redis_client.lrange(KEY, 0, -1))
+    assert b"person" not in b"".join(redis_client.lrange(KEYS.audit, 0, -1))
 
 
 def test_a_shell_shows_and_verifies_the_log(campaigns: Campaigns, gatepost: Callable[..., Any]) -> None:
@@ -126,7 +126,7 @@ def test_a_log_without_entries_is_said_and_is_not_the_one_whose_head_was_noted(
     empty = gatepost("audit", "verify")
     campaigns.suppressions.add(email(1))
     head = gatepost("audit", "verify", "--json").document["head"]
-    redis_client.delete(KEY)
+    redis_client.delete(KEYS.audit)
     gone = [gatepost("audit", "verify", "--expect-head", noted) for noted in (head, "0" * 64)]
 
     assert (empty.code, empty.out) == (0, "no entries\n")
@@ -141,9 +141,9 @@ def test_a_broken_log_ends_the_command_with_5(
     campaigns.suppressions.add(email(1))
     campaigns.suppressions.add(email(2))
     head = gatepost("audit", "verify", "--json").document["head"]
-    redis_client.rpop(KEY)
+    redis_client.rpop(KEYS.audit)
     cut = gatepost("audit", "verify", "--expect-head", head)
-    redis_client.lset(KEY, 0, "{}")
+    redis_client.lset(KEYS.audit, 0, "{}")
     changed = gatepost("audit", "verify")
 
     assert (cut.code, changed.code) == (5, 5)

@@ -12,16 +12,15 @@ from gatepost import Producer, State
 from gatepost.errors import OutcomeUnknown
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.campaigns.model import Options, PauseReason, Status
-from gatepost_core.campaigns.store import batch_key, campaign_key
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
-from gatepost_core.redis.keys import operation_key
 from gatepost_operations.maintenance.recovery import Recovery
 from gatepost_operations.maintenance.restored_queue import REASON
 from support import foreign_client
 from support.campaign_parts import assert_adds_up, email, rows
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,9 +104,9 @@ def test_rows_with_and_without_records_keep_what_is_known_of_them(
         Record(4, Reason.RECIPIENT_REJECTED, 400, 1),
     ]
     packed = b"".join(record.pack() for record in records)
-    redis_client.hset(batch_key(campaign_id, 0), mapping={"states": b"fqdqra", "details": packed})
+    redis_client.hset(KEYS.batch(campaign_id, 0), mapping={"states": b"fqdqra", "details": packed})
     counts = {"queued": 2, "in_flight": 1, "deferred": 1, "rejected": 1, "accepted": 1, "reason:rejected:1": 1}
-    redis_client.hset(campaign_key(campaign_id), mapping=counts)
+    redis_client.hset(KEYS.campaign(campaign_id), mapping=counts)
 
     recovery.run(an_hour_ago())
     campaign = campaigns.status(campaign_id)
@@ -186,7 +185,7 @@ def test_an_operation_that_cannot_be_read_is_named_and_hinders_no_other(
 ) -> None:
     """The operator deletes it before workers start."""
     spoiled, good = (producer.send_email(email(number)).operation_id for number in range(2))
-    redis_client.hset(operation_key(spoiled), "lifetime", "no number")
+    redis_client.hset(KEYS.operation(spoiled), "lifetime", "no number")
 
     done = recovery.run(an_hour_ago())
 
@@ -208,7 +207,7 @@ def test_submissions_on_the_queue_become_dead_letters(
     looked = recovery.look(an_hour_ago())
     done = recovery.run(an_hour_ago())
     with connect(settings) as client:
-        letters = DeadLetters(client, settings.keyring(), lifetime_s=settings.dead_letter_lifetime)
+        letters = DeadLetters(client, KEYS, settings.keyring(), lifetime_s=settings.dead_letter_lifetime)
         kept = [(letter.reason, letter.queue, json.loads(letters.open(letter)["body"])[1]) for letter in letters.list()]
 
     assert (looked.submissions, done.submissions) == (2, 2)
@@ -231,7 +230,7 @@ def test_a_recovery_comes_once_and_is_in_the_audit_log(
     assert first.operations == 1
     assert (again.already, again.operations, looked.already) == (True, 0, True)
     assert later.outcome().state is State.QUEUED
-    entries = list(AuditLog(redis_client, settings.fingerprints()).entries())
+    entries = list(AuditLog(redis_client, KEYS, settings.fingerprints()).entries())
     assert [entry.action for entry in entries] == ["recover", "recover.done"]
     assert entries[1].about["operations"] == 1
 

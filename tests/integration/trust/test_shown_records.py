@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.audit_log import KEY, AuditLog
-from gatepost_core.campaigns.store import campaign_key
+from gatepost_core.audit_log import AuditLog
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_operations.maintenance.key_use import KIDS
 from support.hostile_texts import HOSTILE, steering
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,14 +60,16 @@ def test_a_dead_letter_as_json_is_exact(gatepost: Gatepost, letter: str) -> None
 
 def test_an_audit_entry_is_shown_as_it_is(gatepost: Gatepost, settings: Settings, redis_client: redis.Redis) -> None:
     """Whoever may write in Redis writes no line of his own on the operator's screen."""
-    entry = AuditLog(redis_client, settings.fingerprints(), who=HOSTILE).record("campaign.start", campaign=HOSTILE)
+    entry = AuditLog(redis_client, KEYS, settings.fingerprints(), who=HOSTILE).record(
+        "campaign.start", campaign=HOSTILE
+    )
     ran, as_json = gatepost("audit", "list"), gatepost("audit", "list", "--json")
 
     assert ran.code == 0
     assert "[/x]" in ran.out
     assert not steering((ran.out + as_json.out).replace("\n", ""))
     assert as_json.document["entries"][0]["who"] == entry.who == HOSTILE
-    assert json.loads(str(redis_client.lindex(KEY, 0).decode()))["who"] == HOSTILE
+    assert json.loads(str(redis_client.lindex(KEYS.audit, 0).decode()))["who"] == HOSTILE
 
 
 @pytest.mark.parametrize("command", [["list"], ["status", "ID"], ["pause", "ID"], ["delete", "ID"], ["cancel", "ID"]])
@@ -76,7 +78,7 @@ def test_a_campaigns_name_is_shown_as_it_is(
 ) -> None:
     """Also one that was recorded before such names were refused."""
     campaign_id = campaigns.create("spring")
-    redis_client.hset(campaign_key(campaign_id), "name", HOSTILE)
+    redis_client.hset(KEYS.campaign(campaign_id), "name", HOSTILE)
     ran = gatepost("campaign", *[campaign_id if word == "ID" else word for word in command])
 
     assert not steering((ran.out + ran.err).replace("\n", ""))

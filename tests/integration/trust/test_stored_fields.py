@@ -18,10 +18,8 @@ from pydantic import SecretStr
 from gatepost import errors as e
 from gatepost.producer import Producer
 from gatepost_core.campaigns.row import Channel, Row
-from gatepost_core.campaigns.store import batch_key
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.redis.connections import ledger_at
-from gatepost_core.redis.keys import operation_key
 from gatepost_core.sealing import Key, Purpose, kid_of
 from gatepost_core.settings import Settings
 from gatepost_core.states import State
@@ -35,6 +33,7 @@ from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.campaign_parts import Bench, email, rows
+from support.keys import KEYS
 from support.planted_secrets import Recording, found
 from support.stored_values import Written, listed, unlisted, written_in
 
@@ -83,11 +82,11 @@ class Journey:
         for one in (command, sealed, late):
             submissions.accept(str(uuid.uuid4()), one, None if one is late else "its key")
         blocked = producer.send_email(PERSON).operation_id
-        self.client.hset(operation_key(blocked), "command", "not a seal")
+        self.client.hset(KEYS.operation(blocked), "command", "not a seal")
         run(blocked)
         lost = producer.send_email(PERSON).operation_id
         self.client.zadd("gatepost:operations:due", {lost: 1})
-        Reconciler(self.app, self.process.ledger, self.client).run()
+        Reconciler(self.app, self.process.ledger, self.client, KEYS).run()
         ledger = ledger_at(self.client, self.bench.settings.model_copy(update={"wait_replicas": 1}))
         with contextlib.suppress(e.Unavailable):
             ledger.begin(lost, "attempt", 5)
@@ -121,16 +120,16 @@ class Journey:
         bench.work()
         assert campaigns.status(refused).pause
         damaged = bench.start(rows(3))
-        self.client.hset(batch_key(damaged, 0), "rows", "not a seal")
+        self.client.hset(KEYS.batch(damaged, 0), "rows", "not a seal")
         bench.runner.run(damaged, 0)
 
     def trust(self) -> None:
         """Bury, replay, erase, rotate."""
-        letters = DeadLetters(self.client, self.process.keyring)
+        letters = DeadLetters(self.client, KEYS, self.process.keyring)
         letters.mark(letters.add({"raw": PERSON}, reason="not JSON", queue="gatepost.send"), again=False)
         with Erasure(self.bench.settings) as erasure:
             erasure.erase(PERSON)
-        Rotation(self.client, self.process.keyring, self.bench.campaigns.audit).run()
+        Rotation(self.client, KEYS, self.process.keyring, self.bench.campaigns.audit).run()
 
     def close(self) -> None:
         self.producer.close()

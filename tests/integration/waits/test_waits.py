@@ -27,8 +27,8 @@ from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect, ledger_at
-from gatepost_core.redis.keys import operation_key
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ CHANNELS = "gatepost:operation:*"
 @pytest.fixture
 def ledger(redis_client: redis.Redis) -> Ledger:
     """The ledger that the producers' operations are in."""
-    return Ledger(redis_client, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_wait_that_times_out_or_is_cancelled_leaves_nothing_behind(
             with pytest.raises(NotFinished):
                 await other.handle(second).wait(0.2)
             task = asyncio.create_task(other.handle(third).wait())
-            await asyncio.to_thread(until, lambda: bool(redis_client.pubsub_channels(operation_key(third))))
+            await asyncio.to_thread(until, lambda: bool(redis_client.pubsub_channels(KEYS.operation(third))))
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -194,7 +194,7 @@ def told(settings: Settings) -> Iterator[Callable[[str], SimpleQueue[Answer]]]:
     """Wait with a short interval between looks, and return the queue of the result."""
     client, subscriber = connect(settings), connect(settings, most=1)
     owner = Client(connection_pool=client.connection_pool)
-    waits = Waits(client, subscriber, look_again_s=0.1)
+    waits = Waits(client, subscriber, KEYS, look_again_s=0.1)
 
     def wait(operation_id: str) -> SimpleQueue[Answer]:
         answers: SimpleQueue[Answer] = SimpleQueue()
@@ -214,7 +214,7 @@ def test_an_end_whose_notice_is_lost_is_found_by_looking_again(
     operation_id = record(ledger)
     answers = told(operation_id)
     until(lambda: bool(redis_client.pubsub_channels(CHANNELS)))
-    redis_client.hset(operation_key(operation_id), "state", "accepted")
+    redis_client.hset(KEYS.operation(operation_id), "state", "accepted")
 
     answer = answers.get(timeout=SOON_S)
     assert isinstance(answer, Outcome)
@@ -258,7 +258,7 @@ def test_an_error_that_redis_answers_with_is_told(
     told: Callable[[str], SimpleQueue[Answer]], redis_client: redis.Redis
 ) -> None:
     """The error says nothing about the send, because the operation continues."""
-    redis_client.set(operation_key("spoiled"), "a string")
+    redis_client.set(KEYS.operation("spoiled"), "a string")
     answer = told("spoiled").get(timeout=SOON_S)
 
     assert isinstance(answer, Unavailable)
@@ -273,7 +273,7 @@ def test_a_spoiled_record_is_named_and_keeps_no_other_waiting(
     spoiled, good = record(ledger), record(ledger)
     finish(ledger, spoiled)
     finish(ledger, good)
-    redis_client.hset(operation_key(spoiled), field, value)
+    redis_client.hset(KEYS.operation(spoiled), field, value)
     handle = producer.handle(spoiled)
     for call in (handle.outcome, handle.state, lambda: handle.wait(SOON_S), lambda: handle.redeem(SOON_S)):
         with pytest.raises(Spoiled, match="could not be read"):
@@ -435,7 +435,7 @@ def test_a_child_that_was_forked_waits_with_a_thread_of_its_own(
     url, key = settings.redis_url.get_secret_value(), settings.sealing_keys[0].get_secret_value()
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, url, key, operation_id]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
-        until(lambda: redis_client.pubsub_numsub(operation_key(operation_id))[0][1] == 2)
+        until(lambda: redis_client.pubsub_numsub(KEYS.operation(operation_id))[0][1] == 2)
         finish(ledger, operation_id)
         output, _ = process.communicate(timeout=SOON_S)
 

@@ -13,6 +13,7 @@ from gatepost_core.sealing import Key
 from gatepost_operations.extras import require_installed
 from gatepost_operations.local import environment as local_world
 from gatepost_operations.processes import worker_command
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,7 @@ def test_loopback_goes_past_a_proxy(before: dict[str, str], after: str) -> None:
 
 def test_a_worker_takes_the_queues_it_is_told() -> None:
     """Short names or full ones; threads; a name of its own on this host."""
-    command = worker_command(["login", "gatepost.bulk"], name="7", concurrency=4, beat=True, level="INFO")
+    command = worker_command(["login", "gatepost.bulk"], name="7", keys=KEYS, concurrency=4, beat=True, level="INFO")
 
     assert command[:3] == [sys.executable, "-m", "celery"]
     assert command[command.index("-Q") + 1] == "gatepost.login,gatepost.bulk"
@@ -76,7 +77,7 @@ def test_a_worker_takes_the_queues_it_is_told() -> None:
 def test_an_unknown_queue_is_refused() -> None:
     """A worker that serves nothing looks like one that works."""
     with pytest.raises(InvalidCommand, match=r"no queue named bluk; there are login, send, bulk"):
-        worker_command(["login", "bluk"], name="1")
+        worker_command(["login", "bluk"], name="1", keys=KEYS)
 
 
 def test_a_missing_library_names_its_extra() -> None:

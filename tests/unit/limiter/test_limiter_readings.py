@@ -8,8 +8,9 @@ import struct
 import pytest
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
-from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Permit, Reading
+from gatepost_worker.limiter import LimiterSettings, Permit, Reading
 from gatepost_worker.limiter.readings import pack_readings
+from support.keys import KEYS
 
 NAMES = (
     "ticket",
@@ -158,8 +159,8 @@ def test_a_permit_has_a_ticket_for_each_request() -> None:
 
 def test_keys_name_what_they_hold() -> None:
     """One key a tenant and endpoint; one a ceiling."""
-    assert LimiterKey("main", "oauth/token").name == "gatepost:limiter:main:oauth/token"
-    assert Ceiling("c-1", 5.0).key == "gatepost:ceiling:c-1"
+    assert KEYS.limiter("main", "oauth/token") == "gatepost:limiter:main:oauth/token"
+    assert KEYS.ceiling("c-1") == "gatepost:ceiling:c-1"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gatepost.notices import Notices
+from support.keys import KEYS
 
 
 @dataclass
@@ -41,7 +42,7 @@ def test_a_silent_connection_is_asked_and_then_given_up() -> None:
     """A PING after 25 s without anything, and an error 10 s after that; an answer begins both anew."""
     clock, connection = Clock(), Silent()
     client: Any = SimpleNamespace(connection_pool=SimpleNamespace(get_connection=lambda: connection))
-    notices = Notices(client, clock)
+    notices = Notices(client, KEYS, clock)
     notices.open()
     for at in (20.0, 26.0, 30.0):
         clock.now = at
@@ -69,7 +70,7 @@ def test_what_is_subscribed_and_what_ended_is_named() -> None:
         ]
     )
     client: Any = SimpleNamespace(connection_pool=SimpleNamespace(get_connection=lambda: connection))
-    notices = Notices(client)
+    notices = Notices(client, KEYS)
     notices.open()
 
     assert notices.read() == {"one", "two"}

@@ -18,6 +18,7 @@ from gatepost_core.broker.messages import Queue
 from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
 from gatepost_worker.celery_guard.intake import refuse_compression
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,4 +167,4 @@ def test_any_buried_envelope_can_be_replayed_or_is_refused(raw: str) -> None:
     """A replay writes what a worker reads."""
     message = given_or_refused(lambda: _from_envelope(raw), Malformed)
 
-    assert message is None or flaw_of_envelope(json.loads(_envelope(message, Queue.SEND.value))) is None
+    assert message is None or flaw_of_envelope(json.loads(_envelope(message, KEYS.queue(Queue.SEND)))) is None

@@ -63,7 +63,7 @@ end
 function calls.screen(number, token, rows, fingerprints, uninvited)
   local batch = load_batch(tonumber(number))
   if not batch or batch.token ~= token then return { 'lost' } end
-  local index = index_open(SUPPRESSION, SUPPRESSION .. ':i:')
+  local index = index_open(SUPPRESSION, SUPPRESSION .. INDEX_KEY)
   for at = 1, #rows do
     local row = rows:byte(at)
     local mark = uninvited:sub(at, at)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from gatepost_core.campaigns.store import batch_key
 from gatepost_core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Lease:
     @property
     def written(self) -> tuple[str, dict[str, str]]:
         """The hash that the last step was written to, and the fields that identify the step."""
-        key = batch_key(self.claim.campaign_id, self.claim.batch)
+        key = self._store.keys.batch(self.claim.campaign_id, self.claim.batch)
         return key, {"token": self.claim.token, "seq": str(self._steps)}
 
     def screen(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import OutOfMemoryError
 
 from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, starting
-from gatepost_core.campaigns.store import campaign_key, picks
+from gatepost_core.campaigns.store import picks
 from gatepost_core.errors import Unavailable
 from gatepost_core.redis.errors import answering
 from gatepost_core.states import State
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.blocks import Block
     from gatepost_core.reasons import Reason
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Reading
 
 _SETTLEMENT: Final = struct.Struct("<BcBBHBI")
@@ -159,6 +160,7 @@ class BatchStore:
     def __init__(
         self,
         client: Redis,
+        keys: RedisKeys,
         *,
         republish_after_s: float,
         clock: str = SERVER_CLOCK,
@@ -169,13 +171,15 @@ class BatchStore:
 
         Args:
             client: the connection; answers are bytes.
+            keys: the names in this Redis.
             republish_after_s: how long after publication an unclaimed batch's message counts as lost.
             clock: Lua text that defines `now_us`.
             monotonic: the clock that stamps readings, in seconds.
             wall_clock: seconds since the epoch.
         """
         script = files("gatepost_worker.bulk").joinpath("batch.lua").read_text(encoding="utf-8")
-        text = library(clock) + lua_library() + script
+        self.keys = keys
+        text = library(keys, clock) + lua_library() + script
         self._start = client.register_script(starting(text))
         self._end = client.register_script(ending(text))
         self._look_after_ms = int(republish_after_s * 1000)
@@ -242,7 +246,9 @@ class BatchStore:
             Unavailable: Redis did not answer; the step may have happened, so repeat it.
         """
         ceiling = source.ceiling
-        keys = [source.key.name, *([] if ceiling is None else [ceiling.key])]
+        keys = [self.keys.limiter(source.key.tenant, source.key.endpoint)]
+        if ceiling is not None:
+            keys.append(self.keys.ceiling(ceiling.name))
         packed = pack_readings(
             readings,
             now=self._monotonic(),
@@ -292,7 +298,9 @@ class BatchStore:
         return None if reply[0] == b"lost" else picks(reply[1:])
 
     def _call(self, script: Any, call: str, claim: Claim, *arguments: Any, keys: Sequence[str] = ()) -> list[Any]:
-        return _answer(script, [campaign_key(claim.campaign_id), *keys], [call, claim.batch, claim.token, *arguments])
+        return _answer(
+            script, [self.keys.campaign(claim.campaign_id), *keys], [call, claim.batch, claim.token, *arguments]
+        )
 
 
 def _answer(script: Any, keys: list[str], arguments: list[Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from gatepost_core.campaigns.publishing import BatchPublisher
     from gatepost_core.campaigns.store import CampaignStore
+    from gatepost_core.redis.keys import RedisKeys
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
-
-_LOCK: Final = "gatepost:campaigns:sweep:lock"
 
 
 @boundary
 class CampaignSweep:
     """Sweeps the active campaigns. One sweep runs at a time."""
 
-    def __init__(self, client: Redis, store: CampaignStore, publisher: BatchPublisher) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, store: CampaignStore, publisher: BatchPublisher) -> None:
         self._redis = client
+        self._lock = keys.campaign_sweep_lock
         self._store = store
         self._publisher = publisher
 
@@ -41,7 +41,7 @@ class CampaignSweep:
             Unavailable: Redis did not answer; the next run goes on.
         """
         published = 0
-        with sweep_lock(self._redis, _LOCK) as prolong:
+        with sweep_lock(self._redis, self._lock) as prolong:
             if prolong is None:
                 return 0
             for campaign_id in self._store.active_ids():

@@ -187,7 +187,9 @@ class CampaignParts:
     @cached_property
     def store(self) -> CampaignStore:
         """The campaigns' records."""
-        return CampaignStore(self._process.redis, republish_after_s=self._process.settings.republish_after)
+        return CampaignStore(
+            self._process.redis, self._process.keys, republish_after_s=self._process.settings.republish_after
+        )
 
     @cached_property
     def publisher(self) -> BatchPublisher:
@@ -200,20 +202,20 @@ class CampaignParts:
         process = self._process
         return BatchRunner(
             settings=process.settings,
-            store=BatchStore(process.redis, republish_after_s=process.settings.republish_after),
+            store=BatchStore(process.redis, process.keys, republish_after_s=process.settings.republish_after),
             publisher=self.publisher,
             keyring=process.keyring,
             fingerprints=process.settings.fingerprints(),
             clients=process.clients,
             ownership=process.ownership,
             stopping=self._stopping.is_set,
-            replicated=Replication(process.redis, process.settings.wait_replicas).reached,
+            replicated=Replication(process.redis, process.keys, process.settings.wait_replicas).reached,
         )
 
     @cached_property
     def sweep(self) -> CampaignSweep:
         """Repairs campaigns."""
-        return CampaignSweep(self._process.redis, self.store, self.publisher)
+        return CampaignSweep(self._process.redis, self._process.keys, self.store, self.publisher)
 
     def _stop(self, **_: Any) -> None:
         self._stopping.set()

@@ -18,7 +18,7 @@ from celery.worker.strategy import default as celery_strategy
 from kombu import compression
 
 from gatepost_core.broker.message_validation import Malformed, check_message
-from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS
 from gatepost_core.error_boundary import account
 from gatepost_core.errors import InvalidValue, Unavailable
 
@@ -109,7 +109,7 @@ def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLett
     """Move a message to the dead letters. It stays on its queue while Redis cannot store it."""
     routing_key = (message.delivery_info or {}).get("routing_key")
     # The name is stored unsealed, and an AMQP client can write any text there.
-    queue = routing_key if isinstance(routing_key, str) and routing_key in set(Queue) else "(another)"
+    queue = routing_key if isinstance(routing_key, str) and routing_key in consumer.app.amqp.queues else "(another)"
     kept = {
         "headers": message.headers,
         "properties": message.properties,

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from celery.bin.base import CLIContext
 from celery.concurrency.thread import TaskPool
 from celery.utils import sysinfo
 from click.core import ParameterSource
-
-from gatepost_core.broker.messages import Queue
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -24,7 +23,6 @@ _sysinfo: Any = sysinfo
 Rule = Callable[[Any], str | None]
 """Returns why a value is refused, or None."""
 _MOST_SLOTS: Final = 1000
-_QUEUES: Final = ", ".join(Queue)
 _NO_CHILDREN: Final = "needs child processes, but a worker runs threads; leave it out."
 _NO_LIMITS: Final = "cannot stop a thread; limit a call with GATEPOST_EMAIL_DEADLINE, GATEPOST_SMS_DEADLINE and GATEPOST_LOGIN_DEADLINE."
 _DETACH: Final = (
@@ -56,13 +54,19 @@ def _not_negative(value: Any) -> str | None:
     return "must not be negative." if value is not None and value < 0 else None
 
 
+def _known_queues() -> list[str]:
+    command_line: Any = click.get_current_context().find_object(CLIContext)
+    return list(command_line.app.amqp.queues)
+
+
 def _queues(value: Any) -> str | None:
-    unknown = [queue or "nothing" for queue in value or () if queue not in set(Queue)]
-    return f"names {', '.join(unknown)}; the queues are {_QUEUES}." if unknown else None
+    known = _known_queues()
+    unknown = [queue or "nothing" for queue in value or () if queue not in known]
+    return f"names {', '.join(unknown)}; the queues are {', '.join(known)}." if unknown else None
 
 
 def _left_out(value: Any) -> str | None:
-    if set(Queue) <= set(value or ()):
+    if set(_known_queues()) <= set(value or ()):
         return "leaves no queue; name the queues to serve with --queues."
     return _queues(value)
 

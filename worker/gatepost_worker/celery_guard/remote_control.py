@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.worker.control import Panel
 
-from gatepost_core.broker.messages import Queue
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -72,8 +70,9 @@ def _refusal(sentence: str) -> Callable[..., Any]:
 def _for_own_queues(add_consumer: Callable[..., Any]) -> Callable[..., Any]:
     def checked(state: Any, queue: Any = None, **arguments: Any) -> Any:
         # Messages of other applications would be dead-lettered as malformed.
-        if queue not in set(Queue):
-            return {"error": f"There is no such queue; the queues are {', '.join(Queue)}."}
+        queues = state.app.amqp.queues
+        if queue not in queues:
+            return {"error": f"There is no such queue; the queues are {', '.join(queues)}."}
         return add_consumer(state, queue, **arguments)
 
     return checked

@@ -74,7 +74,7 @@ def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
                 envelope, flaw = _opened(item)
             except MemoryError:
                 # The process lacks memory; the message may be sound.
-                self.client.eval(PUSH, 1, queue, item)
+                self._push_back(queue, item)
                 raise
             if flaw is not None:
                 self._dead_letter(item, flaw, queue)
@@ -91,7 +91,11 @@ def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
                 # The ledger's Redis is full or away: return the message to the end of its queue.
                 _log.error("message.malformed", reason=flaw, queue=queue, error=str(failure))
                 time.sleep(_PAUSE_S)
-                self.client.eval(PUSH, 1, queue, item)
+                self._push_back(queue, item)
+
+        def _push_back(self, queue: str, item: bytes) -> None:
+            # kombu's client adds the prefix to the keys of other commands, but not of this one.
+            self.client.eval(PUSH, 1, self.global_keyprefix + queue, item)
 
     class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
         Channel = CheckedChannel

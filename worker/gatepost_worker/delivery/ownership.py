@@ -21,7 +21,7 @@ class Ownership:
     """Compares an operation's or campaign's application with this worker's tenants. Safe to share between threads."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self._registry = TenantRegistry(client)
+        self._registry = TenantRegistry(client, settings.redis_keys)
         self._own = settings.applications()
         if self._own:
             # Commands that name no tenant belong to the first one.

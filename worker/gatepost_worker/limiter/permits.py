@@ -57,11 +57,6 @@ class LimiterKey:
     tenant: str
     endpoint: str
 
-    @property
-    def name(self) -> str:
-        """The Redis key that holds the shared state."""
-        return f"gatepost:limiter:{self.tenant}:{self.endpoint}"
-
 
 @dataclass(frozen=True, slots=True)
 class Permit:
@@ -107,11 +102,6 @@ class Ceiling:
 
     name: str
     rate: float
-
-    @property
-    def key(self) -> str:
-        """The Redis key that holds the time of the next permit."""
-        return f"gatepost:ceiling:{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

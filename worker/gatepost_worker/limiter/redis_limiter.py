@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
+    from gatepost_core.redis.keys import RedisKeys
     from gatepost_worker.limiter.permits import Ceiling, Lane, LimiterKey
     from gatepost_worker.limiter.readings import Reading
 
@@ -35,6 +36,7 @@ class RedisLimiter:
     def __init__(
         self,
         client: Redis,
+        keys: RedisKeys,
         settings: LimiterSettings | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -45,11 +47,13 @@ class RedisLimiter:
 
         Args:
             client: The connection; its timeouts bound each call.
+            keys: The names in this Redis.
             settings: The settings of pacing; None for the defaults.
             clock: The monotonic clock that stamps readings, in seconds.
             wall_clock: Epoch seconds.
             server_clock: Microseconds that replace Redis's clock, for simulations.
         """
+        self._keys = keys
         self._settings = settings or LimiterSettings()
         self._packed_settings = pack_settings(self._settings)
         self._clock = clock
@@ -72,10 +76,10 @@ class RedisLimiter:
         """Return a permit or a wait: see `Limiter.acquire`."""
         if want < 1:
             raise ValueError("want must be at least 1")
-        keys = [key.name]
+        keys = [self._name(key)]
         arguments: list[Any] = [self._now(), lane.value, want, self._packed_settings, self._pack(readings)]
         if ceiling is not None:
-            keys.append(ceiling.key)
+            keys.append(self._keys.ceiling(ceiling.name))
             arguments.append(ceiling.rate)
         granted, first_ticket, wait_us, reason = _call(self._acquire, keys, arguments)
         if granted:
@@ -85,15 +89,15 @@ class RedisLimiter:
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
         """Record responses: see `Limiter.observe`."""
         if readings:
-            _call(self._observe, [key.name], [self._now(), self._pack(readings)])
+            _call(self._observe, [self._name(key)], [self._now(), self._pack(readings)])
 
     def clear(self, key: LimiterKey) -> float:
         """End a 429's block: see `Limiter.clear`."""
-        return float(_call(self._clear, [key.name], [self._now()])) / 1e6
+        return float(_call(self._clear, [self._name(key)], [self._now()])) / 1e6
 
     def describe(self, key: LimiterKey) -> LimiterState | None:
         """Return the limiter's state: see `Limiter.describe`."""
-        flat = [_text(item) for item in _call(self._describe, [key.name], [self._now()])]
+        flat = [_text(item) for item in _call(self._describe, [self._name(key)], [self._now()])]
         if not flat:
             return None
         values = {name: float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -117,6 +121,9 @@ class RedisLimiter:
             wall_now=self._wall_clock(),
             longest_hint_s=self._settings.longest_hint_s,
         )
+
+    def _name(self, key: LimiterKey) -> str:
+        return self._keys.limiter(key.tenant, key.endpoint)
 
     def _now(self) -> str:
         return "" if self._server_clock is None else str(self._server_clock())

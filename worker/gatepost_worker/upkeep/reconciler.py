@@ -15,7 +15,6 @@ from gatepost_core.error_boundary import account, boundary
 from gatepost_core.errors import Spoiled, failure_of
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.errors import answering
-from gatepost_core.redis.keys import RECONCILER_LAST_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from gatepost_core.commands import Kind
     from gatepost_core.ledger import Ledger
     from gatepost_core.ledger.values import Answer
+    from gatepost_core.redis.keys import RedisKeys
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
-_LOCK: Final = "gatepost:reconciler:lock"
 _LOCK_LIFETIME_S: Final = 60
 _PAGE: Final = 500
 # A sweep ends work, so both scripts run even without free memory. redis-py repeats a call whose reply was lost: the lock may then hold this
@@ -77,10 +76,11 @@ def sweep_lock(client: Redis, name: str) -> Iterator[Callable[[], Any] | None]:
 class Reconciler:
     """Sweeps the open operations that are due. One sweep runs at a time: a second one would repeat its work."""
 
-    def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
+    def __init__(self, app: Celery, ledger: Ledger, client: Redis, keys: RedisKeys) -> None:
         self._app = app
         self._ledger = ledger
         self._redis = client
+        self._keys = keys
         self._broker_takes = True
 
     def run(self) -> int:
@@ -90,7 +90,7 @@ class Reconciler:
             Unavailable: Redis did not answer; the next run continues.
         """
         swept, self._broker_takes = 0, True
-        with sweep_lock(self._redis, _LOCK) as prolong:
+        with sweep_lock(self._redis, self._keys.reconciler_lock) as prolong:
             if prolong is None:
                 return 0
             while due := self._ledger.due(_PAGE):
@@ -100,7 +100,7 @@ class Reconciler:
                 prolong()
             with answering():
                 # Milliseconds since the epoch, by Redis's clock.
-                self._redis.eval(_RECORD_RUN, 1, RECONCILER_LAST_RUN)
+                self._redis.eval(_RECORD_RUN, 1, self._keys.reconciler_last_run)
         return swept
 
     def _sweep(self, operation_id: str) -> None:

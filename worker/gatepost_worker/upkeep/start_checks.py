@@ -64,7 +64,7 @@ def check_beat(app: Celery, settings: Settings) -> None:
 def _check_queue(client: Redis, url: str, settings: Settings) -> None:
     if _check(client, url, settings):
         with reaching(client, url):
-            client.llen(Queue.LOGIN)
+            client.llen(settings.redis_keys.queue_key(settings.redis_keys.queue(Queue.LOGIN)))
 
 
 def _check(client: Redis, url: str, settings: Settings) -> bool:

@@ -18,6 +18,7 @@ _ASK_S: Final = 1
 def count_bulk_workers(settings: Settings) -> int | None:
     """Return how many workers take batches; None when the broker does not tell."""
     app = build_app(settings)
+    bulk = settings.redis_keys.queue(Queue.BULK)
     try:
         with app.connection_for_write(connect_timeout=_ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)
@@ -26,4 +27,4 @@ def count_bulk_workers(settings: Settings) -> int | None:
         return None
     finally:
         app.close()
-    return sum(any(queue["name"] == Queue.BULK.value for queue in queues) for queues in replies.values())
+    return sum(any(queue["name"] == bulk for queue in queues) for queues in replies.values())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed, ResourceLocked
 
 from gatepost_core.broker.amqp_timeouts import BrokerBlocked, BrokerSilent
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_operations.cli.doctor.checks import Check, Status, judge_workers
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from celery import Celery
+    from kombu import Queue
 
     from gatepost_core.settings import Settings
 
@@ -32,7 +32,7 @@ _CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (
         AccessRefused,
         "refused the user",
-        "Check the user and password in GATEPOST_BROKER_URL. The user must be allowed to configure, write and read gatepost.*, and to write amq.default.",
+        "Check the user and password in GATEPOST_BROKER_URL. The user must be allowed to configure, write and read queues that begin with GATEPOST_NAMESPACE (gatepost.*), and to write amq.default.",
     ),
     (
         NotAllowed,
@@ -67,7 +67,7 @@ def _examine(app: Celery) -> Iterator[Check]:
             yield _failed("broker", "", failure)
             return
         yield Check("broker", Status.OK, "answers")
-        flaws = [flaw for queue in Queue if (flaw := _flaw_of(app, connection, queue))]
+        flaws = [flaw for queue in app.amqp.queues.values() if (flaw := _flaw_of(connection, queue))]
         yield from flaws
         if flaws:
             return
@@ -78,7 +78,7 @@ def _examine(app: Celery) -> Iterator[Check]:
             yield _failed("workers", "", failure)
             return
     served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
-    yield judge_workers(served, [queue.value for queue in Queue])
+    yield judge_workers(served, list(app.amqp.queues))
 
 
 def _probe(connection: Any) -> None:
@@ -88,13 +88,13 @@ def _probe(connection: Any) -> None:
             channel.basic_publish(channel.prepare_message(b""), "", f"gatepost.nobody.{uuid.uuid4()}")
 
 
-def _flaw_of(app: Celery, connection: Any, queue: Queue) -> Check | None:
+def _flaw_of(connection: Any, queue: Queue) -> Check | None:
     # A channel a queue: what the broker refuses closes it.
     try:
         with connection.channel() as channel:
-            app.amqp.queues[queue.value](channel).declare()
+            queue(channel).declare()
     except BROKER_ERRORS as failure:
-        return _failed("queues", f"{queue.value} ", failure)
+        return _failed("queues", f"{queue.name} ", failure)
     return None
 
 

@@ -90,7 +90,7 @@ def judge_workers(queues_by_worker: Mapping[str, Sequence[str]], queues: Sequenc
     if not queues_by_worker:
         return Check("workers", Status.FAILED, "no worker answers", "Start one: gatepost worker --beat")
     if missing:
-        names = ",".join(queue.removeprefix("gatepost.") for queue in missing)
+        names = ",".join(queue.rpartition(".")[2] for queue in missing)
         return Check("workers", Status.WARNING, found, f"Start a worker for it: gatepost worker --queues {names}")
     return Check("workers", Status.OK, found)
 

@@ -20,7 +20,6 @@ from gatepost_core.redis.check import cause_of, flaw_of, missing_commands
 from gatepost_core.redis.connections import connect, connect_to_broker, ledger_at
 from gatepost_core.redis.diagnosis import UNKNOWN, Trouble
 from gatepost_core.redis.errors import URL
-from gatepost_core.redis.keys import KIDS, RECONCILER_LAST_RUN
 from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
@@ -105,15 +104,16 @@ def _configured(name: str, read: Callable[[], Any]) -> Check:
 
 def _redis(settings: Settings) -> Iterator[Check]:
     client: Any = connect(settings)
+    keys = settings.redis_keys
     try:
         with client:
             before = time.time()
             seconds, micros = client.time()
             between = (before + time.time()) / 2
             info: dict[str, Any] = client.info()
-            last = client.get(RECONCILER_LAST_RUN)
-            kids = {kid.decode() for kid in client.hkeys(KIDS)}
-            dead_letters = count_letters(client, settings.dead_letter_lifetime)
+            last = client.get(keys.reconciler_last_run)
+            kids = {kid.decode() for kid in client.hkeys(keys.kids)}
+            dead_letters = count_letters(client, keys, settings.dead_letter_lifetime)
             missing = missing_commands(client)
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
@@ -147,7 +147,7 @@ def _judge_use(name: str, trouble: Trouble | None, url: str) -> Check:
 def _judge_key_checks(settings: Settings) -> Check:
     try:
         with connect(settings) as client:
-            KeyChecks(client, settings.keyring(), settings.fingerprints()).require()
+            KeyChecks(client, settings.redis_keys, settings.keyring(), settings.fingerprints()).require()
     except KeyMismatch as failure:
         return Check("workers' keys", Status.FAILED, "differ", str(failure), configuration=True)
     return Check("workers' keys", Status.OK, "the same")

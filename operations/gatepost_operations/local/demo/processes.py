@@ -7,6 +7,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
 
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.local import environment as local_world
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.processes import Child, Children, beat_command, worker_command
@@ -81,7 +82,7 @@ class DemoProcesses:
 
     def start_worker(self, name: str, queues: Sequence[str] = _QUEUES) -> Child:
         """Start one more worker."""
-        return self._start(name, worker_command(queues, name=name))
+        return self._start(name, worker_command(queues, name=name, keys=RedisKeys()))
 
     def kill_worker(self, worker: Child) -> None:
         """End a worker as a crash would (SIGKILL): it cannot say what it had in hand."""
