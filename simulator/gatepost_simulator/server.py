@@ -17,7 +17,6 @@ from gatepost_simulator.settings import SimulatorSettings
 from gatepost_simulator.simulator import Simulator
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 _START_S = 30.0
@@ -55,7 +54,7 @@ class _InThread:
     def stop(self) -> None:
         self.simulator.stop()
         self._thread.join(_STOP_S)
-        self.simulator.__exit__(None, None, None)
+        self.simulator.__exit__()
 
 
 class _InProcess:
@@ -159,7 +158,5 @@ class SimulatorServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -21,7 +21,6 @@ from gatepost_simulator.transport import SimulatorProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, Self
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -104,9 +103,7 @@ class Simulator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _register_assertion_key(self, directory: Path) -> None:
