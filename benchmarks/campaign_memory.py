@@ -127,7 +127,7 @@ def settle_all(campaigns: Campaigns, client: redis.Redis, campaign_id: str) -> N
             key = LimiterKey(f"benchmark-{batch}-{seq}", "passwordless/start")
             source = PermitSource(key=key, settings=LimiterSettings(cold_permits=256))
             step = store.step(claim, seq, 60, source=source, settlements=settlements, want=256)
-            client.delete(key.name)
+            client.delete(KEYS.limiter(key.tenant, key.endpoint))
             if not isinstance(step, Begun):
                 break
             settlements = [settlement(row, failed=(batch * 256 + row) % every == 0) for row in step.rows]

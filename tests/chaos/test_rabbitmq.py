@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import kombu
 import pytest
 
-from gatepost import State
+from gatepost import Producer, State
 from gatepost.errors import ConfigurationError
 from gatepost_core.broker.messages import SUBMIT, Queue
 from gatepost_core.dead_letters import Selection
+from gatepost_operations.cli.doctor.broker import examine_broker
+from gatepost_operations.cli.doctor.checks import Status
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_worker.upkeep.start_checks import check_broker
 from support.chaos_load import Load, address
@@ -156,3 +158,21 @@ def test_a_rabbitmq_that_refuses_is_named_at_the_start(
 
     with pytest.raises(ConfigurationError, match=said):
         check_broker(app, settings)
+
+
+def test_a_namespace_uses_no_queue_or_exchange_of_another(
+    rabbitmq: RabbitMQ, make_settings: Callable[..., Settings]
+) -> None:
+    """RabbitMQ lets the user touch blue's names alone: blue sends, and asks for workers; green is refused, and sees no message."""
+    rabbitmq.new_hosts({"blue": r"^(blue\\..*|amq\\.default|.*blue\\.control\\.pidbox)$"})
+    blue, green = (make_settings(broker_url=rabbitmq.host("blue"), namespace=name) for name in ("blue", "green"))
+    with Producer(blue) as producer:
+        producer.send_email(address())
+    found = [{check.name: check.status for check in examine_broker(settings)} for settings in (blue, green)]
+    with kombu.Connection(blue.broker) as connection:
+        channel: Any = connection.channel()
+        waiting = channel.queue_declare(blue.redis_keys.queue(Queue.SEND), passive=True).message_count
+
+    assert waiting == 1
+    assert found[0] == {"broker": Status.OK, "queues": Status.OK, "workers": Status.FAILED}
+    assert found[1] == {"broker": Status.OK, "queues": Status.FAILED}
