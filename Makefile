@@ -15,6 +15,10 @@ FUZZ_TARGETS := recipients_file envelope error_body command
 .PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
+# Interpreters find their modules compiled, even where the environment turns bytecode off.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
+
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import traceback
@@ -21,6 +20,7 @@ from gatepost_core.broker.messages import SUBMIT, Queue
 from gatepost_core.broker.publishing import publish
 from gatepost_core.sealing import Keyring, Purpose
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
+from support.free_ports import free_port
 from support.planted_secrets import ProcessList, Recording
 from support.stack import SEALING_KEY
 
@@ -231,8 +231,7 @@ class Flower:
     """The real Flower beside the workers, open to anybody on loopback."""
 
     def __init__(self, stack: Stack) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         options = ["-m", "celery", "-A", "gatepost_worker", "flower", "--address=127.0.0.1", f"--port={port}"]
         self._stack = stack
         self._base = f"http://127.0.0.1:{port}"

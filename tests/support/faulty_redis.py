@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import redis
 
 from gatepost_operations.local.embedded_valkey import server_binary
-from support.tls_services import free_port
+from support.free_ports import free_port
 
 if TYPE_CHECKING:
     import ssl

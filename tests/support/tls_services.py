@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self
 import pytest
 import redis
 
+from support.free_ports import free_port
+
 if TYPE_CHECKING:
     from support.tls_authority import Authority
 
@@ -30,12 +32,6 @@ def require_program(name: str, package: str) -> str:
         reason = f"{name} is not installed (Debian: apt-get install {package})"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +12,12 @@ import pytest
 
 from support.compose_deployment import Deployment
 from support.compose_file import Service, read_services
+from support.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[3]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +42,6 @@ def services(compose_directory: Path) -> dict[str, Service]:
 @pytest.fixture
 def deployment(services: dict[str, Service], tmp_path: Path) -> Iterator[Deployment]:
     """The services, ready to be started."""
-    ports = {name: _free_port() for name in ("redis", "simulator", "8787", "8788")}
+    ports = {name: free_port() for name in ("redis", "simulator", "8787", "8788")}
     with Deployment(tmp_path, services, ports) as ready:
         yield ready

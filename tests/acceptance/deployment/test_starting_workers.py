@@ -13,7 +13,7 @@ import pytest
 
 from gatepost import State
 from support import faulty_redis
-from support.tls_services import free_port
+from support.free_ports import free_port
 
 if TYPE_CHECKING:
     from support.stack import Stack

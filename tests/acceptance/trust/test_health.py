@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.free_ports import free_port
+
 if TYPE_CHECKING:
     from support.stack import Program, Stack
 
@@ -22,12 +24,6 @@ pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[2]
 STUCK_FILE = "STUCK_WORKER_FILE"
 """What `stuck_worker` reads; importing it here would read a configuration."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Watched:

@@ -14,10 +14,11 @@ from gatepost.errors import Unavailable
 from gatepost_core.dead_letters import Selection
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support.campaign_parts import rows
+from support.free_ports import free_port
 from support.redis_roles import PAGE, create_users, url_of
 from support.stack import Stack
 from support.tls_authority import Authority
-from support.tls_services import Files, TlsRabbit, TlsRedis, TlsSentinel, free_port
+from support.tls_services import Files, TlsRabbit, TlsRedis, TlsSentinel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from gatepost_core.sealing import Key
 from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
 from support import faulty_redis
+from support.free_ports import free_port
 from support.keys import KEYS
-from support.tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

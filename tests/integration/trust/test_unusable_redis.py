@@ -17,8 +17,8 @@ from gatepost_operations.cli.entry import main
 from gatepost_worker.process import Process
 from gatepost_worker.upkeep.start_checks import check_beat
 from support import faulty_redis
+from support.free_ports import free_port
 from support.tls_authority import Authority
-from support.tls_services import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
