@@ -219,7 +219,10 @@ class Round:
             while True:
                 mutation = self._left.get_nowait()
                 started = time.monotonic()
-                why = judge(copy, mutation, self._server)
+                try:
+                    why = judge(copy, mutation, self._server)
+                except (OSError, ValueError) as error:
+                    why = f"it could not be judged: {error}"
                 seconds = time.monotonic() - started
                 if why is not None:
                     self.survivors.append(f"{mutation.rule} ({mutation.file}): {why}")
