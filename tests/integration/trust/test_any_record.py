@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gatepost.errors import SealError
 from gatepost_core.audit_log import AuditLog, AuditUnreadable, Entry
-from gatepost_core.dead_letters import PREFIX, DeadLetterNotFound, DeadLetters
+from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
@@ -66,7 +66,7 @@ def test_any_dead_letter_is_listed_and_opens_for_nobody(redis_client: redis.Redi
     letters = DeadLetters(redis_client, KEYS, Keyring([Key("test", bytes(32))]))
     good = letters.add({"raw": "x"}, reason="the envelope is not JSON", queue="gatepost.send")
     identity = str(uuid.uuid4())
-    redis_client.hset(f"{PREFIX}{identity}", mapping=fields)
+    redis_client.hset(KEYS.dead_letter(identity), mapping=fields)
     redis_client.zadd(KEYS.dead_letters, {identity: 1_800_000_000_000})
 
     listed = letters.list()

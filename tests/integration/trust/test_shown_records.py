@@ -9,7 +9,6 @@ import pytest
 
 from gatepost_core.audit_log import AuditLog
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
-from gatepost_operations.maintenance.key_use import KIDS
 from support.hostile_texts import HOSTILE, steering
 from support.keys import KEYS
 
@@ -87,7 +86,7 @@ def test_a_campaigns_name_is_shown_as_it_is(
 
 def test_the_id_of_a_key_is_shown_as_it_is(gatepost: Gatepost, redis_client: redis.Redis) -> None:
     """The ids of the keys that are in use stand in Redis."""
-    redis_client.hset(KIDS, HOSTILE, 1_700_000_000_000)
+    redis_client.hset(KEYS.kids, HOSTILE, 1_700_000_000_000)
     ran = gatepost("keys", "status")
 
     assert ran.code == 0

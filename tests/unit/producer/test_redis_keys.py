@@ -126,7 +126,8 @@ def test_the_documented_keys_are_those_that_exist() -> None:
     """The table in SECURITY.md has every key of the module, and no other key of Gatepost's."""
     rows = re.findall(r"^\| ((?:`[^`|]+` ?)+)\|", SECURITY.read_text("utf-8"), re.MULTILINE)
     documented = {_plain(name) for row in rows for name in re.findall(r"`([^`]+)`", row)}
-    existing = {_plain(key) for key in keys_of(RedisKeys())}
+    # The page's own test stores everything else; a recovery needs a backup.
+    existing = {_plain(key) for key in keys_of(RedisKeys())} - {RedisKeys().recovered}
 
     assert existing <= documented
     assert {name for name in documented - existing if name.startswith("gatepost")} <= _parts(RedisKeys())
