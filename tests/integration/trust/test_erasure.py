@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.campaigns.control import RETRYABLE, Campaigns
+from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import NothingToRedeem, Unavailable
 from gatepost.producer import Producer
@@ -17,7 +17,7 @@ from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key, Keyring, Purpose
-from gatepost_core.states import State
+from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_simulator.server import SimulatorServer

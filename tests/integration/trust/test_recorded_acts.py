@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.campaigns.retries import RETRYABLE
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import Unavailable
 from gatepost_core.campaigns.model import CampaignConflict
+from gatepost_core.states import RETRYABLE
 from support.campaign_parts import email, rows
 from support.keys import KEYS
 
