@@ -9,7 +9,7 @@
     │   └── WrongApplication      … work is for another Auth0 application
     ├── Unavailable               Redis did not answer; nothing is sent now
     │   ├── Unusable              … and is unusable until the configuration is corrected; a ConfigurationError too
-    │   └── Spoiled               … or a record in it is damaged
+    │   └── CorruptRecord         … or a record in it is damaged
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── IdempotencyConflict       the key was used with another command
@@ -140,7 +140,7 @@ class Unusable(ConfigurationError, Unavailable):
     """Redis is unusable until its configuration or Gatepost's is corrected."""
 
 
-class Spoiled(Unavailable):
+class CorruptRecord(Unavailable):
     """A record in Redis is damaged or was written by another program; Redis itself works."""
 
 

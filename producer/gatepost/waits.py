@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from gatepost.notices import Bell, Notices
 from gatepost_core.error_boundary import account
-from gatepost_core.errors import GatepostError, OperationNotFound, Spoiled, Unavailable
+from gatepost_core.errors import CorruptRecord, GatepostError, OperationNotFound, Unavailable
 from gatepost_core.ledger import OUTCOME_FIELDS, outcome_of
 from gatepost_core.redis.errors import READING, answering
 from gatepost_core.states import OPEN_STATES
@@ -274,7 +274,7 @@ def _answer_of(operation_id: str, reply: Any) -> Answer | None:
         return _error_of(reply)
     try:
         outcome = outcome_of(operation_id, reply)
-    except (OperationNotFound, Spoiled) as failure:
+    except (OperationNotFound, CorruptRecord) as failure:
         return failure
     return outcome if outcome.state.is_terminal else None
 

@@ -14,11 +14,11 @@ from gatepost_core.blocks import read_block
 from gatepost_core.commands import Kind, OnUnknown
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import (
+    CorruptRecord,
     IdempotencyConflict,
     NothingToRedeem,
     OperationNotFound,
     RecordGone,
-    Spoiled,
     Unavailable,
 )
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
@@ -342,12 +342,12 @@ def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
 
     Raises:
         OperationNotFound: the record is empty.
-        Spoiled: it is damaged or of another version.
+        CorruptRecord: it is damaged or of another version.
     """
     try:
         return _outcome_of(operation_id, values)
     except _UNREADABLE:
-        raise Spoiled(f"The operation's record is damaged or of another version. {READING}") from None
+        raise CorruptRecord(f"The operation's record is damaged or of another version. {READING}") from None
 
 
 def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
@@ -383,7 +383,7 @@ def _answer(reply: Sequence[str]) -> Answer:
     try:
         return _answer_of(reply)
     except _UNREADABLE:
-        raise Spoiled("The operation's record is damaged or of another version.") from None
+        raise CorruptRecord("The operation's record is damaged or of another version.") from None
 
 
 def _answer_of(reply: Sequence[str]) -> Answer:
@@ -401,7 +401,7 @@ def _answer_of(reply: Sequence[str]) -> Answer:
         case [verdict]:
             return Answer(Verdict(verdict))
         case _:
-            raise Spoiled("The ledger's script answered in an unknown form.")
+            raise CorruptRecord("The ledger's script answered in an unknown form.")
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError, ResponseError
 
-from gatepost_core.errors import Spoiled, Unavailable, Unusable
+from gatepost_core.errors import CorruptRecord, Unavailable, Unusable
 from gatepost_core.redis.diagnosis import Trouble, trouble_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ URL: Final = "GATEPOST_REDIS_URL"
 
 @contextmanager
 def answering(silence: str = NOTHING_SENT, refused: str = NOTHING_SENT) -> Iterator[None]:
-    """Turn what redis-py raises into `Unavailable`; into `Spoiled` where a script cannot make anything of what is stored.
+    """Turn what redis-py raises into `Unavailable`; into `CorruptRecord` where a script cannot make anything of what is stored.
 
     Args:
         silence: what follows when no answer came at all; the call may have been carried out.
@@ -64,7 +64,7 @@ def named(
     trouble = trouble or trouble_of(failure)
     if trouble is None:
         if _is_about_a_record(failure):
-            return Spoiled(f"A record in Redis is damaged. {refused}")
+            return CorruptRecord(f"A record in Redis is damaged. {refused}")
         return Unavailable(f"Redis did not answer ({type(failure).__name__}). {silence}")
     # An earlier try of the same call may have been carried out, and only its answer lost.
     certain = trouble.answered and not getattr(failure, REPEATED, False)

@@ -14,7 +14,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.errors import Spoiled, Unavailable, failure_of
+from gatepost_core.errors import CorruptRecord, Unavailable, failure_of
 from gatepost_core.ledger import milliseconds
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect, ledger_at
@@ -189,7 +189,7 @@ class Recovery:
             answer = self._ledger.recover(operation_id)
             if answer.verdict is not Verdict.FINISHED or answer.reason is None:
                 return
-        except (Spoiled, ValueError):
+        except (CorruptRecord, ValueError):
             done.unreadable.append(operation_id)
             return
         done.operations += 1

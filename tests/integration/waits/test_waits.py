@@ -19,7 +19,7 @@ import pytest
 import structlog
 
 from gatepost import AsyncProducer, Outcome, Producer, State
-from gatepost.errors import GatepostError, NotFinished, OperationNotFound, ProducerClosed, Spoiled, Unavailable
+from gatepost.errors import CorruptRecord, GatepostError, NotFinished, OperationNotFound, ProducerClosed, Unavailable
 from gatepost.shared_redis import Client
 from gatepost.waits import Wait, Waits
 from gatepost_core.commands import Kind, OnUnknown
@@ -276,7 +276,7 @@ def test_a_spoiled_record_is_named_and_keeps_no_other_waiting(
     redis_client.hset(KEYS.operation(spoiled), field, value)
     handle = producer.handle(spoiled)
     for call in (handle.outcome, handle.state, lambda: handle.wait(SOON_S), lambda: handle.redeem(SOON_S)):
-        with pytest.raises(Spoiled, match="could not be read"):
+        with pytest.raises(CorruptRecord, match="could not be read"):
             call()
 
     assert producer.handle(good).wait(SOON_S).state is State.CANCELLED

@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions as r
 from redis.backoff import NoBackoff
 
-from gatepost.errors import ConfigurationError, Spoiled, Unavailable, Unusable
+from gatepost.errors import ConfigurationError, CorruptRecord, Unavailable, Unusable
 from gatepost_core.redis.connections import NotingRetry
 from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, answering
 
@@ -35,7 +35,7 @@ def became_of(failure: r.RedisError) -> type[Exception]:
 @pytest.mark.parametrize("failure", SPOILED, ids=lambda one: str(one)[:30])
 def test_what_is_about_a_record_is_called_spoiled(failure: r.RedisError) -> None:
     """Nothing can be made of it, now or later."""
-    assert became_of(failure) is Spoiled
+    assert became_of(failure) is CorruptRecord
 
 
 @pytest.mark.parametrize("failure", AWAY, ids=lambda one: str(one)[:30])

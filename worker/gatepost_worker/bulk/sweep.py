@@ -9,7 +9,7 @@ import structlog
 from gatepost_core.campaigns.model import CampaignNotFound
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import Spoiled
+from gatepost_core.errors import CorruptRecord
 from gatepost_worker.upkeep.reconciler import sweep_lock
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CampaignSweep:
             published = self._publisher.feed(campaign_id)
         except CampaignNotFound:  # deleted meanwhile
             return 0
-        except Spoiled as failure:
+        except CorruptRecord as failure:
             # A corrupt campaign must not stop the sweep of the others.
             _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
             return 0

@@ -12,7 +12,7 @@ from redis.lock import Lock
 from gatepost_core.broker.messages import operation_message, queue_of, task_name
 from gatepost_core.broker.publishing import publish_recorded
 from gatepost_core.error_boundary import account, boundary
-from gatepost_core.errors import Spoiled, failure_of
+from gatepost_core.errors import CorruptRecord, failure_of
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.errors import answering
 
@@ -109,7 +109,7 @@ class Reconciler:
         except ValueError as failure:
             # A kind or reason of a later version, whose reconciler ends the operation. The script has deferred it, so the sweep continues.
             _log.error("operation.unreadable", correlation_id=operation_id, failure=account(failure))
-        except Spoiled as failure:
+        except CorruptRecord as failure:
             # Set aside, so that it does not hold up the others.
             self._ledger.set_aside(operation_id)
             _log.error("operation.set_aside", correlation_id=operation_id, error=str(failure))
