@@ -1,4 +1,4 @@
-"""`gatepost audit`: who did what, and whether the log is as it was written."""
+"""`gatepost audit`: show the audit log, and verify that it was not changed."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -39,14 +39,16 @@ def list_entries(
     *,
     action: Annotated[
         str | None,
-        typer.Option("--action", metavar="NAME", help="Only this act, or those that begin so: campaign."),
+        typer.Option("--action", metavar="NAME", help="Only actions that begin with this: campaign."),
     ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of entries; the newest are shown.")
+    ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show the entries, the newest last."""
+    """Show the newest entries, the newest last."""
     now = datetime.now(UTC)
     first, last = read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
     with open_campaigns() as campaigns:
@@ -77,12 +79,12 @@ def verify(
     expect_head: Annotated[
         str | None,
         typer.Option(
-            "--expect-head", metavar="HEX", help="A head that was noted earlier; it must be in the log still."
+            "--expect-head", metavar="HEX", help="A head from an earlier check. The log must still contain it."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Check that no entry was changed, taken out or put in.
+    """Check that no entry was changed, removed or inserted.
 
     Prints the number of entries and the head, the digest of the last one, or "no entries". Note the head elsewhere, and give it with
     --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
@@ -95,9 +97,7 @@ def verify(
     else:
         write(f"{found.entries} {found.head}" if found.entries or found.broken_at is not None else "no entries")
         if found.broken_at is not None:
-            say(
-                f"gatepost: entry {found.broken_at} is not what was written there, or does not follow the one before it."
-            )
+            say(f"gatepost: entry {found.broken_at} was changed, or does not follow the entry before it.")
         elif found.cut_off and not found.entries:
             say(
                 "gatepost: the log has no entries, but a head was expected: the log was deleted, or this is another log."

@@ -1,4 +1,4 @@
-"""The table of commands: what `gatepost --help` lists, and where each one lives. A new noun is a file and a row here."""
+"""The table of commands for `gatepost --help`, and the module of each. A new command is a file and a row here."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Entry:
     """One command or noun.
 
     Attributes:
-        name: what the operator types.
+        name: the name on the command line.
         where: `module:attribute` under `gatepost_operations`, a `typer.Typer`: with one command and no callback it is that command,
             otherwise a noun with verbs.
-        summary: the first line of its help, said here so that listing imports nothing.
-        panel: the heading it stands under.
+        summary: the first line of its help, repeated here so that the list needs no imports.
+        panel: its heading in the list.
     """
 
     name: str
@@ -45,10 +45,10 @@ TABLE: Final = (
     Entry(
         "result",
         "cli.operation:result_app",
-        "Wait for an operation's end, and redeem its token set if asked.",
+        "Wait for an operation's result, and redeem its token set if asked.",
         OPERATIONS,
     ),
-    Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could take.", OPERATIONS),
+    Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could accept.", OPERATIONS),
     Entry("worker", "cli.worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("health", "cli.health:app", "Ask a worker whether it makes progress.", PROCESSES),
     Entry("simulator", "cli.simulator:app", "Run the local Authentication API.", PROCESSES),
@@ -56,8 +56,8 @@ TABLE: Final = (
     Entry("demo", "local.demo.command:app", "Send and log in with real local processes, once.", PROCESSES),
     Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry("tenants", "cli.tenants:app", "Show and change the Auth0 application of each tenant name.", SETTING_UP),
-    Entry("keys", "cli.keys:app", "Make and rotate the keys that seal what is stored.", SETTING_UP),
+    Entry("keys", "cli.keys:app", "Create and rotate the keys that seal stored values.", SETTING_UP),
     Entry("recover", "cli.recover:app", "Make a restored backup safe before workers start.", SETTING_UP),
-    Entry("erase", "cli.erase:app", "Erase a person from everything that is stored.", SETTING_UP),
+    Entry("erase", "cli.erase:app", "Erase a person from all stored data.", SETTING_UP),
     Entry("audit", "cli.audit:app", "Show and verify the audit log.", SETTING_UP),
 )

@@ -1,4 +1,4 @@
-"""A producer for the length of one command, with its log on stderr."""
+"""The producer or the campaigns of one command, with the log on standard error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def open_campaigns() -> Iterator[Campaigns]:
 
 
 def follow(handle: Handle, *, wait: bool, timeout_s: float, as_json: bool) -> ExitCode:
-    """Show an operation's end, or how it stands when nobody waits, and return the exit code."""
+    """Show an operation's result, or its state without waiting, and return the exit code."""
     if not wait:
         outcome = handle.outcome()
         show_outcome(outcome, as_json=as_json)
@@ -68,23 +68,23 @@ def follow(handle: Handle, *, wait: bool, timeout_s: float, as_json: bool) -> Ex
 
 
 def await_end(handle: Handle, timeout_s: float) -> Outcome | None:
-    """Wait for an operation's end; None, with a message, when it has not come in time.
+    """Wait for an operation's result; None, with a message, after the timeout.
 
     Raises:
-        KeyboardInterrupt: after a message that the operation goes on.
+        KeyboardInterrupt: after a message that the operation continues.
     """
     try:
         return handle.wait(timeout_s)
     except NotFinished:
-        say(f"gatepost: not finished after {timeout_s:g} s; it goes on: gatepost status {handle.operation_id}")
+        say(f"gatepost: not finished after {timeout_s:g} s; it continues: gatepost status {handle.operation_id}")
         return None
     except KeyboardInterrupt:
-        say(f"gatepost: interrupted; the operation goes on: gatepost status {handle.operation_id}")
+        say(f"gatepost: interrupted; the operation continues: gatepost status {handle.operation_id}")
         raise
 
 
 def log_to_stderr() -> None:
-    """Let the library's warnings go to stderr, as plain lines."""
+    """Write the library's warnings to standard error, as plain lines."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

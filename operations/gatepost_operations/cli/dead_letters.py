@@ -1,4 +1,4 @@
-"""`gatepost dead-letters`: the messages that no worker could take."""
+"""`gatepost dead-letters`: the messages that no worker could accept."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -25,17 +25,19 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Repl
 app = command_app()
 
 ReasonOption = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason has this in it.")
+    str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason contains this text.")
 ]
-IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this one; may be repeated.")]
-DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this, only show the effect.")]
+IdOption = Annotated[
+    list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; may be repeated.")
+]
+DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change; without it, only show the effect.")]
 
 
 @app.callback(
     epilog=examples("gatepost dead-letters list --since 2h", "gatepost dead-letters replay --reason task --yes")
 )
 def dead_letters() -> None:
-    """Handle the messages that no worker could take."""
+    """Handle the messages that no worker could accept."""
 
 
 @app.command(
@@ -49,7 +51,9 @@ def list_letters(
     reason: ReasonOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number, the newest first.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number; the newest come first.")
+    ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """List dead letters, the newest first, with their reasons."""
@@ -63,7 +67,7 @@ def list_letters(
     for column in ("id", "at", "queue", "reason"):
         table.add_column(column, overflow="fold")
     for letter in found:
-        note = " (perhaps replayed)" if letter.published_perhaps else ""
+        note = " (possibly replayed)" if letter.published_perhaps else ""
         table.add_row(letter.id, in_zone(letter.at), letter.queue, letter.reason + note)
     console().print(table)
     say(f"{counted(len(found), 'dead letter')} of {total:,}")
@@ -79,18 +83,20 @@ def list_letters(
 def show(
     letter: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")],
     *,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show what it holds, in clear; this is recorded.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show the whole message in clear. The audit log records this.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show a dead letter's header names and sizes, or all of it with --reveal.
 
-    A message may hold an address, a code, whatever its sender put there.
+    A message may contain an address or a code.
     """
     with _controlling() as control:
         found = control.letters.find(letter)
         if reveal:
-            confirm("Show in clear what this message holds?", sure=yes)
+            confirm("Show the whole message in clear?", sure=yes)
             document = found.as_json() | {"message": control.reveal(found)}
             write_json(document)
         else:
@@ -112,9 +118,9 @@ def replay(
     yes: DoItOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put messages that a worker can now take back on their queues.
+    """Return messages that workers can now accept to their queues.
 
-    Without --yes, only shows the effect. Exit code 5 when some are refused because workers still could not take them.
+    Without --yes, only shows the effect. Exit code 5 when some are refused because workers still cannot accept them.
     """
     selection = _selection(reason, since, until, letter)
     with _controlling() as control:
@@ -140,7 +146,7 @@ def drop(
 ) -> ExitCode:
     """Delete dead letters.
 
-    Without --yes, only shows which.
+    Without --yes, only shows them.
     """
     selection = _selection(reason, since, until, letter)
     with _controlling() as control:
@@ -153,7 +159,7 @@ def drop(
     for text, times in reasons.most_common():
         say(f"  {times:,}: {text}")
     if number and not yes:
-        say("Drop them: the same with --yes")
+        say("To drop them, add --yes")
     return ExitCode.DONE
 
 
@@ -182,7 +188,7 @@ def _show(letter: DeadLetter, outline: Sizes, *, as_json: bool) -> None:
     if outline.other_headers:
         write(f"  {counted(outline.other_headers, 'other header')}")
     write(f"  body: {outline.body:,} B" if outline.body else "  body: not stored")
-    say("All of it, in clear: the same with --reveal")
+    say("To see the whole message in clear, add --reveal")
 
 
 def _show_replayed(done: Replayed, *, yes: bool) -> None:
@@ -190,8 +196,8 @@ def _show_replayed(done: Replayed, *, yes: bool) -> None:
     for text, times in done.refused.most_common():
         say(f"  {times:,} refused: {text}")
     if done.interrupted:
-        say(f"  {done.interrupted:,} perhaps replayed before; replay each with --id, or drop it")
+        say(f"  {done.interrupted:,} possibly replayed before; replay each with --id, or drop it")
     if done.gone:
-        say(f"  {done.gone:,} gone meanwhile")
+        say(f"  {done.gone:,} no longer there")
     if done.replayed and not yes:
-        say("Replay them: the same with --yes")
+        say("To replay them, add --yes")

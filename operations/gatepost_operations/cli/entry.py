@@ -1,4 +1,4 @@
-"""Runs the command line: a group that loads a command when it is run, and one place where errors become exit codes."""
+"""The command line: a group that loads each command when it runs, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Asked:
-    """What the options before the command ask for."""
+    """The options before the command."""
 
     debug: bool = False
 
@@ -104,10 +104,10 @@ def _before_every_command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; nothing but `SystemExit` of a closed pipe escapes.
+    """Run one command and return its exit code. Only the `SystemExit` of a closed pipe is raised.
 
     Args:
-        arguments: what follows the program's name; the process's own when absent.
+        arguments: the arguments after the program's name [default: those of the process].
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as misuse:
         return _show_misuse(misuse, as_json=as_json)
     except typer.Abort:
-        say("gatepost: nothing was entered.")
+        say("gatepost: no input.")
         return ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the command line's outermost frame: every error becomes one sentence
         code = exit_code_of_error(error)

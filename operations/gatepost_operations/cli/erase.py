@@ -1,4 +1,4 @@
-"""`gatepost erase`: takes a person out of everything that is stored."""
+"""`gatepost erase`: erase a person from all stored data."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -32,15 +32,15 @@ _WORDS: Final = (
 def erase(
     address: AddressArgument,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what there is.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the counts, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Erase a person from everything that is stored.
+    """Erase a person from all stored data.
 
-    Open operations are cancelled and open rows suppressed; counts stay. A fingerprint remains on the suppression list, so that no campaign
-    writes to them again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3 when
-    something was left for now, such as an attempt under way: run it again.
+    Cancels open operations and suppresses open rows; counts stay. A fingerprint remains on the suppression list, so that no campaign
+    writes to the person again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3
+    when something was left, such as an attempt under way: run the command again.
     """
     log_to_stderr()
     with Erasure(load_settings(env_file=ENV_FILE)) as erasure:
@@ -48,7 +48,7 @@ def erase(
         try:
             found = erasure.look(given)
             if not dry_run:
-                confirm(f"Erase this person for good: {_counts(found)}?", sure=yes)
+                confirm(f"Erase this person permanently: {_counts(found)}?", sure=yes)
                 found = erasure.erase(given)
         except ValueError as problem:
             raise InvalidCommand([FieldError("address", str(problem))]) from None
@@ -67,16 +67,14 @@ def _counts(found: ErasureResult) -> str:
 
 def _say_rest(found: ErasureResult) -> None:
     if found.cancelled or found.suppressed:
-        say(
-            f"{found.cancelled:,} of the operations were open, and {found.suppressed:,} of the rows: they are not sent."
-        )
+        say(f"{found.cancelled:,} of the operations and {found.suppressed:,} of the rows were open. They are not sent.")
     if found.exports:
         say(
-            f"{counted(found.exports, 'export')} on record of these campaigns; the files are yours to erase: gatepost audit list --action campaign.export"
+            f"{counted(found.exports, 'export')} of these campaigns recorded; delete the files yourself. To see who made them: gatepost audit list --action campaign.export"
         )
     if found.in_flight:
         say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
     if found.unreadable:
         say(
-            f"{counted(found.unreadable, 'value does', 'values do')} not open, or cannot be searched; see gatepost keys status and dead-letters list, then run it again."
+            f"{counted(found.unreadable, 'value', 'values')} cannot be opened or searched. See gatepost keys status and gatepost dead-letters list, then run it again."
         )

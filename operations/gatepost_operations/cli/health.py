@@ -1,4 +1,4 @@
-"""`gatepost health`: asks a worker whether it makes progress."""
+"""`gatepost health`: ask a worker whether it makes progress."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -32,18 +32,16 @@ def health(
     port: Annotated[
         int | None,
         typer.Option(
-            "--port", metavar="PORT", min=1, max=65535, help="On this machine; GATEPOST_HEALTH_PORT when absent."
+            "--port", metavar="PORT", min=1, max=65535, help="Port on this machine [default: GATEPOST_HEALTH_PORT]."
         ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="On another one.")] = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long it may take.")
-    ] = 5.0,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit.")] = 5.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    Exit code 0 when it does, 1 when it does not or does not answer. It does not when its consumer's loop has not turned, its connection to the broker has been down, or messages have waited while slots were free, each for 30 s (GATEPOST_HEALTH_PATIENCE).
+    Exit code 0 when it does, 1 when it does not or does not answer. A worker makes no progress when its consumer's loop has not run, its connection to the broker has been down, or messages have waited while slots were free, each for 30 s (GATEPOST_HEALTH_PATIENCE).
     """
     found = _ask(url or _own_url(port), timeout)
     if as_json:
@@ -72,7 +70,7 @@ def _ask(url: str, timeout: float) -> dict[str, Any]:
         host = port = None
     if not host or parts.scheme not in {"http", "https"}:
         raise InvalidCommand([FieldError("url", "must be an http or https URL")])
-    # Not urllib.request: it would ask a proxy that the environment names for.
+    # urllib.request would use the environment's proxy.
     if parts.scheme == "https":
         context = ssl.create_default_context()
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
@@ -93,7 +91,7 @@ def _ask(url: str, timeout: float) -> dict[str, Any]:
         return {"healthy": False, "problems": [f"The worker does not answer ({type(failure).__name__})."]}
     finally:
         connection.close()
-    return {"healthy": False, "problems": ["What answers is no worker's health."]}
+    return {"healthy": False, "problems": ["The answer is not a worker's health report."]}
 
 
 def _are_texts(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a command reads besides its options: an address from standard input, a code without a flag, JSON from a file."""
+"""Input besides options: an address from standard input, a code without a flag, JSON from a file, a confirmation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def code_from(file: Path | None, *, address: str) -> str:
     """Return the one-time code: from a file, a prompt that does not echo, or the next line of standard input.
 
     Args:
-        file: where the code stands, if anywhere.
+        file: a file with the code.
         address: the ADDRESS argument. `-` takes the first line of standard input, so the code is the second.
 
     Raises:
@@ -49,15 +49,15 @@ def code_from(file: Path | None, *, address: str) -> str:
 
 
 def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
-    """Ask on a terminal whether to go on; elsewhere the flag must have said so.
+    """Ask for confirmation on a terminal. Elsewhere the flag must have been given.
 
     Raises:
-        Refused: the answer is no, or nobody can be asked.
+        Refused: the answer is no, or there is no terminal.
     """
     if sure:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"This needs {flag} where nobody can be asked. Nothing was done.")
+        raise Refused(f"Without a terminal, this needs {flag}. Nothing was done.")
     if not typer.confirm(visible(question), err=True):
         raise Refused("Nothing was done.")
 
@@ -66,7 +66,7 @@ def json_object(given: str | None, field: str) -> dict[str, Any] | None:
     """Return the JSON object that an option holds, or that the file after its `@` holds.
 
     Raises:
-        InvalidCommand: it is no JSON object; the message never repeats it.
+        InvalidCommand: it is not a JSON object; the message does not quote it.
     """
     if given is None:
         return None
@@ -81,7 +81,7 @@ def json_object(given: str | None, field: str) -> dict[str, Any] | None:
 
 
 def deadline_in(seconds: float | None) -> datetime | None:
-    """Return the moment that is so many seconds from now.
+    """Return the time that many seconds from now.
 
     Raises:
         InvalidCommand: no calendar goes that far.
@@ -93,7 +93,7 @@ def deadline_in(seconds: float | None) -> datetime | None:
 
 
 def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given; the command's own defaults hold for the rest."""
+    """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -113,5 +113,5 @@ def _text_of(file: Path, field: str) -> str:
     try:
         return file.expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as failure:
-        # A name with a null byte, and a home of nobody's, are no OSError.
+        # A name with a null byte or an unknown home raises ValueError or RuntimeError.
         raise InvalidCommand([FieldError(field, f"{file} cannot be read ({type(failure).__name__})")]) from None

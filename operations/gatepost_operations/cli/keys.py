@@ -1,4 +1,4 @@
-"""`gatepost keys`: make, rotate and forget the keys that seal what is stored."""
+"""`gatepost keys`: create, rotate and forget the keys that seal stored values."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -39,7 +39,7 @@ _FINGERPRINT_KEY: Final = "fingerprint-key"
 
 @app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
 def keys() -> None:
-    """Make and rotate the keys that seal what is stored."""
+    """Create and rotate the keys that seal stored values."""
 
 
 @app.command(epilog=examples("gatepost keys new >> .env", "gatepost keys new --kid 2026-01 --json"))
@@ -47,12 +47,12 @@ def new(
     *,
     kid: Annotated[
         str | None,
-        typer.Option("--kid", metavar="ID", help="The sealing key's id; today's date and random letters when absent."),
+        typer.Option("--kid", metavar="ID", help="The sealing key's id [default: today's date and random letters]."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Print a new sealing key and a new fingerprint key, as environment lines."""
-    # Two environments that make their keys on one day must not have keys of one id.
+    # Keys that two environments create on one day need different ids.
     sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
     fingerprint = secrets.token_urlsafe(KEY_BYTES)
     if as_json:
@@ -60,7 +60,7 @@ def new(
         return ExitCode.DONE
     write(f"GATEPOST_SEALING_KEYS={sealing}")
     write(f"GATEPOST_FINGERPRINT_KEY={fingerprint}")
-    say("To rotate, put the new sealing key after the old ones first, with a comma; keep the fingerprint key you have.")
+    say("To rotate, first append the new sealing key to the old ones, after a comma. Keep your fingerprint key.")
     return ExitCode.DONE
 
 
@@ -96,7 +96,7 @@ def _parts() -> Iterator[_Parts]:
 def status(*, as_json: JsonOption = False) -> ExitCode:
     """Show which keys stored values are sealed with.
 
-    Looks at everything that is stored, without opening it. A key that is needed and not in the ring ends with exit code 4.
+    Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in the ring.
     """
     with _parts() as parts:
         used = parts.use.last_used()
@@ -122,10 +122,10 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 
 @app.command(epilog=examples("gatepost keys rotate"))
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
-    """Re-seal everything that is stored with the ring's first key.
+    """Re-seal all stored values with the ring's first key.
 
-    Workers and producers go on meanwhile. Interrupted, it is simply run again. Afterwards it says which keys can be removed; exit
-    code 3 when one is still in use by some process, 4 when stored values need a key that is not in the ring.
+    Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
+    code 3 when a process still uses an old key, 4 when stored values need a key that is not in the ring.
     """
     with _parts() as parts:
         parts.checks.publish()
@@ -156,7 +156,7 @@ def forget(
     With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
     """
     with _parts() as parts:
-        confirm(f"Go on without {kid} for good?", sure=yes)
+        confirm(f"Forget {kid} permanently?", sure=yes)
         with parts.audit.act("keys.forget", kid=kid):
             forgotten = parts.checks.forget_fingerprint() if kid == _FINGERPRINT_KEY else parts.use.forget(kid)
     if as_json:
@@ -173,7 +173,7 @@ def _progress() -> Callable[[int, int], None]:
         nonlocal last
         if time.monotonic() - last >= _SAY_EVERY_S:
             last = time.monotonic()
-            say(f"{seen:,} of about {total:,} keys of Redis looked at")
+            say(f"{seen:,} of about {total:,} Redis keys read")
 
     return say_now_and_then
 
@@ -203,7 +203,7 @@ def _say_rotated(done: RotationResult, still: list[str], others: list[str]) -> N
         )
     for kid in still:
         say(
-            f"{kid} sealed something while this ran: give every process a ring that begins with {done.first}, then run it again."
+            f"{kid} was used during the rotation: give every process a ring that begins with {done.first}, then run it again."
         )
     if others:
         say(f"Can be removed from GATEPOST_SEALING_KEYS: {', '.join(others)}")

@@ -43,7 +43,7 @@ def login(
         typer.Option("--code-file", metavar="FILE", help="Read the code from a file; otherwise from standard input."),
     ] = None,
     realm: Annotated[
-        str | None, typer.Option("--realm", metavar="NAME", help="The passwordless connection, if not the usual one.")
+        str | None, typer.Option("--realm", metavar="NAME", help="Passwordless connection [default: email or sms].")
     ] = None,
     scope: Annotated[str | None, typer.Option("--scope", metavar="SCOPES", help="Such as 'openid profile'.")] = None,
     audience: Annotated[
@@ -53,10 +53,13 @@ def login(
         str | None, typer.Option("--organization", metavar="ID|NAME", help="Log in to this organization.")
     ] = None,
     nonce: Annotated[
-        str | None, typer.Option("--nonce", metavar="TEXT", help="Compared with the id_token's nonce.")
+        str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must have.")
     ] = None,
     max_age: Annotated[
-        int | None, typer.Option("--max-age", metavar="SECONDS", min=0, help="Bound on the id_token's auth_time.")
+        int | None,
+        typer.Option(
+            "--max-age", metavar="SECONDS", min=0, help="Maximum age of the login, by the id_token's auth_time."
+        ),
     ] = None,
     tenant: TenantOption = None,
     language: LanguageOption = None,
@@ -64,20 +67,20 @@ def login(
     extra: ExtraOption = None,
     deadline: DeadlineOption = None,
     idempotency_key: IdempotencyKeyOption = None,
-    redeem: Annotated[
-        bool, typer.Option("--redeem", help="Print the token set. It is deleted in that moment.")
-    ] = False,
+    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set, and delete it.")] = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Exchange the code a person received for a token set.
 
-    The channel follows from the address: an @ makes it an e-mail address. The code is never an option: it is asked for without
-    echo, or read from standard input or a file. Without --redeem no token is printed, only what the id_token says.
+    An address with an @ is an e-mail address; any other is a phone number. The code is never an option: the command prompts for it
+    without echo, or reads it from standard input or a file. Without --redeem it prints claims of the id_token, and no token.
     """
     if redeem and not wait:
-        raise typer.BadParameter("it needs the login's end, so it does not go with --no-wait", param_hint="--redeem")
+        raise typer.BadParameter(
+            "cannot be combined with --no-wait, because it needs the login's result", param_hint="--redeem"
+        )
     options = given_only(
         {
             "realm": realm,

@@ -1,4 +1,4 @@
-"""`gatepost status` and `gatepost result`: how an operation stands, and how it ended."""
+"""`gatepost status` and `gatepost result`: the state of an operation, and its result."""
 
 from typing import Annotated
 
@@ -35,13 +35,11 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
 def result(
     operation: OperationArgument,
     *,
-    redeem: Annotated[
-        bool, typer.Option("--redeem", help="Print a login's token set. It is deleted in that moment.")
-    ] = False,
+    redeem: Annotated[bool, typer.Option("--redeem", help="Print a login's token set, and delete it.")] = False,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Wait for an operation's end, and redeem its token set if asked."""
+    """Wait for an operation's result, and redeem its token set if asked."""
     with open_producer() as producer:
         handle = producer.handle(operation)
         outcome = await_end(handle, timeout)

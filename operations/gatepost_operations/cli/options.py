@@ -1,4 +1,4 @@
-"""The options that several commands share, and how a command's examples are shown."""
+"""The options that several commands share, and the examples at the end of a command's help."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ AddressArgument = Annotated[
 OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TenantOption = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant; the first one when absent.")
+    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", metavar="TAG", help="Language of the message's template, such as pt-BR.")
@@ -22,24 +22,24 @@ ClientIpOption = Annotated[
 ]
 DeadlineOption = Annotated[
     float | None,
-    typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Attempt nothing later than this from now."),
+    typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Make no attempt after this many seconds."),
 ]
 IdempotencyKeyOption = Annotated[
     str | None,
-    typer.Option("--idempotency-key", metavar="KEY", help="The same key gives the same operation, never a second."),
+    typer.Option("--idempotency-key", metavar="KEY", help="A repeated key returns the same operation."),
 ]
 ExtraOption = Annotated[
-    str | None, typer.Option("--extra", metavar="JSON|@FILE", help="Further fields of the request's body.")
+    str | None, typer.Option("--extra", metavar="JSON|@FILE", help="More fields for the request's body.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the operation's end.")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the operation's result.")]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait; the operation goes on after it.")
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Maximum wait. The operation continues after it.")
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="MOMENT", help="From here on: 2026-05-04T18:00+02:00, or so long ago: 90m, 2d."),
+    typer.Option("--since", metavar="MOMENT", help="Start: 2026-05-04T18:00+02:00, or a duration ago: 90m, 2d."),
 ]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="Up to here; likewise.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form.")]
 
 
 def command_app() -> typer.Typer:

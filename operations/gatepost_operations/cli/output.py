@@ -1,4 +1,4 @@
-"""What goes where: data on stdout, messages on stderr, one JSON object when it is asked for."""
+"""Output: data on stdout, messages on stderr, one JSON object on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write(*lines: str) -> None:
-    """Write data on stdout, each text on a line of its own: what would steer a terminal, line ends too, is written as its escape."""
+    """Write data on stdout, one line per text. Control characters and line ends are escaped."""
     _write_lines(sys.stdout, lines)
 
 
@@ -27,7 +27,7 @@ def write_json(document: Mapping[str, Any]) -> None:
 
 
 def say(*lines: str) -> None:
-    """Write a message on stderr, each text on a line of its own, likewise."""
+    """Write messages on stderr, one line per text, escaped in the same way."""
     _write_lines(sys.stderr, lines)
 
 
@@ -37,7 +37,7 @@ def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
 
 
 def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
-    """Show how an operation stands: `ID STATE [REASON]` on stdout, with what to do about it on stderr; or one JSON object."""
+    """Show an operation's state: `ID STATE [REASON]` on stdout and advice on stderr, or one JSON object."""
     if as_json:
         write_json(outcome.as_json())
         return
@@ -46,7 +46,7 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
         code = f" ({said(outcome.reason, outcome.detail)})" if outcome.detail else ""
         say(f"{outcome.reason.advice}{code}")
     if outcome.blocked is not None:
-        say(f"A worker put it back. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
+        say(f"A worker returned it to the queue. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
 
 
 def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
 
 
 def sentence_of(error: BaseException) -> str:
-    """Return what an error says. Only our own errors are sure to hold nothing of a person; others are named by their type."""
+    """Return an error as a sentence. Only Gatepost's errors are known to contain no personal data; others give their type."""
     if isinstance(error, GatepostError):
         return str(error)
     return f"unexpected {type(error).__name__}; for the traceback: gatepost --debug COMMAND"

@@ -1,4 +1,4 @@
-"""`gatepost quota`: what the limiter knows of the tenants' quotas."""
+"""`gatepost quota`: the tenants' quotas as the limiter has learned them."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -23,10 +23,10 @@ app = command_app()
 
 EndpointOption = Annotated[
     Literal["passwordless/start", "oauth/token"] | None,
-    typer.Option("--endpoint", help="Only sends, or only logins; both when absent."),
+    typer.Option("--endpoint", help="Only sends or only logins [default: both]."),
 ]
 TenantOption = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant; all of them when absent.")
+    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: all].")
 ]
 
 
@@ -41,7 +41,7 @@ def quota(
     endpoint: EndpointOption = None,
     probe: Annotated[
         bool,
-        typer.Option("--probe", help="If the quota is unknown, ask Auth0 with a start that is refused on purpose."),
+        typer.Option("--probe", help="Read an unknown quota with a request that Auth0 refuses."),
     ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -59,7 +59,7 @@ def quota(
     else:
         console().print(_table(quotas))
         if not probe and any(not one.is_known and one.endpoint == START for one in quotas):
-            say("Not known yet: the first sends tell, or --probe.")
+            say("Not known yet. The limiter learns it from the first sends, or from --probe.")
         for failure in failures:
             say(f"gatepost: {failure}")
     return ExitCode.UNEXPECTED if failures else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`gatepost recover`: deals with a Redis that was restored from a backup, before workers start."""
+"""`gatepost recover`: make a restored backup of Redis safe before workers start."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -32,12 +32,14 @@ def recover(
     backup_of: Annotated[
         str,
         typer.Option(
-            "--backup-of", metavar="MOMENT", help="When the backup was made: 2026-05-04T03:00+02:00, or 8h ago as 8h."
+            "--backup-of",
+            metavar="MOMENT",
+            help="Time of the backup: 2026-05-04T03:00+02:00, or 8h for eight hours ago.",
         ),
     ],
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="ID", help="A campaign that certainly sent nothing since: only pause it."),
+        typer.Option("--keep", metavar="ID", help="A campaign that sent nothing after the backup; it is only paused."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

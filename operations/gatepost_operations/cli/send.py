@@ -27,7 +27,7 @@ email_app = command_app()
 sms_app = command_app()
 
 ConnectionOption = Annotated[
-    str | None, typer.Option("--connection", metavar="NAME", help="The passwordless connection, if not the usual one.")
+    str | None, typer.Option("--connection", metavar="NAME", help="Passwordless connection [default: email or sms].")
 ]
 AuthParamsOption = Annotated[
     str | None,
@@ -35,7 +35,7 @@ AuthParamsOption = Annotated[
 ]
 OnUnknownOption = Annotated[
     OnUnknown,
-    typer.Option("--on-unknown", help="When the answer is lost: leave it, or send again (voids the first code)."),
+    typer.Option("--on-unknown", help="After a lost answer: hold, or send again (voids the first code)."),
 ]
 
 
@@ -65,7 +65,7 @@ def send_email(
 ) -> ExitCode:
     """Send a one-time code or a magic link to an e-mail address.
 
-    `accepted` means that Auth0 took the request; it is not delivery.
+    `accepted` means that Auth0 accepted the request, not that the message was delivered.
     """
     options = _options(
         connection=connection,
@@ -108,7 +108,7 @@ def send_sms(
 ) -> ExitCode:
     """Send a one-time code to a phone number.
 
-    `accepted` means that Auth0 took the request; it is not delivery.
+    `accepted` means that Auth0 accepted the request, not that the message was delivered.
     """
     options = _options(
         connection=connection,

@@ -1,4 +1,4 @@
-"""`gatepost simulator`: replaces this process with the local Authentication API."""
+"""`gatepost simulator`: replace this process with the local Authentication API."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ app = command_app()
 def simulator(context: typer.Context) -> None:
     """Run the local Authentication API.
 
-    Its options are its own; --help shows them.
+    Run it with --help to see its options.
     """
     require_simulator()
     os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - as typed

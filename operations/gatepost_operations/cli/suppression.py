@@ -1,4 +1,4 @@
-"""`gatepost suppression`: the people who are sent nothing, whatever the campaign."""
+"""`gatepost suppression`: the people to whom no campaign sends."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -31,9 +31,7 @@ app = command_app()
 ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Why.")]
 ExpiresOption = Annotated[
     str | None,
-    typer.Option(
-        "--expires", metavar="MOMENT", help="When the entry expires: 2027-01-01T00:00Z, 90d; never if absent."
-    ),
+    typer.Option("--expires", metavar="MOMENT", help="End of the entry: 2027-01-01T00:00Z, 90d [default: never]."),
 ]
 
 
@@ -46,8 +44,8 @@ ExpiresOption = Annotated[
 def suppression() -> None:
     """Manage the suppression list.
 
-    The list holds keyed fingerprints, never addresses. A campaign looks at it when a worker takes a batch; whoever is on it becomes
-    `suppressed`.
+    The list holds keyed fingerprints, never addresses. Workers check it when they take a batch. Recipients on the
+    list become `suppressed`.
     """
 
 
@@ -138,7 +136,7 @@ def import_file(
             write_json({"new": new, "rows": counts.valid, "invalid": counts.invalid})
         else:
             skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
-            write(f"{new:,} new, {counts.valid - new:,} there already{skipped}")
+            write(f"{new:,} new, {counts.valid - new:,} already on the list{skipped}")
     return ExitCode.DONE
 
 

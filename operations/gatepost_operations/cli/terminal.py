@@ -14,14 +14,14 @@ from gatepost_core.safe_text import visible
 if TYPE_CHECKING:
     from rich.progress import Task
 
-# A pipe has no width of its own; narrower would break lines that a reader greps for.
+# A pipe has no width. A narrow one would break lines that scripts search.
 _PIPE_WIDTH = 160
 
 
 class _Screen(Console):
-    """Shows every `str`, in a table's cell too, as one line and as it is: no markup, no emoji's names, nothing that steers the terminal.
+    """Escapes control characters in every `str`, also in tables. Markup and emoji names are not interpreted.
 
-    A `Text` is shown as it was made, so only our own words go into one.
+    A `Text` is not escaped, so use it for constant text only.
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -30,7 +30,7 @@ class _Screen(Console):
 
 
 class Description(ProgressColumn):
-    """What a bar is about, as it is: no markup, nothing that steers the terminal."""
+    """A bar's description, escaped and without markup."""
 
     def render(self, task: Task) -> Text:
         """Return the bar's description as Rich shows it."""
@@ -38,7 +38,7 @@ class Description(ProgressColumn):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on stdout, or on stderr. Rich itself heeds NO_COLOR, and uses no colour on a pipe."""
+    """Return a console on stdout, or on stderr. Rich respects NO_COLOR, and uses no colour on a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     return _Screen(
         file=stream,

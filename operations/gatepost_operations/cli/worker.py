@@ -1,4 +1,4 @@
-"""`gatepost worker`: replaces this process with Celery's worker, set up as Gatepost needs it."""
+"""`gatepost worker`: replace this process with a Celery worker that is set up for Gatepost."""
 
 import os
 import sys
@@ -25,35 +25,35 @@ app = command_app()
 def worker(
     *,
     queues: Annotated[
-        str, typer.Option("--queues", metavar="NAMES", help="Which of login, send and bulk, with commas.")
+        str, typer.Option("--queues", metavar="NAMES", help="Comma-separated: login, send, bulk.")
     ] = "login,send",
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads; 32 when absent.")
+        int | None, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads [default: 32].")
     ] = None,
     beat: Annotated[
-        bool, typer.Option("--beat", help="Run the reconciler's schedule here too; in one worker of all.")
+        bool, typer.Option("--beat", help="Also run the reconciler's schedule; use it in exactly one worker.")
     ] = False,
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Answer GET /health at this port."),
+        typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Serve GET /health on this port."),
     ] = None,
     health_host: Annotated[
-        str | None, typer.Option("--health-host", metavar="HOST", help="At this address; 127.0.0.1 when absent.")
+        str | None, typer.Option("--health-host", metavar="HOST", help="Address of GET /health [default: 127.0.0.1].")
     ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option("--log-level", case_sensitive=False, help="Minimum level; info when absent."),
+        typer.Option("--log-level", case_sensitive=False, help="Minimum level [default: info]."),
     ] = None,
     log_format: Annotated[
-        Literal["json", "console"] | None, typer.Option("--log-format", help="Log format; json when absent.")
+        Literal["json", "console"] | None, typer.Option("--log-format", help="Log format [default: json].")
     ] = None,
 ) -> None:
     """Run a worker in this terminal.
 
-    Use separate workers for bulk, so that a campaign never delays a login. Ctrl-C finishes what is under way.
+    Use separate workers for bulk, so that a campaign never delays a login. Ctrl-C finishes the calls under way.
     """
     require_worker()
-    # Here it is one sentence; Celery would show where it came from as well.
+    # A configuration error is one sentence here; Celery would add a traceback.
     keys = load_settings(env_file=ENV_FILE).redis_keys
     environment = dict(os.environ)
     if health_port:

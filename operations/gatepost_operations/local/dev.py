@@ -47,18 +47,20 @@ _ACCEPT_S: Final = 60
 def dev(
     *,
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", metavar="DIRECTORY", help="Where Valkey's data and dev.env go.")
+        Path, typer.Option("--data-dir", metavar="DIRECTORY", help="Directory for Valkey's data and dev.env.")
     ] = Path(".gatepost"),
     real: Annotated[
         bool, typer.Option("--real", help="Use the tenant in the environment instead of the simulator.")
     ] = False,
-    redis_port: Annotated[int, typer.Option("--redis-port", min=0, max=65535, help="0 takes a free one.")] = 0,
-    simulator_port: Annotated[int, typer.Option("--simulator-port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    redis_port: Annotated[int, typer.Option("--redis-port", min=0, max=65535, help="0 chooses a free port.")] = 0,
+    simulator_port: Annotated[
+        int, typer.Option("--simulator-port", min=0, max=65535, help="0 chooses a free port.")
+    ] = 0,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Threads of each worker.")] = 16,
 ) -> ExitCode:
     """Run Valkey, the simulator and workers in one terminal.
 
-    Prints the lines that a second terminal needs, and keeps them in dev.env under the data directory. Ctrl-C ends everything.
+    Prints the variables that a second terminal needs, and writes them to dev.env in the data directory. Ctrl-C stops everything.
     """
     require_worker()
     if real and not os.environ.get("AUTH0_DOMAIN"):
@@ -66,7 +68,7 @@ def dev(
     if not real:
         require_simulator()
         if os.environ.get("AUTH0_DOMAIN"):
-            say("AUTH0_DOMAIN is set, and not used: this is the simulator. Use the tenant with --real.")
+            say("AUTH0_DOMAIN is set and ignored, because the simulator is used. To use the tenant, add --real.")
     directory = data_dir.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -129,7 +131,7 @@ class _World:
         lines = local_world.export_lines(self._variables)
         local_world.write_private(self._env_file, lines)
         write(*lines.rstrip("\n").split("\n"))
-        say(f'A second terminal: eval "$(cat {self._env_file})"')
+        say(f'In a second terminal: eval "$(cat {self._env_file})"')
 
     def start_workers(self, concurrency: int) -> None:
         workers = self._group()
@@ -194,7 +196,7 @@ def _ended_by_signal(stack: ExitStack) -> _End:
 def _watch(world: _World, end: _End) -> ExitCode:
     while not end.event.wait(_LOOK_EVERY_S):
         if (dead := world.dead()) is not None:
-            say(f"gatepost: {dead}; everything else ends too.")
+            say(f"gatepost: {dead}; stopping everything else.")
             return ExitCode.UNEXPECTED
-    say("Ending; a second Ctrl-C does not wait.")
+    say("Stopping; press Ctrl-C again to stop at once.")
     return end.code

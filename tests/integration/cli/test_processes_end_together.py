@@ -209,5 +209,5 @@ def test_ctrl_c_while_waiting_leaves_the_operation(variables: dict[str, str], tm
     found = run("status", operation_id, environment=variables, directory=tmp_path)
 
     assert (waiting.returncode, out) == (130, "")
-    assert "the operation goes on: gatepost status" in error
+    assert "the operation continues: gatepost status" in error
     assert found["state"] == "queued"

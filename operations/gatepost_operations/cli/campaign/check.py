@@ -1,4 +1,4 @@
-"""`gatepost campaign check` and `plan`: what is in a file, and how long it would take. Neither sends anything."""
+"""`gatepost campaign check` and `plan`: check a file, and forecast its campaign. Neither sends anything."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -47,17 +47,15 @@ def check(
     reading: FileOptions,
     rejects: Annotated[
         Path | None,
-        typer.Option(
-            "--rejects", metavar="FILE", help="File for the bad rows; NAME.rejects.csv or .jsonl when absent."
-        ),
+        typer.Option("--rejects", metavar="FILE", help="File for invalid rows [default: NAME.rejects.csv or .jsonl]."),
     ] = None,
-    no_rejects: Annotated[bool, typer.Option("--no-rejects", help="Write no file of bad rows.")] = False,
-    errors: Annotated[int, typer.Option("--errors", metavar="N", min=0, help="How many bad rows to show.")] = 20,
+    no_rejects: Annotated[bool, typer.Option("--no-rejects", help="Write no file of invalid rows.")] = False,
+    errors: Annotated[int, typer.Option("--errors", metavar="N", min=0, help="Number of invalid rows to show.")] = 20,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Check a whole file before anything is sent.
+    """Check a whole file, and send nothing.
 
-    Shows what is in it and the first bad rows, and writes all of them to a file that can be corrected and read again. Exit code 0
+    Shows counts and the first invalid rows, and writes all invalid rows to a file that you can correct and read again. Exit code 0
     when every row is valid, 6 when not. Needs no configuration.
     """
     with open_recipient_file(file, reading) as recipients:
@@ -71,7 +69,7 @@ def check(
         else:
             write(*check_lines(report, recipients.name), *error_lines(report))
             if written:
-                say(f"{counted(report.invalid, 'bad row')} in {written}; correct them there and read that file too.")
+                say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
 
 
@@ -202,6 +200,6 @@ def _left_out(campaigns: Campaigns, file: RecipientFile, guests: Collection[str]
             else:
                 yield row.recipient
 
-    rows = file.rows(RowCounts(), f"looking {file.name} up in the lists")
+    rows = file.rows(RowCounts(), f"checking {file.name} against the lists")
     counts["suppressed"] = campaigns.suppressions.count_among(among_guests(rows))
     return counts["suppressed"], counts["not_guests"]

@@ -31,7 +31,7 @@ def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCod
         found = campaigns.pause(find_campaign(campaigns, campaign).campaign_id)
         _show(found, as_json=as_json)
         if not as_json:
-            say(f"Let it go on: gatepost campaign resume {found.campaign_id}")
+            say(f"To resume: gatepost campaign resume {found.campaign_id}")
     return ExitCode.DONE
 
 
@@ -55,14 +55,14 @@ def resume(
 
 
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
-    """Stop a campaign for good.
+    """Stop a campaign permanently.
 
     Open recipients become cancelled.
     """
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         if found.status not in {Status.CANCELLING, Status.CANCELLED}:
-            confirm(f"Cancel {found.name}? {counted(found.open, 'recipient')} would not be sent to.", sure=yes)
+            confirm(f"Cancel {found.name}? {counted(found.open, 'recipient')} would get no message.", sure=yes)
         _show(campaigns.cancel(found.campaign_id), as_json=as_json)
     return ExitCode.DONE
 
@@ -71,20 +71,20 @@ def change(
     campaign: CampaignArgument,
     *,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N|none", help="A new limit of recipients a second.")
+        str | None, typer.Option("--rate", metavar="N|none", help="New limit of recipients per second.")
     ] = None,
     deadline: Annotated[
         str | None,
-        typer.Option("--deadline", metavar="MOMENT|none", help="Another deadline: 2026-05-04T18:00+02:00, 2d."),
+        typer.Option("--deadline", metavar="MOMENT|none", help="New deadline: 2026-05-04T18:00+02:00, 2d."),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Of the moment: Europe/Berlin.")
+        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline: Europe/Berlin.")
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Change a campaign's rate or deadline, also while it runs."""
     if rate is None and deadline is None:
-        raise InvalidCommand([FieldError("change", "nothing; give --rate or --deadline")])
+        raise InvalidCommand([FieldError("change", "has nothing to change; give --rate or --deadline")])
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         if rate is not None:
@@ -119,19 +119,19 @@ def delete(
     campaign: CampaignArgument,
     *,
     confirmed_id: Annotated[
-        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's id, where nobody can be asked.")
+        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's id; needed without a terminal.")
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Delete a campaign and its recipients.
 
-    Afterwards nothing is known of who was sent to: the same file could be sent again.
+    Gatepost then no longer knows who got a message, and the same file could be sent again.
     """
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         if confirmed_id not in {None, found.campaign_id}:
-            raise Refused(f"--confirm names another campaign than {found.campaign_id}. Nothing was done.")
-        question = f"Delete {found.name} and what happened to {counted(found.total, 'recipient')}, for good?"
+            raise Refused(f"--confirm must be {found.campaign_id}. Nothing was done.")
+        question = f"Delete {found.name} and the outcomes of {counted(found.total, 'recipient')} permanently?"
         confirm(question, sure=confirmed_id is not None, flag=f"--confirm {found.campaign_id}")
         campaigns.delete(found.campaign_id)
         if as_json:

@@ -1,4 +1,4 @@
-"""How a campaign is sent, as options of the command line."""
+"""The command-line options that decide how a campaign is sent."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -21,24 +21,30 @@ from gatepost_operations.files.rows import read_rows
 
 Moment = "MOMENT"
 RateText = Annotated[
-    float | None, typer.Option("--rate", metavar="N", min=0.0001, help="Recipients a second, at most, below the quota.")
+    float | None,
+    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second, within the quota."),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryOptions:
-    """What `create`, `send` and `plan` take."""
+    """The options that `create`, `send` and `plan` share."""
 
-    send: Annotated[Send, typer.Option("--send", help="What e-mails carry.")] = "code"
+    send: Annotated[Send, typer.Option("--send", help="Content of e-mails.")] = "code"
     connection: Annotated[
-        str | None, typer.Option("--connection", metavar="NAME", help="email or sms by the recipient when absent.")
+        str | None,
+        typer.Option(
+            "--connection", metavar="NAME", help="Passwordless connection [default: email or sms, by recipient]."
+        ),
     ] = None
     tenant: Annotated[
-        str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant; the first one when absent.")
+        str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
     ] = None
     start_at: Annotated[
         str | None,
-        typer.Option("--start-at", metavar=Moment, help="Send nothing before: 2026-05-04T09:00+02:00, or 90m, 2d."),
+        typer.Option(
+            "--start-at", metavar=Moment, help="Send nothing before this time: 2026-05-04T09:00+02:00, or 90m, 2d."
+        ),
     ] = None
     hours: Annotated[
         str | None, typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
@@ -50,11 +56,13 @@ class DeliveryOptions:
     rate: RateText = None
     deadline: Annotated[
         str | None,
-        typer.Option("--deadline", metavar=Moment, help="Send nothing after; open recipients become expired."),
+        typer.Option(
+            "--deadline", metavar=Moment, help="Send nothing after this time; open recipients become expired."
+        ),
     ] = None
     on_unknown: Annotated[
         OnUnknown,
-        typer.Option("--on-unknown", help="When an answer is lost: leave it, or send again (voids the first code)."),
+        typer.Option("--on-unknown", help="After a lost answer: hold, or send again (voids the first code)."),
     ] = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
@@ -75,12 +83,12 @@ class DeliveryOptions:
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Batches in progress at once, at most.")
     ] = 256
-    language: Annotated[
-        str | None, typer.Option("--language", metavar="TAG", help="For rows without a language of their own.")
-    ] = None
+    language: Annotated[str | None, typer.Option("--language", metavar="TAG", help="Language of rows without one.")] = (
+        None
+    )
     auth_params: Annotated[
         str | None,
-        typer.Option("--auth-params", metavar="JSON|@FILE", help="For rows without authParams of their own."),
+        typer.Option("--auth-params", metavar="JSON|@FILE", help="authParams of rows without any."),
     ] = None
     guest_list: Annotated[
         Path | None,

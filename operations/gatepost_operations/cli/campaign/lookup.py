@@ -40,5 +40,5 @@ def find_campaign(campaigns: Campaigns, given: str) -> Campaign:
         raise CampaignNotFound
     if len(found) > 1:
         ids = ", ".join(one.campaign_id for one in found[:5])
-        raise InvalidCommand([FieldError("campaign", f"is the name of several; give one's id: {ids}")])
+        raise InvalidCommand([FieldError("campaign", f"is the name of several campaigns; give an id: {ids}")])
     return found[0]

@@ -41,7 +41,7 @@ def campaign_display(*, as_json: bool, every_s: float) -> Iterator[Display]:
 
 
 def numbers_text(campaign: Campaign) -> str:
-    """Return the counts that somebody watches: accepted, failed, put off, unknown."""
+    """Return the counts of accepted, failed, deferred and unknown recipients."""
     counts = campaign.counts
     failed = sum(counts[state] for state in FAILED_STATES)
     parts = [(counts[State.ACCEPTED], "accepted"), (failed, "failed")]
@@ -70,17 +70,17 @@ def pace_text(snapshot: CampaignSnapshot, quota: TenantQuota | None) -> str:
 
 
 def state_text(snapshot: CampaignSnapshot) -> str:
-    """Return what has to be said of a campaign that does not send."""
+    """Return why a campaign does not send."""
     campaign_id = snapshot.campaign.campaign_id
     if wrong := next(sum_lines(snapshot.campaign), ""):
         return wrong
     match snapshot.activity:
         case Activity.NOT_STARTED:
-            return f"not started; start it: gatepost campaign start {campaign_id}"
+            return f"not started; to start it: gatepost campaign start {campaign_id}"
         case Activity.PAUSED_BY_HAND:
-            return f"paused by hand; let it go on: gatepost campaign resume {campaign_id}"
+            return f"paused by the operator; to resume: gatepost campaign resume {campaign_id}"
         case Activity.CANCELLING:
-            return "being cancelled; what is under way is finished"
+            return "being cancelled; calls under way are finished first"
         case Activity.BLOCKED:
             return " ".join(block_lines(snapshot.campaign))
         case _:
@@ -88,14 +88,14 @@ def state_text(snapshot: CampaignSnapshot) -> str:
 
 
 def waiting_text(workers: int | None) -> str:
-    """Return what has to be said while nothing moves.
+    """Return advice for a campaign without progress.
 
     Args:
-        workers: how many take batches; None when nobody knows.
+        workers: how many accept batches; None when unknown.
     """
     if workers:
-        return "waiting: nothing has moved for some seconds, though a worker takes campaigns; look at its log"
-    return f"waiting for a worker; start one: {START_WORKER}"
+        return "waiting: no progress for some seconds, although a worker accepts campaigns; check its log"
+    return f"waiting for a worker; to start one: {START_WORKER}"
 
 
 class CampaignDisplay:

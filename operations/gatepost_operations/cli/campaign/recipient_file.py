@@ -1,4 +1,4 @@
-"""The file that a campaign's command reads: its options, the check of the whole, and its valid rows as a stream."""
+"""The recipient file of a command: its options, its check, and its valid rows as a stream."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -36,7 +36,7 @@ SkipInvalidOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions:
-    """How a file is read."""
+    """The options for reading a file."""
 
     channel: Annotated[
         Channel,
@@ -49,14 +49,15 @@ class FileOptions:
     column: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", metavar="FIELD=NAME", help="What the file calls email, phone_number, language, client_ip …"
+            "--column", metavar="FIELD=NAME", help="Column of a field: email, phone_number, language, client_ip …"
         ),
     ] = None
     encoding: Annotated[
-        str | None, typer.Option("--encoding", metavar="NAME", help="UTF-8, or what a byte order mark says.")
+        str | None,
+        typer.Option("--encoding", metavar="NAME", help="Encoding [default: UTF-8, or that of the byte order mark]."),
     ] = None
     delimiter: Annotated[
-        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of a CSV file; detected when absent.")
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="CSV delimiter [default: detected].")
     ] = None
 
     def as_keywords(self) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class FileOptions:
         """
         pairs = [one.partition("=") for one in self.column or ()]
         if any(not (name and equals and column) for name, equals, column in pairs):
-            raise InvalidCommand([FieldError("column", "is to be given as FIELD=NAME, such as email=Kontakt")])
+            raise InvalidCommand([FieldError("column", "must have the form FIELD=NAME, such as email=Kontakt")])
         return {
             "channel": self.channel,
             "default_region": self.region,
@@ -79,7 +80,7 @@ class FileOptions:
 
 @dataclass(slots=True)
 class RowCounts:
-    """What has come out of a file so far."""
+    """The rows read from a file so far."""
 
     valid: int = 0
     invalid: int = 0

@@ -1,4 +1,4 @@
-"""`gatepost campaign retry` and `export`: those who ended in some states, queued again or written to a file."""
+"""`gatepost campaign retry` and `export`: queue recipients of some states again, or write them to a file."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -35,7 +35,8 @@ StateOption = Annotated[
     typer.Option("--state", metavar="STATE", help="One of the states, or failed: rejected, exhausted and expired."),
 ]
 ReasonOption = Annotated[
-    list[str] | None, typer.Option("--reason", metavar="REASON", help="Only these, as `status` names them.")
+    list[str] | None,
+    typer.Option("--reason", metavar="REASON", help="Only recipients with this reason; `status` lists reasons."),
 ]
 
 
@@ -44,12 +45,12 @@ def retry(
     *,
     state: StateOption = None,
     reason: ReasonOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count the recipients.")] = False,
     deadline: Annotated[
         str | None, typer.Option("--deadline", metavar="MOMENT", help="A new deadline: 2026-05-04T18:00+02:00, 2d.")
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Of the moment: Europe/Berlin.")
+        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline: Europe/Berlin.")
     ] = None,
     watch: WatchOption = False,
     as_json: JsonOption = False,
@@ -57,7 +58,7 @@ def retry(
     """Send again to recipients who failed.
 
     Selects recipients by state and reason; without a state, those who failed (rejected, exhausted, expired). `accepted` cannot be retried.
-    `unknown` or its reason must be named: some of them got a message, and a second one voids its code.
+    `unknown` or its reason must be named: some of these recipients have a message, and a second one voids its code.
     """
     states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
     reasons = reasons_of(reason)
@@ -76,7 +77,9 @@ def retry(
 def _check_deadline(campaign: Campaign, new: datetime | None, *, dry_run: bool) -> None:
     old = campaign.options.deadline
     if old is not None and old <= datetime.now(UTC) and new is None and not dry_run:
-        raise Refused("The campaign's deadline has passed, so they would expire again; give a new one: --deadline 2d")
+        raise Refused(
+            "The campaign's deadline has passed, so the recipients would expire again. Give a new one: --deadline 2d"
+        )
 
 
 def _after_retry(campaigns: Campaigns, campaign: Campaign, retried: Retried, *, watch: bool, as_json: bool) -> ExitCode:
@@ -102,19 +105,19 @@ def export(
     reason: ReasonOption = None,
     format_: Annotated[
         ExportFormat | None,
-        typer.Option("--format", help="ndjson (a JSON object a line), or csv; by the output's name when absent."),
+        typer.Option("--format", help="ndjson (one JSON object per line) or csv [default: by the file's name]."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Only its owner may read it; stdout when absent."),
+        typer.Option("--output", "-o", metavar="FILE", help="File that only its owner can read [default: stdout]."),
     ] = None,
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
-    Everybody, or only some states and reasons.
+    All recipients, or those of some states and reasons.
 
     The file can be read again as a file of recipients. In CSV, cells that a spreadsheet would take for a formula get a leading
-    apostrophe, which is taken off again when the file is read.
+    apostrophe, which is removed when the file is read again.
     """
     states = states_of(state) or None
     reasons = reasons_of(reason)
@@ -158,5 +161,7 @@ def reasons_of(given: Iterable[str] | None) -> frozenset[Reason] | None:
     """
     names = list(given or ())
     if any(name not in set(Reason) for name in names):
-        raise InvalidCommand([FieldError("reason", "is not known; `gatepost campaign status` names those that occur")])
+        raise InvalidCommand(
+            [FieldError("reason", "is unknown; `gatepost campaign status` lists the reasons of a campaign")]
+        )
     return frozenset(map(Reason, names)) or None

@@ -1,4 +1,4 @@
-"""`gatepost campaign send`: check, create, add, start and watch in one; run again, it goes on where it was."""
+"""`gatepost campaign send`: check, create, add, start and watch in one step. A second run continues the campaign."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -34,7 +34,7 @@ from gatepost_operations.cli.output import say, write
 from gatepost_operations.files.text_reader import STANDARD_INPUT
 
 _NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
-# Moments are often given as times from now, which differ from run to run.
+# Times relative to now differ from run to run.
 _NOT_COMPARED: Final = {"guests", "start_at", "deadline", "tenant", "channel"}
 
 
@@ -45,7 +45,7 @@ def send(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="The campaign's name; the file's when absent, -rehearsal for guests."
+            "--name", metavar="NAME", help="Campaign's name [default: the file's; with a guest list, plus -rehearsal]."
         ),
     ] = None,
     reading: FileOptions,
@@ -53,15 +53,15 @@ def send(
     skip_invalid: SkipInvalidOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
-    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it until it ends.")] = True,
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch the campaign until it ends.")] = True,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line; the last one is the result.")
+        bool, typer.Option("--json", help="Print one JSON object per line; the last is the result.")
     ] = False,
 ) -> ExitCode:
-    """Send to everybody in a file, in one step.
+    """Send to everyone in a file, in one step.
 
     Checks the file, then creates, fills, starts and watches a campaign. The name identifies the campaign: after a crash, or with a longer file,
-    run it again with the same name. It continues, and recipients that it already has get no second message. Exit codes are those of `watch`,
+    run the command again with the same name. The campaign continues, and its recipients get no second message. Exit codes are those of `watch`,
     and 6 when rows are invalid.
     """
     events = Events() if as_json else None
@@ -99,8 +99,8 @@ def _nothing_sent(events: Events | None) -> ExitCode:
 
 def _name_of(file: str, *, rehearsal: bool) -> str:
     if file == STANDARD_INPUT:
-        raise Refused("Standard input has no name to call the campaign by; give one: --name NAME. Nothing was done.")
-    # A campaign of its own: the real one is still to come, to those whom the rehearsal leaves out.
+        raise Refused("Standard input has no file name; name the campaign with --name NAME. Nothing was done.")
+    # Another name, so that the real campaign can follow under the file's name.
     return Path(file.removesuffix(".gz")).stem + ("-rehearsal" if rehearsal else "")
 
 
@@ -121,14 +121,14 @@ def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: b
         different.append("guest list")
     if different:
         raise Refused(
-            f"The campaign {name} is there since {in_zone(found.created_at)}, with another {', '.join(different)}; for a new one "
+            f"The campaign {name} exists since {in_zone(found.created_at)} with another {', '.join(different)}. For a new one, "
             f"give another --name. Nothing was done."
         )
     if found.status in {Status.CANCELLING, Status.CANCELLED, Status.DELETING}:
-        raise Refused(f"The campaign {name} is {found.status}; for a new one give another --name. Nothing was done.")
+        raise Refused(f"The campaign {name} is {found.status}; for a new one, give another --name. Nothing was done.")
     say(
-        f"The campaign {name} is there since {in_zone(found.created_at)} ({found.status}): only who is new is added, with the "
-        "options it has. For a new campaign give another --name."
+        f"The campaign {name} exists since {in_zone(found.created_at)} ({found.status}). Only new recipients are added, and its "
+        "options stay. For a new campaign, give another --name."
     )
     return found
 
@@ -142,7 +142,7 @@ def _create(
     try:
         return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
     except CampaignConflict:
-        # Somebody else has made it since it was looked for, with other options, or with moments counted from another now.
+        # Another process has created it in the meantime, with other options or with times relative to another now.
         if _existing(campaigns, name, options, rehearsal=delivery.guest_list is not None) is None:
             raise
         return campaign_id
@@ -166,9 +166,9 @@ def _run(
         return follow(campaigns, campaign_id, as_json=events is not None)
     campaign = campaigns.status(campaign_id)
     if campaign.open and count_bulk_workers(campaigns.settings) == 0:
-        say(f"No worker takes campaigns yet; start one: {START_WORKER}")
+        say(f"No worker accepts campaigns. To start one: {START_WORKER}")
     if events:
         events.result(campaign, ExitCode.DONE)
     else:
-        say(f"Watch it: gatepost campaign watch {campaign_id}")
+        say(f"To watch it: gatepost campaign watch {campaign_id}")
     return ExitCode.DONE

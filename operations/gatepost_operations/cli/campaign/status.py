@@ -1,4 +1,4 @@
-"""`gatepost campaign status`, `list` and `show`: how campaigns stand, and what happened to one recipient."""
+"""`gatepost campaign status`, `list` and `show`: the status of campaigns, and the outcome of one recipient."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -22,7 +22,7 @@ from gatepost_operations.cli.output import say, write, write_json
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a campaign's status, counts and reasons.
 
-    Exit code 0 while it runs and when everybody was accepted, 4 while the workers' configuration blocks it, 1 while batches cannot be opened;
+    Exit code 0 while it runs and when every recipient was accepted, 4 while the workers' configuration blocks it, 1 while batches cannot be opened;
     otherwise that of `watch`.
     """
     with open_campaigns() as campaigns:
@@ -38,7 +38,7 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
 
 def list_command(
     *,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many, at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Maximum number.")] = 20,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """List campaigns, the newest first.
@@ -57,10 +57,10 @@ def list_command(
 
 
 def show(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show what happened to one recipient of a campaign.
+    """Show the outcome of one recipient of a campaign.
 
-    Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while it is open or when it was
-    accepted, 3 when it ended otherwise, 1 when the campaign does not have it.
+    Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while the recipient is open or
+    accepted, 3 after another outcome, 1 when the campaign does not have the recipient.
     """
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)

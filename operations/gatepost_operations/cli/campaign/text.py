@@ -1,4 +1,4 @@
-"""What a check, a plan and a campaign look like to people: plain lines that a terminal shows and a log keeps."""
+"""A check, a plan and a campaign as plain lines of text, for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _line(label: str, text: str) -> str:
 
 
 def check_lines(report: CheckReport, name: str) -> Iterator[str]:
-    """Describe a file. Domains and countries are named, people never."""
+    """Describe a file. Names domains and countries, never people."""
     delimiter = f", {_DELIMITERS.get(report.delimiter or '', repr(report.delimiter))}" if report.delimiter else ""
     kind = "CSV" if report.delimiter else "JSON Lines"
     yield _line("file", f"{name} ({kind}{delimiter}, {report.encoding})")
@@ -51,7 +51,7 @@ def check_lines(report: CheckReport, name: str) -> Iterator[str]:
 
 
 def error_lines(report: CheckReport) -> Iterator[str]:
-    """Give the first bad rows, and how many there are of each kind."""
+    """Give the first invalid rows, and the number of each kind."""
     for error in report.first_errors:
         yield f"  {error}"
     if report.invalid > len(report.first_errors):
@@ -121,14 +121,14 @@ def _forecast_lines(forecast: Forecast, plan: Plan, timezone: str | None, now: d
 def _flow(forecast: Forecast, *, several: bool) -> str:
     supply, ceiling = forecast.supply, forecast.ceiling
     if ceiling is not None and ceiling <= supply.rate:
-        return f"{rate_text(ceiling)}, the rate that is set; the quota would give {rate_text(supply.rate)}"
+        return f"{rate_text(ceiling)}, the configured rate; the quota allows {rate_text(supply.rate)}"
     burst = f"{int(supply.burst):,} at once, then " if supply.burst >= 1 else ""
     slowed = f", never above {rate_text(ceiling)}" if ceiling is not None else ""
     return f"{burst}{'if the refill is ' if several else ''}{rate_text(supply.rate)}{slowed}"
 
 
 def quota_line(quota: TenantQuota) -> str:
-    """Describe what is known of one quota in a line."""
+    """Describe one quota in a line."""
     if not quota.is_known:
         return "not known yet"
     if quota.blind:
@@ -147,12 +147,12 @@ def quota_line(quota: TenantQuota) -> str:
 
 
 def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = None) -> Iterator[str]:
-    """Describe how a campaign stands.
+    """Describe a campaign's status, counts and reasons.
 
     Args:
         campaign: the campaign.
         now: the moment.
-        max_rate: calls a second that its tenant never exceeds, if that is set.
+        max_rate: the tenant's limit of calls per second, if set.
     """
     timezone = campaign.options.hours.timezone if campaign.options.hours else None
     yield _line("campaign", f"{campaign.name}  {campaign.campaign_id}")
@@ -190,23 +190,23 @@ def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
 
 
 def reason_lines(campaign: Campaign) -> Iterator[str]:
-    """Give every reason with how many have it and what to do about it."""
+    """Give every reason with its count and advice."""
     if campaign.pause is not None:
         yield f"paused: {campaign.pause.advice}"
-        yield f"  go on:   gatepost campaign resume {campaign.campaign_id}"
+        yield f"  resume:  gatepost campaign resume {campaign.campaign_id}"
     yield from block_lines(campaign)
     for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: -item[1]):
         yield f"{number:,} {state} ({reason}): {reason.advice}"
 
 
 def sum_lines(campaign: Campaign) -> Iterator[str]:
-    """Say that the counts cannot be, where they cannot."""
+    """Report counts that do not add up."""
     if not campaign.adds_up:
         yield f"the counts do not add up; run `gatepost campaign recount {campaign.campaign_id}`"
 
 
 def block_lines(campaign: Campaign) -> Iterator[str]:
-    """Say what keeps workers from a campaign, and what to do."""
+    """Give the reasons that block workers, and advice."""
     for block in campaign.blocks:
         where = f" {_batches(block.batches)}:" if block.batches else ""
         yield f"blocked:{where} {block.sentence(campaign.accept_command)}"
@@ -219,7 +219,7 @@ def _batches(numbers: Sequence[int]) -> str:
 
 
 def what_next(campaign: Campaign) -> Iterator[str]:
-    """Give the commands that follow from an end."""
+    """Give the commands that follow a campaign's end."""
     name = campaign.campaign_id
     failed = sum(campaign.counts[state] for state in FAILED_STATES)
     unknown = campaign.counts[State.UNKNOWN]
@@ -242,7 +242,7 @@ def list_lines(campaigns: Sequence[Campaign]) -> Iterator[str]:
 
 
 def recipient_line(report: RecipientReport) -> str:
-    """Describe what happened to one recipient, without saying who it is."""
+    """Describe one recipient's outcome, without the address."""
     parts = [report.state.value, *([report.reason.value] if report.reason else [])]
     if report.attempts:
         parts.append(counted(report.attempts, "attempt"))

@@ -1,4 +1,4 @@
-"""`gatepost campaign watch`: how a campaign comes along, until it ends, pauses itself, or somebody has seen enough."""
+"""`gatepost campaign watch`: show a campaign's progress until it ends, pauses itself, or the operator stops watching."""
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
@@ -24,11 +24,11 @@ from gatepost_operations.cli.output import say, write
 from gatepost_operations.planning.tenant_quota import TenantQuota
 from gatepost_operations.planning.watch import Activity, watch
 
-WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch it until it ends.")]
+WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch the campaign until it ends.")]
 
 _LOOK_EVERY_S: Final = 1.0
 _QUOTA_EVERY_S: Final = 2.0
-# Asking the workers takes a second and a half, so it is not asked at every look.
+# Asking the workers takes a second and a half.
 _ASK_WORKERS_EVERY: Final = 10
 
 
@@ -38,16 +38,16 @@ def watch_command(
     ],
     *,
     every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Between two lines where there is no terminal.")
+        float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Seconds between lines without a terminal.")
     ] = 5.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line; the last one is the result.")
+        bool, typer.Option("--json", help="Print one JSON object per line; the last is the result.")
     ] = False,
 ) -> ExitCode:
     """Watch a campaign until it ends.
 
-    A bar on a terminal, a line every few seconds elsewhere. Ctrl-C ends the watching, not the campaign. Exit code 0 when everybody was
-    accepted, 3 when it ended otherwise, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
+    Shows a bar on a terminal, and a line every few seconds elsewhere. Ctrl-C stops watching, not the campaign. Exit code 0 when every
+    recipient was accepted, 3 after other outcomes, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
     130 after Ctrl-C.
     """
     with open_campaigns() as campaigns:
@@ -55,7 +55,7 @@ def watch_command(
 
 
 def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: float = 5.0) -> ExitCode:
-    """Show a campaign's way to its end, and return the exit code that the end stands for."""
+    """Show a campaign's progress to its end, and return the exit code of its final status."""
     first = campaigns.status(campaign_id)
     with ExitStack() as stack:
         quota = stack.enter_context(poll_quota(campaigns.settings, first.options.tenant, every_s=_QUOTA_EVERY_S))
@@ -87,7 +87,7 @@ def _look(
 
 
 class _Workers:
-    """How many workers take campaigns; asked at every so many looks."""
+    """The number of workers that accept campaigns, asked at every tenth look."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -104,7 +104,7 @@ class _Workers:
 def _interrupted(campaign: Campaign, display: Display) -> ExitCode:
     if isinstance(display, Events):
         display.result(campaign, ExitCode.INTERRUPTED)
-    say(f"gatepost: stopped watching; the campaign goes on ({campaign.status}).")
+    say(f"gatepost: stopped watching; the campaign continues ({campaign.status}).")
     say(f"  watch it again: gatepost campaign watch {campaign.campaign_id}")
     say(f"  pause it:       gatepost campaign pause {campaign.campaign_id}")
     return ExitCode.INTERRUPTED

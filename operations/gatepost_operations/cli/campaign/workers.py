@@ -1,4 +1,4 @@
-"""Whether anybody takes a campaign's batches."""
+"""The workers that accept campaigns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
 
 START_WORKER: Final = "gatepost worker --queues bulk,login --beat"
-"""The command that starts one. The reconciler, which beat asks for, travels on the queue for logins."""
+"""The command that starts a worker for campaigns. Beat's task for the reconciler uses the queue for logins."""
 _ASK_S: Final = 1
 
 
 def count_bulk_workers(settings: Settings) -> int | None:
-    """Return how many workers take batches; None when the broker does not tell."""
+    """Return the number of workers that accept batches; None when the broker does not answer."""
     app = build_app(settings)
     bulk = settings.redis_keys.queue(Queue.BULK)
     try:

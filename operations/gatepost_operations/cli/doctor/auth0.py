@@ -62,14 +62,14 @@ def _credentials(tenant: Tenant, answer: StartProbe) -> Check:
             advice = "Auth0 refused the client; check the client id, and the secret or signing key and its algorithm."
             return Check(name, Status.FAILED, f"rejected{code}", advice, configuration=True)
         case _:
-            advice = "The answer does not tell; check that the domain and any proxy lead to Auth0, and try again."
+            advice = "The answer does not show it. Check that the domain and any proxy lead to Auth0, and try again."
             return Check(name, Status.WARNING, f"status {answer.status}{code}", advice)
 
 
 def _quota(tenant: str, limits: RateLimits) -> Check:
     name = f"{tenant}: quota"
     if limits.limit is None or limits.remaining is None:
-        advice = "Without X-RateLimit headers the limiter goes slowly; does a proxy remove them?"
+        advice = "Without X-RateLimit headers the limiter sends slowly. Check whether a proxy removes them."
         return Check(name, Status.WARNING, "the answer has no quota headers", advice)
     left = f"{limits.remaining} of {limits.limit} left"
     if limits.remaining == 0:

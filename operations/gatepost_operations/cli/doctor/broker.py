@@ -1,4 +1,4 @@
-"""What `gatepost doctor` finds out about the broker: whether it answers, takes messages and has the queues, and who serves them."""
+"""The checks of `gatepost doctor` on the broker: it answers, accepts messages, has the queues, and workers serve them."""
 
 from __future__ import annotations
 

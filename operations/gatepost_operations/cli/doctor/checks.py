@@ -1,4 +1,4 @@
-"""The checks of `gatepost doctor` that need no network: what a finding is, and the judgement of what was read."""
+"""The findings of `gatepost doctor`, and the checks of values that were read already."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def judge_skew(name: str, ahead_s: float, *, bad_s: float, precision_s: float) -
     """Judge the difference between two clocks, of which `precision_s` cannot be told."""
     off = abs(ahead_s)
     found = f"{off:.1f} s {'ahead' if ahead_s >= 0 else 'behind'}"
-    advice = "Deadlines, signatures and id_tokens are judged by the clock; synchronise it (NTP)."
+    advice = "Deadlines, signatures and id_tokens depend on the clock; synchronise it (NTP)."
     if off > bad_s + precision_s:
         return Check(name, Status.FAILED, found, advice)
     if off > _SKEW_NOTED_S + precision_s:
@@ -86,7 +86,7 @@ def judge_workers(queues_by_worker: Mapping[str, Sequence[str]], queues: Sequenc
     """Judge whether somebody serves every queue."""
     served = {queue for consumed in queues_by_worker.values() for queue in consumed}
     missing = [queue for queue in queues if queue not in served]
-    found = f"{len(queues_by_worker)} alive" + (f"; nobody serves {', '.join(missing)}" if missing else "")
+    found = f"{len(queues_by_worker)} alive" + (f"; no worker serves {', '.join(missing)}" if missing else "")
     if not queues_by_worker:
         return Check("workers", Status.FAILED, "no worker answers", "Start one: gatepost worker --beat")
     if missing:

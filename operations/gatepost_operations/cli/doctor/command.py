@@ -1,4 +1,4 @@
-"""`gatepost doctor`: looks at everything a worker needs, and says what to do about what is not well."""
+"""`gatepost doctor`: check everything that a worker needs, and advise."""
 
 import contextlib
 import time
@@ -58,7 +58,7 @@ def doctor(
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Calls Auth0 once a tenant, with a request that sends nothing. Exit code 0 when nothing failed, 4 when the configuration or
+    Calls Auth0 once per tenant, with a request that sends nothing. Exit code 0 when nothing failed, 4 when the configuration or
     the credentials did, 1 when something else did.
     """
     checks = list(_examine(tenant, offline=offline))

@@ -1,4 +1,4 @@
-"""The checks of `gatepost doctor` on work that waits: whose it is, and what keeps workers from it."""
+"""The checks of `gatepost doctor` on open work: its Auth0 application, and the reasons that block workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def judge_tenants(uses: Sequence[TenantUse]) -> Iterator[Check]:
         elif others:
             found = f"{sum(others.values()):,} open operations are for {', '.join(map(str, others))}"
             earlier = next(iter(others)).stored
-            advice = f"Workers with this configuration put them back. If it was changed on purpose: {accept} --from {earlier}"
+            advice = f"Workers with this configuration return them to the queue. If it was changed on purpose: {accept} --from {earlier}"
             yield Check(name, Status.FAILED, found, advice, configuration=True)
         else:
             yield Check(name, Status.OK, str(use.own))

@@ -1,4 +1,4 @@
-"""`gatepost demo`: sets the stage, runs the scenario, kills a worker in the middle, and counts."""
+"""`gatepost demo`: start local processes, run the scenario, kill two workers, and compare the counts."""
 
 import shutil
 import signal
@@ -51,16 +51,16 @@ def demo(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", metavar="FILE", help="CSV or JSON Lines with recipients; examples/people.csv when absent."
+            "--file", metavar="FILE", help="CSV or JSON Lines with recipients [default: examples/people.csv]."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send and log in with real local processes, once.
 
-    Starts Valkey, the simulator and workers of its own, sends a code to everybody in the file, runs a campaign next to it, kills two
-    workers in the middle, logs everybody in, and compares what Gatepost says with what the simulator saw. It never touches a real
-    tenant. Exit code 0 when the two agree.
+    Starts Valkey, the simulator and workers, sends a code to everyone in the file, runs a campaign at the same time, kills two workers,
+    logs everyone in, and compares the results of Gatepost with those of the simulator. It never calls a real tenant. Exit code 0 when
+    both agree.
     """
     require_worker()
     require_simulator()
