@@ -14,7 +14,7 @@ from support.socket_server import SocketServer
 if TYPE_CHECKING:
     from support.socket_server import Heard, Wire
 
-NONE_OF_OURS = "What answers is no worker's health.\n"
+NONE_OF_OURS = "The answer is not a worker's health report.\n"
 
 
 @pytest.mark.parametrize(

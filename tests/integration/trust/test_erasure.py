@@ -343,7 +343,7 @@ def test_a_shell_erases_without_repeating_the_address(
     invalid = gatepost("erase", "no-address", "--yes")
 
     assert dry.out == "would erase: 1 operation, 1 row of a campaign, 0 guest lists, 0 dead letters\n"
-    assert "1 export on record" in dry.err
+    assert "1 export of these campaigns recorded" in dry.err
     assert (dry.code, refused.code, partly.code, done.code, invalid.code) == (0, 5, 3, 0, 6)
     assert (partly.document["in_flight"], partly.document["complete"]) == (1, False)
     assert done.out.startswith("erased: 1 operation, 0 rows of campaigns")
