@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Keep the exit status beside the names of the failed tests; make does not pass it on."""
-    if not hasattr(session.config, "workerinput"):
-        session.config.cache.set("gatepost/exit_status", int(exitstatus))
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("gatepost/exit_status", int(exitstatus))
 
 
 @pytest.fixture(autouse=True)

@@ -98,7 +98,7 @@ def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
     _, err = process.communicate(timeout=120)
 
     assert process.returncode == 130
-    assert "the campaign goes on (running)" in err
+    assert "the campaign continues (running)" in err
     assert f"gatepost campaign watch {campaign_id}" in err
 
     _, paused, _ = working.run("campaign", "pause", campaign_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import signal
@@ -12,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from gatepost import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.compose_file import interpolated
 from support.stack import Program, Stack
 
 if TYPE_CHECKING:
@@ -35,11 +36,9 @@ def script(name: str) -> str:
 
 
 def composed(service: str) -> list[str]:
-    """The command of a service in docker-compose.yml, as it stands there."""
-    text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
-    found = re.search(rf"^  {service}:\n(?:    .*\n)*?    command: (celery .+)$", text, re.MULTILINE)
-    assert found is not None
-    return [script("celery"), *shlex.split(found[1])[1:]]
+    """The command of a service in docker-compose.yml, with the defaults of its variables."""
+    services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    return [script("celery"), *shlex.split(interpolated(services[service]["command"], {}))[1:]]
 
 
 EVERY_OPTION = [
