@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import gatepost
+import gatepost_core
+import gatepost_operations
+import gatepost_worker
 from gatepost.errors import ConfigurationError
 from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
@@ -23,9 +27,9 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-ROOT = Path(__file__).parents[3]
-SECURITY = ROOT / "SECURITY.md"
-SOURCES = ("core", "producer", "worker", "operations")
+SECURITY = Path(__file__).parents[3] / "SECURITY.md"
+PACKAGES = [Path(package.__path__[0]) for package in (gatepost_core, gatepost, gatepost_worker, gatepost_operations)]
+"""Where they are imported from: the checkout, or the installed wheel."""
 NOT_NAMES = {"lua", "of_libraries", "control_exchange", "event_exchange", "campaign_pattern", "batch_pattern"}
 NOT_KEYS = {"operation_id_of", "campaign_id_of", "queue", "queue_key"}
 # How the table of SECURITY.md writes what a key contains.
@@ -113,7 +117,7 @@ def test_no_other_source_spells_a_key() -> None:
         r"""["'](gatepost:\w|celery-task-meta|_kombu|unacked['"]|:(?:batch|out|waiting|blocked|i):?["']|gatepost\.(?:login|send|bulk)\b)"""
     )
     home = Path(redis_keys.__file__).resolve()
-    sources = [path for root in SOURCES for path in (ROOT / root).rglob("*") if path.suffix in {".py", ".lua"}]
+    sources = [path for package in PACKAGES for path in package.rglob("*") if path.suffix in {".py", ".lua"}]
 
     found = [path.name for path in sources if path.resolve() != home and spelled.search(path.read_text("utf-8"))]
 
