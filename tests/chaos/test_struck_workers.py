@@ -196,11 +196,11 @@ def test_a_worker_that_stood_still_past_its_lease_changes_nothing_afterwards(
 
 
 def reported(worker: Program, handle: Handle) -> bool:
-    """Whether the worker has logged the attempt: its answer came late, or its own deadline had passed."""
-    return any(
-        "attempt.finished" in line and handle.operation_id in line and "worker_lost" in line
-        for line in worker.output().splitlines()
-    )
+    """Whether the worker has logged the end of its attempt, and an answer that came as a late one."""
+    lines = [line for line in worker.output().splitlines() if handle.operation_id in line]
+    ends = [line for line in lines if "attempt.finished" in line and "worker_lost" in line]
+    answered = [line for line in ends if '"http_status": 200' in line]
+    return bool(ends) and len(answered) == sum("attempt.late" in line for line in lines)
 
 
 def stands_still(worker: Program) -> bool:
