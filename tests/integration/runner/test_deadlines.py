@@ -95,15 +95,18 @@ def test_a_short_deadline_ends_the_call_of_its_kind(
 ) -> None:
     """The call is over before the lease is, so it counts as an answer that was lost and not as a worker that was."""
 
-    def call(seconds: float) -> tuple[Progress, float, float]:
+    def call(seconds: float) -> tuple[Progress, float, float, float]:
+        started = time.monotonic()
         with SocketServer(lambda wire, _: wire.hang()) as server:
             progress, lease_s = carried_out(make_settings, redis_client, server, kind, **{DEADLINES[kind]: seconds})
-        return progress, lease_s, seconds
+        return progress, lease_s, seconds, time.monotonic() - started
 
-    progress, lease_s, deadline_s = stretched(call, lambda called: isinstance(called[0], Ended))
+    progress, lease_s, deadline_s, took_s = stretched(call, lambda called: isinstance(called[0], Ended))
 
     assert progress == Ended(State.UNKNOWN, Reason.ANSWER_LOST)
     assert lease_s == deadline_s + 7
+    # The deadlines of the other kinds would end it after a hundred seconds.
+    assert took_s < LONG_S / 2 + deadline_s
 
 
 @pytest.mark.parametrize("kind", Kind)
