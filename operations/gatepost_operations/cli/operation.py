@@ -1,17 +1,77 @@
-"""`gatepost status` and `gatepost result`: the state of an operation, and its result."""
+"""Single operations: the options that sends and logins share, waiting and output; `gatepost status` and `gatepost result`."""
 
-from typing import Annotated
+# No `from __future__ import annotations`: the command line reads the annotations of the options.
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import typer
+from joserfc import jws
 
-from gatepost_operations.cli.connection import await_end, follow, open_producer
+from gatepost.handles import Handle
+from gatepost.producer import Producer
+from gatepost_core.blocks import ACCEPT_OPERATIONS
+from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected, said
+from gatepost_core.outcomes import Outcome, TokenSet
+from gatepost_core.sealing import Purpose
+from gatepost_core.states import State
+from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
-from gatepost_operations.cli.login_output import show_login
-from gatepost_operations.cli.options import JsonOption, OperationArgument, TimeoutOption, command_app, examples
-from gatepost_operations.cli.output import show_outcome
+from gatepost_operations.cli.inputs import deadline_in, given_only, json_object
+from gatepost_operations.cli.options import JsonOption, LanguageOption, TenantOption, command_app, examples
+from gatepost_operations.cli.output import say, write, write_json
 
 status_app = command_app()
 result_app = command_app()
+
+# `sub` is Auth0's id of the user. The claims that name the person (email, phone_number, name) stay sealed.
+_SHOWN_CLAIMS: Final = ("iss", "sub", "aud", "org_id", "iat", "exp")
+
+OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's id.")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Maximum wait. The operation continues after it.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions:
+    """The fields that all sends and logins have."""
+
+    tenant: TenantOption = None
+    language: LanguageOption = None
+    client_ip: Annotated[
+        str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for attack protection.")
+    ] = None
+    extra: Annotated[
+        str | None, typer.Option("--extra", metavar="JSON|@FILE", help="More fields for the request's body.")
+    ] = None
+    deadline: Annotated[
+        float | None,
+        typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Make no attempt after this many seconds."),
+    ] = None
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option("--idempotency-key", metavar="KEY", help="A repeated key returns the same operation."),
+    ] = None
+
+    def fields(self, **others: Any) -> dict[str, Any]:
+        """Return the given fields, these and the command's others, as a producer takes them.
+
+        Raises:
+            InvalidCommand: one of them is malformed.
+        """
+        read = {"extra": json_object(self.extra, "extra"), "deadline": deadline_in(self.deadline)}
+        return given_only({**others, **vars(self), **read})
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitOptions:
+    """How long a command waits, and how it prints."""
+
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the operation's result.")] = True
+    timeout: TimeoutOption = 60.0
+    as_json: JsonOption = False
 
 
 @status_app.command(
@@ -23,7 +83,9 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
     Exit code 0 while it is open and when it is accepted, 3 when it ended otherwise.
     """
     with open_producer() as producer:
-        return follow(producer.handle(operation), wait=False, timeout_s=0, as_json=as_json)
+        outcome = producer.handle(operation).outcome()
+        _show_state(outcome, as_json=as_json)
+        return exit_code_of_outcome(outcome)
 
 
 @result_app.command(
@@ -41,10 +103,75 @@ def result(
 ) -> ExitCode:
     """Wait for an operation's result, and redeem its token set if asked."""
     with open_producer() as producer:
-        handle = producer.handle(operation)
-        outcome = await_end(handle, timeout)
-        if outcome is None:
-            show_outcome(handle.outcome(), as_json=as_json)
-            return ExitCode.UNEXPECTED
-        show_login(producer, handle, outcome, redeem=redeem, as_json=as_json)
-        return exit_code_of_outcome(outcome)
+        waiting = WaitOptions(timeout=timeout, as_json=as_json)
+        return follow(producer, producer.handle(operation), waiting, redeem=redeem)
+
+
+def follow(producer: Producer, handle: Handle, waiting: WaitOptions, *, redeem: bool = False) -> ExitCode:
+    """Wait for an operation as long as asked, show it, and return the exit code.
+
+    Raises:
+        NothingToRedeem: the token set was redeemed before, it has expired, or the operation is not a login.
+    """
+    outcome = _ended(handle, waiting.timeout) if waiting.wait else handle.outcome()
+    if outcome is None:
+        _show_state(handle.outcome(), as_json=waiting.as_json)
+        return ExitCode.UNEXPECTED
+    name, document = _redeemed(handle, outcome) if redeem else ("claims", _claims(producer, outcome))
+    if waiting.as_json:
+        write_json(outcome.as_json() | ({} if document is None else {name: document}))
+    elif redeem and document is not None:
+        # The tokens are the data: alone on stdout, so that a pipe gets JSON.
+        say(f"{outcome.operation_id} {outcome.state.value}")
+        write(*json.dumps(document, indent=2).split("\n"))
+    else:
+        _show_state(outcome, as_json=False)
+        write(*(f"  {claim} {value}" for claim, value in (document or {}).items()))
+    return exit_code_of_outcome(outcome)
+
+
+def _ended(handle: Handle, timeout_s: float) -> Outcome | None:
+    try:
+        return handle.wait(timeout_s)
+    except NotFinished:
+        say(f"gatepost: not finished after {timeout_s:g} s; it continues: gatepost status {handle.operation_id}")
+        return None
+    except KeyboardInterrupt:
+        say(f"gatepost: interrupted; the operation continues: gatepost status {handle.operation_id}")
+        raise
+
+
+def _show_state(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        write_json(outcome.as_json())
+        return
+    write(" ".join(part for part in (outcome.operation_id, outcome.state.value, outcome.reason) if part))
+    if outcome.reason is not None:
+        code = f" ({said(outcome.reason, outcome.detail)})" if outcome.detail else ""
+        say(f"{outcome.reason.advice}{code}")
+    if outcome.blocked is not None:
+        say(f"A worker returned it to the queue. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
+
+
+def _redeemed(handle: Handle, outcome: Outcome) -> tuple[str, dict[str, Any] | None]:
+    try:
+        return "token_set", handle.open_result(outcome).revealed()
+    except MfaRequired as failure:
+        return "mfa_challenge", failure.challenge.revealed()
+    except OperationFailed as failure:
+        words = failure.description if isinstance(failure, Rejected) else None
+        return "denial", None if words is None else {"description": words.get_secret_value()}
+
+
+def _claims(producer: Producer, outcome: Outcome) -> dict[str, Any] | None:
+    sealed = producer.ledger.sealed_result(outcome.operation_id) if outcome.state is State.ACCEPTED else None
+    if sealed is None:
+        return None
+    opened = producer.settings.keyring().open(sealed, Purpose.result(outcome.operation_id))
+    tokens = TokenSet.model_validate_json(opened)
+    claims: dict[str, Any] = {}
+    if tokens.id_token is not None:
+        # The worker verified it before it was sealed, so this needs no key of the tenant.
+        claims = json.loads(jws.extract_compact(tokens.id_token.get_secret_value().encode()).payload)
+    shown: dict[str, Any] = {name: claims[name] for name in _SHOWN_CLAIMS if name in claims}
+    return shown | {"scope": tokens.scope, "expires_in": tokens.expires_in}

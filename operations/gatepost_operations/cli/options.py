@@ -9,31 +9,12 @@ import typer
 AddressArgument = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The e-mail address or phone number; - reads it from standard input.")
 ]
-OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", metavar="TAG", help="Language of the message's template, such as pt-BR.")
-]
-ClientIpOption = Annotated[
-    str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for attack protection.")
-]
-DeadlineOption = Annotated[
-    float | None,
-    typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Make no attempt after this many seconds."),
-]
-IdempotencyKeyOption = Annotated[
-    str | None,
-    typer.Option("--idempotency-key", metavar="KEY", help="A repeated key returns the same operation."),
-]
-ExtraOption = Annotated[
-    str | None, typer.Option("--extra", metavar="JSON|@FILE", help="More fields for the request's body.")
-]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the operation's result.")]
-TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Maximum wait. The operation continues after it.")
 ]
 SinceOption = Annotated[
     str | None,

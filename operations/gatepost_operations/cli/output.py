@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gatepost_core.blocks import ACCEPT_OPERATIONS
-from gatepost_core.errors import GatepostError, InvalidCommand, said
+from gatepost_core.errors import GatepostError, InvalidCommand
 from gatepost_core.safe_text import visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gatepost_core.outcomes import Outcome
     from gatepost_operations.cli.exit_codes import ExitCode
 
 
@@ -34,19 +32,6 @@ def say(*lines: str) -> None:
 def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
     stream.write("".join(f"{visible(line)}\n" for line in lines))
     stream.flush()
-
-
-def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
-    """Show an operation's state: `ID STATE [REASON]` on stdout and advice on stderr, or one JSON object."""
-    if as_json:
-        write_json(outcome.as_json())
-        return
-    write(" ".join(part for part in (outcome.operation_id, outcome.state.value, outcome.reason) if part))
-    if outcome.reason is not None:
-        code = f" ({said(outcome.reason, outcome.detail)})" if outcome.detail else ""
-        say(f"{outcome.reason.advice}{code}")
-    if outcome.blocked is not None:
-        say(f"A worker returned it to the queue. {outcome.blocked.sentence(ACCEPT_OPERATIONS)}")
 
 
 def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
