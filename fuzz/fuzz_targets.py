@@ -20,7 +20,7 @@ from gatepost_core.identifiers import REVEAL
 from gatepost_core.outcomes import MfaChallenge
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.files.rows import FileError, RowError, read_rows
-from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
+from gatepost_operations.maintenance.dead_letters import envelope_of, message_of
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
@@ -67,11 +67,11 @@ def envelope(content: bytes) -> None:
         with suppress(Malformed):
             check_message(message.headers, lambda: message.payload)
     try:
-        buried = _from_envelope(content.decode("utf-8", "replace"))
+        buried = message_of(content.decode("utf-8", "replace"))
         check_message(buried["headers"], lambda: [[], {"operation_id": _OPERATION}, {}])
     except Malformed:
         return
-    replayed = _envelope(buried, KEYS.queue(Queue.SEND))
+    replayed = envelope_of(buried, KEYS.queue(Queue.SEND))
     assert flaw_of_envelope(json.loads(replayed)) is None, "a replay writes what a worker reads"
 
 

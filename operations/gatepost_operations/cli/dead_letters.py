@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: the command line reads the annotations of the options.
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.cli.time_input import read_past_moment
-from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes, chosen_reasons
+from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes
 
 app = command_app()
 
@@ -150,7 +151,7 @@ def drop(
     """
     selection = _selection(reason, since, until, letter)
     with _controlling() as control:
-        reasons = chosen_reasons(control.letters.select(selection))
+        reasons = Counter(letter.reason for letter in control.letters.select(selection))
         number = control.drop(selection) if yes else sum(reasons.values())
     if as_json:
         write_json({"dry_run": not yes, "dropped": number, "reasons": dict(reasons)})

@@ -27,8 +27,7 @@ from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.maintenance.key_rotation import Rotation, RotationResult, Sealed
-from gatepost_operations.maintenance.key_use import KeyUse
+from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, RotationResult, Sealed
 
 app = command_app()
 
@@ -77,8 +76,8 @@ class _Parts:
         return Rotation(self.client, self.keys, self.keyring, self.audit)
 
     @property
-    def use(self) -> KeyUse:
-        return KeyUse(self.client, self.keys)
+    def use(self) -> KeyUsage:
+        return KeyUsage(self.client, self.keys)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Takes one person out of every campaign: the row stays and is counted, who it was is gone."""
+"""Erase one person from every campaign. The row and its state stay, so that the counts still add up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.option_update import TooManyChanges, change_options
@@ -20,33 +20,53 @@ if TYPE_CHECKING:
     from gatepost_core.sealing.fingerprints import Fingerprints
 
 _PAGE: Final = 100
-# A rotation may re-seal the batch between the read and the write, once or twice.
+# A key rotation can re-seal the batch between the read and the write.
 _TRIES: Final = 5
 
 
 @dataclass(slots=True)
-class ErasedRows:
-    """What was found of a person in campaigns.
+class ErasureResult:
+    """The counts of an erasure, or of a dry run.
 
     Attributes:
-        campaigns: the ids of those that had the person.
-        rows: how many rows no longer know whose they were.
-        suppressed: how many of them were open, and will not be sent to.
-        in_flight: how many are under way and were left.
-        unreadable: how many could not be opened, or were changed by others all the time, and were left.
-        guest_lists: from how many guest lists the person was taken.
+        operations: single sends and logins of the person whose data was erased.
+        cancelled: those of them that were open, and are now cancelled.
+        results: unredeemed token sets that were deleted.
+        rows: campaign rows whose personal data was erased.
+        suppressed: those of them that were open, and are now suppressed.
+        campaigns: campaigns with a row of the person.
+        guest_lists: guest lists from which the person's fingerprint was removed.
+        dead_letters: dropped dead letters that mentioned the person.
+        exports: recorded exports of these campaigns. Gatepost cannot reach the exported files.
+        in_flight: attempts in flight, which were left. Run the erasure again later.
+        unreadable: batches and dead letters that were left, because the ring has no key for them, they cannot be searched, or they kept
+            changing.
     """
 
-    campaigns: list[str] = field(default_factory=list)
+    operations: int = 0
+    cancelled: int = 0
+    results: int = 0
     rows: int = 0
     suppressed: int = 0
+    campaigns: int = 0
+    guest_lists: int = 0
+    dead_letters: int = 0
+    exports: int = 0
     in_flight: int = 0
     unreadable: int = 0
-    guest_lists: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left."""
+        return not self.in_flight and not self.unreadable
+
+    def as_json(self) -> dict[str, int]:
+        """Return it as JSON values."""
+        return asdict(self)
 
 
 class CampaignErasure:
-    """Takes people out of campaigns."""
+    """Erases people from campaigns."""
 
     def __init__(self, store: CampaignStore, reports: Reports, keyring: Keyring, fingerprints: Fingerprints) -> None:
         self._store = store
@@ -54,28 +74,33 @@ class CampaignErasure:
         self._keyring = keyring
         self._fingerprints = fingerprints
 
-    def erase(self, recipient: str, *, dry_run: bool = False) -> ErasedRows:
-        """Take one person out, or only look.
+    def erase(self, recipient: str, found: ErasureResult, *, dry_run: bool = False) -> set[str]:
+        """Erase one person from every campaign.
 
         Args:
-            recipient: an address or number, normalised.
-            dry_run: only look.
+            recipient: a normalised address or number.
+            found: the result to which the counts are added.
+            dry_run: only count.
+
+        Returns:
+            The ids of the campaigns that had the person.
 
         Raises:
             Unavailable: Redis did not answer.
         """
-        found = ErasedRows()
+        campaigns = set()
         for campaign_id in self._all_ids():
             fingerprint = self._fingerprints.campaign(campaign_id, recipient)
             try:
                 self._in_guest_list(campaign_id, fingerprint, found, dry_run=dry_run)
                 number = self._reports.number_of(campaign_id, fingerprint)
                 if number is not None:
-                    found.campaigns.append(campaign_id)
+                    campaigns.add(campaign_id)
                     self._row(campaign_id, number, fingerprint, found, dry_run=dry_run)
-            except CampaignNotFound:  # deleted meanwhile
+            except CampaignNotFound:  # deleted in the meantime
                 continue
-        return found
+        found.campaigns += len(campaigns)
+        return campaigns
 
     def _all_ids(self) -> Iterator[str]:
         start = 0
@@ -83,7 +108,7 @@ class CampaignErasure:
             yield from page
             start += len(page)
 
-    def _in_guest_list(self, campaign_id: str, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
+    def _in_guest_list(self, campaign_id: str, fingerprint: bytes, found: ErasureResult, *, dry_run: bool) -> None:
         def without(options: Options) -> Options | None:
             if options.guests is None or fingerprint.hex() not in options.guests:
                 return None
@@ -100,7 +125,7 @@ class CampaignErasure:
         except CampaignConflict:  # being deleted
             return
 
-    def _row(self, campaign_id: str, number: int, fingerprint: bytes, found: ErasedRows, *, dry_run: bool) -> None:
+    def _row(self, campaign_id: str, number: int, fingerprint: bytes, found: ErasureResult, *, dry_run: bool) -> None:
         batch, row = divmod(number, BATCH_ROWS)
         for _ in range(_TRIES):
             with answering():
@@ -115,8 +140,7 @@ class CampaignErasure:
             if dry_run:
                 found.rows += 1
                 return
-            nobody = replace(rows[row], recipient="", language=None, client_ip=None, auth_params=None)
-            rows[row] = nobody
+            rows[row] = replace(rows[row], recipient="", language=None, client_ip=None, auth_params=None)
             after = seal_rows(rows, self._keyring, campaign_id, batch)
             match self._store.forget(
                 campaign_id, batch, row, fingerprint=fingerprint, before=sealed.decode(), after=after

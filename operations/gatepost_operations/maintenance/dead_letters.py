@@ -1,4 +1,4 @@
-"""Dead letters as operators handle them: look, reveal, put back on the queue, drop. Every act is in the audit log."""
+"""Inspect, reveal, replay and drop dead letters. The audit log records each of these except inspecting."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ from gatepost_core.redis.connections import connect
 from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gatepost_core.dead_letters import DeadLetter
     from gatepost_core.settings import Settings
 
-__all__ = ["DeadLetterControl", "DeadLetterNotFound", "Replayed", "Selection"]
+__all__ = ["DeadLetterControl", "DeadLetterNotFound", "Replayed", "Selection", "Sizes", "envelope_of", "message_of"]
 
 _JSON: Final = "application/json"
 
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of the letters that were to be replayed, or would become.
+    """The result of a replay or of its rehearsal.
 
     Attributes:
-        replayed: how many went back to their queue.
-        refused: how many no worker could take now either, by what is wrong with them; they stay.
-        interrupted: how many an earlier replay left in doubt; they stay.
-        gone: how many somebody else replayed or dropped meanwhile.
+        replayed: how many letters returned to their queue.
+        refused: how many letters workers still cannot accept, by flaw. They stay.
+        interrupted: how many letters an interrupted replay may have published already. They stay.
+        gone: how many letters were replayed or dropped by another operator in the meantime.
     """
 
     replayed: int = 0
@@ -55,11 +53,11 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a letter holds, by size alone.
+    """The sizes of a letter's parts, which show nothing personal.
 
     Attributes:
-        headers: bytes of each header that Celery knows, by name.
-        other_headers: how many more there are; a stranger chose their names.
+        headers: bytes of each of Celery's headers, by name.
+        other_headers: the number of other headers. Their names are not shown, because the sender chose them.
         body: bytes of the body.
     """
 
@@ -75,7 +73,7 @@ class DeadLetterControl:
     Every method raises `Unavailable` when Redis does not answer.
 
     Args:
-        settings: the configuration; read from the environment when absent.
+        settings: the configuration [default: read from the environment].
 
     Raises:
         ConfigurationError: no sealing key or fingerprint key is configured.
@@ -91,7 +89,7 @@ class DeadLetterControl:
         self.letters = DeadLetters(self._redis, keys, self._settings.keyring(), lifetime_s=lifetime_s)
 
     def outline(self, letter: DeadLetter) -> Sizes:
-        """Return what a letter holds without showing any of it. Errors are those of `DeadLetters.open`."""
+        """Return the sizes of a letter's parts. Errors are those of `DeadLetters.open`."""
         message = self.letters.open(letter)
         if "raw" in message:
             return Sizes({}, 0, len(message["raw"]))
@@ -100,12 +98,12 @@ class DeadLetterControl:
         return Sizes(sizes, len(headers) - len(sizes), len(message["body"]))
 
     def reveal(self, letter: DeadLetter) -> dict[str, Any]:
-        """Return a letter in clear, which is recorded. Errors are those of `DeadLetters.open`."""
+        """Return a letter in clear, and record that in the audit log. Errors are those of `DeadLetters.open`."""
         with self.audit.act("dead_letters.reveal", letter=letter.id):
             return self.letters.open(letter)
 
     def rehearse(self, selection: Selection) -> Replayed:
-        """Say what `replay` would do, and do nothing."""
+        """Return the result that `replay` would have, without replaying."""
         would = Replayed()
         for letter in self.letters.select(selection):
             try:
@@ -121,10 +119,10 @@ class DeadLetterControl:
         return would
 
     def replay(self, selection: Selection) -> Replayed:
-        """Put letters back on their queues as they were, those that a worker can take now; each leaves the dead letters by that.
+        """Return the letters that workers can now accept to their queues, and remove them from the dead letters.
 
-        With the broker in the ledger's Redis the two are one step. With another broker a replay that is interrupted leaves a mark, and
-        the letter is replayed again only when its id is given.
+        If the broker is the ledger's Redis, both happen in one step. With another broker, an interrupted replay leaves a mark, and the
+        letter is replayed again only when the selection names its id.
         """
         letters = list(self.letters.select(selection))
         done = Replayed()
@@ -139,7 +137,7 @@ class DeadLetterControl:
         return done
 
     def drop(self, selection: Selection) -> int:
-        """Forget letters for good, and return how many."""
+        """Delete letters, and return how many."""
         letters = list(self.letters.select(selection))
         with self.audit.act("dead_letters.drop", letters=len(letters)) as found:
             found["dropped"] = 0
@@ -168,7 +166,7 @@ class DeadLetterControl:
             done.gone += 1
             return
         if self._settings.broker == self._settings.redis_url.get_secret_value():
-            moved = self.letters.move(letter.id, letter.queue, _envelope(message, letter.queue))
+            moved = self.letters.move(letter.id, letter.queue, envelope_of(message, letter.queue))
             done.replayed += moved
             done.gone += not moved
             return
@@ -183,15 +181,15 @@ class DeadLetterControl:
                 done.gone += 1
 
     def _message_of(self, letter: DeadLetter) -> dict[str, Any]:
-        """Return a letter's message, if a worker can take it."""
+        """Return a letter's message, if a worker can accept it."""
         if letter.queue not in self._app.amqp.queues:
-            # The queue's name comes from the message: without this a stranger could have us write to any key.
-            raise Malformed("its queue is none of Gatepost's")
+            # The queue's name comes from the message. Without this check, a sender could make us write to any key.
+            raise Malformed("its queue is not one of Gatepost's")
         message = self.letters.open(letter)
         if "note" in message:
             raise Malformed("its body was not stored, because it cannot be searched for a person")
         if "raw" in message:
-            message = _from_envelope(message["raw"])
+            message = message_of(message["raw"])
         check_message(
             message["headers"],
             lambda: loads(_bytes(message["body"]), message.get("content_type") or _JSON, "utf-8", accept=[_JSON]),
@@ -218,18 +216,18 @@ class DeadLetterControl:
             name = type(failure).__name__
         else:
             return
-        # Outside of the handler: what was raised has seen the message.
+        # Raised outside the handler, because the frames of `failure` hold the message.
         raise Unavailable(
             f"The broker did not confirm the letter ({name}). The letter is kept, and marked as possibly published."
         )
 
 
-def chosen_reasons(letters: Iterable[DeadLetter]) -> Counter[str]:
-    """Return how many letters there are of each reason."""
-    return Counter(letter.reason for letter in letters)
+def message_of(raw: str) -> dict[str, Any]:
+    """Return the message in an envelope, as kombu writes it on a Redis list.
 
-
-def _from_envelope(raw: str) -> dict[str, Any]:
+    Raises:
+        Malformed: the envelope is not kombu's.
+    """
     try:
         envelope = json.loads(raw)
     except (ValueError, RecursionError):
@@ -248,12 +246,12 @@ def _from_envelope(raw: str) -> dict[str, Any]:
     }
 
 
-def _envelope(message: dict[str, Any], queue: str) -> str:
-    """Return a message as kombu writes it on a Redis list."""
+def envelope_of(message: dict[str, Any], queue: str) -> str:
+    """Return the envelope of a message. `message_of` reads it."""
     properties = {
         **message["properties"],
         "body_encoding": "base64",
-        # Its old tag may stand in a worker's list of what it holds.
+        # A worker may still hold the old tag.
         "delivery_tag": str(uuid.uuid4()),
         "delivery_info": {"exchange": queue, "routing_key": queue},
     }

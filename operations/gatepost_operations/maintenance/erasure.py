@@ -1,8 +1,7 @@
-"""Erases a person: nothing in Redis leads to them any more but one fingerprint on the suppression list, so that they are not written to again."""
+"""Erase a person from Redis. Only a fingerprint on the suppression list remains, so that no campaign writes to the person again."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.control import Campaigns
@@ -16,63 +15,23 @@ from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
 from gatepost_core.settings import load_settings
 from gatepost_core.states import State
-from gatepost_operations.maintenance.campaign_erasure import CampaignErasure
+from gatepost_operations.maintenance.campaign_erasure import CampaignErasure, ErasureResult
 from gatepost_operations.maintenance.person_search import PersonSearch
 
 if TYPE_CHECKING:
     from gatepost_core.settings import Settings
-    from gatepost_operations.maintenance.campaign_erasure import ErasedRows
 
-
-@dataclass(slots=True)
-class ErasureResult:
-    """What an erasure did, in numbers, or would do.
-
-    Attributes:
-        operations: single sends and logins that led to the person, and no longer do.
-        cancelled: how many of them were open, and are cancelled.
-        results: token sets that waited to be redeemed, deleted.
-        rows: rows of campaigns that no longer know whose they were.
-        suppressed: how many of them were open, and will not be sent to.
-        campaigns: campaigns that had the person.
-        guest_lists: guest lists that had the person's fingerprint.
-        dead_letters: dead letters that mentioned the person, dropped.
-        exports: exports on record of the campaigns that had the person; the files are out of reach.
-        in_flight: attempts under way, which were left: run it again.
-        unreadable: batches and dead letters that do not open, because their key is not in the ring, and letters in a form that cannot be
-            searched; they were left.
-    """
-
-    operations: int = 0
-    cancelled: int = 0
-    results: int = 0
-    rows: int = 0
-    suppressed: int = 0
-    campaigns: int = 0
-    guest_lists: int = 0
-    dead_letters: int = 0
-    exports: int = 0
-    in_flight: int = 0
-    unreadable: int = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was left."""
-        return not self.in_flight and not self.unreadable
-
-    def as_json(self) -> dict[str, int]:
-        """Return it as JSON values."""
-        return asdict(self)
+__all__ = ["Erasure", "ErasureResult"]
 
 
 @boundary
 class Erasure:
     """Erases people. Use it as a context manager or close it.
 
-    Every method raises `Unavailable` when Redis does not answer; run it again then, it goes on where it was.
+    Every method raises `Unavailable` when Redis does not answer. Run it again then: it continues.
 
     Args:
-        settings: the configuration; read from the environment when absent.
+        settings: the configuration [default: read from the environment].
 
     Raises:
         ConfigurationError: no sealing key or fingerprint key is configured.
@@ -91,27 +50,27 @@ class Erasure:
         self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)
 
     def look(self, recipient: str) -> ErasureResult:
-        """Say what `erase` would do, and do nothing.
+        """Return the counts of a dry run of `erase`.
 
         Raises:
-            ValueError: it is neither an address nor a number.
+            ValueError: `recipient` is neither an address nor a number.
         """
         return self._sum(normalised(recipient), dry_run=True)
 
     def erase(self, recipient: str) -> ErasureResult:
-        """Take a person out of the ledger, the campaigns and the dead letters, and off every guest list; messages name nobody anyway.
+        """Erase a person from the ledger, the campaigns, the guest lists and the dead letters. Messages on the broker name no person.
 
-        Attempts under way are left, and counted: run it again when they have ended. The counts of campaigns stay as they were.
+        Attempts in flight are left and counted. Run it again when they have ended. The counts of campaigns do not change.
 
         Args:
             recipient: an address or number in clear.
 
         Raises:
-            ValueError: it is neither.
+            ValueError: `recipient` is neither an address nor a number.
         """
         address = normalised(recipient)
         with self._campaigns.audit.act("person.erase") as found:
-            # First, so that no campaign begins with them meanwhile.
+            # First, so that a campaign that starts in the meantime suppresses the person.
             self._campaigns.suppressions.add(address, SuppressionReason.ERASED)
             done = self._sum(address, dry_run=False)
             found.update(done.as_json())
@@ -132,12 +91,11 @@ class Erasure:
         found = ErasureResult()
         for fingerprint in {self._fingerprints.operation(address, origin) for origin in Origin}:
             self._operations(fingerprint, found, dry_run=dry_run)
-        rows = self._rows.erase(address, dry_run=dry_run)
-        found.rows, found.suppressed, found.guest_lists = rows.rows, rows.suppressed, rows.guest_lists
-        found.campaigns = len(rows.campaigns)
-        found.in_flight += rows.in_flight
-        found.unreadable += rows.unreadable
-        found.exports = self._exports(rows)
+        had = self._rows.erase(address, found, dry_run=dry_run)
+        found.exports = sum(
+            entry.action == "campaign.export" and entry.about.get("campaign") in had
+            for entry in self._campaigns.audit.entries()
+        )
         self._dead_letters(address, found, dry_run=dry_run)
         return found
 
@@ -167,13 +125,8 @@ class Erasure:
         found.cancelled += not state.is_terminal
         found.results += self._ledger.sealed_result(operation_id) is not None
 
-    def _exports(self, rows: ErasedRows) -> int:
-        entries = self._campaigns.audit.entries()
-        had = set(rows.campaigns)
-        return sum(entry.action == "campaign.export" and entry.about.get("campaign") in had for entry in entries)
-
     def _dead_letters(self, address: str, found: ErasureResult, *, dry_run: bool) -> None:
-        mention = PersonSearch(address, self._unsealed)
+        search = PersonSearch(address, self._unsealed)
         for letter in self._letters.select(Selection()):
             try:
                 document: Any = self._letters.open(letter)
@@ -182,7 +135,7 @@ class Erasure:
             except SealError:
                 found.unreadable += 1
                 continue
-            mentioned = mention.is_in(document)
+            mentioned = search.is_in(document)
             if mentioned is None:
                 found.unreadable += 1
             elif mentioned:

@@ -1,12 +1,13 @@
-"""Re-seals everything that is stored under the ring's first key, so that the others can go.
+"""Re-seal all stored values with the ring's first key, so that the other keys can be removed.
 
-One pass with SCAN; a value is replaced only if it is still what was read, so operations, campaigns and redemptions go on meanwhile. A run
-that was interrupted is simply run again: what is under the first key already costs a look.
+A rotation is one pass with SCAN. It replaces a value only if the value has not changed since it was read, so workers and producers keep running.
+After an interruption, run it again: values that are sealed with the first key already are only read.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_core.errors import SealError
+from gatepost_core.ledger import moment
 from gatepost_core.redis.errors import answering
 from gatepost_core.sealing import Purpose, kid_of
-from gatepost_operations.maintenance.key_use import KeyUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from redis import Redis
 
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from gatepost_core.sealing import Keyring
 
 _PAGE: Final = 500
-# A value that changes under our hands is read again; each change but a rotation's ends it, so a few times are enough.
+# A value that changes during its re-sealing is read again. Most changes seal it with the first key, so three reads are enough.
 _TRIES: Final = 3
+_DOTS: Final = 4
 
-# The header alone names the key: the rest of a batch need not travel for that. Celery's copy of a result is JSON, and short.
+# The header names the key, so the rest of a batch stays on the server. Celery's copy of a result is short JSON.
 _HEADERS: Final = """#!lua flags=no-writes
 local found = {}
 for at, key in ipairs(KEYS) do
@@ -53,10 +56,17 @@ local clock = redis.call('TIME')
 redis.call('HSET', KEYS[2], ARGV[4], clock[1] * 1000 + math.floor(clock[2] / 1000))
 return 1
 """
+# A key that has sealed a value since is kept: a process may store values during a rotation.
+_FORGET: Final = """#!lua flags=allow-oom
+local last = redis.call('HGET', KEYS[1], ARGV[1])
+if not last or tonumber(last) >= tonumber(ARGV[2]) then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
 
 
 class Sealed(StrEnum):
-    """What is stored sealed."""
+    """The kinds of sealed values."""
 
     COMMAND = "command"
     RESULT = "result"
@@ -68,7 +78,7 @@ class Sealed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where one sealed value stands; `field` is empty for a plain string."""
+    """The Redis key and field of one sealed value; `field` is empty for a string."""
 
     kind: Sealed
     key: str
@@ -78,29 +88,29 @@ class _Place:
 
 @dataclass(slots=True)
 class Inventory:
-    """How many values are sealed with each key, by what they are."""
+    """The number of values sealed with each key, by kind."""
 
     counts: Counter[tuple[str, Sealed]] = field(default_factory=Counter)
 
     def of(self, kid: str) -> dict[Sealed, int]:
-        """Return how many values need a key, by what they are."""
+        """Return how many values need a key, by kind."""
         return {kind: number for (named, kind), number in self.counts.items() if named == kid and number}
 
     @property
     def kids(self) -> set[str]:
-        """The ids of the keys that some value needs."""
+        """The ids of the keys that at least one value needs."""
         return {kid for (kid, _), number in self.counts.items() if number}
 
 
 @dataclass(slots=True)
 class RotationResult:
-    """What one rotation did.
+    """The result of a rotation.
 
     Attributes:
-        first: the id of the key that everything is sealed with now.
-        resealed: how many values were re-sealed, by what they are.
-        left: what is still sealed with other keys: their keys are not in the ring, or the values are damaged.
-        forgotten: the ids of the keys that nothing needs any more.
+        first: the id of the ring's first key.
+        resealed: how many values were re-sealed, by kind.
+        left: the values that are still sealed with other keys, because the ring does not have those keys or the values are damaged.
+        forgotten: the ids of the keys that no value needs any more.
     """
 
     first: str
@@ -109,9 +119,41 @@ class RotationResult:
     forgotten: list[str] = field(default_factory=list)
 
 
+class KeyUsage:
+    """The keys that have sealed stored values. Every script that stores a sealed value records its key's id in the same step."""
+
+    def __init__(self, client: Redis, keys: RedisKeys) -> None:
+        self._redis = client
+        self._keys = keys
+        self._forget = client.register_script(_FORGET)
+
+    def last_used(self) -> dict[str, datetime]:
+        """Return when each key last sealed a stored value, by key id.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        with answering():
+            found = self._redis.hgetall(self._keys.kids)
+        return {_text(kid): moment(_text(at)) for kid, at in found.items()}
+
+    def forget(self, kid: str, *, unused_since_ms: float = math.inf) -> bool:
+        """Remove the record of a key.
+
+        Args:
+            kid: the key's id.
+            unused_since_ms: keep the record if the key has sealed a value since, by the server's clock [default: always remove it].
+
+        Returns:
+            Whether a record was removed.
+        """
+        with answering():
+            return bool(self._forget(keys=[self._keys.kids, self._keys.key_checks], args=[kid, unused_since_ms]))
+
+
 @boundary
 class Rotation:
-    """Looks through what is stored, and re-seals it. Every method raises `Unavailable` when Redis does not answer."""
+    """Lists and re-seals the stored values. Every method raises `Unavailable` when Redis does not answer."""
 
     def __init__(self, client: Redis, keys: RedisKeys, keyring: Keyring, audit: AuditLog) -> None:
         self._redis = client
@@ -119,7 +161,7 @@ class Rotation:
         self._places = _Places(keys)
         self._keyring = keyring
         self._audit = audit
-        self._use = KeyUse(client, keys)
+        self._usage = KeyUsage(client, keys)
         self._headers = client.register_script(_HEADERS)
         self._replace = client.register_script(_REPLACE)
 
@@ -127,7 +169,7 @@ class Rotation:
         """Return which keys the stored values are sealed with.
 
         Args:
-            on_progress: is called with the number of Redis keys looked at, and about how many there are.
+            on_progress: called with the number of Redis keys read, and their approximate total.
         """
         found = Inventory()
         for page in self._pages(on_progress):
@@ -135,30 +177,26 @@ class Rotation:
         return found
 
     def run(self, on_progress: Callable[[int, int], None] | None = None) -> RotationResult:
-        """Re-seal everything under the ring's first key, and forget the keys that nothing needs any more.
+        """Re-seal every value with the ring's first key, and forget the keys that no value needs any more.
 
         Args:
             on_progress: as for `look`.
         """
         done = RotationResult(self._keyring.kids[0])
         with self._audit.act("keys.rotate", to=done.first) as found:
-            seconds, micros = self._time()
-            started_ms = seconds * 1000 + micros // 1000
+            with answering():
+                seconds, micros = self._redis.time()
+            started_ms = int(seconds) * 1000 + int(micros) // 1000
             for page in self._pages(on_progress):
                 for place, kid in self._sealed(page):
                     if kid != done.first:
                         self._reseal(place, kid, done)
-            for kid in sorted(set(self._use.last_used()) - {done.first} - done.left.kids):
-                if self._use.forget(kid, unused_since_ms=started_ms):
+            for kid in sorted(set(self._usage.last_used()) - {done.first} - done.left.kids):
+                if self._usage.forget(kid, unused_since_ms=started_ms):
                     done.forgotten.append(kid)
             left = sum(done.left.counts.values())
             found.update(resealed=sum(done.resealed.values()), left=left, forgotten=done.forgotten)
         return done
-
-    def _time(self) -> tuple[int, int]:
-        with answering():
-            seconds, micros = self._redis.time()
-        return int(seconds), int(micros)
 
     def _pages(self, on_progress: Callable[[int, int], None] | None) -> Iterator[list[_Place]]:
         report = on_progress and callback_of_caller(on_progress)
@@ -211,7 +249,7 @@ class Rotation:
 
 
 class _Places:
-    """Says which keys hold sealed values."""
+    """Tells which Redis keys hold sealed values."""
 
     def __init__(self, keys: RedisKeys) -> None:
         self._prefixes = (
@@ -223,7 +261,7 @@ class _Places:
         self._campaign, self._batch = keys.campaign_pattern, keys.batch_pattern
 
     def of(self, key: str) -> _Place | None:
-        """Return what a Redis key holds sealed, if anything."""
+        """Return the sealed value that a Redis key holds, if any."""
         for prefix, kind, name, purpose in self._prefixes:
             if key.startswith(prefix):
                 return _Place(kind, key, name, purpose(key.removeprefix(prefix)))
@@ -239,15 +277,12 @@ def _text(value: bytes | str) -> str:
 
 
 def _kid(place: _Place, text: str) -> str | None:
-    """Return the id of the key a value is sealed with, as far as it is a sealed value of that place."""
+    """Return the id of the key that sealed a value, or None if the value is not sealed."""
     if place.kind is not Sealed.CELERY_RESULT:
         return kid_of(text)
     try:
         result = json.loads(text)["result"]
     except (ValueError, KeyError, TypeError):
         return None
-    # Other applications may keep their results in the same Redis.
+    # Other applications can store their results in the same Redis.
     return kid_of(result) if isinstance(result, str) and result.count(".") == _DOTS else None
-
-
-_DOTS: Final = 4

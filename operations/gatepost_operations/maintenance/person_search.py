@@ -1,6 +1,6 @@
-"""Search a foreign document for a person, in any form: nested JSON, base64, sealed, percent-encoded, in another spelling.
+"""Search a document for a person: in nested JSON, base64, sealed values, percent-encoding and other spellings.
 
-Erasure uses it, and drops a dead letter too many rather than leave one.
+Erasure uses it on dead letters. A false match only drops one more letter, so the search prefers false matches to misses.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}")
 _WITH_DOTS: Final = re.compile(r"[A-Za-z0-9_.-]{20,}")
 _SEALED_BEGINS: Final = "eyJ"
 _SEALED_PARTS: Final = 5
-# As much on both sides of an @ as an address can have (RFC 5321 4.5.3.1); without bounds a long text would take a long time.
+# The longest local part and domain (RFC 5321 4.5.3.1). Without these bounds, the search of a long text would be slow.
 _ADDRESS: Final = re.compile(r"[^\s<>\"',;:()\[\]{}@]{1,64}@[^\s<>\"',;:()\[\]{}@]{1,255}")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
-# As Unicode's stream-safe form allows (UAX 15), and those which have no class and are made of marks that have one.
+# Unicode's stream-safe form allows 30 marks (UAX 15). Three more letters have class 0 and decompose into marks.
 _MOST_MARKS: Final = 30
 _MARKS_OF_NO_CLASS: Final = frozenset("\u0f73\u0f75\u0f81")
 _BETWEEN_DIGITS: Final = re.compile(r"[\s().\-/]")
 
 
 class PersonSearch:
-    """One person, looked for in documents."""
+    """Searches documents for one person."""
 
     def __init__(self, recipient: str, unseal: Callable[[str], str | None]) -> None:
-        """Look for somebody.
+        """Prepare the search.
 
         Args:
             recipient: the normalised address, or the number in E.164.
-            unseal: opens a sealed value, or returns None when it cannot.
+            unseal: opens a sealed value, or returns None if it cannot.
         """
         self._is_address = "@" in recipient
         self._form = _folded(recipient) if self._is_address else recipient.removeprefix("+")
@@ -49,9 +49,9 @@ class PersonSearch:
         self._is_too_deep = False
 
     def is_in(self, document: Any) -> bool | None:
-        """Return whether the person is in a document, as JSON gives it; None when it is too deep to be searched as a whole."""
+        """Return whether a JSON document mentions the person; None if it is nested too deeply to be searched completely."""
         self._is_too_deep = False
-        if any(self._is_said(text) for text in self._texts(document, 0)):
+        if any(self._mentions(text) for text in self._texts(document, 0)):
             return True
         return None if self._is_too_deep else False
 
@@ -83,17 +83,17 @@ class PersonSearch:
                 pass
             else:
                 return
-        # Text that is not JSON, perhaps because it was cut off: look inside its parts.
+        # The text is not JSON, or was truncated: search its parts.
         for sealed in _sealed_in(text):
             yield self._unseal(sealed)
         for token in _BASE64.findall(text):
-            # One character more than a multiple of four holds no whole byte.
+            # One character more than a multiple of four encodes no whole byte.
             whole = token[:-1] if len(token) % 4 == 1 else token
             padded = whole.translate(_URL_SAFE) + "=" * (-len(whole) % 4)
             yield base64.b64decode(padded).decode("utf-8", "replace")
 
-    def _is_said(self, text: str) -> bool:
-        # UTF-16 has a zero beside every letter of ASCII's.
+    def _mentions(self, text: str) -> bool:
+        # In UTF-16, every ASCII letter has a zero byte beside it.
         text = text.replace("\0", "")
         forms = {text}
         if "%" in text:
@@ -102,9 +102,9 @@ class PersonSearch:
             forms.add(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
         if not self._is_address:
             return any(self._form in _BETWEEN_DIGITS.sub("", form) for form in forms)
-        return any(self._form in _folded(form) or self._is_spelled_in(form) for form in forms)
+        return any(self._form in _folded(form) or self._mentions_address(form) for form in forms)
 
-    def _is_spelled_in(self, text: str) -> bool:
+    def _mentions_address(self, text: str) -> bool:
         for found in set(_ADDRESS.findall(text)) if "@" in text else ():
             try:
                 if normalise_email(found) == self._recipient:
@@ -115,7 +115,7 @@ class PersonSearch:
 
 
 def _sealed_in(text: str) -> Iterator[str]:
-    """Give what may be a compact JWE in a text."""
+    """Yield every part of a text that may be a compact JWE."""
     for run in _WITH_DOTS.findall(text):
         parts = run.split(".")
         for first in range(len(parts) - _SEALED_PARTS + 1):
@@ -129,7 +129,7 @@ def _folded(text: str) -> str:
 
 
 def _with_few_marks(text: str) -> str:
-    # To put the marks on one letter in order takes the square of their number.
+    # Normalisation takes quadratic time in the number of marks on one letter.
     kept, marks = [], 0
     for letter in text:
         marks = marks + 1 if unicodedata.combining(letter) or letter in _MARKS_OF_NO_CLASS else 0

@@ -1,4 +1,4 @@
-"""What has to be done to a Redis that was restored from a backup, before workers start: what was open then may have been sent since."""
+"""Make a restored backup of Redis safe before workers start: messages that were open in the backup may have been sent after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatepost_core.ledger import milliseconds
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.redis.errors import answering
-from gatepost_operations.maintenance.restored_queue import RestoredQueue
+from gatepost_operations.maintenance.queue_drain import QueueDrain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.settings import Settings
 
-"""The key that holds when a restored backup was dealt with last, in milliseconds since the epoch. No earlier backup has it."""
 _PAGE: Final = 100
 _ASK_WORKERS_S: Final = 2
 _OVER: Final = frozenset({Status.FINISHED, Status.CANCELLED, Status.DELETING})
@@ -40,16 +39,16 @@ class WorkersAlive(CampaignConflict):
 
 @dataclass(slots=True)
 class RecoveryResult:
-    """What a recovery did, or would do.
+    """The counts of a recovery, or of a dry run.
 
     Attributes:
-        campaigns: campaigns that are paused.
-        recipients: their open recipients that are `unknown`.
-        kept: campaigns whose recipients stay queued, because they are known not to have been sent to.
-        operations: open sends and logins that are `unknown`.
-        submissions: submissions that waited on the queue, and are dead letters.
-        unreadable: ids of operations that could not be ended; delete their keys before workers start.
-        already: whether this backup was dealt with before, so that nothing was done.
+        campaigns: paused campaigns.
+        recipients: open recipients of these campaigns, which are now `unknown`.
+        kept: campaigns whose recipients stay queued, because they sent nothing after the backup.
+        operations: open sends and logins, which are now `unknown`.
+        submissions: queued submissions, which are now dead letters.
+        unreadable: ids of operations whose records are damaged. Delete their keys before workers start.
+        already: whether this backup was recovered before, so that nothing was changed.
     """
 
     campaigns: int = 0
@@ -66,9 +65,9 @@ class RecoveryResult:
 
 
 class Recovery:
-    """Deals with a restored backup. Use it as a context manager or close it.
+    """Recovers a restored backup. Use it as a context manager or close it.
 
-    Every method raises `Unavailable` when Redis or the broker does not answer; run it again then, it goes on where it was.
+    Every method raises `Unavailable` when Redis or the broker does not answer. Run it again then: it continues.
 
     Args:
         settings: the configuration.
@@ -86,10 +85,10 @@ class Recovery:
         self._letters = DeadLetters(
             self._redis, self._keys, settings.keyring(), lifetime_s=settings.dead_letter_lifetime
         )
-        self._queue = RestoredQueue(self._app, settings.broker)
+        self._queue = QueueDrain(self._app, settings.broker)
 
     def look(self, backup_of: datetime, keep: Collection[str] = ()) -> RecoveryResult:
-        """Say what `run` would do, and do nothing. Arguments and errors are those of `run`."""
+        """Return the counts of a dry run of `run`. Arguments and errors are those of `run`."""
         self._refuse_workers()
         found = RecoveryResult(already=self._is_done(backup_of))
         if found.already:
@@ -103,24 +102,23 @@ class Recovery:
         return found
 
     def run(self, backup_of: datetime, keep: Collection[str] = ()) -> RecoveryResult:
-        """Pause every campaign, and end as `unknown` whatever may have been sent after the backup.
+        """Pause every campaign, and mark everything as `unknown` that may have been sent after the backup.
 
-        A backup does not know what was started, resumed or sent after it. So the open recipients of paused campaigns and drafts are `unknown`
-        too, except where nothing was to be sent before a `start_at` that is still ahead.
+        Paused campaigns and drafts may have been started or resumed after the backup, so their open recipients become `unknown` too. A
+        campaign whose `start_at` is in the future has sent nothing, and is only paused.
 
         Args:
-            backup_of: the moment of the backup. A recovery that has ended since then is not repeated.
-            keep: ids of campaigns that surely sent nothing after it; they are only paused.
+            backup_of: the time of the backup. A recovery that ended after it is not repeated.
+            keep: ids of campaigns that sent nothing after the backup. They are only paused.
 
         Raises:
-            WorkersAlive: workers answer; end them first.
+            WorkersAlive: workers answer. Stop them first.
         """
         self._refuse_workers()
         if self._is_done(backup_of):
             return RecoveryResult(already=True)
         done = RecoveryResult()
-        told = {"backup_of": backup_of.isoformat(), "keep": sorted(keep)}
-        with self._campaigns.audit.act("recover", **told) as found:
+        with self._campaigns.audit.act("recover", backup_of=backup_of.isoformat(), keep=sorted(keep)) as found:
             for campaign, kept in list(self._affected(keep)):
                 self._recover_campaign(campaign, done, keep=kept)
             for operation_id in list(self._ledger.open_ids()):
@@ -193,7 +191,7 @@ class Recovery:
             done.unreadable.append(operation_id)
             return
         done.operations += 1
-        # For callers that wait for Celery's copy. The ledger has the outcome whether it can be stored or not.
+        # For callers that wait for Celery's copy of the outcome. The ledger has the outcome in any case.
         with suppress(RedisError, KombuError, OSError):
             failure = failure_of(operation_id, answer.reason, answer.detail)
             self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)

@@ -1,4 +1,4 @@
-"""What tenant names stand for in this Redis, and how open operations come to another Auth0 application on purpose."""
+"""List the Auth0 application of each tenant name, and move open operations to another application."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class TenantUse:
-    """One tenant name.
+    """One tenant name and its applications.
 
     Attributes:
-        name: the tenant's.
-        registered: the application that it stands for in this Redis; None before a worker has started.
-        own: the application of this configuration; None when it has no tenant of that name.
-        open: open operations by the application that they are for; under None those that follow the registry.
+        name: the tenant's name.
+        registered: the application that this Redis has registered for it; None before the first worker has started.
+        own: the application in this configuration; None if the configuration has no tenant of this name.
+        open: the number of open operations by application. The key None counts operations for the registered application.
     """
 
     name: str
@@ -62,13 +62,13 @@ class TenantUse:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What an acceptance changes.
+    """The result of `TenantControl.accept`.
 
     Attributes:
-        before: the application whose open operations are taken over; None when there is none to take from.
-        after: this configuration's.
-        operations: open operations that are for `after` from now on.
-        in_flight: operations that were left because an attempt is under way.
+        before: the earlier application; None if none was registered.
+        after: the application in this configuration.
+        operations: open operations that moved to `after`.
+        in_flight: operations that were left, because an attempt is in flight.
     """
 
     before: Application | None
@@ -78,7 +78,7 @@ class Acceptance:
 
 
 class TenantControl:
-    """Looks at tenant names, and accepts this configuration's applications. Methods raise `Unavailable` when Redis does not answer."""
+    """Lists tenant names and changes their applications. Every method raises `Unavailable` when Redis does not answer."""
 
     def __init__(self, client: Redis, ledger: Ledger, settings: Settings, audit: AuditLog) -> None:
         self._redis = client
@@ -89,7 +89,7 @@ class TenantControl:
         self._registry = TenantRegistry(client, self._keys)
 
     def look(self) -> list[TenantUse]:
-        """Return every tenant name that is registered, configured here, or named by an open operation."""
+        """Return every tenant name that is registered, in this configuration, or named by an open operation."""
         registered = {name: one for name, one in self._registry.all().items() if name}
         counted: dict[str, Counter[Application | None]] = {}
         for _, tenant, application in self._open():
@@ -100,7 +100,7 @@ class TenantControl:
         ]
 
     def blocked(self, most: int = _PAGE) -> list[tuple[str, Block]]:
-        """Return open operations that a worker put back, with what was in the way, among the first that are due."""
+        """Return the blocked operations among the first `most` open ones, each with its block."""
         ids = list(islice(self._ledger.open_ids(), most))
         with answering(), self._redis.pipeline(transaction=False) as pipeline:
             for operation_id in ids:
@@ -110,19 +110,19 @@ class TenantControl:
         return [(one, block) for one, block in blocks if block is not None]
 
     def accept(self, name: str, before: Application | None = None, *, dry_run: bool = False) -> Acceptance:
-        """Let a tenant name stand for this configuration's application, and take over the open operations of the earlier one.
+        """Register this configuration's application under a tenant name, and move the open operations of the earlier application to it.
 
-        Attempts under way are left. Producers with the earlier client id record more operations for it until they are restarted, so
-        accept again after that. Campaigns are accepted one by one, when they are resumed.
+        Attempts in flight are left. Producers with the earlier client id record more operations for it until they restart, so run this
+        again after that. Campaigns move one by one, when an operator resumes them.
 
         Args:
-            name: the tenant's.
-            before: whose operations are taken over; the registered application's when absent.
+            name: the tenant's name.
+            before: the earlier application [default: the registered one].
             dry_run: only count.
 
         Raises:
-            TenantMissing: this configuration has no tenant of that name.
-            ConfigurationError: this configuration's application is registered already, and no other is named.
+            TenantMissing: this configuration has no tenant of this name.
+            ConfigurationError: this configuration's application is registered already, and `before` names no other.
         """
         after = self._own.get(name)
         if after is None:
@@ -134,17 +134,17 @@ class TenantControl:
                 f"{name} is registered for {after} already; name the earlier application with --from"
             )
         if dry_run:
-            return self._taken_over(name, before, after, dry_run=True)
-        told = {"tenant": name, "from": before and before.stored, "to": after.stored}
-        with self._audit.act("tenants.accept", **told) as found:
+            return self._moved(name, before, after, dry_run=True)
+        details = {"tenant": name, "from": before and before.stored, "to": after.stored}
+        with self._audit.act("tenants.accept", **details) as found:
             self._registry.accept(name, after)
             if after == next(iter(self._own.values())):
                 self._registry.accept("", after)
-            done = self._taken_over(name, before, after, dry_run=False)
+            done = self._moved(name, before, after, dry_run=False)
             found.update(operations=done.operations, in_flight=done.in_flight)
         return done
 
-    def _taken_over(self, name: str, before: Application | None, after: Application, *, dry_run: bool) -> Acceptance:
+    def _moved(self, name: str, before: Application | None, after: Application, *, dry_run: bool) -> Acceptance:
         operations = in_flight = 0
         if before is None:
             return Acceptance(before, after)

@@ -148,7 +148,7 @@ def test_a_rehearsal_changes_nothing(control: DeadLetterControl, redis_client: r
         (message("gatepost.nothing"), "gatepost.send", "no such task"),
         (message(headers={"task": "gatepost.submit"}), "gatepost.send", "id is missing"),
         (message(body="nothing"), "gatepost.send", "its body was not stored"),
-        (message(), "gatepost:audit", "its queue is none of Gatepost's"),
+        (message(), "gatepost:audit", "its queue is not one of Gatepost's"),
         ({"raw": "{"}, "gatepost.send", "the envelope is not JSON"),
         ({"raw": "[" * 100_000}, "gatepost.send", "the envelope is not JSON"),
         ({"raw": "{}"}, "gatepost.send", "the envelope has no properties"),

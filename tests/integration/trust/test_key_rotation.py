@@ -18,8 +18,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
 from gatepost_core.states import State
-from gatepost_operations.maintenance.key_rotation import Rotation, Sealed
-from gatepost_operations.maintenance.key_use import KeyUse
+from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, Sealed
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
 from support.keys import KEYS
@@ -122,7 +121,7 @@ def test_an_interrupted_rotation_goes_on_where_it_was(
     turning._reseal = until_the_third  # type: ignore[method-assign] # an interruption at a chosen place
     with pytest.raises(KeyboardInterrupt):
         turning.run()
-    between = set(KeyUse(redis_client, KEYS).last_used())
+    between = set(KeyUsage(redis_client, KEYS).last_used())
     rest = rotation(redis_client, make_settings(), NEW, OLD).run()
 
     assert between == {"k2025", "k2026"}
@@ -165,7 +164,7 @@ def test_a_key_that_still_seals_is_not_forgotten(
         done = turning.run(lambda _seen, _total: producer.send_email("late@example.com") and None)
 
     assert done.forgotten == []
-    assert set(KeyUse(redis_client, KEYS).last_used()) == {"k2025", "k2026"}
+    assert set(KeyUsage(redis_client, KEYS).last_used()) == {"k2025", "k2026"}
     assert rotation(redis_client, make_settings(), NEW, OLD).run().forgotten == ["k2025"]
 
 
@@ -210,7 +209,7 @@ def test_a_worker_does_not_start_without_a_key_that_stored_values_need(
     with Producer(settings) as producer, pytest.raises(ConfigurationError, match="k2025"):
         producer.send_email("ana@example.com")
 
-    KeyUse(redis_client, KEYS).forget("k2025")
+    KeyUsage(redis_client, KEYS).forget("k2025")
     Process(settings).prepare()
 
 
@@ -225,7 +224,7 @@ def test_a_result_that_cannot_be_opened_is_not_redeemed(filled: Filled, make_set
 
 def test_every_store_notes_its_key_in_the_same_step(redis_client: redis.Redis, filled: Filled) -> None:
     """And when it did by the server's clock."""
-    (at,) = KeyUse(redis_client, KEYS).last_used().values()
+    (at,) = KeyUsage(redis_client, KEYS).last_used().values()
 
     assert abs(at.timestamp() - time.time()) < 60
     assert redis_client.hkeys(KEYS.kids) == [b"k2025"]

@@ -16,8 +16,8 @@ from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
+from gatepost_operations.maintenance.queue_drain import REASON
 from gatepost_operations.maintenance.recovery import Recovery
-from gatepost_operations.maintenance.restored_queue import REASON
 from support import foreign_client
 from support.campaign_parts import assert_adds_up, email, rows
 from support.keys import KEYS

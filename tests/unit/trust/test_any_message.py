@@ -15,7 +15,7 @@ from kombu.utils.json import loads
 
 from gatepost_core.broker.message_validation import TASKS, Malformed, check_message, flaw_of_envelope
 from gatepost_core.broker.messages import Queue
-from gatepost_operations.maintenance.dead_letters import _envelope, _from_envelope
+from gatepost_operations.maintenance.dead_letters import envelope_of, message_of
 from gatepost_worker.celery_guard.intake import refuse_compression
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
 from support.keys import KEYS
@@ -165,6 +165,6 @@ def test_a_worker_unpacks_nothing(channel: Any, unpacking_nothing: None, method:
 @example("[" * 20_000)
 def test_any_buried_envelope_can_be_replayed_or_is_refused(raw: str) -> None:
     """A replay writes what a worker reads."""
-    message = given_or_refused(lambda: _from_envelope(raw), Malformed)
+    message = given_or_refused(lambda: message_of(raw), Malformed)
 
-    assert message is None or flaw_of_envelope(json.loads(_envelope(message, KEYS.queue(Queue.SEND)))) is None
+    assert message is None or flaw_of_envelope(json.loads(envelope_of(message, KEYS.queue(Queue.SEND)))) is None

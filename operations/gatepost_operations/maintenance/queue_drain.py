@@ -1,8 +1,7 @@
-"""Messages that came back with a restored backup: only a submission says something that the ledger does not, and it is kept as a dead letter."""
+"""Empty the queues of a Redis broker that was restored from a backup. Submissions become dead letters, because the ledger does not have them."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,8 +9,10 @@ from kombu.exceptions import KombuError
 from redis import Redis
 from redis.exceptions import RedisError
 
+from gatepost_core.broker.message_validation import Malformed
 from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.errors import Unavailable
+from gatepost_operations.maintenance.dead_letters import message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 REASON: Final = "Redis was restored from a backup; this may have been carried out after the backup."
 
 
-class RestoredQueue:
-    """The queues of a Redis broker. A broker of another kind was not restored with Redis, and is left alone."""
+class QueueDrain:
+    """Drains the queues of a Redis broker. It leaves other brokers alone, because they were not restored with Redis."""
 
     def __init__(self, app: Celery, broker: str) -> None:
         self._app = app
         self._restored = not broker.startswith("amqp")
 
     def submissions(self) -> int:
-        """Return how many submissions wait, or were held by a worker.
+        """Return how many submissions are queued or were held by a worker.
 
         Raises:
             Unavailable: the broker did not answer.
@@ -39,15 +40,15 @@ class RestoredQueue:
         return sum(_task_of(raw) == SUBMIT for _, raw, _ in self._messages(remove=False))
 
     def drain(self, letters: DeadLetters) -> int:
-        """Take every message of Gatepost off its queue; keep submissions as dead letters, and return how many those were.
+        """Remove every message of Gatepost from its queue, keep submissions as dead letters, and return how many there were.
 
         Raises:
-            Unavailable: the broker did not answer, or a letter could not be kept; what is left stays on its queue.
+            Unavailable: the broker did not answer, or a letter could not be stored. The remaining messages stay on their queues.
         """
         kept = 0
         for queue, raw, remove in self._messages(remove=True):
             if _task_of(raw) == SUBMIT:
-                letters.add(_letter_of(raw), reason=REASON, queue=queue)
+                letters.add(_letter_of(raw.decode("utf-8", "replace")), reason=REASON, queue=queue)
                 kept += 1
             remove()
         return kept
@@ -57,14 +58,13 @@ class RestoredQueue:
             return
         try:
             with self._app.connection_for_write() as connection:
-                # kombu's Redis transport; its own names for its keys.
                 channel: Any = connection.default_channel
-                # Its client puts the prefix before the keys of some commands only.
+                # kombu's client adds the prefix in some commands only.
                 client, prefix = Redis(connection_pool=channel.client.connection_pool), channel.global_keyprefix
                 yield from _held(client, prefix + channel.unacked_key, prefix + channel.unacked_index_key)
                 for queue in self._app.amqp.queues:
                     for priority in channel.priority_steps:
-                        key = prefix + channel._q_for_pri(queue, priority)  # noqa: SLF001 - it has no public name
+                        key = prefix + channel._q_for_pri(queue, priority)  # noqa: SLF001 - kombu has no public name for it
                         yield from _waiting(client, queue, key, remove=remove)
         except (KombuError, RedisError, OSError) as failure:
             raise Unavailable(f"The broker did not answer ({type(failure).__name__}).") from None
@@ -80,7 +80,7 @@ def _waiting(client: Any, queue: str, key: str, *, remove: bool) -> Iterator[tup
 
 
 def _held(client: Any, key: str, index: str) -> Iterator[tuple[str, bytes, Any]]:
-    # Other applications may hold their messages there too.
+    # Other applications can hold their messages in the same hash.
     for tag, text in client.hgetall(key).items():
         try:
             message, _, queue = json.loads(text)[:3]
@@ -103,16 +103,8 @@ def _task_of(raw: bytes) -> Any:
         return None
 
 
-def _letter_of(raw: bytes) -> dict[str, Any]:
-    message = json.loads(raw)
-    properties = message.get("properties") or {}
-    body = message.get("body", "")
-    if properties.get("body_encoding") == "base64":
-        body = base64.b64decode(body).decode("utf-8", "replace")
-    return {
-        "headers": message["headers"],
-        "properties": {"correlation_id": properties.get("correlation_id")},
-        "body": body,
-        "content_type": message.get("content-type"),
-        "content_encoding": message.get("content-encoding"),
-    }
+def _letter_of(raw: str) -> dict[str, Any]:
+    try:
+        return message_of(raw)
+    except Malformed:
+        return {"raw": raw}
