@@ -1,14 +1,11 @@
 """`gatepost audit`: show the audit log, and verify that it was not changed."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import json
 from collections import deque
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from gatepost_core.audit_log import Entry
 from gatepost_operations.cli.connection import open_campaigns
@@ -16,8 +13,8 @@ from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import in_zone
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.terminal import console
-from gatepost_operations.cli.time_input import read_past_moment
+from gatepost_operations.cli.terminal import show_table
+from gatepost_operations.cli.time_input import read_period
 
 app = command_app()
 
@@ -49,8 +46,7 @@ def list_entries(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show the newest entries, the newest last."""
-    now = datetime.now(UTC)
-    first, last = read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
+    first, last = read_period(since, until)
     with open_campaigns() as campaigns:
         found = (
             entry
@@ -63,13 +59,7 @@ def list_entries(
     if as_json:
         write_json({"entries": [_document(entry) for entry in entries]})
         return ExitCode.DONE
-    table = Table(box=None, pad_edge=False)
-    for column in ("number", "at", "who", "action", "about"):
-        table.add_column(column, overflow="fold")
-    for entry in entries:
-        about = " ".join(f"{name}={_plain(value)}" for name, value in entry.about.items() if value is not None)
-        table.add_row(str(entry.number), in_zone(_moment(entry)), entry.who, entry.action, about)
-    console().print(table)
+    show_table(("number", "at", "who", "action", "about"), map(_row, entries))
     return ExitCode.DONE
 
 
@@ -111,8 +101,14 @@ def _moment(entry: Entry) -> datetime:
     return datetime.fromtimestamp(entry.at_ms / 1000, UTC)
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+def _row(entry: Entry) -> tuple[str, ...]:
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in entry.about.items()
+        if value is not None
+    }
+    about = " ".join(f"{name}={text}" for name, text in texts.items())
+    return str(entry.number), in_zone(_moment(entry)), entry.who, entry.action, about
 
 
 def _document(entry: Entry) -> dict[str, Any]:

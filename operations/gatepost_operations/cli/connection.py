@@ -1,4 +1,4 @@
-"""The producer or the campaigns of one command, with the log on standard error."""
+"""The settings of one command, and what it opens with them; the log goes to standard error."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gatepost.producer import Producer
+from gatepost_core.audit_log import AuditLog
+from gatepost_core.redis.connections import connect
 from gatepost_core.safe_text import visible_fields
 from gatepost_core.settings import load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
@@ -18,20 +20,36 @@ from gatepost_operations.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from redis import Redis
+
     from gatepost.campaigns.control import Campaigns
+    from gatepost_core.settings import Settings
 
 ENV_FILE: Final = ".env"
 
 
-@contextmanager
-def open_producer() -> Iterator[Producer]:
-    """Give a producer configured from the environment and the project's `.env`.
+def read_settings() -> Settings:
+    """Read the settings from the environment and the project's `.env`, and send the library's warnings to standard error.
 
     Raises:
         ConfigurationError: the configuration is incomplete or malformed.
     """
     log_to_stderr()
-    settings = load_settings(env_file=ENV_FILE)
+    return load_settings(env_file=ENV_FILE)
+
+
+@contextmanager
+def open_redis() -> Iterator[tuple[Settings, Redis, AuditLog]]:
+    """Give the settings, a connection to Redis and the audit log. Errors are those of `read_settings`."""
+    settings = read_settings()
+    with connect(settings) as client:
+        yield settings, client, AuditLog(client, settings.redis_keys, settings.fingerprints(), who=settings.operator)
+
+
+@contextmanager
+def open_producer() -> Iterator[Producer]:
+    """Give a producer. Errors are those of `read_settings`."""
+    settings = read_settings()
     if in_clear := cleartext_settings(settings):
         say(f"gatepost: {', '.join(in_clear)}: {IN_CLEAR}.")
     with Producer(settings) as producer:
@@ -40,11 +58,7 @@ def open_producer() -> Iterator[Producer]:
 
 @contextmanager
 def open_campaigns() -> Iterator[Campaigns]:
-    """Give the campaigns, configured from the environment and the project's `.env`.
-
-    Raises:
-        ConfigurationError: the configuration is incomplete or malformed.
-    """
+    """Give the campaigns. Errors are those of `read_settings`."""
     with open_producer() as producer:
         yield producer.campaigns
 

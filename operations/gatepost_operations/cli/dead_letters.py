@@ -1,26 +1,19 @@
 """`gatepost dead-letters`: the messages that no worker could accept."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from gatepost_core.dead_letters import DeadLetter, Selection
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.terminal import console
-from gatepost_operations.cli.time_input import read_past_moment
+from gatepost_operations.cli.terminal import show_table
+from gatepost_operations.cli.time_input import read_period
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes
 
 app = command_app()
@@ -59,18 +52,12 @@ def list_letters(
 ) -> ExitCode:
     """List dead letters, the newest first, with their reasons."""
     selection = _selection(reason, since, until, None)
-    with _controlling() as control:
+    with DeadLetterControl(read_settings()) as control:
         found, total = control.letters.list(limit, selection), len(control.letters)
     if as_json:
         write_json({"total": total, "dead_letters": [letter.as_json() for letter in found]})
         return ExitCode.DONE
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "at", "queue", "reason"):
-        table.add_column(column, overflow="fold")
-    for letter in found:
-        note = " (possibly replayed)" if letter.published_perhaps else ""
-        table.add_row(letter.id, in_zone(letter.at), letter.queue, letter.reason + note)
-    console().print(table)
+    show_table(("id", "at", "queue", "reason"), map(_row, found))
     say(f"{counted(len(found), 'dead letter')} of {total:,}")
     return ExitCode.DONE
 
@@ -94,7 +81,7 @@ def show(
 
     A message may contain an address or a code.
     """
-    with _controlling() as control:
+    with DeadLetterControl(read_settings()) as control:
         found = control.letters.find(letter)
         if reveal:
             confirm("Show the whole message in clear?", sure=yes)
@@ -124,7 +111,7 @@ def replay(
     Without --yes, only shows the effect. Exit code 5 when some are refused because workers still cannot accept them.
     """
     selection = _selection(reason, since, until, letter)
-    with _controlling() as control:
+    with DeadLetterControl(read_settings()) as control:
         done = control.replay(selection) if yes else control.rehearse(selection)
     if as_json:
         write_json({"dry_run": not yes, **done.as_json()})
@@ -150,7 +137,7 @@ def drop(
     Without --yes, only shows them.
     """
     selection = _selection(reason, since, until, letter)
-    with _controlling() as control:
+    with DeadLetterControl(read_settings()) as control:
         reasons = Counter(letter.reason for letter in control.letters.select(selection))
         number = control.drop(selection) if yes else sum(reasons.values())
     if as_json:
@@ -164,17 +151,13 @@ def drop(
     return ExitCode.DONE
 
 
-@contextmanager
-def _controlling() -> Iterator[DeadLetterControl]:
-    log_to_stderr()
-    with DeadLetterControl(load_settings(env_file=ENV_FILE)) as control:
-        yield control
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    note = " (possibly replayed)" if letter.published_perhaps else ""
+    return letter.id, in_zone(letter.at), letter.queue, letter.reason + note
 
 
 def _selection(reason: str | None, since: str | None, until: str | None, ids: list[str] | None) -> Selection:
-    now = datetime.now(UTC)
-    first, last = read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
-    return Selection(reason, first, last, frozenset(ids) if ids else None)
+    return Selection(reason, *read_period(since, until), frozenset(ids) if ids else None)
 
 
 def _show(letter: DeadLetter, outline: Sizes, *, as_json: bool) -> None:

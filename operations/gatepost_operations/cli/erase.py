@@ -1,19 +1,15 @@
 """`gatepost erase`: erase a person from all stored data."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from typing import Annotated, Final
 
 import typer
 
-from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
-from gatepost_operations.cli.inputs import address_from, confirm
-from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.inputs import address_from, confirm, naming
+from gatepost_operations.cli.options import AddressArgument, JsonOption, YesOption, command_app, examples
+from gatepost_operations.cli.output import say, show
 from gatepost_operations.maintenance.erasure import Erasure, ErasureResult
 
 app = command_app()
@@ -33,7 +29,7 @@ def erase(
     address: AddressArgument,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the counts, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Erase a person from all stored data.
@@ -42,20 +38,15 @@ def erase(
     writes to the person again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3
     when something was left, such as an attempt under way: run the command again.
     """
-    log_to_stderr()
-    with Erasure(load_settings(env_file=ENV_FILE)) as erasure:
+    with Erasure(read_settings()) as erasure, naming("address"):
         given = address_from(address)
-        try:
-            found = erasure.look(given)
-            if not dry_run:
-                confirm(f"Erase this person permanently: {_counts(found)}?", sure=yes)
-                found = erasure.erase(given)
-        except ValueError as problem:
-            raise InvalidCommand([FieldError("address", str(problem))]) from None
-    if as_json:
-        write_json({"dry_run": dry_run, "complete": found.complete, **found.as_json()})
-    else:
-        write(f"{'would erase' if dry_run else 'erased'}: {_counts(found)}")
+        found = erasure.look(given)
+        if not dry_run:
+            confirm(f"Erase this person permanently: {_counts(found)}?", sure=yes)
+            found = erasure.erase(given)
+    document = {"dry_run": dry_run, "complete": found.complete, **found.as_json()}
+    show(document, f"{'would erase' if dry_run else 'erased'}: {_counts(found)}", as_json=as_json)
+    if not as_json:
         _say_rest(found)
     return ExitCode.DONE if found.complete else ExitCode.NOT_ACCEPTED
 

@@ -1,7 +1,5 @@
 """`gatepost health`: ask a worker whether it makes progress."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import http.client
 import json
 import ssl

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
 from gatepost_core.safe_text import visible
 from gatepost_operations.cli.exit_codes import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 STANDARD_INPUT: Final = "-"
 
@@ -29,6 +30,19 @@ def address_from(given: str) -> str:
     if given != STANDARD_INPUT:
         return given
     return _line("address")
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Name the argument in the error of a value that cannot be used.
+
+    Raises:
+        InvalidCommand: the value cannot be used.
+    """
+    try:
+        yield
+    except InvalidValue as problem:
+        raise InvalidCommand([FieldError(field, str(problem))]) from None
 
 
 def code_from(file: Path | None, *, address: str) -> str:

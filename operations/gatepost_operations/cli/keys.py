@@ -1,9 +1,6 @@
 """`gatepost keys`: create, rotate and forget the keys that seal stored values."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,22 +8,18 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
-from redis import Redis
-from rich.table import Table
 
 from gatepost_core.audit_log import AuditLog
-from gatepost_core.redis.connections import connect
-from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import KEY_BYTES, Key, Keyring
 from gatepost_core.sealing.key_checks import KeyChecks
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.terminal import console
+from gatepost_operations.cli.options import JsonOption, YesOption, command_app, examples
+from gatepost_operations.cli.output import say, show, write, write_json
+from gatepost_operations.cli.progress import Row, progress_display
+from gatepost_operations.cli.terminal import show_table
 from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, RotationResult, Sealed
 
 app = command_app()
@@ -54,41 +47,28 @@ def new(
     # Keys that two environments create on one day need different ids.
     sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
     fingerprint = secrets.token_urlsafe(KEY_BYTES)
-    if as_json:
-        write_json({"GATEPOST_SEALING_KEYS": sealing, "GATEPOST_FINGERPRINT_KEY": fingerprint})
-        return ExitCode.DONE
-    write(f"GATEPOST_SEALING_KEYS={sealing}")
-    write(f"GATEPOST_FINGERPRINT_KEY={fingerprint}")
-    say("To rotate, first append the new sealing key to the old ones, after a comma. Keep your fingerprint key.")
+    made = {"GATEPOST_SEALING_KEYS": sealing, "GATEPOST_FINGERPRINT_KEY": fingerprint}
+    show(made, *(f"{name}={value}" for name, value in made.items()), as_json=as_json)
+    if not as_json:
+        say("To rotate, first append the new sealing key to the old ones, after a comma. Keep your fingerprint key.")
     return ExitCode.DONE
 
 
 @dataclass(frozen=True)
 class _Parts:
-    client: Redis
-    keys: RedisKeys
     keyring: Keyring
     audit: AuditLog
+    rotation: Rotation
+    use: KeyUsage
     checks: KeyChecks
-
-    @property
-    def rotation(self) -> Rotation:
-        return Rotation(self.client, self.keys, self.keyring, self.audit)
-
-    @property
-    def use(self) -> KeyUsage:
-        return KeyUsage(self.client, self.keys)
 
 
 @contextmanager
 def _parts() -> Iterator[_Parts]:
-    log_to_stderr()
-    settings = load_settings(env_file=ENV_FILE)
-    keyring, fingerprints = settings.keyring(), settings.fingerprints()
-    with connect(settings) as client:
-        keys = settings.redis_keys
-        audit = AuditLog(client, keys, fingerprints, who=settings.operator)
-        yield _Parts(client, keys, keyring, audit, KeyChecks(client, keys, keyring, fingerprints))
+    with open_redis() as (settings, client, audit):
+        keys, keyring = settings.redis_keys, settings.keyring()
+        checks = KeyChecks(client, keys, keyring, settings.fingerprints())
+        yield _Parts(keyring, audit, Rotation(client, keys, keyring, audit), KeyUsage(client, keys), checks)
 
 
 @app.command(epilog=examples("gatepost keys status", "gatepost keys status --json | jq '.keys[] | select(.values)'"))
@@ -97,9 +77,9 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 
     Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in the ring.
     """
-    with _parts() as parts:
+    with _parts() as parts, _progress() as progress:
         used = parts.use.last_used()
-        found = parts.rotation.look(_progress())
+        found = parts.rotation.look(progress)
         ring = parts.keyring.kids
     kids = [*ring, *sorted((set(used) | found.kids) - set(ring))]
     rows: list[dict[str, Any]] = [
@@ -126,9 +106,9 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
     Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
     code 3 when a process still uses an old key, 4 when stored values need a key that is not in the ring.
     """
-    with _parts() as parts:
+    with _parts() as parts, _progress() as progress:
         parts.checks.publish()
-        done = parts.rotation.run(_progress())
+        done = parts.rotation.run(progress)
         still = sorted(set(parts.use.last_used()) - {done.first} - done.left.kids)
         others = [kid for kid in parts.keyring.kids if kid not in {done.first, *still, *done.left.kids}]
     if as_json:
@@ -146,7 +126,7 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
 def forget(
     kid: Annotated[str, typer.Argument(metavar="ID", help="The sealing key's id, or fingerprint-key.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Let workers start after a key was lost or the fingerprint key was replaced.
@@ -158,23 +138,14 @@ def forget(
         confirm(f"Forget {kid} permanently?", sure=yes)
         with parts.audit.act("keys.forget", kid=kid):
             forgotten = parts.checks.forget_fingerprint() if kid == _FINGERPRINT_KEY else parts.use.forget(kid)
-    if as_json:
-        write_json({"kid": kid, "forgotten": forgotten})
-    else:
-        write("forgotten" if forgotten else "not in use")
+    show({"kid": kid, "forgotten": forgotten}, "forgotten" if forgotten else "not in use", as_json=as_json)
     return ExitCode.DONE
 
 
-def _progress() -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def say_now_and_then(seen: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SAY_EVERY_S:
-            last = time.monotonic()
-            say(f"{seen:,} of about {total:,} Redis keys read")
-
-    return say_now_and_then
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    with progress_display(every_s=_SAY_EVERY_S, first_after_s=_SAY_EVERY_S) as display:
+        yield lambda seen, total: display.update([Row("reading Redis", seen, total, "Redis keys read")])
 
 
 def _named(counts: Mapping[Sealed, int]) -> dict[str, int]:
@@ -182,14 +153,13 @@ def _named(counts: Mapping[Sealed, int]) -> dict[str, int]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in ("key", "role", "sealed values", "last sealed"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        last = in_zone(datetime.fromisoformat(row["last_sealed"])) if row["last_sealed"] else ""
-        values = ", ".join(f"{number:,} {name}" for name, number in row["values"].items())
-        table.add_row(row["kid"], row["role"], values or "none", last)
-    console().print(table)
+    show_table(("key", "role", "sealed values", "last sealed"), map(_row, rows))
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    last = in_zone(datetime.fromisoformat(row["last_sealed"])) if row["last_sealed"] else ""
+    values = ", ".join(f"{number:,} {name}" for name, number in row["values"].items())
+    return row["kid"], row["role"], values or "none", last
 
 
 def _say_rotated(done: RotationResult, still: list[str], others: list[str]) -> None:

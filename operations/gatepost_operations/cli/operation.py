@@ -1,7 +1,5 @@
 """Single operations: the options that sends and logins share, waiting and output; `gatepost status` and `gatepost result`."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final

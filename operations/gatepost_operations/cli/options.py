@@ -1,10 +1,14 @@
-"""The options that several commands share, and the examples at the end of a command's help."""
+"""The options that several commands share, one by one or in groups, and the examples at the end of a command's help."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-# No `from __future__ import annotations` in modules that declare options: Typer reads the annotations when it builds them.
+# Modules that declare options have no `from __future__ import annotations`: Typer reads the annotations as objects.
 
 AddressArgument = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The e-mail address or phone number; - reads it from standard input.")
@@ -23,6 +27,10 @@ SinceOption = Annotated[
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form.")]
 
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")]
+
+
 def command_app() -> typer.Typer:
     """Return the app that a command or a noun registers with."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -33,3 +41,41 @@ def examples(*lines: str) -> str:
     title = "Example:" if len(lines) == 1 else "Examples:"
     # \b keeps the lines as they are.
     return "\n".join(["\b", title, *(f"  {line}" for line in lines), ""])
+
+
+R = TypeVar("R")
+
+
+def grouped(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command its options in groups.
+
+    A parameter whose annotation is a dataclass becomes one option for each field, in the dataclass's order. The command gets an
+    instance of the dataclass.
+    """
+    hints = inspect.get_annotations(command, eval_str=True)
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        group = groups.get(parameter.name)
+        if group is None:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+        else:
+            parameters.extend(_parameter(field) for field in fields(group))
+
+    @wraps(command)
+    def with_groups(**given: Any) -> R:
+        built = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**given, **built)
+
+    # Typer reads these in place of the command's own.
+    vars(with_groups)["__signature__"] = inspect.Signature(parameters, return_annotation=hints.get("return"))
+    with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_groups
+
+
+def _parameter(field: Field[Any]) -> inspect.Parameter:
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)

@@ -24,6 +24,14 @@ def write_json(document: Mapping[str, Any]) -> None:
     write(visible_json(document))
 
 
+def show(document: Mapping[str, Any], *lines: str, as_json: bool) -> None:
+    """Write the command's result: the document as JSON, or the lines."""
+    if as_json:
+        write_json(document)
+    else:
+        write(*lines)
+
+
 def say(*lines: str) -> None:
     """Write messages on stderr, one line per text, escaped in the same way."""
     _write_lines(sys.stderr, lines)

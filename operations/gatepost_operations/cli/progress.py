@@ -51,14 +51,15 @@ class ProgressDisplay(Protocol):
 
 
 @contextmanager
-def progress_display(*, every_s: float) -> Iterator[ProgressDisplay]:
+def progress_display(*, every_s: float, first_after_s: float = 0.0) -> Iterator[ProgressDisplay]:
     """Give bars when standard error is a terminal, lines otherwise.
 
     Args:
         every_s: seconds between two lines.
+        first_after_s: seconds before the first line.
     """
     if not sys.stderr.isatty():
-        yield Lines(every_s)
+        yield Lines(every_s, first_after_s)
         return
     bars = Bars()
     with bars.live:
@@ -102,10 +103,12 @@ class Bars:
 class Lines:
     """A line every few seconds, and at once when the note changes or at the end."""
 
-    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, every_s: float, first_after_s: float = 0.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._every_s = every_s
         self._monotonic = monotonic
-        self._next = monotonic()
+        self._next = monotonic() + first_after_s
         self._note = ""
 
     def event(self, text: str) -> None:

@@ -1,21 +1,16 @@
 """`gatepost quota`: the tenants' quotas as the limiter has learned them."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
-from gatepost_core.audit_log import AuditLog
-from gatepost_core.redis.connections import connect
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.output import say, show, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.planning.tenant_quota import START, TOKEN, Bucket, TenantQuota
 
@@ -52,7 +47,7 @@ def quota(
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
-    with open_limiter(load_settings(env_file=ENV_FILE)) as limiter:
+    with open_limiter(read_settings()) as limiter:
         quotas, failures = limiter.read(tenant, _endpoints(endpoint), probing=probe)
     if as_json:
         write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
@@ -82,23 +77,24 @@ def clear(
     before = context.parent.params if context.parent is not None else {}
     tenant, endpoint = tenant or before.get("tenant"), endpoint or before.get("endpoint")
     as_json = as_json or bool(before.get("as_json"))
-    settings = load_settings(env_file=ENV_FILE)
-    with connect(settings) as client, open_limiter(settings) as limiter:
-        audit = AuditLog(client, settings.redis_keys, settings.fingerprints(), who=settings.operator)
-        with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
-            cleared: list[dict[str, Any]] = [
-                {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": blocked_for_s}
-                for key, blocked_for_s in limiter.clear(tenant, _endpoints(endpoint))
-            ]
-            done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
-    if as_json:
-        write_json({"cleared": cleared})
-        return ExitCode.DONE
-    for one in cleared:
-        left = one["blocked_for_s"]
-        what = f"lifted a block of {duration_text(left)}" if left > 0 else "no block"
-        write(f"{one['tenant']}  {one['endpoint']}: {what}")
+    with (
+        open_redis() as (settings, _, audit),
+        open_limiter(settings) as limiter,
+        audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done,
+    ):
+        cleared: list[dict[str, Any]] = [
+            {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": blocked_for_s}
+            for key, blocked_for_s in limiter.clear(tenant, _endpoints(endpoint))
+        ]
+        done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
+    show({"cleared": cleared}, *map(_cleared_line, cleared), as_json=as_json)
     return ExitCode.DONE
+
+
+def _cleared_line(cleared: dict[str, Any]) -> str:
+    left = cleared["blocked_for_s"]
+    what = f"lifted a block of {duration_text(left)}" if left > 0 else "no block"
+    return f"{cleared['tenant']}  {cleared['endpoint']}: {what}"
 
 
 def _endpoints(chosen: str | None) -> list[str]:

@@ -1,19 +1,16 @@
 """`gatepost recover`: make a restored backup of Redis safe before workers start."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.options import DryRunOption, JsonOption, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_past_moment
 from gatepost_operations.maintenance.recovery import Recovery, RecoveryResult
@@ -41,8 +38,8 @@ def recover(
         list[str] | None,
         typer.Option("--keep", metavar="ID", help="A campaign that sent nothing after the backup; it is only paused."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Make a restored backup safe before workers start.
@@ -55,8 +52,7 @@ def recover(
     moment = read_past_moment(backup_of, "backup-of", now=now)
     if moment is None or moment > now:
         raise InvalidCommand([FieldError("backup-of", "must be in the past")])
-    log_to_stderr()
-    with Recovery(load_settings(env_file=ENV_FILE)) as recovery:
+    with Recovery(read_settings()) as recovery:
         found = recovery.look(moment, keep or ())
         if not dry_run and not found.already:
             confirm(f"Recover the backup of {in_zone(moment)}: {_counts(found)}?", sure=yes)

@@ -1,7 +1,5 @@
 """`gatepost send-email` and `gatepost send-sms`: enqueue one message."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,8 +10,7 @@ from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from, json_object
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
-from gatepost_operations.cli.option_groups import grouped
-from gatepost_operations.cli.options import AddressArgument, command_app, examples
+from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
 
 email_app = command_app()
 sms_app = command_app()

@@ -1,14 +1,11 @@
 """`gatepost suppression`: the people to whom no campaign sends."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.campaign.create import refuse_invalid
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
@@ -20,10 +17,9 @@ from gatepost_operations.cli.campaign.recipient_file import (
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted, in_zone
-from gatepost_operations.cli.inputs import address_from
-from gatepost_operations.cli.option_groups import grouped
-from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.inputs import address_from, naming
+from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples, grouped
+from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
 
 app = command_app()
@@ -64,49 +60,34 @@ def add(
 ) -> ExitCode:
     """Add a person to the list, or change the entry."""
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
-    with open_campaigns() as campaigns:
-        try:
-            new = campaigns.suppressions.add(address_from(address), reason, expires_at=expires_at)
-        except ValueError as problem:
-            raise InvalidCommand([FieldError("address", str(problem))]) from None
-        if as_json:
-            write_json({"new": new, "reason": reason, "expires_at": expires_at and expires_at.isoformat()})
-        else:
-            write("added" if new else "changed")
+    with open_campaigns() as campaigns, naming("address"):
+        new = campaigns.suppressions.add(address_from(address), reason, expires_at=expires_at)
+    document = {"new": new, "reason": reason, "expires_at": expires_at and expires_at.isoformat()}
+    show(document, "added" if new else "changed", as_json=as_json)
     return ExitCode.DONE
 
 
 @app.command(epilog=examples("gatepost suppression remove ana@example.com"))
 def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Remove a person from the list."""
-    with open_campaigns() as campaigns:
-        try:
-            removed = campaigns.suppressions.remove(address_from(address))
-        except ValueError as problem:
-            raise InvalidCommand([FieldError("address", str(problem))]) from None
-        if as_json:
-            write_json({"removed": removed})
-        else:
-            write("removed" if removed else "not on the list")
+    with open_campaigns() as campaigns, naming("address"):
+        removed = campaigns.suppressions.remove(address_from(address))
+    show({"removed": removed}, "removed" if removed else "not on the list", as_json=as_json)
     return ExitCode.DONE
 
 
-@app.command(epilog=examples("gatepost suppression show ana@example.com"))
-def show(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
+@app.command("show", epilog=examples("gatepost suppression show ana@example.com"))
+def show_entry(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a person's entry on the list."""
-    with open_campaigns() as campaigns:
-        try:
-            found = campaigns.suppressions.find(address_from(address))
-        except ValueError as problem:
-            raise InvalidCommand([FieldError("address", str(problem))]) from None
-        if as_json:
-            expires = found and found.expires_at and found.expires_at.isoformat()
-            write_json({"suppressed": found is not None, "reason": found and found.reason.value, "expires_at": expires})
-        elif found is None:
-            write("not on the list")
-        else:
-            until = f", until {in_zone(found.expires_at)}" if found.expires_at else ""
-            write(f"{found.reason.value}, since {in_zone(found.created_at)}{until}")
+    with open_campaigns() as campaigns, naming("address"):
+        found = campaigns.suppressions.find(address_from(address))
+    expires = found and found.expires_at and found.expires_at.isoformat()
+    document = {"suppressed": found is not None, "reason": found and found.reason.value, "expires_at": expires}
+    text = "not on the list"
+    if found is not None:
+        until = f", until {in_zone(found.expires_at)}" if found.expires_at else ""
+        text = f"{found.reason.value}, since {in_zone(found.created_at)}{until}"
+    show(document, text, as_json=as_json)
     return ExitCode.DONE
 
 
@@ -132,11 +113,9 @@ def import_file(
             refuse_invalid(recipients.check(), recipients.name)
         rows = recipients.rows(counts, f"suppressing {recipients.name}")
         new = campaigns.suppressions.import_rows(rows, reason, expires_at=expires_at)
-        if as_json:
-            write_json({"new": new, "rows": counts.valid, "invalid": counts.invalid})
-        else:
-            skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
-            write(f"{new:,} new, {counts.valid - new:,} already on the list{skipped}")
+    skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
+    text = f"{new:,} new, {counts.valid - new:,} already on the list{skipped}"
+    show({"new": new, "rows": counts.valid, "invalid": counts.invalid}, text, as_json=as_json)
     return ExitCode.DONE
 
 
@@ -145,9 +124,7 @@ def list_count(*, as_json: JsonOption = False) -> ExitCode:
     """Show how many entries the list has."""
     with open_campaigns() as campaigns:
         number = len(campaigns.suppressions)
-        if as_json:
-            write_json({"count": number})
-        else:
-            write(f"{number}")
-            say(counted(number, "entry", "entries") + "; expired ones are counted until they are changed or removed")
+    show({"count": number}, f"{number}", as_json=as_json)
+    if not as_json:
+        say(counted(number, "entry", "entries") + "; expired ones are counted until they are changed or removed")
     return ExitCode.DONE

@@ -1,7 +1,5 @@
 """`gatepost tenants`: which Auth0 application a tenant name stands for in this Redis."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -9,16 +7,14 @@ from typing import Annotated
 import typer
 
 from gatepost_core.applications import Application
-from gatepost_core.audit_log import AuditLog
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.redis.connections import connect, ledger_at
-from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE, log_to_stderr
+from gatepost_core.redis.connections import ledger_at
+from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.options import DryRunOption, JsonOption, YesOption, command_app, examples
+from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.maintenance.tenants import Acceptance, TenantControl, TenantUse
 
 app = command_app()
@@ -35,11 +31,7 @@ def tenants() -> None:
 
 @contextmanager
 def _control() -> Iterator[TenantControl]:
-    log_to_stderr()
-    settings = load_settings(env_file=ENV_FILE)
-    fingerprints = settings.fingerprints()
-    with connect(settings) as client:
-        audit = AuditLog(client, settings.redis_keys, fingerprints, who=settings.operator)
+    with open_redis() as (settings, client, audit):
         yield TenantControl(client, ledger_at(client, settings), settings, audit)
 
 
@@ -78,8 +70,8 @@ def accept(
             help="The earlier application, whose open operations move; the registered one when absent.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Move a tenant name to a client id or domain that was changed on purpose.
@@ -95,12 +87,10 @@ def accept(
         if not dry_run:
             confirm(f"{_sentence(name, found)}?", sure=yes)
             found = control.accept(name, earlier)
-    if as_json:
-        write_json(_document(name, found, dry_run=dry_run))
-    else:
-        write(f"{'would change' if dry_run else 'changed'}: {_sentence(name, found)}")
-        if found.in_flight:
-            say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
+    text = f"{'would change' if dry_run else 'changed'}: {_sentence(name, found)}"
+    show(_document(name, found, dry_run=dry_run), text, as_json=as_json)
+    if found.in_flight and not as_json:
+        say(f"{counted(found.in_flight, 'attempt is', 'attempts are')} under way; run it again in a minute.")
     return ExitCode.DONE
 
 

@@ -1,4 +1,4 @@
-"""The Rich console that commands show tables on."""
+"""Tables, and the Rich console that they are shown on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import ProgressColumn
+from rich.table import Table
 from rich.text import Text
 
 from gatepost_core.safe_text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rich.progress import Task
 
 # A pipe has no width. A narrow one would break lines that scripts search.
@@ -27,6 +30,16 @@ class _Screen(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as Rich shows it."""
         return super().render_str(visible(text), **options)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on stdout; cells that are too wide are folded."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
 
 
 class Description(ProgressColumn):

@@ -50,7 +50,7 @@ def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetim
 
 
 def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime | None:
-    """Read a moment that has passed: ISO 8601 with an offset, or a time ago such as `90m`, `36h` or `2d`. Errors are those of `moment_of`."""
+    """Read a moment that has passed: ISO 8601 with an offset, or a time ago such as `90m`, `36h` or `2d`. Errors are those of `read_moment`."""
     if text is None:
         return None
     if _DURATION.fullmatch(text.strip()):
@@ -60,6 +60,12 @@ def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime
         except OverflowError:
             raise InvalidCommand([FieldError(field, "is too far away")]) from None
     return read_moment(text, field, now=now)
+
+
+def read_period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Read `--since` and `--until`. Errors are those of `read_moment`."""
+    now = datetime.now(UTC)
+    return read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -7,7 +7,7 @@ import pytest
 from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
+from gatepost_operations.cli.campaign.status import exit_code_of_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, what_next
 from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_error
 from support.campaign_views import NOW, campaign_with

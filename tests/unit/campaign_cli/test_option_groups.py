@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gatepost_operations.cli.option_groups import grouped
+from gatepost_operations.cli.options import grouped
 
 
 @dataclass(frozen=True, kw_only=True)

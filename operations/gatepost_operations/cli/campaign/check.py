@@ -1,7 +1,5 @@
 """`gatepost campaign check` and `plan`: check a file, and forecast its campaign. Neither sends anything."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,9 +29,8 @@ from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.limiter import open_limiter
-from gatepost_operations.cli.option_groups import grouped
-from gatepost_operations.cli.options import JsonOption
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.options import JsonOption, grouped
+from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.files.check import CheckReport
 from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.planning.plan import Plan, Skipped, plan
@@ -64,36 +61,18 @@ def check(
         if chosen is not None and rejects is None and not report.invalid:
             chosen.unlink(missing_ok=True)
         written = chosen if report.invalid else None
-        if as_json:
-            write_json(check_document(report, recipients.name, written))
-        else:
-            write(*check_lines(report, recipients.name), *error_lines(report))
-            if written:
-                say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
+    lines = (*check_lines(report, recipients.name), *error_lines(report))
+    show(check_document(report, recipients.name, written), *lines, as_json=as_json)
+    if written and not as_json:
+        say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
 
 
 def check_document(report: CheckReport, name: str, rejects: Path | None) -> dict[str, Any]:
-    """Return a check's report as JSON values; no recipient is in it."""
-    return {
-        "file": name,
-        "format": report.format.value,
-        "encoding": report.encoding,
-        "delimiter": report.delimiter,
-        "ignored_columns": list(report.ignored_columns),
-        "rows": report.rows,
-        "valid": report.valid,
-        "invalid": report.invalid,
-        "duplicates": report.duplicates,
-        "recipients": report.recipients,
-        "kinds": dict(report.kinds),
-        "regions": dict(report.regions),
-        "domains": dict(report.domains),
-        "other_domains": report.other_domains,
-        "problems": [asdict(one) for one in report.problems],
-        "first_errors": [asdict(one) for one in report.first_errors],
-        "rejects": rejects and str(rejects),
-    }
+    """Return a check's report as JSON values. They contain no recipient."""
+    document = asdict(report) | {"file": name, "recipients": report.recipients, "rejects": rejects and str(rejects)}
+    del document["name"]
+    return document
 
 
 @grouped
@@ -152,7 +131,7 @@ def planned(
     guests: list[str] | None,
     quota: TenantQuota | None,
 ) -> Plan:
-    """Make the plan of a checked file: look whom the lists leave out, and how long the others take."""
+    """Plan a checked file: count the recipients that the lists leave out, and estimate the time for the others."""
     suppressed = not_guests = 0
     if guests is not None or len(campaigns.suppressions):
         suppressed, not_guests = _left_out(campaigns, file, guests)

@@ -1,4 +1,4 @@
-"""The verbs of `gatepost campaign`, in the order in which one needs them, each with its examples."""
+"""The verbs of `gatepost campaign`, in the order of use, each with its examples."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _VERBS: Final[tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]] = (
     ),
     (
         "show",
-        status.show,
+        status.show_recipient,
         ("gatepost campaign show spring ana@example.com", "gatepost campaign show spring - --json < address.txt"),
     ),
     ("delete", control.delete, ("gatepost campaign delete spring", "gatepost campaign delete $ID --confirm $ID")),

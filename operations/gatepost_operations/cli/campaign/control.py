@@ -1,7 +1,5 @@
 """`gatepost campaign pause`, `resume`, `cancel`, `change` and `delete`."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,11 +15,10 @@ from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.options import JsonOption, YesOption
+from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _NONE = "none"
 
 
@@ -107,10 +104,8 @@ def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitC
         found = find_campaign(campaigns, campaign)
         counted_anew = campaigns.recount(found.campaign_id)
         after = campaigns.status(found.campaign_id)
-        if as_json:
-            write_json({"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()})
-        else:
-            write(*campaign_lines(after, datetime.now(UTC)))
+    document = {"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()}
+    show(document, *campaign_lines(after, datetime.now(UTC)), as_json=as_json)
     complete = after.adds_up and not counted_anew.gone
     return ExitCode.DONE if complete else ExitCode.UNEXPECTED
 
@@ -134,18 +129,12 @@ def delete(
         question = f"Delete {found.name} and the outcomes of {counted(found.total, 'recipient')} permanently?"
         confirm(question, sure=confirmed_id is not None, flag=f"--confirm {found.campaign_id}")
         campaigns.delete(found.campaign_id)
-        if as_json:
-            write_json({"campaign_id": found.campaign_id, "deleted": True})
-        else:
-            write(f"{found.campaign_id} deleted")
+    show({"campaign_id": found.campaign_id, "deleted": True}, f"{found.campaign_id} deleted", as_json=as_json)
     return ExitCode.DONE
 
 
 def _show(campaign: Campaign, *, as_json: bool) -> None:
-    if as_json:
-        write_json(campaign.as_json())
-    else:
-        write(f"{campaign.campaign_id} {campaign.status}")
+    show(campaign.as_json(), f"{campaign.campaign_id} {campaign.status}", as_json=as_json)
 
 
 def _rate(text: str) -> float:

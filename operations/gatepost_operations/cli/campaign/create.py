@@ -1,7 +1,5 @@
 """`gatepost campaign create`, `add` and `start`: the three steps that `send` takes in one."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -27,15 +25,14 @@ from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_wo
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
-from gatepost_operations.cli.option_groups import grouped
-from gatepost_operations.cli.options import JsonOption
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.options import JsonOption, grouped
+from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import CheckReport
 
 
 @grouped
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")],
     *,
     delivery: DeliveryOptions,
     as_json: JsonOption = False,
@@ -46,11 +43,9 @@ def create(
     """
     with open_campaigns() as campaigns:
         campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())
-        if as_json:
-            write_json(campaigns.status(campaign_id).as_json())
-        else:
-            write(campaign_id)
-            say(f"Add recipients: gatepost campaign add {campaign_id} FILE")
+        show(campaigns.status(campaign_id).as_json(), campaign_id, as_json=as_json)
+    if not as_json:
+        say(f"Add recipients: gatepost campaign add {campaign_id} FILE")
     return ExitCode.DONE
 
 
@@ -73,23 +68,20 @@ def add(
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients.name)
         added, counts = add_rows(campaigns, found.campaign_id, recipients)
-        if as_json:
-            write_json(added_document(found.campaign_id, added, counts))
-        else:
-            write(added_text(added, counts))
+    show(added_document(found.campaign_id, added, counts), added_text(added, counts), as_json=as_json)
     return ExitCode.DONE
 
 
 def refuse_invalid(report: CheckReport, name: str) -> None:
-    """Refuse a file with bad rows.
+    """Refuse a file with invalid rows.
 
     Raises:
-        InvalidCommand: after the first bad rows on stderr.
+        InvalidCommand: some rows are invalid; the first of them are on stderr.
     """
     if not report.invalid:
         return
     say(*error_lines(report))
-    problem = f"{counted(report.invalid, 'row')} of {report.rows:,} are not valid; see all: gatepost campaign check {name}; correct them, or go on with --skip-invalid"
+    problem = f"{counted(report.invalid, 'row')} of {report.rows:,} are not valid; see all: gatepost campaign check {name}; correct them, or skip them with --skip-invalid"
     raise InvalidCommand([FieldError(name, problem)])
 
 
@@ -99,7 +91,7 @@ def add_rows(
     file: RecipientFile,
     on_progress: Callable[[Added], None] | None = None,
 ) -> tuple[Added, RowCounts]:
-    """Add a file's valid rows; on Ctrl-C say how it goes on."""
+    """Add a file's valid rows. After Ctrl-C, show the command that continues."""
     counts = RowCounts()
     try:
         rows = file.rows(counts, f"adding {file.name}")
@@ -113,7 +105,7 @@ def add_rows(
 
 
 def added_document(campaign_id: str, added: Added, counts: RowCounts) -> dict[str, Any]:
-    """Return what became of a file's rows as JSON values."""
+    """Return the counts of added rows as JSON values."""
     return {
         "campaign_id": campaign_id,
         "added": added.added,
@@ -123,7 +115,7 @@ def added_document(campaign_id: str, added: Added, counts: RowCounts) -> dict[st
 
 
 def added_text(added: Added, counts: RowCounts) -> str:
-    """Return the same for people."""
+    """Return the counts of added rows for people."""
     skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
     return f"{added.added:,} added, {counted(added.duplicates, 'duplicate')}{skipped}"
 
@@ -138,15 +130,13 @@ def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: Js
 def report_started(
     campaigns: Campaigns, campaign: Campaign, *, watch: bool, as_json: bool, quiet: bool = False
 ) -> ExitCode:
-    """Show that a campaign runs unless told to be quiet, or watch it; without a worker, say how to start one."""
+    """Watch a started campaign, or show its status (unless `quiet`) and the next step."""
     if watch:
         return follow(campaigns, campaign.campaign_id, as_json=as_json)
-    if as_json and not quiet:
-        write_json(campaign.as_json())
-    elif not quiet:
-        write(f"{campaign.campaign_id} {campaign.status}")
+    if not quiet:
+        show(campaign.as_json(), f"{campaign.campaign_id} {campaign.status}", as_json=as_json)
     if campaign.open and count_bulk_workers(campaigns.settings) == 0:
-        say(f"No worker takes campaigns yet; start one: {START_WORKER}")
+        say(f"No worker accepts campaigns. To start one: {START_WORKER}")
     elif not as_json:
-        say(f"Watch it: gatepost campaign watch {campaign.campaign_id}")
+        say(f"To watch it: gatepost campaign watch {campaign.campaign_id}")
     return ExitCode.DONE

@@ -1,7 +1,5 @@
 """The command-line options that decide how a campaign is sent."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path

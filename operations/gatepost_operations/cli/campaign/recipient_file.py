@@ -1,7 +1,5 @@
 """The recipient file of a command: its options, its check, and its valid rows as a stream."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import shutil
 import sys
 import tempfile

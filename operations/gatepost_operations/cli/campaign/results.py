@@ -1,7 +1,5 @@
 """`gatepost campaign retry` and `export`: queue recipients of some states again, or write them to a file."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime

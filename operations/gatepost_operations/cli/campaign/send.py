@@ -1,7 +1,5 @@
 """`gatepost campaign send`: check, create, add, start and watch in one step. A second run continues the campaign."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 import sys
 import uuid
 from pathlib import Path
@@ -13,7 +11,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.check import check_document, known_quota, plan_of_file, planned
-from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid
+from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid, report_started
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.progress import Events
 from gatepost_operations.cli.campaign.recipient_file import (
@@ -23,13 +21,11 @@ from gatepost_operations.cli.campaign.recipient_file import (
     SkipInvalidOption,
     open_recipient_file,
 )
-from gatepost_operations.cli.campaign.watch import follow
-from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.option_groups import grouped
+from gatepost_operations.cli.options import grouped
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.files.text_reader import STANDARD_INPUT
 
@@ -105,7 +101,7 @@ def _name_of(file: str, *, rehearsal: bool) -> str:
 
 
 def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
-    """Return the id that `send` gives to a name: the same one every time, so that nobody is sent to twice under it."""
+    """Return the id that `send` gives to a name. It is always the same, so a second run continues the campaign."""
     return str(uuid.uuid5(_NAMES, f"{settings.tenant_name(tenant)}\n{name}"))
 
 
@@ -142,7 +138,7 @@ def _create(
     try:
         return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
     except CampaignConflict:
-        # Another process has created it in the meantime, with other options or with times relative to another now.
+        # Another process created it meanwhile, with other options or with times relative to another moment.
         if _existing(campaigns, name, options, rehearsal=delivery.guest_list is not None) is None:
             raise
         return campaign_id
@@ -162,13 +158,7 @@ def _run(
         say(added_text(added, counts))
     if campaigns.status(campaign_id).status is Status.DRAFT:
         campaigns.start(campaign_id)
-    if watch:
-        return follow(campaigns, campaign_id, as_json=events is not None)
     campaign = campaigns.status(campaign_id)
-    if campaign.open and count_bulk_workers(campaigns.settings) == 0:
-        say(f"No worker accepts campaigns. To start one: {START_WORKER}")
-    if events:
+    if events and not watch:
         events.result(campaign, ExitCode.DONE)
-    else:
-        say(f"To watch it: gatepost campaign watch {campaign_id}")
-    return ExitCode.DONE
+    return report_started(campaigns, campaign, watch=watch, as_json=events is not None, quiet=True)

@@ -1,22 +1,23 @@
 """`gatepost campaign status`, `list` and `show`: the status of campaigns, and the outcome of one recipient."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.states import State
-from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
+from gatepost_core.blocks import BlockKind
+from gatepost_core.campaigns.model import Campaign, PauseReason, Status
+from gatepost_core.errors import failure_of
+from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, list_lines, recipient_line, what_next
 from gatepost_operations.cli.connection import open_campaigns
-from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.inputs import address_from
+from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
+from gatepost_operations.cli.inputs import address_from, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption
-from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.cli.output import say, show, write, write_json
+
+_NOT_SENT: Final = (*FAILED_STATES, State.CANCELLED, State.UNKNOWN)
 
 
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
@@ -28,12 +29,34 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
-        if as_json:
-            write_json(found.as_json() | {"max_rate": max_rate})
-        else:
-            write(*campaign_lines(found, datetime.now(UTC), max_rate))
-            say(*what_next(found))
+    lines = campaign_lines(found, datetime.now(UTC), max_rate)
+    show(found.as_json() | {"max_rate": max_rate}, *lines, as_json=as_json)
+    if not as_json:
+        say(*what_next(found))
     return exit_code_of_campaign(found)
+
+
+def exit_code_of_campaign(campaign: Campaign) -> ExitCode:
+    """Return the exit code for a campaign's status.
+
+    0 while it runs, and when every recipient was accepted or suppressed; 3 when it ended otherwise; 4 or 5 when it paused itself; 4 while
+    the workers' configuration blocks it; 1 while batches cannot be opened or the counts do not add up.
+    """
+    if not campaign.adds_up:
+        return ExitCode.UNEXPECTED
+    match campaign.status:
+        case Status.FINISHED | Status.CANCELLED:
+            failed = any(campaign.counts[state] for state in _NOT_SENT)
+            return ExitCode.NOT_ACCEPTED if failed else ExitCode.DONE
+        case Status.RUNNING if campaign.blocks:
+            damaged = all(block.kind is BlockKind.DAMAGED for block in campaign.blocks)
+            return ExitCode.UNEXPECTED if damaged else ExitCode.CONFIGURATION
+        case Status.PAUSED if campaign.pause and campaign.pause.reason is not PauseReason.BY_OPERATOR:
+            cause = campaign.pause.cause
+            refused = cause and exit_code_of_error(failure_of(campaign.campaign_id, cause)) is ExitCode.CONFIGURATION
+            return ExitCode.CONFIGURATION if refused else ExitCode.REFUSED
+        case _:
+            return ExitCode.DONE
 
 
 def list_command(
@@ -56,7 +79,7 @@ def list_command(
     return ExitCode.DONE if all(one.adds_up for one in found) else ExitCode.UNEXPECTED
 
 
-def show(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
+def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the outcome of one recipient of a campaign.
 
     Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while the recipient is open or
@@ -64,21 +87,16 @@ def show(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: Jso
     """
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
-        try:
+        with naming("recipient"):
             report = campaigns.show(found.campaign_id, address_from(recipient))
-        except ValueError as problem:
-            raise InvalidCommand([FieldError("recipient", str(problem))]) from None
-        if report is None:
-            if as_json:
-                write_json({"campaign_id": found.campaign_id, "state": None})
-            else:
-                say("gatepost: the campaign does not have this recipient.")
-            return ExitCode.UNEXPECTED
+    if report is None:
         if as_json:
-            write_json({"campaign_id": found.campaign_id, **report.as_json()})
+            write_json({"campaign_id": found.campaign_id, "state": None})
         else:
-            write(recipient_line(report))
-            if report.reason is not None:
-                say(report.reason.advice)
+            say("gatepost: the campaign does not have this recipient.")
+        return ExitCode.UNEXPECTED
+    show({"campaign_id": found.campaign_id, **report.as_json()}, recipient_line(report), as_json=as_json)
+    if report.reason is not None and not as_json:
+        say(report.reason.advice)
     fine = report.state is State.ACCEPTED or not report.state.is_terminal
     return ExitCode.DONE if fine else ExitCode.NOT_ACCEPTED

@@ -1,7 +1,5 @@
 """`gatepost campaign watch`: show a campaign's progress until it ends, pauses itself, or the operator stops watching."""
 
-# No `from __future__ import annotations`: the command line reads the annotations of the options.
-
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -12,9 +10,9 @@ import typer
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.settings import Settings
-from gatepost_operations.cli.campaign.exit_code import exit_code_of_campaign
-from gatepost_operations.cli.campaign.lookup import find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
 from gatepost_operations.cli.campaign.progress import Display, Events, campaign_display, waiting_text
+from gatepost_operations.cli.campaign.status import exit_code_of_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, what_next
 from gatepost_operations.cli.campaign.workers import count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
@@ -33,9 +31,7 @@ _ASK_WORKERS_EVERY: Final = 10
 
 
 def watch_command(
-    campaign: Annotated[
-        str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id, the beginning of it, or its name.")
-    ],
+    campaign: CampaignArgument,
     *,
     every: Annotated[
         float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Seconds between lines without a terminal.")
