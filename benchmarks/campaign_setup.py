@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
 

@@ -1,11 +1,11 @@
-"""What a producer may ask for: four frozen commands, validated where they enter."""
+"""The commands: what a producer may ask for, a frozen class for each kind, validated where it enters."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyAddress,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -23,14 +24,10 @@ from gatepost_core.error_boundary import boundary, model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import REVEAL, CodeField, EmailField, PhoneField
 from gatepost_core.json_limits import JsonObject
+from gatepost_core.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-CODE_LIFETIME: Final = timedelta(seconds=180)
-"""How long Auth0 accepts a one-time code by default; a login is pointless after it."""
-SEND_LIFETIME: Final = timedelta(minutes=15)
-"""How late a single message may still leave; the person who waits for it has gone after that."""
 
 # As the settings have it.
 _TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -44,22 +41,12 @@ _RESERVED_FIELDS: Final = frozenset(
 )
 
 
-class Kind(StrEnum):
-    """The four operations of the Authentication API's passwordless part."""
-
-    SEND_EMAIL = "send_email"
-    SEND_SMS = "send_sms"
-    LOGIN_WITH_EMAIL = "login_with_email"
-    LOGIN_WITH_SMS = "login_with_sms"
-
-    @property
-    def is_login(self) -> bool:
-        """Whether the operation exchanges a code for tokens."""
-        return self in {Kind.LOGIN_WITH_EMAIL, Kind.LOGIN_WITH_SMS}
-
-
 Send = Literal["code", "link", "link_ios", "link_android"]
 """What an e-mail carries; commands, campaigns and the command line take these values."""
+
+
+Connection = Annotated[str, Field(min_length=1, max_length=128)]
+"""The name of a passwordless connection."""
 
 
 class OnUnknown(StrEnum):
@@ -80,8 +67,7 @@ def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
-    lifetime: ClassVar[timedelta]
-
+    kind: Kind
     tenant: Annotated[str, Field(pattern=_TENANT_NAME)] | None = Field(
         default=None, description="Name of a configured tenant; the first one when absent."
     )
@@ -104,23 +90,25 @@ class _Command(BaseModel):
 
     def timed(self, now: datetime | None = None) -> tuple[Self, datetime]:
         """Return the command with a deadline, and the deadline: its own, or now plus its kind's lifetime."""
-        deadline = self.deadline or (now or datetime.now(UTC)) + self.lifetime
+        deadline = self.deadline or (now or datetime.now(UTC)) + self.kind.lifetime
         return self.model_copy(update={"deadline": deadline}), deadline
 
 
-class _Send(_Command):
-    lifetime: ClassVar[timedelta] = SEND_LIFETIME
+class SendCommand(_Command):
+    """The fields that all sends share."""
 
+    connection: Connection
     on_unknown: OnUnknown = OnUnknown.HOLD
     auth_params: JsonObject | None = Field(
         default=None, repr=False, description="authParams: scope, redirect_uri, state … of a magic link."
     )
 
 
-class _Login(_Command):
-    lifetime: ClassVar[timedelta] = CODE_LIFETIME
+class LoginCommand(_Command):
+    """The fields that all logins share."""
 
     code: CodeField
+    realm: Connection
     scope: str | None = None
     audience: str | None = None
     organization: str | None = Field(default=None, description="An org_… id or a name; compared with the id_token.")
@@ -128,52 +116,53 @@ class _Login(_Command):
     max_age: Annotated[int, Field(ge=0, description="Seconds.")] | None = None
 
 
-class SendEmail(_Send):
+class SendEmail(SendCommand):
     """Send a one-time code or a magic link to an e-mail address."""
 
     kind: Literal[Kind.SEND_EMAIL] = Kind.SEND_EMAIL
     email: EmailField
     send: Send = "code"
-    connection: Annotated[str, Field(min_length=1, max_length=128)] = "email"
+    connection: Connection = Kind.SEND_EMAIL.connection
 
 
-class SendSms(_Send):
+class SendSms(SendCommand):
     """Send a one-time code to a phone number."""
 
     kind: Literal[Kind.SEND_SMS] = Kind.SEND_SMS
     phone_number: PhoneField
-    connection: Annotated[str, Field(min_length=1, max_length=128)] = "sms"
+    connection: Connection = Kind.SEND_SMS.connection
 
 
-class LoginWithEmail(_Login):
+class LoginWithEmail(LoginCommand):
     """Exchange the code that an e-mail address received for a token set."""
 
     kind: Literal[Kind.LOGIN_WITH_EMAIL] = Kind.LOGIN_WITH_EMAIL
     email: EmailField
-    realm: Annotated[str, Field(min_length=1, max_length=128)] = "email"
+    realm: Connection = Kind.LOGIN_WITH_EMAIL.connection
 
 
-class LoginWithSms(_Login):
+class LoginWithSms(LoginCommand):
     """Exchange the code that a phone received for a token set."""
 
     kind: Literal[Kind.LOGIN_WITH_SMS] = Kind.LOGIN_WITH_SMS
     phone_number: PhoneField
-    realm: Annotated[str, Field(min_length=1, max_length=128)] = "sms"
+    realm: Connection = Kind.LOGIN_WITH_SMS.connection
 
 
 Command = SendEmail | SendSms | LoginWithEmail | LoginWithSms
-C = TypeVar("C", SendEmail, SendSms, LoginWithEmail, LoginWithSms)
+C = TypeVar("C", bound=_Command)
+COMMANDS: Final[Mapping[Kind, type[Command]]] = {
+    model.model_fields["kind"].default: model for model in get_args(Command)
+}
+"""The command class of each kind."""
 
 _ANY_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 
 
 def recipient_of(command: Command) -> str:
     """Return the address or number in clear. For the request itself and for fingerprints only."""
-    match command:
-        case SendEmail() | LoginWithEmail():
-            return command.email.get_secret_value()
-        case SendSms() | LoginWithSms():
-            return command.phone_number.get_secret_value()
+    recipient: SecretStr = getattr(command, command.kind.identifier)
+    return recipient.get_secret_value()
 
 
 @boundary
@@ -223,9 +212,7 @@ def load_command(document: bytes) -> Command:
 _KINDS: Final = frozenset(kind.value for kind in Kind)
 # pydantic's own sentence repeats the tag it was given.
 _UNKNOWN_KIND: Final = "kind must be one of " + ", ".join(kind.value for kind in Kind)
-_FIELDS: Final = frozenset(
-    field for model in (SendEmail, SendSms, LoginWithEmail, LoginWithSms) for field in model.model_fields
-)
+_FIELDS: Final = frozenset(field for model in COMMANDS.values() for field in model.model_fields)
 # An unknown field's name is the input's own, and may be a person's address or number: only a plain word is repeated.
 _WORD: Final = re.compile(r"[A-Za-z]{1,16}(_[A-Za-z]{1,16}){0,2}")
 

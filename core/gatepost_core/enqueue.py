@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from gatepost_core.broker.messages import operation_message, queue_of, task_name
+from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.publishing import publish_recorded
-from gatepost_core.commands import OnUnknown, SendEmail, SendSms, dump_command, recipient_of
+from gatepost_core.commands import OnUnknown, SendCommand, dump_command, recipient_of
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
@@ -77,7 +77,7 @@ class Recorder:
             sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
             deadline=deadline,
             application=application.stored if application else "",
-            on_unknown=command.on_unknown if isinstance(command, SendEmail | SendSms) else OnUnknown.HOLD,
+            on_unknown=command.on_unknown if isinstance(command, SendCommand) else OnUnknown.HOLD,
             recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
             seal_fingerprint=seal and self._fingerprints.digest("seal", seal).hex(),
             **self._idempotency(command, idempotency_key, origin),
@@ -98,8 +98,8 @@ class Recorder:
         message = operation_message(new.operation_id)
         publish_recorded(
             self._app,
-            task_name(new.kind),
-            queue_of(new.kind),
+            new.kind.task,
+            new.kind.queue,
             new.operation_id,
             message,
             operation_id=new.operation_id,

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from gatepost_core.blocks import ACCEPT_OPERATIONS, Block
-from gatepost_core.commands import Kind  # noqa: TC001 - as above
 from gatepost_core.error_boundary import boundary, model_boundary
 from gatepost_core.errors import SealError
 from gatepost_core.identifiers import REVEAL, reveal_in_context
+from gatepost_core.kinds import Kind  # noqa: TC001 - as above
 from gatepost_core.reasons import Reason  # noqa: TC001 - as above
 from gatepost_core.states import State  # noqa: TC001 - as above
 

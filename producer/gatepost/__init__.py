@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.hours import SendingHours
     from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound
     from gatepost_core.campaigns.model import Options as CampaignOptions
-    from gatepost_core.campaigns.row import Channel, Row
+    from gatepost_core.campaigns.row import Row
     from gatepost_core.core_dumps import forbid_core_dumps
+    from gatepost_core.kinds import Channel
     from gatepost_core.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost_core.reasons import Reason
     from gatepost_core.settings import Settings, load_settings
@@ -64,7 +65,7 @@ _WHERE = {
     "CampaignNotFound": "gatepost_core.campaigns.model",
     "CampaignOptions": "gatepost_core.campaigns.model:Options",
     "Campaigns": "gatepost.campaigns.control",
-    "Channel": "gatepost_core.campaigns.row",
+    "Channel": "gatepost_core.kinds",
     "Handle": "gatepost.handles",
     "MfaChallenge": "gatepost_core.outcomes",
     "Outcome": "gatepost_core.outcomes",

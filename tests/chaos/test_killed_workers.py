@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from gatepost import Producer, State
 from gatepost import errors as e
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_simulator.control import ControlError
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends, exchanges

@@ -12,7 +12,7 @@ from celery import Celery
 from pydantic import SecretStr
 
 from gatepost import Producer, State
-from gatepost_core.broker.messages import SEND_BATCH, Queue, batch_message, operation_message, queue_of, task_name
+from gatepost_core.broker.messages import SEND_BATCH, Queue, batch_message, operation_message
 from gatepost_core.broker.publishing import publish
 from gatepost_core.redis.connections import connect
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
@@ -68,7 +68,7 @@ def publish_copies(load: Load) -> None:
     for operation_id in (*load.sends.values(), *load.logins.values()):
         kind = load.producer.handle(operation_id).outcome().kind
         for _ in range(COPIES):
-            publish(app, task_name(kind), queue_of(kind), operation_id, operation_message(operation_id))
+            publish(app, kind.task, kind.queue, operation_id, operation_message(operation_id))
     for campaign_id in load.campaigns:
         for batch in range(load.producer.campaigns.status(campaign_id).batches):
             for _ in range(COPIES):

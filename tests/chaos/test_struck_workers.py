@@ -13,9 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from gatepost import Producer, State
-from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
+from gatepost_core.broker.messages import Queue, operation_message
 from gatepost_core.broker.publishing import publish
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, fault
@@ -247,9 +248,7 @@ def test_a_message_dated_by_a_clock_that_is_ahead_delays_nothing(
         operation_id = cut_off.send_email(recipient).operation_id
     handle = producer.handle(operation_id)
     kind = handle.outcome().kind
-    publish(
-        producer.app, task_name(kind), queue_of(kind), operation_id, operation_message(operation_id), countdown=3600
-    )
+    publish(producer.app, kind.task, kind.queue, operation_id, operation_message(operation_id), countdown=3600)
 
     ward.until_swept(lambda: ended({recipient: handle}), "the send has ended")
     with ward.redis() as client:

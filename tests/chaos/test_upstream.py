@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost import CampaignOptions, State
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, ChaosStack
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gatepost import Producer
-    from gatepost_core.commands import Kind
+    from gatepost_core.kinds import Kind
     from gatepost_core.ledger import Ledger
     from gatepost_simulator.control import ControlClient
     from gatepost_simulator.server import SimulatorServer

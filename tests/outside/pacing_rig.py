@@ -15,7 +15,8 @@ import redis
 
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Options, Status
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey

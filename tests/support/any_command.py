@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from support.any_json import TEXTS, VALUES
 
 VALID: Final[dict[str, Any]] = {

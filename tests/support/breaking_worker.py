@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from gatepost_core.broker.messages import task_name
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_worker.celery import app
 
 if TYPE_CHECKING:
@@ -30,6 +29,6 @@ class Breaking:
         raise UnicodeEncodeError("ascii", os.environ["BREAKING_WORKER_HOLDS"], 0, 1, "broken")
 
 
-task: Any = app.tasks[task_name(Kind.SEND_EMAIL)]
+task: Any = app.tasks[Kind.SEND_EMAIL.task]
 process: Process = task.process
 process.__dict__ |= {"runner": Breaking(), "keyring": Breaking()}

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from support.chaos_accounts import Account, account_of_campaign, account_of_logins, account_of_sends
 
 if TYPE_CHECKING:

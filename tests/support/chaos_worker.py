@@ -37,8 +37,7 @@ import redis  # noqa: E402 - as above
 from celery import signals  # noqa: E402
 from kombu.transport.redis import QoS  # noqa: E402
 
-from gatepost_core.broker.messages import task_name  # noqa: E402
-from gatepost_core.commands import Kind  # noqa: E402
+from gatepost_core.kinds import Kind  # noqa: E402
 from gatepost_core.redis.connections import connect  # noqa: E402
 from gatepost_worker.celery import app  # noqa: E402
 from gatepost_worker.limiter.scripts import lua_script  # noqa: E402
@@ -180,7 +179,7 @@ def _strike_around_messages(points: Points) -> None:
 
 def _install() -> None:
     points = Points([Fault(**fault) for fault in json.loads(os.environ.get("CHAOS_FAULTS", "[]"))])
-    task: Any = app.tasks[task_name(Kind.SEND_EMAIL)]
+    task: Any = app.tasks[Kind.SEND_EMAIL.task]
     process: Process = task.process
     _wrap(process, points)
     _strike_around_messages(points)

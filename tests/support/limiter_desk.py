@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gatepost_core.kinds import Lane
 from gatepost_worker.authentication.rate_limits import RateLimits
-from gatepost_worker.limiter import Lane, LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter, Wait
+from gatepost_worker.limiter import LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter, Wait
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from gatepost_core.kinds import Lane
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
-from gatepost_worker.limiter import Ceiling, Lane, LimiterKey, Permit, Reading, RedisLimiter
+from gatepost_worker.limiter import Ceiling, LimiterKey, Permit, Reading, RedisLimiter
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from sentry_sdk.transport import Transport
 
-from gatepost_core.broker.messages import SUBMIT, task_name
-from gatepost_core.commands import Kind
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.kinds import Kind
 from gatepost_worker.celery import app
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Breaking:
         return broken
 
 
-process: Process = app.tasks[task_name(Kind.SEND_EMAIL)].process  # type: ignore[attr-defined, arg-type] # a task's own attribute
+process: Process = app.tasks[Kind.SEND_EMAIL.task].process  # type: ignore[attr-defined, arg-type] # a task's own attribute
 match os.environ.get("TRACKED_WORKER_BREAKS"):
     case "clients":
         process.__dict__["clients"] = Breaking(KeyError)

@@ -126,7 +126,7 @@ class Submissions:
             return
         _log.warning("submission.blocked", task_id=task_id, error=why)
         passed = command.deadline is not None and command.deadline <= datetime.now(UTC)
-        if passed or waited >= command.lifetime:
+        if passed or waited >= command.kind.lifetime:
             raise InvalidCommand([("tenant", "no worker for this tenant took the command before its deadline")])
         raise PutBack
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import structlog
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT, Queue, queue_of, task_name
-from gatepost_core.commands import Kind
+from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT, Queue
 from gatepost_core.error_boundary import Boundary, account
 from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen, failure_of
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.states import State
 from gatepost_worker.bulk.task import CampaignParts
@@ -60,7 +60,7 @@ def register(app: Any, process: Process) -> None:
             base=OperationTask,
             bind=True,
             shared=False,
-            name=task_name(kind),
+            name=kind.task,
             Strategy=staticmethod(checked),
             process=process,
         )
@@ -70,7 +70,7 @@ def register(app: Any, process: Process) -> None:
     app.task(_submit(submissions), name=SUBMIT, bind=True, **sealing)
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)
-    queues = {**{task_name(kind): queue_of(kind) for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
+    queues = {**{kind.task: kind.queue for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
     app.conf.task_routes = {name: {"queue": process.keys.queue(queue)} for name, queue in queues.items()}
 
 

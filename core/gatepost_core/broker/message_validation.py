@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.broker.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT, task_name
-from gatepost_core.commands import Kind
+from gatepost_core.broker.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.json_limits import within_levels
+from gatepost_core.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Carries(Enum):
 
 
 TASKS: Final = {
-    **{task_name(kind): Carries.OPERATION for kind in Kind},
+    **{kind.task: Carries.OPERATION for kind in Kind},
     SEND_BATCH: Carries.BATCH,
     SUBMIT: Carries.COMMAND,
     RECONCILE: Carries.ANYTHING,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from gatepost_core.commands import Kind
+from typing import Any, Final
 
 MESSAGE_VERSION: Final = 1
 """The version of the messages' form. A worker refuses one it does not know."""
@@ -24,16 +21,6 @@ class Queue(StrEnum):
     LOGIN = "login"
     SEND = "send"
     BULK = "bulk"
-
-
-def task_name(kind: Kind) -> str:
-    """Return the name of the task that carries an operation of this kind."""
-    return f"gatepost.{kind.value}"
-
-
-def queue_of(kind: Kind) -> Queue:
-    """Return the queue on which operations of this kind travel."""
-    return Queue.LOGIN if kind.is_login else Queue.SEND
 
 
 def operation_message(operation_id: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import SealError
+from gatepost_core.kinds import CHANNELS
 from gatepost_core.sealing import Purpose
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ _FIRST_ROWS: Final = 32
 _BATCHES_OF_A_SIZE: Final = 64
 _FORM: Final = 1
 _RAW: Final = -15
-_EMAIL: Final = "e"
-_SMS: Final = "s"
+_CHANNEL_OF_LETTER: Final = {channel.letter: channel for channel in CHANNELS}
 
 
 def rows_in(batch: int) -> int:
@@ -39,7 +39,7 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
     """Return rows as compressed columns; a column that no row has is left out."""
     columns: list[Any] = [
         _FORM,
-        "".join(_EMAIL if row.kind is Channel.EMAIL else _SMS for row in rows),
+        "".join([row.kind.letter for row in rows]),
         [row.recipient for row in rows],
         _column([row.language for row in rows]),
         _column([row.client_ip for row in rows]),
@@ -57,12 +57,12 @@ def unpack_rows(packed: bytes) -> list[Row]:
         SealError: the form is unknown to this version.
     """
     form, kinds, recipients, languages, addresses, params = json.loads(zlib.decompress(packed, _RAW))
-    if form != _FORM:
+    if form != _FORM or not _CHANNEL_OF_LETTER.keys() >= set(kinds):
         raise SealError("A batch was written by a newer version of Gatepost.")
     nothing = [None] * len(recipients)
     columns = (languages or nothing, addresses or nothing, params or nothing)
     return [
-        Row(0, _kind(kind), recipient, language, address, auth_params)
+        Row(0, _CHANNEL_OF_LETTER[kind], recipient, language, address, auth_params)
         for kind, recipient, language, address, auth_params in zip(kinds, recipients, *columns, strict=True)
     ]
 
@@ -83,7 +83,3 @@ def open_rows(sealed: str, keyring: Keyring, campaign_id: str, batch: int) -> li
 
 def _column(values: list[str | None]) -> list[str | None] | None:
     return values if any(value is not None for value in values) else None
-
-
-def _kind(letter: str) -> Literal[Channel.EMAIL, Channel.SMS]:
-    return Channel.EMAIL if letter == _EMAIL else Channel.SMS

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gatepost_core.campaigns.hours import SendingHours
-from gatepost_core.campaigns.row import Channel
 from gatepost_core.commands import OnUnknown, Send
 from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.json_limits import JsonObject
+from gatepost_core.kinds import Channel
 from gatepost_core.safe_text import require_shown
 from gatepost_core.states import OPEN_STATES, State
 

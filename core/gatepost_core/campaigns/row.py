@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from gatepost_core.kinds import Channel
 
 ROW: Final = "row"
 """The `field` of an error that concerns the whole row."""
@@ -24,14 +27,6 @@ class Field(StrEnum):
 RECIPIENT_FIELDS: Final = (Field.RECIPIENT, Field.EMAIL, Field.PHONE_NUMBER)
 
 
-class Channel(StrEnum):
-    """How the people of a file are reached; `auto` takes what each row has, the address before the number."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    AUTO = "auto"
-
-
 class _Marked:
     """Room for the mark of what a file's reader has made. No field: neither a constructor sets it nor a changed copy inherits it."""
 
@@ -44,7 +39,7 @@ class Row(_Marked):
 
     Attributes:
         line: the number of the row's first line in the file, from 1.
-        kind: e-mail or SMS.
+        kind: the channel: `Channel.EMAIL` or `Channel.SMS`, never `auto`.
         recipient: the normalised address, or the number in E.164, in clear.
         language: for `SendEmail.language`.
         client_ip: for `SendEmail.client_ip`.
@@ -52,7 +47,7 @@ class Row(_Marked):
     """
 
     line: int
-    kind: Literal[Channel.EMAIL, Channel.SMS]
+    kind: Channel
     recipient: str
     language: str | None = None
     client_ip: str | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import RECIPIENT_FIELDS, Channel, Field, Row
+from gatepost_core.campaigns.row import RECIPIENT_FIELDS, Field, Row
 from gatepost_core.campaigns.row_values import (
     BadValue,
     auth_params_of,
@@ -15,6 +15,7 @@ from gatepost_core.campaigns.row_values import (
     phone_of,
     text_of,
 )
+from gatepost_core.kinds import Channel, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,11 @@ class RowParser:
     """Turns the cells of one row into a recipient."""
 
     def __init__(self, channel: Channel, region: str | None) -> None:
-        self._channel = channel
+        self._by_email = channel.identifier is not Identifier.PHONE_NUMBER
+        self._by_phone = channel.identifier is not Identifier.EMAIL
+        self._email_channel = channel if channel.identifier is Identifier.EMAIL else Channel.EMAIL
+        self._phone_channel = channel if channel.identifier is Identifier.PHONE_NUMBER else Channel.SMS
+        self._missing = channel.identifier or Field.RECIPIENT
         self._region = region
 
     def parse(self, layout: Layout, line: int, cells: Sequence[Any]) -> Row:
@@ -68,20 +73,17 @@ class RowParser:
         _MARK(row, "_read", True)
         return row
 
-    def _recipient(
-        self, places: Mapping[Field, int], cells: Sequence[Any]
-    ) -> tuple[Literal[Channel.EMAIL, Channel.SMS], str]:
-        by_email, by_phone = self._channel is not Channel.SMS, self._channel is not Channel.EMAIL
-        if by_email and (text := _text(places, cells, Field.EMAIL)):
-            return Channel.EMAIL, email_of(text, Field.EMAIL)
-        if by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
-            return Channel.SMS, phone_of(text, Field.PHONE_NUMBER, self._region)
+    def _recipient(self, places: Mapping[Field, int], cells: Sequence[Any]) -> tuple[Channel, str]:
+        if self._by_email and (text := _text(places, cells, Field.EMAIL)):
+            return self._email_channel, email_of(text, Field.EMAIL)
+        if self._by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
+            return self._phone_channel, phone_of(text, Field.PHONE_NUMBER, self._region)
         text = _text(places, cells, Field.RECIPIENT)
         if not text:
-            raise BadValue(_MISSING[self._channel], "is missing")
-        if by_email and ("@" in text or not by_phone):
-            return Channel.EMAIL, email_of(text, Field.RECIPIENT)
-        return Channel.SMS, phone_of(text, Field.RECIPIENT, self._region)
+            raise BadValue(self._missing, "is missing")
+        if self._by_email and ("@" in text or not self._by_phone):
+            return self._email_channel, email_of(text, Field.RECIPIENT)
+        return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region)
 
 
 def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> str:
@@ -91,11 +93,6 @@ def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> st
 
 # Past the class's being frozen.
 _MARK: Final = object.__setattr__
-_MISSING: Final = {
-    Channel.EMAIL: Field.EMAIL,
-    Channel.SMS: Field.PHONE_NUMBER,
-    Channel.AUTO: Field.RECIPIENT,
-}
 
 
 def _auth_params(layout: Layout, cells: Sequence[Any]) -> str | None:

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_block
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import (
     CorruptRecord,
@@ -21,6 +21,7 @@ from gatepost_core.errors import (
     RecordGone,
     Unavailable,
 )
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from gatepost_core.commands import Kind, OnUnknown
+    from gatepost_core.commands import OnUnknown
+    from gatepost_core.kinds import Kind
     from gatepost_core.reasons import Reason
     from gatepost_core.states import State
 

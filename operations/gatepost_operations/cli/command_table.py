@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gatepost_core.kinds import SHELL_COMMANDS
+
 CAMPAIGNS: Final = "Campaigns"
 OPERATIONS: Final = "Operations"
 PROCESSES: Final = "Processes"
@@ -38,9 +40,10 @@ TABLE: Final = (
     ),
     Entry("suppression", "cli.suppression:app", "Manage the suppression list.", CAMPAIGNS),
     Entry("quota", "cli.quota:app", "Show the learned quota.", CAMPAIGNS),
-    Entry("send-email", "cli.send:email_app", "Send a one-time code or a magic link to an e-mail address.", OPERATIONS),
-    Entry("send-sms", "cli.send:sms_app", "Send a one-time code to a phone number.", OPERATIONS),
-    Entry("login", "cli.login:app", "Exchange the code a person received for a token set.", OPERATIONS),
+    *(
+        Entry(name, f"cli.{name.partition('-')[0]}:{name.replace('-', '_')}_app", summary, OPERATIONS)
+        for name, summary in SHELL_COMMANDS.items()
+    ),
     Entry("status", "cli.operation:status_app", "Show the current state of an operation.", OPERATIONS),
     Entry(
         "result",

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gatepost_core.errors import ConfigurationError, Unavailable
+from gatepost_core.kinds import Endpoint
 from gatepost_core.redis.connections import connect
 from gatepost_operations.extras import require_worker
-from gatepost_operations.planning.tenant_quota import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ def poll_quota(
             if read_at is None or monotonic() - read_at >= every_s:
                 read_at = monotonic()
                 with suppress(ConfigurationError, Unavailable):
-                    [newest], _ = limiter.read(settings.tenant_name(tenant), [START])
+                    [newest], _ = limiter.read(settings.tenant_name(tenant), [Endpoint.START])
             return newest
 
         yield quota

@@ -12,7 +12,7 @@ from gatepost_operations.cli.inputs import address_from, code_from, is_email
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
 
-app = command_app()
+login_app = command_app()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class LoginOptions:
     ] = None
 
 
-@app.command(
+@login_app.command(
     epilog=examples(
         "gatepost login ana@example.com",
         "gatepost login +34600000001 --code-file code.txt --redeem --json",

@@ -1,10 +1,11 @@
 """`gatepost quota`: the tenants' quotas as the limiter has learned them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from gatepost_core.kinds import Endpoint
 from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import duration_text, rate_text
@@ -12,12 +13,12 @@ from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write_json
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.planning.tenant_quota import START, TOKEN, Bucket, TenantQuota
+from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
 app = command_app()
 
 EndpointOption = Annotated[
-    Literal["passwordless/start", "oauth/token"] | None,
+    Endpoint | None,
     typer.Option("--endpoint", help="Only sends or only logins [default: both]."),
 ]
 TenantOption = Annotated[
@@ -53,7 +54,7 @@ def quota(
         write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
     else:
         console().print(_table(quotas))
-        if not probe and any(not one.is_known and one.endpoint == START for one in quotas):
+        if not probe and any(not one.is_known and one.endpoint == Endpoint.START for one in quotas):
             say("Not known yet. The limiter learns it from the first sends, or from --probe.")
         for failure in failures:
             say(f"gatepost: {failure}")
@@ -97,8 +98,8 @@ def _cleared_line(cleared: dict[str, Any]) -> str:
     return f"{cleared['tenant']}  {cleared['endpoint']}: {what}"
 
 
-def _endpoints(chosen: str | None) -> list[str]:
-    return [chosen] if chosen else [START, TOKEN]
+def _endpoints(chosen: Endpoint | None) -> list[Endpoint]:
+    return [chosen] if chosen else list(Endpoint)
 
 
 def _table(quotas: list[TenantQuota]) -> Table:

@@ -12,8 +12,8 @@ from gatepost_operations.cli.inputs import address_from, json_object
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
 
-email_app = command_app()
-sms_app = command_app()
+send_email_app = command_app()
+send_sms_app = command_app()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class SendOptions:
         return {**vars(self), "auth_params": json_object(self.auth_params, "auth_params")}
 
 
-@email_app.command(
+@send_email_app.command(
     epilog=examples(
         "gatepost send-email ana@example.com",
         'gatepost send-email ana@example.com --send link --auth-params \'{"scope": "openid"}\' --json',
@@ -66,7 +66,7 @@ def send_email(
         return follow(producer, producer.send_email(email, **fields), waiting)
 
 
-@sms_app.command(
+@send_sms_app.command(
     epilog=examples(
         "gatepost send-sms +34600000001 --language es",
         "gatepost send-sms +34600000001 --idempotency-key visit-1842 --no-wait --json",

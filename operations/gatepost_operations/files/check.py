@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import phonenumbers
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.error_boundary import boundary, callback_of_caller
+from gatepost_core.kinds import Channel, Identifier
 from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.files.rejects import reject_file
 from gatepost_operations.files.rows import RowError, RowReader, read_rows
@@ -180,7 +181,7 @@ class _Tally:
         self._kinds[row.kind] += 1
         if not self._seen.add(row.recipient):
             self._duplicates += 1
-        if row.kind is Channel.SMS:
+        if row.kind.identifier is Identifier.PHONE_NUMBER:
             self._regions[_region_of(row.recipient)] += 1
             return
         domain = row.recipient.rpartition("@")[2]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import phonenumbers
 
-from gatepost_core.campaigns.row import ROW, Channel, Field, Row
+from gatepost_core.campaigns.row import ROW, Field, Row
 from gatepost_core.campaigns.row_parser import Layout, RowParser
 from gatepost_core.campaigns.row_values import BadValue
 from gatepost_core.error_boundary import boundary
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of
 from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
 from gatepost_operations.files.records import Malformed
@@ -209,7 +210,7 @@ def _is_blank(record: list[str] | dict[str, Any]) -> bool:
 
 def _check_layout(channel: Channel, name: str, layout: Layout) -> None:
     """Refuse a file that has no column for the channel."""
-    wanted = {Channel.EMAIL: Field.EMAIL, Channel.SMS: Field.PHONE_NUMBER}.get(channel)
-    if wanted and wanted not in layout.places and Field.RECIPIENT not in layout.places:
+    wanted = channel.identifier
+    if wanted and Field(wanted) not in layout.places and Field.RECIPIENT not in layout.places:
         seen = ", ".join([*layout.places, *layout.ignored])
         raise FileError(f"{name} has no {wanted} column; it has {seen}. Name one (--column {wanted}=NAME)")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.campaigns.model import CampaignNotFound, Options, Status
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.errors import ConfigurationError
-from gatepost_operations.planning.tenant_quota import START, TOKEN, Bucket, CampaignRate, TenantQuota
+from gatepost_core.kinds import Endpoint, Lane
+from gatepost_operations.planning.tenant_quota import Bucket, CampaignRate, TenantQuota
 from gatepost_worker.authentication import AuthenticationError
 from gatepost_worker.delivery.clients import client_for
-from gatepost_worker.limiter import Lane, LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter
+from gatepost_worker.limiter import LimiterKey, LimiterSettings, Permit, Reading, RedisLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class LimiterQuotas:
         self._keys = settings.redis_keys
 
     def read(
-        self, tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN), *, probing: bool = False
+        self, tenant: str | None = None, endpoints: Sequence[Endpoint] = tuple(Endpoint), *, probing: bool = False
     ) -> tuple[list[TenantQuota], list[str]]:
         """Return the learned quotas, and why probes failed.
 
@@ -54,17 +55,17 @@ class LimiterQuotas:
             for endpoint in endpoints:
                 key = LimiterKey(one.name, endpoint)
                 found = quota_of(limiter, pacing, key)
-                if probing and endpoint == START and not found.is_known:
+                if probing and endpoint is Endpoint.START and not found.is_known:
                     if failure := self._probe(one, limiter, key):
                         failures.append(f"{one.name}: {failure}")
                     found = quota_of(limiter, pacing, key)
-                if endpoint == START:
+                if endpoint is Endpoint.START:
                     found = replace(found, campaigns=rates.get(one.name, ()))
                 quotas.append(found)
         return quotas, failures
 
     def clear(
-        self, tenant: str | None = None, endpoints: Sequence[str] = (START, TOKEN)
+        self, tenant: str | None = None, endpoints: Sequence[Endpoint] = tuple(Endpoint)
     ) -> list[tuple[LimiterKey, float]]:
         """Lift the blocks after a 429. Return each tenant and endpoint with the seconds that were left of its block.
 

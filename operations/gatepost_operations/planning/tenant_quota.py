@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
-
-START: Final = "passwordless/start"
-TOKEN: Final = "oauth/token"  # noqa: S105 - a path, not a credential
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

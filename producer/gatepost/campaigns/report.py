@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.applications import Application
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
-from gatepost_core.campaigns.row import Channel
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
 from gatepost_core.ledger import moment
@@ -53,9 +52,8 @@ class RecipientReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, the recipient in clear: an object that `read_rows` takes again."""
-        name = "email" if self.row.kind is Channel.EMAIL else "phone_number"
         columns = {
-            name: self.row.recipient,
+            str(self.row.kind.identifier): self.row.recipient,
             "language": self.row.language,
             "client_ip": self.row.client_ip,
             "auth_params": self.row.auth_params and json.loads(self.row.auth_params),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import ROW, Channel, Field, Row
+from gatepost_core.campaigns.row import ROW, Field, Row
 from gatepost_core.campaigns.row_parser import Layout, RowParser
 from gatepost_core.campaigns.row_values import BadValue, text_of
 from gatepost_core.error_boundary import items_of_caller
 from gatepost_core.errors import InvalidCommand
+from gatepost_core.kinds import CHANNELS, Channel, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _FIELDS: Final = (Field.EMAIL, Field.PHONE_NUMBER, Field.LANGUAGE, Field.CLIENT_IP, Field.AUTH_PARAMS)
 _LAYOUT: Final = Layout(len(_FIELDS), {field: place for place, field in enumerate(_FIELDS)}, (), ())
-_PARSERS: Final[dict[str, RowParser]] = {kind: RowParser(kind, None) for kind in (Channel.EMAIL, Channel.SMS)}
+_PARSERS: Final[dict[str, RowParser]] = {channel: RowParser(channel, None) for channel in CHANNELS}
+_NAMES: Final = " or ".join(f"Channel.{channel.name}" for channel in CHANNELS)
 
 
 def checked_rows(rows: Iterable[Row]) -> Iterator[Row]:
@@ -39,8 +41,9 @@ def _checked(row: Any) -> Row:
         raise BadValue(ROW, "is none; of what a file's reader gives, leave out the errors")
     kind: Any = row.kind
     if not isinstance(kind, str) or kind not in _PARSERS:
-        raise BadValue("kind", "must be Channel.EMAIL or Channel.SMS")
-    recipient = (row.recipient, None) if kind == Channel.EMAIL else (None, row.recipient)
+        raise BadValue("kind", f"must be {_NAMES}")
+    by_email = Channel(kind).identifier is Identifier.EMAIL
+    recipient = (row.recipient, None) if by_email else (None, row.recipient)
     # A file of JSON may hold an object there; an object of a program can hold anything.
     auth_params = text_of(row.auth_params, Field.AUTH_PARAMS)
     return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, row.language, row.client_ip, auth_params])

@@ -10,7 +10,7 @@ import pytest
 
 from gatepost import State
 from gatepost import errors as e
-from gatepost_core.broker.messages import Queue, operation_message, queue_of, task_name
+from gatepost_core.broker.messages import Queue, operation_message
 from gatepost_core.broker.publishing import publish
 from gatepost_core.reasons import Reason
 from support.keys import KEYS
@@ -75,7 +75,7 @@ def test_a_doubled_message_sends_once(stack: Stack) -> None:
         kind = handle.outcome().kind
         for _ in range(10):
             message = operation_message(handle.operation_id)
-            publish(producer.app, task_name(kind), queue_of(kind), handle.operation_id, message)
+            publish(producer.app, kind.task, kind.queue, handle.operation_id, message)
         stack.worker()
         stack.worker()
         handle.result(120)

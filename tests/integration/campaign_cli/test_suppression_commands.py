@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
+from gatepost_core.kinds import Lane
 from gatepost_operations.cli.entry import main
 from gatepost_worker.authentication import RateLimits
-from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter
+from gatepost_worker.limiter import LimiterKey, Permit, Reading, RedisLimiter
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import PauseReason, Status
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key
 from gatepost_core.states import State

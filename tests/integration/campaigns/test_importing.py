@@ -10,7 +10,8 @@ import pytest
 from gatepost.campaigns.control import Added, Campaigns
 from gatepost.errors import InvalidCommand
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.states import State
 from support.campaign_parts import assert_adds_up, email, rows
 from support.keys import KEYS

@@ -14,7 +14,8 @@ from gatepost.campaigns.control import Campaigns, Retried
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.files.rows import read_rows

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tenacity import wait_fixed
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.delivery.policy import RetryLimits

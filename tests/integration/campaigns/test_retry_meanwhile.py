@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from support.campaign_parts import email, rows

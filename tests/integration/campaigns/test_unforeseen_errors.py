@@ -9,7 +9,8 @@ import pytest
 
 from gatepost_core.campaigns.batch import seal_rows
 from gatepost_core.campaigns.model import PauseReason, Status
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from support.campaign_parts import email, rows

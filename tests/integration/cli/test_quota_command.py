@@ -11,12 +11,13 @@ import pytest
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel, Lane
 from gatepost_core.settings import load_settings
 from gatepost_operations.cli.entry import main
 from gatepost_operations.cli.limiter import poll_quota
 from gatepost_worker.authentication.rate_limits import RateLimits
-from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading, RedisLimiter, Wait
+from gatepost_worker.limiter import LimiterKey, Permit, Reading, RedisLimiter, Wait
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.states import State

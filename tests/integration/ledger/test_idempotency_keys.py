@@ -9,7 +9,8 @@ import pytest
 
 from gatepost.errors import IdempotencyConflict, RecordGone
 from gatepost.producer import Producer
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason

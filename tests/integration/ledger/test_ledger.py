@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import Answer, NewOperation, Verdict
 from gatepost_core.reasons import Reason

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from gatepost import AsyncProducer, Producer, State
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from support.chaos_proxy import CUTS, NO_ANSWER, Proxy
 
 if TYPE_CHECKING:

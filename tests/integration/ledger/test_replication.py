@@ -10,7 +10,8 @@ import pytest
 import redis
 
 from gatepost.errors import Unavailable
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.redis.replication import Replication

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost_worker.limiter import Ceiling, Lane, LimiterKey, LimiterSettings, Permit, RedisLimiter
+from gatepost_core.kinds import Lane
+from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings, Permit, RedisLimiter
 from support.keys import KEYS
 
 if TYPE_CHECKING:

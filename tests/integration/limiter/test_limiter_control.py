@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost_worker.limiter import Lane
+from gatepost_core.kinds import Lane
 from support.limiter_world import Bucket, SharedLimiter, Tenant, World, sender, simulate, stepping, uniform
 from support.usual_pacing import CeleryRateLimit, ExponentialBackoff
 

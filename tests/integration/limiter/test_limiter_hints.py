@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gatepost_core.kinds import Lane
 from gatepost_worker.authentication.rate_limits import ClientQuota, parse_rate_limits
-from gatepost_worker.limiter import Lane, Permit, Reading, Wait, WaitReason
+from gatepost_worker.limiter import Permit, Reading, Wait, WaitReason
 from support.keys import KEYS
 from support.limiter_desk import EPOCH, KEY, Desk, drain
 

@@ -10,10 +10,10 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.messages import RECONCILE, Queue, operation_message, task_name
+from gatepost_core.broker.messages import RECONCILE, Queue, operation_message
 from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.campaigns.store import SWEPT_PAGE
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.reasons import Reason
 from gatepost_worker.bulk.sweep import CampaignSweep
@@ -157,7 +157,7 @@ def test_a_message_of_the_workers_own_is_as_before(
     bodies = []
     for prepare in (lambda: None, fill):
         prepare()
-        publish(app, task_name(Kind.SEND_EMAIL), Queue.SEND, "task-1", operation_message("operation-1"))
+        publish(app, Kind.SEND_EMAIL.task, Queue.SEND, "task-1", operation_message("operation-1"))
         bodies.append(redis_client.rpop(KEYS.queue(Queue.SEND)))
 
     assert len(bodies[0]) == len(bodies[1])

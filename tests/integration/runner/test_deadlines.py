@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer, Reason, State
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.redis.connections import ledger_at
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership

@@ -12,8 +12,9 @@ from pydantic import SecretStr, ValidationError
 
 from gatepost import AsyncProducer, CampaignOptions, Campaigns, Producer, Settings, Tenant, load_settings
 from gatepost import errors as e
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import LoginWithEmail, SendEmail, parse_command
+from gatepost_core.kinds import Channel
 from gatepost_core.outcomes import load_redeemable
 from gatepost_core.sealing import Key, Purpose
 from gatepost_operations.files.check import check_file

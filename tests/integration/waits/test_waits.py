@@ -22,7 +22,8 @@ from gatepost import AsyncProducer, Outcome, Producer, State
 from gatepost.errors import CorruptRecord, GatepostError, NotFinished, OperationNotFound, ProducerClosed, Unavailable
 from gatepost.shared_redis import Client
 from gatepost.waits import Wait, Waits
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.campaigns.report import RecipientReport
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.files.export import ExportFormat, written

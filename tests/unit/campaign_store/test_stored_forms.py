@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from gatepost.errors import SealError
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, pack_rows, rows_in, seal_rows, unpack_rows
 from gatepost_core.campaigns.model import Options, Pause, PauseReason
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.wire_format import (
     RECORD_BYTES,
     STATES,
     Record,
     unpack_records,
 )
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.states import State

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.rows import FileError, RowError, read_rows
 
 PIECES = st.sampled_from(

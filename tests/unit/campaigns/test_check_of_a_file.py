@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatepost_core.campaigns.row import Channel
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.check import CheckReport, Problem, Progress, check_file
 from gatepost_operations.files.rows import FileError, FileFormat, RowError
 

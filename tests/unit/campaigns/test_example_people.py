@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.check import CheckReport, check_file
 from gatepost_operations.files.rows import read_rows
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost.errors import InvalidCommand
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.rows import RowError, read_rows
 
 E, S = Channel.EMAIL, Channel.SMS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
 from gatepost_operations.files.rows import FileError, RowError
 from support.recipient_files import one_error, one_row, reader_of, recipients_of, rows_of
 

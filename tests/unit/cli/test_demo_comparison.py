@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost import errors
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State

@@ -13,14 +13,13 @@ from pydantic import TypeAdapter
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Channel
 from gatepost_core.commands import LoginWithEmail, OnUnknown, Send, SendEmail, SendSms
+from gatepost_core.kinds import Channel, Endpoint
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load
 from gatepost_operations.files.export import ExportFormat
-from gatepost_operations.planning.tenant_quota import START, TOKEN
 from gatepost_worker.authentication import Send as ClientSend
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ CHOICES = {
     "--channel": values_of(Channel),
     "--format": values_of(ExportFormat),
     "--reason": values_of(SuppressionReason),
-    "--endpoint": {START, TOKEN},
+    "--endpoint": values_of(Endpoint),
     "--log-level": {level.lower() for level in values_of(Settings.model_fields["log_level"].annotation)},
     "--log-format": values_of(Settings.model_fields["log_format"].annotation),
 }

@@ -10,9 +10,6 @@ import pytest
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.commands import (
-    CODE_LIFETIME,
-    SEND_LIFETIME,
-    Kind,
     LoginWithEmail,
     LoginWithSms,
     SendEmail,
@@ -23,6 +20,7 @@ from gatepost_core.commands import (
     parse_command,
     recipient_of,
 )
+from gatepost_core.kinds import CODE_LIFETIME, SEND_LIFETIME, Kind
 
 CANARY = "canary-7f3a"
 

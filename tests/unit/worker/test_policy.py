@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tenacity import wait_fixed
 
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
 from gatepost_core.errors import failure_of
+from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, RateLimits, errors, refusals

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_worker.authentication.errors import ConnectFailed
 from gatepost_worker.authentication.refusals import RateLimited, RecipientRejected

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.wire_format import Record
+from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication.errors import ConnectFailed

@@ -8,13 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from gatepost_core.campaigns.model import FAR_AWAY
-from gatepost_core.campaigns.row import Channel
-from gatepost_core.commands import Kind
+from gatepost_core.commands import COMMANDS
 from gatepost_core.doubt import doubt_in, end_after, kept_for_retry
+from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, RateLimited
 from gatepost_worker.bulk.store import Mark, Settlement
+from gatepost_worker.delivery.calls import start_of
 from gatepost_worker.delivery.policy import (
     REASONS,
     Attempt,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Options
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.wire_format import Record
+    from gatepost_core.kinds import Kind
     from gatepost_worker.authentication import Passwordless
 
 
@@ -70,8 +72,7 @@ class Sender:
         self._limits = limits
         self._clock = clock
         self._shared: dict[str, Any] = {"auth_params": options.auth_params, "language": options.language}
-        self._email: dict[str, Any] = {"send": options.send, "connection": options.connection or "email"}
-        self._sms: dict[str, Any] = {"connection": options.connection or "sms"}
+        self._of_kind = {kind: self._options_of(kind) for kind in CAMPAIGN_KINDS.values()}
 
     def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
         """Make one request for a row and return its result. An unforeseen error ends this row alone.
@@ -135,9 +136,12 @@ class Sender:
             own["auth_params"] = json.loads(row.auth_params)
         if row.client_ip:
             own["forwarded_for"] = row.client_ip
-        if row.kind is Channel.EMAIL:
-            return partial(self._client.send_email, row.recipient, **self._email, **own)
-        return partial(self._client.send_sms, row.recipient, **self._sms, **own)
+        kind = CAMPAIGN_KINDS[row.kind]
+        return partial(start_of(kind, self._client), row.recipient, **self._of_kind[kind], **own)
+
+    def _options_of(self, kind: Kind) -> dict[str, Any]:
+        options = {"connection": self._options.connection or kind.connection}
+        return {**options, "send": self._options.send} if "send" in COMMANDS[kind].model_fields else options
 
     def _failed(
         self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None
@@ -167,10 +171,9 @@ class Sender:
         return Sent(settlement, reading, failure, again, halts)
 
     def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
-        kind = Kind.SEND_EMAIL if row.kind is Channel.EMAIL else Kind.SEND_SMS
         now = self._clock()
         # The batch script enforces the campaign's deadline, by Redis's clock.
-        attempt = Attempt(kind, before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
+        attempt = Attempt(CAMPAIGN_KINDS[row.kind], before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
         return decide(failure, attempt, self._limits)
 
     def _seconds(self) -> int:

@@ -17,12 +17,11 @@ from gatepost_core.campaigns.auth_params import open_auth_params
 from gatepost_core.campaigns.batch import open_rows
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.publishing import BatchPublisher
-from gatepost_core.campaigns.row import Channel
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import check_stored
-from gatepost_core.commands import Kind
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, SealError
+from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint
 from gatepost_core.redis.replication import Replication
 from gatepost_worker.bulk.batch_size import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
@@ -30,16 +29,17 @@ from gatepost_worker.bulk.sending import Sender
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.work import BLOCKED_WAIT_S, LONGEST_CHUNK_S, SLOT_S, BatchWork, Tools
-from gatepost_worker.delivery.calls import START, deadline_of
+from gatepost_worker.delivery.calls import deadline_of
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from celery import Celery
 
+    from gatepost_core.kinds import Channel
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
     from gatepost_core.settings import Settings
@@ -103,7 +103,7 @@ class BatchRunner:
         self.replicated = replicated
         self._schedule = FeedSchedule(monotonic)
         self._sources = {
-            name: PermitSource(key=LimiterKey(name, START), settings=LimiterSettings.of(settings, tenant))
+            name: PermitSource(key=LimiterKey(name, Endpoint.START), settings=LimiterSettings.of(settings, tenant))
             for name, tenant in settings.all_tenants().items()
         }
 
@@ -117,7 +117,7 @@ class BatchRunner:
             Unavailable: Redis did not answer; the reconciler publishes the batch again.
         """
         claim = Claim(campaign_id, batch, uuid.uuid4().hex)
-        claimed = self.store.claim(claim, self._lease_s(set(Channel)))
+        claimed = self.store.claim(claim, self._lease_s(CHANNELS))
         if isinstance(claimed, NotClaimed):
             _log.debug("batch.not_claimed", campaign_id=campaign_id, batch=batch, why=claimed.why)
             if claimed.why in _OVER:
@@ -167,10 +167,9 @@ class BatchRunner:
         ceiling = Ceiling(f"{campaign_id}:{options.rate:g}", options.rate) if options.rate else None
         return replace(self._sources[options.tenant or ""], ceiling=ceiling)
 
-    def _lease_s(self, kinds: set[Channel]) -> float:
+    def _lease_s(self, channels: Iterable[Channel]) -> float:
         """A lease lasts longer than one chunk of rows, its longest call and a wait in the slot, plus a margin."""
-        slow = deadline_of(Kind.SEND_SMS, self.settings) if Channel.SMS in kinds else 0.0
-        longest = max(deadline_of(Kind.SEND_EMAIL, self.settings), slow)
+        longest = max(deadline_of(CAMPAIGN_KINDS[channel], self.settings) for channel in channels)
         return longest + LONGEST_CHUNK_S + SLOT_S + self.settings.lease_margin
 
 

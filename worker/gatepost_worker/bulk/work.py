@@ -14,6 +14,7 @@ from gatepost_core.campaigns.model import CampaignNotFound
 from gatepost_core.campaigns.wire_format import STATES, Record, unpack_records
 from gatepost_core.error_boundary import account
 from gatepost_core.errors import Unavailable
+from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.states import State
 from gatepost_worker.bulk.batch_size import rows_at_once
@@ -249,7 +250,7 @@ class BatchWork:
         _log.log(
             logging.DEBUG if settled.state is State.ACCEPTED else logging.INFO,
             "attempt.finished",
-            command=f"send_{row.kind.value}",
+            command=CAMPAIGN_KINDS[row.kind].value,
             tenant=self._options.tenant,
             correlation_id=f"{self._campaign_id}:{self._batch}:{settled.row}",
             recipient=self._tools.fingerprints.log(row.recipient),

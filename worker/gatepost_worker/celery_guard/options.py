@@ -15,6 +15,8 @@ from celery.concurrency.thread import TaskPool
 from celery.utils import sysinfo
 from click.core import ParameterSource
 
+from gatepost_core.kinds import SHELL_COMMANDS
+
 if TYPE_CHECKING:
     from celery import Celery
 
@@ -140,7 +142,7 @@ BEAT: Final[Mapping[str, Rule | None]] = {
 COMMANDS: Final[Mapping[str, str | None]] = {
     "amqp": None,
     "beat": None,
-    "call": "would put its arguments into the shell's history and onto the broker in clear; use gatepost send-email, send-sms or login.",
+    "call": f"would put its arguments into the shell's history and onto the broker in clear; use gatepost {', '.join(SHELL_COMMANDS)}.",
     "control": None,
     "events": None,
     "flower": None,

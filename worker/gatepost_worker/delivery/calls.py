@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from gatepost_core.commands import Command, Kind, LoginWithEmail, LoginWithSms, SendEmail, SendSms
+from gatepost_core.commands import LoginCommand, SendCommand, recipient_of
+from gatepost_core.kinds import Identifier
 from gatepost_core.outcomes import TokenSet
 from gatepost_worker.authentication import RequestOverrides, StartResponse, TokenResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from gatepost_core.commands import Command
+    from gatepost_core.kinds import Kind
     from gatepost_core.settings import Settings
     from gatepost_worker.authentication import Passwordless
-
-START = "passwordless/start"
-TOKEN = "oauth/token"  # noqa: S105 - a path, not a credential
-
-
-def endpoint_of(command: Command) -> str:
-    """Return the endpoint that a command calls."""
-    return TOKEN if isinstance(command, LoginWithEmail | LoginWithSms) else START
 
 
 def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenResponse:
@@ -32,42 +28,23 @@ def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenRe
     Raises:
         AuthenticationError: the subclass that names the cause.
     """
-    match command:
-        case SendEmail():
-            return client.send_email(
-                command.email.get_secret_value(), send=command.send, **_of_send(command), **_shared(command)
-            )
-        case SendSms():
-            return client.send_sms(command.phone_number.get_secret_value(), **_of_send(command), **_shared(command))
-        case LoginWithEmail():
-            return client.login_with_email(
-                command.email.get_secret_value(),
-                command.code.get_secret_value(),
-                **_of_login(command),
-                **_shared(command),
-            )
-        case LoginWithSms():
-            return client.login_with_sms(
-                command.phone_number.get_secret_value(),
-                command.code.get_secret_value(),
-                **_of_login(command),
-                **_shared(command),
-            )
-        case _:
-            assert_never(command)
+    if isinstance(command, LoginCommand):
+        by_email = command.kind.identifier is Identifier.EMAIL
+        log_in = client.login_with_email if by_email else client.login_with_sms
+        return log_in(recipient_of(command), command.code.get_secret_value(), **_of_login(command), **_shared(command))
+    start = start_of(command.kind, client)
+    return start(recipient_of(command), **_of_send(command), **_shared(command))
+
+
+def start_of(kind: Kind, client: Passwordless) -> Callable[..., StartResponse]:
+    """Return the client's method that sends a message of a kind."""
+    return client.send_email if kind.identifier is Identifier.EMAIL else client.send_sms
 
 
 def deadline_of(kind: Kind, settings: Settings) -> float:
     """Return the total time limit of one call of a kind, in seconds. Its lease ends a margin later."""
-    match kind:
-        case Kind.SEND_EMAIL:
-            return settings.email_deadline
-        case Kind.SEND_SMS:
-            return settings.sms_deadline
-        case Kind.LOGIN_WITH_EMAIL | Kind.LOGIN_WITH_SMS:
-            return settings.login_deadline
-        case _:
-            assert_never(kind)
+    seconds: float = getattr(settings, kind.time_limit)
+    return seconds
 
 
 def token_set_of(response: TokenResponse) -> TokenSet:
@@ -82,11 +59,15 @@ def token_set_of(response: TokenResponse) -> TokenSet:
     )
 
 
-def _of_send(command: SendEmail | SendSms) -> dict[str, Any]:
-    return {"connection": command.connection, "auth_params": command.auth_params}
+def _of_send(command: SendCommand) -> dict[str, Any]:
+    return {
+        "send": getattr(command, "send", None),
+        "connection": command.connection,
+        "auth_params": command.auth_params,
+    }
 
 
-def _of_login(command: LoginWithEmail | LoginWithSms) -> dict[str, Any]:
+def _of_login(command: LoginCommand) -> dict[str, Any]:
     return {
         "realm": command.realm,
         "scope": command.scope,

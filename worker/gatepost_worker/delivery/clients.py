@@ -6,11 +6,9 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from gatepost_core.commands import Kind
 from gatepost_core.errors import ConfigurationError
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
 from gatepost_worker.authentication.errors import ConfigurationError as UnusableClient
-from gatepost_worker.delivery.calls import deadline_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -44,9 +42,9 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
         telemetry=tenant.telemetry,
         configuration=Configuration(
             base_url=tenant.base_url,
-            timeouts=_timeouts(Kind.SEND_EMAIL, settings),
-            sms_timeouts=_timeouts(Kind.SEND_SMS, settings),
-            login_timeouts=_timeouts(Kind.LOGIN_WITH_EMAIL, settings),
+            timeouts=_timeouts(settings.email_deadline, settings),
+            sms_timeouts=_timeouts(settings.sms_deadline, settings),
+            login_timeouts=_timeouts(settings.login_deadline, settings),
             # The other half of the margin is for signing and settling.
             keys_grace=timedelta(seconds=settings.lease_margin / 2),
             proxies=dict.fromkeys(("https", "http"), proxy) if (proxy := _clear(tenant.proxy)) else None,
@@ -57,9 +55,9 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
     )
 
 
-def _timeouts(kind: Kind, settings: Settings) -> Timeouts:
+def _timeouts(seconds: float, settings: Settings) -> Timeouts:
     # One read may take all of the total deadline.
-    total = timedelta(seconds=deadline_of(kind, settings))
+    total = timedelta(seconds=seconds)
     return Timeouts(connect=min(timedelta(seconds=settings.connect_timeout), total), read=total, total=total)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
-from gatepost_core.commands import Kind, OnUnknown
+from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import end_after
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tenacity.stop import StopBaseT
     from tenacity.wait import WaitBaseT
 
+    from gatepost_core.kinds import Kind
     from gatepost_core.settings import Settings
 
 # Up to this wait a thread sleeps; for a longer one the operation returns to the queue.

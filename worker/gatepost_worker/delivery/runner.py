@@ -24,7 +24,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, MfaRequired, RateLimited, TokenResponse
-from gatepost_worker.delivery.calls import carry_out, deadline_of, endpoint_of, token_set_of
+from gatepost_worker.delivery.calls import carry_out, deadline_of, token_set_of
 from gatepost_worker.delivery.policy import (
     LONGEST_HOP,
     SLEEP_IN_SLOT,
@@ -36,7 +36,7 @@ from gatepost_worker.delivery.policy import (
     Unknown,
     decide,
 )
-from gatepost_worker.limiter import Lane, LimiterKey, Permit, Reading
+from gatepost_worker.limiter import LimiterKey, Permit, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,8 +166,8 @@ class Runner:
         return self._attempt(operation, command, client, slot)
 
     def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
-        key = LimiterKey(operation.tenant, endpoint_of(command))
-        while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, Lane.INTERACTIVE), Permit):
+        key = LimiterKey(operation.tenant, operation.kind.endpoint)
+        while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, operation.kind.lane), Permit):
             wait = timedelta(seconds=permit.seconds)
             if not slot.bridges(wait):
                 # An operator may end a block before this wait is over.

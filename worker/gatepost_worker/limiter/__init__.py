@@ -3,7 +3,6 @@
 from gatepost_worker.limiter.permits import (
     BucketState,
     Ceiling,
-    Lane,
     Limiter,
     LimiterKey,
     LimiterSettings,
@@ -20,7 +19,6 @@ from gatepost_worker.limiter.scripts import lua_library, pack_settings
 __all__ = [
     "BucketState",
     "Ceiling",
-    "Lane",
     "Limiter",
     "LimiterKey",
     "LimiterSettings",

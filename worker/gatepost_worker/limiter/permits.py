@@ -12,6 +12,7 @@ from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gatepost_core.kinds import Lane
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
     from gatepost_worker.limiter.readings import Reading
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 
 class LimiterUnavailable(Unavailable):
     """The limiter's Redis did not answer; nothing may be sent."""
-
-
-class Lane(StrEnum):
-    """The kind of request. It decides whether the reserve may be used."""
-
-    INTERACTIVE = "interactive"
-    """A login or a single send: a person is waiting. May use the reserve."""
-    BULK = "bulk"
-    """A campaign. Must not use the reserve."""
 
 
 class WaitReason(StrEnum):

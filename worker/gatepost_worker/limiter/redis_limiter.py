@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
+    from gatepost_core.kinds import Lane
     from gatepost_core.redis.keys import RedisKeys
-    from gatepost_worker.limiter.permits import Ceiling, Lane, LimiterKey
+    from gatepost_worker.limiter.permits import Ceiling, LimiterKey
     from gatepost_worker.limiter.readings import Reading
 
 

@@ -9,7 +9,7 @@ import structlog
 from celery import states as celery_states
 from redis.lock import Lock
 
-from gatepost_core.broker.messages import operation_message, queue_of, task_name
+from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.publishing import publish_recorded
 from gatepost_core.error_boundary import account, boundary
 from gatepost_core.errors import CorruptRecord, failure_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from gatepost_core.commands import Kind
+    from gatepost_core.kinds import Kind
     from gatepost_core.ledger import Ledger
     from gatepost_core.ledger.values import Answer
     from gatepost_core.redis.keys import RedisKeys
@@ -130,8 +130,8 @@ class Reconciler:
         # Once the broker has refused a message, the sweep publishes no more: each further try could take as long.
         self._broker_takes = self._broker_takes and publish_recorded(
             self._app,
-            task_name(kind),
-            queue_of(kind),
+            kind.task,
+            kind.queue,
             operation_id,
             operation_message(operation_id),
             operation_id=operation_id,

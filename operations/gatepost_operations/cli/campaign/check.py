@@ -14,6 +14,7 @@ from gatepost_core.blocks import ACCEPT_OPERATIONS
 from gatepost_core.campaigns.model import Campaign, Options, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import GatepostError
+from gatepost_core.kinds import Endpoint
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.recipient_file import (
@@ -34,7 +35,7 @@ from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.files.check import CheckReport
 from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.planning.plan import Plan, Skipped, plan
-from gatepost_operations.planning.tenant_quota import START, TenantQuota
+from gatepost_operations.planning.tenant_quota import TenantQuota
 
 
 @grouped
@@ -116,7 +117,7 @@ def known_quota(settings: Settings, tenant: str | None, *, offline: bool) -> tup
     """Return the quota of a tenant's starts, and why it cannot be read."""
     try:
         with open_limiter(settings) as limiter:
-            quotas, failures = limiter.read(settings.tenant_name(tenant), [START], probing=not offline)
+            quotas, failures = limiter.read(settings.tenant_name(tenant), [Endpoint.START], probing=not offline)
     except GatepostError as failure:
         return None, str(failure)
     return quotas[0], next(iter(failures), None)

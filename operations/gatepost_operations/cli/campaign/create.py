@@ -7,8 +7,8 @@ import typer
 
 from gatepost.campaigns.control import Added, Campaigns
 from gatepost_core.campaigns.model import Campaign
-from gatepost_core.campaigns.row import Channel
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.kinds import Channel
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
 from gatepost_operations.cli.campaign.recipient_file import (

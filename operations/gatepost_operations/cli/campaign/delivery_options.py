@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import OnUnknown, Send
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.kinds import Channel
 from gatepost_operations.cli.inputs import given_only, json_object
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.files.rows import read_rows

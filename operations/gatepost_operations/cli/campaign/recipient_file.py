@@ -12,8 +12,9 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.kinds import Channel
 from gatepost_operations.cli.terminal import Description, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
+from gatepost_core.kinds import CHANNELS
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.formatting import counted, duration_text, in_zone, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
@@ -61,14 +62,13 @@ def error_lines(report: CheckReport) -> Iterator[str]:
 
 
 def _kinds(report: CheckReport) -> str:
-    emails, numbers = report.kinds.get("email", 0), report.kinds.get("sms", 0)
     if not report.valid:
         return ""
-    countries = f" ({_most(report.regions, _MOST_COUNTRIES)})" if numbers else ""
-    parts = [counted(emails, "e-mail row")] if emails else []
-    if numbers:
-        parts.append(f"{counted(numbers, 'SMS row')}{countries}")
-    return f", from {' and '.join(parts)}"
+    parts = [
+        counted(number, f"{channel.label} row") for channel in CHANNELS if (number := report.kinds.get(channel, 0))
+    ]
+    countries = f" ({_most(report.regions, _MOST_COUNTRIES)})" if report.regions else ""
+    return f", from {' and '.join(parts)}{countries}"
 
 
 def _most(counts: Mapping[str, int], most: int) -> str:

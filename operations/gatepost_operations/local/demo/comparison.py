@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _MAY_HAVE_ARRIVED = frozenset({State.ACCEPTED, State.UNKNOWN})
 # Auth0 issued tokens and the worker refused them: the code is spent all the same.
 _REFUSED_TOKENS = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
-_CHANNELS = {Kind.SEND_EMAIL: "email", Kind.SEND_SMS: "sms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +143,8 @@ def _bad_codes(facts: Facts) -> Finding:
 
 def _messages(facts: Facts, states: frozenset[State]) -> list[tuple[str, str]]:
     singly = [
-        (_CHANNELS[one.outcome.kind], one.recipient)
+        (one.outcome.kind.channel.value, one.recipient)
         for one in facts.operations
-        if one.outcome.kind in _CHANNELS and one.outcome.state in states
+        if not one.outcome.kind.is_login and one.outcome.state in states
     ]
     return singly + [("email", recipient) for recipient, state in facts.campaign.items() if state in states]

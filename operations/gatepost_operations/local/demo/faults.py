@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_core.kinds import Endpoint
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-START: Final = "/passwordless/start"
-TOKEN: Final = "/oauth/token"  # noqa: S105 - a path
+START: Final = f"/{Endpoint.START}"
+TOKEN: Final = f"/{Endpoint.TOKEN}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gatepost_core.campaigns.row import Channel, Row
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Identifier
 from gatepost_operations.files.rows import RowError, read_rows
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def read_recipients(file: Path) -> Recipients:
 
 def is_email(row: Row) -> bool:
     """Whether the row is written to by e-mail; otherwise it is by SMS."""
-    return row.kind is Channel.EMAIL
+    return row.kind.identifier is Identifier.EMAIL
 
 
 def options_of(row: Row) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from gatepost_core.commands import Kind
+from gatepost_core.kinds import Kind
 from gatepost_core.states import State
 from gatepost_operations.cli.progress import Row
 from gatepost_operations.cli.terminal import console
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 
 CAMPAIGN: Final = "campaign"
-_LABELS: Final[dict[str, str]] = {
-    Kind.SEND_EMAIL: "e-mails",
-    Kind.SEND_SMS: "SMS",
-    Kind.LOGIN_WITH_EMAIL: "logins by e-mail",
-    Kind.LOGIN_WITH_SMS: "logins by SMS",
-    CAMPAIGN: "campaign",
-}
+_LABELS: Final[dict[str, str]] = {**{kind: kind.label for kind in Kind}, CAMPAIGN: "campaign"}
 
 
 def progress_rows(states: Mapping[str, Counter[State]]) -> list[Row]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.commands import Kind
 from gatepost_core.errors import IdempotencyConflict
+from gatepost_core.kinds import CAMPAIGN_KINDS, Kind
 from gatepost_core.states import State
 from gatepost_operations.local.demo.comparison import Facts, FinishedOperation
-from gatepost_operations.local.demo.recipients import is_email, options_of
+from gatepost_operations.local.demo.recipients import options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from gatepost.handles import Handle
     from gatepost.producer import Producer
@@ -81,8 +81,8 @@ class Scenario:
         """Enqueue a message a valid row; a person's second row gives the first one's operation."""
         seen: set[str] = set()
         for row in people.valid:
-            kind = Kind.SEND_EMAIL if is_email(row) else Kind.SEND_SMS
-            send = self._producer.send_email if is_email(row) else self._producer.send_sms
+            kind = CAMPAIGN_KINDS[row.kind]
+            send: Callable[..., Handle] = getattr(self._producer, kind)
             try:
                 handle = send(row.recipient, idempotency_key=f"{kind}:{row.recipient}", **options_of(row))
             except IdempotencyConflict:
@@ -110,8 +110,7 @@ class Scenario:
                 if operation.plan is Code.TWICE:
                     self._log_in(operation.recipient, operation.outcome.kind, operation.code, Code.USED)
             elif operation.outcome.state is State.ACCEPTED:
-                channel = "email" if operation.outcome.kind is Kind.SEND_EMAIL else "sms"
-                operation.code = codes[channel, operation.recipient]
+                operation.code = codes[operation.outcome.kind.channel, operation.recipient]
                 self._follow_up(operation)
 
     def let_codes_expire(self) -> int:
@@ -173,8 +172,7 @@ class Scenario:
         self._log_in(send.recipient, _login_kind(send), code, plan)
 
     def _log_in(self, recipient: str, kind: Kind, code: str, plan: Code) -> None:
-        by_email = kind is Kind.LOGIN_WITH_EMAIL
-        login = self._producer.login_with_email if by_email else self._producer.login_with_sms
+        login: Callable[..., Handle] = getattr(self._producer, kind)
         self._add(recipient, login(recipient, code), code, plan)
 
     def _redeem(self, login: _Operation, now: float) -> None:
@@ -188,7 +186,7 @@ class Scenario:
 
 
 def _login_kind(send: _Operation) -> Kind:
-    return Kind.LOGIN_WITH_EMAIL if send.outcome.kind is Kind.SEND_EMAIL else Kind.LOGIN_WITH_SMS
+    return next(kind for kind in Kind if kind.is_login and kind.channel is send.outcome.kind.channel)
 
 
 def _wrong(code: str) -> str:
