@@ -49,13 +49,13 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 	@$(DEMO)/bin/gatepost demo
 
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
-	@$(DEV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	@$(DEV)/bin/python -m pytest -n $(JOBS)
 
 $(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml
 	$(call environment,$(LOWEST),requirements/lowest.txt)
 
 test-lowest: $(LOWEST)/.ready ## Run the same tests on the lowest versions that pyproject.toml allows
-	@$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	@$(LOWEST)/bin/python -m pytest -n $(JOBS)
 
 smoke: $(DEMO)/.ready ## Import every module and run every command once
 	@$(DEMO)/bin/python tests/smoke.py

@@ -15,6 +15,7 @@ import redis
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.whole_files import WholeFiles, slow_first
 
 # Most of the suite's time is the start of interpreters. Each one finds its modules compiled, even where the environment turns bytecode off.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -40,6 +41,17 @@ hypothesis.settings.load_profile("gatepost")
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow files."""
+    items[:] = slow_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Spread whole files over the processes."""
+    return WholeFiles(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

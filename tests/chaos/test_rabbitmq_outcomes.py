@@ -9,6 +9,7 @@ import pytest
 from acceptance.operations.test_faults import (
     test_a_doubled_message_sends_once,
     test_a_restarted_valkey_loses_nothing_and_doubles_nothing,
+    test_a_timeout_after_the_write_sends_no_second_message,
     test_a_worker_killed_between_write_and_settle_leaves_unknown_and_no_second_message,
     test_sigterm_finishes_what_is_under_way_and_leaves_the_rest,
     test_the_counts_of_the_ledger_and_the_outbox_agree_after_all,
@@ -20,7 +21,6 @@ from acceptance.operations.test_outcomes import (
     test_a_login_by_sms_gives_its_token_set,
     test_a_login_past_its_deadline_expires,
     test_a_second_factor_hands_over_its_challenge_once,
-    test_a_timeout_after_the_write_sends_no_second_message,
     test_an_email_is_sent_once_and_accepted,
     test_an_sms_is_sent_once_and_accepted,
     test_each_class_of_a_logins_failure_comes_back_typed,

@@ -52,6 +52,7 @@ def test_every_block_can_be_checked_or_says_why_not(page: Path) -> None:
     assert not unreasoned
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.language in _RUN for b in blocks_of(page))], ids=_name

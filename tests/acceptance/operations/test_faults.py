@@ -47,6 +47,15 @@ def test_a_worker_killed_between_write_and_settle_leaves_unknown_and_no_second_m
     assert control.count("guest@example.com") == 1
 
 
+def test_a_timeout_after_the_write_sends_no_second_message(stack: Stack) -> None:
+    """The message was sent and its answer never comes: the call ends with its deadline, as `unknown`."""
+    stack.worker()
+    with stack.producer() as producer, pytest.raises(e.OutcomeUnknown):
+        producer.send_email("guest+hang-after@example.com").result(120)
+
+    assert stack.simulator.control.count("guest+hang-after@example.com") == 1
+
+
 def test_a_redelivered_message_does_not_send_again(stack: Stack) -> None:
     """The broker gives a killed worker's message to another one; the ledger answers for it."""
     stack.environment["GATEPOST_VISIBILITY_TIMEOUT"] = "10"

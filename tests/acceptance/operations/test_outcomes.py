@@ -189,16 +189,6 @@ def test_a_429_defers_and_spends_no_attempt(producer: Producer, control: Control
     assert control.count(recipient) == 1
 
 
-def test_a_timeout_after_the_write_sends_no_second_message(producer: Producer, control: ControlClient) -> None:
-    """The answer never comes, the message was sent: `unknown`."""
-    recipient = address("hang-after")
-
-    with pytest.raises(e.OutcomeUnknown):
-        producer.send_email(recipient).result(120)
-
-    assert control.count(recipient) == 1
-
-
 def test_the_caller_may_choose_to_resend_what_is_unknown(producer: Producer, control: ControlClient) -> None:
     """`on_unknown=resend` accepts a second message rather than none."""
     recipient = address("503-after-once")
