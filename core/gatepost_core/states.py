@@ -1,10 +1,13 @@
-"""The states of an operation or a recipient: one entry for each, read by Python, the Lua scripts and the command line."""
+"""The states of an operation or a recipient. Python, the Lua scripts and the command line read these entries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Outlook(Enum):
@@ -90,3 +93,13 @@ RETRYABLE: Final = frozenset(state for state in State if state.is_retryable)
 """The states that a campaign's `retry` takes."""
 FAILED_STATES: Final = tuple(state for state in State if state.outlook is Outlook.REFUSED)
 """The states that `failed` means on the command line: nothing was sent, and a message was wanted."""
+
+
+def states_in_lua(spelled: Callable[[State], str]) -> str:
+    """Return a Lua constant for each state, such as `QUEUED`: scripts name a state only by its constant.
+
+    Args:
+        spelled: how the script writes a state.
+    """
+    values = ", ".join(f"'{spelled(state)}'" for state in State)
+    return f"local {', '.join(state.name for state in State)} = {values}\n"

@@ -45,10 +45,10 @@ function calls.append(number, rows, fingerprints, kid)
   local first = number * 256
   for row = 0, size - 1 do index_put(index, fingerprints:sub(row * 8 + 1, row * 8 + 8), string.format('%d', first + row)) end
   index_close(index)
-  redis.call('HSET', batch_key(number), 'rows', rows, 'states', string.rep('q', size))
+  redis.call('HSET', batch_key(number), 'rows', rows, 'states', string.rep(QUEUED, size))
   if kid ~= '' then redis.call('HSET', KIDS, kid, now) end
   redis.call('HINCRBY', campaign, 'total', size)
-  redis.call('HINCRBY', campaign, 'queued', size)
+  redis.call('HINCRBY', campaign, NAME[QUEUED], size)
   redis.call('HSET', campaign, 'batches', number + 1, 'updated', now)
   if status == 'finished' then go_on() end
   return { 'added', get('status') }
@@ -123,8 +123,8 @@ end
 local function why_closing()
   local found = redis.call('HMGET', campaign, 'status', 'deadline')
   local deadline = tonumber(found[2])
-  if found[1] == 'cancelling' or found[1] == 'cancelled' then return 'c' end
-  if deadline and now >= deadline and (found[1] == 'running' or found[1] == 'paused') then return 'e' end
+  if found[1] == 'cancelling' or found[1] == 'cancelled' then return CANCELLED end
+  if deadline and now >= deadline and (found[1] == 'running' or found[1] == 'paused') then return EXPIRED end
 end
 
 -- ARGV: the first batch, how many. Ends what nobody has begun, if the campaign is cancelled or past its deadline.
@@ -169,11 +169,10 @@ function calls.retry(token, from, size, states, reasons, dry_run)
         local reason = record and record:byte(2) or 0
         if reason == 0 then reason = IMPLIED[state] or 0 end
         if reasons == '' or reasons:find(string.char(reason), 1, true) then
-          -- An unknown row has no record when a backup was restored.
-          local doubt = (in_doubt(record) or state == 'u') and record_of(row - 1, reason, 0) or nil
+          local doubt = DOUBT[reason] and record_of(row - 1, reason, 0) or nil
           matched[state] = (matched[state] or 0) + 1
           total = total + 1
-          if dry_run ~= '1' then change(batch, row - 1, 'q', doubt) end
+          if dry_run ~= '1' then change(batch, row - 1, QUEUED, doubt) end
         end
         row = batch.states:find(state, row + 1, true)
       end
@@ -276,11 +275,11 @@ function calls.forget(number, row, fingerprint, before, after, kid)
   if not batch or index_find(index, fingerprint) ~= string.format('%d', number * 256 + row) then return { 'gone' } end
   if redis.call('HGET', batch_key(number), 'rows') ~= before then return { 'changed' } end
   local state = batch.states:sub(row + 1, row + 1)
-  if state == 'f' then return { 'in_flight' } end
+  if state == IN_FLIGHT then return { 'in_flight' } end
   local open = state:find(WAITING) ~= nil
   if open then
     local _, old = find_record(batch, row)
-    end_row(batch, row, 's', old, record_of(row, CODE.on_suppression_list, attempts_of(old)))
+    end_row(batch, row, SUPPRESSED, old, record_of(row, CODE.on_suppression_list, attempts_of(old)))
     save_batch(batch)
     save_counts()
   end

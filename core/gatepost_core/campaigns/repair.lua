@@ -12,19 +12,18 @@ local function recover_rows(batch)
   local ended = 0
   if batch.details == '' then
     for from in OPEN:gmatch('%a') do
-      local states, times = batch.states:gsub(from, 'u')
+      local states, times = batch.states:gsub(from, UNKNOWN)
       batch.states = states
       count(NAME[from], -times)
       ended = ended + times
     end
-    count('unknown', ended)
+    count(NAME[UNKNOWN], ended)
     return ended
   end
   local row = batch.states:find(OPEN)
   while row do
     local _, old = find_record(batch, row - 1)
-    local reason = in_doubt(old) and old:byte(2) or CODE.backup_restored
-    change(batch, row - 1, 'u', old and record_of(row - 1, reason, attempts_of(old)))
+    change(batch, row - 1, UNKNOWN, old and (in_doubt(old) or record_of(row - 1, CODE.backup_restored, attempts_of(old))))
     ended = ended + 1
     row = batch.states:find(OPEN, row)
   end

@@ -51,7 +51,7 @@ end
 -- Rows -------------------------------------------------------------------------------------------------------------
 
 local function is_calling(states)
-  return states:find('f', 1, true) and 1 or 0
+  return states:find(IN_FLIGHT, 1, true) and 1 or 0
 end
 
 local function load_batch(number)
@@ -115,7 +115,7 @@ end
 
 -- Rows that began and never ended: their worker is gone, and what it did nobody knows.
 local function give_up_lost(batch)
-  local row = batch.states:find('f', 1, true)
+  local row = batch.states:find(IN_FLIGHT, 1, true)
   if not row then return 0 end
   local policy = redis.call('HMGET', campaign, 'on_unknown', 'max_attempts')
   local lost = 0
@@ -123,9 +123,9 @@ local function give_up_lost(batch)
     local _, old = find_record(batch, row - 1)
     local attempts = attempts_of(old) + 1
     local again = policy[1] == 'resend' and attempts < tonumber(policy[2])
-    change(batch, row - 1, again and 'q' or 'u', record_of(row - 1, CODE.worker_lost, attempts))
+    change(batch, row - 1, again and QUEUED or UNKNOWN, record_of(row - 1, CODE.worker_lost, attempts))
     lost = lost + 1
-    row = batch.states:find('f', row, true)
+    row = batch.states:find(IN_FLIGHT, row, true)
   end
   return lost
 end
@@ -204,7 +204,7 @@ end
 
 local function new_baseline()
   local failed = sum_of(FAILURE_FIELDS)
-  redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + get('accepted'), 'run_length', 0, 'run_reason', 0)
+  redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + get(NAME[ACCEPTED]), 'run_length', 0, 'run_reason', 0)
 end
 
 local function pause(reason, cause)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import SealError
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
-from gatepost_core.states import OPEN_STATES, Outlook, State
+from gatepost_core.states import OPEN_STATES, Outlook, State, states_in_lua
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ def check_stored(states: bytes, details: bytes, rows: int) -> None:
 
 
 def lua_constants() -> str:
-    """Return the tables of states and reasons for the scripts, and the rule of doubt. A row's state is its letter there."""
+    """Return the states, the tables of states and reasons, and the rule of doubt as Lua. A script writes a row's state as its letter."""
     names = ", ".join(f"{state.char} = '{state.value}'" for state in State)
     terminal = ", ".join(f"{state.char} = true" for state in State if state.is_terminal)
     codes = ", ".join(f"{reason.value} = {reason.code}" for reason in Reason)
@@ -83,12 +83,16 @@ def lua_constants() -> str:
         "IMPLIED": f"{{ {implied} }}",
         "WAITING": f"'[{waiting}]'",
         "OPEN": f"'[{_chars(OPEN_STATES)}]'",
-        "UNKNOWN_STATE": f"'[^{_chars(State)}]'",
+        "NOT_A_STATE": f"'[^{_chars(State)}]'",
         "OPEN_FIELDS": _fields(OPEN_STATES),
         "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
     }
     constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())
-    return constants + rule_in_lua(lambda state: state.char)
+    return states_in_lua(_letter) + constants + rule_in_lua(_letter)
+
+
+def _letter(state: State) -> str:
+    return state.char
 
 
 def _chars(states: Iterable[State]) -> str:

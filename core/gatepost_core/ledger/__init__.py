@@ -29,7 +29,7 @@ from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, 
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.redis.replication import Replication
 from gatepost_core.sealing import kid_of
-from gatepost_core.states import OPEN_STATES, State
+from gatepost_core.states import OPEN_STATES, State, states_in_lua
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 _OPEN_IN_LUA: Final = "local OPEN = { " + ", ".join(f"{state.value} = true" for state in OPEN_STATES) + " }\n"
 _SOURCE: Final = (
-    _OPEN_IN_LUA
+    states_in_lua(lambda state: state.value)
+    + _OPEN_IN_LUA
     + rule_in_lua(lambda state: state.value)
     + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
 )

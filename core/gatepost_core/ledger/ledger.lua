@@ -1,17 +1,16 @@
--- One operation's record. Every change of state goes through here, so the counts always add up. `IDEMPOTENCY` comes from redis/keys.py.
+-- One operation's record. Every change of state goes through this script, so the counts always add up.
+-- Python puts constants in front of it: a name for each state, `OPEN`, the rule of doubt, and `IDEMPOTENCY` of redis/keys.py.
 --
--- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by when to look at them next
+-- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by their next sweep
 -- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
 -- ARGV[1] the call   ARGV[2] the operation's id   ARGV[3..] its arguments
--- redis-py repeats a call whose reply was lost, so every call gives the same answer when it comes twice. (`redeem` cannot: what it
--- gives is gone.)
--- Times are milliseconds since the epoch, and `now` is the server's: one clock for all workers.
+-- redis-py repeats a call whose reply was lost, so a repeated call gives the same answer. `redeem` cannot: the first call deleted the result.
+-- Times are milliseconds since the epoch. `now` comes from the server: one clock for all workers.
 
 local operation, due, counts = KEYS[1], KEYS[2], KEYS[3]
 local id = ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-
 
 local function get(field)
   return redis.call('HGET', operation, field)
@@ -26,7 +25,7 @@ local function move(from, to)
   redis.call('HSET', operation, 'state', to, 'updated', now)
 end
 
--- The keys that name an operation live as long as its record. A key may name another one by now.
+-- Keys that name an operation expire with its record. A key may name another operation by now.
 local function let_keys_expire(lifetime)
   for fingerprint in (get('keys') or ''):gmatch('%w+') do
     if redis.call('HGET', IDEMPOTENCY .. fingerprint, 'operation') == id then
@@ -35,8 +34,8 @@ local function let_keys_expire(lifetime)
   end
 end
 
--- A finished operation keeps its state, reason and times until its record expires; the sealed command goes at once.
--- `doubt` is why an earlier attempt may have been carried out, with on_unknown=resend.
+-- A finished operation keeps its state, reason and times until its record expires. The sealed command is deleted at once.
+-- `doubt` is the reason why an earlier attempt may have been carried out, with on_unknown=resend.
 local function finish(from, state, reason, detail, http_status)
   state, reason = end_after(get('doubt'), state, reason)
   move(from, state)
@@ -53,15 +52,33 @@ local function finished()
   return { 'finished', get('state'), get('reason') or '', get('detail') or '' }
 end
 
--- An attempt that began and never ended: its worker is gone, and what it did nobody knows.
+local function busy()
+  return { 'busy', math.max(get('lease') - now, 0) }
+end
+
+-- Returns the state of an open operation, or nil and the answer.
+local function open_state()
+  local state = get('state')
+  if state and OPEN[state] then return state end
+  return nil, state and finished() or { 'missing' }
+end
+
+-- Ends an operation whose deadline has passed, and returns whether it did.
+local function expired(state)
+  if now < tonumber(get('deadline')) then return false end
+  finish(state, EXPIRED, 'deadline_passed')
+  return true
+end
+
+-- Handles an attempt that began and lost its worker. Returns whether that ended the operation.
 local function give_up_lost_attempt()
   if get('on_unknown') == 'resend' then
-    move('in_flight', 'queued')
+    move(IN_FLIGHT, QUEUED)
     redis.call('HDEL', operation, 'lease', 'attempt')
     redis.call('HSET', operation, 'doubt', 'worker_lost')
     return false
   end
-  finish('in_flight', 'unknown', 'worker_lost')
+  finish(IN_FLIGHT, UNKNOWN, 'worker_lost')
   return true
 end
 
@@ -71,20 +88,16 @@ end
 
 local calls = {}
 
--- Which keys of the ring stored values need, each with when it sealed one last.
+-- Notes that stored values need this key of the ring, and when it last sealed one.
 local function need_key(kids, kid)
-  if kid ~= '' then
-    redis.call('HSET', kids, kid, now)
-  end
+  if kid ~= '' then redis.call('HSET', kids, kid, now) end
 end
 
--- What there is of one recipient: the operations by when the index may forget them, which is later than their records end.
+-- Adds to the index of one recipient's operations, by when the index may drop them: later than their records expire.
 local function index_by_recipient(index, lasts)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
   redis.call('ZADD', index, now + lasts, id)
-  if redis.call('PTTL', index) < lasts then
-    redis.call('PEXPIRE', index, lasts)
-  end
+  if redis.call('PTTL', index) < lasts then redis.call('PEXPIRE', index, lasts) end
 end
 
 local function record_of(other)
@@ -95,29 +108,23 @@ local function fingerprint_in(key)
   return key:sub(#IDEMPOTENCY + 1)
 end
 
--- Gives answer, operation and the command's fingerprint; nil for a new key.
+-- Returns answer, operation and the command's fingerprint; nil for a new key.
 local function known_under(key, lifetime)
   local found = redis.call('HMGET', key, 'answer', 'operation', 'fingerprint')
-  if not found[1] or redis.call('HGET', record_of(found[2]), 'state') then
-    return found[1] and found
-  end
-  -- The record did not end by itself, so nothing else will let the key expire.
-  if redis.call('PTTL', key) < 0 then
-    redis.call('PEXPIRE', key, lifetime)
-  end
+  if not found[1] or redis.call('HGET', record_of(found[2]), 'state') then return found[1] and found end
+  -- The record did not expire, it was deleted, so nothing else lets the key expire.
+  if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, lifetime) end
   return { 'gone', found[2], found[3] }
 end
 
 local function name_by(key, fingerprint)
   redis.call('HSET', key, 'operation', id, 'fingerprint', fingerprint, 'answer', 'existing')
-  -- It may have named a command that came too late, and would expire with that.
-  if redis.call('PTTL', key) > 0 then
-    redis.call('PERSIST', key)
-  end
+  -- It may have named a command that came too late, and would expire with that record.
+  if redis.call('PTTL', key) > 0 then redis.call('PERSIST', key) end
   redis.call('HSET', operation, 'keys', (get('keys') or '') .. fingerprint_in(key) .. ' ')
 end
 
--- Notes what a sealed command came to under its idempotency key, which another operation has.
+-- Stores the answer to a sealed command whose idempotency key names another operation.
 local function remember(seal, answer, of, lifetime)
   redis.call('HSET', seal, 'operation', of, 'fingerprint', '', 'answer', answer)
   local record = record_of(of)
@@ -129,24 +136,16 @@ local function remember(seal, answer, of, lifetime)
   end
 end
 
--- What is known of the command by its seal or its idempotency key, if anything.
+-- Returns the answer for a command whose seal or idempotency key is known, or nil.
 local function recorded_before(key, seal, fingerprint, late, lifetime)
   local known = seal and known_under(seal, lifetime)
-  if known then
-    return { known[1], known[2] }
-  end
+  if known then return { known[1], known[2] } end
   known = key and known_under(key, lifetime)
-  -- A command that came too late was never sent and left no fingerprint: one that comes in time may have its key.
-  if not known or known[3] == '' and not late then
-    return nil
-  end
+  -- A command that came too late was never sent and left no fingerprint. A later command in time may use its key.
+  if not known or known[3] == '' and not late then return nil end
   local answer = known[1]
-  if answer == 'existing' and known[3] ~= '' and known[3] ~= fingerprint then
-    answer = 'conflict'
-  end
-  if seal then
-    remember(seal, answer, known[2], lifetime)
-  end
+  if answer == 'existing' and known[3] ~= '' and known[3] ~= fingerprint then answer = 'conflict' end
+  if seal then remember(seal, answer, known[2], lifetime) end
   return { answer, known[2] }
 end
 
@@ -156,30 +155,20 @@ end
 -- the producer does not know it)
 -- A command past its deadline is recorded without its recipient: no command, no fingerprint.
 function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime, application)
-  if get('state') then
-    return { 'recorded', id }
-  end
+  if get('state') then return { 'recorded', id } end
   local left = deadline - now
   local late = left <= 0
   local key, seal = KEYS[5] ~= operation and KEYS[5], KEYS[7] ~= operation and KEYS[7]
   local before = recorded_before(key, seal, fingerprint, late, lifetime)
-  if before then
-    return before
-  end
-  redis.call('HSET', operation, 'kind', kind, 'state', 'queued', 'tenant', tenant, 'deadline', deadline, 'on_unknown', on_unknown,
+  if before then return before end
+  redis.call('HSET', operation, 'kind', kind, 'state', QUEUED, 'tenant', tenant, 'deadline', deadline, 'on_unknown', on_unknown,
     'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
   if application ~= '' then redis.call('HSET', operation, 'application', application) end
-  redis.call('HINCRBY', counts, kind .. ':queued', 1)
+  redis.call('HINCRBY', counts, kind .. ':' .. QUEUED, 1)
   redis.call('ZADD', due, late and now or now + look_after, id)
-  if key then
-    name_by(key, late and '' or fingerprint)
-  end
-  if seal then
-    name_by(seal, '')
-  end
-  if late then
-    return { 'recorded', id }
-  end
+  if key then name_by(key, late and '' or fingerprint) end
+  if seal then name_by(seal, '') end
+  if late then return { 'recorded', id } end
   redis.call('HSET', operation, 'command', command)
   need_key(KEYS[4], kid)
   if KEYS[6] ~= operation then
@@ -188,45 +177,27 @@ function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerpr
   return { 'recorded', id }
 end
 
--- What stands in the way of an attempt; or nil, and the state from which it would begin.
+-- Returns the answer if no attempt can begin now; else nil, and the state from which it would begin.
 local function in_the_way(attempt)
-  local state = get('state')
-  if not state then
-    return { 'missing' }
-  end
-  if not OPEN[state] then
-    return finished()
-  end
-  if state == 'in_flight' then
-    if get('attempt') == attempt then
-      return begun()
-    end
+  local state, answer = open_state()
+  if not state then return answer end
+  if state == IN_FLIGHT then
+    if get('attempt') == attempt then return begun() end
     local left = get('lease') - now
-    if left > 0 then
-      return { 'busy', left }
-    end
-    if give_up_lost_attempt() then
-      return finished()
-    end
-    state = 'queued'
+    if left > 0 then return { 'busy', left } end
+    if give_up_lost_attempt() then return finished() end
+    state = QUEUED
   end
-  if now >= tonumber(get('deadline')) then
-    finish(state, 'expired', 'deadline_passed')
-    return finished()
-  end
+  if expired(state) then return finished() end
   local early = (get('not_before') or 0) - now
-  if early > 0 then
-    return { 'early', early }
-  end
+  if early > 0 then return { 'early', early } end
   return nil, state
 end
 
--- Gives what an attempt needs, before anything is spent on one that could not begin.
+-- Returns the command and its options, or why no attempt can begin. It spends no permit.
 function calls.ready()
   local answer = in_the_way()
-  if answer then
-    return answer
-  end
+  if answer then return answer end
   local found = redis.call('HMGET', operation, 'kind', 'tenant', 'command', 'deadline', 'on_unknown', 'application')
   return { 'ready', found[1], found[2], found[3], found[4], found[5], found[6] or '' }
 end
@@ -235,10 +206,8 @@ end
 -- Marks the attempt just before its bytes leave.
 function calls.begin(attempt, lease)
   local answer, state = in_the_way(attempt)
-  if answer then
-    return answer
-  end
-  move(state, 'in_flight')
+  if answer then return answer end
+  move(state, IN_FLIGHT)
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
   redis.call('HDEL', operation, 'not_before', 'blocked')
   redis.call('ZADD', due, now + lease, id)
@@ -248,16 +217,13 @@ end
 
 -- KEYS[4] the sealed result's key   KEYS[5] the key ids in use
 -- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its key's id, its lifetime
--- Only the attempt that began may settle: one that lost its lease finds the operation elsewhere.
+-- Only the attempt that began may settle. One that lost its lease gets the present state.
 function calls.settle(attempt, state, reason, detail, http_status, result, kid, result_lifetime)
-  if get('settled_by') == attempt then
-    return { 'settled' }
+  if get('settled_by') == attempt then return { 'settled' } end
+  if get('state') ~= IN_FLIGHT or get('attempt') ~= attempt then
+    return get('state') and finished() or { 'missing' }
   end
-  if get('state') ~= 'in_flight' or get('attempt') ~= attempt then
-    local now_in = get('state')
-    return now_in and finished() or { 'missing' }
-  end
-  finish('in_flight', state, reason, detail, http_status)
+  finish(IN_FLIGHT, state, reason, detail, http_status)
   redis.call('HSET', operation, 'settled_by', attempt)
   if result ~= '' then
     redis.call('SET', KEYS[4], result, 'PX', result_lifetime)
@@ -266,31 +232,16 @@ function calls.settle(attempt, state, reason, detail, http_status, result, kid, 
   return { 'settled' }
 end
 
--- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' when the wait costs no attempt, look again after, why the
--- attempt may have been carried out ('' when it surely was not), what kept a worker from it ('' when nothing did)
+-- ARGV: the attempt's token ('' before one began), wait in milliseconds, '1' if the wait costs no attempt, milliseconds until the next sweep,
+-- why the attempt may have been carried out ('' if it was not), what kept a worker from it ('' for nothing)
 function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
-  local state = get('state')
-  if not state then
-    return { 'missing' }
-  end
-  if not OPEN[state] then
-    return finished()
-  end
-  if state == 'in_flight' and get('attempt') ~= attempt then
-    return { 'busy', math.max(get('lease') - now, 0) }
-  end
-  if state == 'in_flight' and free == '1' then
-    redis.call('HINCRBY', operation, 'attempts', -1)
-  end
-  if doubt ~= '' then
-    redis.call('HSET', operation, 'doubt', doubt)
-  end
-  local deadline = tonumber(get('deadline'))
-  if now >= deadline then
-    finish(state, 'expired', 'deadline_passed')
-    return finished()
-  end
-  move(state, free == '1' and 'deferred' or 'queued')
+  local state, answer = open_state()
+  if not state then return answer end
+  if state == IN_FLIGHT and get('attempt') ~= attempt then return busy() end
+  if state == IN_FLIGHT and free == '1' then redis.call('HINCRBY', operation, 'attempts', -1) end
+  if doubt ~= '' then redis.call('HSET', operation, 'doubt', doubt) end
+  if expired(state) then return finished() end
+  move(state, free == '1' and DEFERRED or QUEUED)
   redis.call('HDEL', operation, 'attempt', 'lease')
   redis.call('HSET', operation, 'not_before', now + wait)
   if blocked ~= '' then
@@ -298,113 +249,88 @@ function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
   else
     redis.call('HDEL', operation, 'blocked')
   end
-  -- Waits that follow each other must not hide the deadline from the sweep.
-  redis.call('ZADD', due, math.min(now + wait + look_after, deadline), id)
+  -- Waits in a row must not hide the deadline from the sweep.
+  redis.call('ZADD', due, math.min(now + wait + look_after, get('deadline')), id)
   return { 'postponed' }
 end
 
--- Ends an open operation of a restored backup, which may have been carried out since; no worker is alive.
+-- Ends an open operation of a restored backup, which may have been carried out since the backup. No worker is running.
 function calls.recover()
-  local state = get('state')
-  if not state or not OPEN[state] then
+  local state = open_state()
+  if not state then
     redis.call('ZREM', due, id)
     return { 'missing' }
   end
-  finish(state, 'unknown', 'backup_restored')
+  finish(state, UNKNOWN, get('doubt') or 'backup_restored')
   return finished()
 end
 
--- ARGV: state, reason. Ends what no attempt has begun.
+-- ARGV: state, reason. Ends an operation that no attempt has begun.
 function calls.close(state_to, reason)
-  local state = get('state')
-  if not state then
-    return { 'missing' }
-  end
-  if not OPEN[state] then
-    return finished()
-  end
-  if state == 'in_flight' then
-    return { 'busy', math.max(get('lease') - now, 0) }
-  end
+  local state, answer = open_state()
+  if not state then return answer end
+  if state == IN_FLIGHT then return busy() end
   finish(state, state_to, reason)
   return finished()
 end
 
--- ARGV: the application that the operation must be for, and the one that it is for from now on
+-- ARGV: the application that the operation must be for, and the new one
 function calls.adopt(before, after)
-  local state = get('state')
-  if not state then
-    return { 'missing' }
-  end
-  if not OPEN[state] then
-    return finished()
-  end
-  if get('application') ~= before then
-    return { 'other' }
-  end
-  if state == 'in_flight' then
-    return { 'busy', math.max(get('lease') - now, 0) }
-  end
+  local state, answer = open_state()
+  if not state then return answer end
+  if get('application') ~= before then return { 'other' } end
+  if state == IN_FLIGHT then return busy() end
   redis.call('HSET', operation, 'application', after)
   redis.call('HDEL', operation, 'blocked')
   return { 'adopted' }
 end
 
--- ARGV: look again after (doubled at every publication, so a long queue is not filled with copies)
+-- ARGV: milliseconds until the next sweep. They double with every publication, so that a long queue does not fill with copies.
 function calls.sweep(look_after)
   local state = get('state')
   if not state or not OPEN[state] then
     redis.call('ZREM', due, id)
     return { state and 'settled' or 'missing' }
   end
-  if state == 'in_flight' then
+  if state == IN_FLIGHT then
     local lease = tonumber(get('lease'))
     if lease > now then
       redis.call('ZADD', due, lease, id)
       return { 'busy', lease - now }
     end
-    if give_up_lost_attempt() then
-      return finished()
-    end
-    state = 'queued'
+    if give_up_lost_attempt() then return finished() end
+    state = QUEUED
   end
-  if now >= tonumber(get('deadline')) then
-    finish(state, 'expired', 'deadline_passed')
-    return finished()
-  end
+  if expired(state) then return finished() end
   local published = redis.call('HINCRBY', operation, 'published', 1)
   local again = now + look_after * 2 ^ math.min(published, 6)
   redis.call('ZADD', due, math.min(again, get('deadline')), id)
   return { 'publish', get('kind') }
 end
 
--- ARGV: look again after. The broker did not take what the last sweep gave to be published, so that publication does not count.
+-- ARGV: milliseconds until the next sweep. The broker did not take the message of the last sweep, so that publication does not count.
 function calls.unpublished(look_after)
   local deadline = get('deadline')
   if deadline and OPEN[get('state')] then
-    if tonumber(get('published') or 0) > 0 then
-      redis.call('HINCRBY', operation, 'published', -1)
-    end
+    if tonumber(get('published') or 0) > 0 then redis.call('HINCRBY', operation, 'published', -1) end
     redis.call('ZADD', due, 'XX', math.min(now + look_after, deadline), id)
   end
   return { 'unpublished' }
 end
 
--- ARGV: look again after. Reads nothing of the record, which somebody has spoiled.
+-- ARGV: milliseconds until the next sweep. Reads nothing of the record, because it is damaged.
 function calls.set_aside(look_after)
   redis.call('ZADD', due, 'XX', now + look_after, id)
   return { 'set_aside' }
 end
 
 -- KEYS[4] the recipient's index   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
--- Ends what no attempt has begun, and takes away all that leads to the recipient; the record itself holds nothing of him once it has ended.
+-- Ends an operation that no attempt has begun, and deletes everything that leads to the recipient. A finished record holds nothing of them.
 function calls.forget()
   local state = get('state')
-  if state == 'in_flight' then
-    return { 'busy', math.max(get('lease') - now, 0) }
-  end
+  if state == IN_FLIGHT then return busy() end
   if OPEN[state] then
-    finish(state, 'cancelled', 'cancelled_by_caller')
+    finish(state, CANCELLED, 'cancelled_by_caller')
   end
   redis.call('ZREM', KEYS[4], id)
   local results = redis.call('DEL', KEYS[5])
@@ -415,13 +341,9 @@ end
 -- KEYS[4] the sealed result's key   KEYS[5] Celery's copy of it
 function calls.redeem()
   local state = get('state')
-  if not state then
-    return { 'missing' }
-  end
+  if not state then return { 'missing' } end
   local result = redis.call('GETDEL', KEYS[4])
-  if not result then
-    return OPEN[state] and { 'open' } or { 'nothing' }
-  end
+  if not result then return OPEN[state] and { 'open' } or { 'nothing' } end
   redis.call('HSET', operation, 'redeemed', now)
   redis.call('DEL', KEYS[5])
   return { 'redeemed', result }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +36,7 @@ def test_the_scripts_have_the_entries_of_states_and_reasons(redis_client: Redis)
     """
     found = evaluated(
         redis_client,
-        f"{lua_constants()}{lists}return cjson.encode({{ {tables}, DOUBT = doubts, IMPLIED = implied, UNKNOWN = UNKNOWN_STATE }})",
+        f"{lua_constants()}{lists}return cjson.encode({{ {tables}, DOUBT = doubts, IMPLIED = implied, UNKNOWN = NOT_A_STATE }})",
     )
 
     assert found["NAME"] == {state.char: state.value for state in State}
@@ -46,6 +48,25 @@ def test_the_scripts_have_the_entries_of_states_and_reasons(redis_client: Redis)
     assert set(found["WAITING"].strip("[]")) == {state.char for state in State if state.outlook is Outlook.WAITING}
     assert set(found["UNKNOWN"].strip("[^]")) == {state.char for state in State}
     assert set(found["FAILURES"]) == {state.value for state in State if state.counts_as_failure}
+
+
+@pytest.mark.parametrize(
+    ("script", "spelled"),
+    [
+        ("gatepost_core/ledger/ledger.lua", "value"),
+        ("gatepost_core/campaigns/control.lua", "char"),
+        ("gatepost_core/campaigns/repair.lua", "char"),
+        ("gatepost_core/campaigns/rows.lua", "char"),
+        ("gatepost_worker/bulk/batch.lua", "char"),
+    ],
+)
+def test_no_script_spells_a_state(script: str, spelled: str) -> None:
+    """Scripts write a state as the constant that `states_in_lua` gives it."""
+    package, path = script.split("/", 1)
+    literals = set(re.findall(r"'([^'\n]*)'", files(package).joinpath(path).read_text(encoding="utf-8")))
+
+    assert literals
+    assert not literals & {getattr(state, spelled) for state in State}
 
 
 @pytest.mark.parametrize("spelled", [lambda state: state.char, lambda state: state.value], ids=["letter", "name"])

@@ -161,6 +161,17 @@ def test_a_lost_attempt_leaves_a_doubt_that_no_later_end_hides(
     assert (closed.state, closed.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
 
 
+def test_a_restored_operation_keeps_an_earlier_doubt(ledger: Ledger) -> None:
+    """A restored backup ends an open operation as `unknown`. Its reason is that of the lost attempt, as a campaign's recipient has it."""
+    ledger.record(new(on_unknown=OnUnknown.RESEND))
+    ledger.begin("op-1", "first", lease_s=0)
+    ledger.sweep("op-1")
+
+    recovered = ledger.recover("op-1")
+
+    assert (recovered.state, recovered.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
+
+
 def test_a_success_after_a_lost_attempt_is_a_success(ledger: Ledger) -> None:
     """The caller asked for a second attempt, and it was accepted; nothing is in doubt."""
     ledger.record(new(on_unknown=OnUnknown.RESEND))

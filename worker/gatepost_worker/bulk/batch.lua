@@ -38,7 +38,7 @@ function calls.claim(number, token, lease)
     local why = not is_open(batch) and 'done' or stopped()
     redis.call('HDEL', blocked, number)
     if why then
-      if why == 'done' and batch.states:find(UNKNOWN_STATE) then note_blocked(number, UNREADABLE) end
+      if why == 'done' and batch.states:find(NOT_A_STATE) then note_blocked(number, UNREADABLE) end
       save_batch(batch)
       drop_lease(batch)
       give_back(batch, now)
@@ -77,7 +77,7 @@ function calls.screen(number, token, rows, fingerprints, uninvited)
     end
     if reason and batch.states:sub(row + 1, row + 1):find(WAITING) then
       local _, old = find_record(batch, row)
-      end_row(batch, row, 's', old, record_of(row, reason, attempts_of(old)))
+      end_row(batch, row, SUPPRESSED, old, record_of(row, reason, attempts_of(old)))
     end
   end
   save_batch(batch)
@@ -98,7 +98,7 @@ local function watch_run(reason, failed, watch)
 end
 
 local function watch_share(reason)
-  local found = redis.call('HMGET', campaign, 'pause_above_error_share', 'base_failed', 'base_settled', 'accepted')
+  local found = redis.call('HMGET', campaign, 'pause_above_error_share', 'base_failed', 'base_settled', NAME[ACCEPTED])
   local all_failed = sum_of(FAILURE_FIELDS)
   local failed = all_failed - found[2]
   local settled = all_failed + found[4] - found[3]
@@ -120,20 +120,20 @@ local function settle(batch, settlements)
   for at = 1, #settlements, SETTLEMENT_BYTES do
     local row, to, flags, reason = settlements:byte(at), settlements:sub(at + 1, at + 1), settlements:byte(at + 2, at + 3)
     local attempts = settlements:byte(at + 6)
-    if batch.states:byte(row + 1) == 102 then -- in flight
+    if batch.states:sub(row + 1, row + 1) == IN_FLIGHT then
       local record
-      if reason ~= 0 or attempts > (to == 'a' and 1 or 0) then record = settlements:sub(at, at) .. settlements:sub(at + 3, at + 10) end
+      if reason ~= 0 or attempts > (to == ACCEPTED and 1 or 0) then record = settlements:sub(at, at) .. settlements:sub(at + 3, at + 10) end
       if to:find(WAITING) and watch.cancelled == nil then
         local status = get('status')
         watch.cancelled = status == 'cancelling' or status == 'cancelled'
       end
       if to:find(WAITING) and watch.cancelled then
-        to, record = end_after(in_doubt(record), 'c', record and record_of(row, 0, attempts))
+        to, record = end_after(in_doubt(record), CANCELLED, record and record_of(row, 0, attempts))
       end
       change(batch, row, to, record)
       if flags == REFUSED then
         pause('refused', reason)
-      elseif flags == FAILED or to == 'a' then
+      elseif flags == FAILED or to == ACCEPTED then
         watch_run(reason, flags == FAILED, watch)
         if flags == FAILED then failure = reason end
       end
@@ -159,8 +159,8 @@ local function begin(batch, rows, granted)
   for at = 1, granted do
     local row = rows[at]
     count(NAME[batch.states:sub(row + 1, row + 1)], -1)
-    count('in_flight', 1)
-    batch.states = batch.states:sub(1, row) .. 'f' .. batch.states:sub(row + 2)
+    count(NAME[IN_FLIGHT], 1)
+    batch.states = batch.states:sub(1, row) .. IN_FLIGHT .. batch.states:sub(row + 2)
     begun[at] = row
   end
   return begun
