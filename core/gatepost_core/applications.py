@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.stored_values import as_text
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -56,7 +57,7 @@ class TenantRegistry:
         """Return the registered applications by tenant name."""
         with answering():
             found = self._redis.hgetall(self._key)
-        pairs = ((_text(name), Application.read(_text(stored))) for name, stored in found.items())
+        pairs = ((as_text(name), Application.read(as_text(stored))) for name, stored in found.items())
         return {name: application for name, application in pairs if application is not None}
 
     def register(self, name: str, application: Application) -> Application:
@@ -65,13 +66,9 @@ class TenantRegistry:
             pipeline.hsetnx(self._key, name, application.stored)
             pipeline.hget(self._key, name)
             stored = pipeline.execute()[1]
-        return Application.read(_text(stored)) or application
+        return Application.read(as_text(stored)) or application
 
     def accept(self, name: str, application: Application) -> None:
         """Let a name stand for this application from now on."""
         with answering():
             self._redis.hset(self._key, name, application.stored)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

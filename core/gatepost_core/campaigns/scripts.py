@@ -1,36 +1,64 @@
-"""The campaigns' Lua: parts that are put together into scripts, here and in the worker."""
+"""The campaigns' Lua: constants and parts, from which the core and the worker assemble their scripts."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from gatepost_core.campaigns.wire_format import lua_constants
+from gatepost_core.doubt import rule_in_lua
+from gatepost_core.reasons import IMPLIED, Reason
+from gatepost_core.redis.scripts import SERVER_CLOCK
+from gatepost_core.states import OPEN_STATES, Outlook, State, states_in_lua
 
 if TYPE_CHECKING:
-    from gatepost_core.redis.keys import RedisKeys
+    from collections.abc import Iterable
 
-SERVER_CLOCK: Final = "local now_us = (function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()\n"
-"""The text in front of every script that says what time it is: microseconds, by the server's clock."""
+    from gatepost_core.redis.keys import RedisKeys
 
 
 @cache
 def part(name: str) -> str:
-    """Return one part's text."""
+    """Return the text of one part."""
     return files("gatepost_core.campaigns").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def library(keys: RedisKeys, clock: str = SERVER_CLOCK) -> str:
-    """Return what every script on a campaign begins with: clock, names, constants, index, rows."""
+    """Return the beginning of every script on a campaign: clock, names, constants, index, rows."""
     return clock + keys.lua + lua_constants() + part("index") + part("rows")
 
 
-def starting(text: str) -> str:
-    """Return a script that Redis refuses while its memory is full: nothing new may start then."""
-    return "#!lua\n" + text
+def lua_constants() -> str:
+    """Return the states, the tables of states and reasons, and the rule of doubt as Lua. A script writes a row's state as its letter."""
+    names = ", ".join(f"{state.char} = '{state.value}'" for state in State)
+    terminal = ", ".join(f"{state.char} = true" for state in State if state.is_terminal)
+    codes = ", ".join(f"{reason.value} = {reason.code}" for reason in Reason)
+    doubts = ", ".join(f"[{reason.code}] = true" for reason in Reason if reason.doubt)
+    implied = ", ".join(f"{state.char} = {reason.code}" for state, reason in IMPLIED.items())
+    waiting = _chars(state for state in State if state.outlook is Outlook.WAITING)
+    tables = {
+        "NAME": f"{{ {names} }}",
+        "TERMINAL": f"{{ {terminal} }}",
+        "CODE": f"{{ {codes} }}",
+        "DOUBT": f"{{ {doubts} }}",
+        "IMPLIED": f"{{ {implied} }}",
+        "WAITING": f"'[{waiting}]'",
+        "OPEN": f"'[{_chars(OPEN_STATES)}]'",
+        "NOT_A_STATE": f"'[^{_chars(State)}]'",
+        "OPEN_FIELDS": _fields(OPEN_STATES),
+        "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
+    }
+    constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())
+    return states_in_lua(_letter) + constants + rule_in_lua(_letter)
 
 
-def ending(text: str) -> str:
-    """Return a script that runs even then: what is under way must still be settled."""
-    return "#!lua flags=allow-oom\n" + text
+def _letter(state: State) -> str:
+    return state.char
+
+
+def _chars(states: Iterable[State]) -> str:
+    return "".join(state.char for state in states)
+
+
+def _fields(states: Iterable[State]) -> str:
+    return "{ " + ", ".join(f"'{state.value}'" for state in states) + " }"

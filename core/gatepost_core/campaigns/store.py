@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_blocks
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
-from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, part, starting
+from gatepost_core.campaigns.scripts import library, part
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.scripts import SERVER_CLOCK, ending, starting
+from gatepost_core.redis.stored_values import as_text
 from gatepost_core.sealing import kid_of
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class CampaignStore:
         flat = [part for pair in fields.items() for part in pair]
         kid = kid_of(str(fields.get("auth_params", ""))) or ""
         reply = self._call(self._start, "create", campaign_id, kid, *flat)
-        return Kept(*map(_text, reply[1:])) if reply[0] == b"exists" else None
+        return Kept(*map(as_text, reply[1:])) if reply[0] == b"exists" else None
 
     def record(self, campaign_id: str) -> dict[str, str]:
         """Return a campaign's record.
@@ -93,7 +95,7 @@ class CampaignStore:
             found = self.redis.hgetall(self.keys.campaign(campaign_id))
         if not found:
             raise CampaignNotFound
-        return {_text(name): _text(value) for name, value in found.items()}
+        return {as_text(name): as_text(value) for name, value in found.items()}
 
     def blocks(self, campaign_id: str) -> tuple[Block, ...]:
         """Return what keeps workers from a campaign's batches.
@@ -103,19 +105,19 @@ class CampaignStore:
         """
         with answering():
             found = self.redis.hgetall(self.keys.blocked(campaign_id))
-        return read_blocks({_text(batch): _text(why) for batch, why in found.items()})
+        return read_blocks({as_text(batch): as_text(why) for batch, why in found.items()})
 
     def campaign_ids(self, start: int, limit: int) -> list[str]:
         """Return campaigns' ids, the newest first."""
         with answering():
             found: Any = self.redis.zrevrange(self.keys.campaigns, start, start + limit - 1)
-        return [self.keys.campaign_id_of(_text(key)) for key in found]
+        return [self.keys.campaign_id_of(as_text(key)) for key in found]
 
     def active_ids(self) -> list[str]:
         """Return the ids of the campaigns that the reconciler looks after."""
         with answering():
             return sorted(
-                self.keys.campaign_id_of(_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
+                self.keys.campaign_id_of(as_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
             )
 
     def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
@@ -135,7 +137,7 @@ class CampaignStore:
             Unavailable: Redis did not answer, or its memory is full.
         """
         marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
-        return _text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
+        return as_text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
 
     def now(self, campaign_id: str) -> datetime:
         """Return the time by the clock that everything on the campaign goes by: Redis's."""
@@ -190,7 +192,7 @@ class CampaignStore:
     def sweep(self, campaign_id: str) -> tuple[str, int, int, bool]:
         """Look at what is due, a page of it; return the status, batches looked at, rows lost, and whether rows are to be closed."""
         status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, SWEPT_PAGE)
-        return _text(status), looked_at, lost, bool(closing)
+        return as_text(status), looked_at, lost, bool(closing)
 
     def feed(self, campaign_id: str) -> list[tuple[int, float]]:
         """Take the batches that are to be published now, with the delay of each in seconds."""
@@ -212,7 +214,7 @@ class CampaignStore:
             what was read, `gone` when the person is not there: nothing was done then.
         """
         arguments = (batch, row, fingerprint, before, after, kid_of(after) or "")
-        return _text(self._call(self._end, "forget", campaign_id, *arguments)[0])
+        return as_text(self._call(self._end, "forget", campaign_id, *arguments)[0])
 
     def delete(self, campaign_id: str) -> None:
         """Delete a campaign and everything that was kept of its recipients."""
@@ -237,13 +239,9 @@ class CampaignStore:
 
 def refusal_of(status: bytes) -> CampaignConflict:
     """Return the error for what a status forbids, with the way out."""
-    return CampaignConflict(_REFUSALS[Status(_text(status))])
+    return CampaignConflict(_REFUSALS[Status(as_text(status))])
 
 
 def picks(flat: Sequence[int]) -> list[tuple[int, float]]:
     """Read the batches to publish, as the scripts give them."""
     return [(number, delay / 1000) for number, delay in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -5,15 +5,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import SealError
-from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
-from gatepost_core.states import OPEN_STATES, Outlook, State, states_in_lua
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from gatepost_core.reasons import BY_CODE, Reason
+from gatepost_core.states import State
 
 STATES: Final = {ord(state.char): state for state in State}
 
@@ -65,39 +61,3 @@ def check_stored(states: bytes, details: bytes, rows: int) -> None:
         raise SealError("The states of a batch cannot be read.") from None
     if any(row >= rows for row in records):
         raise SealError("The states of a batch do not match its rows.")
-
-
-def lua_constants() -> str:
-    """Return the states, the tables of states and reasons, and the rule of doubt as Lua. A script writes a row's state as its letter."""
-    names = ", ".join(f"{state.char} = '{state.value}'" for state in State)
-    terminal = ", ".join(f"{state.char} = true" for state in State if state.is_terminal)
-    codes = ", ".join(f"{reason.value} = {reason.code}" for reason in Reason)
-    doubts = ", ".join(f"[{reason.code}] = true" for reason in Reason if reason.doubt)
-    implied = ", ".join(f"{state.char} = {reason.code}" for state, reason in IMPLIED.items())
-    waiting = _chars(state for state in State if state.outlook is Outlook.WAITING)
-    tables = {
-        "NAME": f"{{ {names} }}",
-        "TERMINAL": f"{{ {terminal} }}",
-        "CODE": f"{{ {codes} }}",
-        "DOUBT": f"{{ {doubts} }}",
-        "IMPLIED": f"{{ {implied} }}",
-        "WAITING": f"'[{waiting}]'",
-        "OPEN": f"'[{_chars(OPEN_STATES)}]'",
-        "NOT_A_STATE": f"'[^{_chars(State)}]'",
-        "OPEN_FIELDS": _fields(OPEN_STATES),
-        "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
-    }
-    constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())
-    return states_in_lua(_letter) + constants + rule_in_lua(_letter)
-
-
-def _letter(state: State) -> str:
-    return state.char
-
-
-def _chars(states: Iterable[State]) -> str:
-    return "".join(state.char for state in states)
-
-
-def _fields(states: Iterable[State]) -> str:
-    return "{ " + ", ".join(f"'{state.value}'" for state in states) + " }"

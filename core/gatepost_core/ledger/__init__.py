@@ -6,59 +6,43 @@ without an end and does not send again. The script beside this file makes every 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.blocks import read_block
 from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import rule_in_lua
-from gatepost_core.errors import (
-    CorruptRecord,
-    IdempotencyConflict,
-    NothingToRedeem,
-    OperationNotFound,
-    RecordGone,
-    Unavailable,
-)
+from gatepost_core.errors import IdempotencyConflict, RecordGone, Unavailable
 from gatepost_core.kinds import Kind
+from gatepost_core.ledger.replies import OUTCOME_FIELDS, answer_of, outcome_of, redeemed
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
-from gatepost_core.outcomes import Outcome
-from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.redis.replication import Replication
+from gatepost_core.redis.scripts import ending, starting
+from gatepost_core.redis.stored_values import as_text, milliseconds, moment
 from gatepost_core.sealing import kid_of
 from gatepost_core.states import OPEN_STATES, State, states_in_lua
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from redis import Redis
 
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
+    from gatepost_core.outcomes import Outcome
+    from gatepost_core.reasons import Reason
     from gatepost_core.redis.keys import RedisKeys
 
-_OPEN_IN_LUA: Final = "local OPEN = { " + ", ".join(f"{state.value} = true" for state in OPEN_STATES) + " }\n"
 _SOURCE: Final = (
     states_in_lua(lambda state: state.value)
-    + _OPEN_IN_LUA
+    + f"local OPEN = {{ {', '.join(f'{state} = true' for state in OPEN_STATES)} }}\n"
     + rule_in_lua(lambda state: state.value)
     + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
 )
-# With Redis full nothing new may start, but what is under way must still be settled, swept and redeemed.
-_STARTING: Final = "#!lua\n"
-OUTCOME_FIELDS: Final = (
-    "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
-)  # fmt: skip
-"""The fields of a record that make an outcome: all but what was asked for."""
-# What reading a spoiled value raises: no number, no known word, no text, no moment.
-_UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
-# So many times later than usual is an operation looked at that could not be.
+# An operation that cannot be read is swept this many times more rarely.
 _ASIDE: Final = 64
 _OPEN_PAGE: Final = 1000
-_ENDING: Final = "#!lua flags=allow-oom\n"
 
 
 class Ledger:
@@ -76,8 +60,8 @@ class Ledger:
     ) -> None:
         self._redis = client
         self._keys = keys
-        self._start = client.register_script(_STARTING + keys.lua + _SOURCE)
-        self._end = client.register_script(_ENDING + keys.lua + _SOURCE)
+        self._start = client.register_script(starting(keys.lua + _SOURCE))
+        self._end = client.register_script(ending(keys.lua + _SOURCE))
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
         self._look_after_ms = int(republish_after_s * 1000)
@@ -136,7 +120,7 @@ class Ledger:
                     application=application,
                 )
             case reply:
-                return _answer(reply)
+                return answer_of(reply)
 
     def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
         """Mark an attempt; only `BEGUN` allows a request to leave.
@@ -144,7 +128,7 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
         """
-        begun = _answer(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+        begun = answer_of(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
         if begun.verdict is Verdict.BEGUN and not self._replication.reached(
             self._keys.operation(operation_id), {"attempt": attempt}
         ):
@@ -174,7 +158,7 @@ class Ledger:
             kid_of(sealed_result or "") or "",
             self._result_lifetime_ms,
         ]
-        return _answer(
+        return answer_of(
             self._call(self._end, "settle", operation_id, [self._keys.result(operation_id), self._keys.kids], arguments)
         )
 
@@ -200,19 +184,19 @@ class Ledger:
         """
         why = "" if blocked is None else blocked.stored
         arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why]
-        return _answer(self._call(self._end, "postpone", operation_id, [], arguments))
+        return answer_of(self._call(self._end, "postpone", operation_id, [], arguments))
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
         """End an operation that no attempt has begun."""
-        return _answer(self._call(self._end, "close", operation_id, [], [state, reason]))
+        return answer_of(self._call(self._end, "close", operation_id, [], [state, reason]))
 
     def adopt(self, operation_id: str, before: Application, after: Application) -> Answer:
         """Give an open operation to another application: `ADOPTED`, or `OTHER` when it is not for the one that is named."""
-        return _answer(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
+        return answer_of(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
 
     def recover(self, operation_id: str) -> Answer:
         """End an open operation of a restored backup as `unknown`: `FINISHED`, or `MISSING` when it is over."""
-        return _answer(self._call(self._end, "recover", operation_id, [], []))
+        return answer_of(self._call(self._end, "recover", operation_id, [], []))
 
     def open_ids(self) -> Iterator[str]:
         """Give the ids of all open operations, those that are looked at next first. What changes meanwhile may be missed.
@@ -224,14 +208,14 @@ class Ledger:
         while True:
             with answering():
                 found = self._redis.zrange(self._keys.due, start, start + _OPEN_PAGE - 1)
-            yield from map(_text, found)
+            yield from map(as_text, found)
             if len(found) < _OPEN_PAGE:
                 return
             start += _OPEN_PAGE
 
     def sweep(self, operation_id: str) -> Answer:
         """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
-        return _answer(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
+        return answer_of(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
 
     def unpublished(self, operation_id: str) -> None:
         """Take back the `PUBLISH` of the last sweep, because the broker did not take the message; it comes again soon."""
@@ -248,7 +232,7 @@ class Ledger:
             found = self._redis.zrangebyscore(
                 self._keys.due, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit
             )
-        return [_text(one) for one in found]
+        return [as_text(one) for one in found]
 
     def outcome(self, operation_id: str) -> Outcome:
         """Return how an operation stands.
@@ -265,7 +249,7 @@ class Ledger:
         """Return the sealed result while it waits to be redeemed."""
         with answering(READING, READING):
             found = self._redis.get(self._keys.result(operation_id))
-        return None if found is None else _text(found)
+        return None if found is None else as_text(found)
 
     def redeem(self, operation_id: str) -> str:
         """Take the sealed result, once: of two that ask at the same moment one gets it.
@@ -281,7 +265,7 @@ class Ledger:
         """Return the ids of one recipient's operations, as far as their records may live."""
         with answering():
             found: Any = self._redis.zrange(self._keys.recipient(recipient_fingerprint), 0, -1)
-        return [_text(one) for one in found]
+        return [as_text(one) for one in found]
 
     def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
         """End an operation that no attempt has begun, and take away all that leads from it to its recipient: command, result, index.
@@ -304,8 +288,8 @@ class Ledger:
     def counts(self) -> dict[tuple[Kind, State], int]:
         """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
         with answering():
-            fields = _texts(self._redis.hgetall(self._keys.counts))
-        pairs = ((name.split(":"), int(count)) for name, count in fields.items())
+            fields = self._redis.hgetall(self._keys.counts)
+        pairs = ((as_text(name).split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
 
     def _call(
@@ -323,92 +307,4 @@ class Ledger:
                 keys=[self._keys.operation(operation_id), self._keys.due, self._keys.counts, *keys],
                 args=[call, operation_id, *arguments],
             )
-        return [_text(part) for part in reply]
-
-
-def redeemed(reply: Sequence[str]) -> str:
-    """Read the script's answer to redeem."""
-    if reply[0] == "missing":
-        raise OperationNotFound
-    if reply[0] != "redeemed":
-        raise NothingToRedeem
-    return reply[1]
-
-
-def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
-    """Read an operation's record.
-
-    Args:
-        operation_id: which operation.
-        values: its `OUTCOME_FIELDS`, as HMGET gives them.
-
-    Raises:
-        OperationNotFound: the record is empty.
-        CorruptRecord: it is damaged or of another version.
-    """
-    try:
-        return _outcome_of(operation_id, values)
-    except _UNREADABLE:
-        raise CorruptRecord(f"The operation's record is damaged or of another version. {READING}") from None
-
-
-def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
-    fields = {name: _text(value) for name, value in zip(OUTCOME_FIELDS, values, strict=True) if value is not None}
-    if "state" not in fields:
-        raise OperationNotFound
-    return Outcome(
-        operation_id=operation_id,
-        kind=Kind(fields["kind"]),
-        state=State(fields["state"]),
-        reason=Reason(fields["reason"]) if fields.get("reason") else None,
-        detail=fields.get("detail") or None,
-        http_status=int(fields["http_status"]) if fields.get("http_status") else None,
-        attempts=int(fields["attempts"]),
-        created_at=moment(fields["created"]),
-        updated_at=moment(fields["updated"]),
-        deadline=moment(fields["deadline"]),
-        blocked=read_block(fields.get("blocked", "")),
-    )
-
-
-def milliseconds(at: datetime) -> int:
-    """Return a moment as milliseconds since the epoch."""
-    return int(at.timestamp() * 1000)
-
-
-def moment(text: str) -> datetime:
-    """Return the moment that `milliseconds` wrote."""
-    return datetime.fromtimestamp(int(text) / 1000, UTC)
-
-
-def _answer(reply: Sequence[str]) -> Answer:
-    try:
-        return _answer_of(reply)
-    except _UNREADABLE:
-        raise CorruptRecord("The operation's record is damaged or of another version.") from None
-
-
-def _answer_of(reply: Sequence[str]) -> Answer:
-    match reply:
-        case ["begun", attempts, left, doubt]:
-            why = Reason(doubt) if doubt else None
-            return Answer(Verdict.BEGUN, attempts=int(attempts), left_ms=int(left), doubt=why)
-        case ["finished", state, reason, detail]:
-            why = Reason(reason) if reason else None
-            return Answer(Verdict.FINISHED, state=State(state), reason=why, detail=detail or None)
-        case [("busy" | "early") as verdict, wait]:
-            return Answer(Verdict(verdict), wait_ms=int(wait))
-        case ["publish", kind]:
-            return Answer(Verdict.PUBLISH, kind=Kind(kind))
-        case [verdict]:
-            return Answer(Verdict(verdict))
-        case _:
-            raise CorruptRecord("The ledger's script answered in an unknown form.")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _texts(fields: Mapping[Any, Any]) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in fields.items()}
+        return [as_text(part) for part in reply]

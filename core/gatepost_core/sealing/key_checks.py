@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from gatepost_core.errors import ConfigurationError, KeyMismatch
 from gatepost_core.redis.check import reaching
 from gatepost_core.redis.errors import URL, answering
+from gatepost_core.redis.stored_values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +67,8 @@ class KeyChecks:
             pipeline.hgetall(self._keys.kids)
             pipeline.hgetall(self._keys.key_checks)
             used, known = pipeline.execute()
-        self._require(_text(kid) for kid in used)
-        self._compare({_text(name): _text(check) for name, check in known.items()})
+        self._require(as_text(kid) for kid in used)
+        self._compare({as_text(name): as_text(check) for name, check in known.items()})
 
     def require_used(self) -> None:
         """Make sure that stored values open here. For workers, whose own keys are what the others are compared with.
@@ -78,7 +79,7 @@ class KeyChecks:
         """
         with reaching(self._redis, URL):
             used = self._redis.hgetall(self._keys.kids)
-        self._require(map(_text, used))
+        self._require(map(as_text, used))
 
     def publish(self) -> None:
         """Write the check values of this process's keys. For workers and `gatepost keys`.
@@ -91,7 +92,7 @@ class KeyChecks:
             arguments = [text for pair in self._own.items() for text in pair]
             wrong = self._write(keys=[self._keys.key_checks, self._keys.kids], args=arguments)
         if wrong:
-            raise _mismatch(sorted(map(_text, wrong)))
+            raise _mismatch(sorted(map(as_text, wrong)))
 
     def forget_fingerprint(self) -> bool:
         """Drop the fingerprint key's check value, after that key was replaced on purpose; False when there is none."""
@@ -126,7 +127,3 @@ def _mismatch(names: list[str]) -> KeyMismatch:
         f"{'; '.join(texts)}. Copy the workers' value; if the key was replaced on purpose: gatepost keys forget {kids[0] if kids else 'fingerprint-key'}",
         kids,
     )
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -15,10 +15,10 @@ from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.errors import CorruptRecord, Unavailable, failure_of
-from gatepost_core.ledger import milliseconds
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.stored_values import milliseconds
 from gatepost_operations.maintenance.queue_drain import QueueDrain
 
 if TYPE_CHECKING:

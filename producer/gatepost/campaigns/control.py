@@ -24,8 +24,8 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
-from gatepost_core.ledger import milliseconds
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.stored_values import milliseconds
 from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import load_settings
 from gatepost_core.states import RETRYABLE

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
-from gatepost_core.campaigns.scripts import SERVER_CLOCK, ending, library, part
+from gatepost_core.campaigns.scripts import library, part
 from gatepost_core.campaigns.store import ROWS_PAGE, refusal_of
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.scripts import SERVER_CLOCK, ending
 from gatepost_core.states import State
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
-from gatepost_core.ledger import moment
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.stored_values import moment
 from gatepost_core.states import State
 
 if TYPE_CHECKING:

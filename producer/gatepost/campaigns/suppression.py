@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.recipients import in_chunks, normalised
 from gatepost.campaigns.row_validation import checked_rows
-from gatepost_core.campaigns.scripts import part, starting
+from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.redis.errors import answering
+from gatepost_core.redis.scripts import starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

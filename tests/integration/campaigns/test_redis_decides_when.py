@@ -10,9 +10,9 @@ import pytest
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
-from gatepost_core.campaigns.scripts import SERVER_CLOCK
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.kinds import Channel
+from gatepost_core.redis.scripts import SERVER_CLOCK
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore
 from support.campaign_parts import rows

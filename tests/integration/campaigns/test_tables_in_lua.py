@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.campaigns.wire_format import lua_constants
+from gatepost_core.campaigns.scripts import lua_constants
 from gatepost_core.doubt import end_after, rule_in_lua
 from gatepost_core.reasons import IMPLIED, Reason
 from gatepost_core.states import OPEN_STATES, Outlook, State

@@ -17,7 +17,7 @@ import gatepost_worker
 from gatepost.errors import ConfigurationError
 from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.campaigns.wire_format import lua_constants
+from gatepost_core.campaigns.scripts import lua_constants
 from gatepost_core.redis import keys as redis_keys
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from gatepost_core.redis.stored_values import as_text
 from gatepost_worker.limiter.permits import (
     BucketState,
     LimiterSettings,
@@ -85,7 +86,7 @@ class RedisLimiter:
         granted, first_ticket, wait_us, reason = _call(self._acquire, keys, arguments)
         if granted:
             return Permit(granted, first_ticket)
-        return Wait(wait_us / 1e6, WaitReason(_text(reason)))
+        return Wait(wait_us / 1e6, WaitReason(as_text(reason)))
 
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
         """Record responses: see `Limiter.observe`."""
@@ -98,7 +99,7 @@ class RedisLimiter:
 
     def describe(self, key: LimiterKey) -> LimiterState | None:
         """Return the limiter's state: see `Limiter.describe`."""
-        flat = [_text(item) for item in _call(self._describe, [self._name(key)], [self._now()])]
+        flat = [as_text(item) for item in _call(self._describe, [self._name(key)], [self._now()])]
         if not flat:
             return None
         values = {name: float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -148,7 +149,3 @@ def _call(script: Script, keys: list[str], arguments: list[Any]) -> Any:
         return script(keys=keys, args=arguments)
     except RedisError as error:
         raise LimiterUnavailable from error
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
