@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gatepost_worker import authentication as auth
 from outside.upstream import CLOSE, RESET, Upstream, wait, write
+from support.over_wire import OverWire
 from support.tls_authority import Authority
 
 if TYPE_CHECKING:
@@ -35,15 +36,24 @@ class Side:
     upstream: Upstream
     client: auth.Passwordless
     by_proxy: bool
+    wire: OverWire | None = None
 
     def begin(self, scripts: dict[str, list[Step]]) -> None:
-        self.client.close()
+        (self.wire or self.client).close()
         self.upstream.begin({**CONNECTED, **scripts})
 
+    def ask(self, person: str) -> str | None:
+        if self.wire is not None:
+            return self.wire.send_email(f"{person}@example.com").id
+        return self.client.login_with_email(f"{person}@example.com", "123456").access_token
+
     def tokens_of(self, person: str) -> str | None:
-        """Log a person in, and return the access token; None for an error that leaves open whether it was carried out."""
+        """Return the access token of a person's login, or the `_id` of a send over the wire.
+
+        None for an error that leaves open whether it was carried out.
+        """
         try:
-            return self.client.login_with_email(f"{person}@example.com", "123456").access_token
+            return self.ask(person)
         except auth.AuthenticationError as error:
             if not error.may_have_taken_effect and error.delivery is not auth.Delivery.NOT_SENT and error.status != 403:
                 raise
@@ -54,7 +64,7 @@ class Side:
 
 
 @contextmanager
-def side_of(how: str, folder: Path) -> Iterator[Side]:
+def side_of(how: str, folder: Path, *, over_wire: bool = False) -> Iterator[Side]:
     """Start an upstream that is reached in one way, and make a client of it."""
     certificate, bundle = None, None
     if how != "http":
@@ -72,18 +82,28 @@ def side_of(how: str, folder: Path) -> Iterator[Side]:
         with auth.Passwordless(
             domain="tenant.example.com", client_id="client", client_secret="s3cret", configuration=configuration
         ) as client:
-            yield Side(upstream, client, how == "https by proxy")
+            wire = OverWire(client) if over_wire else None
+            yield Side(upstream, client, how == "https by proxy", wire)
+            if wire is not None:
+                wire.close()
 
 
-@pytest.fixture(scope="module", params=["http", "https", "https by proxy"])
+WAYS = [(how, transport) for transport in ("requests", "wire") for how in ("http", "https", "https by proxy")]
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=" over ".join)
 def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
-    """One upstream process for each way to reach it."""
-    with side_of(request.param, tmp_path_factory.mktemp("upstream")) as started:
+    """One upstream process for each way to reach it, and for each transport."""
+    how, transport = request.param
+    with side_of(how, tmp_path_factory.mktemp("upstream"), over_wire=transport == "wire") as started:
         yield started
 
 
 def tokens(person: str) -> bytes:
-    return json.dumps({"access_token": f"token of {person}", "token_type": "Bearer"}).encode()
+    token = f"token of {person}"
+    return json.dumps(
+        {"access_token": token, "token_type": "Bearer", "_id": token, "email": "them@example.com"}
+    ).encode()
 
 
 def answer(body: bytes, *headers: bytes, status: bytes = b"200 OK", version: bytes = b"1.1") -> bytes:
@@ -228,7 +248,7 @@ def test_interim_answers_without_end_are_given_up(side: Side) -> None:
     """More than sixteen interim responses are refused, and the request may have been carried out."""
     side.begin({PEOPLE[0]: [write(HINTS * 17 + plain(tokens(PEOPLE[0])))]})
     with pytest.raises(auth.AnswerUnreadable) as caught:
-        side.client.login_with_email(f"{PEOPLE[0]}@example.com", "123456")
+        side.ask(PEOPLE[0])
 
     assert caught.value.may_have_taken_effect
 
@@ -245,6 +265,8 @@ def test_what_a_proxy_says_after_it_connected_is_no_answer(side: Side) -> None:
 
 def test_the_keys_come_over_the_same_transport(side: Side) -> None:
     """A document of keys is no answer to a login, and the other way round."""
+    if side.wire is not None:
+        pytest.skip("only the client fetches keys")
     side.begin({"jwks.json": [write(HINTS + plain(b'{"keys": []}'))], PEOPLE[0]: Scripted([HINTS]).steps(PEOPLE[0])})
     documents = [side.client._caller.fetch_keys(30) for _ in range(2)]
 

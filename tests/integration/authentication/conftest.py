@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_worker.authentication import Configuration, Passwordless, Timeouts
+from gatepost_worker.authentication import Configuration, DeadlineAdapter, Passwordless, Timeouts
+from support.over_wire import OverWire
 from support.signed_tokens import CLIENT_ID
 from support.tls_authority import Authority
 
@@ -40,6 +41,29 @@ def make_client() -> Iterator[Callable[..., Passwordless]]:
         client = Passwordless(**{**fields, **given}, configuration=Configuration(base_url=base_url, **changes))
         made.append(client)
         return client
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture(params=["requests", "wire"])
+def make_sender(
+    request: pytest.FixtureRequest, make_client: Callable[..., Passwordless]
+) -> Iterator[Callable[..., Passwordless | OverWire]]:
+    """Make clients as `make_client` does, for each of the two transports. `resolver` resolves names in place of the system."""
+    made: list[OverWire] = []
+
+    def make(*args: Any, resolver: Any = None, **given: Any) -> Passwordless | OverWire:
+        if request.param == "requests":
+            if resolver is not None:
+                given["configuration"] = {
+                    **given.get("configuration", {}),
+                    "adapter": DeadlineAdapter(resolver=resolver),
+                }
+            return make_client(*args, **given)
+        made.append(OverWire(make_client(*args, **given), **({} if resolver is None else {"resolver": resolver})))
+        return made[-1]
 
     yield make
     for client in made:

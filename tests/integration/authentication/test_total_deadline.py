@@ -93,13 +93,13 @@ def dawdle(wire: Wire, how: str) -> bool:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("how", ["silence", *DRIPS, *STREAMS])
-def test_a_dripping_answer_is_cut(make_client: MakeClient, authority: Authority, how: str, scheme: str) -> None:
+def test_a_dripping_answer_is_cut(make_sender: MakeClient, authority: Authority, how: str, scheme: str) -> None:
     """Wherever it drips, the thread is free after the deadline, and the request may have been carried out."""
     context = authority.server_context() if scheme == "https" else None
     with SocketServer(lambda wire, _: dawdle(wire, how), tls=context) as server:
         configuration = {"ca_bundle": authority.bundle}
         error = failure_after_the_write(
-            lambda limits: make_client(server.url, limits=limits, configuration=configuration), server
+            lambda limits: make_sender(server.url, limits=limits, configuration=configuration), server
         )
 
         assert len(server.heard) == 1
@@ -107,15 +107,15 @@ def test_a_dripping_answer_is_cut(make_client: MakeClient, authority: Authority,
     assert isinstance(error, (auth.DeadlineExceeded, auth.AnswerTruncated))
 
 
-def test_a_silent_handshake_is_cut(make_client: MakeClient) -> None:
+def test_a_silent_handshake_is_cut(make_sender: MakeClient) -> None:
     """Before the write: nothing was sent."""
     with SocketServer(lambda _wire, _heard: False, greet=lambda wire: wire.hang()) as server:
-        error = failure_of(make_client(f"https://localhost:{server.port}", limits=LIMITS))
+        error = failure_of(make_sender(f"https://localhost:{server.port}", limits=LIMITS))
 
     assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
 
 
-def test_a_dripping_handshake_is_cut(make_client: MakeClient) -> None:
+def test_a_dripping_handshake_is_cut(make_sender: MakeClient) -> None:
     """A TLS record whose end never comes."""
 
     def greet(wire: Wire) -> None:
@@ -123,12 +123,12 @@ def test_a_dripping_handshake_is_cut(make_client: MakeClient) -> None:
         wire.drip(b"\x02")
 
     with SocketServer(lambda _wire, _heard: False, greet=greet) as server:
-        error = failure_of(make_client(f"https://localhost:{server.port}", limits=LIMITS))
+        error = failure_of(make_sender(f"https://localhost:{server.port}", limits=LIMITS))
 
     assert error.delivery is Delivery.NOT_SENT
 
 
-def test_a_dripping_proxy_is_cut(make_client: MakeClient) -> None:
+def test_a_dripping_proxy_is_cut(make_sender: MakeClient) -> None:
     """The tunnel is no part of the request."""
 
     def tunnel(wire: Wire, _: Heard) -> bool:
@@ -139,7 +139,7 @@ def test_a_dripping_proxy_is_cut(make_client: MakeClient) -> None:
         proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
         error = stretched(
             lambda seconds: failure_of(
-                make_client("https://tenant.example.com", limits=limits_of(seconds), configuration={"proxies": proxies})
+                make_sender("https://tenant.example.com", limits=limits_of(seconds), configuration={"proxies": proxies})
             ),
             lambda _: bool(proxy.heard),
         )
@@ -150,7 +150,7 @@ def test_a_dripping_proxy_is_cut(make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("proxy_scheme", ["http", "https"])
 def test_a_dripping_answer_behind_a_tunnel_is_cut(
-    make_client: MakeClient, authority: Authority, proxy_scheme: str
+    make_sender: MakeClient, authority: Authority, proxy_scheme: str
 ) -> None:
     """TLS within TLS included."""
     with (
@@ -159,7 +159,7 @@ def test_a_dripping_answer_behind_a_tunnel_is_cut(
     ):
         configuration = {"ca_bundle": authority.bundle, "proxies": {"https": proxy.url}}
         error = failure_after_the_write(
-            lambda limits: make_client(server.url, limits=limits, configuration=configuration), server
+            lambda limits: make_sender(server.url, limits=limits, configuration=configuration), server
         )
 
         assert len(server.heard) == 1
@@ -179,10 +179,9 @@ def silent_resolver() -> Iterator[Callable[..., Any]]:
     over.set()
 
 
-def test_a_silent_resolver_is_cut(make_client: MakeClient, silent_resolver: Callable[..., Any]) -> None:
+def test_a_silent_resolver_is_cut(make_sender: MakeClient, silent_resolver: Callable[..., Any]) -> None:
     """`getaddrinfo` cannot be interrupted, so it is left behind."""
-    adapter = auth.DeadlineAdapter(resolver=silent_resolver)
-    error = failure_of(make_client("http://tenant.example.com", limits=LIMITS, configuration={"adapter": adapter}))
+    error = failure_of(make_sender("http://tenant.example.com", limits=LIMITS, resolver=silent_resolver))
 
     assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
 
@@ -204,7 +203,7 @@ def test_a_deadline_that_passes_while_connecting_proves_that_nothing_was_sent(ma
     assert (type(error), error.delivery) == (auth.NotSentInTime, Delivery.NOT_SENT)
 
 
-def test_many_addresses_share_one_connect_timeout(make_client: MakeClient) -> None:
+def test_many_addresses_share_one_connect_timeout(make_sender: MakeClient) -> None:
     """Not one each."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -214,22 +213,23 @@ def test_many_addresses_share_one_connect_timeout(make_client: MakeClient) -> No
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", listener.getsockname())
-        adapter = auth.DeadlineAdapter(resolver=lambda *_: [address] * 1000)
         patient = Timeouts(connect=timedelta(seconds=0.3), read=timedelta(seconds=60), total=timedelta(seconds=60))
-        error = failure_of(make_client("http://tenant.example.com", limits=patient, configuration={"adapter": adapter}))
+        error = failure_of(
+            make_sender("http://tenant.example.com", limits=patient, resolver=lambda *_: [address] * 1000)
+        )
         for filler in fillers:
             filler.close()
 
     assert (type(error), error.delivery) == (auth.ConnectTimedOut, Delivery.NOT_SENT)
 
 
-def test_the_next_request_has_a_deadline_of_its_own(make_client: MakeClient) -> None:
+def test_the_next_request_has_a_deadline_of_its_own(make_sender: MakeClient) -> None:
     """A kept connection does not keep the shortened timeout."""
 
     def twice(total_s: float) -> tuple[list[int], list[int]]:
         statuses: list[int] = []
         with SocketServer(lambda wire, _: wire.respond()) as server, suppress(AuthenticationError):
-            client = make_client(server.url, limits=limits_of(total_s))
+            client = make_sender(server.url, limits=limits_of(total_s))
             statuses.append(client.send_email("user@example.com").status)
             server.stop.wait(total_s * 1.5)
             statuses.append(client.send_email("user@example.com").status)
@@ -238,7 +238,7 @@ def test_the_next_request_has_a_deadline_of_its_own(make_client: MakeClient) -> 
     assert stretched(twice, lambda outcome: len(outcome[0]) == 2) == ([200, 200], [0, 0])
 
 
-def test_threads_do_not_share_a_deadline(make_client: MakeClient) -> None:
+def test_threads_do_not_share_a_deadline(make_sender: MakeClient) -> None:
     """One is cut, the others are answered."""
     release = threading.Event()
 
@@ -251,7 +251,7 @@ def test_threads_do_not_share_a_deadline(make_client: MakeClient) -> None:
 
     outcomes: dict[str, object] = {}
     with SocketServer(behave) as server:
-        client = make_client(server.url)
+        client = make_sender(server.url)
 
         def send(name: str, limits: Timeouts) -> object:
             try:

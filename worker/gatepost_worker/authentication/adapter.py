@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
+from requests.utils import select_proxy
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.ssl_ import create_urllib3_context
 
 from gatepost_worker.authentication.connections import DEFAULT_IDLE_S, TrackedConnection, TrackedTlsConnection
-from gatepost_worker.authentication.errors import ConfigurationError
 from gatepost_worker.authentication.http_exchange import current_exchange
 from gatepost_worker.authentication.sockets import DeadlineTlsSocket, Resolver
+from gatepost_worker.authentication.trust import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 _HOSTS: Final = 16  # one client calls at most two; a pool evicted for lack of room would be closed while in use
@@ -136,18 +134,6 @@ def _pool_class(base: type[HTTPConnectionPool], connection: type[TrackedConnecti
 
 
 def _context(ca_bundle: str | None, certificate: tuple[str, str] | None = None) -> ssl.SSLContext:
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context = tls_context(ca_bundle, certificate)
     context.sslsocket_class = DeadlineTlsSocket
-    bundle = Path(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
-    try:
-        context.load_verify_locations(**({"capath": str(bundle)} if bundle.is_dir() else {"cafile": str(bundle)}))
-    except OSError as error:
-        raise ConfigurationError(f"The CA bundle {bundle} cannot be used: {type(error).__name__}") from None
-    if certificate is not None:
-        try:
-            context.load_cert_chain(*certificate, password="")
-        except OSError as error:
-            raise ConfigurationError(
-                f"The client certificate {certificate[0]} or its key cannot be used: {type(error).__name__}"
-            ) from None
     return context

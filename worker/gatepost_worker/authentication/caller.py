@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.configuration import ClientCertificate, Configuration, RetryPolicy
     from gatepost_worker.authentication.credentials import Credentials
     from gatepost_worker.authentication.responses import HttpResponse
+    from gatepost_worker.authentication.routes import Route
 
 _NO_OVERRIDES: Final = RequestOverrides()
 _KEYS_TIMEOUTS: Final = Timeouts(connect=timedelta(seconds=2), read=timedelta(seconds=3), total=timedelta(seconds=4))
@@ -130,6 +131,48 @@ class Caller:
             return self._attempt(call)
         return _retrying(self._retry, self._sleep)(self._attempt, call)
 
+    def encode(self, call: Call) -> bytes:
+        """Return a call's request as bytes, with a credential for one attempt.
+
+        Raises:
+            AuthenticationError: the request cannot be made.
+        """
+        return self._templates.encode(call.endpoint, self._body(call), call.headers)
+
+    def exchange(self, call: Call) -> HttpResponse:
+        """Return the response to a call, of any status, without hooks and retries.
+
+        Raises:
+            AuthenticationError: there is no response.
+        """
+        request = self._templates.build(call.endpoint, self._body(call), call.headers)
+        return self._transport.send(call.endpoint, call.timeouts, request)
+
+    def read(self, endpoint: Endpoint, response: HttpResponse) -> HttpResponse:
+        """Return a response if it is a success.
+
+        Raises:
+            AuthenticationError: it is not; the class names the cause.
+        """
+        if response.ok:
+            return response
+        raise classify(
+            endpoint,
+            response.status,
+            parse_error_body(response.body),
+            rate_limits=self.rate_limits(response),
+            now_epoch_s=self._clock(),
+            longest_hint_s=self._longest_hint_s,
+        )
+
+    def route(self, endpoint: Endpoint) -> Route | str:
+        """Return the way to an endpoint, or why `wire` cannot go it."""
+        return (
+            "it has hooks or retries of its own"
+            if self._hooks or self._retry.enabled
+            else self._transport.route(endpoint)
+        )
+
     def fetch_keys(self, within_s: float) -> bytes:
         """Return the body of the tenant's JWKS document.
 
@@ -154,24 +197,18 @@ class Caller:
         self._transport.close()
 
     def _attempt(self, call: Call) -> HttpResponse:
+        request = self._templates.build(call.endpoint, self._body(call), call.headers)
+        return self._send(call.endpoint, request, call.timeouts)
+
+    def _body(self, call: Call) -> bytes:
         credential = self._credentials.members(call.endpoint, call.client_id, call.members)
         members = {**call.members, **credential}
-        body = json_body(members) if call.endpoint is Endpoint.START else form_body(members)
-        return self._send(call.endpoint, self._templates.build(call.endpoint, body, call.headers), call.timeouts)
+        return json_body(members) if call.endpoint is Endpoint.START else form_body(members)
 
     def _send(self, endpoint: Endpoint, request: PreparedRequest, timeouts: Timeouts) -> HttpResponse:
         send = partial(self._transport.send, endpoint, timeouts)
         response = send_with_hooks(self._hooks, request, send) if self._hooks else send(request)
-        if response.ok:
-            return response
-        raise classify(
-            endpoint,
-            response.status,
-            parse_error_body(response.body),
-            rate_limits=self.rate_limits(response),
-            now_epoch_s=self._clock(),
-            longest_hint_s=self._longest_hint_s,
-        )
+        return self.read(endpoint, response)
 
 
 def _retrying(policy: RetryPolicy, sleep: Callable[[float], None]) -> Retrying:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatepost_worker.authentication.boundary import boundary
 from gatepost_worker.authentication.caller import Caller, build_call
 from gatepost_worker.authentication.configuration import Configuration
 from gatepost_worker.authentication.credentials import AssertionSigner, Credentials
 from gatepost_worker.authentication.endpoints import Endpoint, tenant_urls
-from gatepost_worker.authentication.errors import AuthenticationError, RequiredError
+from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.authentication.id_token import DEFAULT_LEEWAY, Expectations, IdTokenValidator
 from gatepost_worker.authentication.jwks import PATIENCE_S, SigningKeys
 from gatepost_worker.authentication.request_building import telemetry_header
-from gatepost_worker.authentication.response_bodies import parse_start_response, parse_token_response
+from gatepost_worker.authentication.response_bodies import parse_token_response
 from gatepost_worker.authentication.start_probe import PROBE_CONNECTION, StartProbe, probe_of
+from gatepost_worker.authentication.starts import CALL_HEADERS, Starts, required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.responses import StartResponse, TokenResponse
 
 Send = Literal["code", "link", "link_ios", "link_android"]
-_CALL_HEADERS: Final = ("x-request-language", "auth0-forwarded-for")
 
 
 @boundary
@@ -35,6 +35,9 @@ class Passwordless:
     """Sends one-time codes and links, and exchanges codes for tokens.
 
     One client serves many threads. Create it in the process that uses it, after a fork. Close it, or use it in a `with` statement.
+
+    Attributes:
+        starts: builds sends and reads their responses, for another transport.
 
     Source: https://auth0.com/docs/api/authentication (Passwordless; Get Token).
     """
@@ -77,7 +80,7 @@ class Passwordless:
             RequiredError: the domain or the client id is missing.
             ConfigurationError: an argument cannot be used, or there is no credential.
         """
-        self._client_id = _required("client_id", client_id)
+        self._client_id = required("client_id", client_id)
         self._configuration = configuration or Configuration()
         self._login_timeouts = self._configuration.login_timeouts or self._configuration.timeouts
         urls = tenant_urls(
@@ -99,6 +102,7 @@ class Passwordless:
             clock=clock,
             sleep=sleep,
         )
+        self.starts = Starts(self._caller, self._configuration, self._client_id)
         self._id_tokens = IdTokenValidator(
             issuer=urls.issuer,
             algorithm=id_token_signing_alg,
@@ -141,15 +145,19 @@ class Passwordless:
             RequiredError: the address is missing.
             AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        members = {
-            "connection": connection,
-            "email": _required("email", email),
-            "send": send,
-            "authParams": auth_params,
-            "captcha": captcha,
-            "client_id": client_id or None,
-        }
-        return self._start(members, self._configuration.timeouts, language, forwarded_for, overrides)
+        return self._start(
+            self.starts.email(
+                email,
+                send=send,
+                connection=connection,
+                auth_params=auth_params,
+                client_id=client_id,
+                captcha=captcha,
+                language=language,
+                forwarded_for=forwarded_for,
+                overrides=overrides,
+            )
+        )
 
     def send_sms(
         self,
@@ -184,15 +192,19 @@ class Passwordless:
             RequiredError: the number is missing.
             AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
-        members = {
-            "connection": connection,
-            "phone_number": _required("phone_number", phone_number),
-            "send": send,
-            "authParams": auth_params,
-            "captcha": captcha,
-            "client_id": client_id or None,
-        }
-        return self._start(members, self._configuration.sms_timeouts, language, forwarded_for, overrides)
+        return self._start(
+            self.starts.sms(
+                phone_number,
+                connection=connection,
+                send=send,
+                auth_params=auth_params,
+                client_id=client_id,
+                captcha=captcha,
+                language=language,
+                forwarded_for=forwarded_for,
+                overrides=overrides,
+            )
+        )
 
     def login_with_email(
         self,
@@ -239,8 +251,8 @@ class Passwordless:
             AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
         members = {
-            "username": _required("email", email),
-            "otp": _required("code", code),
+            "username": required("email", email),
+            "otp": required("code", code),
             "realm": realm,
             "audience": audience,
             "scope": scope,
@@ -296,8 +308,8 @@ class Passwordless:
             AuthenticationError: the call failed. The class names the cause, and `delivery` says how far the request got.
         """
         members = {
-            "username": _required("phone_number", phone_number),
-            "otp": _required("code", code),
+            "username": required("phone_number", phone_number),
+            "otp": required("code", code),
             "realm": realm,
             "audience": audience,
             "scope": scope,
@@ -347,7 +359,7 @@ class Passwordless:
             AuthenticationError: no response came.
         """
         try:
-            return probe_of(self._start({"connection": PROBE_CONNECTION}, self._configuration.timeouts))
+            return probe_of(self._start(self.starts.probe(PROBE_CONNECTION)))
         except AuthenticationError as error:
             if error.status is None:
                 raise
@@ -363,17 +375,8 @@ class Passwordless:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(
-        self,
-        members: Mapping[str, Any],
-        timeouts: Timeouts,
-        language: str | None = None,
-        forwarded_for: str | None = None,
-        overrides: RequestOverrides | None = None,
-    ) -> StartResponse:
-        call = self._call(Endpoint.START, members, timeouts, (language, forwarded_for), overrides)
-        response = self._caller.call(call)
-        return parse_start_response(response.status, response.body, self._caller.rate_limits(response))
+    def _start(self, call: Call) -> StartResponse:
+        return self.starts.read(self._caller.call(call))
 
     def _log_in(self, call: Call, expected: Expectations) -> TokenResponse:
         until = time.monotonic() + (call.timeouts.total + self._configuration.keys_grace).total_seconds()
@@ -389,12 +392,6 @@ class Passwordless:
         header_values: tuple[str | None, str | None],
         overrides: RequestOverrides | None,
     ) -> Call:
-        headers = {name: value for name, value in zip(_CALL_HEADERS, header_values, strict=True) if value}
+        headers = {name: value for name, value in zip(CALL_HEADERS, header_values, strict=True) if value}
         members = {**members, "client_id": members.get("client_id") or self._client_id}
         return build_call(endpoint, members, headers, timeouts, overrides)
-
-
-def _required(field: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise RequiredError(field)
-    return value

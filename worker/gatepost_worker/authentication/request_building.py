@@ -8,7 +8,7 @@ import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from requests import PreparedRequest, Request
 from requests.exceptions import RequestException
@@ -24,6 +24,7 @@ PASSWORDLESS_OTP: Final = "http://auth0.com/oauth/grant-type/passwordless/otp"
 _METHODS: Final = {Endpoint.START: "POST", Endpoint.TOKEN: "POST", Endpoint.JWKS: "GET"}
 _CONTENT_TYPES: Final = {Endpoint.START: "application/json", Endpoint.TOKEN: "application/x-www-form-urlencoded"}
 _SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TELEMETRY: Final = "Auth0-Client"
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -70,6 +71,7 @@ class RequestTemplates:
         self._urls = {endpoint: _usable_url(url) for endpoint, url in urls.items()}
         self._telemetry = telemetry
         self._headers: dict[Endpoint, CaseInsensitiveDict[str]] = {}
+        self._heads: dict[Endpoint, bytes] = {}
         for endpoint in urls:
             template = CaseInsensitiveDict({"User-Agent": f"gatepost/{_version()} python/{platform.python_version()}"})
             _override(template, headers)
@@ -102,6 +104,36 @@ class RequestTemplates:
             request.headers["Content-Length"] = str(len(body))
         request.body = body
         return request
+
+    def encode(self, endpoint: Endpoint, body: bytes = b"", headers: Mapping[str, str | None] | None = None) -> bytes:
+        """Return the same request in the bytes that go over a connection.
+
+        Args:
+            endpoint: the endpoint to call.
+            body: the encoded body.
+            headers: the call's headers. A value of None removes a header.
+
+        Raises:
+            RequestUnsendable: a header cannot be sent.
+        """
+        head = None if headers else self._heads.get(endpoint)
+        if head is None:
+            head = _encoded_head(self.build(endpoint, None, headers))
+            if not headers:
+                self._heads[endpoint] = head
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+def _encoded_head(request: PreparedRequest) -> bytes:
+    """Return the request line and all headers but the length, as http.client writes them."""
+    host = urlsplit(str(request.url)).netloc.rpartition("@")[2]
+    default = ":443" if str(request.url).startswith("https:") else ":80"
+    fixed = {"Host": host.removesuffix(default), "Accept-Encoding": "identity"}
+    headers = {**fixed, **{str(name): str(value) for name, value in request.headers.items()}}
+    if not all(map(_HEADER_NAME.fullmatch, headers)):
+        raise RequestUnsendable("A header cannot be sent: its name has characters that no header name has.")
+    lines = [f"{request.method} {request.path_url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
 def _override(headers: CaseInsensitiveDict[str], changes: Mapping[str, str | None]) -> None:

@@ -14,7 +14,9 @@ from gatepost_worker.authentication.errors import AnswerUnreadable, Authenticati
 from gatepost_worker.authentication.http_exchange import open_exchange
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.responses import HttpResponse
+from gatepost_worker.authentication.routes import Route, route_to
 from gatepost_worker.authentication.transport_failures import TRANSPORT_ERRORS, translate
+from gatepost_worker.authentication.trust import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +60,9 @@ class Transport:
         if self._cert is not None and not self._custom:
             self._token_adapter = self._build(configuration, self._cert)
         self._proxies = {url: _proxies(configuration, url) for url in urls.values()}
+        self._urls = urls
+        self._idle_s = configuration.idle_connection.total_seconds()
+        self._routes: dict[Endpoint, Route | str] = {}
 
     def send(self, endpoint: Endpoint, timeouts: Timeouts, request: PreparedRequest) -> HttpResponse:
         """Send one request and return its response, of any status.
@@ -97,6 +102,20 @@ class Transport:
             failure.status = response.status_code
             failure.rate_limits = parse_rate_limits(response.headers, now_epoch_s=time.time())
         raise failure  # outside the handler, so that it is not chained: requests' exceptions hold the request
+
+    def route(self, endpoint: Endpoint) -> Route | str:
+        """Return the way to an endpoint for `wire`, or why it cannot go it. The certificates are loaded once."""
+        if endpoint not in self._routes:
+            self._routes[endpoint] = self._way_to(endpoint)
+        return self._routes[endpoint]
+
+    def _way_to(self, endpoint: Endpoint) -> Route | str:
+        if self._custom:
+            return "it has an adapter of its own"
+        if self._cert is not None:
+            return "it uses mutual TLS"
+        url = self._urls[endpoint]
+        return route_to(url, self._proxies[url], tls_context(self._ca_bundle), self._idle_s)
 
     def close(self) -> None:
         """Close the adapters, a custom one included."""
