@@ -91,6 +91,15 @@ def normalise_phone(number: str, region: str | None = None) -> str:
     raise InvalidValue(_NOT_A_NUMBER)
 
 
+def normalise_recipient(recipient: str) -> str:
+    """Return an address or a number in its normal form. A text with `@` is an address.
+
+    Raises:
+        ValueError: it is neither; the message never repeats it.
+    """
+    return normalise_email(recipient) if "@" in recipient else normalise_phone(recipient)
+
+
 def _read_phone(number: str, region: str | None) -> str:
     try:
         parsed = phonenumbers.parse(number, region)

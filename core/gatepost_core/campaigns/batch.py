@@ -1,4 +1,4 @@
-"""A batch of recipients as it is stored: columns as JSON, compressed, then sealed."""
+"""The sealed parts of a campaign: batches of recipients as compressed columns, and its `authParams`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatepost_core.kinds import CHANNELS
 from gatepost_core.sealing import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gatepost_core.sealing import Keyring
 
 BATCH_ROWS: Final = 256
-"""Rows in a batch, at most: a row's number fits a byte."""
+"""Most rows in a batch: a row's number fits into a byte."""
 
 _FIRST_ROWS: Final = 32
 _BATCHES_OF_A_SIZE: Final = 64
@@ -27,16 +27,15 @@ _CHANNEL_OF_LETTER: Final = {channel.letter: channel for channel in CHANNELS}
 
 
 def rows_in(batch: int) -> int:
-    """Return how many rows a batch of this number takes.
+    """Return how many rows the batch with this number takes.
 
-    A batch is sent by one thread at a time, so a campaign's first batches are small: else a small campaign would have too few to
-    keep a slow tenant's answers waiting side by side.
+    One thread at a time sends a batch. So the first batches are small, and a small campaign still has several calls under way.
     """
     return min(BATCH_ROWS, _FIRST_ROWS << (batch // _BATCHES_OF_A_SIZE))
 
 
 def pack_rows(rows: Sequence[Row]) -> bytes:
-    """Return rows as compressed columns; a column that no row has is left out."""
+    """Return rows as compressed columns. Empty columns are left out."""
     columns: list[Any] = [
         _FORM,
         "".join([row.kind.letter for row in rows]),
@@ -51,10 +50,10 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
 
 
 def unpack_rows(packed: bytes) -> list[Row]:
-    """Return the rows that `pack_rows` packed; the line in their file is forgotten.
+    """Return the rows that `pack_rows` packed. Their line numbers are not kept.
 
     Raises:
-        SealError: the form is unknown to this version.
+        SealError: this version does not know the form.
     """
     form, kinds, recipients, languages, addresses, params = json.loads(zlib.decompress(packed, _RAW))
     if form != _FORM or not _CHANNEL_OF_LETTER.keys() >= set(kinds):
@@ -68,7 +67,7 @@ def unpack_rows(packed: bytes) -> list[Row]:
 
 
 def seal_rows(rows: Sequence[Row], keyring: Keyring, campaign_id: str, batch: int) -> str:
-    """Return a batch's rows, sealed for this place in this campaign."""
+    """Return a batch's rows, sealed for this campaign and number."""
     return keyring.seal(pack_rows(rows), Purpose.rows(campaign_id, batch))
 
 
@@ -79,6 +78,25 @@ def open_rows(sealed: str, keyring: Keyring, campaign_id: str, batch: int) -> li
         SealError: they were changed or moved, or their key is not in the ring.
     """
     return unpack_rows(keyring.open(sealed, Purpose.rows(campaign_id, batch)))
+
+
+def seal_auth_params(params: Mapping[str, Any] | None, keyring: Keyring, campaign_id: str) -> str:
+    """Return a campaign's `authParams` sealed for its record; empty for none. They can name a person."""
+    if params is None:
+        return ""
+    return keyring.seal(json.dumps(params).encode(), Purpose.auth_params(campaign_id))
+
+
+def open_auth_params(sealed: str, keyring: Keyring, campaign_id: str) -> dict[str, Any] | None:
+    """Return the `authParams` that `seal_auth_params` sealed.
+
+    Raises:
+        SealError: they were changed or moved, or their key is not in the ring.
+    """
+    if not sealed:
+        return None
+    opened: dict[str, Any] = json.loads(keyring.open(sealed, Purpose.auth_params(campaign_id)))
+    return opened
 
 
 def _column(values: list[str | None]) -> list[str | None] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.recipients import normalised
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import OperationNotFound, SealError
+from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
@@ -55,7 +55,7 @@ class Erasure:
         Raises:
             ValueError: `recipient` is neither an address nor a number.
         """
-        return self._sum(normalised(recipient), dry_run=True)
+        return self._sum(normalise_recipient(recipient), dry_run=True)
 
     def erase(self, recipient: str) -> ErasureResult:
         """Erase a person from the ledger, the campaigns, the guest lists and the dead letters. Messages on the broker name no person.
@@ -68,7 +68,7 @@ class Erasure:
         Raises:
             ValueError: `recipient` is neither an address nor a number.
         """
-        address = normalised(recipient)
+        address = normalise_recipient(recipient)
         with self._campaigns.audit.act("person.erase") as found:
             # First, so that a campaign that starts in the meantime suppresses the person.
             self._campaigns.suppressions.add(address, SuppressionReason.ERASED)

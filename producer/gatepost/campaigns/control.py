@@ -1,29 +1,29 @@
-"""Campaigns as operators handle them: create, add, start, pause, resume, cancel, retry, export, delete."""
+"""Operations on campaigns: create, add, start, pause, resume, cancel, retry, export, delete."""
 
 from __future__ import annotations
 
-import json
-import uuid
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.blocks import block_of_tenant, own_application, require_ours, with_own_block
+from gatepost.campaigns.creation import Creation, checked_id, stored_deadline
 from gatepost.campaigns.importing import Added, Import
-from gatepost.campaigns.option_update import change_options, refuse_other_options
-from gatepost.campaigns.recipients import normalised
+from gatepost.campaigns.option_update import change_options
 from gatepost.campaigns.repair import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
-from gatepost.campaigns.retries import Retried
 from gatepost.campaigns.suppression import Suppressions
 from gatepost_core.applications import TenantRegistry
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.campaigns.auth_params import open_auth_params, seal_auth_params
+from gatepost_core.campaigns.batch import open_auth_params
 from gatepost_core.campaigns.model import Campaign, CampaignNotFound, Options, check_name
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import STATES
-from gatepost_core.error_boundary import boundary, items_of_caller
-from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import InvalidValue
+from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.stored_values import milliseconds
 from gatepost_core.sealing.key_checks import KeyChecks
@@ -33,7 +33,6 @@ from gatepost_core.states import RETRYABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
-    from types import TracebackType
 
     from redis import Redis
 
@@ -47,25 +46,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Added", "Campaigns", "Retried"]
 
-# Batches under way until the first answers are there.
-_FIRST_IN_FLIGHT_LIMIT: Final = 4
-_MOST_GUESTS: Final = 1000
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The recipients that `retry` found. Unless it was a dry run, they are queued."""
+
+    dry_run: bool
+    by_state: dict[State, int] = field(default_factory=dict)
+
+    @property
+    def matched(self) -> int:
+        """The number of recipients."""
+        return sum(self.by_state.values())
 
 
 @boundary
 class Campaigns:
-    """All campaigns of one Redis. Thread-safe; use it as a context manager or close it.
+    """All campaigns of one Redis. Thread-safe. Use it as a context manager, or close it.
 
-    Whatever starts, stops, changes, reveals or deletes is in the audit log before it is done.
+    The audit log records each act before it happens: starts, stops, changes, exports, deletions.
 
-    Every method raises `CampaignNotFound` for a campaign that is not there, `CampaignConflict` when its status forbids what is
-    asked, and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
-    What makes messages leave (`add`, `start`, `resume`, `retry`) is a `CampaignConflict` too when the campaign is for another
-    Auth0 application than this configuration's.
+    Every method raises `CampaignNotFound` for an unknown campaign, `CampaignConflict` when the campaign's status does not allow the call,
+    and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
+    `add`, `start`, `resume` and `retry` also raise `CampaignConflict` when the campaign belongs to another Auth0 application than the
+    one in this configuration.
 
     Args:
         settings: the configuration; read from the environment when absent.
-        client: connections to Redis that are there; they are not closed with this.
+        client: an open client of Redis. It stays open when this is closed.
 
     Raises:
         ConfigurationError: no sealing key, fingerprint key or tenant is configured.
@@ -86,6 +94,7 @@ class Campaigns:
         self._publisher = BatchPublisher(self._app, self.store)
         self.repair = CampaignRepair(self._redis, keys)
         self.reports = Reports(self._redis, keys, self._keyring)
+        self._creation = Creation(self.settings, self.store, self._keyring, self._fingerprints)
 
     def create(
         self,
@@ -98,65 +107,38 @@ class Campaigns:
         """Record a campaign as a draft, and return its id.
 
         Args:
-            name: what people call it.
+            name: a name for operators.
             options: how it is sent.
-            guest_list: the only people who are really sent to, for a rehearsal; the others become `suppressed`.
-            campaign_id: a UUID; a second call with the same one and the same options changes nothing, also when they were changed meanwhile.
+            guest_list: addresses and numbers for a rehearsal. Only these recipients get a message; all others become `suppressed`.
+            campaign_id: a UUID. A second call with the same id and options changes nothing, even if the options were changed meanwhile.
 
         Raises:
-            CampaignConflict: there is a campaign of this id, with other options; names them, and nothing was changed.
+            CampaignConflict: a campaign with this id exists, with other options. The message names them. Nothing was changed.
             ConfigurationError: the options name a tenant that is not configured.
-            SealError: there is a campaign of this id, whose `auth_params` do not open, so that they cannot be compared.
-            InvalidCommand: the name is empty or long or has a character that is not shown, or the id is no UUID.
-            ValueError: a guest is neither an address nor a number, or there are more guests than a rehearsal needs.
+            SealError: a campaign with this id exists, and its `auth_params` cannot be opened and compared.
+            InvalidCommand: the name is empty, too long or has a character that is not shown, or the id is not a UUID.
+            ValueError: a guest is neither an address nor a number, or there are more than 1,000 guests.
         """
         check_name(name)
         self._keys.require_once()
-        campaign_id = _checked_id(campaign_id) if campaign_id else str(uuid.uuid4())
-        chosen = options or Options()
-        changes: dict[str, Any] = {"tenant": self.settings.tenant_name(chosen.tenant)}
-        if guest_list is not None:
-            changes["guests"] = self._guests(campaign_id, guest_list)
-        chosen = chosen.model_copy(update=changes)
-        # What was asked for first, however it is changed meanwhile: who asks for the same again means the same campaign.
-        asked = self._fingerprints.digest("options", campaign_id, _canonical(chosen)).hex()
-        fields = {
-            "name": name,
-            "options": chosen.stored(),
-            "asked": asked,
-            "on_unknown": chosen.on_unknown.value,
-            "max_attempts": self.settings.max_attempts,
-            "in_flight_limit": min(_FIRST_IN_FLIGHT_LIMIT, chosen.max_in_flight),
-            "max_in_flight": chosen.max_in_flight,
-            "pause_after_errors": chosen.pause_after_errors or 0,
-            "pause_above_error_share": chosen.pause_above_error_share or 0,
-            "deadline": _milliseconds(chosen.deadline),
-        }
-        if application := self.settings.applications().get(changes["tenant"]):
-            fields["application"] = application.stored
-        if sealed := seal_auth_params(chosen.auth_params, self._keyring, campaign_id):
-            fields["auth_params"] = sealed
-        stored = self.store.create(campaign_id, fields)
-        if stored is not None and stored.asked != asked:
-            kept = Options.model_validate_json(stored.options)
-            opened = open_auth_params(stored.auth_params, self._keyring, campaign_id)
-            refuse_other_options(chosen, kept.model_copy(update={"auth_params": opened}))
+        campaign_id = checked_id(campaign_id)
+        self._creation.run(campaign_id, name, options or Options(), guest_list)
         return campaign_id
 
     def add(
         self, campaign_id: str, rows: Iterable[Row], *, on_progress: Callable[[Added], None] | None = None
     ) -> Added:
-        """Add recipients, each once: those the campaign has already are counted as duplicates and left alone.
+        """Add recipients, each once. Recipients that the campaign already has count as duplicates.
 
-        Run it again after an interruption; it goes on where it was. A finished campaign runs again.
+        After an interruption, call it again with the same rows: it adds the missing ones. A finished campaign runs again.
 
         Args:
             campaign_id: the campaign.
-            rows: the valid rows of a file, or your own, which are checked and normalised as a file's; they are read as a stream.
-            on_progress: is called after every batch.
+            rows: the valid rows of a file, or rows of your own, which are checked and normalised like those of a file. They are streamed.
+            on_progress: called after every batch.
 
         Raises:
-            InvalidCommand: one of your own rows is not valid; what was added before it stays.
+            InvalidCommand: one of your own rows is invalid. The rows before it stay added.
         """
         campaign = self.status(campaign_id)
         require_ours(campaign, self.settings)
@@ -180,18 +162,18 @@ class Campaigns:
         return self._fed(campaign_id)
 
     def pause(self, campaign_id: str) -> Campaign:
-        """Pause a campaign: every worker stops before its next recipient."""
+        """Pause a campaign. Every worker stops before its next recipient."""
         with self.audit.act("campaign.pause", campaign=campaign_id):
             self.store.pause(campaign_id)
         return self.status(campaign_id)
 
     def resume(self, campaign_id: str, *, accept_tenant: bool = False) -> Campaign:
-        """Let a paused campaign go on; runs and shares of failures are counted anew.
+        """Resume a paused campaign. Failures in a row and the share of failures are counted anew.
 
         Args:
             campaign_id: the campaign.
-            accept_tenant: send it from now on through this configuration's Auth0 application, after a client id or a domain
-                was changed on purpose. It may run already, be a draft, or have ended.
+            accept_tenant: from now on, send the campaign through the Auth0 application of this configuration, after a client id or a
+                domain was changed on purpose. The campaign may then also be running, a draft, or ended.
 
         Raises:
             ConfigurationError: the campaign's tenant is not configured here.
@@ -206,18 +188,18 @@ class Campaigns:
         return self._fed(campaign_id)
 
     def cancel(self, campaign_id: str) -> Campaign:
-        """Stop a campaign for good: whoever has not been sent to becomes `cancelled`."""
+        """Cancel a campaign. Recipients without an attempt become `cancelled`."""
         with self.audit.act("campaign.cancel", campaign=campaign_id):
             self.store.cancel(campaign_id)
         self.store.close(campaign_id)
         return self.status(campaign_id)
 
     def change_deadline(self, campaign_id: str, deadline: datetime | None) -> Campaign:
-        """Set another deadline, or none. Recipients that have expired stay so until they are retried."""
-        return self._change(campaign_id, {"deadline": deadline}, {"deadline": _milliseconds(deadline)})
+        """Set another deadline, or none. Expired recipients stay `expired` until they are retried."""
+        return self._change(campaign_id, {"deadline": deadline}, {"deadline": stored_deadline(deadline)})
 
     def change_rate(self, campaign_id: str, rate: float | None) -> Campaign:
-        """Set another ceiling on recipients a second, or none; it holds from the next batch on, within a minute."""
+        """Set another maximum of recipients a second, or none. It applies from each worker's next batch, within a minute."""
         return self._change(campaign_id, {"rate": rate}, {})
 
     def retry(
@@ -228,15 +210,15 @@ class Campaigns:
         *,
         dry_run: bool = False,
     ) -> Retried:
-        """Queue recipients again who ended in one of these states, for one of these reasons if any are named.
+        """Queue recipients again that ended in these states, for these reasons.
 
-        A finished or cancelled campaign runs again. Retrying `unknown` sends a second message to whoever got the first, whose code
-        is then void.
+        A finished or cancelled campaign runs again. Retrying `unknown` sends a second message to recipients who got the first one. The
+        code in the first message is then void.
 
         Args:
             campaign_id: the campaign.
             states: final states other than `accepted`.
-            reasons: only these; all when absent.
+            reasons: the reasons to retry; all when absent.
             dry_run: only count.
 
         Raises:
@@ -256,59 +238,47 @@ class Campaigns:
         return retried
 
     def delete(self, campaign_id: str) -> None:
-        """Delete a campaign with everything that was kept of its recipients."""
+        """Delete a campaign and everything stored about its recipients."""
         with self.audit.act("campaign.delete", campaign=campaign_id):
             self.store.delete(campaign_id)
 
     def recount(self, campaign_id: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Recounted:
-        """Count a campaign's recipients anew, batch by batch, when its counts do not add up. See `CampaignRepair.recount`."""
+        """Count a campaign's recipients anew when its counts do not add up. See `CampaignRepair.recount`."""
         with self.audit.act("campaign.recount", campaign=campaign_id) as found:
             counted = self.repair.recount(campaign_id, on_progress=on_progress)
             found.update(counted.as_json())
         return counted
 
     def status(self, campaign_id: str) -> Campaign:
-        """Return how a campaign stands, and what keeps workers from it; nothing is scanned."""
+        """Return a campaign with its counts, and what blocks it. The call reads the record only, whatever the size of the campaign."""
         record = self.store.record(campaign_id)
         return with_own_block(campaign_of(campaign_id, record, self.store.blocks(campaign_id)), self.settings)
 
     def block_of_tenant(self, name: str | None) -> Block | None:
-        """Return what would keep the workers of this Redis from a new campaign of this tenant; None when nothing is known to."""
+        """Return what would block a new campaign of this tenant, if anything is known."""
         return block_of_tenant(self.settings, TenantRegistry(self._redis, self.settings.redis_keys), name)
 
     def auth_params(self, campaign_id: str) -> dict[str, Any] | None:
-        """Return the `authParams` that a campaign was made with, opened.
+        """Return a campaign's `authParams` in clear.
 
         Raises:
-            SealError: they do not open; their key may have left the ring.
+            SealError: they cannot be opened. Their key may no longer be in the ring.
         """
         return open_auth_params(self.store.record(campaign_id).get("auth_params", ""), self._keyring, campaign_id)
 
     def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
         """Return campaigns, the newest first."""
-        found = []
-        for campaign_id in self.store.campaign_ids(offset, limit):
-            try:
-                found.append(self.status(campaign_id))
-            except CampaignNotFound:  # deleted meanwhile
-                continue
-        return found
+        return [*self._those_left(self.store.campaign_ids(offset, limit))]
 
     def active(self) -> tuple[Campaign, ...]:
-        """Return the campaigns that have been started and have not ended."""
-        found = []
-        for campaign_id in self.store.active_ids():
-            try:
-                found.append(self.status(campaign_id))
-            except CampaignNotFound:  # deleted meanwhile
-                continue
-        return tuple(found)
+        """Return the campaigns that were started and have not ended."""
+        return self._those_left(self.store.active_ids())
 
     def export(self, campaign_id: str, states: Collection[State] | None = None) -> Iterator[RecipientReport]:
-        """Give the recipients in these states, or all, in the order they were added.
+        """Yield the recipients in these states, or all, in the order in which they were added.
 
         Raises:
-            SealError: a batch does not open; its key may have left the ring.
+            SealError: a batch cannot be opened. Its key may no longer be in the ring.
         """
         batches = self.status(campaign_id).batches
         named = None if states is None else sorted(states)
@@ -316,7 +286,7 @@ class Campaigns:
             return self.reports.all_of(campaign_id, batches, states)
 
     def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
-        """Return what happened to one recipient; None when the campaign does not have it.
+        """Return what happened to one recipient, or None if the campaign does not have it.
 
         Args:
             campaign_id: the campaign.
@@ -326,7 +296,9 @@ class Campaigns:
             ValueError: it is neither an address nor a number.
         """
         self.store.record(campaign_id)
-        number = self.reports.number_of(campaign_id, self._fingerprints.campaign(campaign_id, normalised(recipient)))
+        number = self.reports.number_of(
+            campaign_id, self._fingerprints.campaign(campaign_id, normalise_recipient(recipient))
+        )
         return None if number is None else self.reports.one(campaign_id, number)
 
     def close(self) -> None:
@@ -338,10 +310,16 @@ class Campaigns:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _those_left(self, campaign_ids: Iterable[str]) -> tuple[Campaign, ...]:
+        found = []
+        for campaign_id in campaign_ids:
+            # Deleted meanwhile.
+            with suppress(CampaignNotFound):
+                found.append(self.status(campaign_id))
+        return tuple(found)
 
     def _fed(self, campaign_id: str) -> Campaign:
         self._publisher.feed(campaign_id)
@@ -358,17 +336,9 @@ class Campaigns:
         )
         return Retried(dry_run, {STATES[char]: number for char, number in found.items()})
 
-    def _guests(self, campaign_id: str, guest_list: Iterable[str]) -> frozenset[str]:
-        guests = map(normalised, items_of_caller(guest_list))
-        marks = frozenset(self._fingerprints.campaign(campaign_id, guest).hex() for guest in guests)
-        # Every batch carries the list to its worker.
-        if len(marks) > _MOST_GUESTS:
-            raise InvalidValue(f"a guest list has at most {_MOST_GUESTS} guests")
-        return marks
-
     def _opening(self, campaign_id: str) -> int | None:
         options = self.status(campaign_id).options
-        # This machine's clock may be wrong; workers go by Redis's too.
+        # By Redis's clock, as in the scripts: this machine's may be wrong.
         now = self.store.now(campaign_id)
         opening = options.opens_at(now)
         return milliseconds(opening) if opening > now else None
@@ -377,24 +347,8 @@ class Campaigns:
         def changed(options: Options) -> Options:
             return Options.model_validate({**dict(options), **changes})
 
-        # What is not valid is refused before it stands in the audit log.
+        # Invalid options are refused before the audit log records the change.
         changed(self.status(campaign_id).options)
         with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
             change_options(self.store, campaign_id, changed, mirrored)
         return self.status(campaign_id)
-
-
-def _canonical(options: Options) -> str:
-    said = options.model_dump(mode="json")
-    return json.dumps({**said, "guests": said["guests"] and sorted(said["guests"])}, sort_keys=True)
-
-
-def _checked_id(given: str) -> str:
-    try:
-        return str(uuid.UUID(given))
-    except ValueError:
-        raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
-
-
-def _milliseconds(at: datetime | None) -> int | str:
-    return "" if at is None else milliseconds(at)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from gatepost.campaigns.recipients import in_chunks
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
 from gatepost_core.error_boundary import callback_of_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.store import CampaignStore
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,10 @@ class Import:
 
     def _so_far(self) -> Added:
         return Added(self._added, self._duplicates)
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of `size` items; the last one may be shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

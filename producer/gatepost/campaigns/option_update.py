@@ -58,18 +58,3 @@ def change_options(
         if store.change(campaign_id, before, altered.stored(), fields):
             return True
     raise TooManyChanges
-
-
-def refuse_other_options(asked: Options, kept: Options) -> None:
-    """Refuse to take a campaign for another one.
-
-    Raises:
-        CampaignConflict: the options differ; names them.
-    """
-    # What was stored has been JSON, in which some values have a plainer form.
-    asked = Options.model_validate_json(asked.model_dump_json())
-    different = [name for name in Options.model_fields if getattr(asked, name) != getattr(kept, name)]
-    if different:
-        raise CampaignConflict(
-            f"A campaign with this id exists, with other options: {', '.join(different)}. Nothing was changed. Give the same options, or another id."
-        )

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.recipients import in_chunks, normalised
+from gatepost.campaigns.importing import in_chunks
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
+from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.redis.errors import answering
 from gatepost_core.redis.scripts import starting
 
@@ -146,7 +147,7 @@ class Suppressions:
             return int(self._redis.hget(self._key, "index_size") or 0)
 
     def _of(self, recipient: str) -> bytes:
-        return self._fingerprints.suppression(normalised(recipient))
+        return self._fingerprints.suppression(normalise_recipient(recipient))
 
     def _call(self, call: str, *arguments: Any) -> Any:
         with answering():

@@ -13,8 +13,7 @@ import structlog
 from celery import signals
 
 from gatepost_core.blocks import block_of
-from gatepost_core.campaigns.auth_params import open_auth_params
-from gatepost_core.campaigns.batch import open_rows
+from gatepost_core.campaigns.batch import open_auth_params, open_rows
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.store import CampaignStore

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.recipients import normalised
 from gatepost_core.blocks import ACCEPT_OPERATIONS
 from gatepost_core.campaigns.model import Campaign, Options, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import GatepostError
+from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.kinds import Endpoint
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
@@ -167,7 +167,7 @@ def _beside(campaigns: Campaigns, options: Options) -> list[Campaign]:
 
 
 def _left_out(campaigns: Campaigns, file: RecipientFile, guests: Collection[str] | None) -> tuple[int, int]:
-    invited = None if guests is None else {normalised(guest) for guest in guests}
+    invited = None if guests is None else {normalise_recipient(guest) for guest in guests}
     counts = {"suppressed": 0, "not_guests": 0}
 
     def among_guests(rows: Iterable[Row]) -> Iterable[str]:

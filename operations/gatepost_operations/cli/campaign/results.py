@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gatepost.campaigns.control import Campaigns
+from gatepost.campaigns.control import Campaigns, Retried
 from gatepost.campaigns.report import RecipientReport
-from gatepost.campaigns.retries import Retried
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.reasons import Reason
