@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from support.stack import Program, Stack
 
-PEOPLE = 2500
+PEOPLE = 1200
 RATE = 250.0
 QUEUES = "gatepost.login,gatepost.bulk"
 
