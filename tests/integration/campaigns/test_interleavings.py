@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from gatepost.campaigns.report import campaign_of
 from gatepost_core.campaigns.model import CampaignConflict, Status
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.campaigns.wire_format import IMPLIED, STATES, unpack_records
-from gatepost_core.reasons import Reason
+from gatepost_core.campaigns.wire_format import STATES, unpack_records
+from gatepost_core.reasons import IMPLIED, Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication import RateLimits
 from gatepost_worker.bulk.store import (

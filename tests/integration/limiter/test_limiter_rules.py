@@ -12,10 +12,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gatepost.errors import Unavailable
+from gatepost_core.kinds import Lane
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
 from gatepost_worker.limiter import (
     Ceiling,
-    Lane,
     LimiterKey,
     LimiterSettings,
     LimiterUnavailable,
