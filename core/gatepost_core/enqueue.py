@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.publishing import publish_recorded
 from gatepost_core.commands import OnUnknown, SendCommand, dump_command, recipient_of
+from gatepost_core.errors import Unavailable
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
@@ -96,11 +98,14 @@ class Recorder:
 
     def _publish(self, new: NewOperation) -> None:
         message = operation_message(new.operation_id)
-        publish_recorded(
+        if not publish_recorded(
             self._app,
             new.kind.task,
             new.kind.queue,
             new.operation_id,
             message,
             operation_id=new.operation_id,
-        )
+        ):
+            # Without this note, the sweep first waits for messages that were published later.
+            with suppress(Unavailable):
+                self._ledger.unpublished(new.operation_id)

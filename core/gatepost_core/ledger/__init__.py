@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import rule_in_lua
-from gatepost_core.errors import IdempotencyConflict, RecordGone, Unavailable
+from gatepost_core.errors import CorruptRecord, IdempotencyConflict, RecordGone, Unavailable
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.replies import OUTCOME_FIELDS, answer_of, outcome_of, redeemed
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
@@ -24,12 +24,13 @@ from gatepost_core.sealing import kid_of
 from gatepost_core.states import OPEN_STATES, State, states_in_lua
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from redis import Redis
 
     from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
+    from gatepost_core.broker.messages import Queue
     from gatepost_core.outcomes import Outcome
     from gatepost_core.reasons import Reason
     from gatepost_core.redis.keys import RedisKeys
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _SOURCE: Final = (
     states_in_lua(lambda state: state.value)
     + f"local OPEN = {{ {', '.join(f'{state} = true' for state in OPEN_STATES)} }}\n"
+    + f"local QUEUE_OF = {{ {', '.join(f'{kind} = {kind.queue.value!r}' for kind in Kind)} }}\n"
     + rule_in_lua(lambda state: state.value)
     + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
 )
@@ -106,9 +108,14 @@ class Ledger:
             raise RecordGone
         return reply[1]
 
-    def ready(self, operation_id: str) -> Operation | Answer:
-        """Return an operation that can begin now, with its sealed command; or what stands in the way."""
-        match self._call(self._end, "ready", operation_id, [], []):
+    def ready(self, operation_id: str, *, delivered: bool = False) -> Operation | Answer:
+        """Return an operation that can begin now, with its sealed command; otherwise the reason why it cannot.
+
+        Args:
+            operation_id: which operation.
+            delivered: whether its message has just reached a worker; the sweep needs to know how far each queue has come.
+        """
+        match self._call(self._end, "ready", operation_id, [], [int(delivered)]):
             case ["ready", kind, tenant, command, deadline, on_unknown, application]:
                 return Operation(
                     operation_id=operation_id,
@@ -213,25 +220,47 @@ class Ledger:
                 return
             start += _OPEN_PAGE
 
-    def sweep(self, operation_id: str) -> Answer:
-        """Look at an open operation: end it, publish it again (`PUBLISH`) or leave it."""
-        return answer_of(self._call(self._end, "sweep", operation_id, [], [self._look_after_ms]))
+    def sweep(self, operation_ids: Sequence[str], *, drained: Iterable[Queue], since_ms: int) -> dict[str, Answer]:
+        """Check open operations in one round trip: end them, ask for another message (`PUBLISH`), or leave them to wait.
+
+        `PUBLISH` needs a reason to think the message lost: the broker refused it, later messages of its queue have arrived, or its queue is
+        empty. `CORRUPT` is a record that cannot be read; it is checked again much later, so that it does not delay others.
+
+        Args:
+            operation_ids: the operations.
+            drained: the queues that are empty.
+            since_ms: when this run began, by `now_ms`.
+
+        Returns:
+            An answer for each operation that does not just wait.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        rest = [self._look_after_ms, " ".join(drained), since_ms, self._look_after_ms * _ASIDE, *operation_ids]
+        reply = self._ask(self._end, "sweep", "", [], rest)
+        return {as_text(one): _swept(answer) for one, answer in zip(reply[::2], reply[1::2], strict=True)}
 
     def unpublished(self, operation_id: str) -> None:
-        """Take back the `PUBLISH` of the last sweep, because the broker did not take the message; it comes again soon."""
+        """Record that the broker did not take an operation's message; the sweep soon publishes it."""
         self._call(self._end, "unpublished", operation_id, [], [self._look_after_ms])
 
-    def set_aside(self, operation_id: str) -> None:
-        """Have an operation that cannot be swept looked at again much later, so that it hinders no other."""
-        self._call(self._end, "set_aside", operation_id, [], [self._look_after_ms * _ASIDE])
-
-    def due(self, limit: int) -> list[str]:
-        """Return the ids of operations that are to be looked at now."""
+    def now_ms(self) -> int:
+        """Return the time by Redis's clock, in milliseconds since the epoch."""
         with answering():
             seconds, micros = self._redis.time()
-            found = self._redis.zrangebyscore(
-                self._keys.due, "-inf", int(seconds) * 1000 + int(micros) // 1000, 0, limit
-            )
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def due(self, limit: int, until_ms: int | None = None) -> list[str]:
+        """Return the ids of operations to check, those that are due longest first.
+
+        Args:
+            limit: the most to return.
+            until_ms: leave out those that become due later; by default, later than now.
+        """
+        until_ms = self.now_ms() if until_ms is None else until_ms
+        with answering():
+            found = self._redis.zrangebyscore(self._keys.due, "-inf", until_ms, 0, limit)
         return [as_text(one) for one in found]
 
     def outcome(self, operation_id: str) -> Outcome:
@@ -302,9 +331,28 @@ class Ledger:
         *,
         silence: str = NOTHING_SENT,
     ) -> list[str]:
+        return [as_text(part) for part in self._ask(script, call, operation_id, keys, arguments, silence=silence)]
+
+    def _ask(
+        self,
+        script: Any,
+        call: str,
+        operation_id: str,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        *,
+        silence: str = NOTHING_SENT,
+    ) -> list[Any]:
         with answering(silence):
-            reply = script(
+            reply: list[Any] = script(
                 keys=[self._keys.operation(operation_id), self._keys.due, self._keys.counts, *keys],
                 args=[call, operation_id, *arguments],
             )
-        return [as_text(part) for part in reply]
+        return reply
+
+
+def _swept(reply: Sequence[Any]) -> Answer:
+    try:
+        return answer_of([as_text(part) for part in reply])
+    except CorruptRecord:
+        return Answer(Verdict.CORRUPT)

@@ -42,7 +42,7 @@ local function finish(from, state, reason, detail, http_status)
   redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
   local lifetime = get('lifetime')
   let_keys_expire(lifetime)
-  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'blocked', 'keys')
+  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'blocked', 'keys', 'published', 'published_at')
   redis.call('PEXPIRE', operation, lifetime)
   redis.call('ZREM', due, id)
   redis.call('PUBLISH', operation, state)
@@ -194,10 +194,21 @@ local function in_the_way(attempt)
   return nil, state
 end
 
+-- Notes that a queue's messages have arrived up to this one: those published long before it are no longer on the queue.
+local function note_delivery()
+  local queue = QUEUE_OF[get('kind')]
+  if queue then
+    local seen = tonumber(redis.call('HGET', DELIVERED, queue) or 0)
+    redis.call('HSET', DELIVERED, queue, math.max(seen, get('published_at') or get('updated')), queue .. ':at', now)
+  end
+end
+
+-- ARGV: '1' if a message has just named the operation
 -- Returns the command and its options, or why no attempt can begin. It spends no permit.
-function calls.ready()
+function calls.ready(delivered)
   local answer = in_the_way()
   if answer then return answer end
+  if delivered == '1' then note_delivery() end
   local found = redis.call('HMGET', operation, 'kind', 'tenant', 'command', 'deadline', 'on_unknown', 'application')
   return { 'ready', found[1], found[2], found[3], found[4], found[5], found[6] or '' }
 end
@@ -209,7 +220,7 @@ function calls.begin(attempt, lease)
   if answer then return answer end
   move(state, IN_FLIGHT)
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
-  redis.call('HDEL', operation, 'not_before', 'blocked')
+  redis.call('HDEL', operation, 'not_before', 'blocked', 'published_at')
   redis.call('ZADD', due, now + lease, id)
   redis.call('HINCRBY', operation, 'attempts', 1)
   return begun()
@@ -242,7 +253,7 @@ function calls.postpone(attempt, wait, free, look_after, doubt, blocked)
   if doubt ~= '' then redis.call('HSET', operation, 'doubt', doubt) end
   if expired(state) then return finished() end
   move(state, free == '1' and DEFERRED or QUEUED)
-  redis.call('HDEL', operation, 'attempt', 'lease')
+  redis.call('HDEL', operation, 'attempt', 'lease', 'published_at')
   redis.call('HSET', operation, 'not_before', now + wait)
   if blocked ~= '' then
     redis.call('HSET', operation, 'blocked', blocked)
@@ -285,8 +296,28 @@ function calls.adopt(before, after)
   return { 'adopted' }
 end
 
--- ARGV: milliseconds until the next sweep. They double with every publication, so that a long queue does not fill with copies.
-function calls.sweep(look_after)
+-- Returns, for each queue, the time before which a message must have been published to be lost: messages published long after it have
+-- arrived, or the queue is empty and no message has arrived lately.
+local function lost_before(look_after, drained)
+  local before = {}
+  for _, queue in pairs(QUEUE_OF) do
+    local seen = redis.call('HMGET', DELIVERED, queue, queue .. ':at')
+    local is_idle = drained:find(queue, 1, true) and now - (seen[2] or 0) > look_after
+    before[queue] = is_idle and math.huge or (seen[1] or 0) - look_after
+  end
+  return before
+end
+
+-- Returns the deadline of an operation that waits, unless its message must be lost. One command, because very many may wait.
+local function just_waits(before)
+  local found = redis.call('HMGET', operation, 'state', 'kind', 'deadline', 'updated', 'published_at', 'not_before')
+  local state, queue, deadline = found[1], QUEUE_OF[found[2]], tonumber(found[3])
+  local published_at = tonumber(found[5] or found[4])
+  return OPEN[state] and state ~= IN_FLIGHT and now < deadline and queue and published_at > 0
+    and before[queue] <= math.max(published_at, found[6] or 0) and deadline
+end
+
+local function sweep_one(look_after, since)
   local state = get('state')
   if not state or not OPEN[state] then
     redis.call('ZREM', due, id)
@@ -302,26 +333,49 @@ function calls.sweep(look_after)
     state = QUEUED
   end
   if expired(state) then return finished() end
+  local kind = get('kind')
+  if tonumber(get('published_at') or 0) >= since then return { 'publish', kind } end
   local published = redis.call('HINCRBY', operation, 'published', 1)
+  redis.call('HSET', operation, 'published_at', now)
   local again = now + look_after * 2 ^ math.min(published, 6)
   redis.call('ZADD', due, math.min(again, get('deadline')), id)
-  return { 'publish', get('kind') }
+  return { 'publish', kind }
 end
 
--- ARGV: milliseconds until the next sweep. The broker did not take the message of the last sweep, so that publication does not count.
+-- ARGV: milliseconds until the next sweep, which double with every publication, the names of the empty queues, when this run of the
+-- reconciler began, milliseconds until the next sweep of a record that cannot be read, the operations' ids
+-- Returns an id and an answer in turn, for operations that do not just wait. A repeated call finds what this run published.
+function calls.sweep(look_after, drained, since, set_aside, ...)
+  look_after, since = tonumber(look_after), tonumber(since)
+  local before = lost_before(look_after, drained)
+  local answers, later, prefix = {}, {}, record_of('')
+  for _, other in ipairs({ ... }) do
+    operation, id = prefix .. other, other
+    local read, deadline = pcall(just_waits, before)
+    if read and deadline then
+      later[#later + 1] = math.min(now + look_after, deadline)
+      later[#later + 1] = id
+    else
+      local answer
+      read, answer = pcall(sweep_one, look_after, since)
+      if not read then redis.call('ZADD', due, 'XX', now + set_aside, id) end
+      answers[#answers + 1] = id
+      answers[#answers + 1] = read and answer or { 'corrupt' }
+    end
+  end
+  if #later > 0 then redis.call('ZADD', due, unpack(later)) end
+  return answers
+end
+
+-- ARGV: milliseconds until the next sweep. The broker did not take the message, so its publication does not count.
 function calls.unpublished(look_after)
   local deadline = get('deadline')
   if deadline and OPEN[get('state')] then
     if tonumber(get('published') or 0) > 0 then redis.call('HINCRBY', operation, 'published', -1) end
+    redis.call('HSET', operation, 'published_at', 0)
     redis.call('ZADD', due, 'XX', math.min(now + look_after, deadline), id)
   end
   return { 'unpublished' }
-end
-
--- ARGV: milliseconds until the next sweep. Reads nothing of the record, because it is damaged.
-function calls.set_aside(look_after)
-  redis.call('ZADD', due, 'XX', now + look_after, id)
-  return { 'set_aside' }
 end
 
 -- KEYS[4] the recipient's index   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it

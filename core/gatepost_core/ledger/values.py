@@ -60,6 +60,7 @@ class Verdict(StrEnum):
     SETTLED = "settled"
     POSTPONED = "postponed"
     PUBLISH = "publish"
+    CORRUPT = "corrupt"
     ADOPTED = "adopted"
     OTHER = "other"
 

@@ -88,6 +88,11 @@ class RedisKeys:
         return f"{self.namespace}:operations:counts"
 
     @cached_property
+    def delivered(self) -> str:
+        """Up to when each queue's messages have reached a worker."""
+        return f"{self.namespace}:operations:delivered"
+
+    @cached_property
     def campaigns(self) -> str:
         """All campaigns, by when they were made."""
         return f"{self.namespace}:campaigns"
@@ -231,6 +236,7 @@ class RedisKeys:
             "SUPPRESSION": self.suppression,
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),
+            "DELIVERED": self.delivered,
             "BATCH_KEY": _BATCH,
             "OUT_KEY": _OUT,
             "WAITING_KEY": _WAITING,

@@ -14,6 +14,7 @@ from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.states import State
 from support.clocked_redis import ClockedRedis
 from support.keys import KEYS
+from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:
     ("call", "earlier"),
     [
         (lambda ledger: ledger.begin("op-1", "first", lease_s=10), Verdict.BEGUN),
-        (lambda ledger: ledger.sweep("op-1"), Verdict.PUBLISH),
+        (lambda ledger: swept(ledger, "op-1"), Verdict.PUBLISH),
         (lambda ledger: ledger.postpone("op-1", 10, free=True), Verdict.POSTPONED),
     ],
     ids=["begin", "sweep", "postpone"],

@@ -16,6 +16,7 @@ from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ def cancel(ledger: Ledger) -> None:
 
 def lose(ledger: Ledger) -> None:
     ledger.begin("op-1", "first", lease_s=0)
-    ledger.sweep("op-1")
+    swept(ledger, "op-1")
 
 
 def erase(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect, ledger_at
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +148,7 @@ def test_an_attempt_that_was_given_up_cannot_settle_the_one_that_followed(ledger
     assert ledger.settle("op-1", "second", State.ACCEPTED).verdict is Verdict.SETTLED
 
 
-@pytest.mark.parametrize("give_up", [lambda ledger: ledger.sweep("op-1"), lambda ledger: ledger.ready("op-1")])
+@pytest.mark.parametrize("give_up", [lambda ledger: swept(ledger, "op-1"), lambda ledger: ledger.ready("op-1")])
 def test_a_lost_attempt_leaves_a_doubt_that_no_later_end_hides(
     ledger: Ledger, give_up: Callable[[Ledger], object]
 ) -> None:
@@ -312,7 +313,7 @@ def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: re
     time.sleep(0.06)
     assert ledger.due(10) == ["op-1"]
 
-    answer = ledger.sweep("op-1")
+    answer = swept(ledger, "op-1")
 
     assert (answer.verdict, answer.kind) == (Verdict.PUBLISH, Kind.SEND_EMAIL)
     assert ledger.due(10) == []
@@ -323,7 +324,7 @@ def test_each_publication_by_the_sweep_doubles_the_time_to_the_next(ledger: Ledg
     ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
     waits = []
     for _ in range(4):
-        assert ledger.sweep("op-1").verdict is Verdict.PUBLISH
+        assert swept(ledger, "op-1").verdict is Verdict.PUBLISH
         waits.append(redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time())
 
     assert waits == pytest.approx([60, 120, 240, 400], abs=10)
@@ -332,10 +333,10 @@ def test_each_publication_by_the_sweep_doubles_the_time_to_the_next(ledger: Ledg
 def test_a_publication_that_the_broker_did_not_take_does_not_count(ledger: Ledger, redis_client: redis.Redis) -> None:
     """The operation is looked at again soon, and the waits double from where they were."""
     ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
-    ledger.sweep("op-1")
+    swept(ledger, "op-1")
     ledger.unpublished("op-1")
     soon = redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time()
-    ledger.sweep("op-1")
+    swept(ledger, "op-1")
     later = redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time()
 
     assert (soon, later) == (pytest.approx(30, abs=10), pytest.approx(60, abs=10))
@@ -346,7 +347,7 @@ def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:
     ledger.record(new())
     ledger.begin("op-1", "first", lease_s=0)
 
-    answer = ledger.sweep("op-1")
+    answer = swept(ledger, "op-1")
 
     assert (answer.state, answer.reason) == (State.UNKNOWN, Reason.WORKER_LOST)
 
@@ -355,7 +356,7 @@ def test_the_sweep_ends_what_is_past_its_deadline_as_expired(ledger: Ledger) -> 
     """Nobody will begin it any more."""
     ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
 
-    assert ledger.sweep("op-1").state is State.EXPIRED
+    assert swept(ledger, "op-1").state is State.EXPIRED
     assert ledger.due(10) == []
 
 
@@ -364,7 +365,7 @@ def test_the_sweep_leaves_an_attempt_under_way_alone(ledger: Ledger) -> None:
     ledger.record(new())
     ledger.begin("op-1", "first", lease_s=10)
 
-    assert ledger.sweep("op-1").verdict is Verdict.BUSY
+    assert swept(ledger, "op-1").verdict is Verdict.BUSY
     assert ledger.outcome("op-1").state is State.IN_FLIGHT
 
 

@@ -21,7 +21,7 @@ from gatepost_worker.upkeep.reconciler import Reconciler
 from support.keys import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import redis
     from celery import Celery
@@ -131,8 +131,8 @@ def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redi
 class Silent(Ledger):
     """A ledger whose Redis does not answer one sweep."""
 
-    def sweep(self, operation_id: str) -> Answer:
-        raise Unavailable(operation_id)
+    def sweep(self, operation_ids: Sequence[str], **_options: object) -> dict[str, Answer]:
+        raise Unavailable(operation_ids[0])
 
 
 def test_a_redis_that_does_not_answer_for_once_sets_nothing_aside(

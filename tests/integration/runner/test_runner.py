@@ -14,6 +14,7 @@ from urllib3.exceptions import NewConnectionError
 
 from gatepost import Producer, State
 from gatepost.errors import Unavailable
+from gatepost_core.broker.messages import Queue
 from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import Answer as LedgerAnswer
 from gatepost_core.ledger.values import Verdict
@@ -25,6 +26,7 @@ from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.delivery.runner import Ended, Later, NotOurs, Runner
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
 from support.keys import KEYS
+from support.ledger_sweep import swept
 from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
@@ -130,6 +132,18 @@ def test_a_short_wait_for_a_permit_sleeps_in_the_slot(world: Callable[..., World
     assert len(here.auth0.sent) == 1
 
 
+def test_a_retry_in_the_slot_does_not_show_how_far_the_queue_has_come(world: Callable[..., World]) -> None:
+    """Only the first try was named by a message, and that one was published when the operation was recorded."""
+    here = world(refused(), refused(), Answer(200))
+    operation_id = here.send()
+    recorded = here.ledger.outcome(operation_id).created_at
+
+    here.runner.run(operation_id)
+
+    delivered: Any = here.redis.hget(KEYS.delivered, Queue.SEND)
+    assert int(delivered) == recorded.timestamp() * 1000
+
+
 def test_a_long_wait_for_a_permit_goes_back_to_the_queue(world: Callable[..., World]) -> None:
     """`deferred`, no attempt spent, in hops of at most a minute."""
     here = world()
@@ -220,7 +234,7 @@ def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], 
     class Overtaken(ScriptedAdapter):
         def send(self, request: Any, **options: Any) -> Any:
             here.redis.hset(f"gatepost:operation:{operation_id}", "lease", 1)
-            here.ledger.sweep(operation_id)
+            swept(here.ledger, operation_id)
             return super().send(request, **options)
 
     here.runner._clients = SimpleNamespace(  # type: ignore[assignment] # another script for the same runner
@@ -324,7 +338,7 @@ def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(w
         assert isinstance(here.runner.run(operation_id), Later)
     here.redis.hset(f"gatepost:operation:{late}", "deadline", 1)
 
-    here.ledger.sweep(late)
+    swept(here.ledger, late)
 
     assert here.ledger.outcome(late).state is State.UNKNOWN
     assert not here.producer.handle(cancelled).cancel()

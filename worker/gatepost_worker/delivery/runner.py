@@ -145,14 +145,16 @@ class Runner:
             Unavailable: Redis did not answer; nothing was sent in this attempt.
         """
         slot = _Slot(self._sleep)
+        delivered = True
         while True:
-            progress = self._step(operation_id, slot)
+            progress = self._step(operation_id, slot, delivered=delivered)
+            delivered = False
             if not isinstance(progress, Later) or not slot.bridges(progress.wait):
                 return progress
 
-    def _step(self, operation_id: str, slot: _Slot) -> Progress:
+    def _step(self, operation_id: str, slot: _Slot, *, delivered: bool) -> Progress:
         # Checked first, so that an operation that cannot begin takes no permit.
-        operation = self._ledger.ready(operation_id)
+        operation = self._ledger.ready(operation_id, delivered=delivered)
         if isinstance(operation, Answer):
             return self._not_begun(operation_id, operation)
         try:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
 from celery.worker import state as worker_state
-from kombu.exceptions import ChannelError
 
 from gatepost_core.broker.publishing import BROKER_ERRORS
 from gatepost_core.errors import ConfigurationError
+from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -39,14 +39,11 @@ class Sampler(Protocol):
 
 
 class QueueSampler:
-    """Asks the broker how many messages wait. It uses a separate connection, because the consumer's may be stuck."""
+    """Samples the queues that this worker serves, and its slots."""
 
     def __init__(self, app: Celery, queues: Collection[str], slots: int) -> None:
-        self._app = app
-        self._queues = queues
+        self._sizes = QueueSizes(app, queues)
         self._slots = slots
-        self._connection: Any = None
-        self._channel: Any = None
 
     def sample(self) -> tuple[dict[str, int], int]:
         """Return the number of waiting messages by queue, and the number of free slots.
@@ -54,28 +51,11 @@ class QueueSampler:
         Raises:
             OSError, KombuError, AMQPError, RedisError: the broker did not answer.
         """
-        try:
-            if self._connection is None:
-                self._connection = self._app.connection_for_read(connect_timeout=_ANSWER_S)
-                self._connection.ensure_connection(max_retries=1, timeout=_ANSWER_S)
-                self._channel = self._connection.channel()
-            waiting = {queue: self._size(queue) for queue in self._queues}
-        except BaseException:
-            self.close()
-            raise
-        return waiting, max(0, self._slots - len(worker_state.active_requests))
+        return self._sizes.read(), max(0, self._slots - len(worker_state.active_requests))
 
     def close(self) -> None:
         """Close the connection; the next sample opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.collect(socket_timeout=1)
-
-    def _size(self, queue: str) -> int:
-        try:
-            return int(self._channel.queue_declare(queue, passive=True).message_count)
-        except ChannelError:  # Redis deletes an empty list
-            return 0
+        self._sizes.close()
 
 
 class HealthServer:

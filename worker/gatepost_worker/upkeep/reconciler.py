@@ -1,7 +1,8 @@
-"""The periodic sweep of open operations: it ends those past their deadline and publishes again those that were never begun."""
+"""The periodic sweep of open operations: it ends those past their deadline and publishes again those whose messages were lost."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,27 +11,31 @@ from celery import states as celery_states
 from redis.lock import Lock
 
 from gatepost_core.broker.messages import operation_message
-from gatepost_core.broker.publishing import publish_recorded
-from gatepost_core.error_boundary import account, boundary
-from gatepost_core.errors import CorruptRecord, failure_of
-from gatepost_core.ledger.values import Verdict
+from gatepost_core.broker.publishing import BROKER_ERRORS, publish_recorded
+from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import failure_of
+from gatepost_core.kinds import Kind
+from gatepost_core.ledger.values import Answer, Verdict
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import answering
+from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from celery import Celery
     from redis import Redis
 
-    from gatepost_core.kinds import Kind
+    from gatepost_core.broker.messages import Queue
     from gatepost_core.ledger import Ledger
-    from gatepost_core.ledger.values import Answer
     from gatepost_core.redis.keys import RedisKeys
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 _LOCK_LIFETIME_S: Final = 60
-_PAGE: Final = 500
+# One page is one call of a script, for which others wait some milliseconds.
+_PAGE: Final = 250
+_LONGEST_RUN_S: Final = 0.9
 # A sweep ends work, so both scripts run even without free memory. redis-py repeats a call whose reply was lost: the lock may then hold this
 # token already.
 _ACQUIRE: Final = """#!lua flags=allow-oom
@@ -74,60 +79,85 @@ def sweep_lock(client: Redis, name: str) -> Iterator[Callable[[], Any] | None]:
 
 @boundary
 class Reconciler:
-    """Sweeps the open operations that are due. One sweep runs at a time: a second one would repeat its work."""
+    """Checks the open operations that are due. One run at a time: a second one would repeat its work.
 
-    def __init__(self, app: Celery, ledger: Ledger, client: Redis, keys: RedisKeys) -> None:
+    A run is bounded: it takes up what was due when it began, a page after the other, and leaves the rest to the next run.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        ledger: Ledger,
+        client: Redis,
+        keys: RedisKeys,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
         self._ledger = ledger
         self._redis = client
         self._keys = keys
+        self._clock = clock
         self._broker_takes = True
 
     def run(self) -> int:
-        """Sweep every operation that is due, and return their number.
+        """Check the operations that are due, and return their number.
 
         Raises:
             Unavailable: Redis did not answer; the next run continues.
         """
-        swept, self._broker_takes = 0, True
         with sweep_lock(self._redis, self._keys.reconciler_lock) as prolong:
             if prolong is None:
                 return 0
-            while due := self._ledger.due(_PAGE):
-                for operation_id in due:
-                    self._sweep(operation_id)
-                swept += len(due)
-                prolong()
+            swept = self._sweep_due(prolong)
             with answering():
                 # Milliseconds since the epoch, by Redis's clock.
                 self._redis.eval(_RECORD_RUN, 1, self._keys.reconciler_last_run)
         return swept
 
-    def _sweep(self, operation_id: str) -> None:
+    def _sweep_due(self, prolong: Callable[[], Any]) -> int:
+        self._broker_takes = True
+        ends = self._clock() + _LONGEST_RUN_S
+        since = self._ledger.now_ms()
+        drained = self._drained() if self._ledger.due(1, since) else ()
+        swept = 0
+        while self._clock() < ends and (due := self._ledger.due(_PAGE, since)):
+            answers = self._ledger.sweep(due, drained=drained, since_ms=since)
+            for operation_id, answer in answers.items():
+                self._settle(operation_id, answer)
+            swept += len(due)
+            prolong()
+        return swept
+
+    def _drained(self) -> Collection[Queue]:
+        """Return the operations' queues that are empty; none if the broker does not say."""
+        names = {self._keys.queue(kind.queue): kind.queue for kind in Kind}
+        sizes = QueueSizes(self._app, names)
         try:
-            self._settle(operation_id, self._ledger.sweep(operation_id))
-        except ValueError as failure:
-            # A kind or reason of a later version, whose reconciler ends the operation. The script has deferred it, so the sweep continues.
-            _log.error("operation.unreadable", correlation_id=operation_id, failure=account(failure))
-        except CorruptRecord as failure:
-            # Set aside, so that it does not hold up the others.
-            self._ledger.set_aside(operation_id)
-            _log.error("operation.set_aside", correlation_id=operation_id, error=str(failure))
+            return [names[name] for name, size in sizes.read().items() if not size]
+        except BROKER_ERRORS as failure:
+            _log.warning("reconciler.no_queue_sizes", error=type(failure).__name__)
+            return ()
+        finally:
+            sizes.close()
 
     def _settle(self, operation_id: str, answer: Answer) -> None:
-        if answer.verdict is Verdict.PUBLISH and answer.kind is not None:
-            self._publish(operation_id, answer.kind)
-        elif answer.verdict is Verdict.FINISHED and answer.reason is not None:
-            # AsyncResult.get() raises the same typed error as for a failure in a worker.
-            failure = failure_of(operation_id, answer.reason, answer.detail, answer.state)
-            self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
-            _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=answer.reason.value)
-        elif answer.verdict is Verdict.MISSING:
-            # Its record was evicted or deleted: the outcome is lost, and nothing is sent.
-            _log.warning("operation.missing", correlation_id=operation_id)
+        match answer:
+            case Answer(verdict=Verdict.PUBLISH, kind=Kind() as kind):
+                self._publish(operation_id, kind)
+            case Answer(verdict=Verdict.FINISHED, reason=Reason() as reason):
+                # AsyncResult.get() raises the same typed error as for a failure in a worker.
+                failure = failure_of(operation_id, reason, answer.detail, answer.state)
+                self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
+                _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=reason.value)
+            case Answer(verdict=Verdict.MISSING):
+                # Its record was evicted or deleted: the outcome is lost, and nothing is sent.
+                _log.warning("operation.missing", correlation_id=operation_id)
+            case Answer(verdict=Verdict.CORRUPT):
+                _log.error("operation.set_aside", correlation_id=operation_id)
 
     def _publish(self, operation_id: str, kind: Kind) -> None:
-        # Once the broker has refused a message, the sweep publishes no more: each further try could take as long.
+        # Once the broker has refused a message, the run publishes no more: each further try could take as long.
         self._broker_takes = self._broker_takes and publish_recorded(
             self._app,
             kind.task,
