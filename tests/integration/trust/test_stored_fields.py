@@ -86,6 +86,7 @@ class Journey:
         self.client.hset(KEYS.operation(blocked), "command", "not a seal")
         run(blocked)
         lost = producer.send_email(PERSON).operation_id
+        self.process.ledger.unpublished(lost)
         self.client.zadd("gatepost:operations:due", {lost: 1})
         Reconciler(self.app, self.process.ledger, self.client, KEYS).run()
         ledger = ledger_at(self.client, self.bench.settings.model_copy(update={"wait_replicas": 1}))
