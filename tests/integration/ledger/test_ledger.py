@@ -166,7 +166,7 @@ def test_a_restored_operation_keeps_an_earlier_doubt(ledger: Ledger) -> None:
     """A restored backup ends an open operation as `unknown`. Its reason is that of the lost attempt, as a campaign's recipient has it."""
     ledger.record(new(on_unknown=OnUnknown.RESEND))
     ledger.begin("op-1", "first", lease_s=0)
-    ledger.sweep("op-1")
+    swept(ledger, "op-1")
 
     recovered = ledger.recover("op-1")
 
