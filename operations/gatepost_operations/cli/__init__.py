@@ -1,4 +1,4 @@
-"""The command `gatepost`. Importing it costs nothing; each subcommand is a module that is loaded when it is run."""
+"""The command `gatepost`. Each subcommand is a module that is loaded when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m gatepost_operations.cli`, for where the script is not on the PATH."""
+"""`python -m gatepost_operations.cli`, for a shell whose PATH lacks the script."""
 
 from gatepost_operations.cli import main
 

@@ -1,4 +1,4 @@
-"""The table of commands for `gatepost --help`, and the module of each. A new command is a file and a row here."""
+"""The table of commands for `gatepost --help`, with the module of each. A new command needs a module and a row here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of one command, and what it opens with them; the log goes to standard error."""
+"""Settings, Redis, producer and campaigns for one command, with the log on standard error."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Asked:
-    """The options before the command."""
+    """The options that precede the command."""
 
     debug: bool = False
 
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         say("gatepost: no input.")
         return ExitCode.USAGE
-    except Exception as error:  # noqa: BLE001 - the command line's outermost frame: every error becomes one sentence
+    except Exception as error:  # noqa: BLE001 - the outermost frame: every error becomes one sentence
         code = exit_code_of_error(error)
         if asked.debug:
             say(*traceback.format_exc().rstrip("\n").split("\n"))

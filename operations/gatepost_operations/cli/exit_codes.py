@@ -1,4 +1,4 @@
-"""The exit codes, and which error or outcome gives which."""
+"""The exit codes, and the exit code of each error and outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the command's exit code says."""
+    """The exit codes of `gatepost`."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -28,11 +28,11 @@ class ExitCode(IntEnum):
 
 
 class Refused(errors.GatepostError):
-    """A guard of the command line refused; nothing was done."""
+    """A guard of the command line refused. Nothing was done."""
 
 
 def exit_code_of_error(error: BaseException) -> ExitCode:
-    """Return the exit code that an error ends the command with."""
+    """Return the exit code of a command that ends with this error."""
     match error:
         case errors.ClientMisconfigured() | errors.ConfigurationError() | errors.UnknownKey():
             return ExitCode.CONFIGURATION
@@ -47,7 +47,7 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
 
 
 def _of_campaign_error(error: BaseException) -> ExitCode:
-    # Looked up when an error has come: importing what reads files would slow every start.
+    # Imported only after an error: the readers of files would slow every start.
     if isinstance(error, import_module("gatepost_operations.files.text_reader").FileError):
         return ExitCode.INVALID
     if isinstance(error, import_module("gatepost_core.campaigns.model").CampaignConflict):
@@ -56,7 +56,7 @@ def _of_campaign_error(error: BaseException) -> ExitCode:
 
 
 def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
-    """Return 0 for an operation that is accepted or goes on, otherwise the code of the error that its reason stands for."""
+    """Return 0 for an operation that is open or accepted, otherwise the exit code of its error."""
     if outcome.state is State.ACCEPTED or not outcome.state.is_terminal:
         return ExitCode.DONE
     failure = failure_of_outcome(outcome)

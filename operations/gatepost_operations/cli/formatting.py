@@ -1,4 +1,4 @@
-"""Moments, durations, rates and counts as people read them."""
+"""Moments, durations, rates and counts as text for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
-# From here on the next smaller unit tells nothing.
+# From here on, days and hours are more readable.
 _LONG_HOURS: Final = 48
 
 
@@ -45,7 +45,7 @@ def _two(seconds: int, large: int, large_name: str, small: int, small_name: str)
 
 
 def rate_text(per_second: float) -> str:
-    """Return a rate for people: a second where that is at least one in ten seconds, otherwise an hour."""
-    if per_second == 0 or per_second >= 0.1:  # noqa: PLR2004 - said in the docstring
+    """Return a rate for people: per second from 0.1 a second on, per hour below."""
+    if per_second == 0 or per_second >= 0.1:  # noqa: PLR2004 - see the docstring
         return f"{per_second:,.1f}/s"
     return f"{per_second * _HOUR:,.1f}/h"

@@ -17,7 +17,7 @@ from gatepost_operations.cli.output import say, write, write_json
 
 app = command_app()
 
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what a server listens at
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
 
 
 @app.command(
@@ -39,7 +39,8 @@ def health(
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    Exit code 0 when it does, 1 when it does not or does not answer. A worker makes no progress when its consumer's loop has not run, its connection to the broker has been down, or messages have waited while slots were free, each for 30 s (GATEPOST_HEALTH_PATIENCE).
+    Exit code 0 when it makes progress, 1 when it makes none or does not answer. A worker makes no progress if one of these lasts for 30 s
+    (GATEPOST_HEALTH_PATIENCE): its consumer's loop does not run, the broker is down, or messages wait while slots are free.
     """
     found = _ask(url or _own_url(port), timeout)
     if as_json:
@@ -68,7 +69,7 @@ def _ask(url: str, timeout: float) -> dict[str, Any]:
         host = port = None
     if not host or parts.scheme not in {"http", "https"}:
         raise InvalidCommand([FieldError("url", "must be an http or https URL")])
-    # urllib.request would use the environment's proxy.
+    # Not urllib.request, which uses the proxy of the environment.
     if parts.scheme == "https":
         context = ssl.create_default_context()
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(

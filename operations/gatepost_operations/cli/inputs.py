@@ -1,4 +1,4 @@
-"""Input besides options: an address from standard input, a code without a flag, JSON from a file, a confirmation."""
+"""Input besides options: an address or a code from standard input, JSON from a file, a confirmation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def code_from(file: Path | None, *, address: str) -> str:
         address: the ADDRESS argument. `-` takes the first line of standard input, so the code is the second.
 
     Raises:
-        InvalidCommand: there is no code there.
+        InvalidCommand: the code is missing.
     """
     if file is not None:
         return _text_of(file, "code").strip()
@@ -95,10 +95,10 @@ def json_object(given: str | None, field: str) -> dict[str, Any] | None:
 
 
 def deadline_in(seconds: float | None) -> datetime | None:
-    """Return the time that many seconds from now.
+    """Return the time this many seconds from now.
 
     Raises:
-        InvalidCommand: no calendar goes that far.
+        InvalidCommand: the time is beyond the year 9999.
     """
     try:
         return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
@@ -119,7 +119,7 @@ def is_email(address: str) -> bool:
 def _line(field: str) -> str:
     line = sys.stdin.readline().strip()
     if not line:
-        raise InvalidCommand([FieldError(field, "is expected on standard input, which is empty")])
+        raise InvalidCommand([FieldError(field, "is missing: standard input is empty")])
     return line
 
 

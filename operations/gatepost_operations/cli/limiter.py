@@ -1,4 +1,4 @@
-"""Open the worker's limiter for commands that show, poll or clear quotas. It is imported when needed: the worker is an extra."""
+"""The limiter for commands that show, poll or clear quotas. It is imported when needed, because the worker is an extra."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_limiter(settings: Settings) -> Iterator[LimiterQuotas]:
 def poll_quota(
     settings: Settings, tenant: str | None, *, every_s: float, monotonic: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[], TenantQuota | None]]:
-    """Give a function that returns the quota of a tenant's starts, read again at most every so many seconds.
+    """Give a function that returns the quota of a tenant's starts. It reads Redis at most once in `every_s` seconds.
 
     It returns None when the worker is not installed, and the last quota while Redis does not answer.
     """

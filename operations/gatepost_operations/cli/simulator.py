@@ -22,4 +22,4 @@ def simulator(context: typer.Context) -> None:
     Run it with --help to see its options.
     """
     require_simulator()
-    os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - as typed
+    os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - the arguments of this command, no shell

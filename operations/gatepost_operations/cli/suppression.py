@@ -1,4 +1,4 @@
-"""`gatepost suppression`: the people to whom no campaign sends."""
+"""`gatepost suppression`: the list of people to whom no campaign sends."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -24,7 +24,7 @@ from gatepost_operations.cli.time_input import read_moment
 
 app = command_app()
 
-ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Why.")]
+ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Reason of the entry.")]
 ExpiresOption = Annotated[
     str | None,
     typer.Option("--expires", metavar="MOMENT", help="End of the entry: 2027-01-01T00:00Z, 90d [default: never]."),
@@ -126,5 +126,5 @@ def list_count(*, as_json: JsonOption = False) -> ExitCode:
         number = len(campaigns.suppressions)
     show({"count": number}, f"{number}", as_json=as_json)
     if not as_json:
-        say(counted(number, "entry", "entries") + "; expired ones are counted until they are changed or removed")
+        say(f"{counted(number, 'entry', 'entries')}, including expired ones that were not changed or removed")
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`gatepost tenants`: which Auth0 application a tenant name stands for in this Redis."""
+"""`gatepost tenants`: the Auth0 application that is registered for each tenant name in this Redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ def _control() -> Iterator[TenantControl]:
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
     """List tenant names and their applications.
 
-    Shows how many open operations are for each application. Exit code 4 when this configuration names another application than this Redis knows.
+    Shows the number of open operations for each application. Exit code 4 when this configuration names another application than Redis does.
     """
     with _control() as control:
         found = control.look()
@@ -67,7 +67,7 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="The earlier application, whose open operations move; the registered one when absent.",
+            help="Earlier application, whose open operations move [default: the registered one].",
         ),
     ] = None,
     dry_run: DryRunOption = False,

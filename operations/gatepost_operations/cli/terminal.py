@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Task
 
-# A pipe has no width. A narrow one would break lines that scripts search.
+# A pipe has no width. With a small width, Rich would break lines that scripts search.
 _PIPE_WIDTH = 160
 
 

@@ -17,20 +17,20 @@ def read_moment(text: str | None, field: str, *, now: datetime, timezone: str | 
     """Read a moment: ISO 8601, or a time from now such as `90m`, `36h` or `2d`.
 
     Args:
-        text: what was typed; None stays None.
-        field: what the error calls it.
-        now: the moment that durations count from.
-        timezone: an IANA name for a moment without an offset.
+        text: the text of the option; None gives None.
+        field: the name of the option, for the error.
+        now: the start of durations.
+        timezone: an IANA name, used when the text has no offset.
 
     Raises:
-        InvalidCommand: it is neither, or it has no timezone.
+        InvalidCommand: the text has neither form, or no timezone.
     """
     if text is None:
         return None
     try:
         return _read(text.strip(), field, now, timezone)
     except OverflowError:
-        # A year before 1 or after 9999, perhaps only in UTC.
+        # The year is below 1 or above 9999, perhaps only in UTC.
         raise InvalidCommand([FieldError(field, "is too far away")]) from None
 
 
@@ -50,7 +50,7 @@ def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetim
 
 
 def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime | None:
-    """Read a moment that has passed: ISO 8601 with an offset, or a time ago such as `90m`, `36h` or `2d`. Errors are those of `read_moment`."""
+    """Read a past moment: ISO 8601 with an offset, or a duration ago such as `90m`, `36h` or `2d`. Errors are those of `read_moment`."""
     if text is None:
         return None
     if _DURATION.fullmatch(text.strip()):

@@ -95,11 +95,11 @@ class DeliveryOptions:
     ] = None
 
     def options(self, channel: Channel, *, now: datetime | None = None) -> Options:
-        """Return them as a campaign takes them.
+        """Return the options of the campaign.
 
         Args:
-            channel: whom the file is read for.
-            now: the moment that durations count from.
+            channel: the channel of the file.
+            now: the start of durations.
 
         Raises:
             InvalidCommand: one of them is malformed.
@@ -137,7 +137,7 @@ class DeliveryOptions:
 
         Raises:
             FileError: the list cannot be read.
-            InvalidCommand: a row of it is not valid: somebody meant to be sent to would not be.
+            InvalidCommand: a row of the list is invalid; without the error, that guest would get no message.
         """
         if self.guest_list is None:
             return None

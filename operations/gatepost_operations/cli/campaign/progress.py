@@ -123,7 +123,7 @@ class Events:
         write_json({"event": kind, **document})
 
     def show(self, snapshot: CampaignSnapshot, quota: TenantQuota | None, note: str) -> None:
-        """Write an event, unless it would say the same as the last one."""
+        """Write an event, unless nothing has changed."""
         campaign = snapshot.campaign
         state = (snapshot.activity, campaign.status, tuple(campaign.counts.values()), note)
         if state == self._before:
@@ -131,12 +131,12 @@ class Events:
         self._before = state
         left = None if quota is None or quota.left is None else int(quota.left)
         finish = finish_at(campaign, snapshot.at, quota)
-        told = {
+        more = {
             "finish_at": finish and finish.isoformat(),
             "quota_left": left,
             "note": note or state_text(snapshot) or None,
         }
-        self.event("progress", snapshot.as_json() | told)
+        self.event("progress", snapshot.as_json() | more)
 
     def result(self, campaign: Campaign, code: ExitCode) -> None:
         """Write the last event."""

@@ -60,7 +60,7 @@ class FileOptions:
     ] = None
 
     def as_keywords(self) -> dict[str, Any]:
-        """Return them as `read_rows` takes them.
+        """Return the options of `read_rows`.
 
         Raises:
             InvalidCommand: a column is not given as FIELD=NAME.
@@ -87,12 +87,12 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class RecipientFile:
-    """A file that is read from its beginning as often as needed.
+    """A file that can be read several times.
 
     Attributes:
-        place: where it is; for standard input the copy of it, open.
-        name: what people call it.
-        keywords: how it is read.
+        place: its path, or the open copy of standard input.
+        name: its name for people.
+        keywords: options of `read_rows`.
     """
 
     place: Path | BinaryIO
@@ -142,7 +142,7 @@ class RecipientFile:
 
 @contextmanager
 def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientFile]:
-    """Give the file an argument names. Standard input is copied to a file without a name.
+    """Give the file that an argument names. Standard input is copied to a temporary file.
 
     Raises:
         FileError: there is no such file.
@@ -160,7 +160,7 @@ def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientF
 
 
 def rejects_beside(file: RecipientFile, given: str) -> Path:
-    """Return where the bad rows go when nobody said: the working directory, under the file's name."""
+    """Return the default file for invalid rows: in the working directory, with the name of the given file."""
     with file.reader() as reader:
         suffix = ".csv" if reader.format is FileFormat.CSV else ".jsonl"
     stem = "rows" if given == STANDARD_INPUT else Path(given.removesuffix(".gz")).stem

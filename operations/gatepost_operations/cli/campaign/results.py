@@ -55,7 +55,7 @@ def retry(
     """Send again to recipients who failed.
 
     Selects recipients by state and reason; without a state, those who failed (rejected, exhausted, expired). `accepted` cannot be retried.
-    `unknown` or its reason must be named: some of these recipients have a message, and a second one voids its code.
+    To include `unknown`, name it or its reason: some of these recipients have a message, and a second one voids its code.
     """
     states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
     reasons = reasons_of(reason)

@@ -26,7 +26,7 @@ WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Wat
 
 _LOOK_EVERY_S: Final = 1.0
 _QUOTA_EVERY_S: Final = 2.0
-# Asking the workers takes a second and a half.
+# The workers take a second and a half to answer.
 _ASK_WORKERS_EVERY: Final = 10
 
 
@@ -83,7 +83,7 @@ def _look(
 
 
 class _Workers:
-    """The number of workers that accept campaigns, asked at every tenth look."""
+    """The number of workers that accept campaigns, renewed at every tenth look."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""The checks of `gatepost doctor` that call Auth0: one request a tenant, which sends no message. Importing this needs the extra `worker`."""
+"""The checks of `gatepost doctor` that call Auth0: one request per tenant, which sends no message. Needs the extra `worker`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from gatepost_core.settings.tenants import Tenant
     from gatepost_worker.authentication import StartProbe
 
-# The Date header has whole seconds, and the answer took a moment.
+# The Date header has whole seconds, and the answer takes some time.
 _DATE_PRECISION_S: Final = 2.0
-# `Date` is rounded down to a second: on average the server's clock is half a second further.
+# `Date` is rounded down, so the server's clock is half a second ahead of it on average.
 _HALF_A_SECOND: Final = 0.5
 
 

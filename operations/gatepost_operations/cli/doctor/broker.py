@@ -1,4 +1,4 @@
-"""The checks of `gatepost doctor` on the broker: it answers, accepts messages, has the queues, and workers serve them."""
+"""The checks of `gatepost doctor` on the broker: connection, publishing, queues, and their workers."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def _examine(app: Celery) -> Iterator[Check]:
 
 
 def _probe(connection: Any) -> None:
-    # RabbitMQ says that it is in an alarm only to those who publish. This goes to no queue, and is dropped.
+    # RabbitMQ reports an alarm only to a connection that publishes. No queue has this name, so it drops the message.
     if connection.transport.driver_type == "amqp":
         with connection.channel() as channel:
-            channel.basic_publish(channel.prepare_message(b""), "", f"gatepost.nobody.{uuid.uuid4()}")
+            channel.basic_publish(channel.prepare_message(b""), "", f"gatepost.probe.{uuid.uuid4()}")
 
 
 def _flaw_of(connection: Any, queue: Queue) -> Check | None:
-    # A channel a queue: what the broker refuses closes it.
+    # A channel for each queue: a refused declaration closes its channel.
     try:
         with connection.channel() as channel:
             queue(channel).declare()

@@ -1,4 +1,4 @@
-"""The findings of `gatepost doctor`, and the checks of values that were read already."""
+"""The findings of `gatepost doctor`, and its checks of values that were read before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECONCILER_SLACK_S: Final = 15.0
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -30,11 +30,11 @@ class Check:
     """One finding.
 
     Attributes:
-        name: what was looked at.
-        status: how it came out.
-        found: what was found, in a few words.
-        advice: what to do about it; empty when it is well.
-        configuration: whether a failure is one of configuration or credentials (exit code 4).
+        name: the checked part.
+        status: the result.
+        found: the finding, in a few words.
+        advice: the next step; empty if none is needed.
+        configuration: whether the cause of a failure is the configuration or a credential (exit code 4).
     """
 
     name: str
@@ -58,9 +58,9 @@ def judge_server(info: Mapping[str, Any], *, ahead_s: float, allow_eviction: boo
     """Judge a Redis or Valkey server by its INFO.
 
     Args:
-        info: what INFO gives.
-        ahead_s: how far this machine's clock is ahead of the server's.
-        allow_eviction: whether the operator takes the risk of a server that evicts.
+        info: the answer to INFO.
+        ahead_s: seconds by which this machine's clock is ahead of the server's.
+        allow_eviction: whether the operator accepts a server that evicts.
     """
     return [
         _version(info),
@@ -71,7 +71,7 @@ def judge_server(info: Mapping[str, Any], *, ahead_s: float, allow_eviction: boo
 
 
 def judge_skew(name: str, ahead_s: float, *, bad_s: float, precision_s: float) -> Check:
-    """Judge the difference between two clocks, of which `precision_s` cannot be told."""
+    """Judge the difference between two clocks, measured with an error of up to `precision_s`."""
     off = abs(ahead_s)
     found = f"{off:.1f} s {'ahead' if ahead_s >= 0 else 'behind'}"
     advice = "Deadlines, signatures and id_tokens depend on the clock; synchronise it (NTP)."
@@ -83,7 +83,7 @@ def judge_skew(name: str, ahead_s: float, *, bad_s: float, precision_s: float) -
 
 
 def judge_workers(queues_by_worker: Mapping[str, Sequence[str]], queues: Sequence[str]) -> Check:
-    """Judge whether somebody serves every queue."""
+    """Judge whether every queue has a worker."""
     served = {queue for consumed in queues_by_worker.values() for queue in consumed}
     missing = [queue for queue in queues if queue not in served]
     found = f"{len(queues_by_worker)} alive" + (f"; no worker serves {', '.join(missing)}" if missing else "")
@@ -96,7 +96,7 @@ def judge_workers(queues_by_worker: Mapping[str, Sequence[str]], queues: Sequenc
 
 
 def judge_reconciler(age_s: float | None, every_s: float) -> Check:
-    """Judge when the reconciler ran last."""
+    """Judge the time since the last run of the reconciler."""
     advice = "It ends lost attempts and publishes lost messages again; run one beat: gatepost worker --beat"
     if age_s is None:
         return Check("reconciler", Status.WARNING, "has not run", advice)
@@ -106,11 +106,11 @@ def judge_reconciler(age_s: float | None, every_s: float) -> Check:
 
 
 def judge_keys(needed: Iterable[str], ring: Sequence[str]) -> Check:
-    """Judge whether the ring opens what is stored.
+    """Judge whether the ring opens all stored values.
 
     Args:
-        needed: ids of the keys that stored values may need.
-        ring: ids of the keys that are configured, the sealing one first.
+        needed: ids of the keys that stored values need.
+        ring: ids of the configured keys; the first one seals.
     """
     ids = set(needed)
     if missing := sorted(ids - set(ring)):
@@ -125,14 +125,14 @@ def judge_keys(needed: Iterable[str], ring: Sequence[str]) -> Check:
 
 
 def judge_dead_letters(number: int) -> Check:
-    """Judge how many messages no worker could take."""
+    """Judge the number of dead letters."""
     if number == 0:
         return Check("dead letters", Status.OK, "none")
     return Check("dead letters", Status.WARNING, f"{number:,}", "See why: gatepost dead-letters list")
 
 
 def _version(info: Mapping[str, Any]) -> Check:
-    # Valkey calls itself Redis 7.2 for clients that ask by that name.
+    # Valkey reports `redis_version` 7.2 to clients that look for it.
     own = info.get("valkey_version")
     version = str(info.get("redis_version", "0"))
     found = f"Valkey {own}" if own else f"Redis {version}"
@@ -154,5 +154,5 @@ def _eviction(info: Mapping[str, Any], *, allowed: bool) -> Check:
 def _persistence(info: Mapping[str, Any]) -> Check:
     if int(info.get("aof_enabled", 0)):
         return Check("persistence", Status.OK, "append-only file")
-    advice = "A restart would forget what was sent; set appendonly yes."
+    advice = "After a restart Redis would not know the sent messages; set appendonly yes."
     return Check("persistence", Status.WARNING, "no append-only file", advice)

@@ -1,4 +1,4 @@
-"""`gatepost doctor`: check everything that a worker needs, and advise."""
+"""`gatepost doctor`: check everything that a worker needs, and name the next steps."""
 
 import contextlib
 import time
@@ -86,11 +86,10 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
     at_redis = list(_redis(settings))
     yield from at_redis
-    if any(check.name == "redis" and check.status is Status.FAILED for check in at_redis):
-        yield from _queue_beside(settings, at_redis[0])
-    else:
+    failed = next((check for check in at_redis if check.name == "redis" and check.status is Status.FAILED), None)
+    if failed is None:
         yield from _work(settings)
-        yield from _queue(settings)
+    yield from _broker(settings, failed)
     if not offline:
         yield from _auth0(settings, tenant_name)
 
@@ -124,7 +123,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
     if missing:
         yield Check("commands", Status.FAILED, f"{', '.join(missing)} missing", UNKNOWN.about(URL), configuration=True)
     yield from judge_server(info, ahead_s=between - server_now, allow_eviction=settings.allow_eviction)
-    with contextlib.suppress(ConfigurationError):  # said already
+    with contextlib.suppress(ConfigurationError):  # reported by an earlier check
         yield judge_keys(kids, settings.keyring().kids)
         yield _judge_key_checks(settings)
     yield judge_dead_letters(dead_letters)
@@ -153,44 +152,35 @@ def _judge_key_checks(settings: Settings) -> Check:
     return Check("workers' keys", Status.OK, "the same")
 
 
-def _broker(settings: Settings) -> Check | None:
-    client = connect_to_broker(settings)
-    if client is None:
-        return None
-    try:
-        with client:
-            return _judge_use("broker", flaw_of(client.info()), BROKER_URL)
-    except (RedisError, OSError) as failure:
-        return _unusable("broker", client, failure, BROKER_URL, "Check GATEPOST_BROKER_URL and that the server runs.")
-
-
 def _work(settings: Settings) -> Iterator[Check]:
     try:
         with Campaigns(settings) as campaigns, connect(settings) as client:
             control = TenantControl(client, ledger_at(client, settings), settings, campaigns.audit)
             uses, blocked = control.look(), control.blocked()
             active = campaigns.active()
-    except (ConfigurationError, Unavailable):  # said already
+    except (ConfigurationError, Unavailable):  # reported by an earlier check
         return
     yield from judge_tenants(uses)
     yield judge_operations(blocked)
     yield from judge_campaigns(active)
 
 
-def _queue(settings: Settings) -> Iterator[Check]:
-    flaw = _broker(settings)
-    if flaw is not None and flaw.status is not Status.OK:
-        yield flaw
+def _broker(settings: Settings, failed_redis: Check | None) -> Iterator[Check]:
+    if failed_redis and settings.broker == settings.redis_url.get_secret_value():
+        # The same server: a second connection would only wait for the same timeout.
+        yield replace(failed_redis, name="broker")
         return
+    if (client := connect_to_broker(settings)) is not None:
+        try:
+            with client:
+                found = _judge_use("broker", flaw_of(client.info()), BROKER_URL)
+        except (RedisError, OSError) as failure:
+            advice = "Check GATEPOST_BROKER_URL and that the server runs."
+            found = _unusable("broker", client, failure, BROKER_URL, advice)
+        if found.status is not Status.OK:
+            yield found
+            return
     yield from examine_broker(settings)
-
-
-def _queue_beside(settings: Settings, redis: Check) -> Iterator[Check]:
-    # The same server would only be waited for again.
-    if settings.broker == settings.redis_url.get_secret_value():
-        yield replace(redis, name="broker")
-    else:
-        yield from _queue(settings)
 
 
 def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:
@@ -200,7 +190,7 @@ def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:
     except ConfigurationError as failure:
         yield Check("Auth0", Status.FAILED, "not called", str(failure), configuration=True)
         return
-    # The worker is an extra.
+    # Imported here because the worker is an extra.
     auth0 = import_module("gatepost_operations.cli.doctor.auth0")
     for tenant in tenants:
         yield from auth0.examine_tenant(settings, tenant)

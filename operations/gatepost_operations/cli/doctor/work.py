@@ -1,4 +1,4 @@
-"""The checks of `gatepost doctor` on open work: its Auth0 application, and the reasons that block workers."""
+"""The checks of `gatepost doctor` on open work: its Auth0 application, and the reasons why workers cannot carry it out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_NAMED: Final = 5
 
 
 def judge_tenants(uses: Sequence[TenantUse]) -> Iterator[Check]:
-    """Judge whether this configuration and the work in Redis are for the same Auth0 applications."""
+    """Judge whether open work belongs to the Auth0 applications of this configuration."""
     for use in uses:
         name = f"{use.name}: application"
         accept = f"gatepost tenants accept {use.name}"
@@ -44,10 +44,10 @@ def judge_tenants(uses: Sequence[TenantUse]) -> Iterator[Check]:
 
 
 def judge_operations(blocks: Sequence[tuple[str, Block]]) -> Check:
-    """Judge the open operations that workers put back.
+    """Judge the open operations that workers returned to the queue.
 
     Args:
-        blocks: their ids, with what was in the way.
+        blocks: their ids, each with the reason.
     """
     if not blocks:
         return Check("operations", Status.OK, "none blocked")
@@ -58,7 +58,7 @@ def judge_operations(blocks: Sequence[tuple[str, Block]]) -> Check:
 
 
 def judge_campaigns(campaigns: Sequence[Campaign]) -> Iterator[Check]:
-    """Judge the campaigns that run or wait."""
+    """Judge the campaigns that have started and not ended."""
     wrong = [one for one in campaigns if not one.adds_up]
     for one in wrong[:_MOST_NAMED]:
         advice = f"Pause it, then: gatepost campaign recount {one.campaign_id}"
