@@ -16,9 +16,9 @@ import redis
 from campaign_setup import expect, keep, people, settings_for, valkey
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Queue
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State

@@ -19,8 +19,8 @@ from campaign_setup import expect, keep, people, settings_for, valkey
 from campaign_throughput import PROCESSES, cpu_s, stub, worker
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Status
+from gatepost_core.kinds import Queue
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 

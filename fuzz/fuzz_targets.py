@@ -13,10 +13,9 @@ from kombu.utils.json import loads
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
-from gatepost_core.broker.messages import Queue
 from gatepost_core.commands import SendEmail, SendSms, build, dump_command, load_command, parse_command, recipient_of
 from gatepost_core.identifiers import REVEAL
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_core.outcomes import MfaChallenge
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.files.rows import FileError, RowError, read_rows

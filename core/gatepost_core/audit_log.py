@@ -24,7 +24,7 @@ import structlog
 
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand, Unavailable
 from gatepost_core.json_limits import within_levels
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.safe_text import require_shown, visible
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class AuditLog:
             Unavailable: Redis did not answer; the entry may have been written.
         """
         while True:
-            with answering():
+            with translated_errors():
                 number = int(self._redis.llen(self._key))
                 last = self._redis.lindex(self._key, -1) if number else None
             previous = self._digest_in(last) if last else _BEGINNING
@@ -153,7 +153,7 @@ class AuditLog:
             now_ms = int(time.time() * 1000)
             undigested = Entry(number, uuid.uuid4().hex, now_ms, who, action, about, previous, digest="")
             entry = replace(undigested, digest=self._digest(undigested))
-            with answering():
+            with translated_errors():
                 if self._append(keys=[self._key], args=[number, json.dumps(asdict(entry))]):
                     return entry
 
@@ -197,7 +197,7 @@ class AuditLog:
         """
         start = 0
         while True:
-            with answering():
+            with translated_errors():
                 page = self._redis.lrange(self._key, start, start + _PAGE - 1)
             yield from map(_entry, page)
             if len(page) < _PAGE:

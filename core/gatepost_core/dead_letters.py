@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.dead_letter_contents import contents_of
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import GatepostError
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import milliseconds
 from gatepost_core.sealing import Purpose, kid_of
 
@@ -143,7 +143,7 @@ class DeadLetters:
         letter_id = str(uuid.uuid4())
         sealed = self._keyring.seal(contents_of(message), Purpose.dead_letter(letter_id))
         arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
-        with answering():
+        with translated_errors():
             self._add(
                 keys=[self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.kids], args=arguments
             )
@@ -184,7 +184,7 @@ class DeadLetters:
             SealError: it was changed or its key is not in the ring.
             Unavailable: Redis did not answer.
         """
-        with answering():
+        with translated_errors():
             sealed = self._redis.hget(self._keys.dead_letter(letter.id), "sealed")
         if sealed is None:
             raise DeadLetterNotFound
@@ -197,7 +197,7 @@ class DeadLetters:
         Raises:
             Unavailable: Redis did not answer; it may have been done.
         """
-        with answering():
+        with translated_errors():
             keys = [self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.queue_key(queue)]
             return bool(self._move(keys=keys, args=[letter_id, envelope]))
 
@@ -211,18 +211,18 @@ class DeadLetters:
         Returns:
             `marked`, `interrupted` when it was marked before, or `gone`.
         """
-        with answering():
+        with translated_errors():
             return _text(self._mark(keys=[self._keys.dead_letter(letter_id)], args=["again" if again else ""]))
 
     def drop(self, letter_id: str) -> bool:
         """Forget a letter; False when it was gone already."""
-        with answering(), self._redis.pipeline(transaction=True) as pipeline:
+        with translated_errors(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self._keys.dead_letter(letter_id))
             pipeline.zrem(self._keys.dead_letters, letter_id)
             return bool(pipeline.execute()[0])
 
     def __len__(self) -> int:
-        with answering():
+        with translated_errors():
             return count_letters(self._redis, self._keys, self._lifetime_ms // 1000)
 
     def _all(self, selection: Selection) -> Iterator[DeadLetter]:
@@ -235,7 +235,7 @@ class DeadLetters:
         # By time and not by number: what is replayed or dropped meanwhile shifts no page.
         seen: frozenset[str] = frozenset()
         while True:
-            with answering():
+            with translated_errors():
                 page: Any = self._redis.zrevrangebyscore(
                     self._keys.dead_letters, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
                 )
@@ -249,7 +249,7 @@ class DeadLetters:
             newest = str(last)
 
     def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
-        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for letter_id in ids:
                 pipeline.hmget(self._keys.dead_letter(letter_id), "reason", "queue", "at_ms", "published_perhaps")
                 pipeline.hstrlen(self._keys.dead_letter(letter_id), "sealed")

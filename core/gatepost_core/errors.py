@@ -12,6 +12,9 @@
     │   └── CorruptRecord         … or a record in it is damaged
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
+    ├── CampaignNotFound          never created, or deleted
+    ├── CampaignConflict          the campaign's status or options do not allow it
+    │   └── TooManyChanges        … or others keep changing its options; try again
     ├── IdempotencyConflict       the key was used with another command
     ├── RecordGone                the key is known, its operation's record is gone; nothing is sent
     ├── OperationNotFound         never recorded, or its record has expired
@@ -54,8 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import SecretStr
-
-    from gatepost_core.outcomes import Outcome
 
 
 class GatepostError(Exception):
@@ -158,6 +159,18 @@ class UnknownKey(SealError):
     def __init__(self, *args: object, kid: str = "") -> None:
         super().__init__(*args)
         self.kid = kid
+
+
+class CampaignNotFound(GatepostError):
+    """The campaign does not exist; it may have been deleted."""
+
+
+class CampaignConflict(GatepostError):
+    """The campaign's status does not allow this."""
+
+
+class TooManyChanges(CampaignConflict):
+    """The campaign's options kept changing, so nothing was changed; try again."""
 
 
 class IdempotencyConflict(GatepostError):
@@ -322,21 +335,3 @@ def failure_of(
     """Return the error that a reason names, or `OutcomeUnknown` in the state `unknown`."""
     error: type[OperationFailed] = OutcomeUnknown if state is State.UNKNOWN else globals()[reason.error]
     return error(operation_id, reason.value, detail)
-
-
-def failure_of_outcome(outcome: Outcome) -> OperationFailed | None:
-    """Return the typed error of a terminal outcome; None for one that is accepted or not terminal."""
-    if not outcome.state.is_terminal or outcome.reason is None:
-        return None
-    return failure_of(outcome.operation_id, outcome.reason, outcome.detail, outcome.state)
-
-
-def raise_for_outcome(outcome: Outcome) -> None:
-    """Raise the typed error of a terminal outcome that is not `accepted`; otherwise do nothing.
-
-    Raises:
-        OperationFailed: the subclass that the outcome's reason names.
-    """
-    failure = failure_of_outcome(outcome)
-    if failure is not None:
-        raise failure

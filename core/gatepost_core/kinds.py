@@ -10,12 +10,18 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from gatepost_core.broker.messages import Queue
-
 CODE_LIFETIME: Final = timedelta(seconds=180)
 """How long Auth0 accepts a one-time code by default. A later login cannot succeed."""
 SEND_LIFETIME: Final = timedelta(minutes=15)
 """How late a single message may leave. Its recipient has stopped waiting by then."""
+
+
+class Queue(StrEnum):
+    """The queues; `RedisKeys.queue` gives their names. Campaigns have their own, so that they never delay a login."""
+
+    LOGIN = "login"
+    SEND = "send"
+    BULK = "bulk"
 
 
 class Identifier(StrEnum):

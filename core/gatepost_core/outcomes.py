@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdap
 
 from gatepost_core.blocks import ACCEPT_OPERATIONS, Block
 from gatepost_core.error_boundary import boundary, model_boundary
-from gatepost_core.errors import SealError
+from gatepost_core.errors import OperationFailed, SealError, failure_of
 from gatepost_core.identifiers import REVEAL, reveal_in_context
 from gatepost_core.kinds import Kind  # noqa: TC001 - as above
 from gatepost_core.reasons import Reason  # noqa: TC001 - as above
@@ -53,6 +53,24 @@ class Outcome:
             "deadline": self.deadline and self.deadline.isoformat(),
             "blocked": self.blocked and self.blocked.as_json(ACCEPT_OPERATIONS),
         }
+
+
+def failure_of_outcome(outcome: Outcome) -> OperationFailed | None:
+    """Return the typed error of a terminal outcome; None for one that is accepted or not terminal."""
+    if not outcome.state.is_terminal or outcome.reason is None:
+        return None
+    return failure_of(outcome.operation_id, outcome.reason, outcome.detail, outcome.state)
+
+
+def raise_for_outcome(outcome: Outcome) -> None:
+    """Raise the typed error of a terminal outcome that is not `accepted`; otherwise do nothing.
+
+    Raises:
+        OperationFailed: the subclass that the outcome's reason names.
+    """
+    failure = failure_of_outcome(outcome)
+    if failure is not None:
+        raise failure
 
 
 SecretText = Annotated[SecretStr, PlainSerializer(reveal_in_context, when_used="json")]

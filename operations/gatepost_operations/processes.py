@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Final
 
-from gatepost_core.broker.messages import Queue
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.kinds import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

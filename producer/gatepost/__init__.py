@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
     from gatepost.campaigns.suppression import SuppressionReason
+    from gatepost.errors import CampaignConflict, CampaignNotFound
     from gatepost.handles import AsyncHandle, Handle
     from gatepost.producer import AsyncProducer, Producer
     from gatepost_core.audit_log import acting_as
     from gatepost_core.campaigns.hours import SendingHours
-    from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound
+    from gatepost_core.campaigns.model import Campaign
     from gatepost_core.campaigns.model import Options as CampaignOptions
     from gatepost_core.campaigns.row import Row
     from gatepost_core.core_dumps import forbid_core_dumps
@@ -61,8 +62,8 @@ _WHERE = {
     "AsyncHandle": "gatepost.handles",
     "AsyncProducer": "gatepost.producer",
     "Campaign": "gatepost_core.campaigns.model",
-    "CampaignConflict": "gatepost_core.campaigns.model",
-    "CampaignNotFound": "gatepost_core.campaigns.model",
+    "CampaignConflict": "gatepost.errors",
+    "CampaignNotFound": "gatepost.errors",
     "CampaignOptions": "gatepost_core.campaigns.model:Options",
     "Campaigns": "gatepost.campaigns.control",
     "Channel": "gatepost_core.kinds",

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.waits import Wait
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import (
-    MfaRequired,
-    NotFinished,
-    OperationFailed,
-    Rejected,
+from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected
+from gatepost_core.outcomes import (
+    Denial,
+    MfaChallenge,
+    Outcome,
+    TokenSet,
     failure_of_outcome,
+    load_redeemable,
     raise_for_outcome,
 )
-from gatepost_core.outcomes import Denial, MfaChallenge, Outcome, TokenSet, load_redeemable
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Keyring, Purpose
 from gatepost_core.states import State

@@ -13,8 +13,9 @@ from gatepost_core import commands
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary
-from gatepost_core.redis.connections import ledger_at
-from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.ledger import ledger_at
+from gatepost_core.redis.key_checks import KeyChecks
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Producer:
         self.app: Celery = build_app(self.settings)
         self._recorder = Recorder(self.app, self.ledger, self.settings, keyring=self._keyring)
         self._keys = KeyChecks(
-            self._lease.client, self.settings.redis_keys, self._keyring, self.settings.fingerprints()
+            self._lease.client, RedisKeys(self.settings.namespace), self._keyring, self.settings.fingerprints()
         )
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()

@@ -11,6 +11,7 @@ from redis import Redis
 from gatepost.waits import Waits
 from gatepost_core.errors import ProducerClosed
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -74,7 +75,7 @@ class _Shared:
         self.client = connect(settings, most=_MOST_CONNECTIONS)
         # What breaks is connected anew by the thread.
         self.subscriber = connect(settings, most=1, repeats=0)
-        self.waits = Waits(self.client, self.subscriber, settings.redis_keys)
+        self.waits = Waits(self.client, self.subscriber, RedisKeys(settings.namespace))
         self.leases = 0
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from gatepost.notices import Bell, Notices
 from gatepost_core.error_boundary import account
 from gatepost_core.errors import CorruptRecord, GatepostError, OperationNotFound, Unavailable
 from gatepost_core.ledger.replies import OUTCOME_FIELDS, outcome_of
-from gatepost_core.redis.errors import READING, answering
+from gatepost_core.redis.errors import READING, translated_errors
 from gatepost_core.states import OPEN_STATES
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class Waits:
     def _read(self, ids: Sequence[str], ask: Callable[[Any, str], object]) -> list[Any]:
         """Ask about operations in one step; nothing when Redis does not answer, which is told to those who wait since."""
         try:
-            with answering(READING, READING), self._client.pipeline(transaction=False) as pipe:
+            with translated_errors(READING, READING), self._client.pipeline(transaction=False) as pipe:
                 for operation_id in ids:
                     ask(pipe, self._keys.operation(operation_id))
                 return pipe.execute(raise_on_error=False)
@@ -281,7 +281,7 @@ def _answer_of(operation_id: str, reply: Any) -> Answer | None:
 
 def _error_of(failure: RedisError) -> GatepostError:
     try:
-        with answering(READING, READING):
+        with translated_errors(READING, READING):
             raise failure
     except GatepostError as translated:
         return translated

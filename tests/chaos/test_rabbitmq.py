@@ -14,8 +14,10 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import ConfigurationError
-from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.dead_letters import Selection
+from gatepost_core.kinds import Queue
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.doctor.broker import examine_broker
 from gatepost_operations.cli.doctor.checks import Status
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
@@ -171,7 +173,7 @@ def test_a_namespace_uses_no_queue_or_exchange_of_another(
     found = [{check.name: check.status for check in examine_broker(settings)} for settings in (blue, green)]
     with kombu.Connection(blue.broker) as connection:
         channel: Any = connection.channel()
-        waiting = channel.queue_declare(blue.redis_keys.queue(Queue.SEND), passive=True).message_count
+        waiting = channel.queue_declare(RedisKeys(blue.namespace).queue(Queue.SEND), passive=True).message_count
 
     assert waiting == 1
     assert found[0] == {"broker": Status.OK, "queues": Status.OK, "workers": Status.FAILED}

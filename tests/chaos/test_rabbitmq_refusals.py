@@ -16,10 +16,12 @@ from structlog.testing import capture_logs
 
 from gatepost import Campaigns, Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.commands import SendEmail
 from gatepost_core.dead_letters import Selection
-from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.kinds import Queue
+from gatepost_core.ledger import ledger_at
+from gatepost_core.redis.connections import connect
 from gatepost_operations.cli.entry import main
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_worker.bulk.task import CampaignParts

@@ -13,10 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from gatepost import Producer, State
-from gatepost_core.broker.messages import Queue, operation_message
+from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.publishing import publish
 from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_core.reasons import Reason
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, fault

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gatepost import Producer, State
 from gatepost import errors as e
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support.chaos_load import Load, address

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore

@@ -15,7 +15,7 @@ import kombu
 from amqp.exceptions import NotFound
 from kombu.exceptions import OperationalError
 
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from support.keys import KEYS
 
 if TYPE_CHECKING:

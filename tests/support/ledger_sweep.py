@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,10 @@ import structlog
 
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.errors import Unavailable, Unusable
-from gatepost_core.redis.connections import connect, ledger_at
-from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.ledger import ledger_at
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.key_checks import KeyChecks
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
@@ -47,7 +49,7 @@ class Process:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.keys = settings.redis_keys
+        self.keys = RedisKeys(settings.namespace)
         self.slots = settings.concurrency
         self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary
@@ -21,6 +21,7 @@ from gatepost_core.errors import (
     Unavailable,
     WrongApplication,
 )
+from gatepost_core.kinds import Queue
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import structlog
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT, Queue
+from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.error_boundary import Boundary, account
 from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen, failure_of
-from gatepost_core.kinds import Kind
+from gatepost_core.kinds import Kind, Queue
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.states import State
 from gatepost_worker.bulk.task import CampaignParts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Final
 
 MESSAGE_VERSION: Final = 1
@@ -13,14 +12,6 @@ SEND_BATCH: Final = "gatepost.send_batch"
 RECONCILE: Final = "gatepost.reconcile"
 SHOWN_ARGUMENTS: Final = "(sealed)"
 """What Celery shows, in headers, events and logs, instead of arguments and results."""
-
-
-class Queue(StrEnum):
-    """The queues; `RedisKeys.queue` gives their names. Campaigns have their own, so that they never delay a login."""
-
-    LOGIN = "login"
-    SEND = "send"
-    BULK = "bulk"
 
 
 def operation_message(operation_id: str) -> dict[str, Any]:

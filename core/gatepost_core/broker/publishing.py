@@ -16,8 +16,10 @@ from redis.exceptions import RedisError
 
 from gatepost_core.broker.amqp_timeouts import ANSWER_TIMEOUT
 from gatepost_core.broker.app import GatepostCelery
-from gatepost_core.broker.messages import SHOWN_ARGUMENTS, Queue
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS
+from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.redis.tls import tls_of_broker, tls_of_redis
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def build_app(settings: Settings) -> Celery:
     results = of_all_sentinels(settings.redis_url.get_secret_value())
     app.use_results_of(results)
     redis_tls = tls_of_redis(settings)
-    keys = settings.redis_keys
+    keys = RedisKeys(settings.namespace)
     app.conf.update(
         broker_url=of_all_sentinels(settings.broker),
         broker_use_ssl=_broker_tls(settings),
@@ -114,7 +116,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
         "master_name": settings.sentinel_master,
         "sentinel_kwargs": sockets_of_sentinels(tls_of_broker(settings)),
-        "global_keyprefix": settings.redis_keys.of_libraries,
+        "global_keyprefix": RedisKeys(settings.namespace).of_libraries,
     }
 
 

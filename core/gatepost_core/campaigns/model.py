@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.commands import OnUnknown, Send
 from gatepost_core.error_boundary import model_boundary
-from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
+from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.json_limits import JsonObject
 from gatepost_core.kinds import Channel
 from gatepost_core.safe_text import require_shown
@@ -22,19 +22,11 @@ from gatepost_core.states import OPEN_STATES, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
     from gatepost_core.reasons import Reason
+    from gatepost_core.settings.tenants import Application
 
 _LONGEST_NAME: Final = 200
-
-
-class CampaignNotFound(GatepostError):
-    """There is no such campaign; it may have been deleted."""
-
-
-class CampaignConflict(GatepostError):
-    """The campaign's status does not allow it."""
 
 
 class Status(StrEnum):

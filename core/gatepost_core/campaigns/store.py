@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_blocks
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
+from gatepost_core.campaigns.model import Status
 from gatepost_core.campaigns.scripts import library, part
-from gatepost_core.redis.errors import answering
+from gatepost_core.errors import CampaignConflict, CampaignNotFound
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.scripts import SERVER_CLOCK, ending, starting
 from gatepost_core.redis.stored_values import as_text
 from gatepost_core.sealing import kid_of
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
     from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.settings.tenants import Application
 
 ROWS_PAGE: Final = 5
 """Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
@@ -91,7 +92,7 @@ class CampaignStore:
             CampaignNotFound: there is none.
             Unavailable: Redis did not answer.
         """
-        with answering():
+        with translated_errors():
             found = self.redis.hgetall(self.keys.campaign(campaign_id))
         if not found:
             raise CampaignNotFound
@@ -103,19 +104,19 @@ class CampaignStore:
         Raises:
             Unavailable: Redis did not answer.
         """
-        with answering():
+        with translated_errors():
             found = self.redis.hgetall(self.keys.blocked(campaign_id))
         return read_blocks({as_text(batch): as_text(why) for batch, why in found.items()})
 
     def campaign_ids(self, start: int, limit: int) -> list[str]:
         """Return campaigns' ids, the newest first."""
-        with answering():
+        with translated_errors():
             found: Any = self.redis.zrevrange(self.keys.campaigns, start, start + limit - 1)
         return [self.keys.campaign_id_of(as_text(key)) for key in found]
 
     def active_ids(self) -> list[str]:
         """Return the ids of the campaigns that the reconciler looks after."""
-        with answering():
+        with translated_errors():
             return sorted(
                 self.keys.campaign_id_of(as_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
             )
@@ -228,7 +229,7 @@ class CampaignStore:
             start = reply[1]
 
     def _call(self, script: Any, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
-        with answering():
+        with translated_errors():
             reply: list[Any] = script(keys=[self.keys.campaign(campaign_id)], args=[call, *arguments])
         if reply[0] == b"missing":
             raise CampaignNotFound

@@ -15,7 +15,8 @@ from gatepost_core.errors import CorruptRecord, IdempotencyConflict, RecordGone,
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.replies import OUTCOME_FIELDS, answer_of, outcome_of, redeemed
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
-from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, answering
+from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, translated_errors
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.redis.replication import Replication
 from gatepost_core.redis.scripts import ending, starting
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from gatepost_core.applications import Application
     from gatepost_core.blocks import Block
-    from gatepost_core.broker.messages import Queue
+    from gatepost_core.kinds import Queue
     from gatepost_core.outcomes import Outcome
     from gatepost_core.reasons import Reason
-    from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Application
 
 _SOURCE: Final = (
     states_in_lua(lambda state: state.value)
@@ -100,7 +101,7 @@ class Ledger:
                 self._record_lifetime_ms,
                 new.application,
             ],
-            silence=PERHAPS_RECORDED,
+            if_lost=PERHAPS_RECORDED,
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict
@@ -213,7 +214,7 @@ class Ledger:
         """
         start = 0
         while True:
-            with answering():
+            with translated_errors():
                 found = self._redis.zrange(self._keys.due, start, start + _OPEN_PAGE - 1)
             yield from map(as_text, found)
             if len(found) < _OPEN_PAGE:
@@ -247,7 +248,7 @@ class Ledger:
 
     def now_ms(self) -> int:
         """Return the time by Redis's clock, in milliseconds since the epoch."""
-        with answering():
+        with translated_errors():
             seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
@@ -259,7 +260,7 @@ class Ledger:
             until_ms: leave out those that become due later; by default, later than now.
         """
         until_ms = self.now_ms() if until_ms is None else until_ms
-        with answering():
+        with translated_errors():
             found = self._redis.zrangebyscore(self._keys.due, "-inf", until_ms, 0, limit)
         return [as_text(one) for one in found]
 
@@ -270,13 +271,13 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             Unavailable: Redis did not answer.
         """
-        with answering(READING, READING):
+        with translated_errors(READING, READING):
             values: Any = self._redis.hmget(self._keys.operation(operation_id), OUTCOME_FIELDS)
         return outcome_of(operation_id, values)
 
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result while it waits to be redeemed."""
-        with answering(READING, READING):
+        with translated_errors(READING, READING):
             found = self._redis.get(self._keys.result(operation_id))
         return None if found is None else as_text(found)
 
@@ -292,7 +293,7 @@ class Ledger:
 
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
         """Return the ids of one recipient's operations, as far as their records may live."""
-        with answering():
+        with translated_errors():
             found: Any = self._redis.zrange(self._keys.recipient(recipient_fingerprint), 0, -1)
         return [as_text(one) for one in found]
 
@@ -316,7 +317,7 @@ class Ledger:
 
     def counts(self) -> dict[tuple[Kind, State], int]:
         """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
-        with answering():
+        with translated_errors():
             fields = self._redis.hgetall(self._keys.counts)
         pairs = ((as_text(name).split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
@@ -329,9 +330,9 @@ class Ledger:
         keys: Sequence[str],
         arguments: Sequence[Any],
         *,
-        silence: str = NOTHING_SENT,
+        if_lost: str = NOTHING_SENT,
     ) -> list[str]:
-        return [as_text(part) for part in self._ask(script, call, operation_id, keys, arguments, silence=silence)]
+        return [as_text(part) for part in self._ask(script, call, operation_id, keys, arguments, if_lost=if_lost)]
 
     def _ask(
         self,
@@ -341,9 +342,9 @@ class Ledger:
         keys: Sequence[str],
         arguments: Sequence[Any],
         *,
-        silence: str = NOTHING_SENT,
+        if_lost: str = NOTHING_SENT,
     ) -> list[Any]:
-        with answering(silence):
+        with translated_errors(if_lost):
             reply: list[Any] = script(
                 keys=[self._keys.operation(operation_id), self._keys.due, self._keys.counts, *keys],
                 args=[call, operation_id, *arguments],
@@ -356,3 +357,15 @@ def _swept(reply: Sequence[Any]) -> Answer:
         return answer_of([as_text(part) for part in reply])
     except CorruptRecord:
         return Answer(Verdict.CORRUPT)
+
+
+def ledger_at(client: Redis, settings: Settings) -> Ledger:
+    """Return the ledger in the Redis of a client."""
+    return Ledger(
+        client,
+        RedisKeys(settings.namespace),
+        record_lifetime_s=settings.record_lifetime,
+        result_lifetime_s=settings.result_lifetime,
+        republish_after_s=settings.republish_after,
+        wait_replicas=settings.wait_replicas,
+    )

@@ -12,7 +12,6 @@ from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own
 from redis.retry import Retry
 
 from gatepost_core.errors import ConfigurationError
-from gatepost_core.ledger import Ledger
 from gatepost_core.redis.errors import REPEATED
 from gatepost_core.redis.tls import tls_of_broker, tls_of_redis
 
@@ -101,24 +100,12 @@ def connect_to_broker(settings: Settings) -> redis.Redis | None:
     return client
 
 
-def ledger_at(client: redis.Redis, settings: Settings) -> Ledger:
-    """Return the ledger behind a client."""
-    return Ledger(
-        client,
-        settings.redis_keys,
-        record_lifetime_s=settings.record_lifetime,
-        result_lifetime_s=settings.result_lifetime,
-        republish_after_s=settings.republish_after,
-        wait_replicas=settings.wait_replicas,
-    )
-
-
 def _pool(url: str, settings: Settings, options: dict[str, Any]) -> redis.BlockingConnectionPool:
     tls = tls_of_redis(settings)
     try:
         return redis.BlockingConnectionPool.from_url(url, **options, **({} if tls is None else tls.of_redis_client()))
     except ValueError:
-        # redis-py's own text repeats the URL, which may hold a password.
+        # redis-py's own text repeats the REDIS_URL, which may hold a password.
         raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None
 
 

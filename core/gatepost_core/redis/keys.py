@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from gatepost_core.broker.messages import Queue
+from gatepost_core.settings import DEFAULT_NAMESPACE
 
-DEFAULT_NAMESPACE: Final = "gatepost"
-_NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-# RabbitMQ refuses names that begin with `amq.`.
-_RESERVED: Final = "amq"
+if TYPE_CHECKING:
+    from gatepost_core.kinds import Queue
+
 _OPERATION: Final = "operation"
 _DEAD_LETTER: Final = "dead_letter"
 _CAMPAIGN: Final = "campaign"
@@ -26,18 +24,6 @@ _OUT: Final = ":out"
 _WAITING: Final = ":waiting"
 _BLOCKED: Final = ":blocked"
 _INDEX: Final = ":i:"
-
-
-def require_namespace(text: str) -> None:
-    """Make sure that a text can begin the names.
-
-    Raises:
-        ValueError: it cannot; says what it must be.
-    """
-    if not _NAMESPACE.fullmatch(text):
-        raise ValueError("must be 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit, such as staging")
-    if text == _RESERVED:
-        raise ValueError("must not be amq, which RabbitMQ keeps for its own queues")
 
 
 @dataclass(frozen=True)

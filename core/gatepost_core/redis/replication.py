@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Replication:
             return True
         # WAIT counts what its own connection wrote last; replication keeps the order of all writes, so a replica that has the mark
         # has what came before it too.
-        with answering():
+        with translated_errors():
             pipe = self.client.pipeline(transaction=False)
             pipe.set(self.keys.replication, 1, px=_WAIT_MS)
             pipe.wait(self.replicas, _WAIT_MS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -18,23 +19,25 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
-from gatepost_core.applications import Application
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
-from gatepost_core.redis.keys import DEFAULT_NAMESPACE, RedisKeys, require_namespace
 from gatepost_core.safe_text import require_shown
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from gatepost_core.settings.cleartext import check_tenants
 from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
-from gatepost_core.settings.tenants import DEFAULT_TENANT, Tenant
+from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pydantic_settings import PydanticBaseSettingsSource
 
+DEFAULT_NAMESPACE: Final = "gatepost"
+_NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+# RabbitMQ refuses names that begin with `amq.`.
+_RESERVED: Final = "amq"
 _LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
@@ -148,7 +151,10 @@ class Settings(BaseSettings):
     @field_validator("namespace")
     @classmethod
     def _can_begin_names(cls, value: str) -> str:
-        require_namespace(value)
+        if not _NAMESPACE.fullmatch(value):
+            raise ValueError("must be 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit, such as staging")
+        if value == _RESERVED:
+            raise ValueError("must not be amq, which RabbitMQ reserves for its own queues")
         return value
 
     @field_validator("sealing_keys", mode="before")
@@ -215,11 +221,6 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's URL: its own, or the ledger's Redis."""
         return (self.broker_url or self.redis_url).get_secret_value()
-
-    @property
-    def redis_keys(self) -> RedisKeys:
-        """The names of keys, channels and queues."""
-        return RedisKeys(self.namespace)
 
     def keyring(self) -> Keyring:
         """Return the sealing keys as a ring.

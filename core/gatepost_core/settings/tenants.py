@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -13,6 +14,32 @@ from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
 
 DEFAULT_TENANT: Final = "default"
 _HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A tenant's domain, in lower case, and a client id there. Neither is a secret."""
+
+    domain: str
+    client_id: str
+
+    def __str__(self) -> str:
+        return f"client {self.client_id} at {self.domain}"
+
+    @property
+    def stored(self) -> str:
+        """The form in which records hold it. A domain has no `@`; a client id may have one."""
+        return f"{self.client_id}@{self.domain}"
+
+    @classmethod
+    def read(cls, stored: str) -> Application | None:
+        """Return what `stored` wrote; None for the empty text of work that names no application."""
+        client_id, _, domain = stored.rpartition("@")
+        return cls(domain, client_id) if client_id else None
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as JSON values."""
+        return {"domain": self.domain, "client_id": self.client_id}
 
 
 @model_boundary

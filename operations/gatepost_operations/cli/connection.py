@@ -12,6 +12,7 @@ import structlog
 from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.safe_text import visible_fields
 from gatepost_core.settings import load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
@@ -43,7 +44,11 @@ def open_redis() -> Iterator[tuple[Settings, Redis, AuditLog]]:
     """Give the settings, a connection to Redis and the audit log. Errors are those of `read_settings`."""
     settings = read_settings()
     with connect(settings) as client:
-        yield settings, client, AuditLog(client, settings.redis_keys, settings.fingerprints(), who=settings.operator)
+        yield (
+            settings,
+            client,
+            AuditLog(client, RedisKeys(settings.namespace), settings.fingerprints(), who=settings.operator),
+        )
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gatepost_core import errors
-from gatepost_core.errors import failure_of_outcome
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
             return ExitCode.CONFIGURATION
         case errors.InvalidCommand():
             return ExitCode.INVALID
-        case errors.IdempotencyConflict() | errors.RecordGone() | Refused():
+        case errors.IdempotencyConflict() | errors.RecordGone() | errors.CampaignConflict() | Refused():
             return ExitCode.REFUSED
         case errors.OperationFailed():
             return ExitCode.NOT_ACCEPTED
@@ -50,8 +49,6 @@ def _of_campaign_error(error: BaseException) -> ExitCode:
     # Imported only after an error: the readers of files would slow every start.
     if isinstance(error, import_module("gatepost_operations.files.text_reader").FileError):
         return ExitCode.INVALID
-    if isinstance(error, import_module("gatepost_core.campaigns.model").CampaignConflict):
-        return ExitCode.REFUSED
     return ExitCode.UNEXPECTED
 
 
@@ -59,5 +56,6 @@ def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
     """Return 0 for an operation that is open or accepted, otherwise the exit code of its error."""
     if outcome.state is State.ACCEPTED or not outcome.state.is_terminal:
         return ExitCode.DONE
-    failure = failure_of_outcome(outcome)
-    return ExitCode.NOT_ACCEPTED if failure is None else exit_code_of_error(failure)
+    if outcome.reason is None:
+        return ExitCode.NOT_ACCEPTED
+    return exit_code_of_error(errors.failure_of(outcome.operation_id, outcome.reason, state=outcome.state))

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from gatepost_core.audit_log import AuditLog
+from gatepost_core.redis.key_checks import KeyChecks
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import KEY_BYTES, Key, Keyring
-from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted, in_zone
@@ -66,7 +67,7 @@ class _Parts:
 @contextmanager
 def _parts() -> Iterator[_Parts]:
     with open_redis() as (settings, client, audit):
-        keys, keyring = settings.redis_keys, settings.keyring()
+        keys, keyring = RedisKeys(settings.namespace), settings.keyring()
         checks = KeyChecks(client, keys, keyring, settings.fingerprints())
         yield _Parts(keyring, audit, Rotation(client, keys, keyring, audit), KeyUsage(client, keys), checks)
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gatepost_core.applications import Application
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.redis.connections import ledger_at
+from gatepost_core.ledger import ledger_at
+from gatepost_core.settings.tenants import Application
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.options import command_app, examples
@@ -54,7 +55,7 @@ def worker(
     """
     require_worker()
     # A configuration error is one sentence here; Celery would add a traceback.
-    keys = load_settings(env_file=ENV_FILE).redis_keys
+    keys = RedisKeys(load_settings(env_file=ENV_FILE).namespace)
     environment = dict(os.environ)
     if health_port:
         environment["GATEPOST_HEALTH_PORT"] = str(health_port)

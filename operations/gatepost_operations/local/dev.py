@@ -14,8 +14,8 @@ from typing import Annotated, Final
 import typer
 
 from gatepost_core.errors import ConfigurationError
-from gatepost_core.redis.keys import DEFAULT_NAMESPACE, RedisKeys
-from gatepost_core.settings import load_settings
+from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.settings import DEFAULT_NAMESPACE, load_settings
 from gatepost_core.settings.tenants import DEFAULT_TENANT
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.exit_codes import ExitCode

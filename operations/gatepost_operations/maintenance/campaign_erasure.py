@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.option_update import TooManyChanges, change_options
+from gatepost.campaigns.option_update import change_options
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options
-from gatepost_core.errors import SealError
-from gatepost_core.redis.errors import answering
+from gatepost_core.campaigns.model import Options
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, SealError, TooManyChanges
+from gatepost_core.redis.errors import translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ class CampaignErasure:
     def _row(self, campaign_id: str, number: int, fingerprint: bytes, found: ErasureResult, *, dry_run: bool) -> None:
         batch, row = divmod(number, BATCH_ROWS)
         for _ in range(_TRIES):
-            with answering():
+            with translated_errors():
                 sealed: Any = self._store.redis.hget(self._store.keys.batch(campaign_id, batch), "rows")
             if sealed is None:
                 return

@@ -18,6 +18,7 @@ from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selectio
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import SealError, Unavailable
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class DeadLetterControl:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or load_settings()
         self._redis = connect(self._settings)
-        keys = self._settings.redis_keys
+        keys = RedisKeys(self._settings.namespace)
         self._app = build_app(self._settings)
         self.audit = AuditLog(self._redis, keys, self._settings.fingerprints(), who=self._settings.operator)
         lifetime_s = self._settings.dead_letter_lifetime

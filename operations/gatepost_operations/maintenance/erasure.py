@@ -10,7 +10,9 @@ from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selectio
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import OperationNotFound, SealError
 from gatepost_core.identifiers import normalise_recipient
-from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.ledger import ledger_at
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
 from gatepost_core.settings import load_settings
@@ -44,7 +46,10 @@ class Erasure:
         self._redis = connect(self._settings)
         self._ledger = ledger_at(self._redis, self._settings)
         self._letters = DeadLetters(
-            self._redis, self._settings.redis_keys, self._keyring, lifetime_s=self._settings.dead_letter_lifetime
+            self._redis,
+            RedisKeys(self._settings.namespace),
+            self._keyring,
+            lifetime_s=self._settings.dead_letter_lifetime,
         )
         self._campaigns = Campaigns(self._settings)
         self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)

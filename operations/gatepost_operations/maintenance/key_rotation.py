@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_core.errors import SealError
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import moment
 from gatepost_core.sealing import Purpose, kid_of
 
@@ -133,7 +133,7 @@ class KeyUsage:
         Raises:
             Unavailable: Redis did not answer.
         """
-        with answering():
+        with translated_errors():
             found = self._redis.hgetall(self._keys.kids)
         return {_text(kid): moment(_text(at)) for kid, at in found.items()}
 
@@ -147,7 +147,7 @@ class KeyUsage:
         Returns:
             Whether a record was removed.
         """
-        with answering():
+        with translated_errors():
             return bool(self._forget(keys=[self._keys.kids, self._keys.key_checks], args=[kid, unused_since_ms]))
 
 
@@ -184,7 +184,7 @@ class Rotation:
         """
         done = RotationResult(self._keyring.kids[0])
         with self._audit.act("keys.rotate", to=done.first) as found:
-            with answering():
+            with translated_errors():
                 seconds, micros = self._redis.time()
             started_ms = int(seconds) * 1000 + int(micros) // 1000
             for page in self._pages(on_progress):
@@ -200,11 +200,11 @@ class Rotation:
 
     def _pages(self, on_progress: Callable[[int, int], None] | None) -> Iterator[list[_Place]]:
         report = on_progress and callback_of_caller(on_progress)
-        with answering():
+        with translated_errors():
             total = int(self._redis.dbsize())
         cursor, seen = 0, 0
         while True:
-            with answering():
+            with translated_errors():
                 cursor, keys = self._redis.scan(cursor, count=_PAGE)
             seen += len(keys)
             yield [place for key in keys if (place := self._places.of(_text(key))) is not None]
@@ -216,7 +216,7 @@ class Rotation:
     def _sealed(self, places: Sequence[_Place]) -> Iterator[tuple[_Place, str]]:
         if not places:
             return
-        with answering():
+        with translated_errors():
             found = self._headers(keys=[place.key for place in places], args=[place.field for place in places])
         for place, value in zip(places, found, strict=True):
             kid = None if value is None else _kid(place, _text(value))
@@ -225,7 +225,7 @@ class Rotation:
 
     def _reseal(self, place: _Place, kid: str, done: RotationResult) -> None:
         for _ in range(_TRIES):
-            with answering():
+            with translated_errors():
                 value: Any = self._redis.hget(place.key, place.field) if place.field else self._redis.get(place.key)
             text = None if value is None else _text(value)
             if text is None or _kid(place, text) in {done.first, None}:
@@ -234,7 +234,7 @@ class Rotation:
                 fresh = self._fresh(place, text)
             except SealError:
                 break
-            with answering():
+            with translated_errors():
                 if self._replace(keys=[place.key, self._keys.kids], args=[place.field, text, fresh, done.first]):
                     done.resealed[place.kind] += 1
                     return

@@ -12,12 +12,14 @@ from redis.exceptions import RedisError
 
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Status
+from gatepost_core.campaigns.model import Status
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.errors import CorruptRecord, Unavailable, failure_of
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord, Unavailable, failure_of
+from gatepost_core.ledger import ledger_at
 from gatepost_core.ledger.values import Verdict
-from gatepost_core.redis.connections import connect, ledger_at
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.redis.stored_values import milliseconds
 from gatepost_operations.maintenance.queue_drain import QueueDrain
 
@@ -78,7 +80,7 @@ class Recovery:
 
     def __init__(self, settings: Settings) -> None:
         self._redis = connect(settings)
-        self._keys = settings.redis_keys
+        self._keys = RedisKeys(settings.namespace)
         self._ledger = ledger_at(self._redis, settings)
         self._campaigns = Campaigns(settings)
         self._app = build_app(settings)
@@ -124,7 +126,7 @@ class Recovery:
             for operation_id in list(self._ledger.open_ids()):
                 self._recover_operation(operation_id, done)
             done.submissions = self._queue.drain(self._letters)
-            with answering():
+            with translated_errors():
                 seconds, micros = self._redis.time()
                 self._redis.set(self._keys.recovered, int(seconds) * 1000 + int(micros) // 1000)
             found.update(done.as_json())
@@ -158,7 +160,7 @@ class Recovery:
             )
 
     def _is_done(self, backup_of: datetime) -> bool:
-        with answering():
+        with translated_errors():
             ended = self._redis.get(self._keys.recovered)
         return ended is not None and milliseconds(backup_of) <= int(ended)
 

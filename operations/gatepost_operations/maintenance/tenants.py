@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.applications import Application, TenantRegistry
 from gatepost_core.blocks import read_block
 from gatepost_core.errors import ConfigurationError, TenantMissing
 from gatepost_core.ledger.values import Verdict
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.settings.tenants import Application
+from gatepost_core.tenant_registry import TenantRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +84,7 @@ class TenantControl:
 
     def __init__(self, client: Redis, ledger: Ledger, settings: Settings, audit: AuditLog) -> None:
         self._redis = client
-        self._keys = settings.redis_keys
+        self._keys = RedisKeys(settings.namespace)
         self._ledger = ledger
         self._own = settings.applications()
         self._audit = audit
@@ -102,7 +104,7 @@ class TenantControl:
     def blocked(self, most: int = _PAGE) -> list[tuple[str, Block]]:
         """Return the blocked operations among the first `most` open ones, each with its block."""
         ids = list(islice(self._ledger.open_ids(), most))
-        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for operation_id in ids:
                 pipeline.hget(self._keys.operation(operation_id), "blocked")
             found = pipeline.execute()
@@ -159,7 +161,7 @@ class TenantControl:
     def _open(self) -> Iterator[tuple[str, str, Application | None]]:
         ids = self._ledger.open_ids()
         while page := list(islice(ids, _PAGE)):
-            with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
                 for operation_id in page:
                     pipeline.hmget(self._keys.operation(operation_id), "tenant", "application")
                 found = pipeline.execute()

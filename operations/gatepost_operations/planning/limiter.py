@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.model import CampaignNotFound, Options, Status
+from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.errors import ConfigurationError
+from gatepost_core.errors import CampaignNotFound, ConfigurationError
 from gatepost_core.kinds import Endpoint, Lane
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.planning.tenant_quota import Bucket, CampaignRate, TenantQuota
 from gatepost_worker.authentication import AuthenticationError
 from gatepost_worker.delivery.clients import client_for
@@ -32,7 +33,7 @@ class LimiterQuotas:
     def __init__(self, settings: Settings, client: Redis) -> None:
         self._settings = settings
         self._redis = client
-        self._keys = settings.redis_keys
+        self._keys = RedisKeys(settings.namespace)
 
     def read(
         self, tenant: str | None = None, endpoints: Sequence[Endpoint] = tuple(Endpoint), *, probing: bool = False

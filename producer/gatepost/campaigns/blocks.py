@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.blocks import Block, BlockKind
-from gatepost_core.campaigns.model import CampaignConflict, Status
-from gatepost_core.errors import TenantMissing
+from gatepost_core.campaigns.model import Status
+from gatepost_core.errors import CampaignConflict, TenantMissing
 from gatepost_core.settings.tenants import DEFAULT_TENANT
 
 if TYPE_CHECKING:
-    from gatepost_core.applications import Application, TenantRegistry
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.settings import Settings
+    from gatepost_core.settings.tenants import Application
+    from gatepost_core.tenant_registry import TenantRegistry
 
 _SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
 

@@ -13,22 +13,23 @@ from gatepost.campaigns.option_update import change_options
 from gatepost.campaigns.repair import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
 from gatepost.campaigns.suppression import Suppressions
-from gatepost_core.applications import TenantRegistry
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.batch import open_auth_params
-from gatepost_core.campaigns.model import Campaign, CampaignNotFound, Options, check_name
+from gatepost_core.campaigns.model import Campaign, Options, check_name
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import InvalidValue
+from gatepost_core.errors import CampaignNotFound, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.key_checks import KeyChecks
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.redis.stored_values import milliseconds
-from gatepost_core.sealing.key_checks import KeyChecks
 from gatepost_core.settings import load_settings
 from gatepost_core.states import RETRYABLE
+from gatepost_core.tenant_registry import TenantRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -85,7 +86,7 @@ class Campaigns:
         self._fingerprints = self.settings.fingerprints()
         self._closes_client = client is None
         self._redis = client or connect(self.settings)
-        keys = self.settings.redis_keys
+        keys = RedisKeys(self.settings.namespace)
         self._keys = KeyChecks(self._redis, keys, self._keyring, self._fingerprints)
         self._app = build_app(self.settings)
         self.store = CampaignStore(self._redis, keys, republish_after_s=self.settings.republish_after)
@@ -256,7 +257,7 @@ class Campaigns:
 
     def block_of_tenant(self, name: str | None) -> Block | None:
         """Return what would block a new campaign of this tenant, if anything is known."""
-        return block_of_tenant(self.settings, TenantRegistry(self._redis, self.settings.redis_keys), name)
+        return block_of_tenant(self.settings, TenantRegistry(self._redis, RedisKeys(self.settings.namespace)), name)
 
     def auth_params(self, campaign_id: str) -> dict[str, Any] | None:
         """Return a campaign's `authParams` in clear.

@@ -7,9 +7,9 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.batch import open_auth_params, seal_auth_params
-from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost_core.campaigns.model import Options
 from gatepost_core.error_boundary import items_of_caller
-from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
+from gatepost_core.errors import CampaignConflict, FieldError, InvalidCommand, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.redis.stored_values import milliseconds
 

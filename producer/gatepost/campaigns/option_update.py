@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost_core.campaigns.model import Options
+from gatepost_core.errors import TooManyChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,10 +22,6 @@ class OptionsStore(Protocol):
 
     def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
         """Put other options in the place of those that were read; False when they are no longer what was read."""
-
-
-class TooManyChanges(CampaignConflict):
-    """Others change its options again and again, so that this change found no gap; nothing was changed, try again."""
 
 
 def change_options(

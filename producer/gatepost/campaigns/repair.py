@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
 from gatepost_core.campaigns.scripts import library, part
 from gatepost_core.campaigns.store import ROWS_PAGE, refusal_of
-from gatepost_core.redis.errors import answering
+from gatepost_core.errors import CampaignConflict, CampaignNotFound
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.scripts import SERVER_CLOCK, ending
 from gatepost_core.states import State
 
@@ -109,7 +109,7 @@ class CampaignRepair:
         return sums, gone, start
 
     def _call(self, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
-        with answering():
+        with translated_errors():
             reply: list[Any] = self._script(keys=[self._keys.campaign(campaign_id)], args=[call, *arguments])
         if reply[0] == b"missing":
             raise CampaignNotFound

@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.applications import Application
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import moment
+from gatepost_core.settings.tenants import Application
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Reports:
     def one(self, campaign_id: str, number: int) -> RecipientReport:
         """Return the outcome of the recipient of this number."""
         batch, row = divmod(number, BATCH_ROWS)
-        with answering():
+        with translated_errors():
             fields: Any = self._redis.hmget(self._keys.batch(campaign_id, batch), "states", "rows", "details")
         rows = open_rows(fields[1].decode(), self._keyring, campaign_id, batch)
         return _report(rows[row], STATES[fields[0][row]], unpack_records(fields[2] or b"").get(row))
@@ -172,7 +172,7 @@ class Reports:
         """Return the number of a recipient, by fingerprint; None when the campaign has no such recipient."""
         # The same arithmetic as index.lua's.
         place = int.from_bytes(fingerprint[:3], "little")
-        with answering():
+        with translated_errors():
             found = self._redis.hmget(self._keys.campaign(campaign_id), "index_width", "index_split")
             width, split = int(found[0] or 1), int(found[1] or 0)
             bucket = place % width if place % width >= split else place % (2 * width)
@@ -182,7 +182,7 @@ class Reports:
     def _batches(
         self, campaign_id: str, batches: range, wanted: frozenset[State] | None
     ) -> list[tuple[int, list[bytes | None]]]:
-        with answering():
+        with translated_errors():
             numbers = list(batches)
             if wanted is not None:
                 numbers = self._with_states(campaign_id, numbers, wanted)

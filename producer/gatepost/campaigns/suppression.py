@@ -14,7 +14,7 @@ from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.identifiers import normalise_recipient
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.scripts import starting
 
 if TYPE_CHECKING:
@@ -143,14 +143,14 @@ class Suppressions:
             return int(found["new"])
 
     def __len__(self) -> int:
-        with answering():
+        with translated_errors():
             return int(self._redis.hget(self._key, "index_size") or 0)
 
     def _of(self, recipient: str) -> bytes:
         return self._fingerprints.suppression(normalise_recipient(recipient))
 
     def _call(self, call: str, *arguments: Any) -> Any:
-        with answering():
+        with translated_errors():
             return self._script(keys=[self._key], args=[call, *arguments])
 
 

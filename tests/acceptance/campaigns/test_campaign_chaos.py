@@ -11,10 +11,9 @@ import pytest
 from redis.exceptions import RedisError
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_core.states import State
 from support.campaign_parts import assert_adds_up
 from support.keys import KEYS

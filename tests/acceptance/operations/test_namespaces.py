@@ -11,9 +11,10 @@ import pytest
 
 from gatepost import State
 from gatepost_core.audit_log import AuditLog
-from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Status
+from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing.fingerprints import Origin
 from gatepost_operations.cli.entry import main
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
@@ -78,7 +79,7 @@ class Installation:
         return self.producer.campaigns.status(campaign_id).status is Status.FINISHED
 
     def spoil(self, client: redis.Redis) -> None:
-        keys = self.stack.settings.redis_keys
+        keys = RedisKeys(self.stack.settings.namespace)
         client.lpush(keys.queue_key(keys.queue(Queue.SEND)), "junk")
         with DeadLetterControl(self.stack.settings) as control:
             self.stack.until(lambda: len(control.letters) == 1, "the junk is a dead letter", self.worker)
@@ -146,7 +147,7 @@ def _letters(one: Installation) -> int:
 def _acts(one: Installation) -> str:
     settings = one.stack.settings
     with connect(settings) as client:
-        log = AuditLog(client, settings.redis_keys, settings.fingerprints())
+        log = AuditLog(client, RedisKeys(settings.namespace), settings.fingerprints())
         assert log.verify().intact
         return json.dumps([[entry.action, entry.about] for entry in log.entries()])
 
@@ -160,8 +161,8 @@ def _issued(one: Installation) -> int:
 def _sealed(one: Installation) -> int:
     settings = one.stack.settings
     with connect(settings) as client:
-        audit = AuditLog(client, settings.redis_keys, settings.fingerprints())
-        found = Rotation(client, settings.redis_keys, settings.keyring(), audit).look()
+        audit = AuditLog(client, RedisKeys(settings.namespace), settings.fingerprints())
+        found = Rotation(client, RedisKeys(settings.namespace), settings.keyring(), audit).look()
     return sum(found.counts.values())
 
 

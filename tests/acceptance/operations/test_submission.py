@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import errors as e
-from gatepost_core.broker.messages import Queue
 from gatepost_core.dead_letters import DeadLetters, Selection
+from gatepost_core.kinds import Queue
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support import foreign_client

@@ -6,8 +6,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
-from gatepost_core.applications import TenantRegistry
 from gatepost_core.campaigns.model import Status
+from gatepost_core.tenant_registry import TenantRegistry
 from support import foreign_client
 from support.campaign_parts import rows
 from support.keys import KEYS

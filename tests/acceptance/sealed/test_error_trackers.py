@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import errors as e
-from gatepost_core.broker.messages import SUBMIT, Queue
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.publishing import publish
 from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
 from support.planted_secrets import found
 

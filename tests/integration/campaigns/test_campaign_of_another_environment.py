@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.errors import TenantMissing
+from gatepost.errors import CampaignConflict, TenantMissing
 from gatepost_core.blocks import BlockKind
-from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost_core.campaigns.model import Status
 from gatepost_core.sealing import Key
 from gatepost_core.states import State
 from gatepost_operations.planning.watch import Activity, snapshot_of

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.campaigns.control import Added, Campaigns
-from gatepost.errors import InvalidCommand
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound
+from gatepost.errors import CampaignConflict, CampaignNotFound, InvalidCommand
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_core.states import State

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 )
 
 from gatepost.campaigns.report import campaign_of
-from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost.errors import CampaignConflict
+from gatepost_core.campaigns.model import Status
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.reasons import IMPLIED, Reason

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.campaigns.control import Campaigns
+from gatepost.errors import CampaignConflict
 from gatepost_core.campaigns.hours import SendingHours
-from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost_core.campaigns.model import Options
 from support.campaign_parts import email
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 
 from gatepost.campaigns.control import Campaigns, Retried
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.errors import ConfigurationError, InvalidCommand
-from gatepost_core.campaigns.model import CampaignConflict, CampaignNotFound, Options, PauseReason, Status
+from gatepost.errors import CampaignConflict, CampaignNotFound, ConfigurationError, InvalidCommand
+from gatepost_core.campaigns.model import Options, PauseReason, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason

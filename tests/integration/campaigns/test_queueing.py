@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.broker.messages import Queue
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import ROWS_PAGE, CampaignStore
 from gatepost_core.commands import OnUnknown
+from gatepost_core.kinds import Queue
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped

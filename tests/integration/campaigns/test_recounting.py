@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.campaigns.model import CampaignConflict, Status
+from gatepost.errors import CampaignConflict
+from gatepost_core.campaigns.model import Status
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State

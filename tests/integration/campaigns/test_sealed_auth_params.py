@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.errors import SealError
-from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost.errors import CampaignConflict, SealError
+from gatepost_core.campaigns.model import Options
 from gatepost_core.states import State
 from support.campaign_parts import Bench, email, rows
 from support.keys import KEYS

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import Producer
-from gatepost_core.applications import Application, TenantRegistry
 from gatepost_core.blocks import Block, BlockKind
 from gatepost_core.campaigns.model import Options
+from gatepost_core.settings.tenants import Application
+from gatepost_core.tenant_registry import TenantRegistry
 from gatepost_operations.cli.campaign.progress import state_text
 from gatepost_operations.cli.entry import main
 from gatepost_operations.planning.watch import snapshot_of

@@ -12,10 +12,10 @@ import pytest
 from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger import Ledger
+from gatepost_core.ledger import Ledger, ledger_at
 from gatepost_core.ledger.values import Answer, NewOperation, Verdict
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
 from support.keys import KEYS
 from support.ledger_sweep import swept

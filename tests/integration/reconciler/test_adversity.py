@@ -10,10 +10,10 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.messages import RECONCILE, Queue, operation_message
+from gatepost_core.broker.messages import RECONCILE, operation_message
 from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.campaigns.store import SWEPT_PAGE
-from gatepost_core.kinds import Kind
+from gatepost_core.kinds import Kind, Queue
 from gatepost_core.ledger import Ledger
 from gatepost_core.reasons import Reason
 from gatepost_worker.bulk.sweep import CampaignSweep

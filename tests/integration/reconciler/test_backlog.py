@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost import Producer
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.keys import KEYS
 from support.ledger_sweep import swept

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatepost import Producer
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.keys import KEYS
 

@@ -10,7 +10,7 @@ import pytest
 
 from gatepost import Producer, Reason, State
 from gatepost_core.kinds import Kind
-from gatepost_core.redis.connections import ledger_at
+from gatepost_core.ledger import ledger_at
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Runner

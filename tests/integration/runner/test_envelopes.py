@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import kombu
 
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -14,12 +14,11 @@ from urllib3.exceptions import NewConnectionError
 
 from gatepost import Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.messages import Queue
-from gatepost_core.ledger import Ledger
+from gatepost_core.kinds import Queue
+from gatepost_core.ledger import Ledger, ledger_at
 from gatepost_core.ledger.values import Answer as LedgerAnswer
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.connections import ledger_at
 from gatepost_worker.authentication import Configuration, Passwordless
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.policy import RetryLimits

@@ -8,7 +8,7 @@ import pytest
 
 from gatepost import Producer, Reason, State
 from gatepost.errors import AccessDenied, OutcomeUnknown, Rejected
-from gatepost_core.redis.connections import ledger_at
+from gatepost_core.ledger import ledger_at
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Runner

@@ -11,13 +11,13 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import ConfigurationError, InvalidCommand, TenantMissing
-from gatepost_core.applications import Application
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.blocks import BlockKind
 from gatepost_core.broker.publishing import build_app
+from gatepost_core.ledger import ledger_at
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.connections import ledger_at
 from gatepost_core.sealing import Purpose
+from gatepost_core.settings.tenants import Application
 from gatepost_operations.maintenance.tenants import TenantControl
 from gatepost_worker import tasks
 from gatepost_worker.authentication import Configuration, Passwordless

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
+from gatepost_core.kinds import Queue
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support.keys import KEYS

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost.errors import Unavailable
-from gatepost_core.campaigns.model import CampaignConflict
+from gatepost.errors import CampaignConflict, Unavailable
 from gatepost_core.states import RETRYABLE
 from support.campaign_parts import email, rows
 from support.keys import KEYS

@@ -20,7 +20,7 @@ from gatepost.producer import Producer
 from gatepost_core.campaigns.row import Row
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.kinds import Channel
-from gatepost_core.redis.connections import ledger_at
+from gatepost_core.ledger import ledger_at
 from gatepost_core.sealing import Key, Purpose, kid_of
 from gatepost_core.settings import Settings
 from gatepost_core.states import State

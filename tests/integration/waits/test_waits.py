@@ -24,10 +24,10 @@ from gatepost.shared_redis import Client
 from gatepost.waits import Wait, Waits
 from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger import Ledger
+from gatepost_core.ledger import Ledger, ledger_at
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.connections import connect, ledger_at
+from gatepost_core.redis.connections import connect
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.keys import KEYS
 

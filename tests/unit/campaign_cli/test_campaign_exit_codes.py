@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Pause, PauseReason, Status
+from gatepost.errors import CampaignConflict, CampaignNotFound
+from gatepost_core.campaigns.model import Campaign, Pause, PauseReason, Status
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.status import exit_code_of_campaign

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost.campaigns.option_update import TooManyChanges, change_options
-from gatepost_core.campaigns.model import CampaignConflict, Options
+from gatepost.campaigns.option_update import change_options
+from gatepost.errors import CampaignConflict, TooManyChanges
+from gatepost_core.campaigns.model import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ def test_whoever_is_always_too_late_is_told() -> None:
     """The error says that nothing was changed and what to do; nothing was."""
     store = Busy(faster, 1000)
 
-    with pytest.raises(CampaignConflict, match="nothing was changed, try again") as raised:
+    with pytest.raises(CampaignConflict, match="nothing was changed; try again") as raised:
         change_options(store, "campaign", slower, {})
 
     assert isinstance(raised.value, TooManyChanges)

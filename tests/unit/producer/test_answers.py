@@ -8,7 +8,7 @@ from redis.backoff import NoBackoff
 
 from gatepost.errors import ConfigurationError, CorruptRecord, Unavailable, Unusable
 from gatepost_core.redis.connections import NotingRetry
-from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, answering
+from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, translated_errors
 
 SPOILED = [
     r.ResponseError("user_script:7: attempt to compare number with nil script: 1a2b, on @user_script:7."),
@@ -27,7 +27,7 @@ AWAY = [
 
 
 def became_of(failure: r.RedisError) -> type[Exception]:
-    with pytest.raises(Unavailable) as caught, answering():
+    with pytest.raises(Unavailable) as caught, translated_errors():
         raise failure
     return caught.type
 
@@ -62,7 +62,7 @@ LASTING = {
 @pytest.mark.parametrize("word", LASTING)
 def test_what_lasts_is_an_error_of_the_configuration_too(word: str) -> None:
     """It names the cause, blames no record, and is certain that nothing was recorded."""
-    with pytest.raises(Unusable, match=word) as caught, answering(PERHAPS_RECORDED):
+    with pytest.raises(Unusable, match=word) as caught, translated_errors(PERHAPS_RECORDED):
         raise LASTING[word]
 
     assert isinstance(caught.value, ConfigurationError)
@@ -77,7 +77,7 @@ def test_after_a_lost_connection_nothing_is_certain() -> None:
     def call() -> None:
         raise next(tries)
 
-    with pytest.raises(Unusable) as caught, answering(PERHAPS_RECORDED):
+    with pytest.raises(Unusable) as caught, translated_errors(PERHAPS_RECORDED):
         NotingRetry(NoBackoff(), 3, supported_errors=(r.ConnectionError,)).call_with_retry(call, lambda _error: None)
 
     assert str(caught.value).endswith(PERHAPS_RECORDED)
@@ -86,7 +86,7 @@ def test_after_a_lost_connection_nothing_is_certain() -> None:
 @pytest.mark.parametrize("failure", [*SPOILED, *AWAY, *LASTING.values()], ids=lambda one: str(one)[:30])
 def test_who_only_reads_is_told_nothing_about_what_is_sent(failure: r.RedisError) -> None:
     """The operation goes on, whatever becomes of a look at it."""
-    with pytest.raises(Unavailable) as caught, answering(READING, READING):
+    with pytest.raises(Unavailable) as caught, translated_errors(READING, READING):
         raise failure
 
     assert "othing is sent" not in str(caught.value)

@@ -15,9 +15,9 @@ import gatepost_core
 import gatepost_operations
 import gatepost_worker
 from gatepost.errors import ConfigurationError
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.scripts import lua_constants
+from gatepost_core.kinds import Queue
 from gatepost_core.redis import keys as redis_keys
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
@@ -91,14 +91,14 @@ def test_a_namespace_that_could_not_begin_a_name_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["gatepost", "staging", "eu-west_1", "2", "a" * 32])
 def test_a_plain_word_is_a_namespace(text: str) -> None:
     """Letters, digits, `-` and `_`."""
-    assert load_settings(namespace=text).redis_keys == RedisKeys(text)
+    assert load_settings(namespace=text).namespace == text
 
 
 @pytest.mark.parametrize("namespace", ["gatepost", "staging"])
 def test_celery_uses_the_same_names(make_settings: Callable[..., Settings], namespace: str) -> None:
     """Its result keys, queues and exchanges are those that the ledger, the doctor and the documentation name."""
     settings = make_settings(namespace=namespace)
-    keys = settings.redis_keys
+    keys = RedisKeys(settings.namespace)
     app = build_app(settings)
     try:
         assert app.backend.get_key_for_task("1").decode() == keys.celery_result("1")

@@ -14,7 +14,7 @@ from kombu import Connection, compression
 from kombu.utils.json import loads
 
 from gatepost_core.broker.message_validation import TASKS, Malformed, check_message, flaw_of_envelope
-from gatepost_core.broker.messages import Queue
+from gatepost_core.kinds import Queue
 from gatepost_operations.maintenance.dead_letters import envelope_of, message_of
 from gatepost_worker.celery_guard.intake import refuse_compression
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused

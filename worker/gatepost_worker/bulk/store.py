@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError
 from gatepost_core.campaigns.scripts import library
 from gatepost_core.campaigns.store import picks
 from gatepost_core.errors import Unavailable
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.scripts import SERVER_CLOCK, ending, starting
 from gatepost_core.states import State
 from gatepost_worker.limiter import lua_library, pack_settings
@@ -305,7 +305,7 @@ class BatchStore:
 
 
 def _answer(script: Any, keys: list[str], arguments: list[Any]) -> list[Any]:
-    with answering():
+    with translated_errors():
         try:
             reply: list[Any] = script(keys=keys, args=arguments)
         except OutOfMemoryError:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gatepost_core.campaigns.model import CampaignNotFound
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import CorruptRecord
+from gatepost_core.errors import CampaignNotFound, CorruptRecord
 from gatepost_worker.upkeep.reconciler import sweep_lock
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gatepost_core.campaigns.model import CampaignNotFound
 from gatepost_core.campaigns.wire_format import STATES, Record, unpack_records
 from gatepost_core.error_boundary import account
-from gatepost_core.errors import Unavailable
+from gatepost_core.errors import CampaignNotFound, Unavailable
 from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.states import State

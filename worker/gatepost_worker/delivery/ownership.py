@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gatepost_core.applications import Application, TenantRegistry
 from gatepost_core.errors import TenantMissing, WrongApplication
+from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.settings.tenants import Application
+from gatepost_core.tenant_registry import TenantRegistry
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,7 +23,7 @@ class Ownership:
     """Compares an operation's or campaign's application with this worker's tenants. Safe to share between threads."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self._registry = TenantRegistry(client, settings.redis_keys)
+        self._registry = TenantRegistry(client, RedisKeys(settings.namespace))
         self._own = settings.applications()
         if self._own:
             # Commands that name no tenant belong to the first one.

@@ -17,7 +17,7 @@ from gatepost_core.errors import failure_of
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.reasons import Reason
-from gatepost_core.redis.errors import answering
+from gatepost_core.redis.errors import translated_errors
 from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from gatepost_core.broker.messages import Queue
+    from gatepost_core.kinds import Queue
     from gatepost_core.ledger import Ledger
     from gatepost_core.redis.keys import RedisKeys
 
@@ -60,20 +60,20 @@ def sweep_lock(client: Redis, name: str) -> Iterator[Callable[[], Any] | None]:
         Unavailable: Redis did not answer.
     """
     lock = _SweepLock(client, name, timeout=_LOCK_LIFETIME_S, blocking=False)
-    with answering():
+    with translated_errors():
         taken = lock.acquire()
     if not taken:
         yield None
         return
 
     def prolong() -> None:
-        with answering():
+        with translated_errors():
             lock.reacquire()
 
     try:
         yield prolong
     finally:
-        with answering():
+        with translated_errors():
             lock.release()
 
 
@@ -110,7 +110,7 @@ class Reconciler:
             if prolong is None:
                 return 0
             swept = self._sweep_due(prolong)
-            with answering():
+            with translated_errors():
                 # Milliseconds since the epoch, by Redis's clock.
                 self._redis.eval(_RECORD_RUN, 1, self._keys.reconciler_last_run)
         return swept

@@ -12,11 +12,12 @@ import structlog
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu.exceptions import KombuError
 
-from gatepost_core.broker.messages import Queue
 from gatepost_core.errors import ConfigurationError, Unavailable, Unusable
-from gatepost_core.redis.check import reaching, require_usable
+from gatepost_core.kinds import Queue
+from gatepost_core.redis.check import require_usable
 from gatepost_core.redis.connections import connect, connect_to_broker
-from gatepost_core.redis.errors import URL
+from gatepost_core.redis.errors import REDIS_URL, diagnosed_errors
+from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -35,7 +36,7 @@ def check_ledger(client: Redis, settings: Settings) -> bool:
     Raises:
         ConfigurationError: Redis cannot be used; the message says why.
     """
-    return _check(client, URL, settings)
+    return _check(client, REDIS_URL, settings)
 
 
 def check_broker(app: Celery, settings: Settings) -> None:
@@ -58,13 +59,14 @@ def check_beat(app: Celery, settings: Settings) -> None:
     check_broker(app, settings)
     if settings.broker == settings.redis_url.get_secret_value():
         with closing(connect(settings)) as client:
-            _check_queue(client, URL, settings)
+            _check_queue(client, REDIS_URL, settings)
 
 
 def _check_queue(client: Redis, url: str, settings: Settings) -> None:
+    keys = RedisKeys(settings.namespace)
     if _check(client, url, settings):
-        with reaching(client, url):
-            client.llen(settings.redis_keys.queue_key(settings.redis_keys.queue(Queue.LOGIN)))
+        with diagnosed_errors(client, url):
+            client.llen(keys.queue_key(keys.queue(Queue.LOGIN)))
 
 
 def _check(client: Redis, url: str, settings: Settings) -> bool:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost_core.campaigns.model import CampaignNotFound
-from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.errors import CampaignNotFound, FieldError, InvalidCommand
 
 if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns

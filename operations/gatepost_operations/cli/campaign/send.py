@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.campaigns.model import Campaign, CampaignConflict, CampaignNotFound, Options, Status, check_name
+from gatepost_core.campaigns.model import Campaign, Options, Status, check_name
+from gatepost_core.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.check import check_document, known_quota, plan_of_file, planned
 from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid, report_started

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.broker.messages import Queue
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.kinds import Queue
+from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
     from gatepost_core.settings import Settings
@@ -18,7 +19,7 @@ _ASK_S: Final = 1
 def count_bulk_workers(settings: Settings) -> int | None:
     """Return the number of workers that accept batches; None when the broker does not answer."""
     app = build_app(settings)
-    bulk = settings.redis_keys.queue(Queue.BULK)
+    bulk = RedisKeys(settings.namespace).queue(Queue.BULK)
     try:
         with app.connection_for_write(connect_timeout=_ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)

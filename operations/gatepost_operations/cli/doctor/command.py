@@ -16,11 +16,12 @@ from rich.text import Text
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.dead_letters import count_letters
 from gatepost_core.errors import ConfigurationError, KeyMismatch, Unavailable
-from gatepost_core.redis.check import cause_of, flaw_of, missing_commands
-from gatepost_core.redis.connections import connect, connect_to_broker, ledger_at
-from gatepost_core.redis.diagnosis import UNKNOWN, Trouble
-from gatepost_core.redis.errors import URL
-from gatepost_core.sealing.key_checks import KeyChecks
+from gatepost_core.ledger import ledger_at
+from gatepost_core.redis.check import defect_of, missing_commands
+from gatepost_core.redis.connections import connect, connect_to_broker
+from gatepost_core.redis.errors import REDIS_URL, UNKNOWN, Cause, diagnose
+from gatepost_core.redis.key_checks import KeyChecks
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
 from gatepost_operations.cli.connection import ENV_FILE
@@ -103,7 +104,7 @@ def _configured(name: str, read: Callable[[], Any]) -> Check:
 
 def _redis(settings: Settings) -> Iterator[Check]:
     client: Any = connect(settings)
-    keys = settings.redis_keys
+    keys = RedisKeys(settings.namespace)
     try:
         with client:
             before = time.time()
@@ -116,12 +117,14 @@ def _redis(settings: Settings) -> Iterator[Check]:
             missing = missing_commands(client)
     except (RedisError, OSError, ValueError) as failure:
         advice = "Check GATEPOST_REDIS_URL and that the server runs; for a local one: gatepost dev"
-        yield _unusable("redis", client, failure, URL, advice)
+        yield _unusable("redis", client, failure, REDIS_URL, advice)
         return
     server_now = int(seconds) + int(micros) / 1e6
-    yield _judge_use("redis", flaw_of(info), URL)
+    yield _judge_use("redis", defect_of(info), REDIS_URL)
     if missing:
-        yield Check("commands", Status.FAILED, f"{', '.join(missing)} missing", UNKNOWN.about(URL), configuration=True)
+        yield Check(
+            "commands", Status.FAILED, f"{', '.join(missing)} missing", UNKNOWN.about(REDIS_URL), configuration=True
+        )
     yield from judge_server(info, ahead_s=between - server_now, allow_eviction=settings.allow_eviction)
     with contextlib.suppress(ConfigurationError):  # reported by an earlier check
         yield judge_keys(kids, settings.keyring().kids)
@@ -131,22 +134,22 @@ def _redis(settings: Settings) -> Iterator[Check]:
 
 
 def _unusable(name: str, client: Any, failure: Exception, url: str, advice: str) -> Check:
-    trouble = cause_of(client, failure) if isinstance(failure, RedisError) else None
-    if trouble is None:
+    cause = diagnose(client, failure) if isinstance(failure, RedisError) else None
+    if cause is None:
         return Check(name, Status.FAILED, f"does not answer ({type(failure).__name__})", advice)
-    return _judge_use(name, trouble, url)
+    return _judge_use(name, cause, url)
 
 
-def _judge_use(name: str, trouble: Trouble | None, url: str) -> Check:
-    if trouble is None:
+def _judge_use(name: str, cause: Cause | None, url: str) -> Check:
+    if cause is None:
         return Check(name, Status.OK, "answers")
-    return Check(name, Status.FAILED, trouble.found, trouble.about(url), configuration=trouble.lasts)
+    return Check(name, Status.FAILED, cause.label, cause.about(url), configuration=cause.permanent)
 
 
 def _judge_key_checks(settings: Settings) -> Check:
     try:
         with connect(settings) as client:
-            KeyChecks(client, settings.redis_keys, settings.keyring(), settings.fingerprints()).require()
+            KeyChecks(client, RedisKeys(settings.namespace), settings.keyring(), settings.fingerprints()).require()
     except KeyMismatch as failure:
         return Check("workers' keys", Status.FAILED, "differ", str(failure), configuration=True)
     return Check("workers' keys", Status.OK, "the same")
@@ -173,7 +176,7 @@ def _broker(settings: Settings, failed_redis: Check | None) -> Iterator[Check]:
     if (client := connect_to_broker(settings)) is not None:
         try:
             with client:
-                found = _judge_use("broker", flaw_of(client.info()), BROKER_URL)
+                found = _judge_use("broker", defect_of(client.info()), BROKER_URL)
         except (RedisError, OSError) as failure:
             advice = "Check GATEPOST_BROKER_URL and that the server runs."
             found = _unusable("broker", client, failure, BROKER_URL, advice)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError, KeyMismatch
-from gatepost_core.redis.check import reaching
-from gatepost_core.redis.errors import URL, answering
+from gatepost_core.redis.errors import REDIS_URL, diagnosed_errors, translated_errors
 from gatepost_core.redis.stored_values import as_text
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class KeyChecks:
             ConfigurationError: the ring lacks a key that stored values need.
             Unavailable: Redis did not answer; nothing was recorded.
         """
-        with reaching(self._redis, URL), self._redis.pipeline(transaction=False) as pipeline:
+        with diagnosed_errors(self._redis, REDIS_URL), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(self._keys.kids)
             pipeline.hgetall(self._keys.key_checks)
             used, known = pipeline.execute()
@@ -77,7 +76,7 @@ class KeyChecks:
             ConfigurationError: the ring lacks a key that stored values need.
             Unavailable: Redis did not answer.
         """
-        with reaching(self._redis, URL):
+        with diagnosed_errors(self._redis, REDIS_URL):
             used = self._redis.hgetall(self._keys.kids)
         self._require(map(as_text, used))
 
@@ -88,7 +87,7 @@ class KeyChecks:
             KeyMismatch: values are stored under another key of the same id.
             Unavailable: Redis did not answer.
         """
-        with reaching(self._redis, URL):
+        with diagnosed_errors(self._redis, REDIS_URL):
             arguments = [text for pair in self._own.items() for text in pair]
             wrong = self._write(keys=[self._keys.key_checks, self._keys.kids], args=arguments)
         if wrong:
@@ -96,7 +95,7 @@ class KeyChecks:
 
     def forget_fingerprint(self) -> bool:
         """Drop the fingerprint key's check value, after that key was replaced on purpose; False when there is none."""
-        with answering():
+        with translated_errors():
             return bool(self._redis.hdel(self._keys.key_checks, FINGERPRINT))
 
     def _require(self, used: Iterable[str]) -> None:
