@@ -1,4 +1,4 @@
-"""Child processes of a command: how they are called, started, watched and ended."""
+"""Start, watch and stop the child processes of a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.redis.keys import RedisKeys
 
-# A warm shutdown finishes the calls under way; the longest is an SMS.
+# A warm shutdown finishes the calls in flight. The longest call is an SMS.
 _GRACE_S: Final = 45.0
 
 
@@ -33,15 +33,15 @@ def worker_command(
     """Return the command line of one Celery worker.
 
     Args:
-        queues: of `login`, `send` and `bulk`.
-        name: tells it from the other workers of this host.
+        queues: `login`, `send` and `bulk`, or some of them.
+        name: the worker's name, unique on this host.
         keys: the names on the broker.
-        concurrency: threads; the settings' own when absent.
-        beat: run the schedule inside.
-        level: log level; the settings' own when absent.
+        concurrency: the number of threads [default: from the settings].
+        beat: run Celery beat in the worker.
+        level: the log level [default: from the settings].
 
     Raises:
-        InvalidCommand: there is no queue of that name.
+        InvalidCommand: there is no queue of this name.
     """
     known = {queue.value: keys.queue(queue) for queue in Queue}
     asked = [queue.strip().removeprefix(f"{keys.namespace}.") for queue in queues]
@@ -67,12 +67,12 @@ def worker_command(
 
 
 def beat_command(schedule: Path) -> list[str]:
-    """Return the command line of Celery beat, which makes the reconciler run; `schedule` is its own file."""
+    """Return the command line of Celery beat, which starts the reconciler. Beat keeps its state in `schedule`."""
     return [*_celery("beat"), "-s", str(schedule)]
 
 
 def simulator_command(directory: Path, *, port: int = 0) -> list[str]:
-    """Return the command line of a simulator over https, which ends when its standard input does."""
+    """Return the command line of a simulator with https. It ends when its standard input closes."""
     options = ["--tls", "--json", "--until-stdin-closes", "--port", str(port), "--cert-dir", str(directory)]
     return [sys.executable, "-m", "gatepost_simulator", *options]
 
@@ -82,15 +82,15 @@ def _celery(program: str) -> list[str]:
 
 
 class Child:
-    """One child process, in a session of its own: Ctrl-C in the terminal does not reach it, its parent ends it.
+    """A child process in a separate session. Ctrl-C in the terminal does not reach it, so its parent must stop it.
 
     Args:
-        name: what its parent calls it.
+        name: its name in messages.
         command: its command line.
-        environment: all of its environment.
-        directory: where it runs.
+        environment: its complete environment.
+        directory: its working directory.
         stdout: an open file, or `subprocess.PIPE`.
-        stderr: likewise; with its standard output when absent.
+        stderr: an open file, or `subprocess.PIPE` [default: standard output].
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Child:
         self.name = name
         self.process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
             list(command),
-            # A pipe that ends with us: the simulator ends when its standard input does.
+            # The pipe closes with this process, and the simulator ends with the pipe.
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
@@ -118,32 +118,29 @@ class Child:
             errors="replace",
         )
 
-    @property
-    def output(self) -> IO[str]:
-        """Its standard output, when that is a pipe."""
-        if self.process.stdout is None:
-            raise AssertionError("its output goes to a file")
-        return self.process.stdout
+    def read_line(self) -> str:
+        """Return the next line of standard output, or an empty string if there is none."""
+        return self.process.stdout.readline() if self.process.stdout else ""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """End it and whatever it started, at once (SIGKILL)."""
+        """Kill the process and its children (SIGKILL)."""
         if self.alive:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._close()
 
-    def ask_to_end(self) -> None:
-        """Ask it to finish what is under way and end (SIGTERM)."""
+    def terminate(self) -> None:
+        """Ask the process to finish its work and exit (SIGTERM)."""
         if self.alive:
             self.process.terminate()
 
     def wait_or_kill(self, grace_s: float) -> None:
-        """Wait for its end; after the grace, end it."""
+        """Wait for the exit, and kill the process after the grace period."""
         try:
             self.process.wait(grace_s)
         except subprocess.TimeoutExpired:
@@ -157,31 +154,31 @@ class Child:
 
 
 class Children:
-    """Children of one command that end together. A second Ctrl-C does not wait for them."""
+    """The child processes of a command, which stop together. A second Ctrl-C kills them."""
 
     def __init__(self, grace_s: float = _GRACE_S) -> None:
         self._children: list[Child] = []
         self._grace_s = grace_s
 
     def add(self, child: Child) -> Child:
-        """Watch one more."""
+        """Add a child, and return it."""
         self._children.append(child)
         return child
 
     def kill(self, child: Child) -> None:
-        """End one of them at once, as a crash would, and forget it."""
+        """Kill a child, as a crash would, and remove it."""
         child.kill()
         self._children.remove(child)
 
     def dead(self) -> Child | None:
-        """Return one that ended by itself, if any did."""
+        """Return a child that ended by itself, if there is one."""
         return next((child for child in self._children if not child.alive), None)
 
     def stop(self) -> None:
-        """End all."""
+        """Stop all children."""
         try:
             for child in self._children:
-                child.ask_to_end()
+                child.terminate()
             for child in self._children:
                 child.wait_or_kill(self._grace_s)
         except KeyboardInterrupt:

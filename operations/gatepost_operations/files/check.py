@@ -1,4 +1,4 @@
-"""The check of a whole file before any message is sent: what is in it, and what is wrong with it."""
+"""Check a whole recipient file before any message is sent, and report its contents and errors."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from gatepost_operations.files.rows import Source
 
 FIRST_ERRORS: Final = 20
-"""How many errors a report shows, unless told otherwise."""
+"""The default number of errors in a report."""
 
 _PROGRESS_EVERY: Final = 2_000
 _TOP_DOMAINS: Final = 10
-# Above this, a domain that has not been seen yet is counted with the others.
+# Above this number, new domains are counted together.
 _MOST_DOMAINS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a check is.
+    """The progress of a check.
 
     Attributes:
         rows: rows read.
-        bytes_read: bytes read of the file as stored, compressed where it is.
-        bytes_total: its size, where it is known.
+        bytes_read: bytes read from the stored file, which may be compressed.
+        bytes_total: the size of the stored file; None if it is unknown.
     """
 
     rows: int
@@ -51,7 +51,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One kind of error and how many rows have it."""
+    """One kind of error, and the number of rows with it."""
 
     field: str
     problem: str
@@ -60,24 +60,24 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a file holds. It names columns, domains and countries, never a person.
+    """The contents and errors of a file. It names columns, domains and countries, and no person.
 
     Attributes:
-        name: what to call the file.
+        name: the file's name.
         format: CSV or JSON Lines.
-        encoding: the encoding in use.
-        delimiter: of a CSV file.
+        encoding: the file's encoding.
+        delimiter: the delimiter of a CSV file.
         ignored_columns: the columns that were not recognised.
-        rows: all rows that are not blank: valid and invalid.
-        valid: rows that can be sent to.
-        invalid: rows with an error; each counts once, with its first.
-        duplicates: valid rows whose normalised recipient came before (see `SeenRecipients` for how surely).
+        rows: rows that are not blank, valid and invalid.
+        valid: rows without an error.
+        invalid: rows with an error. Each counts once, with its first error.
+        duplicates: valid rows that repeat a normalised recipient (`DuplicateFinder` gives the probability of an error).
         kinds: valid rows by `email` and `sms`.
-        regions: rows with a phone number by ISO 3166-1 code; `001` for numbers of no country.
-        domains: rows with an address by domain, the ten most frequent.
-        other_domains: rows with an address in any other domain.
+        regions: valid rows with a phone number, by ISO 3166-1 code; `001` for numbers of no country.
+        domains: valid rows with an address, by domain, for the ten most frequent domains.
+        other_domains: valid rows with an address in any other domain.
         problems: the kinds of errors, the most frequent first.
-        first_errors: the first errors in the file's order.
+        first_errors: the first errors, in the file's order.
     """
 
     name: str
@@ -98,7 +98,7 @@ class CheckReport:
 
     @property
     def recipients(self) -> int:
-        """How many different people the valid rows name."""
+        """The number of different recipients in the valid rows."""
         return self.valid - self.duplicates
 
 
@@ -115,24 +115,24 @@ def check_file(
     keep_errors: int = FIRST_ERRORS,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
-    """Read the whole file, in constant memory but for six bytes a recipient.
+    """Read the whole file. The memory grows by six bytes a recipient.
 
     Args:
-        source: as `read_rows` takes it, like channel, default_region, encoding, delimiter and columns.
-        channel: whom to look for.
-        default_region: for phone numbers without a country code.
+        source: see `read_rows`, also for channel, default_region, encoding, delimiter and columns.
+        channel: the channel of the rows.
+        default_region: the region of phone numbers without a country code.
         encoding: the file's encoding.
         delimiter: the CSV delimiter.
-        columns: field to column name.
-        rejects: where every bad row goes, with what is wrong with it; `.csv` gives CSV, another name JSON Lines.
-        keep_errors: how many errors the report shows.
+        columns: column names by field.
+        rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
+        keep_errors: the number of errors in the report.
         progress: called every 2,000 rows and at the end.
 
     Returns:
         The report.
 
     Raises:
-        FileError: the file as a whole cannot be used, or the reject file cannot be written.
+        FileError: the file cannot be used, or the reject file cannot be written.
     """
     reader = read_rows(
         source,
@@ -153,7 +153,7 @@ def check_file(
             else:
                 tally.count_error(item)
                 if rejected:
-                    rejected.write(item, reader.original)
+                    rejected(item, reader.original)
             if progress and tally.rows % _PROGRESS_EVERY == 0:
                 progress(Progress(tally.rows, reader.bytes_read, reader.bytes_total))
     if progress:
@@ -223,19 +223,19 @@ def _region_of(number: str) -> str:
     if len(regions) == 1:
         return regions[0]
     national = number[1 + size :]
-    # Built from its parts, which a normalised number shows: to parse it once more would cost more than all the rest.
+    # Built from its parts, because parsing the number again would take longer than the rest of the check.
     parts = phonenumbers.PhoneNumber(
         country_code=int(number[1 : 1 + size]),
         national_number=int(national),
         italian_leading_zero=national.startswith("0"),
     )
-    # A number of no known range counts for the first country of its code.
+    # A number outside all known ranges counts for the first country of its code.
     return phonenumbers.region_code_for_number(parts) or regions[0]
 
 
 @lru_cache(maxsize=1000)
 def _regions_of(digits: str) -> tuple[int, tuple[str, ...]]:
-    """Return the length of the country code that a normalised number begins with, and the countries that share it."""
+    """Return the length of the country code at the beginning of a number, and the countries that share it."""
     for size in range(1, len(digits) + 1):
         regions = phonenumbers.region_codes_for_country_code(int(digits[:size]))
         if regions:

@@ -1,4 +1,4 @@
-"""Which column of a file means what, found by its name or by the caller's mapping."""
+"""Find the fields of a file's columns, by column name or by the caller's mapping."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _NAMES: Final[dict[str, Field]] = {
     "authparams": Field.AUTH_PARAMS,
 }
 _ONE_PARAMETER: Final = re.compile(r"(?:authParams|auth_params)\.(?P<name>.+)", re.IGNORECASE)
-# Without a header row, a name is somebody's data: only what can hardly be is ever repeated.
+# Without a header row, a name is personal data. Messages repeat only names that cannot be personal data.
 _SHOWABLE: Final = re.compile(r"(?!.*\d{4})[^\W\d][\w .-]{0,39}")
 
 
 class ColumnsError(InvalidValue):
-    """The columns cannot be understood; the message names columns, never what is in them."""
+    """The columns are not clear. The message names columns, and never their values."""
 
 
 def field_of(name: str) -> Field | None:
-    """Return the field that a column of this name holds, if it is one of ours."""
+    """Return the field of a column with this name, or None if the name is unknown."""
     return _NAMES.get(name.strip().casefold().replace(" ", "_").replace("-", "_"))
 
 
 def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
-    """Check a caller's mapping of field to column name.
+    """Check a caller's mapping of fields to column names.
 
     Raises:
-        ColumnsError: it names an unknown field, or one field or column twice.
+        ColumnsError: the mapping names an unknown field, or one field or column twice.
     """
     known: dict[Field, str] = {}
     for name, column in mapping.items():
@@ -63,18 +63,18 @@ def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
 
 
 def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped: bool = True) -> Layout:
-    """Find the fields among a file's column names.
+    """Find the fields in a file's column names.
 
     Args:
-        names: the columns in their order.
-        mapping: field to column name, for names that are not known by themselves. A mapped field is found nowhere else.
-        all_mapped: whether every mapped column has to be there.
+        names: the column names in their order.
+        mapping: column names by field. A mapped field has no other column.
+        all_mapped: whether every mapped column must exist.
 
     Returns:
-        The layout; a column that is not recognised is ignored.
+        The layout. Columns that are not recognised are ignored.
 
     Raises:
-        ColumnsError: a field is given twice, or a mapped column is missing.
+        ColumnsError: a field has two columns, or a mapped column is missing.
     """
     by_column = {column: field for field, column in mapping.items()}
     places: dict[Field, int] = {}
@@ -100,6 +100,6 @@ def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped:
 
 
 def shown(name: str, place: int) -> str:
-    """Return the column's name, or its number where the name may be a person's data."""
+    """Return the column's name, or its number if the name may be personal data."""
     name = name.strip()
     return name if _SHOWABLE.fullmatch(name) else f"column {place + 1}"

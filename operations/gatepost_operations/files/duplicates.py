@@ -1,4 +1,4 @@
-"""Which recipients have come before, in six bytes each."""
+"""Find repeated recipients, with six bytes of memory for each recipient."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ _SUFFIX: Final = 6
 
 
 class DuplicateFinder:
-    """A set that answers one question: has this recipient come before?
+    """A compact set of recipients.
 
-    It keeps 64 bits of a hash for each: 16 of them name a bucket, 48 are stored there, which takes about 85 MB for ten
-    million recipients. The chance that any two of n different recipients are taken for one is about n² / 2⁶⁵: one in
-    370,000 for ten million. That is good enough to count, and too little to leave somebody out.
+    It stores 64 bits of a hash per recipient: 16 bits choose a bucket, and 48 bits are stored in it. Ten million recipients take about
+    85 MB. The probability that two of n different recipients have the same hash is about n² / 2⁶⁵, which is 1 in 370,000 for ten million.
+    So use it for counts only, and never to skip a recipient.
     """
 
     def __init__(self) -> None:
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
 
     def add(self, recipient: str) -> bool:
-        """Remember the recipient, in its normal form.
+        """Add a normalised recipient.
 
         Returns:
-            Whether it is new.
+            Whether the recipient is new.
         """
         digest = blake2b(recipient.encode(), digest_size=2 + _SUFFIX).digest()
         number, suffix = digest[0] << 8 | digest[1], digest[2:]
@@ -34,7 +34,7 @@ class DuplicateFinder:
             return True
         place = bucket.find(suffix)
         while place % _SUFFIX and place >= 0:
-            # The end of one entry and the beginning of the next.
+            # The match spans two entries.
             place = bucket.find(suffix, place + 1)
         if place >= 0:
             return False

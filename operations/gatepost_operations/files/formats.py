@@ -1,4 +1,4 @@
-"""The form of a file, found by its content and name: JSON Lines or CSV, its delimiter, its header row."""
+"""Detect the format of a file from its content and name: JSON Lines or CSV, delimiter and header row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.row_parser import Layout
 
 _DELIMITERS: Final = ",;\t|"
-# Excel's own way to say in a CSV file which delimiter it has.
+# Excel's first line that names the delimiter of a CSV file.
 _DELIMITER_LINE: Final = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _DATA: Final = re.compile(r"@|(?:\d\D*){5}")
 _JSON_ARRAY: Final = re.compile(r"\s*\[\s*(?:\{.*)?", re.DOTALL)
@@ -30,7 +30,7 @@ _JSON_SUFFIXES: Final = frozenset({".jsonl", ".ndjson", ".json"})
 
 
 class FileFormat(StrEnum):
-    """How rows are written."""
+    """The format of a recipient file."""
 
     CSV = "csv"
     JSON_LINES = "jsonl"
@@ -41,10 +41,10 @@ class CsvFile:
     """A CSV file whose columns are known.
 
     Attributes:
-        delimiter: what stands between two cells.
-        names: the columns' names as the file has them.
-        layout: what they mean.
-        records: the rows after the header, with the numbers of their first lines.
+        delimiter: the character between two cells.
+        names: the column names in the header row.
+        layout: the fields of the columns.
+        records: the rows after the header row, each with the number of its first line.
     """
 
     delimiter: str
@@ -58,7 +58,7 @@ class JsonLinesFile:
     """A file with one JSON object on each line.
 
     Attributes:
-        records: the objects with the numbers of their lines.
+        records: the objects, each with the number of its line.
     """
 
     records: Iterator[tuple[int, dict[str, Any] | Malformed]]
@@ -67,15 +67,15 @@ class JsonLinesFile:
 def open_records(
     lines: TextLines, mapping: Mapping[Field, str], *, delimiter: str | None = None
 ) -> CsvFile | JsonLinesFile:
-    """Find out how the file is written, and read its header row.
+    """Detect the format of a file, and read its header row.
 
     Args:
-        lines: the file.
-        mapping: field to column name, as `layout_of` takes it.
-        delimiter: the CSV delimiter; None finds out.
+        lines: the lines of the file.
+        mapping: column names by field, as for `layout_of`.
+        delimiter: the CSV delimiter [default: detected].
 
     Raises:
-        FileError: it has no rows, is a JSON array, or its columns cannot be understood.
+        FileError: the file has no rows, is a JSON array, or its columns are not clear.
     """
     number, first = _first_line(lines)
     following = chain([first], lines)
@@ -133,7 +133,7 @@ def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Fi
     if isinstance(header, Malformed):
         raise FileError(f"{name}: line {number}, the header row, {header.problem}")
     if len(header) == 1 and _DATA.search(header[0]):
-        # A bare list of addresses or numbers.
+        # The file is a list of addresses or numbers without a header row.
         records = chain([(number, header)], records)
         header = [Field.RECIPIENT.value]
     header = list(map(unguarded, header))

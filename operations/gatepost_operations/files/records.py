@@ -1,4 +1,4 @@
-"""Lines grouped into records: CSV rows and JSON objects, with what is malformed kept apart."""
+"""Group lines into records: CSV rows, JSON objects, and malformed records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOO_LONG: Final = f"is longer than {LONGEST_LINE:,} characters"
 _NOT_AN_OBJECT: Final = "is not a JSON object; write one on each line"
 _MISQUOTED: Final = "has a quotation mark out of place or never closed; double the ones inside a quoted field"
-# A quoted field may hold line breaks. Beyond this it is a forgotten quotation mark, which must not swallow the file.
+# A quoted field can contain line breaks. A field of more lines has a missing quotation mark, which must not swallow the file.
 _MOST_LINES: Final = 64
 _TOO_FEW: Final = "has fewer columns than the header row"
 _TOO_MANY: Final = "has more columns than the header row"
@@ -27,11 +27,11 @@ _JSON_OBJECT: Final = re.compile(r'\s*\{\s*["}]')
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Malformed:
-    """A piece of the file that does not split into columns.
+    """A record that does not split into columns.
 
     Attributes:
-        problem: what is wrong with it.
-        text: the piece as it stands in the file.
+        problem: the error.
+        text: the record as in the file.
     """
 
     problem: str
@@ -44,14 +44,14 @@ def looks_like_json(line: str) -> bool:
 
 
 def json_records(lines: Iterable[str | None], start: int = 1) -> Iterator[tuple[int, dict[str, Any] | Malformed]]:
-    """Read JSON Lines: one object on each line, blank lines apart.
+    """Read JSON Lines: one object on each line. Blank lines are skipped.
 
     Args:
-        lines: the lines; None stands for one that is too long.
-        start: the number of the first of them.
+        lines: the lines; None for a line that is too long.
+        start: the number of the first line.
 
     Yields:
-        The number of the line, and what it holds.
+        The number of the line, and its object.
     """
     for number, line in enumerate(lines, start):
         if line is None:
@@ -69,23 +69,27 @@ def _json_object(line: str) -> dict[str, Any] | Malformed:
 
 
 class CsvRecords:
-    """The rows of a CSV file, of which a broken one costs itself alone.
+    """The rows of a CSV file. A malformed row does not affect the rows after it.
 
-    A row that a quotation mark leaves open is given up after its first line; the lines after it are read anew.
+    If a quotation mark is never closed, only the first line of the row is malformed. The lines after it are read again.
+
+    Args:
+        lines: the lines; None for a line that is too long.
+        delimiter: the CSV delimiter.
+        start: the number of the first line.
     """
 
     def __init__(self, lines: Iterator[str | None], delimiter: str, start: int = 1) -> None:
-        """Read from the lines, of which the first has the number `start`; None stands for one that is too long."""
         self._feed = _Feed(lines, start)
         self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
         self._width = 0
 
     def expect(self, width: int) -> None:
-        """Take rows of another number of columns for malformed from now on; blank ones at the end do not count."""
+        """From now on, rows with another number of columns are malformed. Blank columns at the end do not count."""
         self._width = width
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | Malformed]]:
-        """Yield the number of a row's first line, and its cells; blank lines are left out."""
+        """Yield the number of each row's first line, and its cells. Blank lines are skipped."""
         feed, reader = self._feed, self._reader
         while True:
             first = feed.begin()
@@ -111,15 +115,15 @@ class CsvRecords:
 
 
 class _LineTooLong(Exception):
-    """The row is a line that was passed over."""
+    """The row is one line that was too long and was skipped."""
 
 
 class _RecordTooLong(Exception):
-    """The row goes on for too many lines."""
+    """The row has too many lines."""
 
 
 class _Feed:
-    """Gives lines to the CSV reader and remembers those of the current row."""
+    """Passes lines to the CSV reader, and keeps the lines of the current row."""
 
     def __init__(self, lines: Iterator[str | None], start: int) -> None:
         self._lines = lines
@@ -144,12 +148,12 @@ class _Feed:
         return line
 
     def begin(self) -> int:
-        """Begin a row and return the number of its first line."""
+        """Begin a row, and return the number of its first line."""
         self.taken.clear()
         return self._next_number
 
     def give_up(self) -> Malformed:
-        """Return the row's first line as malformed; the others are read anew."""
+        """Return the row's first line as malformed. Its other lines are read again."""
         first, *others = self.taken
         self._put_back(others)
         self.taken = [first]

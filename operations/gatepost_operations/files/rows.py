@@ -1,4 +1,4 @@
-"""A recipients' file as a stream of checked rows: each one a recipient, or what is wrong with it."""
+"""Read a recipient file as a stream of checked rows and errors."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ _MOST_IGNORED: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """One bad row: where it begins and what is wrong with it, never its value.
+    """The error of one invalid row. It never contains the row's values.
 
     Attributes:
         line: the number of the row's first line in the file, from 1.
-        field: the field that is wrong (`email`, `phone_number`, `recipient`, `language`, `client_ip`, `auth_params`),
-            or `row` for the whole of it.
-        problem: one of a closed set of sentences, to be read after the field's name.
+        field: the invalid field (`email`, `phone_number`, `recipient`, `language`, `client_ip`, `auth_params`), or `row` for the whole row.
+        problem: the error, one of a closed set of texts that follow the field's name.
     """
 
     line: int
@@ -50,16 +49,16 @@ class RowError:
 
 @boundary
 class RowReader:
-    """The rows of one file; an iterator and a context manager, which closes the file at the end.
+    """The rows of one file: an iterator, and a context manager that closes the file.
 
     Attributes:
-        name: what to call the file.
+        name: the file's name.
         format: CSV or JSON Lines.
-        encoding: the encoding in use.
-        delimiter: of a CSV file.
-        columns: the names of a CSV file's columns. A bare list has one, `recipient`.
-        original: the row of the error given last, as the file has it: its cells, its object, or its text where it does
-            not fit the columns. It holds people's data.
+        encoding: the file's encoding.
+        delimiter: the delimiter of a CSV file.
+        columns: the column names of a CSV file. A list without a header row has one column, `recipient`.
+        original: the row of the last error as in the file: its cells, its object, or its text if it does not fit the columns. It contains
+            personal data.
     """
 
     def __init__(
@@ -88,17 +87,17 @@ class RowReader:
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
-        """The columns that were not recognised so far; by number where the name may be a person's data."""
+        """The columns not recognised so far, by number if the name may be personal data."""
         return tuple(self._ignored)
 
     @property
     def bytes_read(self) -> int:
-        """Bytes taken from the file so far, as stored."""
+        """Bytes read from the stored file so far."""
         return self._lines.bytes_read
 
     @property
     def bytes_total(self) -> int | None:
-        """The size of the file, where it is known."""
+        """The size of the stored file; None if it is unknown."""
         return self._lines.bytes_total
 
     def __iter__(self) -> Iterator[Row | RowError]:
@@ -114,7 +113,7 @@ class RowReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file, unless it was given open."""
+        """Close the file, unless the source is a stream."""
         self._lines.close()
 
     @boundary
@@ -168,22 +167,22 @@ def read_rows(
     delimiter: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> RowReader:
-    """Open a recipients' file and check it row by row, in constant memory.
+    """Open a recipient file and check it row by row, in constant memory.
 
     Args:
-        source: a path, `-` for standard input, or a binary stream. CSV or JSON Lines, gzip-compressed or not.
-        channel: whom to look for. `auto` takes the address where a row has both.
+        source: a path, `-` for standard input, or a binary stream. CSV or JSON Lines, also compressed with gzip.
+        channel: the channel of the rows. With `auto`, a row with an address and a number counts as email.
         default_region: ISO 3166-1 code for phone numbers without a country code.
-        encoding: the file's encoding; None takes UTF-8, or what a byte order mark says.
-        delimiter: the CSV delimiter; None finds out.
-        columns: field (`email`, `phone_number`, `language`, `client_ip`, `auth_params`) to the name of its column,
-            where the file calls it something else.
+        encoding: the file's encoding [default: that of its byte order mark, else UTF-8].
+        delimiter: the CSV delimiter [default: detected].
+        columns: column names by field (`email`, `phone_number`, `language`, `client_ip`, `auth_params`), for columns that Gatepost does not
+            recognise by name.
 
     Returns:
-        The rows in the file's order, duplicates included; blank rows are left out.
+        The rows in the file's order, with duplicates and without blank rows.
 
     Raises:
-        FileError: here or while reading, when the file as a whole cannot be used. A bad row is a `RowError`, not this.
+        FileError: the file cannot be used. Reading can raise it too. An invalid row gives a `RowError` instead.
     """
     region = default_region.upper() if default_region else None
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:

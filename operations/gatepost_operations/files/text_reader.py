@@ -1,4 +1,4 @@
-"""A recipients' file as lines of text: opened, unpacked and decoded, with every read bounded."""
+"""Read a recipient file as lines of text: open, decompress and decode it, with every read bounded."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Source = str | os.PathLike[str] | BinaryIO
 
 STANDARD_INPUT: Final = "-"
 LONGEST_LINE: Final = 65_536
-"""Characters. A longer line is passed over in pieces, so that no file can fill the memory."""
+"""Characters. A longer line is skipped in pieces, so that no file can fill the memory."""
 
 _HEAD: Final = 65_536
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-# Deflate reaches about 1,030; a list of recipients stays under 100 even where only a number differs between its rows.
+# Deflate reaches about 1,030. A recipient file stays below 100, even if its rows differ in a number only.
 _STEEPEST_RATIO: Final = 400
 _RATIO_COUNTS_FROM: Final = 8 * 1024 * 1024
 _FOREIGN: Final = {
@@ -34,7 +34,7 @@ _FOREIGN: Final = {
     b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"%PDF": "a PDF",
 }
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
+# UTF-32 comes first, because its little-endian mark begins with that of UTF-16.
 _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -42,34 +42,34 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Python's text codecs that no file of people is written in; several raise where others replace.
+# Text codecs of Python that no recipient file uses. Several raise errors where others replace characters.
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
 
 _READ_FAILURES: Final = (OSError, EOFError, zlib.error, ValueError)
 
 
 class FileError(GatepostError):
-    """The file cannot be read as a list of recipients."""
+    """The file cannot be read as a recipient file."""
 
 
 class TextLines:
     """The lines of one file, at most `LONGEST_LINE` characters each.
 
     Attributes:
-        name: what to call the file in messages.
-        encoding: the encoding in use.
-        bytes_total: the size of the file, where it is known.
+        name: the file's name in messages.
+        encoding: the file's encoding.
+        bytes_total: the size of the file; None if it is unknown.
     """
 
     def __init__(self, source: Source, *, encoding: str | None = None) -> None:
-        """Open the file and look at its beginning.
+        """Open the file and detect its encoding.
 
         Args:
-            source: a path, `-` for standard input, or a binary stream, which stays open afterwards.
-            encoding: the file's encoding; None finds out.
+            source: a path, `-` for standard input, or a binary stream, which stays open.
+            encoding: the file's encoding [default: detected].
 
         Raises:
-            FileError: there is no such file, it is empty or not text, or its encoding cannot be told.
+            FileError: the file does not exist, is empty, is not text, or has an unknown encoding.
         """
         self.name = _name(source)
         self.bytes_total: int | None = None
@@ -80,7 +80,7 @@ class TextLines:
             self._counted = _Counted(stream)
             unpacked, head = self._unpack(self._counted)
             self.encoding = self._chosen(encoding) if encoding else self._detect(head)
-            # What cannot be decoded stays recognisable, so that one broken row is one bad row.
+            # Bytes that cannot be decoded stay recognisable, so that they make only their own row invalid.
             errors = "surrogateescape" if self.encoding == "utf-8" else "replace"
             self._text = io.TextIOWrapper(unpacked, encoding=self.encoding, errors=errors, newline="")
             self._first: str | None = self._read().removeprefix("\ufeff")
@@ -90,14 +90,14 @@ class TextLines:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes taken from the file so far, as stored."""
+        """Bytes read from the stored file so far."""
         return self._counted.total
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str | None:
-        """Return the next line with its end, or None for one that is too long and was passed over."""
+        """Return the next line with its end, or None for a line that is too long and was skipped."""
         line = self._first
         if line is None:
             line = self._read()
@@ -112,7 +112,7 @@ class TextLines:
         return None
 
     def close(self) -> None:
-        """Close the file, unless it was given open."""
+        """Close the file, unless the source is a stream."""
         self._own.close()
 
     def _read(self) -> str:
@@ -128,7 +128,7 @@ class TextLines:
             case OSError():
                 return FileError(f"{self.name} cannot be read: {failure.strerror or failure}")
             case _:
-                # The decoder's own text quotes the bytes.
+                # The decoder's message quotes the bytes.
                 return FileError(f"{self.name} cannot be read as {self.encoding}; name its encoding (--encoding)")
 
     def _open(self, source: Source) -> BinaryIO:
@@ -139,28 +139,27 @@ class TextLines:
         try:
             stream = self._own.enter_context(io.FileIO(source))
             status = os.fstat(stream.fileno())
-            # A pipe has a name as well, and no size.
+            # A named pipe has no size.
             self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         except (OSError, ValueError) as failure:
             reason = failure.strerror if isinstance(failure, OSError) else "that is not a path"
             raise FileError(f"{self.name} cannot be opened: {reason}") from failure
         return cast("BinaryIO", stream)
 
-    def _unpack(self, counted: _Counted) -> tuple[io.BufferedReader[_Rejoined], bytes]:
-        whole, head = self._peek(counted)
-        if head.startswith(_GZIP_MAGIC):
-            whole, head = self._peek(_Unpacked(whole, counted, self.name))
+    def _unpack(self, counted: _Counted) -> tuple[io.BufferedReader[io.RawIOBase], bytes]:
+        whole: io.BufferedReader[io.RawIOBase] = io.BufferedReader(counted, _HEAD)
+        if self._peek(whole).startswith(_GZIP_MAGIC):
+            whole = io.BufferedReader(_Unpacked(whole, counted, self.name), _HEAD)
+        head = self._peek(whole)
         if not head:
             raise FileError(f"{self.name} is empty")
         return whole, head
 
-    def _peek(self, raw: io.RawIOBase) -> tuple[io.BufferedReader[_Rejoined], bytes]:
-        buffered = io.BufferedReader(raw, _HEAD)
+    def _peek(self, stream: io.BufferedReader[io.RawIOBase]) -> bytes:
         try:
-            head = buffered.read(_HEAD)
+            return stream.peek(_HEAD)
         except _READ_FAILURES as failure:
             raise self._translated(failure) from None
-        return io.BufferedReader(_Rejoined(head, buffered), _HEAD), head
 
     def _chosen(self, encoding: str) -> str:
         try:
@@ -194,7 +193,7 @@ class TextLines:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it, and leaves the one below open."""
+    """Counts the bytes read from a stream, and leaves the stream open."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -205,18 +204,24 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
-        chunk: bytes | None = self._stream.read(len(view))
-        if chunk is None:
-            raise BlockingIOError("the stream does not wait for data")
-        view[: len(chunk)] = chunk
-        self.total += len(chunk)
-        return len(chunk)
+        size = 0
+        # A pipe gives less than was asked for. The detection of the encoding needs a full buffer.
+        while size < len(view):
+            chunk: bytes | None = self._stream.read(len(view) - size)
+            if chunk is None:
+                raise BlockingIOError("the stream does not wait for data")
+            if not chunk:
+                break
+            view[size : size + len(chunk)] = chunk
+            size += len(chunk)
+        self.total += size
+        return size
 
 
 class _Unpacked(io.RawIOBase):
-    """Gzip data unpacked, as long as it grows at a believable rate."""
+    """Decompresses gzip data, up to a plausible ratio."""
 
-    def __init__(self, packed: io.BufferedReader[_Rejoined], counted: _Counted, name: str) -> None:
+    def __init__(self, packed: io.BufferedReader[io.RawIOBase], counted: _Counted, name: str) -> None:
         self._gzip = gzip.GzipFile(fileobj=packed, mode="rb")
         self._counted = counted
         self._name = name
@@ -230,28 +235,9 @@ class _Unpacked(io.RawIOBase):
         self._total += size
         if self._total > max(_RATIO_COUNTS_FROM, _STEEPEST_RATIO * self._counted.total):
             raise FileError(
-                f"{self._name} unpacks to more than {_STEEPEST_RATIO} times its size: no list of recipients"
+                f"{self._name} unpacks to more than {_STEEPEST_RATIO} times its size, so it is not a recipient file"
             )
         return size
-
-
-class _Rejoined(io.RawIOBase):
-    """The beginning that was looked at, and the rest after it."""
-
-    def __init__(self, head: bytes, rest: io.BufferedReader[io.RawIOBase]) -> None:
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        if not self._head:
-            return self._rest.readinto(memoryview(buffer))
-        view = memoryview(buffer).cast("B")
-        chunk, self._head = self._head[: len(view)], self._head[len(view) :]
-        view[: len(chunk)] = chunk
-        return len(chunk)
 
 
 def _name(source: Source) -> str:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -22,14 +21,18 @@ from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.extras import require_simulator, require_worker
-from gatepost_operations.local import environment as local_world
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
-from gatepost_operations.processes import (
-    Child,
-    Children,
-    beat_command,
-    worker_command,
+from gatepost_operations.local.environment import (
+    export_lines,
+    no_proxy_variables,
+    read_export_lines,
+    simulator_variables,
+    start_simulator,
+    store_variables,
+    without_gatepost_variables,
+    write_private,
 )
+from gatepost_operations.processes import Child, Children, beat_command, worker_command
 
 app = command_app()
 
@@ -72,52 +75,48 @@ def dev(
     directory = data_dir.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        end = _ended_by_signal(stack)
-        world = _World(stack, directory, real=real)
-        world.start_valkey(redis_port)
+        stop = _StopSignal(stack)
+        processes = _DevProcesses(stack, directory, real=real)
+        processes.start_valkey(redis_port)
         if not real:
-            world.start_simulator(simulator_port)
-            world.accept_simulator()
-        world.show_variables()
-        world.start_workers(concurrency)
-        return _watch(world, end)
+            processes.start_simulator(simulator_port)
+            processes.accept_simulator()
+        processes.show_variables()
+        processes.start_workers(concurrency)
+        return _watch(processes, stop)
 
 
-class _World:
-    """Everything that runs; the stack ends it, the last started first."""
+class _DevProcesses:
+    """All processes of `gatepost dev`. The exit stack stops them in reverse order."""
 
     def __init__(self, stack: ExitStack, directory: Path, *, real: bool) -> None:
         self._stack = stack
         self._directory = directory
-        # The project's .env belongs to a real tenant; next to the simulator nothing of it is read.
+        # The project's .env may name a real tenant, so it is not read beside the simulator.
         self._working_directory = Path.cwd() if real else directory
-        outside = dict(os.environ) if real else local_world.without_gatepost(os.environ)
-        self._outside = {
-            "GATEPOST_LOG_FORMAT": "console",
-            **outside,
-            **local_world.past_any_proxy(os.environ),
-        }
+        outside = dict(os.environ) if real else without_gatepost_variables(os.environ)
+        self._outside = {"GATEPOST_LOG_FORMAT": "console", **outside, **no_proxy_variables(os.environ)}
         namespace = load_settings(env_file=ENV_FILE).namespace if real else DEFAULT_NAMESPACE
         self._variables = {"GATEPOST_NAMESPACE": namespace}
         self._parts: list[Children] = []
         self._valkey = EmbeddedValkey(directory / "valkey")
-        self._earlier = local_world.read_export_lines(self._env_file)
+        self._earlier = read_export_lines(self._env_file)
 
     def start_valkey(self, port: int) -> None:
         self._valkey = self._stack.enter_context(EmbeddedValkey(self._directory / "valkey", port=port))
-        self._variables |= local_world.store_variables(self._valkey.url, _keys({**self._earlier, **self._outside}))
+        self._variables |= store_variables(self._valkey.url, {**self._earlier, **self._outside})
         say(f"valkey     {self._valkey.url} (data in {self._valkey.directory})")
 
     def start_simulator(self, port: int) -> None:
-        child, address = local_world.start_simulator(
+        child, address = start_simulator(
             self._directory / "simulator", environment=self._outside, port=port, stderr=sys.stderr
         )
         self._group().add(child)
-        self._variables |= local_world.simulator_variables(address)
+        self._variables |= simulator_variables(address)
         say(f"simulator  {address.url} (control API: {address.url}/simulator/docs)")
 
     def accept_simulator(self) -> None:
-        """Let operations that an earlier run left go through this run's simulator, whose port may be another one."""
+        """Move the open operations of an earlier run to this run's simulator, if its port differs."""
         earlier = self._earlier.get("AUTH0_DOMAIN")
         if earlier is None or earlier == self._variables["AUTH0_DOMAIN"]:
             return
@@ -128,8 +127,8 @@ class _World:
         )
 
     def show_variables(self) -> None:
-        lines = local_world.export_lines(self._variables)
-        local_world.write_private(self._env_file, lines)
+        lines = export_lines(self._variables)
+        write_private(self._env_file, lines)
         write(*lines.rstrip("\n").split("\n"))
         say(f'In a second terminal: eval "$(cat {self._env_file})"')
 
@@ -147,7 +146,7 @@ class _World:
             workers.add(child)
 
     def dead(self) -> str | None:
-        """Return what ended by itself, and how."""
+        """Return a sentence about a process that ended by itself, if there is one."""
         for child in filter(None, (part.dead() for part in self._parts)):
             return f"{child.name} ended with exit code {child.process.returncode}"
         return None if self._valkey.running else f"Valkey ended; see {self._valkey.log}"
@@ -163,40 +162,30 @@ class _World:
         return self._directory / "dev.env"
 
 
-def _keys(found: Mapping[str, str]) -> local_world.Keys:
-    # What an earlier run sealed must open in this one.
-    try:
-        return local_world.Keys(found["GATEPOST_SEALING_KEYS"], found["GATEPOST_FINGERPRINT_KEY"])
-    except KeyError:
-        return local_world.Keys.new()
+class _StopSignal:
+    """Waits for SIGINT or SIGTERM. A second signal interrupts the shutdown."""
 
-
-class _End:
-    """Set by the first signal; the exit code that the signal stands for."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
+    def __init__(self, stack: ExitStack) -> None:
+        self._received = threading.Event()
         self.code = ExitCode.DONE
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, self._receive))
 
+    def wait(self, seconds: float) -> bool:
+        return self._received.wait(seconds)
 
-def _ended_by_signal(stack: ExitStack) -> _End:
-    end = _End()
-
-    def receive(number: int, _frame: FrameType | None) -> None:
-        if end.event.is_set():
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self._received.is_set():
             raise KeyboardInterrupt
-        end.code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.DONE
-        end.event.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        stack.callback(signal.signal, number, signal.signal(number, receive))
-    return end
+        if number == signal.SIGINT:
+            self.code = ExitCode.INTERRUPTED
+        self._received.set()
 
 
-def _watch(world: _World, end: _End) -> ExitCode:
-    while not end.event.wait(_LOOK_EVERY_S):
-        if (dead := world.dead()) is not None:
+def _watch(processes: _DevProcesses, stop: _StopSignal) -> ExitCode:
+    while not stop.wait(_LOOK_EVERY_S):
+        if (dead := processes.dead()) is not None:
             say(f"gatepost: {dead}; stopping everything else.")
             return ExitCode.UNEXPECTED
     say("Stopping; press Ctrl-C again to stop at once.")
-    return end.code
+    return stop.code

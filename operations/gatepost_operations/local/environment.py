@@ -1,4 +1,4 @@
-"""The local world of `dev` and `demo`: the simulator, its address, and the environment that leads every process to it."""
+"""Start the simulator for `dev` and `demo`, and build the environment of their processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# The simulator's documented, worthless credentials.
+# The simulator's documented credentials, which work nowhere else.
 _CLIENT_ID: Final = "gatepost-dev"
 _CLIENT_SECRET: Final = "gatepost-dev-secret-of-the-local-simulator"  # noqa: S105 - as above
 _LOOPBACK: Final = "localhost,127.0.0.1,::1"
@@ -25,25 +25,12 @@ _LOOPBACK: Final = "localhost,127.0.0.1,::1"
 
 @dataclass(frozen=True, slots=True)
 class SimulatorAddress:
-    """Where a simulator answers."""
+    """The address of a simulator, and its certificate authority."""
 
     url: str
     domain: str
     issuer: str
     ca_file: str
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """A sealing key and a fingerprint key, as the environment holds them."""
-
-    sealing: str
-    fingerprint: str
-
-    @classmethod
-    def new(cls) -> Keys:
-        """Return fresh ones."""
-        return cls(Key.new("local").reveal(), secrets.token_urlsafe(KEY_BYTES))
 
 
 def start_simulator(
@@ -52,13 +39,13 @@ def start_simulator(
     """Start a simulator over https and wait until it answers.
 
     Args:
-        directory: for its certificates; made when absent.
-        environment: all of its environment.
-        port: 0 takes a free one.
-        stderr: where its messages go.
+        directory: the directory for its certificates; created if it does not exist.
+        environment: its complete environment.
+        port: the port; 0 chooses a free one.
+        stderr: the stream for its messages.
 
     Raises:
-        Unavailable: it did not start.
+        Unavailable: the simulator did not start.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     child = Child(
@@ -68,7 +55,7 @@ def start_simulator(
         directory=directory,
         stderr=stderr,
     )
-    line = child.output.readline()
+    line = child.read_line()
     if not line:
         child.kill()
         raise Unavailable("The simulator did not start; is its port taken?")
@@ -76,13 +63,13 @@ def start_simulator(
     return child, SimulatorAddress(ready["url"], ready["domain"], ready["issuer"], ready["ca_file"])
 
 
-def without_gatepost(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which nothing leads to a real tenant, Redis or broker."""
+def without_gatepost_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the variables of a real tenant, Redis or broker."""
     return {name: value for name, value in environment.items() if not name.upper().startswith(("AUTH0_", "GATEPOST_"))}
 
 
 def simulator_variables(address: SimulatorAddress) -> dict[str, str]:
-    """Return what leads a worker to the simulator."""
+    """Return the variables of a worker that uses the simulator."""
     return {
         "AUTH0_DOMAIN": address.domain,
         "AUTH0_CLIENT_ID": _CLIENT_ID,
@@ -91,30 +78,36 @@ def simulator_variables(address: SimulatorAddress) -> dict[str, str]:
     }
 
 
-def store_variables(redis_url: str, keys: Keys) -> dict[str, str]:
-    """Return what leads every process to the embedded Valkey, and the keys."""
-    return {
-        "GATEPOST_REDIS_URL": redis_url,
-        "GATEPOST_BROKER_URL": redis_url,
-        "GATEPOST_SEALING_KEYS": keys.sealing,
-        "GATEPOST_FINGERPRINT_KEY": keys.fingerprint,
+def store_variables(redis_url: str, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables for the embedded Valkey, with keys.
+
+    Args:
+        redis_url: the URL of the embedded Valkey.
+        known: variables of an earlier run, whose keys are used again [default: new keys].
+    """
+    keys = {
+        "GATEPOST_SEALING_KEYS": Key.new("local").reveal(),
+        "GATEPOST_FINGERPRINT_KEY": secrets.token_urlsafe(KEY_BYTES),
     }
+    if known and keys.keys() <= known.keys():
+        keys = {name: known[name] for name in keys}
+    return {"GATEPOST_REDIS_URL": redis_url, "GATEPOST_BROKER_URL": redis_url, **keys}
 
 
-def past_any_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep loopback traffic away from a proxy of the host."""
+def no_proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that exclude loopback traffic from the host's proxy."""
     before = environment.get("no_proxy") or environment.get("NO_PROXY")
     value = f"{before},{_LOOPBACK}" if before else _LOOPBACK
     return {"NO_PROXY": value, "no_proxy": value}
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
-    """Return the lines that a shell needs to join this world."""
+    """Return the variables as `export` lines for a shell."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
 def read_export_lines(file: Path) -> dict[str, str]:
-    """Return what `export_lines` wrote; nothing when there is no such file."""
+    """Return the variables in a file of `export_lines`; none if the file does not exist."""
     if not file.is_file():
         return {}
     words = shlex.split(file.read_text(encoding="utf-8"))
@@ -123,7 +116,7 @@ def read_export_lines(file: Path) -> dict[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
+    """Write a file with mode 0600."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         os.fchmod(descriptor, 0o600)

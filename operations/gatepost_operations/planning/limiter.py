@@ -1,9 +1,9 @@
-"""The quotas that the worker's limiter has learned: read, probe and clear them. Importing this needs the extra `worker`."""
+"""Read, probe and clear the quotas that the limiter has learned. Importing this module needs the extra `worker`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.store import CampaignStore
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
-    from gatepost_worker.limiter import BucketState
 
 _REFUSED: Final = 429
 
@@ -122,27 +121,14 @@ def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
 
 def quota_of(limiter: RedisLimiter, pacing: LimiterSettings, key: LimiterKey) -> TenantQuota:
     """Return the quota that the limiter has learned under a key."""
-    found = limiter.describe(key)
-    fixed: dict[str, Any] = {
-        "tenant": key.tenant,
-        "endpoint": key.endpoint,
-        "fallback_rate": pacing.fallback_rate,
-        "max_rate": pacing.max_rate,
-    }
-    if found is None:
-        return TenantQuota(**fixed)
+    state = limiter.describe(key)
+    known = asdict(state) if state else {}
+    for name in ("bucket", "policy"):
+        known[name] = Bucket(**known[name]) if known.get(name) else None
     return TenantQuota(
-        **fixed,
-        bucket=_bucket(found.bucket),
-        policy=_bucket(found.policy),
-        blocked_for_s=found.blocked_for_s,
-        reading_age_s=found.reading_age_s,
-        blind=found.blind,
-        issued=found.issued,
-        ignored_hint_s=found.ignored_hint_s,
-        ignored_hint_age_s=found.ignored_hint_age_s,
+        tenant=key.tenant,
+        endpoint=key.endpoint,
+        fallback_rate=pacing.fallback_rate,
+        max_rate=pacing.max_rate,
+        **known,
     )
-
-
-def _bucket(found: BucketState | None) -> Bucket | None:
-    return None if found is None else Bucket(**asdict(found))

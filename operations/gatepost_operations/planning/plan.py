@@ -1,23 +1,23 @@
-"""How long a campaign will take, before anything is sent: the burst first, then what flows in, within hours and ceilings. Pure."""
+"""Forecast the duration of a campaign: first the burst, then the refill, within sending hours and rate limits. Pure."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from gatepost_core.campaigns.hours import SendingHours
     from gatepost_core.campaigns.model import Options
     from gatepost_operations.planning.tenant_quota import TenantQuota
 
 HORIZON: Final = timedelta(days=3650)
-"""What would last longer is not computed to its end."""
+"""A forecast does not look further ahead."""
 _HOUR_S: Final = 3600.0
-# Sizes that Auth0 documents, and how fast buckets of that size refill:
+# Bucket sizes that Auth0 documents, with the slowest and the fastest refill in requests a second:
 # https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy/rate-limit-configurations
 _DOCUMENTED: Final[dict[int, tuple[float, float]]] = {
     25: (25, 25),
@@ -31,12 +31,12 @@ _DOCUMENTED: Final[dict[int, tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What a campaign may take.
+    """The part of the quota that a campaign can use.
 
     Attributes:
-        burst: recipients that may go at once.
-        rate: recipients a second that flow in after it.
-        room: what the burst grows to, at most, while nothing is sent.
+        burst: recipients that can be sent to at once.
+        rate: recipients a second after the burst.
+        room: the maximum to which the burst grows while nothing is sent.
     """
 
     burst: float
@@ -46,7 +46,7 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time without a pause in which messages leave, and how many."""
+    """A time of sending without a pause, and its number of recipients."""
 
     begins: datetime
     ends: datetime
@@ -55,15 +55,15 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """When a campaign ends under one supply.
+    """The times of a campaign under one assumed supply.
 
     Attributes:
-        supply: what was assumed.
-        begins: when the first message leaves.
-        ends: when the last one does; None when that is beyond the horizon, or never.
-        stretches: one for each time that the hours are open.
-        ceiling: recipients a second that the campaign or the settings allow at most.
-        left: recipients that the deadline, or the horizon, leaves without a message.
+        supply: the assumed supply.
+        begins: when the first message is sent.
+        ends: when the last message is sent; None if that is after the deadline or the horizon.
+        stretches: one for each opening of the sending hours.
+        ceiling: the maximum rate of the campaign or the settings, in recipients a second.
+        left: recipients that get no message before the deadline or the horizon.
     """
 
     supply: Supply
@@ -96,18 +96,18 @@ def forecast(
     ceiling: float | None = None,
     deadline: datetime | None = None,
 ) -> Forecast:
-    """Return when so many recipients have been sent to.
+    """Return when a number of recipients have been sent to.
 
-    In a time of t seconds no more can leave than the ceiling lets through, nor than the burst and what flowed in since: the lesser
-    of `ceiling * t` and `burst + rate * t`. While the hours are closed the bucket fills up again, to its room.
+    In t seconds, a campaign sends at most `min(ceiling * t, burst + rate * t)` messages. Outside the sending hours, the burst grows
+    again, at most to `supply.room`.
 
     Args:
-        recipients: how many.
-        supply: what the quota gives.
-        start: nothing leaves before.
-        hours: the hours of the day in which messages leave.
-        ceiling: recipients a second, at most.
-        deadline: nothing leaves after.
+        recipients: the number of recipients.
+        supply: the part of the quota that the campaign can use.
+        start: the earliest time of the first message.
+        hours: the sending hours.
+        ceiling: the maximum rate, in recipients a second.
+        deadline: the latest time of the last message.
     """
     until = min(start + HORIZON, deadline or start + HORIZON)
     left, burst = recipients, supply.burst
@@ -124,7 +124,7 @@ def forecast(
             return Forecast(supply, begins, ends, (*stretches, Stretch(opens, ends, left)), ceiling)
         sent = sent_within(longest_s, burst, supply.rate, ceiling)
         burst = max(0.0, burst + supply.rate * longest_s - sent)
-        # What is not a whole recipient yet stays in the bucket.
+        # The fraction of a recipient stays in the bucket.
         whole = min(left, int(sent + 1e-9))
         burst += sent - whole
         left -= whole
@@ -134,7 +134,7 @@ def forecast(
 
 
 def seconds_for(recipients: float, burst: float, rate: float, ceiling: float | None) -> float:
-    """Return how many seconds so many recipients take; infinity when it never ends."""
+    """Return the seconds that a number of recipients takes; infinity if it never ends."""
     by_ceiling = recipients / ceiling if ceiling else 0.0
     beyond = recipients - burst
     if beyond <= 0:
@@ -143,7 +143,7 @@ def seconds_for(recipients: float, burst: float, rate: float, ceiling: float | N
 
 
 def sent_within(seconds: float, burst: float, rate: float, ceiling: float | None) -> float:
-    """Return how many recipients can be sent to within so many seconds."""
+    """Return how many recipients can be sent to in a number of seconds."""
     by_quota = burst + rate * seconds
     return min(by_quota, ceiling * seconds) if ceiling else by_quota
 
@@ -162,7 +162,7 @@ def _open_times(start: datetime, until: datetime, hours: SendingHours | None) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Rows of a file that nobody is sent for, by why."""
+    """The number of rows that get no message, by cause."""
 
     invalid: int = 0
     duplicates: int = 0
@@ -171,22 +171,22 @@ class Skipped:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all these rows."""
         return self.invalid + self.duplicates + self.suppressed + self.not_guests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a campaign would do.
+    """The plan of a campaign.
 
     Attributes:
-        recipients: how many people would be sent to.
-        skipped: the rows that would not.
-        quota: what is known of the quota.
-        forecasts: none when the quota is not known; one when its refill has been learnt; the slowest and the fastest that is
-            possible when only its level is.
-        deadline: the campaign's.
-        unknowns: what the plan cannot know, in sentences.
+        recipients: the number of recipients.
+        skipped: the rows that get no message.
+        quota: the learned quota.
+        forecasts: one forecast if the refill has been learned; the slowest and the fastest possible one if only the level is known; none if
+            the quota is unknown.
+        deadline: the campaign's deadline.
+        unknowns: the uncertainties of the plan, in sentences.
     """
 
     recipients: int
@@ -194,19 +194,18 @@ class Plan:
     quota: TenantQuota | None
     forecasts: tuple[Forecast, ...]
     deadline: datetime | None = None
-    unknowns: tuple[str, ...] = field(default=())
+    unknowns: tuple[str, ...] = ()
 
     @property
     def misses_deadline(self) -> bool:
-        """Whether even the fastest forecast leaves somebody behind."""
+        """Whether even the fastest forecast leaves recipients without a message."""
         return bool(self.forecasts) and self.deadline is not None and self.forecasts[-1].left > 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        skipped: Mapping[str, int] = {name: getattr(self.skipped, name) for name in Skipped.__dataclass_fields__}
         return {
             "recipients": self.recipients,
-            "skipped": skipped,
+            "skipped": asdict(self.skipped),
             "quota": self.quota and self.quota.as_json(),
             "forecasts": [one.as_json() for one in self.forecasts],
             "deadline": self.deadline and self.deadline.isoformat(),
@@ -225,17 +224,17 @@ def plan(
     blocks: Sequence[str] = (),
     others_blocked: Sequence[str] = (),
 ) -> Plan:
-    """Return what a campaign would do, and when it would end.
+    """Return the plan of a campaign, with its finish time.
 
     Args:
-        recipients: how many people would be sent to.
-        options: the campaign's.
-        quota: what is known of the tenant's starts; None when nobody could say.
-        now: the moment it is started.
-        skipped: the rows nobody would be sent for.
-        running: other campaigns under the same quota.
-        blocks: what would keep workers from this one; with any, no finish time can be told.
-        others_blocked: what keeps workers from the other campaigns.
+        recipients: the number of recipients.
+        options: the campaign's options.
+        quota: the learned quota of `passwordless/start`; None if it could not be read.
+        now: the time of the start.
+        skipped: the rows that get no message.
+        running: the number of other campaigns under the same quota.
+        blocks: sentences about the blocks of this campaign. With any, the finish time is unknown.
+        others_blocked: sentences about the blocks of other campaigns.
     """
     start = max(now, options.start_at or now)
     if quota is not None:
@@ -271,7 +270,7 @@ def _supplies(quota: TenantQuota) -> list[Supply]:
 
 
 def likely_rates(limit: int) -> tuple[float, float]:
-    """Return the slowest and the fastest refill of a bucket of this size: as Auth0 documents it, else its size an hour and a second."""
+    """Return the slowest and the fastest refill of a bucket of this size: those that Auth0 documents, else its size per hour and per second."""
     return _DOCUMENTED.get(limit, (limit / _HOUR_S, float(limit)))
 
 

@@ -1,9 +1,9 @@
-"""A tenant's quota as the limiter has learned it."""
+"""The quota of a tenant, as the limiter has learned it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -12,12 +12,12 @@ class Bucket:
     """One token bucket at Auth0.
 
     Attributes:
-        limit: its size.
+        limit: the bucket's size.
         level: requests left in it.
-        reserve: the part of it that campaigns leave to logins and single sends.
-        available_rate: requests a second that flow in and that nobody else takes.
-        refill_rate: the most that has been seen flowing in.
-        foreign_rate: what others seem to take.
+        reserve: the part of the size that campaigns leave to logins and single sends.
+        available_rate: the refill minus the requests of other applications, in requests a second.
+        refill_rate: the highest refill measured, in requests a second.
+        foreign_rate: the estimated requests of other applications, in requests a second.
     """
 
     limit: int
@@ -29,28 +29,28 @@ class Bucket:
 
     @property
     def burst(self) -> float:
-        """How many recipients it holds above the reserve."""
+        """Requests above the reserve."""
         return max(0.0, self.level - self.reserve)
 
     @property
     def room(self) -> float:
-        """How many it holds above the reserve when it is full."""
+        """Requests above the reserve in a full bucket."""
         return float(max(0, self.limit - self.reserve))
 
     @property
     def is_learnt(self) -> bool:
-        """Whether its refill has been seen; one reading tells the level alone."""
+        """Whether the refill has been measured. That takes two readings."""
         return self.refill_rate > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignRate:
-    """A running campaign that has a rate of its own.
+    """A running campaign with a maximum rate.
 
     Attributes:
-        campaign_id: its id.
-        name: its name.
-        rate: recipients a second, at most.
+        campaign_id: the campaign's id.
+        name: the campaign's name.
+        rate: the maximum rate, in recipients a second.
     """
 
     campaign_id: str
@@ -60,22 +60,22 @@ class CampaignRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantQuota:
-    """What is known of one endpoint of one tenant.
+    """The learned quota of one endpoint of one tenant.
 
     Attributes:
         tenant: the tenant's name.
         endpoint: the endpoint's path.
-        bucket: the tenant's own bucket; None while no answer has told of it.
-        policy: the bucket of a policy for this client, where the tenant has one.
-        blocked_for_s: seconds until a refusal (429) lets anybody try again.
-        reading_age_s: how old the newest reading is; None when there was none.
-        blind: whether answers carry no headers, so that the fallback rate holds.
+        bucket: the tenant's bucket; None until an answer has described it.
+        policy: the bucket of the tenant's policy for this client; None if there is none.
+        blocked_for_s: seconds until the block after a 429 ends; 0 if there is none.
+        reading_age_s: the age of the newest reading, in seconds; None if there was none.
+        blind: whether answers have no quota headers, so that the limiter uses the fallback rate.
         fallback_rate: requests a second while blind.
-        max_rate: the rate that the settings never let be exceeded.
-        issued: permits given since the limiter began.
-        ignored_hint_s: the newest wait that Auth0 asked for and that is too long to be obeyed, in seconds; None if there was none.
-        ignored_hint_age_s: seconds since that hint came.
-        campaigns: the running campaigns that have a rate of their own.
+        max_rate: the maximum rate in the settings, in requests a second.
+        issued: permits granted since the limiter's state was created.
+        ignored_hint_s: the newest `Retry-After` that was too long to obey, in seconds; None if there was none.
+        ignored_hint_age_s: the age of that hint, in seconds.
+        campaigns: the running campaigns with a maximum rate.
     """
 
     tenant: str
@@ -94,57 +94,55 @@ class TenantQuota:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; rates are requests a second."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        return asdict(self, dict_factory=_rounded)
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
-        """The buckets that a request takes from."""
+        """The buckets that limit a request."""
         return tuple(bucket for bucket in (self.bucket, self.policy) if bucket is not None)
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is known that tells how fast a campaign goes."""
+        """Whether the speed of a campaign can be estimated."""
         return bool(self.buckets) or self.blind
 
     @property
     def is_learnt(self) -> bool:
-        """Whether the rate is known as well, not the level alone."""
+        """Whether the rate is known, and not only the level."""
         return self.blind or (bool(self.buckets) and all(bucket.is_learnt for bucket in self.buckets))
 
     @property
     def burst(self) -> float:
-        """Recipients that may go at once, above the reserve."""
+        """Recipients that a campaign can send to at once."""
         return 0.0 if self.blind or not self.buckets else min(bucket.burst for bucket in self.buckets)
 
     @property
     def room(self) -> float:
-        """The largest that the burst becomes while nothing is sent."""
+        """The maximum to which the burst grows while nothing is sent."""
         return 0.0 if self.blind or not self.buckets else min(bucket.room for bucket in self.buckets)
 
     @property
     def rate(self) -> float:
-        """Recipients a second that go on flowing: what others leave."""
+        """Recipients a second after the burst."""
         if self.blind or not self.buckets:
             return self.fallback_rate if self.blind else 0.0
         return max(0.0, min(bucket.available_rate for bucket in self.buckets))
 
     @property
     def rate_for_another(self) -> float:
-        """Recipients a second for one more campaign beside those that have a rate: the rest, and at least an equal share."""
+        """Recipients a second for one more campaign: the rest beside the campaigns with a rate, and at least an equal share."""
         taken = sum(campaign.rate for campaign in self.campaigns)
         return max(self.rate - taken, self.rate / (1 + len(self.campaigns)))
 
     @property
     def left(self) -> float | None:
-        """Requests left in the fuller sense of `Remaining`; None while unknown."""
+        """Requests left in the emptiest bucket; None while unknown."""
         return min((bucket.level for bucket in self.buckets), default=None)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, Bucket | CampaignRate):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value
+def _rounded(values: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Round rates, and replace infinity, which JSON does not have."""
+    return {
+        name: (round(value, 6) if math.isfinite(value) else None) if isinstance(value, float) else value
+        for name, value in values
+    }

@@ -1,4 +1,4 @@
-"""A stream of snapshots of one campaign, until it ends or needs somebody."""
+"""Watch a campaign: yield snapshots until it ends or pauses itself."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from gatepost_operations.planning.tenant_quota import TenantQuota
 
 STALLED_AFTER_S: Final = 5.0
-"""A running campaign of which nothing moves for so long waits for a worker."""
+"""A running campaign without a change for this time waits for a worker."""
 _SLOWEST: Final = 1e-6
 
 
 class Activity(StrEnum):
-    """What a campaign does at a moment."""
+    """The current activity of a campaign."""
 
     NOT_STARTED = "not_started"
     SENDING = "sending"
     RESTING = "resting"
-    """Until its start, its hours or the quota let it go on."""
+    """Waiting for its start, its sending hours or the quota."""
     WAITING = "waiting_for_a_worker"
     BLOCKED = "blocked"
-    """Nothing is under way, and the campaign's `blocks` say what keeps workers from it."""
+    """No worker sends for it; the campaign's `blocks` give the causes."""
     PAUSED_BY_HAND = "paused_by_hand"
     PAUSED_ITSELF = "paused_itself"
     CANCELLING = "cancelling"
@@ -42,25 +42,25 @@ class Activity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CampaignSnapshot:
-    """How a campaign stands at one moment.
+    """The state of a campaign at one time.
 
     Attributes:
         campaign: the campaign.
         at: when it was read.
-        activity: what it does.
-        finish_at: when it will have ended at its present rate, hours taken into account; None while that cannot be told.
-        still_for_s: how long nothing has moved.
+        activity: its activity.
+        finish_at: the forecast finish time at the current rate and within the sending hours; None if it is unknown.
+        idle_s: seconds since the last change.
     """
 
     campaign: Campaign
     at: datetime
     activity: Activity
     finish_at: datetime | None
-    still_for_s: float = 0.0
+    idle_s: float = 0.0
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing will change until somebody does something."""
+        """Whether the campaign changes only after an operator acts."""
         return self.activity in {Activity.ENDED, Activity.PAUSED_ITSELF}
 
     def as_json(self) -> dict[str, Any]:
@@ -83,10 +83,10 @@ class CampaignSnapshot:
 
 
 class Campaigns(Protocol):
-    """What watching needs of `gatepost.campaigns.control.Campaigns`."""
+    """The part of `gatepost.campaigns.control.Campaigns` that `watch` needs."""
 
     def status(self, campaign_id: str) -> Campaign:
-        """Return how a campaign stands."""
+        """Return the state of a campaign."""
 
 
 def watch(
@@ -99,22 +99,22 @@ def watch(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[CampaignSnapshot]:
-    """Give how a campaign stands, again and again; the last snapshot is its end, or the pause it went into by itself.
+    """Yield snapshots of a campaign until it has ended or paused itself.
 
-    A campaign that somebody has paused, or nobody has started, is watched on. Stopping to read changes nothing for the campaign.
+    Drafts, and campaigns that an operator paused, are still watched. The campaign itself is not affected.
 
     Args:
-        campaigns: where campaigns are.
-        campaign_id: which.
-        every_s: seconds between two looks.
-        patience_s: how long Redis may not answer before watching gives up.
-        clock: the time.
-        monotonic: seconds that only go forward.
-        sleep: waits so many seconds.
+        campaigns: reads campaigns.
+        campaign_id: the campaign's id.
+        every_s: seconds between two snapshots.
+        patience_s: seconds for which Redis may be unavailable.
+        clock: returns the current time.
+        monotonic: returns the seconds of a monotonic clock.
+        sleep: waits for a number of seconds.
 
     Raises:
         CampaignNotFound: there is no such campaign.
-        Unavailable: Redis did not answer for too long; the campaign goes on.
+        Unavailable: Redis did not answer for `patience_s` seconds. The campaign continues.
     """
     moved_at, answered_at, before = monotonic(), monotonic(), None
     while True:
@@ -137,18 +137,18 @@ def watch(
         sleep(every_s)
 
 
-def snapshot_of(campaign: Campaign, now: datetime, still_for_s: float = 0.0) -> CampaignSnapshot:
-    """Return what a campaign does at this moment."""
-    return CampaignSnapshot(campaign, now, _activity(campaign, now, still_for_s), finish_at(campaign, now), still_for_s)
+def snapshot_of(campaign: Campaign, now: datetime, idle_s: float = 0.0) -> CampaignSnapshot:
+    """Return a snapshot of a campaign."""
+    return CampaignSnapshot(campaign, now, _activity(campaign, now, idle_s), finish_at(campaign, now), idle_s)
 
 
 def finish_at(campaign: Campaign, now: datetime, quota: TenantQuota | None = None) -> datetime | None:
-    """Return when the campaign will have ended if it goes on at its present rate; None while that cannot be told, or workers are kept from it.
+    """Return the finish time at the campaign's current rate; None if it is unknown or the campaign is blocked.
 
     Args:
-        campaign: how it stands.
-        now: the moment.
-        quota: what is known of its quota. While the campaign rests its rate is one of the past, and the quota may give less.
+        campaign: the campaign.
+        now: the current time.
+        quota: the learned quota. It limits the rate of a resting campaign, whose own rate was measured before the rest.
     """
     rate = campaign.rate
     if quota is not None and quota.is_learnt and _rests(campaign, now):
@@ -159,7 +159,7 @@ def finish_at(campaign: Campaign, now: datetime, quota: TenantQuota | None = Non
     return forecast(campaign.open, Supply(0.0, rate), start, hours=campaign.options.hours).ends
 
 
-def _activity(campaign: Campaign, now: datetime, still_for_s: float) -> Activity:
+def _activity(campaign: Campaign, now: datetime, idle_s: float) -> Activity:
     match campaign.status:
         case Status.DRAFT:
             return Activity.NOT_STARTED
@@ -171,16 +171,16 @@ def _activity(campaign: Campaign, now: datetime, still_for_s: float) -> Activity
             by_hand = campaign.pause is None or campaign.pause.reason is PauseReason.BY_OPERATOR
             return Activity.PAUSED_BY_HAND if by_hand else Activity.PAUSED_ITSELF
         case Status.RUNNING:
-            return _activity_of_running(campaign, now, still_for_s)
+            return _activity_of_running(campaign, now, idle_s)
 
 
-def _activity_of_running(campaign: Campaign, now: datetime, still_for_s: float) -> Activity:
+def _activity_of_running(campaign: Campaign, now: datetime, idle_s: float) -> Activity:
     if _rests(campaign, now):
         return Activity.RESTING
     idle = campaign.counts[State.IN_FLIGHT] == 0
     if idle and campaign.blocks:
         return Activity.BLOCKED
-    return Activity.WAITING if idle and still_for_s >= STALLED_AFTER_S else Activity.SENDING
+    return Activity.WAITING if idle and idle_s >= STALLED_AFTER_S else Activity.SENDING
 
 
 def _rests(campaign: Campaign, now: datetime) -> bool:

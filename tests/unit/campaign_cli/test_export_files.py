@@ -13,7 +13,7 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_operations.files.export import ExportFormat, written
+from gatepost_operations.files.export import ExportFormat, write_outcomes
 from gatepost_operations.files.rows import read_rows
 from gatepost_operations.files.text_reader import FileError
 from support.campaign_views import NOW
@@ -40,7 +40,7 @@ def test_an_export_is_read_again_as_it_was(tmp_path: Path, how: ExportFormat) ->
     """Phone numbers survive the guard against formulas; language, IP and authParams come back."""
     file = tmp_path / f"out.{how}"
 
-    assert written(iter(REPORTS), file, how) == 3
+    assert write_outcomes(iter(REPORTS), file, how) == 3
     read = [row for row in read_rows(file) if isinstance(row, Row)]
     assert [(row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in read] == [
         (row.kind, row.recipient, row.language, row.client_ip, row.auth_params) for row in ROWS
@@ -50,7 +50,7 @@ def test_an_export_is_read_again_as_it_was(tmp_path: Path, how: ExportFormat) ->
 def test_a_spreadsheet_takes_no_cell_for_a_formula(tmp_path: Path) -> None:
     """A leading apostrophe before = + - @ and control characters."""
     file = tmp_path / "out.csv"
-    written(iter(REPORTS), file, ExportFormat.CSV)
+    write_outcomes(iter(REPORTS), file, ExportFormat.CSV)
     text = file.read_text(encoding="utf-8-sig")
 
     assert ",'+447700900123," in text
@@ -60,7 +60,7 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(tmp_path: Path) -> None:
 def test_an_export_names_state_and_reason() -> None:
     """For every recipient exactly one state; times and statuses where there are any."""
     stream = io.StringIO()
-    written(iter(REPORTS), stream, ExportFormat.NDJSON)
+    write_outcomes(iter(REPORTS), stream, ExportFormat.NDJSON)
     documents = [json.loads(line) for line in stream.getvalue().splitlines()]
 
     assert [one["state"] for one in documents] == ["accepted", "rejected", "unknown"]
@@ -71,7 +71,7 @@ def test_an_export_names_state_and_reason() -> None:
 def test_an_export_is_private(tmp_path: Path) -> None:
     """Only its owner may read it."""
     file = tmp_path / "out.ndjson"
-    written(iter(REPORTS), file, ExportFormat.NDJSON)
+    write_outcomes(iter(REPORTS), file, ExportFormat.NDJSON)
 
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -84,14 +84,14 @@ def test_an_export_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
         raise RuntimeError("Redis went away")
 
     with pytest.raises(RuntimeError):
-        written(broken(), tmp_path / "out.ndjson", ExportFormat.NDJSON)
+        write_outcomes(broken(), tmp_path / "out.ndjson", ExportFormat.NDJSON)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The file's name, and why."""
     with pytest.raises(FileError, match=r"out\.csv cannot be written"):
-        written(iter(REPORTS), tmp_path / "nowhere" / "out.csv", ExportFormat.CSV)
+        write_outcomes(iter(REPORTS), tmp_path / "nowhere" / "out.csv", ExportFormat.CSV)
 
 
 @pytest.mark.parametrize("how", ExportFormat)
@@ -100,7 +100,7 @@ def test_an_export_steers_no_terminal(how: ExportFormat) -> None:
     params = {"state": "\x9b2J\u202e\x1b]0;x"}
     row = Row(0, Channel.EMAIL, "ana@example.com", auth_params=json.dumps(params))
     stream = io.StringIO()
-    written(iter([RecipientReport(row, State.ACCEPTED)]), stream, how)
+    write_outcomes(iter([RecipientReport(row, State.ACCEPTED)]), stream, how)
     text = stream.getvalue()
     again = next(iter(read_rows(io.BytesIO(text.encode()))))
 

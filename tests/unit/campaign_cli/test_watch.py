@@ -85,7 +85,7 @@ def test_a_campaign_that_does_not_move_waits_for_a_worker() -> None:
 
     assert [one.activity for one in seen[:-2]] == [Activity.SENDING] * int(STALLED_AFTER_S)
     assert seen[-1].activity is Activity.WAITING
-    assert seen[-1].still_for_s == STALLED_AFTER_S + 1
+    assert seen[-1].idle_s == STALLED_AFTER_S + 1
 
 
 def test_what_moves_does_not_wait() -> None:

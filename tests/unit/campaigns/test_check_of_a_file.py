@@ -214,7 +214,7 @@ def test_rejects_on_a_full_disk_are_an_error(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
-        with pytest.raises(FileError, match="the reject file cannot be written"):
+        with pytest.raises(FileError, match=r"bad\.jsonl cannot be written"):
             check("email\n" + "bad\n" * 1_000, rejects=tmp_path / "bad.jsonl")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

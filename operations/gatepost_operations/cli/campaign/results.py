@@ -23,7 +23,7 @@ from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
-from gatepost_operations.files.export import ExportFormat, written
+from gatepost_operations.files.export import ExportFormat, write_outcomes
 
 _GROUP = "failed"
 
@@ -123,7 +123,7 @@ def export(
     with open_campaigns() as campaigns:
         found = find_campaign(campaigns, campaign)
         reports = _chosen(campaigns.export(found.campaign_id, states), reasons)
-        number = written(reports, output or sys.stdout, chosen)
+        number = write_outcomes(reports, output or sys.stdout, chosen)
         if output is not None:
             say(f"{counted(number, 'recipient')} in {output}")
     return ExitCode.DONE

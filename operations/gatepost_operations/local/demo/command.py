@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -14,6 +14,7 @@ import typer
 
 from gatepost.producer import Producer
 from gatepost_core.errors import Unavailable
+from gatepost_core.states import State
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
@@ -21,17 +22,14 @@ from gatepost_operations.cli.progress import ProgressDisplay, progress_display
 from gatepost_operations.extras import require_simulator, require_worker
 from gatepost_operations.local.demo.campaign import DemoCampaign
 from gatepost_operations.local.demo.comparison import compare
-from gatepost_operations.local.demo.faults import START, faults_for
-from gatepost_operations.local.demo.processes import DemoProcesses
+from gatepost_operations.local.demo.processes import BULK, SINGLE, DemoProcesses
 from gatepost_operations.local.demo.recipients import Recipients, read_recipients
 from gatepost_operations.local.demo.report import CAMPAIGN, Report, progress_rows, show
-from gatepost_operations.local.demo.scenario import Scenario
-from gatepost_operations.local.demo.tokens import TokenVerifier
+from gatepost_operations.local.demo.scenario import START, Scenario, TokenVerifier, faults_for
 from gatepost_operations.processes import Child
 
 app = command_app()
 
-_BULK: Final = ("bulk",)
 _EXAMPLE: Final = Path("examples/people.csv")
 _LOOK_EVERY_S: Final = 0.2
 _LINE_EVERY_S: Final = 3.0
@@ -39,9 +37,9 @@ _GIVE_UP_S: Final = 120.0
 _KILL_AT: Final = 0.35
 _KILL_LATEST: Final = 0.85
 _WORTH_KILLING: Final = 6
-# Long enough that several requests are under way at any moment, also when the worker is killed.
+# Long enough that several requests are in flight when a worker is killed.
 _ANSWER_AFTER_S: Final = 0.1
-# What a shell reports of a process that a signal ended.
+# A shell adds this to the number of the signal that ended a process.
 _SIGNALLED: Final = 128
 
 
@@ -67,7 +65,7 @@ def demo(
     started = time.monotonic()
     people = read_recipients(file or _example())
     directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
-    # Ended from outside, everything it started must end too.
+    # SIGTERM must stop all child processes too.
     signal.signal(signal.SIGTERM, _end)
     with progress_display(every_s=_LINE_EVERY_S) as display:
         report = _run(people, directory, display, started)
@@ -81,7 +79,7 @@ def demo(
 
 
 def _example() -> Path:
-    # From another directory, the one beside the source; an installed package has none.
+    # In another directory, use the file beside the source. An installed package has none.
     beside_the_source = Path(__file__).parents[4] / _EXAMPLE
     return beside_the_source if beside_the_source.is_file() and not _EXAMPLE.is_file() else _EXAMPLE
 
@@ -96,28 +94,28 @@ def _run(people: Recipients, directory: Path, display: ProgressDisplay, started:
         display.event(f"• simulator {stage.address.url} (trust {stage.address.ca_file})")
         victim = stage.start_worker("worker-1")
         stage.start_worker("worker-2")
-        bulk_victim = stage.start_worker("bulk-1", _BULK)
+        bulk_victim = stage.start_worker("bulk-1", BULK)
         stage.start_beat()
         control = stage.control()
         faults = list(faults_for(people.addresses))
         for _, fault in faults:
             control.script_fault(**fault)
-        display.event(f"• on purpose, once each: {', '.join(fault.title for fault, _ in faults) or 'nothing'}")
+        display.event(f"• on purpose, once each: {', '.join(title for title, _ in faults) or 'nothing'}")
         control.script_fault(endpoint=START, delay_s=_ANSWER_AFTER_S, count=0)
         with Producer() as producer:
             tenant = producer.settings.tenant_named(None)
             verifier = TokenVerifier(control.jwks(), issuer=stage.address.issuer, client_id=tenant.client_id)
-            scenario = Scenario(producer, control, verifier, spoiled={fault["recipient"] for _, fault in faults})
+            scenario = Scenario(producer, control, verifier, faulty={fault["recipient"] for _, fault in faults})
             scenario.enqueue_sends(people)
             campaign = DemoCampaign(producer.campaigns)
             number = campaign.start(people)
             display.event(f"• all sends enqueued, and a campaign of {number} more started; three workers start")
-            _Director(stage, scenario, campaign, display, victims=(victim, bulk_victim)).play()
+            _Run(stage, scenario, campaign, display, victims=(victim, bulk_victim)).play()
             facts = replace(
                 scenario.facts(),
                 campaign=campaign.recipients(),
                 campaign_counts=campaign.states(),
-                campaign_reasons=campaign.reasons(),
+                campaign_reasons=campaign.status().reasons,
             )
             states = {**scenario.states(), CAMPAIGN: campaign.states()}
     return Report(
@@ -132,8 +130,19 @@ def _run(people: Recipients, directory: Path, display: ProgressDisplay, started:
     )
 
 
-class _Director:
-    """Lets the scenario and the campaign run to their ends, with a crash on the way of each."""
+@dataclass(frozen=True, slots=True)
+class _Victim:
+    """A worker that is killed, and the name of the worker that replaces it."""
+
+    worker: Child
+    successor: str
+    queues: tuple[str, ...]
+    progress: Callable[[], tuple[float, int]]
+    """Returns the share of the sends that have ended, and the number of requests in flight."""
+
+
+class _Run:
+    """Runs the scenario and the campaign to their ends, and kills a worker of each on the way."""
 
     def __init__(
         self,
@@ -148,8 +157,10 @@ class _Director:
         self._scenario = scenario
         self._campaign = campaign
         self._display = display
-        self._victim: Child | None = victims[0]
-        self._bulk_victim: Child | None = victims[1]
+        self._victims = [
+            _Victim(victims[0], "worker-3", SINGLE, lambda: (scenario.sends_ended(), scenario.in_flight())),
+            _Victim(victims[1], "bulk-2", BULK, self._campaign_progress),
+        ]
         self._give_up = time.monotonic() + _GIVE_UP_S
 
     def play(self) -> None:
@@ -159,16 +170,16 @@ class _Director:
             Unavailable: a process ended by itself.
         """
         self._until(lambda: self._scenario.settled)
-        late = self._scenario.let_codes_expire()
+        late = self._scenario.expire_codes()
         self._display.event(f"• the simulator's clock moved on: {late} people log in with an expired code")
-        self._until(lambda: self._scenario.settled and self._campaign.settled)
+        self._until(lambda: self._scenario.settled and self._campaign.status().open == 0)
 
     def _until(self, ended: Callable[[], bool]) -> None:
         while not ended() and time.monotonic() < self._give_up:
-            self._scenario.look()
+            self._scenario.poll()
             self._show()
-            self._perhaps_kill()
-            self._perhaps_kill_bulk()
+            for victim in list(self._victims):
+                self._perhaps_kill(victim)
             if (dead := self._stage.dead()) is not None:
                 raise Unavailable(f"The demo's {dead} ended by itself; see {self._stage.logs}.")
             time.sleep(_LOOK_EVERY_S)
@@ -177,27 +188,21 @@ class _Director:
     def _show(self) -> None:
         self._display.update(progress_rows({**self._scenario.states(), CAMPAIGN: self._campaign.states()}))
 
-    def _perhaps_kill(self) -> None:
-        if self._victim is None or not _worth_killing(self._scenario.sends_ended(), self._scenario.under_way()):
-            return
-        self._stage.kill_worker(self._victim)
-        under_way = self._scenario.under_way()
-        self._display.event(f"• worker-1 killed (SIGKILL) with {under_way} requests under way in both workers")
-        self._stage.start_worker("worker-3")
-        self._display.event("• worker-3 starts in its place")
-        self._victim = None
+    def _campaign_progress(self) -> tuple[float, int]:
+        campaign = self._campaign.status()
+        return campaign.share_done, campaign.counts[State.IN_FLIGHT]
 
-    def _perhaps_kill_bulk(self) -> None:
-        if self._bulk_victim is None or not _worth_killing(self._campaign.share_done(), self._campaign.under_way()):
+    def _perhaps_kill(self, victim: _Victim) -> None:
+        if not _worth_killing(*victim.progress()):
             return
-        self._stage.kill_worker(self._bulk_victim)
-        under_way = self._campaign.under_way()
-        self._display.event(f"• bulk-1 killed (SIGKILL) with {under_way} requests of the campaign under way")
-        self._stage.start_worker("bulk-2", _BULK)
-        self._display.event("• bulk-2 starts in its place")
-        self._bulk_victim = None
+        self._stage.kill_worker(victim.worker)
+        _, in_flight = victim.progress()
+        self._display.event(f"• {victim.worker.name} killed (SIGKILL) with {in_flight} requests in flight")
+        self._stage.start_worker(victim.successor, victim.queues)
+        self._display.event(f"• {victim.successor} starts in its place")
+        self._victims.remove(victim)
 
 
 def _worth_killing(share_done: float, under_way: int) -> bool:
-    # A worker that is killed with nothing in hand proves nothing.
+    # Killing a worker without requests in flight would prove nothing.
     return share_done >= _KILL_LATEST or (share_done >= _KILL_AT and under_way >= _WORTH_KILLING)

@@ -1,4 +1,4 @@
-"""The final count: whether what Gatepost says and what the simulator saw agree. Pure."""
+"""Compare the results of Gatepost with the records of the simulator. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from gatepost_core.outcomes import Outcome
 
 _MAY_HAVE_ARRIVED = frozenset({State.ACCEPTED, State.UNKNOWN})
-# Auth0 issued tokens and the worker refused them: the code is spent all the same.
+# Auth0 issued tokens, and the worker rejected them. The code is used in any case.
 _REFUSED_TOKENS = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedOperation:
-    """One operation at its end.
+    """An operation that has ended.
 
     Attributes:
-        recipient: whom it was for.
-        outcome: how it ended.
+        recipient: the recipient.
+        outcome: the outcome.
         bad_code: whether it was a login with a wrong, used or expired code.
     """
 
@@ -37,17 +37,17 @@ class FinishedOperation:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the count needs.
+    """The facts to compare.
 
     Attributes:
-        operations: every operation that was enqueued.
-        counts: the ledger's own counts.
+        operations: all operations.
+        counts: the ledger's counts.
         outbox: channel and recipient of every message that the simulator sent.
-        tokens_issued: how many token sets the simulator issued.
-        verified: how many token sets were redeemed and verified.
-        campaign: everybody in the campaign with the state they ended in.
-        campaign_counts: the campaign's own counts.
-        campaign_reasons: how many of it ended in a state for a reason.
+        tokens_issued: the number of token sets that the simulator issued.
+        verified: the number of token sets that were redeemed and verified.
+        campaign: the final state of each recipient of the campaign.
+        campaign_counts: the campaign's counts by state.
+        campaign_reasons: the campaign's counts by state and reason.
     """
 
     operations: Sequence[FinishedOperation]
@@ -62,7 +62,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that must hold, and whether it does."""
+    """A rule, and whether it holds."""
 
     rule: str
     holds: bool
@@ -70,7 +70,7 @@ class Finding:
 
 
 def compare(facts: Facts) -> list[Finding]:
-    """Return every rule with what was seen."""
+    """Check every rule."""
     return [
         _all_terminal(facts),
         *(_sums(facts, kind) for kind in Kind),

@@ -1,15 +1,21 @@
-"""The processes of the demo: Valkey, the simulator, beat and workers, apart from anything real."""
+"""The processes of the demo: Valkey, the simulator, Celery beat and workers."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_operations.local import environment as local_world
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.local.environment import (
+    SimulatorAddress,
+    no_proxy_variables,
+    simulator_variables,
+    start_simulator,
+    store_variables,
+    without_gatepost_variables,
+)
 from gatepost_operations.processes import Child, Children, beat_command, worker_command
 from gatepost_simulator.control import ControlClient
 
@@ -17,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# Short, so that what a killed worker had in hand is settled while somebody watches.
-_HASTE: Final = {
+# Short times, so that the requests of a killed worker are settled within seconds.
+_SHORT_TIMES: Final = {
     "GATEPOST_EMAIL_DEADLINE": "3",
     "GATEPOST_SMS_DEADLINE": "3",
     "GATEPOST_LOGIN_DEADLINE": "3",
@@ -28,15 +34,16 @@ _HASTE: Final = {
     "GATEPOST_CONCURRENCY": "8",
     "GATEPOST_LOG_FORMAT": "json",
 }
-_QUEUES: Final = ("login", "send")
+SINGLE: Final = ("login", "send")
+BULK: Final = ("bulk",)
 _STOP_S: Final = 10.0
 
 
 class DemoProcesses:
-    """The processes of one demo. They run inside `running`.
+    """The processes of one demo, which run inside `running`.
 
     Args:
-        directory: for data, certificates and logs; the logs stay.
+        directory: the directory for data, certificates and logs. The logs stay.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -45,29 +52,29 @@ class DemoProcesses:
         self._services = Children(_STOP_S)
         self._workers = Children(_STOP_S)
         self._environment: dict[str, str] = {}
-        self._address: local_world.SimulatorAddress | None = None
+        self._address: SimulatorAddress | None = None
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Start Valkey and the simulator; end everything afterwards."""
+        """Start Valkey and the simulator, and stop all processes afterwards."""
         with ExitStack() as stack:
             self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            outside = local_world.without_gatepost(os.environ) | local_world.past_any_proxy(os.environ)
+            outside = without_gatepost_variables(os.environ) | no_proxy_variables(os.environ)
             valkey = stack.enter_context(EmbeddedValkey(self.directory / "valkey"))
             stack.callback(self._services.stop)
-            child, self._address = local_world.start_simulator(
+            child, self._address = start_simulator(
                 self.directory / "simulator", environment=outside, stderr=stack.enter_context(self._log("simulator"))
             )
             self._services.add(child)
-            store = local_world.store_variables(valkey.url, local_world.Keys.new())
-            self._environment = {**outside, **store, **local_world.simulator_variables(self._address), **_HASTE}
+            store = store_variables(valkey.url)
+            self._environment = {**outside, **store, **simulator_variables(self._address), **_SHORT_TIMES}
             stack.callback(self._workers.stop)
             stack.enter_context(_as_environment(self._environment))
             yield self
 
     @property
-    def address(self) -> local_world.SimulatorAddress:
-        """Where the simulator answers."""
+    def address(self) -> SimulatorAddress:
+        """The simulator's address."""
         if self._address is None:
             raise AssertionError("the simulator has started")
         return self._address
@@ -77,33 +84,26 @@ class DemoProcesses:
         return ControlClient(self.address.url, self.address.ca_file)
 
     def start_beat(self) -> None:
-        """Start Celery beat, whose only task is the reconciler."""
+        """Start Celery beat, which starts the reconciler."""
         self._start("beat", beat_command(self.directory / "beat-schedule"))
 
-    def start_worker(self, name: str, queues: Sequence[str] = _QUEUES) -> Child:
-        """Start one more worker."""
+    def start_worker(self, name: str, queues: Sequence[str] = SINGLE) -> Child:
+        """Start a worker."""
         return self._start(name, worker_command(queues, name=name, keys=RedisKeys()))
 
     def kill_worker(self, worker: Child) -> None:
-        """End a worker as a crash would (SIGKILL): it cannot say what it had in hand."""
+        """Kill a worker, as a crash would (SIGKILL)."""
         self._workers.kill(worker)
 
     def dead(self) -> str | None:
-        """Return the name of a process that ended by itself, if one did."""
+        """Return the name of a process that ended by itself, if there is one."""
         for child in filter(None, (self._services.dead(), self._workers.dead())):
             return child.name
         return None
 
     def _start(self, name: str, command: Sequence[str]) -> Child:
         with self._log(name) as log:
-            child = Child(
-                name,
-                command,
-                environment=self._environment,
-                directory=self.directory,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            child = Child(name, command, environment=self._environment, directory=self.directory, stdout=log)
         return self._workers.add(child)
 
     def _log(self, name: str) -> IO[str]:
@@ -112,7 +112,7 @@ class DemoProcesses:
 
 @contextmanager
 def _as_environment(environment: dict[str, str]) -> Iterator[None]:
-    # The producer reads it too: whatever leads to a real tenant or broker is out of reach in here.
+    # The demo's producer reads the environment too, and must not find a real tenant or broker.
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(environment)

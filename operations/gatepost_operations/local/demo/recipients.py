@@ -1,4 +1,4 @@
-"""The file of people: which rows are valid, and which are not."""
+"""The demo's recipient file: its valid and its malformed rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """A file that was read.
+    """The rows of a recipient file.
 
     Attributes:
-        valid: the rows that can be sent to, duplicates included.
-        malformed: the rows that cannot.
+        valid: the valid rows, with duplicates.
+        malformed: the errors of the other rows.
     """
 
     valid: tuple[Row, ...]
@@ -28,20 +28,20 @@ class Recipients:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.valid) + len(self.malformed)
 
     @property
     def addresses(self) -> list[str]:
-        """Every e-mail address once, in the file's order."""
+        """Every email address once, in the file's order."""
         return list(dict.fromkeys(row.recipient for row in self.valid if is_email(row)))
 
 
 def read_recipients(file: Path) -> Recipients:
-    """Read a file of recipients.
+    """Read a recipient file.
 
     Raises:
-        FileError: it cannot be read, or has no column of recipients.
+        FileError: the file cannot be read, or has no column of recipients.
     """
     with read_rows(file) as reader:
         items = list(reader)
@@ -50,12 +50,12 @@ def read_recipients(file: Path) -> Recipients:
 
 
 def is_email(row: Row) -> bool:
-    """Whether the row is written to by e-mail; otherwise it is by SMS."""
+    """Return whether the row's identifier is an email address, and not a phone number."""
     return row.kind.identifier is Identifier.EMAIL
 
 
 def options_of(row: Row) -> dict[str, Any]:
-    """Return what a row says about its message, as the options of a send."""
+    """Return the options of a send, from the row's other columns."""
     options = {
         "language": row.language,
         "client_ip": row.client_ip,

@@ -1,4 +1,4 @@
-"""The demo's last word: per kind and state how many, what the simulator counted, and whether the two agree."""
+"""The demo's report: counts by kind and state, the simulator's counts, and whether they agree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LABELS: Final[dict[str, str]] = {**{kind: kind.label for kind in Kind}, CAMPAIG
 
 
 def progress_rows(states: Mapping[str, Counter[State]]) -> list[Row]:
-    """Return the progress of each kind of operation that has begun."""
+    """Return the progress of each kind of operation that has started."""
     return [
         Row(_LABELS[kind], _ended(counts), counts.total(), _ends_of(counts))
         for kind, counts in states.items()
@@ -44,7 +44,7 @@ def _ends_of(counts: Counter[State]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that is shown at the end."""
+    """The contents of the report."""
 
     rows: int
     malformed: int
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether every rule holds."""
+        """Whether all rules hold."""
         return all(finding.holds for finding in self.findings)
 
     def as_json(self) -> dict[str, Any]:

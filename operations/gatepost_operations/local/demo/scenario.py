@@ -1,33 +1,37 @@
-"""What happens in the demo: sends, logins with right, wrong, used and expired codes, and redeeming."""
+"""The demo's scenario: sends with scripted faults, logins with right, wrong, used and expired codes, and verified tokens."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 
 from gatepost_core.errors import IdempotencyConflict
-from gatepost_core.kinds import CAMPAIGN_KINDS, Kind
+from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint, Kind
 from gatepost_core.states import State
 from gatepost_operations.local.demo.comparison import Facts, FinishedOperation
 from gatepost_operations.local.demo.recipients import options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from gatepost.handles import Handle
     from gatepost.producer import Producer
-    from gatepost_core.outcomes import Outcome
+    from gatepost_core.outcomes import Outcome, TokenSet
     from gatepost_operations.local.demo.recipients import Recipients
-    from gatepost_operations.local.demo.tokens import TokenVerifier
     from gatepost_simulator.control import ControlClient
 
+START: Final = f"/{Endpoint.START}"
+_TOKEN: Final = f"/{Endpoint.TOKEN}"
 _WRONG_CODE: Final = "000000"
 _PAST_EXPIRY_S: Final = 200.0
 _ALL: Final = 100_000
-# Which of every dozen people does what.
-_DOZEN: Final = 12
+_LEEWAY_S: Final = 60
 
 
 class Code(StrEnum):
@@ -41,7 +45,66 @@ class Code(StrEnum):
 
 
 _BAD: Final = frozenset({Code.WRONG, Code.USED, Code.EXPIRED})
+# The codes of some logins, by their place in every dozen.
 _PLAN: Final = {3: Code.WRONG, 6: Code.TWICE, 9: Code.EXPIRED}
+_DOZEN: Final = 12
+_UNAVAILABLE: Final = {"status": 503, "error": "temporarily_unavailable", "when": "after"}
+# Title, endpoint and fault; the fault is in the form of the simulator's control API.
+_FAULTS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    ("address refused", START, {"status": 400, "error": "bad.email", "description": "email is not valid"}),
+    ("answer lost", START, {"drop": "close", "when": "after"}),
+    ("server error", START, _UNAVAILABLE),
+    ("quota exceeded once", START, {"status": 429, "error": "too_many_requests"}),
+    ("second factor", _TOKEN, {"status": 403, "error": "mfa_required", "shape": "B", "count": 0}),
+    ("wrong audience", _TOKEN, {"id_token": "bad-aud", "when": "after"}),
+    ("login's answer lost", _TOKEN, _UNAVAILABLE),
+)
+
+
+def faults_for(recipients: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the title of each fault, and the fault for one of the recipients. There are no faults for too few recipients.
+
+    Args:
+        recipients: email addresses, each once.
+    """
+    step = len(recipients) // len(_FAULTS)
+    for position, (title, endpoint, fault) in enumerate(_FAULTS if step else ()):
+        yield title, {"endpoint": endpoint, "recipient": recipients[position * step], **fault}
+
+
+class TokenVerifier:
+    """Verifies redeemed id_tokens with the tenant's public keys, independently of the worker.
+
+    Args:
+        jwks: the tenant's JWKS.
+        issuer: the tenant's issuer.
+        client_id: the application.
+    """
+
+    def __init__(self, jwks: Mapping[str, Any], *, issuer: str, client_id: str) -> None:
+        self._keys = KeySet.import_key_set({"keys": jwks["keys"]})
+        self._issuer = issuer
+        self._client_id = client_id
+
+    def belongs_to(self, tokens: TokenSet, recipient: str, *, now: float) -> bool:
+        """Return whether a token set is genuine and the recipient's; `now` is the tenant's time in epoch seconds."""
+        if tokens.id_token is None or not tokens.access_token.get_secret_value():
+            return False
+        rules = jwt.JWTClaimsRegistry(
+            now=int(now),
+            leeway=_LEEWAY_S,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._client_id},
+            exp={"essential": True},
+            iat={"essential": True},
+            sub={"essential": True},
+        )
+        try:
+            decoded = jwt.decode(tokens.id_token.get_secret_value(), self._keys, algorithms=["RS256"])
+            rules.validate(decoded.claims)
+        except (JoseError, ValueError):
+            return False
+        return recipient in {decoded.claims.get("email"), decoded.claims.get("phone_number")}
 
 
 @dataclass(slots=True)
@@ -54,22 +117,22 @@ class _Operation:
 
 
 class Scenario:
-    """Drives the producer and remembers what it asked for.
+    """Enqueues the operations and follows them to their ends.
 
     Args:
-        producer: enqueues.
-        control: the simulator's, for the codes and the clock.
-        verifier: checks what is redeemed.
-        spoiled: recipients for whom something goes wrong anyway; their code is the right one.
+        producer: enqueues the operations.
+        control: gives the codes, and moves the simulator's clock.
+        verifier: verifies redeemed token sets.
+        faulty: recipients with a scripted fault. They log in with the right code.
     """
 
     def __init__(
-        self, producer: Producer, control: ControlClient, verifier: TokenVerifier, *, spoiled: Collection[str] = ()
+        self, producer: Producer, control: ControlClient, verifier: TokenVerifier, *, faulty: Collection[str] = ()
     ) -> None:
         self._producer = producer
         self._control = control
         self._verifier = verifier
-        self._spoiled = frozenset(spoiled)
+        self._faulty = frozenset(faulty)
         self._operations: list[_Operation] = []
         self._open: list[_Operation] = []
         self._late: list[_Operation] = []
@@ -78,7 +141,7 @@ class Scenario:
         self.verified = 0
 
     def enqueue_sends(self, people: Recipients) -> None:
-        """Enqueue a message a valid row; a person's second row gives the first one's operation."""
+        """Enqueue one message per valid row. A second row for a person returns the operation of the first row."""
         seen: set[str] = set()
         for row in people.valid:
             kind = CAMPAIGN_KINDS[row.kind]
@@ -86,7 +149,7 @@ class Scenario:
             try:
                 handle = send(row.recipient, idempotency_key=f"{kind}:{row.recipient}", **options_of(row))
             except IdempotencyConflict:
-                # The same person with another language or IP: still nobody gets a second message.
+                # The same person with another language or IP address gets no second message either.
                 self.duplicates += 1
                 continue
             if handle.operation_id in seen:
@@ -95,12 +158,12 @@ class Scenario:
             seen.add(handle.operation_id)
             self._add(row.recipient, handle)
 
-    def look(self) -> None:
-        """Read how everything stands, log in whoever got a code, and redeem what came of it."""
+    def poll(self) -> None:
+        """Read the outcomes, log in everyone who got a code, and redeem the token sets."""
         ended = self._newly_ended()
         if not ended:
             return
-        # The newest comes first, and the newest code counts.
+        # The outbox has the newest message first. The newest code counts.
         messages = reversed(self._control.outbox(limit=_ALL))
         codes = {(one["channel"], one["recipient"]): one["code"] for one in messages}
         now = self._control.now()
@@ -113,8 +176,8 @@ class Scenario:
                 operation.code = codes[operation.outcome.kind.channel, operation.recipient]
                 self._follow_up(operation)
 
-    def let_codes_expire(self) -> int:
-        """Move the simulator's clock past every code's life, log in with those kept back, and return how many."""
+    def expire_codes(self) -> int:
+        """Move the simulator's clock past the lifetime of all codes, log in with the codes kept back, and return their number."""
         self._control.advance_clock(_PAST_EXPIRY_S)
         for send in self._late:
             self._log_in(send.recipient, _login_kind(send), send.code, Code.EXPIRED)
@@ -123,28 +186,28 @@ class Scenario:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is open."""
+        """Whether no operation is open."""
         return not self._open
 
     def sends_ended(self) -> float:
-        """Return the share of the sends that have ended, as last read."""
+        """Return the share of the sends that have ended, as of the last poll."""
         sends = [one for one in self._operations if not one.outcome.kind.is_login]
         return sum(one.outcome.state.is_terminal for one in sends) / max(1, len(sends))
 
-    def under_way(self) -> int:
-        """Return how many requests the workers have under way in this moment, by the ledger."""
+    def in_flight(self) -> int:
+        """Return the number of requests in flight, according to the ledger."""
         counts = self._producer.ledger.counts()
         return sum(count for (_, state), count in counts.items() if state is State.IN_FLIGHT)
 
     def states(self) -> Mapping[str, Counter[State]]:
-        """Return how many operations of each kind stand in each state, as last read."""
+        """Return the number of operations of each kind in each state, as of the last poll."""
         found: dict[str, Counter[State]] = {kind: Counter() for kind in Kind}
         for operation in self._operations:
             found[operation.outcome.kind][operation.outcome.state] += 1
         return found
 
     def facts(self) -> Facts:
-        """Return what the final count needs."""
+        """Return the facts for the comparison."""
         return Facts(
             operations=[FinishedOperation(one.recipient, one.outcome, one.plan in _BAD) for one in self._operations],
             counts=self._producer.ledger.counts(),
@@ -162,7 +225,7 @@ class Scenario:
 
     def _follow_up(self, send: _Operation) -> None:
         plan = Code.RIGHT
-        if send.recipient not in self._spoiled:
+        if send.recipient not in self._faulty:
             plan = _PLAN.get(self._logged_in % _DOZEN, Code.RIGHT)
             self._logged_in += 1
         if plan is Code.EXPIRED:

@@ -11,7 +11,7 @@ import pytest
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.sealing import Key
 from gatepost_operations.extras import require_installed
-from gatepost_operations.local import environment as local_world
+from gatepost_operations.local import environment
 from gatepost_operations.processes import worker_command
 from support.keys import KEYS
 
@@ -23,7 +23,7 @@ def test_nothing_of_a_real_tenant_is_left() -> None:
     """Whatever its case: no domain, secret, broker or key of the person who runs it."""
     outside = {"AUTH0_DOMAIN": "real", "auth0_client_secret": "real", "GATEPOST_BROKER_URL": "real", "PATH": "/bin"}
 
-    assert local_world.without_gatepost(outside) == {"PATH": "/bin"}
+    assert environment.without_gatepost_variables(outside) == {"PATH": "/bin"}
 
 
 def test_a_shell_reads_what_is_written(tmp_path: Path) -> None:
@@ -32,24 +32,37 @@ def test_a_shell_reads_what_is_written(tmp_path: Path) -> None:
     file = tmp_path / "dev.env"
     file.write_text("old", encoding="utf-8")
     file.chmod(0o644)
-    local_world.write_private(file, local_world.export_lines(variables))
+    environment.write_private(file, environment.export_lines(variables))
 
-    assert local_world.read_export_lines(file) == variables
+    assert environment.read_export_lines(file) == variables
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_no_file_gives_nothing(tmp_path: Path) -> None:
     """The first start has no earlier one."""
-    assert local_world.read_export_lines(tmp_path / "dev.env") == {}
+    assert environment.read_export_lines(tmp_path / "dev.env") == {}
 
 
 def test_the_broker_is_the_embedded_valkey_too() -> None:
     """A broker that is named elsewhere would take the messages away."""
-    keys = local_world.Keys.new()
-    variables = local_world.store_variables("redis://127.0.0.1:1/0", keys)
+    variables = environment.store_variables("redis://127.0.0.1:1/0")
 
     assert variables["GATEPOST_BROKER_URL"] == variables["GATEPOST_REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert Key.parse(variables["GATEPOST_SEALING_KEYS"]).kid == "local"
+
+
+def test_a_second_start_uses_the_keys_of_the_first() -> None:
+    """Without them, stored values would not open; one key without the other is of no use."""
+    first = environment.store_variables("redis://127.0.0.1:1/0")
+    del first["GATEPOST_REDIS_URL"]
+    only_one = {"GATEPOST_FINGERPRINT_KEY": first["GATEPOST_FINGERPRINT_KEY"]}
+
+    again = environment.store_variables("redis://127.0.0.1:2/0", first)
+    fresh = environment.store_variables("redis://127.0.0.1:2/0", only_one)
+
+    assert again["GATEPOST_SEALING_KEYS"] == first["GATEPOST_SEALING_KEYS"]
+    assert again["GATEPOST_FINGERPRINT_KEY"] == first["GATEPOST_FINGERPRINT_KEY"]
+    assert fresh["GATEPOST_FINGERPRINT_KEY"] != first["GATEPOST_FINGERPRINT_KEY"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,7 @@ def test_the_broker_is_the_embedded_valkey_too() -> None:
 )
 def test_loopback_goes_past_a_proxy(before: dict[str, str], after: str) -> None:
     """What the host excepts already stays excepted."""
-    assert local_world.past_any_proxy(before) == {"NO_PROXY": after, "no_proxy": after}
+    assert environment.no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
 
 
 def test_a_worker_takes_the_queues_it_is_told() -> None:
