@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from gatepost_core.settings import Settings, environment_names
+from support.compose_file import read_services
 
 if TYPE_CHECKING:
     from support.compose_file import Service
@@ -87,6 +88,20 @@ def test_every_service_is_watched_and_confined(services: dict[str, Service]) -> 
     assert all(one["read_only"] and one["cap_drop"] == ["ALL"] and one["build"] == "." for one in ours)
     assert services["simulator"].definition["profiles"] == ["demo"]
     assert "ports" not in services["redis"].definition
+
+
+def test_a_namespace_of_the_env_file_reaches_every_service(compose_directory: Path, tmp_path: Path) -> None:
+    """Workers and beat use the queues and keys of one namespace, the health check included."""
+    shutil.copy(compose_directory / "docker-compose.yml", tmp_path)
+    given = (compose_directory / ".env").read_text(encoding="utf-8")
+    (tmp_path / ".env").write_text(f"{given}\nGATEPOST_NAMESPACE=staging\n", encoding="utf-8")
+
+    services = read_services(tmp_path)
+    ours = [services[name] for name in ("worker", "worker-bulk", "beat")]
+    spelled = [part for one in ours for part in (*one.command, *one.health) if re.search(r"\bgatepost[.:]", part)]
+
+    assert {one.environment.get("GATEPOST_NAMESPACE") for one in ours} == {"staging"}
+    assert spelled == []
 
 
 def test_every_variable_of_the_example_is_read_by_something() -> None:
