@@ -2,7 +2,7 @@
 
     python benchmarks/authentication_client.py [--calls 20000]
 
-One thread, one kept connection, plain HTTP on the loopback; the stub is a process of its own, so that only the client's CPU is counted.
+One thread, one kept connection, plain HTTP on the loopback; the stub is a separate process, so that only the client's CPU is counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw docs/campaign.svg: a terminal in which `gatepost campaign send` runs against the simulator.
 
-Starts `gatepost dev` in a temporary directory, with a quota and other load, and records what the command writes to its terminal.
+Starts `gatepost dev` in a temporary directory, with a quota and other load, and records the command's terminal output.
 Run: python benchmarks/campaign_picture.py
 """
 
@@ -92,7 +92,7 @@ def put(variables: Mapping[str, str], route: str, body: Mapping[str, Any]) -> No
 
 
 def screen_while_sending(directory: Path, variables: Mapping[str, str]) -> str:
-    """Run the command on a terminal and return what the terminal showed when most people were done."""
+    """Run the command on a terminal, and return the screen at the moment when most recipients had ended."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     environment = {**os.environ, **variables, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
@@ -104,7 +104,7 @@ def screen_while_sending(directory: Path, variables: Mapping[str, str]) -> str:
 
 
 def parts_of(terminal: int) -> Iterator[str]:
-    """Yield what is written to a terminal until its other side closes."""
+    """Yield the output of a terminal until its other side closes."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
         try:

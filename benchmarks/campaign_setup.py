@@ -53,7 +53,7 @@ def people(count: int, seed: int = 1) -> Iterator[Row]:
         first, last = chance.choice(_FIRST), chance.choice(_LAST)
         joint = chance.choice(("", ".", "_", "."))
         name = f"{first}{joint}{last}" if chance.random() < 0.7 else f"{first[0]}{joint}{last}"
-        # A tenth at companies of their own, whose domains hardly repeat.
+        # A tenth has domains that hardly repeat.
         domain = chance.choice(_DOMAINS) if chance.random() < 0.9 else f"{last}{chance.randrange(5000)}.example"
         yield Row(number + 1, Channel.EMAIL, f"{name}{number:x}@{domain}")
 

@@ -1,6 +1,6 @@
 """Checks that a campaign uses the quota that others leave: `make pacing`, or `python benchmarks/pacing.py [CASE ...]`.
 
-Real worker processes and a real Valkey against a stand-in tenant that shares no code with Gatepost (`tests/outside/`). Every figure is the
+Real worker processes and a real Valkey against a stub of the tenant that shares no code with Gatepost (`tests/outside/`). Every figure is the
 tenant's count. A case is named by a part of its name. Ends with 1 when a bound is missed.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-# The stand-in belongs to the tests, which are no package.
+# The stub belongs to the tests, which are no package.
 from campaign_setup import machine
 
 from outside.pacing_cases import CASES

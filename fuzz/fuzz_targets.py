@@ -36,7 +36,7 @@ KEYS = RedisKeys()
 
 _OPERATION: Final = "0b3f8f5e-5f0e-4c5e-9d38-0f8f0f3a7c11"
 _ENCODINGS: Final = (None, "utf-8", "utf-16", "cp1252", "shift_jis")
-# No sentence of ours has it: what holds it and stands in a message came from the input.
+# No message of Gatepost contains this marker, so a message with it repeats the input.
 _MARK: Final = "§"
 
 
@@ -60,7 +60,7 @@ def envelope(content: bytes) -> None:
     """An envelope on a queue: a message that kombu builds and the intake checks, or a named flaw; a dead letter of it can be replayed or not."""
     try:
         read = loads(content)
-    except Exception:  # noqa: BLE001 - kombu rebuilds typed values, and a worker buries what it cannot rebuild
+    except Exception:  # noqa: BLE001 - kombu rebuilds typed values, and a worker dead-letters a value that it cannot rebuild
         return
     if flaw_of_envelope(read) is None:
         message = _channel().Message(read, channel=_channel())

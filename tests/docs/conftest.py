@@ -1,4 +1,4 @@
-"""What a reader of the documentation has running: Valkey, the simulator over https, a worker and the schedule."""
+"""The stack of a reader of the documentation: Valkey, the simulator over https, a worker and the schedule."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reader_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def reader_environment(tmp_path: Path) -> dict[str, str]:
-    """A terminal with Gatepost installed, without colours and without a configuration of its own."""
+    """A terminal with Gatepost installed, without colours and without configuration."""
     home = tmp_path / "home"
     home.mkdir()
     bin_directory = Path(sys.executable).parent
@@ -85,7 +85,7 @@ def fresh_stack(reader_stack: Stack) -> Stack:
     """The stack as if it had just been started: no page meets what another one sent."""
     reader_stack.simulator.control.reset()
     with reader_stack.redis() as client:
-        # The worker goes on, so what ties its queues together stays.
+        # The worker keeps running, so its queue bindings are kept.
         for key in client.scan_iter("*"):
             if not key.startswith((b"_kombu", b"unacked")):
                 client.delete(key)

@@ -1,4 +1,4 @@
-"""What runs the documentation's blocks notices what is wrong with them."""
+"""The runner of the documentation's blocks detects wrong blocks."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_comment_belongs_to_a_block(page: Callable[[str], list[Block]]) -> Non
 
 
 def test_commands_keep_their_lines(page: Callable[[str], list[Block]]) -> None:
-    """Each command knows where it stands, and what is said to follow it."""
+    """Each command has its line number and its expected output."""
     found = commands_of("$ one \\\n  more\nout\n$ two\n", 10)
 
     assert [(command.text, command.wanted, command.line) for command in found] == [
@@ -152,7 +152,7 @@ def test_commands_keep_their_lines(page: Callable[[str], list[Block]]) -> None:
     ],
 )
 def test_what_differs_on_every_run_is_not_compared(wanted: str, printed: str) -> None:
-    """Ids, times, ports, durations, and what the page leaves out."""
+    """Ids, times, ports, durations and omitted output are not compared."""
     assert difference(wanted, printed) == ""
     assert difference(wanted, f"{printed} and more") != ""
 

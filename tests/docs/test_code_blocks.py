@@ -58,7 +58,7 @@ def test_every_block_can_be_checked_or_says_why_not(page: Path) -> None:
     "page", [page for page in PAGES if any(b.language in _RUN for b in blocks_of(page))], ids=_name
 )
 def test_a_page_runs_from_top_to_bottom(page: Path, fresh_stack: Stack, open_page: Callable[..., PageSession]) -> None:
-    """A reader who copies every block in turn gets what the page says."""
+    """A reader who copies every block in turn gets the output on the page."""
     reader = open_page(fresh_stack)
 
     for block in blocks_of(page):

@@ -1,4 +1,4 @@
-"""The page of guarantees names tests that exist, and every fault that is tested stands on it."""
+"""The page of guarantees names existing tests, and lists every fault that is tested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _tests_in(path: Path) -> set[str]:
 
 
 def test_every_test_that_the_page_names_exists() -> None:
-    """A renamed test leaves no promise behind that nothing shows."""
+    """A renamed test must be renamed on the page too."""
     named = _NAMED.findall(PAGE.read_text(encoding="utf-8"))
 
     missing = [f"{path}::{name}" for path, name in named if name not in _tests_in(TESTS / path)]
@@ -27,7 +27,7 @@ def test_every_test_that_the_page_names_exists() -> None:
 
 
 def test_every_fault_that_is_injected_is_on_the_page() -> None:
-    """Whoever adds a fault says what becomes of a send and of a login."""
+    """A new fault needs a row with its effect on a send and on a login."""
     named = {name for path, name in _NAMED.findall(PAGE.read_text(encoding="utf-8")) if path.startswith("chaos/")}
 
     injected = {name for path in (TESTS / "chaos").glob("test_*.py") for name in _tests_in(path)}

@@ -1,4 +1,4 @@
-"""Which exit code a campaign's end gives, and what is said to go on."""
+"""The exit code of a campaign's status, and the commands that are suggested next."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_error_gives_its_exit_code(error: BaseException, code: ExitCode) -> N
 
 
 def test_a_pause_says_why_and_what_to_do() -> None:
-    """The advice of the pause, that of its cause, and the command that goes on."""
+    """The output has the advice for the pause and for its cause, and the command that resumes."""
     paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED))
     text = "\n".join(campaign_lines(paused, NOW))
 
@@ -86,7 +86,7 @@ def test_an_end_with_failures_names_the_commands_that_follow() -> None:
 
 @pytest.mark.parametrize("campaign", [campaign_with(queued=1, rejected=1), campaign_with(Status.FINISHED, accepted=1)])
 def test_without_an_end_or_a_failure_nothing_follows(campaign: Campaign) -> None:
-    """Nobody is told to retry what still runs."""
+    """A running campaign suggests no retry."""
     assert list(what_next(campaign)) == []
 
 

@@ -1,4 +1,4 @@
-"""How long a campaign takes: the burst first, then what flows in, within hours, ceilings and deadlines."""
+"""The duration of a campaign: first the burst, then the refill, within hours, rates and deadlines."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_nothing_leaves_before_the_hours_open() -> None:
 
 
 def test_what_the_day_does_not_hold_goes_on_the_next() -> None:
-    """Eight hours at one a second are 28,800; the rest goes on Tuesday, after the bucket has filled up."""
+    """Eight hours at one a second are 28,800; the others follow on Tuesday, after the bucket has filled up."""
     found = forecast(28_800 + 3_600 + 50, Supply(0, 1, room=50), MONDAY, hours=NINE_TO_FIVE)
 
     assert [one.recipients for one in found.stretches] == [28_800, 3_650]
@@ -151,7 +151,7 @@ def quota(**changes: object) -> TenantQuota:
 
 
 def test_a_learnt_quota_gives_one_forecast() -> None:
-    """The burst above the reserve, then what others leave of the refill."""
+    """The burst above the reserve comes first, then the refill that others leave."""
     made = plan(780, Options(), quota(), MONDAY, skipped=Skipped(invalid=2, duplicates=3))
 
     [found] = made.forecasts
@@ -211,7 +211,7 @@ def test_start_block_ceiling_and_others_are_heeded() -> None:
 
 
 def test_a_missed_deadline_is_known_beforehand() -> None:
-    """Even the fastest forecast leaves somebody behind."""
+    """Even in the fastest forecast some recipients expire."""
     options = Options(deadline=MONDAY + timedelta(seconds=5))
 
     assert plan(10_000, options, quota(), MONDAY).misses_deadline
@@ -220,7 +220,7 @@ def test_a_missed_deadline_is_known_beforehand() -> None:
 
 @pytest.mark.parametrize(("rates", "left"), [((), 10), ((2,), 8), ((2, 3), 5), ((30,), 5), ((30, 30), 10 / 3)])
 def test_a_plan_leaves_running_campaigns_their_rates(rates: tuple[float, ...], left: float) -> None:
-    """One more campaign gets the rest, and an equal share where the rates are higher than what flows in."""
+    """One more campaign gets the rest, and an equal share where the rates exceed the refill."""
     running = tuple(CampaignRate(campaign_id=f"{number}", name="other", rate=rate) for number, rate in enumerate(rates))
     known = quota(bucket=bucket(available_rate=10.0), campaigns=running)
 

@@ -37,7 +37,7 @@ def app(seen: list[Any]) -> typer.Typer:
 
 
 def test_a_command_gets_its_groups(app: typer.Typer, seen: list[Any]) -> None:
-    """Arguments, the group's options and options of its own, in any order."""
+    """Arguments, the group's options and the command's other options work in any order."""
     result = CliRunner().invoke(app, ["wall", "--more", "blue", "--twice", "--front", "green", "--more", "white"])
 
     assert result.exit_code == 0, result.output
@@ -52,7 +52,7 @@ def test_a_group_has_its_defaults(app: typer.Typer, seen: list[Any]) -> None:
 
 
 def test_help_shows_the_options_and_not_the_group(app: typer.Typer) -> None:
-    """Nobody sees how the command is built."""
+    """The help looks the same as without groups."""
     shown = CliRunner().invoke(app, ["--help"]).output
 
     assert "--front" in shown

@@ -85,7 +85,7 @@ def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_events_are_one_object_a_line_and_end_with_one_result(capsys: pytest.CaptureFixture[str]) -> None:
-    """What has not changed is not said again."""
+    """An unchanged status is not repeated."""
     events = Events()
     running, finished = campaign_with(queued=1), campaign_with(Status.FINISHED, rejected=1)
     for campaign in (running, running, finished):

@@ -1,4 +1,4 @@
-"""The stream of snapshots: what a campaign does, when it stalls, and when watching ends."""
+"""The stream of snapshots: a campaign's activity, a stall, and the end of watching."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.campaign_views import CAMPAIGN_ID, NOW, campaign_with
 
 
 class Played:
-    """Campaigns that stand as a script says, None when Redis does not answer; a clock that moves with every sleep."""
+    """Campaigns with scripted statuses, None when Redis does not answer, and a clock that moves with every sleep."""
 
     def __init__(self, *campaigns: Campaign | None) -> None:
         self._left = list(campaigns)
@@ -60,14 +60,14 @@ def test_watching_ends_with_the_campaign() -> None:
 
 @pytest.mark.parametrize("reason", [PauseReason.REFUSED, PauseReason.FAILURES_IN_A_ROW, PauseReason.ERROR_SHARE])
 def test_watching_ends_when_the_campaign_pauses_itself(reason: PauseReason) -> None:
-    """Nothing changes until somebody does something."""
+    """Nothing changes until an operator acts."""
     paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(reason))
 
     assert Played(campaign_with(queued=1), paused).watched()[-1].activity is Activity.PAUSED_ITSELF
 
 
 def test_a_pause_by_hand_is_watched_on() -> None:
-    """Whoever paused it will let it go on, or cancel it."""
+    """The operator who paused it resumes or cancels it."""
     paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.BY_OPERATOR))
     seen = Played(paused, paused, campaign_with(queued=1), campaign_with(Status.FINISHED, accepted=1)).watched()
 
@@ -109,7 +109,7 @@ def test_redis_may_be_away_for_a_while() -> None:
 
 
 def test_a_rest_is_no_stall() -> None:
-    """Until its start, its hours or the quota let it go on; the stall is counted from then."""
+    """It rests until its start, its hours or the quota allow sends; a stall counts from then."""
     resting = campaign_with(queued=5, rests_until=NOW + timedelta(seconds=10))
     seen = Played(resting).watched(16)
 
@@ -128,7 +128,7 @@ def test_a_rest_is_no_stall() -> None:
     ],
 )
 def test_every_status_is_an_activity(status: Status, activity: Activity) -> None:
-    """So that whoever watches is told in words."""
+    """The watching operator reads the reason."""
     assert snapshot_of(campaign_with(status, queued=1), NOW).activity is activity
 
 

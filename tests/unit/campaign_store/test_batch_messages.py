@@ -1,4 +1,4 @@
-"""What a worker takes for a batch's message, and what goes to the dead letters."""
+"""Which batch messages a worker accepts, and which go to the dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change of options is made over what was read: whoever was too late begins anew, and gives up with a clear error."""
+"""A change of options applies only to the version that was read; a late change starts again, and gives up with a clear error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Busy:
-    """A store in which somebody else changes the options between a read and a write, so many times."""
+    """A store in which the options change between a read and a write, a given number of times."""
 
     def __init__(self, meanwhile: Callable[[Options], Options], times: int) -> None:
         self.options = Options()
@@ -67,7 +67,7 @@ def test_whoever_is_always_too_late_is_told() -> None:
 
 
 def test_a_change_that_has_become_needless_writes_nothing() -> None:
-    """Somebody else did the same meanwhile."""
+    """Another process makes the same change meanwhile."""
     store = Busy(slower, 1)
     changed = change_options(store, "campaign", lambda options: None if options.rate else slower(options), {})
 

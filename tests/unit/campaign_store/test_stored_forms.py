@@ -1,4 +1,4 @@
-"""What is written in Redis: rows, records and settlements come back as they were, and nothing shares a code."""
+"""Rows, records and settlements survive a round trip through Redis, and no two values share a code."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_batch_opens_only_in_its_own_place() -> None:
 
 
 def test_every_state_and_reason_has_a_code_of_its_own() -> None:
-    """Two with the same code could not be told apart, and codes fit their byte."""
+    """Each code is unique and fits into its byte."""
     assert len(STATES) == len(State)
     assert all(len(state.char) == 1 for state in State)
     assert len({reason.code for reason in Reason}) == len(Reason)

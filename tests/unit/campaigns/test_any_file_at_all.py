@@ -92,7 +92,7 @@ class _Failing(io.RawIOBase):
     st.sampled_from([OSError(5, "Input/output error"), ValueError("closed"), EOFError(), TimeoutError()]),
 )
 def test_failing_stream_is_a_file_error(rows: int, failure: Exception) -> None:
-    """What came before is given; then the file as a whole is refused."""
+    """The rows before the fault are given; then the whole file is refused."""
     stream: Any = _Failing(b"email\n" + b"guest@example.com\n" * rows, failure)
 
     try:

@@ -115,7 +115,7 @@ def test_domains_beyond_the_bound_are_counted_together() -> None:
     ],
 )
 def test_numbers_count_for_their_country(number: str, region: str) -> None:
-    """Countries that share a code are told apart; a number of no known range counts for the code's first."""
+    """Countries that share a code are distinguished; a number of no known range counts for the first of them."""
     assert check(f"phone\n{number}").regions == {region: 1}
 
 
@@ -271,7 +271,7 @@ def test_untouched_rejects_are_rejected_again(tmp_path: Path, rows: list[list[st
 
 @pytest.mark.parametrize("channel", Channel)
 def test_channel_reaches_the_rows(channel: Channel) -> None:
-    """A check tells what a campaign over this channel would do."""
+    """The check follows the channel, as the campaign does."""
     report = check("email,phone\na@example.com,\n,+12025550123\n", channel=channel)
 
     assert report.valid == (2 if channel is Channel.AUTO else 1)

@@ -22,7 +22,7 @@ def test_recipient_is_new_once(recipients: list[str]) -> None:
 
 
 def test_two_hundred_thousand_different_recipients_are_all_new() -> None:
-    """Neighbours in one bucket are told apart, also where two of them make up a third."""
+    """Neighbours in one bucket are distinguished, also where the bytes of two contain a third."""
     seen = DuplicateFinder()
 
     assert all(seen.add(f"guest-{number}@example.com") for number in range(200_000))
@@ -30,7 +30,7 @@ def test_two_hundred_thousand_different_recipients_are_all_new() -> None:
 
 
 def test_border_between_two_entries_is_not_an_entry() -> None:
-    """The end of one stored hash and the beginning of the next are nobody."""
+    """The end of one stored hash and the beginning of the next match no recipient."""
     seen = DuplicateFinder()
     seen.add("guest@example.com")
     [number] = [number for number, bucket in enumerate(seen._buckets) if bucket]

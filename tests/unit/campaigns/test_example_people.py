@@ -1,4 +1,4 @@
-"""Tests for `examples/people.csv`: every kind of row, and nobody who exists."""
+"""Tests for `examples/people.csv`: every kind of row, and no real person."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_example_has_every_kind_of_row(report: CheckReport) -> None:
 
 
 def test_every_problem_is_in_the_reference(report: CheckReport) -> None:
-    """Whoever looks up a problem finds it word for word."""
+    """A reader finds each problem word for word."""
     page = (PEOPLE.parents[1] / "docs" / "reference" / "recipient-files.md").read_text(encoding="utf-8")
 
     assert [problem.problem for problem in report.problems if f"| {problem.problem} |" not in page] == []

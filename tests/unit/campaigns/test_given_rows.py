@@ -1,4 +1,4 @@
-"""Rows that a program makes are what a file would have given, or are refused with the field's name and never the value."""
+"""Rows made by a program become the rows that a file would give, or are refused with the field's name and no value."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def one(row: Any) -> Row:
     ],
 )
 def test_a_row_is_brought_into_its_normal_form(row: Row, normal: Row) -> None:
-    """As if it had stood in a file; whoever is two spellings is one recipient."""
+    """They are normalised as in a file, so two spellings are one recipient."""
     checked = one(row)
 
     assert checked == normal
@@ -78,7 +78,7 @@ def test_a_row_is_brought_into_its_normal_form(row: Row, normal: Row) -> None:
     ],
 )
 def test_a_bad_row_is_refused_by_the_name_of_its_field(row: Any, field: str) -> None:
-    """The error says which row of those given, and holds nothing of what is in it."""
+    """The error names the row's number and contains none of its values."""
     with pytest.raises(InvalidCommand) as raised:
         list(checked_rows([Row(1, E, "bob@example.com"), row]))
 
@@ -99,7 +99,7 @@ def test_what_a_reader_made_goes_through_as_it_is() -> None:
 
 
 def test_a_changed_copy_is_checked_again() -> None:
-    """Nobody who changes a file's row has it taken for the file's."""
+    """A changed copy of a file's row is checked again."""
     with read_rows(io.BytesIO(b"email\nana@example.com\n")) as reader:
         (row,) = reader
     assert isinstance(row, Row)

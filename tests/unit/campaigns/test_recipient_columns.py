@@ -1,4 +1,4 @@
-"""Tests for finding out what a column means."""
+"""Tests for assigning columns to fields."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_file_without_recipients_says_what_it_has() -> None:
 
 @pytest.mark.parametrize("row", ["Guest 017,guest-017@example.com", "Guest 017,+1 202 555 0123"])
 def test_several_columns_without_header_are_refused_without_showing_them(row: str) -> None:
-    """The first row is somebody's data, not a header."""
+    """The first row is data, not a header."""
     with pytest.raises(FileError, match="has no header row") as refusal:
         reader_of(row)
 
@@ -157,14 +157,14 @@ def test_channel_decides_between_address_and_number(channel: Channel, recipients
     ("channel", "field"), [(Channel.AUTO, "recipient"), (Channel.EMAIL, "email"), (Channel.SMS, "phone_number")]
 )
 def test_row_without_recipient_is_an_error(channel: Channel, field: str) -> None:
-    """A row that has only a language names what it lacks."""
+    """The error of a row with only a language names the missing field."""
     error = one_error("email,phone,language\n,,fr", channel=channel)
 
     assert error == RowError(2, field, "is missing")
 
 
 def test_bad_address_is_not_replaced_by_the_number() -> None:
-    """Whoever has an address is not silently texted instead."""
+    """A person with an address does not get an SMS instead."""
     error = one_error("email,phone\nnot an address,+12025550101\n")
 
     assert (error.line, error.field) == (2, "email")

@@ -140,7 +140,7 @@ def test_broken_bytes_cost_their_row_alone() -> None:
 
 
 def test_broken_bytes_in_an_ignored_column_cost_nothing() -> None:
-    """Only what is used has to be readable."""
+    """Only columns in use must be readable."""
     content = b"email,note\n" + b"guest@example.com,x\n" * 6_000 + b"last@example.com,caf\xe9\n"
 
     assert recipients_of(content)[-1] == "last@example.com"
@@ -244,7 +244,7 @@ def test_delimiter_can_be_given() -> None:
 
 @pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\0", " "])
 def test_other_delimiters_are_refused(delimiter: str) -> None:
-    """What the format needs for itself cannot be the delimiter."""
+    """A character with a meaning in CSV cannot be the delimiter."""
     with pytest.raises(FileError, match="the delimiter must be one character"):
         reader_of(PLAIN, delimiter=delimiter)
 
@@ -279,7 +279,7 @@ def test_forgotten_quotation_mark_costs_its_row_alone() -> None:
 
 @pytest.mark.parametrize(("lines", "kind"), [(64, Row), (65, RowError)])
 def test_quoted_cell_has_a_bounded_number_of_lines(lines: int, kind: type) -> None:
-    """Beyond it, two forgotten quotation marks are likelier than one long cell, and must not swallow what is between."""
+    """Beyond it, two forgotten quotation marks are likelier than one long cell, and must not swallow the rows between them."""
     content = 'email,note\na@example.com,"' + "\n" * (lines - 1) + '"\nb@example.com,x\n'
 
     rows = rows_of(content)
@@ -289,7 +289,7 @@ def test_quoted_cell_has_a_bounded_number_of_lines(lines: int, kind: type) -> No
 
 
 def test_text_after_a_closing_quotation_mark_is_an_error() -> None:
-    """A cell that cannot be told for sure is not guessed."""
+    """An ambiguous cell is not guessed."""
     rows = rows_of('email,note\na@example.com,"x"y\nb@example.com,x"y\n')
 
     assert [(row.line, type(row)) for row in rows] == [(2, RowError), (3, Row)]
@@ -385,7 +385,7 @@ def test_mapped_columns_serve_json_lines_and_may_be_left_out() -> None:
 
 
 def test_objects_of_endless_variety_do_not_fill_the_memory() -> None:
-    """What is remembered about keys is bounded."""
+    """The memory for names of keys is limited."""
     reader = reader_of("".join(f'{{"email":"a@example.com","key {number % 997}":1}}\n' for number in range(3_000)))
 
     assert sum(isinstance(row, Row) for row in reader) == 3_000

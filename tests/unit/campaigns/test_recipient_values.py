@@ -1,4 +1,4 @@
-"""Tests for what may stand in a cell."""
+"""Tests for the values of cells."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_numbers_come_out_in_e164(cell: str, region: str | None, number: str) ->
 
 
 def test_national_number_without_region_is_an_error() -> None:
-    """Nobody guesses a country."""
+    """The country is not guessed."""
     error = one_error("phone\n07700 900123")
 
     assert error.field == "phone_number"
@@ -58,7 +58,7 @@ def test_national_number_without_region_is_an_error() -> None:
 
 @pytest.mark.parametrize("region", ["UK", "GBR", "44", "x"])
 def test_unknown_region_is_refused(region: str) -> None:
-    """A wrong option is an error of its own, not one of every row."""
+    """A wrong option is one error, not an error of every row."""
     with pytest.raises(FileError, match="default region"):
         rows_of("phone\n07700 900123", default_region=region)
 
@@ -112,7 +112,7 @@ def test_other_ip_is_an_error(value: str) -> None:
     ],
 )
 def test_other_auth_params_are_an_error(value: str, problem: str) -> None:
-    """What is not a JSON object of a fair size is told apart from what is."""
+    """Only a JSON object within the size limit is accepted."""
     quoted = value.replace('"', '""')
 
     error = one_error(f'email,auth_params\nguest@example.com,"{quoted}"')
@@ -180,7 +180,7 @@ ANY_CELL = st.one_of(st.text(max_size=30), st.sampled_from(["fr", "::1", "192.0.
 @settings(deadline=None, max_examples=200)
 @given(st.emails(), ANY_CELL, ANY_CELL, ANY_CELL)
 def test_every_row_builds_a_command(email: str, language: str, client_ip: str, auth_params: str) -> None:
-    """What the file's check lets through, the command takes unchanged: no surprise after the start."""
+    """The command accepts every value that the check accepts, unchanged."""
     document = {"email": email, "language": language, "client_ip": client_ip, "auth_params": auth_params}
     [row] = rows_of(json.dumps(document))
 

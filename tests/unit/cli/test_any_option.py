@@ -44,7 +44,7 @@ ZONES = st.none() | st.sampled_from(
 @example(b'{"a": "Mark-51c2"', True)
 @example(b"\xff Mark-51c2", True)
 def test_any_json_option_is_an_object_or_is_refused(tmp_path: Path, content: str | bytes, in_a_file: bool) -> None:  # noqa: FBT001 - generated
-    """`--auth-params` and `--extra`, in place and from a file; they may hold what is a person's."""
+    """`--auth-params` and `--extra`, in place and from a file, can contain personal data."""
     raw = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
     # A file's name is said again.
     assume(in_a_file or not raw.startswith(b"@"))
@@ -82,7 +82,7 @@ def test_any_moment_is_read_or_refused(text: str, zone: str | None, read: Callab
 @example("\u0661\u0662:00-18:00", "UTC")
 @example("09:00-24:00", "UTC")
 def test_any_window_is_read_or_refused(text: str, zone: str | None) -> None:
-    """And what is read comes back from its own text."""
+    """Accepted hours survive a round trip through their text."""
     hours = given_or_refused(lambda: SendingHours.parse(text, zone or "Europe/Berlin"), ValueError)
 
     assert hours is None or SendingHours.from_text(str(hours)) == hours
@@ -91,7 +91,7 @@ def test_any_window_is_read_or_refused(text: str, zone: str | None) -> None:
 
 @given(TEXTS)
 def test_any_stored_window_is_read_or_refused(text: str) -> None:
-    """As it stands in a campaign's record."""
+    """The text is the form in a campaign's record."""
     given_or_refused(lambda: SendingHours.from_text(text), ValueError)
 
 

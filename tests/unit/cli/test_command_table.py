@@ -26,7 +26,7 @@ def test_every_row_leads_to_a_command_that_says_the_same(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
 def test_every_command_shows_an_example(entry: Entry) -> None:
-    """Nobody has to guess how a command is typed."""
+    """Every help text shows an example."""
     command: Any = load(entry)
     verbs = getattr(command, "commands", {}).values()
 

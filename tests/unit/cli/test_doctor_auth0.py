@@ -29,7 +29,7 @@ def judge(
 
 
 def test_an_accepted_credential_and_a_quota_are_well() -> None:
-    """Each is a line of its own, under the tenant's name."""
+    """Each is a separate line, under the tenant's name."""
     checks = judge()
 
     assert {check.status for check in checks} == {Status.OK}

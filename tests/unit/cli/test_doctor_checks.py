@@ -1,4 +1,4 @@
-"""How the doctor judges what it read."""
+"""How the doctor judges the values that it reads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_server_as_it_should_be_is_well() -> None:
     ],
 )
 def test_what_may_lose_records_is_said(change: dict[str, Any], name: str, status: Status) -> None:
-    """An old server, an evicting one, and one that forgets; what is not well has advice."""
+    """An old server, one that evicts and one without persistence are reported, each with advice."""
     check = next(check for check in judge_server({**GOOD_SERVER, **change}, ahead_s=0.0) if check.name == name)
 
     assert check.status is status
@@ -63,12 +63,12 @@ def test_clocks_apart_are_said(ahead_s: float, status: Status) -> None:
 
 
 def test_a_skew_within_the_precision_is_none() -> None:
-    """A Date header has whole seconds: less cannot be told."""
+    """A Date header has whole seconds, so smaller differences are ignored."""
     assert judge_skew("clock", 1.9, bad_s=60.0, precision_s=2.0).found == "within 2 s"
 
 
 def test_no_worker_is_a_failure_and_a_queue_without_one_a_warning() -> None:
-    """Each with the command that mends it."""
+    """Each has the command that repairs it."""
     queues = ["gatepost.login", "gatepost.send", "gatepost.bulk"]
     nobody = judge_workers({}, queues)
     some = judge_workers({"one": ["gatepost.login", "gatepost.send"]}, queues)

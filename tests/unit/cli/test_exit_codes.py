@@ -1,4 +1,4 @@
-"""Which exit code an error or an outcome gives."""
+"""The exit code of each error and outcome."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_error_gives_its_exit_code(error: BaseException, code: ExitCode) -> N
     ],
 )
 def test_an_outcome_gives_its_exit_code(state: State, reason: Reason | None, code: ExitCode) -> None:
-    """What goes on or is accepted is 0, any other end is 3, or 4 when the configuration is to blame."""
+    """An open or accepted operation gives 0, any other end 3, or 4 when the configuration is the cause."""
     outcome = Outcome("id", Kind.SEND_EMAIL, state, reason)
 
     assert exit_code_of_outcome(outcome) is code

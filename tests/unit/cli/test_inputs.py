@@ -1,4 +1,4 @@
-"""What commands read besides their options."""
+"""Input of commands besides their options."""
 
 from __future__ import annotations
 

@@ -70,12 +70,12 @@ def test_a_second_start_uses_the_keys_of_the_first() -> None:
     [({}, "localhost,127.0.0.1,::1"), ({"no_proxy": "corp"}, "corp,localhost,127.0.0.1,::1")],
 )
 def test_loopback_goes_past_a_proxy(before: dict[str, str], after: str) -> None:
-    """What the host excepts already stays excepted."""
+    """Exceptions of the host remain."""
     assert environment.no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
 
 
 def test_a_worker_takes_the_queues_it_is_told() -> None:
-    """Short names or full ones; threads; a name of its own on this host."""
+    """Short and full queue names work; the worker uses threads and a name that is unique on this host."""
     command = worker_command(["login", "gatepost.bulk"], name="7", keys=KEYS, concurrency=4, beat=True, level="INFO")
 
     assert command[:3] == [sys.executable, "-m", "celery"]

@@ -114,7 +114,7 @@ def test_a_campaigns_options_are_all_in_the_reference() -> None:
     ("command", "model"), [("send-email", SendEmail), ("send-sms", SendSms), ("login", LoginWithEmail)]
 )
 def test_a_commands_fields_have_one_name_on_the_command_line_and_in_python(command: str, model: Any) -> None:
-    """What is personal, or names the operation, comes in another way."""
+    """Personal fields and the operation's name are given in another way."""
     options = {param.name for name, one in commands() if name == command for param in one.params}
     personal = {"email", "phone_number", "code", "kind"}
 

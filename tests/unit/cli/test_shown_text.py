@@ -1,4 +1,4 @@
-"""What others wrote is shown as it is: nothing of it steers the terminal, and nothing of it is taken for markup."""
+"""Untrusted text is shown with control characters escaped, and without effect as markup."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_visible_text_steers_nothing(text: str) -> None:
 
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
 def test_json_keeps_its_values_and_steers_nothing(document: dict[str, Any]) -> None:
-    """A program reads exactly what was there."""
+    """A program reads the exact values."""
     text = visible_json(document)
 
     assert json.loads(text) == document
@@ -99,7 +99,7 @@ def test_json_keeps_its_values_and_steers_nothing(document: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("put", [write, say, lambda text: write_json({"text": text})])
 def test_a_line_is_one_line_whatever_is_in_it(put: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody's text begins a line of its own."""
+    """Untrusted text cannot begin a new line."""
     put(HOSTILE)
     seen = capsys.readouterr()
 
@@ -124,7 +124,7 @@ def test_a_table_shows_texts_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_bar_shows_a_campaigns_name_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its markup nor what would steer the terminal takes effect."""
+    """Neither its markup nor its control characters take effect."""
     stream = terminal(monkeypatch)
     with campaign_display(as_json=False, every_s=1) as bar:
         bar.show(snapshot_of(campaign_with(queued=1, name=HOSTILE), NOW), None, HOSTILE)
@@ -158,7 +158,7 @@ def test_a_files_name_and_columns_are_shown_as_they_are(capsys: pytest.CaptureFi
 
 
 def test_the_doctor_shows_findings_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    """Key ids and a probe's words come from elsewhere; the advice stands below the finding."""
+    """Key ids and a probe's text are untrusted; the advice is below the finding."""
     show_checks([Check("keys in use", Status.FAILED, HOSTILE, "Put it back.")])
     lines = capsys.readouterr().out.splitlines()
 

@@ -1,4 +1,4 @@
-"""What goes to stdout, what to stderr, and what the exit code is, run through the command line's own entry."""
+"""The streams and exit codes of commands, run through the entry of the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIGURATION = {
-    # Nobody listens on this port.
+    # No server listens on this port.
     "GATEPOST_REDIS_URL": "redis://127.0.0.1:1/0",
     "GATEPOST_SEALING_KEYS": Key("test", bytes(32)).reveal(),
     "GATEPOST_FINGERPRINT_KEY": "fingerprints",
@@ -87,7 +87,7 @@ def test_a_missing_configuration_names_the_variable(
 
 @pytest.mark.usefixtures("configured")
 def test_an_invalid_address_is_named_and_never_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 6, the field and what is wrong with it, not the value."""
+    """Exit code 6; the error names the field and the problem, not the value."""
     code = main(["send-email", "ana-canary.example.com", "--json"])
     error = json.loads(capsys.readouterr().out)["error"]
 

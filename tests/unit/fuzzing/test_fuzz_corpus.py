@@ -19,7 +19,7 @@ def test_an_input_of_the_corpus_breaks_no_promise(path: Path) -> None:
 
 
 def test_every_target_has_a_corpus_and_make_fuzz_runs_it() -> None:
-    """A target without inputs, or one that nobody runs, would look tested."""
+    """A target without inputs, or one that never runs, would look tested."""
     makefile = (CORPUS.parents[1] / "Makefile").read_text(encoding="utf-8")
 
     assert {path.parent.name for path in INPUTS} == set(TARGETS)

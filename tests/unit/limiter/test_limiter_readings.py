@@ -1,4 +1,4 @@
-"""What a reading hands to the limiter's script."""
+"""The values that a reading passes to the limiter's script."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_an_implausible_retry_after_is_reported_and_not_handed_over(seconds: flo
 
 
 def test_the_longest_hint_is_a_setting() -> None:
-    """A tenant whose quota really comes back after an hour can say so."""
+    """A tenant whose quota returns after an hour can announce that."""
     reading = Reading(ticket=7, limits=RateLimits(retry_after_s=3000.0), refused=True)
     packed = struct.unpack("<12d", reading.pack(now=0.0, wall_now=0.0, longest_hint_s=3600.0))
 

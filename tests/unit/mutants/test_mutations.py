@@ -30,7 +30,7 @@ def functions_of(path: Path) -> frozenset[str]:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.rule for mutation in MUTATIONS])
 def test_a_mutation_changes_a_line_that_is_there_and_names_tests_that_are(mutation: Mutation) -> None:
-    """After a change to the code the list says what is to be brought up to date."""
+    """After a change to the code, the error names the entry to update."""
     source = (CHECKOUT / mutation.file).read_text()
 
     assert mutation.mutated(source) != source
@@ -42,7 +42,7 @@ def test_a_mutation_changes_a_line_that_is_there_and_names_tests_that_are(mutati
 
 
 def test_each_rule_has_a_name_of_its_own_and_there_are_enough() -> None:
-    """The name is all that the runner shows, and what it is asked for by."""
+    """The runner shows and selects an entry by its name."""
     assert len({mutation.rule for mutation in MUTATIONS}) == len(MUTATIONS) >= LEAST
 
 

@@ -1,4 +1,4 @@
-"""What becomes of redis-py's errors."""
+"""How errors of redis-py are translated."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_after_a_lost_connection_nothing_is_certain() -> None:
 
 @pytest.mark.parametrize("failure", [*SPOILED, *AWAY, *LASTING.values()], ids=lambda one: str(one)[:30])
 def test_who_only_reads_is_told_nothing_about_what_is_sent(failure: r.RedisError) -> None:
-    """The operation goes on, whatever becomes of a look at it."""
+    """A failed read does not affect the operation."""
     with pytest.raises(Unavailable) as caught, translated_errors(READING, READING):
         raise failure
 

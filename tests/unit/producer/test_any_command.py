@@ -27,7 +27,7 @@ SEND = {"kind": "send_email", "email": "guest@example.com"}
 @example({**SEND, "tenant": MARK})
 @example({**SEND, "deadline": "0001-01-01T00:00:00+14:00"})
 def test_any_document_is_a_command_or_is_refused_without_being_repeated(document: dict[str, Any]) -> None:
-    """What is accepted reads back as it was sealed: otherwise a worker would trip over it after it was recorded."""
+    """An accepted command survives sealing and opening, so a worker can read every recorded command."""
     command = given_or_refused(lambda: parse_command(document), InvalidCommand)
 
     assert command is None or load_command(dump_command(command)) == command
@@ -48,7 +48,7 @@ def test_any_document_is_a_command_or_is_refused_without_being_repeated(document
 @example(b'{"kind":"Mark-51c2"}')
 @example(b"[" * 100_000)
 def test_a_command_of_another_form_is_refused_without_being_repeated(content: bytes) -> None:
-    """The worker logs why it cannot read what it opened, and that text may hold nobody's code."""
+    """The worker logs why it cannot read an opened value, and the text contains no code."""
     command = given_or_refused(lambda: load_command(content), InvalidCommand)
 
     assert command is None or load_command(dump_command(command)) == command

@@ -91,7 +91,7 @@ def test_any_given_setting_is_used_or_refused(given_settings: dict[str, Any]) ->
 )
 @example("A" * 43, "a\n")
 def test_any_key_is_read_or_refused_without_its_secret(secret: str, kid: str) -> None:
-    """What comes back from its own text is the same key; what is wrong with it is said without it."""
+    """A key survives a round trip through its text, and an error does not repeat it."""
     text = f"{kid}:{MARK}{secret}"
     given_or_refused(lambda: Key.parse(text), ConfigurationError)
     key = given_or_refused(lambda: Key.parse(f"{kid}:{secret}"), ConfigurationError)
@@ -121,7 +121,7 @@ def header(value: Any) -> str:
     ["", "AAAAAAAAAAAAAAAA", "AA", "AAAAAAAAAAAAAAAAAAAAAA"],
 )
 def test_any_header_of_a_sealed_value_is_refused(first: Any, rest: list[str]) -> None:
-    """Whoever can write to Redis can write a header; nobody without the key can write what opens."""
+    """A writer of Redis can write any header, but only the key makes a value that opens."""
     sealed = ".".join([header(first), *rest])
     kid_of(sealed)
 
@@ -130,7 +130,7 @@ def test_any_header_of_a_sealed_value_is_refused(first: Any, rest: list[str]) ->
 
 @pytest.mark.parametrize("levels", [100, 500, 700, 900, 20_000])
 def test_a_deep_header_is_refused(levels: int) -> None:
-    """Python's JSON ends in an error of its own there."""
+    """Python's JSON parser raises another error there."""
     deep = base64.urlsafe_b64encode(b'{"kid":' * levels).decode().rstrip("=")
 
     assert kid_of(f"{deep}....") is None

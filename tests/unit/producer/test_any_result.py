@@ -44,7 +44,7 @@ DOCUMENTS = st.one_of(
 @example('{"mfa_requirements": {"": NaN}}')
 @example('{"mfa_requirements": {"": 1e999}}')
 def test_any_result_is_read_or_refused_without_its_tokens(document: str) -> None:
-    """A worker of a later version may seal something new; the error ends in somebody's log."""
+    """A worker of a later version may seal something new, and the error may be logged."""
     redeemed = given_or_refused(lambda: load_redeemable(document.encode("utf-8", "replace")), SealError)
 
     assert redeemed is None or load_redeemable(redeemed.model_dump_json(context=REVEAL).encode()) == redeemed

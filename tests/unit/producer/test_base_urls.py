@@ -1,4 +1,4 @@
-"""Where requests to Auth0 go: over TLS, to this machine, or in clear because somebody allowed it."""
+"""Requests to Auth0 go over TLS, to this machine, or in clear if that was allowed."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def of_environment(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> Sett
 def test_a_url_that_is_malformed_or_in_clear_is_named_by_its_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str
 ) -> None:
-    """The environment's and a tenant's own; the message says what is wrong and repeats nothing of it."""
+    """Both the environment's URL and a tenant's are checked; the message names the problem and repeats no part of the URL."""
     with pytest.raises(ConfigurationError, match=r"^GATEPOST_TENANTS.*BASE_URL: (must|has)") as of_a_table:
         load_settings(tenants=[{**TABLE, name: url}])
     with pytest.raises(ConfigurationError, match=rf"^AUTH0_{name.upper()}: (must|has)") as own:
@@ -146,7 +146,7 @@ def test_http_to_another_machine_is_taken_where_it_is_allowed_and_named(
     ],
 )
 def test_a_proxys_password_in_clear_is_named(monkeypatch: pytest.MonkeyPatch, proxy: str, *, named: bool) -> None:
-    """What goes through the proxy is under TLS, but its own password is not."""
+    """Requests through the proxy use TLS, but the proxy's password does not."""
     monkeypatch.setenv("AUTH0_PROXY", proxy)
     settings = load_settings(tenants=[{**TABLE, "proxy": proxy}])
 

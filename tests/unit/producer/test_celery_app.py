@@ -1,4 +1,4 @@
-"""Gatepost's Celery app: what it takes from the environment, which is nothing, and how it is described."""
+"""Gatepost's Celery app reads nothing from the environment, and its description shows no secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 def test_variables_of_the_hosts_celery_lead_nowhere(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An application that embeds a producer has a Celery app of its own, which these are for."""
+    """An application that embeds a producer has another Celery app, which these variables are for."""
     for name, value in HOSTS.items():
         monkeypatch.setenv(name, value)
 

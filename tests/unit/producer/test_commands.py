@@ -1,4 +1,4 @@
-"""Commands are validated at the edge and never show what belongs to a person."""
+"""Commands are validated when they are made, and never show personal data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CANARY = "canary-7f3a"
     ],
 )
 def test_a_command_survives_sealing_and_shows_nothing(command: Any) -> None:
-    """What is dumped for sealing reads back equal; what is printed is masked."""
+    """The sealed form reads back equal; the printed form is masked."""
     carried = {"extra", "auth_params"}
     shown = f"{command!r} {command} {command.model_dump(exclude=carried)} {command.model_dump_json(exclude=carried)}"
 
@@ -81,7 +81,7 @@ def test_a_number_is_written_in_e164() -> None:
     ],
 )
 def test_bad_input_names_the_field_and_never_the_value(fields: dict[str, Any], field: str, problem: str) -> None:
-    """The error says which field and what is wrong, and its traceback repeats nothing of the input."""
+    """The error names the field and the problem, and its traceback repeats no input."""
     with pytest.raises(InvalidCommand) as caught:
         build(SendEmail, fields)
 

@@ -23,7 +23,7 @@ def test_one_person_has_unrelated_fingerprints_of_eight_bytes() -> None:
 
 
 def test_another_key_makes_other_fingerprints() -> None:
-    """Without the key nobody finds a person again by trying addresses."""
+    """Without the key, trying addresses does not find a person."""
     other = Fingerprints(b"o" * 32)
 
     assert other.suppression(PERSON) != FINGERPRINTS.suppression(PERSON)

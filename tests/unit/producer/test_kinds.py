@@ -1,4 +1,4 @@
-"""Each kind of operation is described once; what depends on the kinds agrees with the description."""
+"""Each kind of operation is described once, and all dependent tables agree with the description."""
 
 from __future__ import annotations
 

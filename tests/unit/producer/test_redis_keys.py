@@ -32,7 +32,7 @@ PACKAGES = [Path(package.__path__[0]) for package in (gatepost_core, gatepost, g
 """Where they are imported from: the checkout, or the installed wheel."""
 NOT_NAMES = {"lua", "of_libraries", "control_exchange", "event_exchange", "campaign_pattern", "batch_pattern"}
 NOT_KEYS = {"operation_id_of", "campaign_id_of", "queue", "queue_key"}
-# How the table of SECURITY.md writes what a key contains.
+# Placeholders in the table of SECURITY.md.
 PLACES = {"operation_id": "ID", "campaign_id": "ID", "letter_id": "ID", "batch": "N", "bucket": "N", "tenant": "WORD"}
 
 
@@ -83,7 +83,7 @@ def test_ids_are_read_from_their_keys() -> None:
 
 @pytest.mark.parametrize("text", ["", "Staging", "-a", "a:b", "a.b", "a*", "é", "a" * 33, "staging\n", "amq"])
 def test_a_namespace_that_could_not_begin_a_name_is_refused(text: str) -> None:
-    """With the setting's name and what it must be."""
+    """The error has the setting's name and the allowed form."""
     with pytest.raises(ConfigurationError, match=r"^GATEPOST_NAMESPACE: must"):
         load_settings(namespace=text)
 

@@ -79,7 +79,7 @@ def test_a_key_of_another_length_is_refused(length: int) -> None:
 
 
 def test_a_key_reads_back_what_it_reveals_and_prints_nothing() -> None:
-    """`gatepost keys new` prints what the settings read."""
+    """The settings read the output of `gatepost keys new`."""
     key = Key.new("k1")
 
     assert Key.parse(key.reveal()) == key
@@ -95,7 +95,7 @@ def test_an_empty_ring_and_a_doubled_id_are_refused() -> None:
 
 
 def test_a_long_value_opens_again_and_a_longer_one_is_not_sealed() -> None:
-    """A batch of rows with parameters of their own has some hundred kilobytes; what cannot be opened must not be sealed."""
+    """A batch of rows with many parameters has some hundred kilobytes, and every sealed value must open."""
     longest = b"x" * LONGEST_VALUE
 
     assert Keyring([OLD]).open(Keyring([OLD]).seal(longest, PURPOSE), PURPOSE) == longest

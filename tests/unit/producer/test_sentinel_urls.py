@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_every_sentinel_gets_user_password_and_database(written: str, read: str) -> None:
-    """Whoever reads only the first one, or only the last, then reads the same."""
+    """A reader of only the first or only the last one reads the same."""
     assert of_all_sentinels(written) == read
 
 

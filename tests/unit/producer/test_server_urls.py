@@ -87,7 +87,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 @pytest.mark.parametrize("setting", ["redis_url", "broker_url"])
 @pytest.mark.parametrize(("url", "says"), MALFORMED.items())
 def test_a_malformed_url_is_named_by_its_setting_alone(setting: str, url: str, says: str) -> None:
-    """What is wrong and the way out; neither the error nor what it came from has a part of the password."""
+    """The error has the problem and the way out; neither the error nor its cause contains a part of the password."""
     with pytest.raises(ConfigurationError, match=rf"^GATEPOST_{setting.upper()}: .*({says})") as refused:
         load_settings(**{setting: url})
     whole = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__context__)
@@ -187,7 +187,7 @@ def test_a_base_url_may_be_empty_or_have_a_path(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("given", ["variable", ".env", "file", "command"])
 def test_an_empty_broker_or_proxy_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str) -> None:
-    """As Compose writes a variable that nobody has set, or an empty secret is mounted; a table's too."""
+    """Compose writes an unset variable as empty, and a mounted secret can be empty; this includes tables."""
     empty = tmp_path / "empty"
     empty.write_text("\n")
     if given == ".env":
@@ -211,7 +211,7 @@ def test_an_empty_broker_or_proxy_is_none(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.usefixtures("_configured")
 def test_an_empty_url_of_redis_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's ledger is somewhere else by mistake."""
+    """An empty URL never selects the default Redis by mistake."""
     monkeypatch.setenv("GATEPOST_REDIS_URL", "")
 
     with pytest.raises(ConfigurationError, match=r"^GATEPOST_REDIS_URL: must begin with redis://"):

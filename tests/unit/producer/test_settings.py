@@ -1,4 +1,4 @@
-"""The configuration: where it comes from, what beats what, and that errors never show a value."""
+"""The configuration: its sources, their order, and errors without values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_signing_key_is_read_from_its_path(tenant_environment: pytest.MonkeyPa
 
 
 def test_a_missing_file_is_named_by_its_variable(tenant_environment: pytest.MonkeyPatch) -> None:
-    """The operator learns which variable to mend."""
+    """The error names the variable to correct."""
     tenant_environment.setenv("AUTH0_CLIENT_SECRET_FILE", "/nowhere/secret")
 
     with pytest.raises(ConfigurationError, match="AUTH0_CLIENT_SECRET_FILE"):
@@ -125,7 +125,7 @@ def test_an_unknown_tenant_is_an_error_that_lists_the_known(tenant_environment: 
 
 
 def test_a_producer_needs_no_credential_to_name_a_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It calls nobody. What it is told about tenants it goes by."""
+    """A producer calls no tenant, but it uses the tenants that are configured."""
     assert (load_settings().tenant_name(None), load_settings().tenant_name("acme")) == ("default", "acme")
 
     monkeypatch.setenv("AUTH0_DOMAIN", "acme.eu.auth0.com")
@@ -191,7 +191,7 @@ def test_a_tenant_without_a_credential_is_refused(tenant_environment: pytest.Mon
 
 @pytest.mark.parametrize("who", ["ines\x1b]0;spoofed\x07", "ines\n7 deploy", "x" * 201])
 def test_an_operators_name_that_cannot_be_shown_is_refused(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
-    """It stands in every entry of the audit log."""
+    """Every entry of the audit log contains it."""
     monkeypatch.setenv("GATEPOST_OPERATOR", who)
 
     with pytest.raises(ConfigurationError, match=r"^GATEPOST_OPERATOR: ") as refusal:

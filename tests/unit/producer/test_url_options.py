@@ -1,4 +1,4 @@
-"""What stands behind a ? in the URLs of Redis and of the broker: only what everybody who reads it takes alike."""
+"""Query options in the URLs of Redis and the broker: only those that every reader treats alike."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_an_option_that_not_all_take_is_refused_at_the_start(setting: str, scheme: str, query: str) -> None:
-    """What redis-py takes kombu may refuse, and then a command is recorded and never sent; verification is nobody's option."""
+    """Kombu may refuse an option that redis-py accepts, and the command would never be sent; verification cannot be turned off."""
     with pytest.raises(ConfigurationError, match=rf"^GATEPOST_{setting.upper()}: must have no option behind a \?"):
         load_settings(**{setting: f"{scheme}://me:secret@host:6379/0?{query}"})
 
@@ -80,7 +80,7 @@ def test_a_url_may_say_that_certificates_are_verified(tmp_path: Path, query: str
     ],
 )
 def test_a_url_that_leads_to_a_rabbitmq_is_taken(url: str) -> None:
-    """One or several; kombu takes what stands in it, and certificates are verified."""
+    """One or several nodes work; kombu accepts the option, and certificates are verified."""
     settings = load_settings(broker_url=url)
     app = build_app(settings)
     with app.connection_for_write() as broker:

@@ -1,4 +1,4 @@
-"""Every public method lies within the boundary, and what it costs is next to nothing."""
+"""Every public method is inside the boundary, at almost no cost."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_an_error_leaves_without_frames_causes_and_notes(call: Any, error: BaseE
 
 
 def test_a_task_that_is_cancelled_before_its_first_step_shows_nobody() -> None:
-    """Its arguments are in no frame yet but in the coroutine itself; `wait_for` chains what it raises to that."""
+    """Its arguments are only in the coroutine itself; `wait_for` chains its error to that."""
 
     async def time_out() -> None:
         await asyncio.wait_for(fail_awaited(KeyError(), SECRET), 0)
@@ -163,7 +163,7 @@ def test_an_unforeseen_error_names_its_places() -> None:
 
 
 def test_a_callers_own_error_keeps_its_causes() -> None:
-    """It is theirs: what it came from is too."""
+    """The caller's error keeps its own cause."""
 
     def own() -> Iterator[str]:
         yield "first"

@@ -1,4 +1,4 @@
-"""What leaves the Authentication client shows an error tracker neither a person nor a credential: every method, every failure."""
+"""Errors of the Authentication client show an error tracker neither a person nor a credential: every method, every failure."""
 
 from __future__ import annotations
 

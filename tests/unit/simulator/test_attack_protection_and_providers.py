@@ -1,4 +1,4 @@
-"""Brute-force protection, and what a failing SMS provider makes Auth0 answer."""
+"""Brute-force protection, and Auth0's answers when the SMS provider fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client assertions: what passes, and every reason that does not."""
+"""Client assertions: valid ones, and every reason for a refusal."""
 
 from __future__ import annotations
 

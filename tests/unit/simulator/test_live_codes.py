@@ -81,7 +81,7 @@ def test_tries_can_count_across_resends() -> None:
 
 
 def test_a_try_can_be_spent_without_a_verdict() -> None:
-    """A limited request may cost a try, where the switch says so."""
+    """A rate-limited request costs a try if the switch is set."""
     live = codes()
     code = live.issue(ADA, NOW).code
     for _ in range(3):

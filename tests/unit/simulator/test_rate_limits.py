@@ -1,4 +1,4 @@
-"""The tenant's limits: the order of the buckets, and what the headers say about them."""
+"""The tenant's limits: the order of the buckets, and their headers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_reset_is_an_epoch_time_in_both_readings(reading: str, reset: float) -> 
 
 @pytest.mark.parametrize(("form", "expected"), [("absent", None), ("seconds", "72")])
 def test_retry_after_on_a_refusal(form: str, expected: str | None) -> None:
-    """Retry-After is there only if the switch says so, in seconds."""
+    """Retry-After appears only if the switch is set, in seconds."""
     limited = limits(tenant={"size": 50, "refill": 50, "period_s": 3600}, retry_after=form)
     limited.tenant.set_level(0, NOW)
     answer = limited.refusal(request(), NOW)
@@ -76,7 +76,7 @@ def test_retry_after_as_a_date() -> None:
 
 
 def test_client_policy_is_told_in_its_own_header() -> None:
-    """A custom policy shows in Auth0-RateLimit, while X-RateLimit goes on about the tenant."""
+    """A custom policy appears in Auth0-RateLimit, while X-RateLimit describes the tenant."""
     limited = limits(tenant={"size": 100, "refill": 100}, clients={"app": {"size": 2, "refill": 10}})
     asked = [request(client_id="app") for _ in range(3)]
     admitted = [limited.admit(each, NOW) and limited.admit_client(each, NOW) for each in asked]

@@ -1,4 +1,4 @@
-"""Scripted faults: whom they strike, how often, and what they answer."""
+"""Scripted faults: their recipients, their number, and their answers."""
 
 from __future__ import annotations
 

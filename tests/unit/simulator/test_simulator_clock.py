@@ -24,7 +24,7 @@ def test_advances_without_waiting() -> None:
 
 
 def test_stands_still_while_frozen() -> None:
-    """Frozen, only advance moves it; thawed, it goes on from there."""
+    """Frozen, only advance moves it; thawed, it continues from there."""
     clock = Clock()
     clock.freeze()
     before = clock.now()

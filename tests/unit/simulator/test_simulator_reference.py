@@ -36,7 +36,7 @@ def missing(names: Iterable[str]) -> list[str]:
     "model", [SimulatorSettings, Quota, OpenPoints, Connection, Client, Providers, BruteForce, Fault]
 )
 def test_every_setting_and_member_is_documented(model: type[BaseModel]) -> None:
-    """Each field's name stands on the page."""
+    """The page has each field's name."""
     documented_elsewhere = {"enabled", "name"}
 
     assert missing(set(model.model_fields) - documented_elsewhere) == []

@@ -1,4 +1,4 @@
-"""Token sets: what a good id_token holds, and each way it can be wrong."""
+"""Token sets: the claims of a valid id_token, and each way in which it can be wrong."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_an_audience_earns_a_jwt_and_none_an_opaque_token() -> None:
 
 
 def test_refresh_token_organization_and_nonce_are_there_when_granted() -> None:
-    """What was asked for and allowed shows."""
+    """The scopes that were requested and allowed appear."""
     members = token_set(grant(refresh=True, nonce="n", organization=Organization(id="org_1", name="acme")))
     claims = claims_of(members["id_token"])
 

@@ -74,7 +74,7 @@ def test_foreign_traffic_takes_its_rate() -> None:
 
 
 def test_foreign_traffic_counts_its_own_refusals() -> None:
-    """Above the refill, what was not served was refused: nothing is lost from the count."""
+    """Above the refill, each request is served or refused, so none is missing from the count."""
     tokens = bucket(size=10, refill=5)
     tokens.foreign.set_rate(50, 1000.0, Arrivals.EVEN)
     tokens.settle(1100.0)
@@ -84,7 +84,7 @@ def test_foreign_traffic_counts_its_own_refusals() -> None:
 
 
 def test_a_busy_neighbour_leaves_us_our_share() -> None:
-    """When both ask for more than there is, tokens go to whoever comes next, so neither starves."""
+    """When both ask for more than the refill, tokens go to the next request, so neither starves."""
     tokens = bucket(size=5, refill=10)
     tokens.foreign.set_rate(20, 1000.0)
     ours = sum(tokens.take(1000.0 + number / 20.3) for number in range(2000))

@@ -1,4 +1,4 @@
-"""Whatever stands on a queue is a message that a worker can take, or a dead letter with a reason that repeats none of it."""
+"""Every message on a queue is accepted, or becomes a dead letter with a reason that repeats none of it."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def deeply(levels: int) -> dict[str, Any]:
 @example(changed(("headers", "compression"), "zlib"))
 @example(changed(("content-type",), []))
 def test_any_envelope_is_read_or_has_a_flaw(channel: Any, foreign: Any) -> None:
-    """Kombu builds a message from what has no flaw; nothing is raised in the consumer's loop, where it would stop the worker."""
+    """Kombu builds a message from every valid envelope; no error reaches the consumer's loop, where it would stop the worker."""
     raw = json.dumps(foreign)
     try:
         read = loads(raw)
-    except Exception:  # noqa: BLE001 - kombu rebuilds typed values, and a worker buries what it cannot rebuild
+    except Exception:  # noqa: BLE001 - kombu rebuilds typed values, and a worker dead-letters a value that it cannot rebuild
         return
     flaw = flaw_of_envelope(read)
     if flaw is not None:
@@ -138,7 +138,7 @@ def test_a_compressed_body_is_a_flaw() -> None:
 
 @pytest.fixture
 def unpacking_nothing() -> Iterator[None]:
-    """What a worker's process does, undone afterwards."""
+    """Apply the worker's changes to kombu, and undo them afterwards."""
     kombus: Any = compression
     before = {name: (kombus.get_encoder(name)[0], kombus.get_decoder(name)) for name in kombus.encoders()}
     refuse_compression()
@@ -164,7 +164,7 @@ def test_a_worker_unpacks_nothing(channel: Any, unpacking_nothing: None, method:
 @example(json.dumps(changed(("properties", "body_encoding"), [])))
 @example("[" * 20_000)
 def test_any_buried_envelope_can_be_replayed_or_is_refused(raw: str) -> None:
-    """A replay writes what a worker reads."""
+    """A worker can read every replayed message."""
     message = given_or_refused(lambda: message_of(raw), Malformed)
 
     assert message is None or flaw_of_envelope(json.loads(envelope_of(message, KEYS.queue(Queue.SEND)))) is None

@@ -22,7 +22,7 @@ def test_the_key_of_a_value_is_read_from_its_header() -> None:
     "text", ["", "sealed", "e30", "bnVsbA", "WyJraWQiXQ", "eyJraWQiOjd9", "é.", "eyJraWQiOiJhIGIifQ"]
 )
 def test_what_is_no_sealed_value_names_no_key(text: str) -> None:
-    """Whatever stands there; it never raises."""
+    """Any stored text is read without an error."""
     assert kid_of(text) is None
 
 
@@ -56,6 +56,6 @@ def test_the_doctor_judges_the_ring_by_what_is_stored(
 
 
 def test_dead_letters_are_a_warning() -> None:
-    """Somebody should look why."""
+    """The doctor warns about them."""
     assert judge_dead_letters(0).status is Status.OK
     assert judge_dead_letters(3).status is Status.WARNING

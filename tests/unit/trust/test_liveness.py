@@ -29,7 +29,7 @@ class Clock:
 
 
 class Watch:
-    """A worker that does what a test says."""
+    """A worker whose progress a test sets."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -123,14 +123,14 @@ def test_messages_that_nobody_takes_are_noticed(watch: Watch) -> None:
     ids=["it takes some", "every slot is busy", "none waits"],
 )
 def test_a_long_queue_alone_is_no_problem(watch: Watch, state: dict[str, Any]) -> None:
-    """Whoever restarts busy workers for their backlog makes it longer."""
+    """Restarting a busy worker would lengthen its backlog."""
     watch.pass_time(300, **state)
 
     assert watch.problems == ()
 
 
 def test_a_worker_that_ends_takes_nothing_more_and_is_healthy(watch: Watch) -> None:
-    """A warm shutdown may take a minute, and nobody should cut it short."""
+    """A warm shutdown may take a minute and must not be interrupted."""
     watch.liveness.stopping()
     watch.liveness.disconnected()
     watch.pass_time(60, turning=False, waiting=5)
@@ -179,7 +179,7 @@ def test_health_is_200_or_503_with_the_reasons(watch: Watch, server: HealthServe
 def test_the_command_asks_and_says_with_its_exit_code(
     watch: Watch, server: HealthServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0, 1 when it is unhealthy, 1 when nobody answers."""
+    """0 when it is healthy, 1 when it is unhealthy or does not answer."""
     port = str(server.port)
     healthy = main(["health", "--port", port])
     watch.pass_time(31, turning=False, waiting=0)

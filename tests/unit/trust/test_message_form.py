@@ -1,4 +1,4 @@
-"""What a message must look like: the same rules at a worker's intake and before a replay."""
+"""The form of a message: the same rules apply at a worker's intake and before a replay."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_header_that_celery_would_show_or_wait_for_is_checked(header: dict[str
 
 @pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
 def test_a_message_that_starts_others_is_malformed(name: str) -> None:
-    """A worker would publish or run what a stranger names, in the body or in the headers."""
+    """Otherwise a worker would publish or run tasks that a message names, in its body or headers."""
     others = {name: [{"task": "gatepost.send_email"}]}
 
     with pytest.raises(Malformed, match="callbacks"):

@@ -64,7 +64,7 @@ def test_an_address_is_found(document: Any) -> None:
 
 @pytest.mark.parametrize("written", ["ana@xn--bcher-kva.example", "ana@BÜCHER.example", '"x" <ana@bücher.example>,'])
 def test_a_domain_is_found_in_either_spelling(written: str) -> None:
-    """What a file says in Unicode another system says in ASCII."""
+    """A file may write a domain in Unicode, another system in ASCII."""
     assert mentions({"to": written}, "ana@bücher.example")
 
 
@@ -79,7 +79,7 @@ def test_a_domain_is_found_in_either_spelling(written: str) -> None:
     ],
 )
 def test_a_number_is_found_however_it_is_grouped(document: Any) -> None:
-    """With its country code; without one nobody knows whose it is."""
+    """With its country code; without one the number is ambiguous."""
     assert mentions(document, "+447700900123")
 
 

@@ -1,4 +1,4 @@
-"""Which certificates go with which connection, and what is refused."""
+"""The certificates of each connection, and refused combinations."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ def test_a_broker_apart_has_files_of_its_own_or_those_of_redis() -> None:
     ids=["redis in clear", "key missing", "broker in clear", "certificate missing"],
 )
 def test_what_would_be_less_than_was_meant_is_refused(given: dict[str, Any], says: str) -> None:
-    """Whoever names a certificate does not want to speak in clear."""
+    """A named certificate is never ignored on a connection without TLS."""
     with pytest.raises(ConfigurationError, match=says):
         build_app(Settings(**given))

@@ -15,7 +15,7 @@ BEGAN = datetime(2026, 5, 4, 8, 59, 30, tzinfo=UTC)
 
 
 def test_the_time_is_redis_time_plus_the_monotonic_seconds_since() -> None:
-    """The lease began at a time that Redis gave; the monotonic clock adds what has passed."""
+    """The lease began at a time by Redis's clock; the monotonic clock adds the elapsed time."""
     ticks = iter([100.0, 100.0, 130.25])
     store = cast("BatchStore", None)
     waits: Any = {"seconds": 60, "patience_s": 10, "sleep": lambda _: None}
