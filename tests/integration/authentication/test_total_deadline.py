@@ -58,7 +58,7 @@ def failure_after_the_write(make: Callable[[Timeouts], Passwordless], server: So
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
-# What is said at once, and what then drips, a byte at a time.
+# The part sent at once, and the part sent one byte at a time.
 DRIPS: dict[str, tuple[bytes, bytes]] = {
     "the status line": (b"", b"HTTP/1.1 200 " + b"O" * 100),
     "a header": (OK + b"X-Long: ", b"x"),
@@ -193,7 +193,7 @@ def test_a_deadline_that_passes_while_connecting_proves_that_nothing_was_sent(ma
         def slow_resolver(*_: object) -> list[Any]:
             attempt = current_exchange()
             assert attempt is not None
-            attempt.deadline = 0.0  # what a slow connection would leave
+            attempt.deadline = 0.0  # as after a slow connection
             return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port))]
 
         adapter = auth.DeadlineAdapter(resolver=slow_resolver)

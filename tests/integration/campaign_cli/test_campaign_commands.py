@@ -1,4 +1,4 @@
-"""Campaign commands one by one: what they record, what they print, and what they refuse."""
+"""Campaign commands one by one: records, output and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def draft(run: Run, people: People) -> str:
 
 
 def test_a_campaign_is_created_filled_and_started(run: Run, people: People, campaigns: Campaigns) -> None:
-    """Three steps; each says what it did."""
+    """Each of the three steps shows its result."""
     code, created = run("campaign", "create", "spring", "--rate", "5", "--send", "link", "--deadline", "2d")
     campaign_id = created["campaign_id"]
     _, added = run("campaign", "add", "spring", people(3))
@@ -127,7 +127,7 @@ def test_status_shows_the_rates_that_are_set(
 
 
 def test_pause_resume_and_cancel(run: Run, draft: str) -> None:
-    """At any moment; cancelled is for good."""
+    """A campaign can be cancelled at any moment, and cancelled is final."""
     run("campaign", "start", draft)
     statuses = [
         run("campaign", verb, draft, *options)[1]["status"]
@@ -150,7 +150,7 @@ def test_a_status_that_forbids_it_is_a_refusal(run: Run, draft: str) -> None:
 
 @pytest.mark.parametrize("verb", ["cancel", "delete"])
 def test_what_destroys_is_not_done_unasked(run: Run, draft: str, verb: str, campaigns: Campaigns) -> None:
-    """Nobody can be asked here, and nobody said yes."""
+    """Without a terminal and without --yes, the command refuses."""
     code, error = run("campaign", verb, draft)
 
     assert (code, error["error"]["type"]) == (5, "Refused")
@@ -168,7 +168,7 @@ def test_deleting_wants_the_very_id(run: Run, draft: str) -> None:
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 5, 1), ("y\n", 0, 0)])
 def test_on_a_terminal_it_asks(draft: str, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int) -> None:
-    """And does what is answered."""
+    """On a terminal, the command follows the answer."""
     terminal = io.StringIO(answer)
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", terminal)
@@ -270,7 +270,7 @@ def test_an_export_goes_to_stdout_or_to_a_private_file(draft: str, capsys: pytes
 
 
 def test_a_guest_list_keeps_fingerprints_only(run: Run, campaigns: Campaigns, people: People) -> None:
-    """Nobody's address is in the record; a bad row in the list is refused."""
+    """The record contains no address; an invalid row of the list is refused."""
     code, created = run("campaign", "create", "rehearsal", "--guest-list", people(2))
     refused, _ = run("campaign", "create", "rehearsal", "--guest-list", people(2, bad=1))
 

@@ -1,4 +1,4 @@
-"""An import that breaks off in the middle: what was added stays, and the same command adds the rest, each person once."""
+"""An interrupted import: added rows stay, and the same command adds the others, each person once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_broke_off_is_gone_on_with(
     number: signal.Signals,
     code: int,
 ) -> None:
-    """Ctrl-C says how to go on; after a crash the id is known as well. The same file again adds who is missing."""
+    """After Ctrl-C, the output has the next command; after a crash the id is known too. The same file again adds the missing people."""
     importing.send_signal(number)
     _, said = importing.communicate(timeout=120)
     partial = campaigns.list()[0]

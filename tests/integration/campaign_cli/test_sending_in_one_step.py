@@ -1,4 +1,4 @@
-"""`gatepost campaign send`: what it refuses, what it records, and that a second run sends nobody a second message."""
+"""`gatepost campaign send`: refusals, records, and no second message in a second run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_bad_rows_are_refused_before_anything_is_recorded(run: Run, people: Peop
 
 
 def test_the_id_comes_first_and_the_result_once(run: Run, people: People) -> None:
-    """Whoever has the id can go on after any crash."""
+    """With the id, an operator can continue after any crash."""
     _, events = run("campaign", "send", people(3), "--no-watch")
     kinds = [one["event"] for one in events]
 
@@ -66,7 +66,7 @@ def test_the_same_name_is_the_same_campaign(run: Run, people: People, campaigns:
 
 
 def test_another_name_is_another_campaign(run: Run, people: People, campaigns: Campaigns) -> None:
-    """Whoever means to send again says so."""
+    """A second message needs another name."""
     run("campaign", "send", people(3), "--no-watch")
     run("campaign", "send", people(3), "--no-watch", "--name", "again")
 
@@ -96,7 +96,7 @@ def test_a_rehearsal_is_a_campaign_of_its_own(run: Run, people: People, campaign
 
 
 def test_a_cancelled_campaign_is_not_gone_on_with(run: Run, people: People) -> None:
-    """It was stopped for good."""
+    """A cancelled campaign is not continued."""
     run("campaign", "send", people(3), "--no-watch")
     run("campaign", "cancel", "people", "--yes")
 
@@ -104,7 +104,7 @@ def test_a_cancelled_campaign_is_not_gone_on_with(run: Run, people: People) -> N
 
 
 def test_standard_input_needs_a_name(run: Run, monkeypatch: pytest.MonkeyPatch, campaigns: Campaigns) -> None:
-    """A name is what makes a second run safe."""
+    """The name makes a second run safe."""
     given = b"email\nana@example.com\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
     code, error = run("campaign", "send", "-", "--no-watch")
@@ -133,7 +133,7 @@ class Answering(io.StringIO):
 def test_options_that_came_too_late_are_told(
     run: Run, people: People, campaigns: Campaigns, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody makes the campaign with another rate between the look and the answer; the file is not mixed in."""
+    """Another process creates the campaign with another rate meanwhile; the file is not added to it."""
     campaign_id = campaign_id_of(settings, "people", None)
     other = Options(rate=7)
     meanwhile = Answering(lambda: campaigns.create("people", other, campaign_id=campaign_id))

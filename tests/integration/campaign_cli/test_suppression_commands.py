@@ -1,4 +1,4 @@
-"""The suppression list, and what a plan makes of it and of the quota."""
+"""The suppression list, and a plan that uses it and the quota."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_is_no_address_is_refused(run: Run) -> None:
 
 
 def test_a_plan_counts_whom_it_would_skip(run: Run, people: People, campaigns: Campaigns) -> None:
-    """Invalid rows, duplicates, the suppression list (what has expired does not count), the guest list."""
+    """Invalid rows, duplicates, the suppression list without expired entries, the guest list."""
     campaigns.suppressions.add("person0@example.com")
     campaigns.suppressions.add("person1@example.com", SuppressionReason.BOUNCED, expires_at=_yesterday())
     file = people(10, bad=1)

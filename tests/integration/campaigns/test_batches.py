@@ -1,4 +1,4 @@
-"""A batch, row by row, against the simulator: who is sent to, how each row ends, and what stops it."""
+"""A batch, row by row, against the simulator: its recipients, the end of each row, and reasons to stop."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def tagged(tag: str, count: int = 1) -> list[Row]:
 
 
 def hours_from(now: datetime, opens: float, closes: float) -> SendingHours:
-    """Hours that open and close so many hours after now."""
+    """Hours that open and close a given number of hours after now."""
     first, last = ((now + timedelta(hours=at)).time().replace(second=0, microsecond=0) for at in (opens, closes))
     return SendingHours(first, last, "UTC")
 
 
 def test_everybody_is_sent_to_once(bench: Bench, simulator: SimulatorServer) -> None:
-    """Many batches, and at the end the campaign is finished and says so."""
+    """After many batches, the campaign is finished."""
     campaign_id = bench.started(600)
     ended = bench.work()
     campaign = bench.status(campaign_id)
@@ -47,7 +47,7 @@ def test_everybody_is_sent_to_once(bench: Bench, simulator: SimulatorServer) -> 
 
 
 def test_rows_carry_their_own_language_address_and_parameters(bench: Bench, simulator: SimulatorServer) -> None:
-    """What a row has goes with its request; the campaign's options are for those without."""
+    """A row's own columns apply to its request, and the campaign's options to rows without them."""
     given = [
         Row(1, Channel.EMAIL, "ana@example.com", "fr", "192.0.2.7", '{"scope":"openid"}'),
         Row(2, Channel.EMAIL, "bob@example.com"),
@@ -63,7 +63,7 @@ def test_rows_carry_their_own_language_address_and_parameters(bench: Bench, simu
 
 
 def test_a_refusal_is_final_and_says_why(bench: Bench) -> None:
-    """A refused address is rejected with its reason, its status and its time, and the others go on."""
+    """A refused address is rejected with reason, status and time, and the others continue."""
     campaign_id = bench.start([*rows(3), *tagged("bad-email")])
     bench.work()
     campaign = bench.status(campaign_id)
@@ -141,7 +141,7 @@ def test_a_refused_credential_pauses_and_loses_nobody(make_bench: Callable[..., 
 
 
 def test_a_run_of_identical_failures_pauses(bench: Bench) -> None:
-    """After five of the same kind in a row nobody else is tried; after a resume it counts anew."""
+    """After five identical failures in a row no other row is tried; after a resume the count starts again."""
     campaign_id = bench.start(tagged("500-before", 20), pause_after_errors=5, pause_above_error_share=None)
     bench.work()
     first = bench.status(campaign_id)
@@ -155,7 +155,7 @@ def test_a_run_of_identical_failures_pauses(bench: Bench) -> None:
 
 
 def test_a_run_of_answers_that_are_not_auth0s_pauses(bench: Bench) -> None:
-    """A captive portal answers everybody with success: after five nobody else is tried, and none counts as accepted."""
+    """A captive portal answers each request with success: after five no other row is tried, and none counts as accepted."""
     campaign_id = bench.start(tagged("not-json-200", 20), pause_after_errors=5, pause_above_error_share=None)
     bench.work()
     campaign = bench.status(campaign_id)
@@ -232,7 +232,7 @@ def test_pause_holds_at_the_next_row_and_resume_goes_on(bench: Bench, simulator:
     as_before = bench.runner.replicated
 
     def pausing(_key: str, _written: object) -> bool:
-        """What is asked before begun rows leave; somebody pauses at that moment."""
+        """The check before begun rows leave; an operator pauses at that moment."""
         if simulator.control.counts()["total"] >= 20:
             bench.campaigns.pause(campaign_id)
         return True
@@ -269,7 +269,7 @@ def test_cancel_ends_everybody_who_was_not_sent_to(bench: Bench, simulator: Simu
 
 
 def test_the_deadline_expires_the_rest(bench: Bench) -> None:
-    """Past the deadline nobody is sent to; the sweep ends them."""
+    """After the deadline nothing is sent, and the sweep ends the rows."""
     campaign_id = bench.started(300, deadline=datetime.now(UTC) - timedelta(seconds=1))
     bench.work()
     bench.sweep.run()
@@ -306,7 +306,7 @@ def test_a_message_twice_is_worked_on_once(bench: Bench, simulator: SimulatorSer
 
 
 def test_a_worker_that_is_to_end_hands_the_batch_back(make_bench: Callable[..., Bench]) -> None:
-    """Warm shutdown: what is begun is settled, the rest goes on elsewhere."""
+    """Warm shutdown: begun rows are settled, and another worker sends the others."""
     bench = make_bench()
     campaign_id = bench.started(100)
     calls = iter(range(1000))
@@ -348,7 +348,7 @@ def test_a_key_that_is_missing_here_leaves_the_batch_to_others(
 
 
 def test_a_captcha_pauses_because_everybody_would_get_it(bench: Bench) -> None:
-    """A refusal that says nothing of the recipient: nobody is lost to it."""
+    """A refusal that does not concern the recipient costs no recipient."""
     campaign_id = bench.start(tagged("captcha", 3))
     bench.work()
     campaign = bench.status(campaign_id)

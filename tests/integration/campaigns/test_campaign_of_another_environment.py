@@ -66,7 +66,7 @@ def test_a_worker_for_another_client_puts_batches_back(
 def test_the_right_worker_sends_what_another_put_back(
     make_bench: Callable[..., Bench], simulator: SimulatorServer
 ) -> None:
-    """To everybody once, and what was in the way is forgotten."""
+    """Each recipient gets one message, and the block is removed."""
     production = make_bench()
     staging = make_bench(auth0_client_id="staging-client")
     campaign_id = production.started(PEOPLE)
@@ -124,7 +124,7 @@ def test_a_campaign_goes_on_through_a_client_id_that_was_changed_on_purpose(
 
 
 def test_another_environment_cannot_make_its_messages_leave(make_bench: Callable[..., Bench]) -> None:
-    """`send` gives one name the same id in both; whoever is added there would be sent to through the other tenant."""
+    """`send` gives one name the same id in both; recipients added there would be sent to through the other tenant."""
     production = make_bench()
     staging = make_bench(auth0_client_id="staging-client")
     campaign_id = production.campaigns.create("spring")
@@ -200,7 +200,7 @@ def test_a_tenant_that_was_removed_is_named(make_bench: Callable[..., Bench]) ->
 
 
 def test_a_tenants_settings_that_make_no_client_are_named(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
-    """A CA bundle that is no certificate: the worker says so and puts the batch back."""
+    """A CA bundle that is no certificate: the worker reports it and puts the batch back."""
     bundle = tmp_path / "ca.pem"
     bundle.write_text("no certificate")
     broken = make_bench(auth0_ca_bundle=str(bundle))
@@ -264,7 +264,7 @@ def _remove(_bench: Bench, campaign_id: str, client: redis.Redis) -> None:
 def test_a_batch_that_does_not_open_is_seen_in_the_status(
     bench: Bench, redis_client: redis.Redis, damage: Callable[[Bench, str, Any], None]
 ) -> None:
-    """With its number; the worker goes on with the others."""
+    """The status has its number; the worker continues with the others."""
     campaign_id = bench.started(100)
     damage(bench, campaign_id, redis_client)
     ended = [bench.runner.run(campaign_id, number) for number in (0, 2)]
@@ -279,7 +279,7 @@ def test_a_batch_that_does_not_open_is_seen_in_the_status(
 
 
 def test_the_sweep_finds_a_batch_that_is_gone(bench: Bench, redis_client: redis.Redis) -> None:
-    """It goes on with the others, and no worker has to take the message first."""
+    """The sweep continues with the others, and no worker has to take the message first."""
     campaign_id = bench.started(100)
     redis_client.delete(KEYS.batch(campaign_id, 1))
     redis_client.zadd(f"{KEYS.campaign(campaign_id)}:out", {"0": 1, "1": 1})

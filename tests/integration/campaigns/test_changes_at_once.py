@@ -25,7 +25,7 @@ LATER = datetime(2031, 5, 4, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def other(settings: Settings) -> Iterator[Campaigns]:
-    """Another operator, with connections of their own."""
+    """Another operator, with other connections."""
     with Campaigns(settings) as opened:
         yield opened
 
@@ -69,7 +69,7 @@ class Interrupted:
 
 
 def test_a_change_between_another_ones_read_and_write_is_not_lost(campaigns: Campaigns, other: Campaigns) -> None:
-    """One sets the rate; before it is written, somebody else sets the deadline, which workers see too."""
+    """One operator sets the rate; before it is written, another sets the deadline, which workers also see."""
     campaign_id = campaigns.create("spring")
     store: Any = Interrupted(campaigns.store, lambda: other.change_deadline(campaign_id, LATER))
     campaigns.store = store
@@ -93,7 +93,7 @@ def test_a_change_that_is_repeated_by_the_connection_changes_nothing(campaigns: 
 
 
 def test_an_erasure_and_a_change_lose_neither(campaigns: Campaigns, settings: Settings) -> None:
-    """A guest's fingerprint that came back with somebody's rate would be a person who was erased and is not."""
+    """A guest's fingerprint that returned with a change of the rate would undo an erasure."""
     guests = [email(number) for number in range(ROUNDS)]
     campaign_id = campaigns.create("rehearsal", guest_list=guests)
     wrong = []

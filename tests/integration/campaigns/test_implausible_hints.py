@@ -33,7 +33,7 @@ ABSURD = {
 
 @pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
 def test_an_absurd_hint_delays_a_row_and_ends_none(make_bench: Callable[..., Bench], headers: dict[str, str]) -> None:
-    """The third request is refused with it and all others carry it: everybody is accepted a few seconds later, nobody is unknown."""
+    """The third request is refused with it, and all others carry it: all are accepted a few seconds later, and none is unknown."""
     asked: list[Heard] = []
 
     def behave(wire: Wire, heard: Heard) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def test_every_recipient_is_added_once(campaigns: Campaigns) -> None:
-    """A file with duplicates of its own gives each person once, in order."""
+    """A file with duplicates gives each person once, in order."""
     campaign_id = campaigns.create("spring")
     added = campaigns.add(campaign_id, [*rows(300), *rows(10)])
 
@@ -44,7 +44,7 @@ def test_the_same_file_twice_adds_nobody(campaigns: Campaigns) -> None:
 
 
 def test_an_interrupted_import_goes_on_where_it_was(campaigns: Campaigns) -> None:
-    """What was added before the interruption stays, and the rest follows."""
+    """Rows added before the interruption stay, and the others follow."""
     campaign_id = campaigns.create("spring")
 
     def broken() -> Iterator[Row]:
@@ -115,7 +115,7 @@ def test_one_recipient_is_found_among_many(campaigns: Campaigns) -> None:
 
 
 def test_the_index_stays_in_small_hashes(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """No bucket grows past what Redis keeps as a packed list, and every recipient is in exactly one."""
+    """No bucket exceeds the size that Redis keeps as a packed list, and every recipient is in exactly one."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(20_000))
     buckets = list(redis_client.scan_iter(f"{KEYS.campaign(campaign_id)}:i:*", count=1000))
@@ -127,7 +127,7 @@ def test_the_index_stays_in_small_hashes(campaigns: Campaigns, redis_client: red
 
 
 def test_nothing_of_a_person_is_readable(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """Neither address nor guest list stands in Redis in clear, and reprs mask."""
+    """Redis has neither addresses nor the guest list in clear, and reprs mask."""
     campaign_id = campaigns.create("spring", guest_list=["guest@example.com"])
     campaigns.add(campaign_id, [Row(1, Channel.EMAIL, "secret.person@example.com")])
     report = campaigns.show(campaign_id, "secret.person@example.com")
@@ -139,7 +139,7 @@ def test_nothing_of_a_person_is_readable(campaigns: Campaigns, redis_client: red
 
 
 def test_rows_of_a_program_are_one_recipient_with_those_of_a_file(campaigns: Campaigns) -> None:
-    """Another spelling of somebody who is there is a duplicate; who is not valid ends the import and is not repeated."""
+    """Another spelling of a known recipient is a duplicate; an invalid one ends the import and is not repeated."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(3))
     added = campaigns.add(

@@ -64,7 +64,7 @@ REASON_OF = {
 
 @dataclass
 class Worker:
-    """A worker as far as the store sees one: what it holds, and the call it made last."""
+    """A worker as the store sees it: its leases, and its last call."""
 
     claim: Claim
     seq: int = 0
@@ -128,7 +128,7 @@ class Interleavings(RuleBasedStateMachine):
             self.run_to_the_end()
             self.redis.close()
 
-    # What operators do
+    # Acts of operators
 
     @rule(size=st.integers(1, 6))
     @precondition(lambda self: self.status() not in {Status.CANCELLING, Status.CANCELLED} and self.people < 40)
@@ -171,7 +171,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         assert sum(matched.values()) == len(rows)
         assert counted == matched
-        # Whoever asks for a retry asks for a second message.
+        # A retry asks for a second message.
         self.sent -= rows
 
     def operate(self, call: Any) -> None:
@@ -182,7 +182,7 @@ class Interleavings(RuleBasedStateMachine):
         except CampaignConflict:
             return
 
-    # What the queue does
+    # Events of the queue
 
     @rule()
     def feed(self) -> None:
@@ -209,7 +209,7 @@ class Interleavings(RuleBasedStateMachine):
             self.store.close(CAMPAIGN)
         self.feed()
 
-    # What workers do
+    # Steps of workers
 
     @rule(target=workers, data=st.data())
     def take_a_message(self, data: st.DataObject) -> Worker:
@@ -296,7 +296,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert not places & self.sent, "a row that may have been sent was begun again"
             self.sent |= places
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def counts_are_what_the_rows_say(self) -> None:
@@ -407,12 +407,12 @@ PROFILE = settings(
 
 
 def test_any_interleaving_keeps_the_sums_and_sends_nobody_twice(valkey: EmbeddedValkey) -> None:
-    """A campaign that holds what is unknown."""
+    """A campaign that does not repeat unknown sends."""
     Interleavings.url = valkey.url
     run_state_machine_as_test(Interleavings, settings=PROFILE)
 
 
 def test_any_interleaving_of_a_resending_campaign_keeps_the_sums(valkey: EmbeddedValkey) -> None:
-    """A campaign that sends again what is unknown."""
+    """A campaign that repeats unknown sends."""
     ResendingInterleavings.url = valkey.url
     run_state_machine_as_test(ResendingInterleavings, settings=PROFILE)

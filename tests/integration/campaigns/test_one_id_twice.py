@@ -1,4 +1,4 @@
-"""A campaign's id that is given twice: the same request changes nothing, another one is told that its options do not hold."""
+"""A campaign id used twice: the same request changes nothing, and one with other options is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_same_request_twice_is_one_campaign(campaigns: Campaigns) -> None:
 
 
 def test_other_options_under_the_same_id_are_told(campaigns: Campaigns) -> None:
-    """The error names what differs and no value, and what is stored stays."""
+    """The error names the different fields and no value, and the stored options stay."""
     campaigns.create("spring", Options(rate=5, language="de"), campaign_id=ID)
     with pytest.raises(CampaignConflict) as refused:
         campaigns.create("spring", Options(rate=7), guest_list=[email(1)], campaign_id=ID)
@@ -54,7 +54,7 @@ def test_other_options_under_the_same_id_are_told(campaigns: Campaigns) -> None:
 
 
 def test_of_two_at_once_one_holds_and_the_other_is_told(campaigns: Campaigns, settings: Settings) -> None:
-    """Neither knows of the other; whoever returns without an error has its options stored."""
+    """Two callers create it at once; one that returns without an error has its options stored."""
     wrong = []
     with Campaigns(settings) as other:
         for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""What operators do to campaigns: create, list, retry, export, delete, and what each status forbids."""
+"""Acts of operators on campaigns: create, list, retry, export, delete, and the acts that a status forbids."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bad(number: int) -> Row:
 
 
 def test_a_new_campaign_is_a_draft_with_its_options(campaigns: Campaigns) -> None:
-    """Nothing is sent, and what was asked for stands in the record."""
+    """Nothing is sent, and the record has the options."""
     campaign_id = campaigns.create("spring", Options(rate=5, send="link"))
     campaign = campaigns.status(campaign_id)
 
@@ -85,7 +85,7 @@ def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> Non
 def test_what_no_campaign_can_be_made_of_is_refused(
     campaigns: Campaigns, name: str, guests: list[str] | None, campaign_id: str | None, problem: str
 ) -> None:
-    """The sentence says what is wrong, and nothing is recorded."""
+    """The message names the problem, and nothing is recorded."""
     with pytest.raises(ValueError, match=problem):
         campaigns.create(name, guest_list=guests, campaign_id=campaign_id)
 
@@ -93,7 +93,7 @@ def test_what_no_campaign_can_be_made_of_is_refused(
 
 
 def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns) -> None:
-    """The error says what the status is and what to do."""
+    """The error has the status and the next step."""
     draft = campaigns.create("draft")
     running = campaigns.create("running")
     campaigns.add(running, rows(1))
@@ -109,7 +109,7 @@ def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns)
 
 
 def test_a_finished_campaign_is_not_cancelled(campaigns: Campaigns) -> None:
-    """Nobody is left to whom nothing was sent."""
+    """No recipient without a message is left."""
     campaign_id = campaigns.create("nobody")
     assert campaigns.start(campaign_id).status is Status.FINISHED
 
@@ -292,7 +292,7 @@ def test_the_suppression_list_keeps_reasons_and_forgets_who_is_removed(campaigns
 
 
 def test_the_suppression_list_knows_a_programs_rows_in_any_spelling(campaigns: Campaigns) -> None:
-    """Whoever is put on it by hand-made rows is found by the normalised address, as campaigns look."""
+    """A person added by rows from a program is found by the normalised address, as campaigns look."""
     campaigns.suppressions.import_rows([Row(1, Channel.EMAIL, " Ana@Example.COM")])
 
     assert campaigns.suppressions.find("ana@example.com") is not None
@@ -301,7 +301,7 @@ def test_the_suppression_list_knows_a_programs_rows_in_any_spelling(campaigns: C
 
 
 def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
-    """An import of bounces that end does not let campaigns write again to whom nobody may write."""
+    """An import of temporary entries does not replace a permanent one."""
     suppressions = campaigns.suppressions
     now = datetime.now(UTC)
     suppressions.add("erased@example.com", SuppressionReason.ERASED)
@@ -323,7 +323,7 @@ def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
 
 
 def test_a_campaign_is_json_without_people(make_bench: Callable[..., Bench]) -> None:
-    """What the status shows can be printed anywhere."""
+    """The status can be printed anywhere."""
     bench = make_bench()
     campaign_id = bench.start([*rows(3), bad(1)], guest_list=[email(1)])
     bench.work()

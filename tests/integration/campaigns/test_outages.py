@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def test_a_restart_in_the_middle_of_a_batch_loses_nothing(
     make_bench: Callable[..., Bench], simulator: SimulatorServer, tmp_path: Path
 ) -> None:
-    """The worker repeats the step until Redis answers again, and goes on."""
+    """The worker repeats the step until Redis answers again, and continues."""
     with EmbeddedValkey(tmp_path, appendfsync="always") as valkey:
         bench = make_bench(redis_url=valkey.url, lease_margin=20)
         campaign_id = bench.started(64)
         seen = {"calls": 0}
 
         def stop_once(_key: str, _written: object) -> bool:
-            """What is asked before begun rows leave; it also pulls the plug."""
+            """The check before begun rows leave; it also cuts the connection."""
             seen["calls"] += 1
             if seen["calls"] == 3:
                 valkey.stop()

@@ -52,7 +52,7 @@ def running(campaigns: Campaigns, store: CampaignStore, count: int, **options: A
 
 
 def test_only_a_window_of_batches_is_on_the_queue(bench: Bench) -> None:
-    """Forty batches, four messages; they name a campaign and a number, and nobody."""
+    """Forty batches, four messages; each has a campaign and a number, and no person."""
     campaign_id = bench.started(3000)
     messages = bench.messages()
 
@@ -94,7 +94,7 @@ def test_a_lost_message_is_published_again(campaigns: Campaigns, store: Campaign
 def test_an_expired_lease_makes_what_was_in_flight_unknown(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
-    """A worker was killed in the middle: its rows are unknown, the rest of the batch goes on."""
+    """A worker was killed in the middle: its begun rows are unknown, and the rest of the batch continues."""
     campaign_id = running(campaigns, store, 20)
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "killed")
@@ -167,7 +167,7 @@ def test_no_more_rows_are_begun_than_there_are_permits(
 def test_at_the_deadline_itself_nothing_is_begun(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
-    """Nor is a batch published; the sweep ends what is open as expired."""
+    """No batch is published either; the sweep ends open rows as expired."""
     deadline = datetime.fromtimestamp(clock.ms / 1000 + 100, UTC)
     campaign_id = running(campaigns, store, 40, deadline=deadline)
     store.feed(campaign_id)
@@ -190,7 +190,7 @@ def test_at_the_deadline_itself_nothing_is_begun(
 def test_a_batch_given_back_waits_and_is_published_with_its_delay(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
-    """Up to a minute ahead the message carries the delay; what waits longer is published when its time comes."""
+    """Up to a minute ahead the message carries the delay; a longer wait is published when it is over."""
     campaign_id = running(campaigns, store, 20)
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
@@ -210,7 +210,7 @@ def test_a_batch_given_back_waits_and_is_published_with_its_delay(
 def test_a_batch_given_back_is_not_taken_before_its_time(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
-    """Whoever has its old message finds it too early."""
+    """A worker with an old message finds that it is too early."""
     campaign_id = running(campaigns, store, 20)
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
@@ -261,7 +261,7 @@ def test_a_rest_holds_for_the_whole_campaign(
 
 
 def test_two_campaigns_share_the_queue(bench: Bench) -> None:
-    """Neither fills it: their messages alternate, and a small one ends while a large one goes on."""
+    """Neither fills it: their messages alternate, and a small campaign ends while a large one continues."""
     large = bench.started(5000)
     small = bench.start(rows(100, 10_000))
     queued = {message["campaign_id"] for message in bench.messages()}
@@ -303,7 +303,7 @@ def test_nothing_is_begun_while_redis_is_full_and_what_was_begun_is_settled(
 def test_a_late_step_after_a_cancel_settles_and_begins_nothing(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore
 ) -> None:
-    """What was begun before the cancel has its answer recorded; what would be tried again is cancelled."""
+    """Rows begun before the cancel have their answers recorded; rows that wait for another attempt are cancelled."""
     campaign_id = running(campaigns, store, 20)
     store.feed(campaign_id)
     claim = Claim(campaign_id, 0, "worker")
@@ -354,7 +354,7 @@ def test_many_lost_batches_are_found_a_page_at_a_time(bench: Bench) -> None:
 
 
 def test_no_call_looks_at_the_rows_of_many_batches(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """Redis serves nobody else while a script runs: retries and cancellations of many rows come in many short calls."""
+    """Redis serves no other client while a script runs, so retries and cancellations of many rows take many short calls."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(1000))
     campaigns.start(campaign_id)

@@ -49,7 +49,7 @@ def paused(campaigns: Campaigns, people: int = 300) -> str:
 def test_counts_that_cannot_be_are_said_to_be_so_and_made_anew(
     campaigns: Campaigns, redis_client: redis.Redis, wrong: dict[str, Any]
 ) -> None:
-    """Shares above all of it, negative numbers, sums that differ, and what is no number at all."""
+    """Shares above the total, negative numbers, sums that differ, and values that are no numbers."""
     campaign_id = paused(campaigns)
     redis_client.hset(KEYS.campaign(campaign_id), mapping=wrong)
     before = campaigns.status(campaign_id)
@@ -67,7 +67,7 @@ def test_counts_that_cannot_be_are_said_to_be_so_and_made_anew(
 
 
 def test_a_missing_count_is_no_traceback(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """Somebody with access may have taken it away."""
+    """Another program with access may have deleted it."""
     campaign_id = paused(campaigns)
     redis_client.hdel(KEYS.campaign(campaign_id), "queued", "total")
 
@@ -124,7 +124,7 @@ def test_a_running_campaign_is_not_recounted(campaigns: Campaigns) -> None:
 
 
 def test_a_batch_that_a_worker_holds_is_not_recounted(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """It settles what is under way for some seconds after the pause."""
+    """It settles calls under way for some seconds after the pause."""
     campaign_id = paused(campaigns)
     redis_client.hset(KEYS.batch(campaign_id, 1), mapping={"token": "alive", "lease": 9_999_999_999_999})
     redis_client.hset(KEYS.campaign(campaign_id), "accepted", 8)

@@ -1,4 +1,4 @@
-"""Sending hours and `start_at` go by Redis's clock: that of a worker, or of whoever starts a campaign, may be wrong."""
+"""Sending hours and `start_at` follow Redis's clock: the clock of a worker or of the starting machine may be wrong."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_when_a_campaign_opens_is_not_for_the_starters_clock_to_say(bench: Bench
 
 
 def test_what_happened_to_a_recipient_is_dated_by_the_same_clock(bench: Bench) -> None:
-    """Whoever was refused by a worker that is behind was not refused before the campaign began."""
+    """A row that a slow worker's clock dates too early was not refused before the campaign began."""
     campaign_id = taken(apart(bench, APART), [Row(1, Channel.EMAIL, "person+bad-email@example.com")])
     report = next(bench.campaigns.export(campaign_id))
 

@@ -1,4 +1,4 @@
-"""Recipients that are to be sent to again after an answer was lost, and then are not: what was sent first stays unknown."""
+"""Recipients whose second send fails after a lost answer: the first one stays unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are retried: nobody passes the lists by that, and what may have been sent is not forgotten."""
+"""Retried rows: the lists still apply, and a possible earlier send is not forgotten."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def retry_amid_the_batch(bench: Bench, campaign_id: str, state: State) -> None:
 def test_rows_retried_while_their_batch_is_leased_are_screened_again(
     bench: Bench, simulator: SimulatorServer, listed: str
 ) -> None:
-    """Whoever is still on the list, or no guest, is suppressed again; who was taken off meanwhile is sent to."""
+    """People who are still on the list, or no guests, are suppressed again; people taken off the list meanwhile get a message."""
     guests = [email(number) for number in range(PEOPLE)] if listed == "no guests" else None
     if guests is None:
         for recipient in LISTED:

@@ -43,7 +43,7 @@ def test_nothing_of_them_is_readable_and_the_request_has_them(
 
 
 def test_other_ones_under_the_same_id_are_told(make_bench: Callable[..., Bench]) -> None:
-    """The comparison opens what is stored, and names no value."""
+    """The comparison opens the stored value, and names none."""
     campaigns = make_bench().campaigns
     first = Options(auth_params={"state": STATE})
     campaigns.create("spring", first, campaign_id=ID)
@@ -55,7 +55,7 @@ def test_other_ones_under_the_same_id_are_told(make_bench: Callable[..., Bench])
 
 
 def test_a_batch_is_not_sent_without_them(make_bench: Callable[..., Bench], redis_client: redis.Redis) -> None:
-    """What does not open blocks the batch, which goes back; a message without its state would be another one."""
+    """A value that does not open blocks the batch, which goes back; a message without its state would be another message."""
     bench = make_bench()
     campaign_id = bench.start(rows(3), auth_params={"state": STATE})
     redis_client.hset(KEYS.campaign(campaign_id), "auth_params", "not a seal")

@@ -1,4 +1,4 @@
-"""Something fails in one row that nobody thought of: that row ends honestly, and the others keep their answers."""
+"""An unexpected error in one row: that row ends in the right state, and the others keep their answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STRUCK = email(12)
 
 
 class Breaking:
-    """Stands where the clients stand, and in front of one of them: for some recipients it breaks, before or after the request."""
+    """Wraps a client: for some recipients it breaks, before or after the request."""
 
     def __init__(self, clients: Any, struck: Collection[str], error: Exception, *, sends: bool) -> None:
         self._client = clients.of("default")
@@ -55,7 +55,7 @@ def struck(bench: Bench, error: Exception, *, sends: bool, recipients: Collectio
 def test_one_broken_row_is_unknown_and_the_others_keep_their_answers(
     bench: Bench, simulator: SimulatorServer, capsys: pytest.CaptureFixture[str], *, sends: bool
 ) -> None:
-    """Nobody knows how far it came, so it is not repeated; the log names the error's kind, and nothing that it holds."""
+    """Its request may have been sent, so it is not repeated; the log has the error's class and none of its text."""
     struck(bench, RuntimeError(f"broken while holding {STRUCK}"), sends=sends)
     campaign_id = bench.started(PEOPLE)
     bench.work()
@@ -102,7 +102,7 @@ def test_a_fault_that_everybody_meets_pauses_the_campaign(bench: Bench) -> None:
 def test_without_memory_one_row_is_unknown_and_the_rest_is_left_to_others(
     bench: Bench, simulator: SimulatorServer
 ) -> None:
-    """What was begun with it is put back, what was answered before is kept, and the batch waits."""
+    """Rows begun with it are put back, earlier answers are kept, and the batch waits."""
     struck(bench, MemoryError(), sends=True)
     campaign_id = bench.started(PEOPLE)
     message = bench.take()
@@ -118,7 +118,7 @@ def test_without_memory_one_row_is_unknown_and_the_rest_is_left_to_others(
 
 
 def test_a_log_that_fails_costs_no_answer(bench: Bench) -> None:
-    """What is said of a row is not worth its answer, nor those of the others."""
+    """A failed log line costs neither its row's answer nor those of others."""
 
     class Speechless:
         """Fingerprints that cannot be shown."""

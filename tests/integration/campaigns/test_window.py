@@ -51,7 +51,7 @@ class Fleet:
         self.store.start(self.campaign_id, None)
 
     def feed(self, seconds: float = 0.5) -> int:
-        """Let time pass, have free slots take what is published, and return how many batches are out."""
+        """Advance the time, let free slots take published batches, and return the number of batches out."""
         self.clock.advance(seconds)
         self.published += [number for number, _ in self.store.feed(self.campaign_id)]
         while self.published and len(self.calling) + len(self.waiting) < self.slots:
@@ -61,7 +61,7 @@ class Fleet:
         return len(self.published) + len(self.calling) + len(self.waiting)
 
     def call(self, most: int = 1000) -> None:
-        """Give permits to batches until so many have a call out, or take them away from the others."""
+        """Give permits to batches until the given number have a call out, or take them away from the others."""
         while self.waiting and len(self.calling) < most:
             number = self.waiting.pop()
             step = self._step(number)
@@ -95,7 +95,7 @@ class Fleet:
 
     def _step(self, number: int, settlements: Iterable[Settlement] = (), *, permits: bool = True) -> Step:
         self._seq += 1
-        # A ceiling of its own has a permit at once; one that somebody has just used has none for hours.
+        # An unused rate has a permit at once; one that was just used has none for hours.
         name, rate = (f"permit-{self._seq}", 10.0) if permits else ("none", 1e-5)
         source = PermitSource(
             key=LimiterKey(f"tenant-{self._seq}", "start"), settings=LimiterSettings(), ceiling=Ceiling(name, rate)
@@ -128,7 +128,7 @@ def grow(fleet: Fleet, feeds: int, most: int = 1000) -> int:
 
 @pytest.mark.parametrize(("feeds", "out"), [(1, 8), (2, 12), (20, 30)])
 def test_it_grows_as_long_as_every_batch_has_a_call_out(make_fleet: Callable[..., Fleet], feeds: int, out: int) -> None:
-    """Permits are never what it waits for: more are tried each time, whatever an answer takes, up to `max_in_flight`."""
+    """Permits are not the limit, so the window grows at any latency, up to `max_in_flight`."""
     assert grow(make_fleet(max_in_flight=30), feeds) == out
 
 

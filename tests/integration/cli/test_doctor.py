@@ -1,4 +1,4 @@
-"""The doctor against a real Valkey and the simulator, with and without what it needs."""
+"""The doctor against a real Valkey and the simulator, with parts that run and parts that are missing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_quota_comes_from_a_real_answer(examine: Examine) -> None:
 
 
 def test_the_probe_sends_nothing(examine: Examine, at_the_simulator: SimulatorServer) -> None:
-    """Nobody gets a message because of a check."""
+    """A check sends no message."""
     _, checks = examine()
 
     assert checks["default: credentials"]["status"] == "ok"
@@ -123,7 +123,7 @@ def test_a_wrong_secret_is_exit_code_4(examine: Examine, monkeypatch: pytest.Mon
 
 
 def test_a_tenant_that_does_not_answer_is_exit_code_1(examine: Examine) -> None:
-    """The cause is named: nobody listens there."""
+    """The cause is named: no server listens there."""
     code, checks = examine()
 
     assert code == 1

@@ -31,7 +31,7 @@ def test_it_keeps_everything(tmp_path: Path) -> None:
 
 
 def test_data_outlive_a_restart_and_a_crash(tmp_path: Path) -> None:
-    """What was written stands after an orderly restart and after SIGKILL, on the same port."""
+    """Data survives an orderly restart and SIGKILL, on the same port."""
     with EmbeddedValkey(tmp_path, appendfsync="always") as valkey, redis.Redis.from_url(valkey.url) as client:
         port, pid = valkey.port, valkey.pid
         client.set("first", "1")
@@ -47,7 +47,7 @@ def test_data_outlive_a_restart_and_a_crash(tmp_path: Path) -> None:
 
 
 def test_it_ends_with_its_block(tmp_path: Path) -> None:
-    """No process is left behind, and a stopped server says so."""
+    """No process is left behind, and a stopped server reports that it stopped."""
     with EmbeddedValkey(tmp_path) as valkey:
         pid = valkey.pid
 

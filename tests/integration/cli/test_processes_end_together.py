@@ -67,7 +67,7 @@ def until(holds: Any, what: str) -> Any:
 
 
 class Dev:
-    """`gatepost dev` in a directory of its own."""
+    """`gatepost dev` in a separate directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -121,7 +121,7 @@ def test_a_second_terminal_sends_and_logs_in(dev: Dev) -> None:
 
 @pytest.mark.slow
 def test_a_dead_child_ends_everything(dev: Dev) -> None:
-    """Exit code 1, the name of what died, and nothing left behind."""
+    """Exit code 1, the name of the dead process, and no process left behind."""
     beat = next(pid for pid, command in dev.children.items() if " beat " in command)
     os.kill(beat, signal.SIGKILL)
     code = dev.process.wait(PATIENCE_S)
@@ -133,7 +133,7 @@ def test_a_dead_child_ends_everything(dev: Dev) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_everything(dev: Dev) -> None:
-    """Exit code 130. The next start has the same keys, and its simulator, at another port, takes over what was open."""
+    """Exit code 130. The next start has the same keys, and carries out the open operations with its simulator on another port."""
     keys = dev.variables["GATEPOST_SEALING_KEYS"]
     code = dev.end(signal.SIGINT)
     again = Dev(dev.directory)
@@ -189,7 +189,7 @@ def test_simulator_options_are_passed_on(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_waiting_leaves_the_operation(variables: dict[str, str], tmp_path: Path) -> None:
-    """Exit code 130, and how to look at what goes on; without a worker it stays queued."""
+    """Exit code 130, and the command that shows the operation, which stays queued without a worker."""
     environment = {**outside(), **variables}
     with (
         subprocess.Popen(

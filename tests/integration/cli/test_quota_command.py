@@ -1,4 +1,4 @@
-"""`gatepost quota` and `gatepost quota clear` against a real Valkey: what a limiter has learnt, and a block that is lifted."""
+"""`gatepost quota` and `gatepost quota clear` against a real Valkey: the learned quota, and a lifted block."""
 
 from __future__ import annotations
 

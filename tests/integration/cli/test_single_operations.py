@@ -35,7 +35,7 @@ TOKENS = TokenSet(access_token=SecretStr("access-canary"), id_token=SecretStr(ID
 
 @pytest.fixture
 def producer() -> Iterator[Producer]:
-    """What the command line uses, here to play the worker."""
+    """The producer of the command line, which here also plays the worker."""
     with Producer() as ready:
         yield ready
 
@@ -82,7 +82,7 @@ def test_a_send_that_nobody_waits_for_is_queued(run: Run) -> None:
 
 
 def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
-    """What is sealed for the worker is what was typed."""
+    """The sealed command has the typed options."""
     options = ["--language", "pt-BR", "--client-ip", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
     bodies = ["--auth-params", '{"scope": "openid"}', "--extra", '{"x": 1}', "--connection", "vip"]
     _, queued = run("send-email", "Ana@Example.com", "--no-wait", *options, *bodies)
@@ -106,7 +106,7 @@ def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
 
 
 def test_waiting_ends_and_the_operation_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1, how it stands on stdout, and how to look again on stderr."""
+    """Exit code 1, the state on stdout, and the command that shows it again on stderr."""
     code = main(["send-sms", "+34600000001", "--timeout", "0"])
     seen = capsys.readouterr()
     operation_id, state = seen.out.split()
@@ -211,7 +211,7 @@ def test_redeemed_tokens_are_alone_on_stdout(
 
 
 def test_an_actions_words_are_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are redeemed like a token set; the login is not accepted, and without them it says so all the same."""
+    """It is redeemed like a token set; the login is not accepted, with or without it."""
     monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
     _, queued = run("login", "+34600000001", "--no-wait")
     operation_id = queued["operation_id"]

@@ -1,4 +1,4 @@
-"""What operators see of work that no worker here may carry out: `tenants`, `status`, `campaign status`, `plan` and `doctor`."""
+"""Work that no worker here may carry out, as operators see it: `tenants`, `status`, `campaign status`, `plan` and `doctor`."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_operations_for_an_earlier_client_id_fail_the_doctor(
 
 
 def test_a_campaign_of_another_application_says_so_and_can_be_accepted(run: Run, production: Producer) -> None:
-    """In `status`, `list`, `plan` and the doctor, each with an exit code that a script notices; then it goes on."""
+    """In `status`, `list`, `plan` and the doctor, each with a failing exit code; after the repair it continues."""
     campaign_id = started(production)
 
     code, shown = run("campaign", "status", campaign_id)

@@ -62,7 +62,7 @@ def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:
 def test_an_operation_expires_at_its_deadline_and_not_before(
     ledger: Ledger, client: ClockedRedis, call: Callable[[Ledger], Answer], earlier: Verdict
 ) -> None:
-    """A millisecond earlier the operation goes on."""
+    """A millisecond earlier the operation continues."""
     record(ledger, client, DEADLINE_MS - 1)
     before = call(ledger).verdict
     client.flushall()

@@ -85,7 +85,7 @@ def test_a_key_expires_with_the_record_however_the_operation_ends(
 def test_a_seal_that_came_under_a_known_key_lives_as_long(
     ledger: Ledger, redis_client: redis.Redis, payload: str, *, ended: bool
 ) -> None:
-    """What it came to, the same operation or a conflict, is remembered until that operation is forgotten."""
+    """The answer, the same operation or a conflict, is kept until that operation's record expires."""
     ledger.record(new("op-1"))
     if ended:
         accept(ledger)
@@ -128,7 +128,7 @@ def test_a_known_key_without_a_record_is_an_answer_of_its_own(
 def test_a_key_whose_record_was_lost_while_it_was_open_is_forgotten_in_time(
     ledger: Ledger, redis_client: redis.Redis
 ) -> None:
-    """Somebody deleted the record; the key refuses for the lifetime of a record, and asking again does not prolong that."""
+    """The record was deleted; the key refuses for the lifetime of a record, and another request does not prolong that."""
     ledger.record(new("op-1"))
     redis_client.delete(KEYS.operation("op-1"))
     left = []

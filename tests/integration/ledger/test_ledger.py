@@ -123,7 +123,7 @@ def test_settling_twice_with_the_same_attempt_gives_the_same_answer(ledger: Ledg
 
 
 def test_an_attempt_that_lost_its_lease_cannot_settle(ledger: Ledger) -> None:
-    """What was called `unknown` stays so: a terminal state is terminal."""
+    """`unknown` stays: a terminal state is terminal."""
     ledger.record(new())
     ledger.begin("op-1", "first", lease_s=0)
     assert ledger.begin("op-1", "second", lease_s=10).state is State.UNKNOWN
@@ -230,7 +230,7 @@ def test_a_costly_wait_keeps_the_attempt(ledger: Ledger) -> None:
 
 
 def test_waits_that_follow_each_other_do_not_outlast_the_deadline(ledger: Ledger, redis_client: redis.Redis) -> None:
-    """Whoever puts an operation off again and again meets its deadline, and so does the sweep."""
+    """An operation that is deferred again and again ends at its deadline, also in the sweep."""
     deadline = datetime.now(UTC) + timedelta(minutes=5)
     ledger.record(new(deadline=deadline))
     ledger.begin("op-1", "first", lease_s=10)
@@ -353,7 +353,7 @@ def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:
 
 
 def test_the_sweep_ends_what_is_past_its_deadline_as_expired(ledger: Ledger) -> None:
-    """Nobody will begin it any more."""
+    """No worker begins it any more."""
     ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
 
     assert swept(ledger, "op-1").state is State.EXPIRED
@@ -370,7 +370,7 @@ def test_the_sweep_leaves_an_attempt_under_way_alone(ledger: Ledger) -> None:
 
 
 def test_cancelling_ends_only_what_no_attempt_has_begun(ledger: Ledger) -> None:
-    """What is under way cannot be called back."""
+    """An attempt under way cannot be called back."""
     ledger.record(new("op-1"))
     ledger.record(new("op-2"))
     ledger.begin("op-2", "first", lease_s=10)
@@ -380,7 +380,7 @@ def test_cancelling_ends_only_what_no_attempt_has_begun(ledger: Ledger) -> None:
 
 
 def test_a_full_redis_refuses_new_operations_and_still_settles(ledger: Ledger, redis_client: redis.Redis) -> None:
-    """With `noeviction` at its limit nothing new starts and nothing half-recorded stays, and what is under way ends."""
+    """With `noeviction` at its limit nothing new starts, nothing stays half-recorded, and attempts under way end."""
     ledger.record(new("op-1"))
     ledger.begin("op-1", "first", lease_s=10)
     redis_client.config_set("maxmemory", 1)

@@ -45,7 +45,7 @@ def test_a_recording_whose_connection_is_cut_is_made_once(through_proxy: Setting
 
 
 def test_an_asyncio_producers_reading_is_repeated_too(through_proxy: Settings, proxy: Proxy) -> None:
-    """The end is waited for on a connection of its own, and looked up on another."""
+    """The wait for the end uses one connection, and the lookup another."""
 
     async def cancelled() -> State:
         async with AsyncProducer(through_proxy) as producer:

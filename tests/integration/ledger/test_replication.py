@@ -89,7 +89,7 @@ def test_without_a_replica_an_attempt_is_put_off_and_costs_nothing(master: redis
 
 
 def test_what_another_master_never_got_is_not_replicated(master: redis.Redis, replica: redis.Redis) -> None:
-    """After a failover the replicas of the new master have the mark, and not what was written on the old one."""
+    """After a failover the replicas of the new master have the mark, but not the writes of the old one."""
     replication = Replication(master, KEYS, 1)
     master.hset("attempted", "attempt", "of the old master")
 

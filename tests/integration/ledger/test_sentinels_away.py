@@ -1,4 +1,4 @@
-"""What a caller sees while no Sentinel answers."""
+"""Errors of callers while no Sentinel answers."""
 
 from __future__ import annotations
 

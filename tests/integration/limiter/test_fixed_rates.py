@@ -1,4 +1,4 @@
-"""A rate that somebody has set, for a campaign or a tenant: kept over a minute, and hardly exceeded in any second."""
+"""A configured rate, for a campaign or a tenant: kept over a minute, and hardly exceeded in any second."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARM_UP_S = 5
 
 
 class Waiters:
-    """A number of slots that ask, send for a while when they may, and come back later than they were told."""
+    """Slots that ask for permits, send for a while, and ask again later than the limiter says."""
 
     def __init__(self, client: redis.Redis, settings: LimiterSettings, ceiling: Ceiling | None, late_s: float) -> None:
         self.now = 0.0
@@ -74,7 +74,7 @@ def test_a_fixed_rate_is_kept_though_waiters_oversleep(
 
 
 def test_a_pause_is_not_made_up_for(redis_client: redis.Redis) -> None:
-    """Nobody asks for an hour; then the rate is what it was, but for about one second's worth."""
+    """After an hour without requests, the rate is exceeded by about one second's worth at most."""
     waiters = Waiters(redis_client, BLIND, Ceiling("campaign", 7.0), late_s=0.01)
     waiters.run(6, 10)
     given = waiters.run(6, 3630, start=3600)

@@ -148,7 +148,7 @@ def test_the_reserve_follows_how_unevenly_others_come(redis_client: redis.Redis)
         assert state is not None
         assert state.bucket is not None
         reserves.append(state.bucket.reserve)
-        # What the reserve holds in the end is not lost.
+        # The tokens in the reserve at the end are not lost.
         assert run.accepted + state.bucket.level >= 0.98 * (100 + 25 * 100 - tenant.foreign["accepted"])
 
     assert reserves[0] <= 30
@@ -231,7 +231,7 @@ def test_a_restart_causes_no_burst(redis_client: redis.Redis) -> None:
 
 
 def test_a_lost_state_causes_no_429(redis_client: redis.Redis) -> None:
-    """Redis loses everything in the midst of a campaign: two requests find out, then it goes on."""
+    """Redis loses everything during a campaign: two requests probe the quota, then it continues."""
     world = World(seed=6)
     tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
     world.after(5, redis_client.flushall)
@@ -276,7 +276,7 @@ def test_people_who_log_in_are_served_at_once_while_a_campaign_runs(redis_client
 
 
 def test_foreign_traffic_is_told_apart_from_the_refill(redis_client: redis.Redis) -> None:
-    """The state shows the refill that was learnt, and what others take of it."""
+    """The state shows the learned refill, and the load of others."""
     world = World(seed=8)
     tenant = Tenant(world=world, bucket=Bucket(world, 100, 100.0))
     pacing = SharedLimiter(world, redis_client)

@@ -56,7 +56,7 @@ def test_an_implausible_hint_blocks_no_longer_than_no_hint(desk: Desk, hints: di
         waits.append(desk.wait(Lane.INTERACTIVE).seconds)
         desk.now += waits[-1]
 
-    # A quarter of a second keeps workers apart, and those that ask again and again are told a little more.
+    # A quarter of a second keeps workers apart, and repeated questions get a slightly longer wait.
     assert all(usual <= wait <= usual + 1.25 for usual, wait in zip((1, 2, 4), waits, strict=True))
 
 

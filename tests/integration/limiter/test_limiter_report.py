@@ -1,4 +1,4 @@
-"""What the limiter tells people of a quota: the refill, what others take of it, and what a plan makes of both."""
+"""The limiter's report of a quota: the refill, the load of others, and a plan that uses both."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Watched:
         share: Callable[[float], float] = nobody_else,
         recipients: float = math.inf,
     ) -> None:
-        """Let a campaign go on until a moment, or until it has that many recipients."""
+        """Run a campaign until a moment, or until it has the given number of recipients."""
         ceiling = Ceiling(f"at {rate}", rate) if rate else None
         pacing = SharedLimiter(self.world, self.client, ceiling=ceiling)
         served = self.tenant.counts["accepted"] + recipients
@@ -86,7 +86,7 @@ class Watched:
 def test_alone_on_the_tenant_others_take_nothing(
     redis_client: redis.Redis, rate: float | None, slots: int, latency: Latency
 ) -> None:
-    """What the fleet could have sent and did not is no foreign traffic, whatever holds it back."""
+    """Unused quota is no foreign traffic, whatever holds the fleet back."""
     watched = Watched(redis_client, 100, 100.0)
 
     watched.send(until=12, rate=rate, slots=slots, latency=latency)

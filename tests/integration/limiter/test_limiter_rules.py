@@ -1,4 +1,4 @@
-"""The limiter's rules one by one, over a real Valkey and a clock that stands until it is moved."""
+"""The limiter's rules one by one, over a real Valkey and a clock that only the test moves."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_bulk_leaves_the_reserve_and_logins_take_it(desk: Desk) -> None:
 
 
 def test_the_share_of_the_reserve_can_be_chosen(redis_client: redis.Redis) -> None:
-    """Half of the bucket, if the operator says so."""
+    """Half of the bucket, if it is configured."""
     desk = Desk(redis_client, reserve_share=0.5)
     desk.know(50, 50 - 1)
 
@@ -124,7 +124,7 @@ def test_what_is_under_way_counts(desk: Desk) -> None:
 
 
 def test_a_foreign_consumer_is_seen_by_the_next_answer(desk: Desk) -> None:
-    """Somebody else took 25 of 50 between two of our answers."""
+    """Another application took 25 of 50 between two of our answers."""
     desk.know(50, 49)
     ticket = desk.permit().first_ticket
     desk.now += 0.5
@@ -142,7 +142,7 @@ def test_another_limit_moves_the_reserve_at_once(desk: Desk) -> None:
 
 
 def test_a_bucket_holds_no_more_than_its_limit(desk: Desk) -> None:
-    """A refill of 25 a second that nobody used for two seconds is lost beyond the bucket's 25."""
+    """A refill of 25 a second that was unused for two seconds is lost beyond the bucket's 25."""
     ticket = desk.know(25, 24)
     for _ in range(50):
         desk.now += 0.04
@@ -167,7 +167,7 @@ def test_a_bucket_holds_no_more_than_its_limit(desk: Desk) -> None:
 )
 @pytest.mark.parametrize("lane", list(Lane))
 def test_a_429_blocks_everybody_until_the_hint(desk: Desk, lane: Lane, hints: dict[str, Any], seconds: float) -> None:
-    """The longer of Retry-After and Reset; Reset only if it is that bucket which is empty; a second if nobody says."""
+    """The longer of Retry-After and Reset; Reset only if that bucket is empty; a second without a hint."""
     ticket = desk.know(50, 30)
     desk.now = 0
     limits = {"limit": 50, **hints} if "remaining" in hints else hints
@@ -204,7 +204,7 @@ def test_a_success_ends_the_strikes(desk: Desk) -> None:
 
 
 def test_a_policy_of_nothing_blocks_its_client(desk: Desk) -> None:
-    """A custom policy with the limit 0 refuses everything; the limiter asks once a minute whether it still stands."""
+    """A custom policy with the limit 0 refuses everything; the limiter checks once a minute whether it still applies."""
     ticket = desk.permit().first_ticket
     desk.observe(ticket, limit=100, remaining=99, client_quota=ClientQuota(0, 1, 0))
 
@@ -280,7 +280,7 @@ def test_the_state_is_shared_and_outlives_its_workers(desk: Desk, redis_client: 
 
 
 def test_after_a_pause_a_few_requests_look_before_the_rest_follow(desk: Desk) -> None:
-    """The bucket has refilled by then, if nobody else emptied it."""
+    """The bucket has refilled by then, unless others emptied it."""
     desk.know(50, 49)
     desk.now += 3600
 
@@ -366,7 +366,7 @@ def test_a_state_of_another_version_is_a_cold_start(desk: Desk, redis_client: re
 
 
 def test_redis_clock_is_the_clock(redis_client: redis.Redis) -> None:
-    """Without a clock of the caller's, Redis's own paces: what was granted now is due again by its time."""
+    """Without a clock from the caller, Redis's clock applies."""
     limiter = RedisLimiter(redis_client, KEYS, LimiterSettings(max_rate=20.0))
     granted = limiter.acquire(KEY, Lane.BULK)
     ticket = granted.first_ticket if isinstance(granted, Permit) else 0
@@ -375,7 +375,7 @@ def test_redis_clock_is_the_clock(redis_client: redis.Redis) -> None:
 
 
 def test_the_core_is_carried_by_a_larger_script(redis_client: redis.Redis) -> None:
-    """One script of somebody else's takes in readings, takes a permit, and does its own work."""
+    """Another script includes the limiter: it adds readings, takes a permit, and does its own work."""
     script = redis_client.register_script(
         lua_library()
         + """

@@ -1,4 +1,4 @@
-"""Window and limiter together: what a campaign uses of a quota, in simulated time."""
+"""Window and limiter together: the share of a quota that a campaign uses, in simulated time."""
 
 from __future__ import annotations
 

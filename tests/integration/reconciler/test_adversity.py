@@ -1,4 +1,4 @@
-"""The reconciler goes on when Redis is full, and past a record that somebody has spoiled."""
+"""The reconciler continues when Redis is full, and after a damaged record."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_schedulers_message_is_queued(
 
 
 def test_a_queue_that_was_never_bound_takes_nothing_in_silence(app: Celery, fill: Callable[[], None]) -> None:
-    """Kombu drops what is published to an exchange without a queue, so that the first binding must not be passed over."""
+    """Kombu drops messages to an exchange without a queue, so the first binding must not be skipped."""
     fill()
 
     with pytest.raises(Exception, match="maxmemory"):
@@ -111,7 +111,7 @@ def test_only_one_sweeps_at_a_time(
 
 
 def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redis_client: redis.Redis) -> None:
-    """Whoever may write records can break one; it is set aside, logged, and looked at again later."""
+    """A damaged record is set aside, logged, and read again later."""
     spoiled = producer.send_email("spoiled@example.com")
     redis_client.hset(f"gatepost:operation:{spoiled.operation_id}", "deadline", "never")
     other = producer.send_email("other@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=1))

@@ -1,4 +1,4 @@
-"""The reconciler beside a backlog: what is on a queue is not published again, and what was lost is."""
+"""The reconciler beside a backlog: a message on a queue is not published again, and a lost one is."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_message_that_the_broker_refused_does_not_wait_for_others(
 
 
 def test_a_sweep_whose_answer_was_lost_gives_it_again(producer: Producer) -> None:
-    """redis-py repeats the call; without the same answer the message would be published by nobody."""
+    """redis-py repeats the call; without the same answer the message would never be published."""
     operation_id = producer.send_email("lost@example.com").operation_id
     ledger, since = producer.ledger, producer.ledger.now_ms()
 
@@ -235,7 +235,7 @@ def test_a_run_ends_after_its_time_and_the_next_one_continues(
 
 
 def test_a_run_does_not_meet_its_own_work(make_settings: Callable[..., Settings], redis_client: redis.Redis) -> None:
-    """What it looked at is due again within the run, and left to the next."""
+    """Records that it read are due again within the run, and are left to the next run."""
     with Producer(make_settings(republish_after=0.001)) as producer:
         producer.send_email("guest@example.com")
         until_due(producer, 1)

@@ -1,4 +1,4 @@
-"""The reconciler goes on, whatever one record holds."""
+"""The reconciler continues, whatever a record contains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_record_of_a_later_version_does_not_stop_the_sweep(
 def test_an_open_operation_whose_record_is_gone_is_named_in_the_log(
     make_settings: Callable[..., Settings], redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody can say how it ended, so the operator learns its id; it is not published again."""
+    """Its end is not known, so the log has its id; it is not published again."""
     with Producer(make_settings()) as producer:
         handle = producer.send_email("guest@example.com", deadline=datetime.now(UTC) - timedelta(seconds=1))
         redis_client.delete(KEYS.operation(handle.operation_id), KEYS.queue(Queue.SEND))

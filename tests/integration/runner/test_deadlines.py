@@ -59,7 +59,7 @@ def carried_out(
     kind: Kind,
     **deadlines: Any,
 ) -> tuple[Progress, float]:
-    """Carry out one operation of a kind against a server; return what came of it and the seconds that its lease had."""
+    """Carry out one operation of a kind against a server; return its outcome and the seconds of its lease."""
     given = {**dict.fromkeys(DEADLINES.values(), LONG_S), "lease_margin": 7, **deadlines}
     settings = make_settings(AUTH0_BASE_URL=server.url, **given)
     ledger = ledger_at(redis_client, settings)
@@ -69,7 +69,7 @@ def carried_out(
         leases.append(lease_s)
         return type(ledger).begin(ledger, operation_id, attempt, lease_s)
 
-    ledger.begin = begin  # type: ignore[method-assign] # it does what it did, and says so
+    ledger.begin = begin  # type: ignore[method-assign] # it also records the call
     clients = Clients(settings)
     limiter = SimpleNamespace(acquire=lambda *_: Permit(granted=1, first_ticket=1), observe=lambda *_: None)
     runner = Runner(
@@ -131,7 +131,7 @@ def test_the_deadlines_of_other_kinds_do_not_shorten_a_call(
 def test_signing_keys_that_do_not_come_end_a_login_within_its_lease(
     make_settings: Callable[..., Settings], redis_client: redis.Redis
 ) -> None:
-    """They have what the token call left of its deadline, and half of the margin."""
+    """They have the rest of the token call's deadline, and half of the margin."""
 
     def answer(wire: Wire, heard: Heard) -> None:
         if heard.target == "/oauth/token":

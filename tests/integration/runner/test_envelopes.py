@@ -1,4 +1,4 @@
-"""What a worker makes of an envelope on a Redis list, which any client may write."""
+"""How a worker reads an envelope on a Redis list, which any client may write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_an_envelope_does_not_say_where_its_message_goes_back_to(app: Celery, redis_client: redis.Redis) -> None:
-    """What was not acknowledged would be put on the key that a stranger names, under a tag of another message."""
+    """Otherwise an unacknowledged message would go to a key that the message names, under the tag of another message."""
     envelope = {
         "body": base64.b64encode(b"[[], {}, {}]").decode(),
         "content-type": "application/json",

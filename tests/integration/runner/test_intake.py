@@ -1,4 +1,4 @@
-"""What becomes of a message when the worker itself fails: it is not the message's fault, and nothing is buried."""
+"""A message while the worker itself fails: it goes back to its queue, and not to the dead letters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CANARY = "canary-q7x2v9@example.com"
 
 
 class Channel:
-    """Notes what is done with its messages."""
+    """Records acknowledgements and rejections."""
 
     no_ack_consumers: frozenset[str] = frozenset()
 

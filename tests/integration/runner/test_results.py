@@ -1,4 +1,4 @@
-"""Celery's results while Redis is full: the worker goes on, and the ledger has the outcome."""
+"""Celery's results while Redis is full: the worker continues, and the ledger has the outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 
 
 def test_a_result_that_cannot_be_stored_ends_nothing(app: Celery, settings: Settings, fill: Callable[[], None]) -> None:
-    """Out of a task the error would take the message's place in the worker for good."""
+    """Outside of the task, the error would occupy the message's slot in the worker for ever."""
     fill()
     with build_app(settings) as stock, pytest.raises(OutOfMemoryError):
         stock.backend.store_result("task-1", None, states.SUCCESS)

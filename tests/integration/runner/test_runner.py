@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class HeldLimiter:
-    """Answers what the test says, and keeps what it was shown."""
+    """Gives the test's answers, and records the calls."""
 
     answers: list[Any] = field(default_factory=list)
     readings: list[Any] = field(default_factory=list)
@@ -107,7 +107,7 @@ def refused() -> Refused:
 
 
 def test_a_closed_limiter_lets_nothing_leave(world: Callable[..., World]) -> None:
-    """If Redis cannot say what the quota allows, no request is made and the operation stays as it was."""
+    """If the limiter cannot read Redis, no request is made and the operation is unchanged."""
     here = world()
     operation_id = here.send()
     here.limiter.answers = [LimiterUnavailable("away")]
@@ -199,7 +199,7 @@ def test_an_unknown_operation_is_nobodys(world: Callable[..., World]) -> None:
 
 
 class Flaky(Ledger):
-    """A ledger whose Redis is away for the first few times somebody wants to settle."""
+    """A ledger whose Redis is away for the first calls of `settle`."""
 
     away = 0
 
@@ -329,7 +329,7 @@ def test_what_may_have_been_sent_stays_unknown_whatever_comes_of_the_resend(
 
 
 def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(world: Callable[..., World]) -> None:
-    """The first message may be out; the deadline, or the caller, ends what would have been the second."""
+    """The first message may have been sent; the deadline or the caller ends the second attempt."""
     here = world(Answer(503))
     here.runner._limits = RetryLimits(backoff=wait_fixed(3))
     late, cancelled = (here.send(on_unknown="resend") for _ in range(2))
@@ -368,7 +368,7 @@ def test_an_operation_that_ends_its_workers_is_not_sent_for_ever(world: Callable
     ],
 )
 def test_an_implausible_hint_defers_for_a_moment(world: Callable[..., World], hints: dict[str, str]) -> None:
-    """No error, no `unknown`, no attempt spent: the operation goes on as after a 429 without a hint."""
+    """No error, no `unknown`, no attempt spent: the operation continues as after a 429 without a hint."""
     here = world(Answer(429, {"error": "too_many_requests"}, hints))
     operation_id = here.send()
 
@@ -380,7 +380,7 @@ def test_an_implausible_hint_defers_for_a_moment(world: Callable[..., World], hi
 
 
 def test_a_workers_own_clock_decides_nothing(world: Callable[..., World]) -> None:
-    """How much time is left is what Redis says: what is put off within the deadline is not called expired."""
+    """Redis's clock gives the remaining time: an operation deferred within the deadline does not expire."""
     here = world(Answer(429, {"error": "too_many_requests"}, {"Retry-After": "5"}))
     operation_id = here.send(deadline=datetime.now(UTC) + timedelta(seconds=10))
 

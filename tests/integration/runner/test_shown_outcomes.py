@@ -1,4 +1,4 @@
-"""What an outcome says beside its reason, and what a caller alone is told."""
+"""The details of an outcome, and the details that only the caller gets."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def log_in(producer: Producer) -> Handle:
 def test_a_refusal_with_an_unlisted_code_shows_the_code(
     carry_out: CarryOut, ask: Callable[[Producer], Handle], status: int, code: str
 ) -> None:
-    """It is Auth0's no and nobody else's: the operator looks the code up."""
+    """Auth0 refused it, and the operator can look up the code."""
     outcome = carry_out(ask, Answer(status, {"error": code, "error_description": WORDS})).outcome()
 
     assert (outcome.state, outcome.reason) == (State.REJECTED, Reason.REFUSED_BY_AUTH0)

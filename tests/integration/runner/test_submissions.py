@@ -1,4 +1,4 @@
-"""Submissions without a queue: what a worker takes, what it keeps, and what it gives back."""
+"""Submissions without a queue: accepted, kept as dead letters, or returned."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_plain_command_that_is_delivered_twice_is_one_operation(made: Callable
 def test_a_sealed_command_is_carried_out_once_under_whatever_id_or_key_it_comes_again(
     made: Callable[..., tuple[Celery, Process]],
 ) -> None:
-    """Who may read the queue can push again what stands there, and write the same JWE in other letters."""
+    """A reader of the queue can push a message again, and can encode the same JWE differently."""
     app, process = made()
     submissions = Submissions(app, process)
     sealed = process.keyring.seal(json.dumps(COMMAND).encode(), Purpose.submission())
@@ -105,7 +105,7 @@ def test_a_sealed_command_is_carried_out_once_under_whatever_id_or_key_it_comes_
 def test_a_sealed_command_that_was_taken_for_an_earlier_one_or_refused_is_not_carried_out_later(
     made: Callable[..., tuple[Celery, Process]],
 ) -> None:
-    """What it came to under its idempotency key it comes to without the key, or under another."""
+    """It is the same operation with its idempotency key, without the key, or with another key."""
     app, process = made()
     submissions = Submissions(app, process)
     other = {**COMMAND, "email": "other@example.com"}

@@ -42,7 +42,7 @@ NO_TENANT = {"auth0_domain": None, "auth0_client_id": None, "auth0_client_secret
 
 
 class Environment:
-    """One environment's settings, producer and runner; `sent` is what its Auth0 received."""
+    """One environment's settings, producer and runner; `sent` lists the requests to its Auth0."""
 
     def __init__(self, settings: Settings, client: redis.Redis) -> None:
         self.settings = settings
@@ -201,7 +201,7 @@ def test_a_worker_without_the_tenant_puts_the_operation_back_and_says_so(
 def test_open_operations_go_through_a_client_id_that_was_changed_on_purpose(
     environment: Callable[..., Environment], redis_client: redis.Redis
 ) -> None:
-    """One command takes over those of the registered application, is in the audit log, and leaves what is under way."""
+    """One command moves the operations of the registered application, is in the audit log, and leaves attempts under way."""
     before = environment()
     before.ownership.register()
     operations = [before.send() for _ in range(3)]
@@ -225,7 +225,7 @@ def test_open_operations_go_through_a_client_id_that_was_changed_on_purpose(
 
 
 def test_only_the_operations_of_the_named_application_are_taken_over(environment: Callable[..., Environment]) -> None:
-    """Two environments that share a Redis by mistake do not steal from each other; what is accepted already is refused."""
+    """Two environments that share a Redis by mistake do not take each other's work; a pair that is registered already is refused."""
     production, staging = environment(), environment(**STAGING)
     production.ownership.register()
     operation_id = production.send()
@@ -308,7 +308,7 @@ def test_a_submission_for_a_tenant_of_other_workers_is_put_back_and_for_none_is_
 def test_a_submission_is_not_put_back_past_its_deadline(
     submissions: Callable[..., tuple[Submissions, Process]], command: dict[str, Any], waited: timedelta
 ) -> None:
-    """Its own deadline, or its kind's lifetime; the submitter is told, and nothing is recorded."""
+    """Its deadline or the lifetime of its kind has passed; the submitter gets an error, and nothing is recorded."""
     _, process = submissions()
     staging, _ = submissions(**STAGING)
 

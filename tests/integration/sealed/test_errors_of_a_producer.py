@@ -1,4 +1,4 @@
-"""What leaves a producer's methods shows an error tracker neither a person nor a secret: every method, every kind of failure."""
+"""Errors of a producer's methods show an error tracker neither a person nor a secret: every method, every kind of failure."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_cancelled_command_shows_nobody(make_settings: Callable[..., Settings]
                     group.create_task(producer.handle(operation(EMAIL)).wait(120))
             except BaseException as group_error:  # noqa: BLE001 - it is looked at
                 (failed,) = group_error.exceptions  # type: ignore[attr-defined] # it is a group
-                return [cancelled, failed]  # type: ignore[list-item] # an exception is what came
+                return [cancelled, failed]  # type: ignore[list-item] # the result is an exception
         raise AssertionError("nothing was raised")
 
     cancelled, failed = asyncio.run(both())
@@ -178,7 +178,7 @@ def operation(_: str) -> str:
     ],
 )
 def test_while_redis_is_away_nobody_is_shown(away: Settings, call: Callable[[Producer], Any]) -> None:
-    """redis-py's frames hold the password, and what was to be written."""
+    """redis-py's frames hold the password and the written data."""
     with Producer(away) as producer:
         error = raised_by(lambda: call(producer))
 
@@ -217,7 +217,7 @@ class Odd(str):
 @pytest.mark.parametrize("kind", ROWS)
 @pytest.mark.parametrize("method", ["add", "import_rows"])
 def test_rows_that_fail_show_nobody(producer: Producer, method: str, kind: str) -> None:
-    """What the caller's own code raises comes back unchanged, with the caller's frames alone."""
+    """An error of the caller's code is raised unchanged, with only the caller's frames."""
     make, expected = ROWS[kind]
     rows = make()
     campaign_id = producer.campaigns.create("spring")

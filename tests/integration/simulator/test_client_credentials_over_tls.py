@@ -114,7 +114,7 @@ def test_a_forwarded_address_is_trusted_with_a_secret_only_unless_lenient(
 def test_a_certificate_authenticates_the_login_and_not_the_start(
     tenant: TenantClient, simulator: SimulatorServer, control: ControlClient
 ) -> None:
-    """Mutual TLS serves the token endpoint; start has no such form, unless the switch says so."""
+    """Mutual TLS works at the token endpoint, and at start only if the switch is set."""
     code = tenant.sent_code(ADA)
     tenant.session.cert = simulator.client_certificate_file
     refused = tenant.start(email=ADA, client_id=MTLS_CLIENT_ID, **NO_SECRET)
@@ -170,6 +170,6 @@ def test_a_certificate_can_be_forwarded_by_the_edge(
 
 
 def test_a_client_that_does_not_trust_the_authority_cannot_connect(simulator: SimulatorServer) -> None:
-    """The certificate is of an authority that nobody knows but who reads ca.pem."""
+    """Only ca.pem has the authority of the certificate."""
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(f"{simulator.url}/.well-known/jwks.json", timeout=10)

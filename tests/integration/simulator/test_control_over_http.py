@@ -1,4 +1,4 @@
-"""The control API: what a tester can read and change."""
+"""The control API: everything that a tester can read and change."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_changed_settings_keep_clients_and_codes(tenant: TenantClient, control: 
 
 
 def test_a_client_needs_a_real_key(control: ControlClient) -> None:
-    """What is no RSA key is refused where it is registered."""
+    """A key that is not RSA is refused when it is registered."""
     with pytest.raises(ControlError) as refused:
         control.register_client(client_id="app", method="private_key_jwt", public_keys=["no key"])
 

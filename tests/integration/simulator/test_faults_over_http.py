@@ -1,4 +1,4 @@
-"""Faults over HTTP: what the caller sees, and on which side of it the send really happened."""
+"""Faults over HTTP: the caller's view, and whether the message was sent before or after."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_token_response_can_be_nonsense(tenant: TenantClient, tag: str, text: 
 
 
 def test_a_scripted_token_fault(tenant: TenantClient, control: ControlClient) -> None:
-    """A token fault can be scripted for whoever logs in next."""
+    """A token fault can be scripted for the next login."""
     fault: dict[str, Any] = {"id_token": "lower-case-type"}
     control.script_fault(endpoint="/oauth/token", **fault)
     types = [tenant.login(ADA, tenant.sent_code(ADA)).json()["token_type"] for _ in range(2)]

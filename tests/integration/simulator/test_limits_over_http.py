@@ -57,7 +57,7 @@ def test_a_full_quota_refuses_and_refills(tenant: TenantClient, control: Control
 
 
 def test_a_client_policy_refuses_over_and_above_the_tenant(tenant: TenantClient, control: ControlClient) -> None:
-    """The policy counts start and token together and shows in a header of its own."""
+    """The policy counts start and token together and appears in a separate header."""
     control.set_quota(plan="unlimited", clients={"gatepost-dev": {"size": 2, "refill": 0}})
     first = tenant.start(email="ada@example.com")
     tenant.login("ada@example.com", "000000")

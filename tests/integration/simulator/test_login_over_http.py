@@ -156,7 +156,7 @@ def test_two_credentials_are_a_switch(tenant: TenantClient, control: ControlClie
 
 
 def test_scopes_and_refresh_tokens(tenant: TenantClient, control: ControlClient) -> None:
-    """offline_access earns a refresh token where the API allows it; scope shows when it is not what was asked."""
+    """offline_access gives a refresh token if the API allows it; scope appears if it differs from the request."""
     control.change_settings(apis=[{"identifier": "https://strict.example/", "allow_offline_access": False}])
     scope = "openid offline_access"
     allowed = tenant.login(ADA, tenant.sent_code(ADA), scope=scope).json()

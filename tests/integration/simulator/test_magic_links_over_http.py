@@ -1,4 +1,4 @@
-"""Magic links over HTTP: what the email carries, who may follow it, and where it leads."""
+"""Magic links over HTTP: the content of the email, the browsers that may follow it, and its target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sent_link(tenant: TenantClient, **auth_params: str) -> str:
 
 
 def landed(answer: requests.Response) -> dict[str, str]:
-    """Give what the browser brings back to the application."""
+    """Return the parameters that the browser brings back to the application."""
     parts = urlsplit(answer.headers["location"])
     return {name: values[0] for name, values in parse_qs(parts.fragment or parts.query).items()}
 

@@ -121,7 +121,7 @@ def test_ends_when_standard_input_does(command: list[subprocess.Popen[str]]) -> 
 def test_bad_options_are_explained(
     command: list[subprocess.Popen[str]], options: tuple[str, ...], environment: dict[str, str], message: str
 ) -> None:
-    """Status 2 and a message that names what is wrong."""
+    """Status 2, and a message that names the problem."""
     process = start(command, "--port", "0", *options, **environment, COLUMNS="300", NO_COLOR="1")
     _, errors = process.communicate(timeout=120)
 

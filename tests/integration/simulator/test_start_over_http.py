@@ -1,4 +1,4 @@
-"""POST /passwordless/start over HTTP: what it answers, and what it refuses."""
+"""POST /passwordless/start over HTTP: answers and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_email_is_answered_as_auth0_does(tenant: TenantClient) -> None:
 
 
 def test_sms_is_answered_as_auth0_does(tenant: TenantClient, control: ControlClient) -> None:
-    """The number, whether it is verified, and the language asked for; absent if the switch says so."""
+    """The number, whether it is verified, and the language asked for; absent if the switch is set."""
     document = tenant.start_sms("+12015550123", headers={"x-request-language": "fr-CA"}).json()
     control.change_settings(open_points={"request_language": "absent"})
     without = tenant.start_sms("+12015550123").json()
@@ -133,7 +133,7 @@ def test_bodies_that_are_not_json_objects_are_refused(
 def test_open_points_are_switches(
     tenant: TenantClient, control: ControlClient, points: dict[str, Any], fields: dict[str, Any], status: int
 ) -> None:
-    """What the sources leave open can be read strictly or leniently."""
+    """Open points of the sources can be read strictly or leniently."""
     control.change_settings(open_points=points)
     answer = tenant.start(**{"email": "ada@example.com", **fields})
 
@@ -195,7 +195,7 @@ def test_a_blocked_user_gets_no_message(
 
 
 def test_a_failing_sms_provider_refuses_and_delivers_nothing(tenant: TenantClient, control: ControlClient) -> None:
-    """A Twilio error is a 400; email goes on working."""
+    """A Twilio error is a 400; email still works."""
     control.change_settings(providers={"sms_fault": "21408"})
     answer = tenant.start_sms("+12015550123")
 
@@ -206,7 +206,7 @@ def test_a_failing_sms_provider_refuses_and_delivers_nothing(tenant: TenantClien
 
 
 def test_a_failing_gateway_may_have_delivered(tenant: TenantClient, control: ControlClient) -> None:
-    """A gateway that answers 503 after it sent: the caller is told of a failure, the person has a code."""
+    """A gateway answers 503 after it sent: the caller sees a failure, and the person has a code."""
     control.change_settings(providers={"sms_fault": "status:503", "sms_delivers_anyway": True})
     answer = tenant.start_sms("+12015550123")
 

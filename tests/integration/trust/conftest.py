@@ -44,7 +44,7 @@ def campaigns(settings: Settings) -> Iterator[Campaigns]:
 def gatepost(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Ran]]:
-    """Run the command line under the test's settings; nobody can be asked there."""
+    """Run the command line under the test's settings, without a terminal."""
     for name in VARIABLES:
         value = getattr(settings, name)
         shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value

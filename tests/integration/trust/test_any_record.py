@@ -1,4 +1,4 @@
-"""Whatever somebody has written over the audit log or a dead letter: it is found, said in one sentence, and keeps nothing else from working."""
+"""An overwritten audit log or dead letter is found and reported in one sentence, and the rest keeps working."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_an_act_that_fails_is_recorded_as_failed(log: AuditLog) -> None:
 
 
 def test_what_cannot_be_recorded_is_not_done(log: AuditLog, redis_client: redis.Redis) -> None:
-    """A log that somebody has put another type in the place of stops the act."""
+    """An act stops if the key of the log has another type."""
     redis_client.delete(KEYS.audit)
     redis_client.set(KEYS.audit, "no list")
     done = []
@@ -157,7 +157,7 @@ def test_nobody_acts_under_a_name_that_cannot_be_shown(log: AuditLog, who: str) 
 def test_a_user_whose_name_cannot_be_shown_acts_under_its_escapes(
     monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis, settings: Settings
 ) -> None:
-    """Nobody chooses it for the log, so it refuses nothing; and it is no longer than another name."""
+    """The default name was not chosen for the log, so no act is refused; it is shortened like any other name."""
     monkeypatch.setenv("LOGNAME", "ines\x1b]0;spoofed\x07" + "x" * 300)
     entry = AuditLog(redis_client, KEYS, settings.fingerprints()).record("campaign.started")
 

@@ -102,7 +102,7 @@ def test_letters_are_chosen_by_reason_time_and_id(letters: DeadLetters) -> None:
 
 
 def test_a_letter_is_forgotten_after_its_lifetime(redis_client: redis.Redis, settings: Settings) -> None:
-    """It may hold what belongs to a person; nothing of it stays in the index either."""
+    """It may contain personal data; nothing of it stays in the index either."""
     brief = DeadLetters(redis_client, KEYS, settings.keyring(), lifetime_s=1)
     brief.add(message(), reason="r", queue="gatepost.send")
     ttl = redis_client.pttl(next(redis_client.scan_iter("gatepost:dead_letter:*")))
@@ -169,7 +169,7 @@ def test_what_no_worker_could_take_now_either_stays(
 
 
 def test_a_raw_envelope_that_is_readable_is_replayed(control: DeadLetterControl, redis_client: redis.Redis) -> None:
-    """As after an upgrade that knows what the older version did not."""
+    """As after an upgrade to a version that knows the message."""
     control.letters.add(message(), reason="r", queue="gatepost.send")
     control.replay(Selection())
     raw = redis_client.rpop("gatepost.send")
@@ -204,7 +204,7 @@ def elsewhere(make_settings: Callable[..., Settings], tmp_path: Path) -> Iterato
 
 
 def test_with_another_broker_a_letter_is_published_there(elsewhere: tuple[Settings, redis.Redis]) -> None:
-    """A worker reads there what it would have read the first time."""
+    """A worker reads the same message as the first time."""
     settings, broker = elsewhere
     with DeadLetterControl(settings) as control:
         kept = message()
@@ -223,7 +223,7 @@ def test_with_another_broker_a_letter_is_published_there(elsewhere: tuple[Settin
 
 
 def test_a_replay_that_was_interrupted_is_repeated_only_by_id(elsewhere: tuple[Settings, redis.Redis]) -> None:
-    """Whether it arrived nobody knows, and a submitted command twice is two messages to a person."""
+    """It may have arrived, and a submitted command that arrives twice can be two messages to a person."""
     settings, broker = elsewhere
     with DeadLetterControl(settings) as control:
         letter_id = control.letters.add(message(), reason="r", queue="gatepost.send")
@@ -253,7 +253,7 @@ def test_nothing_of_a_letter_is_readable_in_redis_or_in_an_outline(
 
 
 def test_a_shell_lists_and_shows_without_revealing(control: DeadLetterControl, gatepost: Callable[..., Any]) -> None:
-    """What a message holds is shown when it is asked for, and that is recorded."""
+    """A message is shown on request, and the audit log records that."""
     letter_id = control.letters.add(message(), reason="there is no such task here", queue="gatepost.send")
     listed = gatepost("dead-letters", "list", "--since", "1h", "--json").document
     shown = gatepost("dead-letters", "show", letter_id)
@@ -272,7 +272,7 @@ def test_a_shell_lists_and_shows_without_revealing(control: DeadLetterControl, g
 def test_a_shell_replays_and_drops_only_with_yes(
     control: DeadLetterControl, gatepost: Callable[..., Any], redis_client: redis.Redis
 ) -> None:
-    """Without it, it says what it would do."""
+    """Without --yes, the output shows the effect."""
     control.letters.add(message(), reason="there is no such task here", queue="gatepost.send")
     bad = control.letters.add(message("gatepost.nothing"), reason="the header id is missing", queue="gatepost.send")
     dry = gatepost("dead-letters", "replay")

@@ -54,7 +54,7 @@ def bench(make_settings: Callable[..., Settings]) -> Iterator[Bench]:
         fields = {"auth0_domain": simulator.domain, "auth0_base_url": simulator.url}
         credentials = {"auth0_client_id": DEV_CLIENT_ID, "auth0_client_secret": DEV_CLIENT_SECRET}
         made = Bench(make_settings(**fields, **credentials))
-        made.simulator = simulator  # type: ignore[attr-defined] # for the test to count what was sent
+        made.simulator = simulator  # type: ignore[attr-defined] # the test counts its messages
         yield made
         made.close()
 
@@ -62,7 +62,7 @@ def bench(make_settings: Callable[..., Settings]) -> Iterator[Bench]:
 def test_open_operations_are_cancelled_and_lead_nowhere(
     erasure: Erasure, producer: Producer, redis_client: redis.Redis, settings: Settings
 ) -> None:
-    """The sealed command goes; whoever waits is told."""
+    """The sealed command is deleted, and a waiting caller gets the outcome."""
     mine = [producer.send_email(PERSON), producer.login_with_email(PERSON, "123456")]
     other = producer.send_email(email(8))
     done = erasure.erase(f"  {PERSON.upper()} ")
@@ -161,7 +161,7 @@ def test_the_last_open_row_finishes_its_campaign(erasure: Erasure, bench: Bench)
 
 
 def test_an_erased_row_that_is_retried_is_suppressed_again(erasure: Erasure, bench: Bench) -> None:
-    """Also when the person was taken off the suppression list since: nobody knows any more whose row it is."""
+    """Also when the person was taken off the suppression list since: the row no longer has its recipient."""
     campaign_id = bench.started(40)
     erasure.erase(PERSON)
     bench.work()
@@ -206,7 +206,7 @@ def test_rows_that_changed_since_they_were_read_are_not_replaced(
 
 
 def test_the_same_file_again_brings_the_person_back_suppressed(erasure: Erasure, bench: Bench) -> None:
-    """Whoever imports it again gives the address again; it is not written to."""
+    """A new import has the address again, and it gets no message."""
     campaign_id = bench.started(40)
     bench.work()
     erasure.erase(PERSON)
@@ -299,7 +299,7 @@ def test_what_remains_is_one_fingerprint_and_numbers(
 def test_an_erasure_and_a_rotation_at_once_lose_nothing(
     erasure: Erasure, campaigns: Campaigns, redis_client: redis.Redis, settings: Settings
 ) -> None:
-    """Both replace the rows of a batch only if they are still what was read."""
+    """Both replace the rows of a batch only if these have not changed since they were read."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(600))
     fresh, old = Key("fresh", bytes(32)), Key("test", bytes(range(32)))
@@ -328,7 +328,7 @@ def test_an_erasure_and_a_rotation_at_once_lose_nothing(
 def test_a_shell_erases_without_repeating_the_address(
     gatepost: Callable[..., Any], producer: Producer, campaigns: Campaigns
 ) -> None:
-    """It asks first; where nobody can be asked it wants --yes. Exit code 3 while an attempt is under way."""
+    """It asks first; without a terminal it needs --yes. Exit code 3 while an attempt is under way."""
     handle = producer.send_email(PERSON)
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(10))
@@ -379,7 +379,7 @@ def test_exports_of_campaigns_without_the_person_are_not_counted(erasure: Erasur
 
 
 def test_an_unknown_person_is_put_on_the_list_all_the_same(erasure: Erasure, campaigns: Campaigns) -> None:
-    """Whoever asks to be forgotten is not to be written to by the next campaign either."""
+    """The next campaign does not write to an erased person either."""
     done = erasure.erase(f"{uuid.uuid4().hex}@example.com")
 
     assert not any(done.as_json().values())
@@ -389,7 +389,7 @@ def test_an_unknown_person_is_put_on_the_list_all_the_same(erasure: Erasure, cam
 def test_a_commands_fingerprint_tells_nothing_without_its_idempotency_key(
     producer: Producer, redis_client: redis.Redis
 ) -> None:
-    """It outlives the erasure; whoever has the fingerprint key and guesses the command must guess the other as well."""
+    """It remains after the erasure; a holder of the fingerprint key who guesses the command must guess the idempotency key as well."""
     for key in ("first", "second"):
         producer.send_email(PERSON, idempotency_key=key)
 

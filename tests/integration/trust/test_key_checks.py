@@ -1,4 +1,4 @@
-"""A producer under other keys than the workers' is told at its first command."""
+"""A producer with other keys than the workers' gets an error at its first command."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_before_any_worker_has_started_any_key_is_accepted(
 def test_a_worker_with_another_key_does_not_start_once_something_is_stored(
     make_settings: Callable[..., Settings],
 ) -> None:
-    """What is stored would not open."""
+    """Stored values would not open."""
     with Producer(make_settings(sealing_keys=ring(RIGHT))) as producer:
         producer.send_email("ana@example.com")
 

@@ -1,4 +1,4 @@
-"""A rotation re-seals everything that is stored, leaves alone what changes meanwhile, and says when an old key can go."""
+"""A rotation re-seals all stored values, does not touch values that change meanwhile, and names keys that can be removed."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_foreign_values_of_the_same_redis_are_left_alone(
 def test_a_worker_does_not_start_without_a_key_that_stored_values_need(
     filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
 ) -> None:
-    """It names the key. A producer is told with its first command: what it lacks it could not redeem."""
+    """It names the key. A producer gets the error at its first command, because it could not redeem the result."""
     settings = make_settings(sealing_keys=ring(NEW))
     with pytest.raises(ConfigurationError, match="k2025"):
         Process(settings).prepare()
@@ -258,7 +258,7 @@ def test_a_shell_shows_rotates_and_says_what_can_go(
 def test_a_shell_says_which_key_is_missing(
     filled: Filled, gatepost: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 4; a key that is lost for good can be given up."""
+    """Exit code 4; a lost key can be given up."""
     monkeypatch.setenv("GATEPOST_SEALING_KEYS", ring(NEW))
     status = gatepost("keys", "status")
     turned = gatepost("keys", "rotate")

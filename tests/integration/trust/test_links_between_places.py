@@ -206,7 +206,7 @@ def test_what_was_asked_for_can_be_compared_only_with_the_key(producer: Producer
 
 
 def test_a_batch_is_screened_against_guests_and_the_suppression_list(bench: Bench) -> None:
-    """Each list has fingerprints of its own, and a campaign with both looks at both."""
+    """Each list has separate fingerprints, and a campaign with both reads both."""
     bench.campaigns.suppressions.add(PERSON)
     campaign_id = bench.start(rows(10), guest_list=[PERSON, OTHER])
     bench.work()

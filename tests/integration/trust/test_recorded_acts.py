@@ -1,4 +1,4 @@
-"""Whoever starts, stops, changes, reveals or deletes is in the audit log, from Python as from a shell."""
+"""The audit log has each act that starts, stops, changes, reveals or deletes, from Python and from a shell."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_everything_that_is_done_to_a_campaign(campaigns: Campaigns) -> None:
 
 
 def test_an_export_is_recorded_though_nobody_reads_it_to_its_end(campaigns: Campaigns) -> None:
-    """Asking for it counts: what was read of it is known to the reader alone."""
+    """The request itself is recorded, because only the reader knows how much was read."""
     campaign_id = campaigns.create("spring")
     campaigns.add(campaign_id, rows(3))
     campaigns.export(campaign_id)
@@ -66,7 +66,7 @@ def test_an_export_is_recorded_though_nobody_reads_it_to_its_end(campaigns: Camp
 
 
 def test_what_was_refused_is_recorded_as_failed(campaigns: Campaigns) -> None:
-    """That somebody tried is worth knowing."""
+    """A failed try is recorded too."""
     campaign_id = campaigns.create("spring")
     with pytest.raises(CampaignConflict):
         campaigns.pause(campaign_id)
@@ -86,7 +86,7 @@ def test_nothing_starts_that_cannot_be_recorded(campaigns: Campaigns, redis_clie
 
 
 def test_changes_of_the_suppression_list_are_counts(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """Nobody's address, number or fingerprint is in the log."""
+    """The log contains no address, number or fingerprint."""
     campaigns.suppressions.add(email(1), SuppressionReason.BOUNCED)
     campaigns.suppressions.remove(email(1))
     campaigns.suppressions.import_rows(rows(5), SuppressionReason.COMPLAINED)

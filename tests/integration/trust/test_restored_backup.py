@@ -1,4 +1,4 @@
-"""`gatepost recover`: what a restored backup holds open becomes unknown, once, before workers start."""
+"""`gatepost recover`: open work in a restored backup becomes unknown, once, before workers start."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_open_recipients_of_running_paused_and_drafted_campaigns_are_unknown(
 
 
 def test_the_sweep_leaves_a_restored_campaign_to_its_operator(campaigns: Campaigns, recovery: Recovery) -> None:
-    """It has nothing open, but is not finished before somebody has decided about the unknown recipients."""
+    """It has no open recipient, but it is not finished before the operator has decided about the unknown ones."""
     campaign_id = made(campaigns, 3)
     campaigns.start(campaign_id)
     recovery.run(an_hour_ago())
@@ -95,7 +95,7 @@ def test_the_sweep_leaves_a_restored_campaign_to_its_operator(campaigns: Campaig
 def test_rows_with_and_without_records_keep_what_is_known_of_them(
     campaigns: Campaigns, recovery: Recovery, redis_client: redis.Redis
 ) -> None:
-    """What had ended stays as it was; an earlier doubt keeps its reason, and earlier attempts are still counted."""
+    """Ended rows are unchanged; an earlier doubt keeps its reason, and earlier attempts are still counted."""
     campaign_id = made(campaigns, 6)
     campaigns.start(campaign_id)
     records = [
@@ -160,7 +160,7 @@ def test_what_surely_was_not_sent_stays_queued(campaigns: Campaigns, recovery: R
 def test_open_operations_are_unknown_and_their_callers_are_told(
     producer: Producer, recovery: Recovery, redis_client: redis.Redis
 ) -> None:
-    """Sends and logins, queued, put off or under way; what had ended stays."""
+    """Sends and logins that are queued, deferred or under way are unknown; ended ones are unchanged."""
     queued, deferred, in_flight, ended = (producer.send_email(email(number)) for number in range(4))
     login = producer.login_with_email(email(5), "123456")
     producer.ledger.postpone(deferred.operation_id, 60, free=True)
@@ -219,7 +219,7 @@ def test_submissions_on_the_queue_become_dead_letters(
 def test_a_recovery_comes_once_and_is_in_the_audit_log(
     producer: Producer, recovery: Recovery, settings: Settings, redis_client: redis.Redis
 ) -> None:
-    """What is asked for after it is left alone, also when the moment is given as a time ago."""
+    """Later operations are unchanged, also when the moment is given as a time ago."""
     producer.send_email(email(1))
     first = recovery.run(an_hour_ago())
     later = producer.send_email(email(2))

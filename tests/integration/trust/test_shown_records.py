@@ -1,4 +1,4 @@
-"""What stands in Redis is shown as it is, whoever wrote it there; as JSON its values are exact."""
+"""Values from Redis are shown with control characters escaped; as JSON they are exact."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_dead_letter_is_shown_as_it_is(gatepost: Gatepost, letter: str, comman
 
 
 def test_a_dead_letter_as_json_is_exact(gatepost: Gatepost, letter: str) -> None:
-    """A program gets what was stored, and a terminal is not steered by it."""
+    """A program gets the exact values, and a terminal no control characters."""
     ran, revealed = (
         gatepost("dead-letters", "list", "--json"),
         gatepost("dead-letters", "show", letter, "--reveal", "-y"),
@@ -58,7 +58,7 @@ def test_a_dead_letter_as_json_is_exact(gatepost: Gatepost, letter: str) -> None
 
 
 def test_an_audit_entry_is_shown_as_it_is(gatepost: Gatepost, settings: Settings, redis_client: redis.Redis) -> None:
-    """Whoever may write in Redis writes no line of his own on the operator's screen."""
+    """A writer of Redis cannot write a line on the operator's screen."""
     entry = AuditLog(redis_client, KEYS, settings.fingerprints(), who=HOSTILE).record(
         "campaign.start", campaign=HOSTILE
     )
@@ -85,7 +85,7 @@ def test_a_campaigns_name_is_shown_as_it_is(
 
 
 def test_the_id_of_a_key_is_shown_as_it_is(gatepost: Gatepost, redis_client: redis.Redis) -> None:
-    """The ids of the keys that are in use stand in Redis."""
+    """Redis has the ids of the keys in use."""
     redis_client.hset(KEYS.kids, HOSTILE, 1_700_000_000_000)
     ran = gatepost("keys", "status")
 
@@ -117,6 +117,6 @@ def test_the_name_of_a_file_that_cannot_be_shown_is_refused_before_anything_is_a
 
 
 def test_a_campaigns_id_that_is_none_is_named(campaigns: Campaigns) -> None:
-    """The field, and what it must be."""
+    """The error has the field and the allowed form."""
     with pytest.raises(ValueError, match=r"^campaign_id: must be a UUID$"):
         campaigns.create("spring", campaign_id="\x1b]0;x\x07")

@@ -178,7 +178,7 @@ def test_nothing_is_listed_that_is_not_stored(written: list[Written]) -> None:
 
 
 def test_each_field_has_the_form_that_is_listed(written: list[Written]) -> None:
-    """What is sealed names a key of the ring, what is a fingerprint is one, and what is in clear has nothing that was planted."""
+    """Sealed fields name a key of the ring, fingerprints are fingerprints, and clear fields contain no planted value."""
     forms = {one: form_of(one) for one in written}
     sealed = {one.value for one, form in forms.items() if form == "sealed"} - {"not a seal"}
     fingerprints = {

@@ -1,4 +1,4 @@
-"""A Redis that cannot be used is named for what it is, at the start of producer, worker and beat, and by the doctor."""
+"""An unusable Redis is reported with its cause, at the start of producer, worker and beat, and by the doctor."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_producer_names_it_at_its_first_command(unusable: Settings, fault: str
 
 
 def test_a_worker_names_it_and_does_not_start(unusable: Settings, fault: str) -> None:
-    """`prepare` is what a worker does before it connects to its broker."""
+    """A worker calls `prepare` before it connects to its broker."""
     with closing(Process(unusable)) as process, pytest.raises(ConfigurationError) as caught:
         process.prepare()
 
@@ -142,7 +142,7 @@ def test_a_worker_names_it_and_does_not_start(unusable: Settings, fault: str) ->
 
 
 def test_beat_names_it_and_does_not_start(unusable: Settings, fault: str) -> None:
-    """What it connects to is the broker, here the same server."""
+    """It connects to the broker, here the same server."""
     app = import_module("gatepost_worker.celery").create(unusable)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -207,7 +207,7 @@ def evicting(redis_client: redis.Redis) -> Iterator[Callable[[str], None]]:
 def test_a_worker_does_not_start_on_a_redis_that_evicts(
     settings: Settings, evicting: Callable[[str], None], policy: str
 ) -> None:
-    """What it forgets would be sent again."""
+    """Evicted records would be sent again."""
     evicting(policy)
 
     with closing(Process(settings)) as process, pytest.raises(ConfigurationError, match=f"maxmemory-policy {policy}"):

@@ -376,7 +376,7 @@ def test_closing_amid_calls_of_other_threads_raises_nothing_foreign(settings: Se
             try:
                 for _ in range(1000):
                     handle.state()
-            except Exception as failure:  # noqa: BLE001 - its name is what is looked at
+            except Exception as failure:  # noqa: BLE001 - the test compares its name
                 return type(failure).__name__
             return "answers"
 
