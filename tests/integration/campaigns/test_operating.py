@@ -301,7 +301,7 @@ def test_the_suppression_list_knows_a_programs_rows_in_any_spelling(campaigns: C
 
 
 def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
-    """An import of temporary entries does not replace a permanent one."""
+    """An entry with an end, or with a weaker reason, does not replace a stronger one."""
     suppressions = campaigns.suppressions
     now = datetime.now(UTC)
     suppressions.add("erased@example.com", SuppressionReason.ERASED)

@@ -109,7 +109,7 @@ def test_when_a_campaign_opens_is_not_for_the_starters_clock_to_say(bench: Bench
 
 
 def test_what_happened_to_a_recipient_is_dated_by_the_same_clock(bench: Bench) -> None:
-    """A row that a slow worker's clock dates too early was not refused before the campaign began."""
+    """A worker's clock that is behind would date the refusal before the campaign's start."""
     campaign_id = taken(apart(bench, APART), [Row(1, Channel.EMAIL, "person+bad-email@example.com")])
     report = next(bench.campaigns.export(campaign_id))
 
