@@ -1,9 +1,9 @@
 """The audit log: who started, paused, exported, replayed, erased or rotated, and when. Append-only and chained.
 
-Each entry carries the keyed digest of the one before it, so an entry that was changed, taken out or put in is found. Only the end can be
-cut off unseen, by somebody who may delete in Redis: keep the head that `gatepost audit verify` prints elsewhere.
+Each entry carries the keyed digest of the entry before it, so `verify` finds a changed, removed or inserted entry. It cannot see that
+the newest entries were deleted. Keep the head that `gatepost audit verify` prints in another place, and compare it.
 
-An act is recorded before it happens, so what cannot be recorded is not done; how it ended is an entry of its own.
+An act is recorded before it happens: if the record fails, so does the act. A second entry records how it ended.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from gatepost_core.sealing.fingerprints import Fingerprints
 
 LONGEST_NAME: Final = 200
-"""Characters of the name of who acts."""
+"""Most characters in an operator's name."""
 _BEGINNING: Final = "0" * 64
 _PAGE: Final = 500
 _MOST_LEVELS: Final = 8
-# The last millisecond that Python's calendar has.
+# The last millisecond in Python's calendar.
 _LATEST_MS: Final = 253_402_300_799_999
 _acting: ContextVar[str | None] = ContextVar("gatepost_acting", default=None)
 _log = structlog.stdlib.get_logger("gatepost.audit")
-# Appends only after the entry it was made for: of two that append at once one makes its entry anew. redis-py repeats a call whose reply
-# was lost, so the same entry twice is the same entry.
+# Appends only after the entry that the new one names. Of two writers at once, one builds its entry again.
+# redis-py repeats a call whose reply was lost, so a repeated entry counts as appended.
 _APPEND: Final = """#!lua flags=allow-oom
 if redis.call('LINDEX', KEYS[1], -1) == ARGV[2] then return 1 end
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
@@ -55,12 +55,12 @@ return 1
 
 
 class AuditUnreadable(GatepostError):
-    """An entry of the audit log cannot be read: it is not what was written. `gatepost audit verify` says which."""
+    """An entry of the audit log is damaged. `gatepost audit verify` names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `about` names ids and counts, never a person."""
+    """One entry. `about` holds ids and counts, never a person."""
 
     number: int
     id: str
@@ -74,13 +74,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a look at the whole chain found.
+    """The result of verifying the whole chain.
 
     Attributes:
-        entries: how many there are, up to the first that does not fit.
-        head: the digest of the last of them.
-        broken_at: the number of the first that does not fit.
-        cut_off: whether a head that was noted earlier is no longer in the chain.
+        entries: the number of valid entries, up to the first invalid one.
+        head: the digest of the last valid entry.
+        broken_at: the number of the first invalid entry.
+        cut_off: whether the expected head is missing from the chain.
     """
 
     entries: int
@@ -90,26 +90,26 @@ class Verification:
 
     @property
     def intact(self) -> bool:
-        """Whether every entry is where and what it was when it was written."""
+        """Whether every entry is unchanged and in its place."""
         return self.broken_at is None and not self.cut_off
 
 
 def operator() -> str:
-    """Return who acts when nobody says so: the user and the machine."""
+    """Return the default name of the operator: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        # A container may run under a number that has no name.
+        # A container may run under a user id without a name.
         user = str(os.getuid())
     return visible(f"{user}@{socket.gethostname()}")[:LONGEST_NAME]
 
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """Record what this thread or asyncio task does meanwhile under this name: a service that acts for others says for whom.
+    """Record the acts of this thread or asyncio task under this name: for a service that acts on behalf of others.
 
     Raises:
-        InvalidCommand: the name is empty or long, or has a character that is not shown.
+        InvalidCommand: the name is empty, too long or has a character that is not shown.
     """
     if not 0 < len(who) <= LONGEST_NAME:
         raise InvalidCommand([FieldError("who", f"must have 1 to {LONGEST_NAME} characters")])
@@ -138,11 +138,11 @@ class AuditLog:
         """Append an entry.
 
         Args:
-            action: what was done, such as `campaign.started`.
-            about: ids and counts; JSON values, never a person.
+            action: the act, such as `campaign.start`.
+            about: ids and counts as JSON values, never a person.
 
         Raises:
-            Unavailable: Redis did not answer; the entry may have been written.
+            Unavailable: Redis did not answer. The entry may have been written.
         """
         while True:
             with translated_errors():
@@ -159,17 +159,17 @@ class AuditLog:
 
     @contextmanager
     def act(self, action: str, **about: Any) -> Iterator[dict[str, Any]]:
-        """Record an act before it happens, and its end after it: `ACTION.failed`, or `ACTION.done` if there is something to say.
+        """Record an act before it happens, and afterwards `ACTION.failed`, or `ACTION.done` if the block added results.
 
         Args:
-            action: what is about to be done, such as `campaign.start`.
+            action: the act, such as `campaign.start`.
             about: ids and counts.
 
         Yields:
-            A dictionary for what is known afterwards: counts.
+            A dictionary for the results, such as counts.
 
         Raises:
-            Unavailable: the act could not be recorded, so it is not done.
+            Unavailable: the act could not be recorded. The block does not run.
         """
         begun = self.record(action, **about)
         found: dict[str, Any] = {}
@@ -185,14 +185,14 @@ class AuditLog:
         try:
             self.record(action, entry=begun.number, **found)
         except Unavailable:
-            # It was done, or has failed, and that it was begun stands in the log.
+            # The act is over, and its first entry is in the log.
             _log.warning("audit.end_not_recorded", action=action, entry=begun.number)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every entry, the oldest first.
+        """Yield every entry, oldest first.
 
         Raises:
-            AuditUnreadable: one is not an entry.
+            AuditUnreadable: an entry is damaged.
             Unavailable: Redis did not answer.
         """
         start = 0
@@ -205,10 +205,10 @@ class AuditLog:
             start += _PAGE
 
     def verify(self, expected_head: str | None = None) -> Verification:
-        """Look at every entry and at the chain between them.
+        """Verify every entry and the chain.
 
         Args:
-            expected_head: a head that was noted earlier; when it is in the chain no more, or there is no entry, its end was cut off.
+            expected_head: a head from an earlier verification. If the chain lacks it, the newest entries were deleted.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -222,7 +222,6 @@ class AuditLog:
             except AuditUnreadable:
                 return Verification(number, previous, broken_at=number)
             if entry is None:
-                # A head was noted, so there was a log.
                 gone = expected_head is not None and not number
                 return Verification(number, previous, cut_off=gone or not seen)
             expected = self._digest(entry)
@@ -236,7 +235,7 @@ class AuditLog:
         try:
             return _entry(raw).digest
         except AuditUnreadable:
-            # Acts go on being recorded after it, and `verify` finds it.
+            # The log accepts further entries, and `verify` reports this one.
             return self._fingerprints.digest("audit", str(raw)).hex()
 
     def _digest(self, entry: Entry) -> str:
@@ -252,7 +251,7 @@ def _entry(raw: bytes | str) -> Entry:
         raise AuditUnreadable from None
     texts = (entry.id, entry.who, entry.action, entry.previous, entry.digest)
     about: Any = entry.about
-    # A bool is an int to Python, and is neither a number nor a time.
+    # A bool is an int to Python, but not a number or a time here.
     numbers = type(entry.number) is int and type(entry.at_ms) is int and 0 <= entry.at_ms <= _LATEST_MS
     if not numbers or not all(isinstance(text, str) for text in texts):
         raise AuditUnreadable

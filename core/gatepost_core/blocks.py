@@ -1,4 +1,4 @@
-"""Why a worker could not work on what it took, as operators see it: the work goes back to the queue and nothing is sent."""
+"""Blocks: the reasons why a worker cannot run an operation or batch. It goes back to the queue, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from gatepost_core.errors import GatepostError
 
 ACCEPT_OPERATIONS: Final = "gatepost tenants accept NAME"
-"""The command that lets open operations go through another Auth0 application."""
+"""The command that sends open operations through another Auth0 application."""
 _LONGEST_DETAIL: Final = 200
 
 
 class BlockKind(StrEnum):
-    """What is in the way."""
+    """The kinds of blocks."""
 
     WRONG_APPLICATION = "wrong_application"
     TENANT_MISSING = "tenant_missing"
@@ -44,13 +44,13 @@ _SENTENCES: Final[dict[BlockKind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One reason, and the batches of a campaign that it was met with.
+    """One block, and the batches that it concerns.
 
     Attributes:
-        kind: what is in the way.
-        detail: the tenant's name, the key's id, the applications, or what is damaged. Never a person.
-        batches: numbers of a campaign's batches; empty for a single operation, and for what this process found by itself.
-        at: when a worker met it last.
+        kind: the kind of block.
+        detail: a tenant's name, a key's id, applications, or the damage. Never a person.
+        batches: numbers of a campaign's batches; empty for a single operation, and for a block that no worker has reported.
+        at: when a worker last reported it.
     """
 
     kind: BlockKind
@@ -59,20 +59,20 @@ class Block:
     at: datetime | None = None
 
     def sentence(self, way_out: str) -> str:
-        """Return what is in the way and what to do.
+        """Return the cause and the way out as a sentence.
 
         Args:
-            way_out: the command that accepts another application.
+            way_out: the command that accepts the other application.
         """
         return _SENTENCES[self.kind].format(detail=self.detail, way_out=way_out)
 
     @property
     def stored(self) -> str:
-        """The form in which records hold it."""
+        """The block as records store it."""
         return f"{self.kind} {self.detail}"
 
     def as_json(self, way_out: str) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the block as JSON values."""
         return {
             "kind": self.kind.value,
             "detail": self.detail,
@@ -83,7 +83,7 @@ class Block:
 
 
 def block_of(failure: GatepostError) -> Block:
-    """Return what an error stands for that kept a worker from its work."""
+    """Return the block for the error that stopped a worker."""
     match failure:
         case WrongApplication():
             return Block(BlockKind.WRONG_APPLICATION, failure.applications)
@@ -100,13 +100,13 @@ def block_of(failure: GatepostError) -> Block:
 
 
 def read_block(stored: str) -> Block | None:
-    """Return what `Block.stored` wrote; None for what another version may have written."""
+    """Read `Block.stored`. Return None for the text of another version."""
     kind, _, detail = stored.partition(" ")
     return Block(BlockKind(kind), detail) if kind in set(BlockKind) else None
 
 
 def read_blocks(stored: Mapping[str, str]) -> tuple[Block, ...]:
-    """Return a campaign's blocks, alike ones together: the field is a batch's number, the value `MILLISECONDS KIND DETAIL`."""
+    """Return a campaign's blocks, with equal ones combined. A field is a batch's number, its value `MILLISECONDS KIND DETAIL`."""
     together: dict[tuple[BlockKind, str], list[tuple[int, int]]] = {}
     for batch, text in stored.items():
         at, _, rest = text.partition(" ")

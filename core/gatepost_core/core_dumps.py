@@ -1,4 +1,4 @@
-"""No core dumps: the image of a process's memory has keys, tokens and addresses in clear, and would lie on a disk or at a collector."""
+"""Forbids core dumps: they hold keys, tokens and addresses in clear, and go to a disk or a collector."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PR_SET_DUMPABLE: Final = 4
 
 
 def forbid_core_dumps() -> None:
-    """Let this process leave no core dump, whatever ends it, and no other process of its user read its memory.
+    """Forbid core dumps of this process, and reads of its memory by other processes of the same user.
 
-    The limit holds for files; Linux passes over it when `core_pattern` names a program, which the second call closes. A program that is
-    started from here decides anew about the second.
+    The limit covers files. If `core_pattern` names a program, Linux ignores the limit, so `prctl` is needed too. Programs started by this
+    process do not inherit the effect of `prctl`.
     """
     if sys.platform == "win32":
         return

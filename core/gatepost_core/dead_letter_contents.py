@@ -1,6 +1,6 @@
-"""The stored part of a refused message: all of it when it can be searched for a person, otherwise without its body.
+"""The content of a dead letter: the whole message if it can be searched for a person, otherwise the message without its body.
 
-An erasure has to find a person in every dead letter. So a body that is compressed, in another encoding or not JSON is not stored.
+An erasure must find a person in every dead letter. So a body is not stored if it is compressed, in another encoding or not JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PACKED: Final = re.compile(
 
 
 def contents_of(message: dict[str, Any]) -> bytes:
-    """Write a message for sealing. It never fails: a sender may write anything, and the worker must be rid of it.
+    """Return a message as JSON for sealing. It accepts anything, because a worker must be able to drop every message.
 
     Args:
         message: `headers`, `properties`, `body`, `content_type` and `content_encoding`, or `raw`, an envelope that cannot be read.

@@ -1,4 +1,4 @@
-"""Messages that no worker could take: kept sealed, with the reason, instead of lost."""
+"""Dead letters: messages that workers refused, stored sealed with the reason."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
-# Fourteen digits, far within Python's calendar.
+# Fourteen digits, within Python's calendar.
 _LATEST_MS: Final = 99_999_999_999_999
 
-# By the server's clock: one for all, and for the key ids.
+# By the server's clock, as for the key ids.
 _ADD: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -40,14 +40,14 @@ redis.call('ZADD', KEYS[2], now, id)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - lifetime)
 if kid ~= '' then redis.call('HSET', KEYS[3], kid, now) end
 """
-# A letter goes to its queue and out of the dead letters in one step.
+# Moves a letter to its queue in one step.
 _MOVE: Final = """#!lua flags=allow-oom
 if redis.call('DEL', KEYS[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[2])
 return 1
 """
-# To a broker elsewhere that takes two steps: what is marked and still there was perhaps published.
+# Another broker needs two steps. A letter that is marked and still here may have been published.
 _MARK: Final = """#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 if redis.call('HEXISTS', KEYS[1], 'published_perhaps') == 1 and ARGV[1] ~= 'again' then return 'interrupted' end
@@ -57,16 +57,16 @@ return 'marked'
 
 
 class DeadLetterNotFound(GatepostError):
-    """There is no such dead letter; it may have been replayed, dropped or forgotten."""
+    """There is no such dead letter. It may have been replayed or dropped, or it has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One refused message: everything but what it carried.
+    """One refused message, without its content.
 
     Attributes:
         size: bytes of the sealed message.
-        published_perhaps: whether a replay to another broker was interrupted, so that nobody knows whether it happened.
+        published_perhaps: whether a replay to another broker was interrupted, so that the message may have been published.
     """
 
     id: str
@@ -95,13 +95,13 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are meant: those that fit everything that is given.
+    """A filter for dead letters. A letter must meet all criteria.
 
     Attributes:
-        reason: a part of the reason; upper and lower case are the same.
-        since: refused at this moment or later.
-        until: refused at this moment or earlier.
-        ids: only these.
+        reason: a part of the reason, in any case.
+        since: refused at this time or later.
+        until: refused at this time or earlier.
+        ids: only these ids.
     """
 
     reason: str | None = None
@@ -110,7 +110,7 @@ class Selection:
     ids: frozenset[str] | None = None
 
     def fits(self, letter: DeadLetter) -> bool:
-        """Whether a letter is meant."""
+        """Whether a letter meets the criteria."""
         return (
             (self.reason is None or self.reason.casefold() in letter.reason.casefold())
             and (self.since is None or letter.at_ms >= milliseconds(self.since))
@@ -121,7 +121,7 @@ class Selection:
 
 @boundary
 class DeadLetters:
-    """The refused messages. Each is forgotten after a while, because it may hold what belongs to a person."""
+    """All dead letters. Each expires after its lifetime, because it may hold personal data."""
 
     def __init__(
         self, client: Redis, keys: RedisKeys, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S
@@ -135,7 +135,7 @@ class DeadLetters:
         self._mark = client.register_script(_MARK)
 
     def add(self, message: dict[str, Any], *, reason: str, queue: str) -> str:
-        """Store a message, sealed, and return the dead letter's id. A body that cannot be searched for a person is left out.
+        """Store a message, sealed, and return its id. A body that cannot be searched for a person is not stored.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -150,7 +150,7 @@ class DeadLetters:
         return letter_id
 
     def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:
-        """Return the newest dead letters that are meant, the newest first.
+        """Return the newest dead letters of a selection, newest first.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -158,7 +158,7 @@ class DeadLetters:
         return [*islice(self._all(selection or Selection()), limit)]
 
     def select(self, selection: Selection) -> Iterator[DeadLetter]:
-        """Give the dead letters that are meant, the newest first, reading page by page; what comes meanwhile is not among them.
+        """Yield the dead letters of a selection, newest first, page by page. Letters that arrive meanwhile are left out.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -169,7 +169,7 @@ class DeadLetters:
         """Return one dead letter.
 
         Raises:
-            DeadLetterNotFound: there is none of this id.
+            DeadLetterNotFound: there is no letter with this id.
             Unavailable: Redis did not answer.
         """
         for letter in self._read([letter_id]):
@@ -177,11 +177,11 @@ class DeadLetters:
         raise DeadLetterNotFound
 
     def open(self, letter: DeadLetter) -> dict[str, Any]:
-        """Return the message of a dead letter, in clear.
+        """Return the message of a dead letter in clear.
 
         Raises:
-            DeadLetterNotFound: it is gone.
-            SealError: it was changed or its key is not in the ring.
+            DeadLetterNotFound: the letter no longer exists.
+            SealError: it was changed, or its key is not in the ring.
             Unavailable: Redis did not answer.
         """
         with translated_errors():
@@ -192,30 +192,30 @@ class DeadLetters:
         return opened
 
     def move(self, letter_id: str, queue: str, envelope: str) -> bool:
-        """Put an envelope on a queue of this Redis and forget the letter, in one step; False when the letter is gone.
+        """Put an envelope on a queue of this Redis and drop the letter, in one step. Return False if the letter no longer exists.
 
         Raises:
-            Unavailable: Redis did not answer; it may have been done.
+            Unavailable: Redis did not answer. The letter may have been moved.
         """
         with translated_errors():
             keys = [self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.queue_key(queue)]
             return bool(self._move(keys=keys, args=[letter_id, envelope]))
 
     def mark(self, letter_id: str, *, again: bool) -> str:
-        """Note that a letter is about to be published elsewhere.
+        """Mark a letter before it is published to another broker.
 
         Args:
-            letter_id: which.
-            again: whether an earlier replay that was interrupted does not matter.
+            letter_id: the letter.
+            again: whether to publish it even if an earlier replay was interrupted.
 
         Returns:
-            `marked`, `interrupted` when it was marked before, or `gone`.
+            `marked`, `interrupted` if it was marked before, or `gone`.
         """
         with translated_errors():
             return _text(self._mark(keys=[self._keys.dead_letter(letter_id)], args=["again" if again else ""]))
 
     def drop(self, letter_id: str) -> bool:
-        """Forget a letter; False when it was gone already."""
+        """Drop a letter. Return False if it did not exist."""
         with translated_errors(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self._keys.dead_letter(letter_id))
             pipeline.zrem(self._keys.dead_letters, letter_id)
@@ -232,7 +232,7 @@ class DeadLetters:
             return
         newest = "+inf" if selection.until is None else str(milliseconds(selection.until))
         oldest = "-inf" if selection.since is None else milliseconds(selection.since)
-        # By time and not by number: what is replayed or dropped meanwhile shifts no page.
+        # Paged by time, not by number: letters that are replayed or dropped meanwhile do not shift the pages.
         seen: frozenset[str] = frozenset()
         while True:
             with translated_errors():
@@ -260,13 +260,13 @@ class DeadLetters:
 
 
 def count_letters(client: Redis, keys: RedisKeys, lifetime_s: int) -> int:
-    """Return how many dead letters there are; the index also has expired ones until the next is added."""
+    """Return the number of dead letters. The index keeps expired ones until the next letter is added."""
     seconds, _ = client.time()
     return int(client.zcount(keys.dead_letters, (int(seconds) - lifetime_s) * 1000, "+inf"))
 
 
 def _moment_ms(value: Any) -> int:
-    # What somebody else has written there is no moment, and must not keep the rest from being listed.
+    # A damaged time must not prevent the list of the others.
     text = _text(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_LATEST_MS)) else 0
 

@@ -1,7 +1,7 @@
-"""The boundary that errors leave Gatepost by: without frames, whose locals hold people and secrets.
+"""The boundary around public code: errors leave it without frames, because locals hold personal data and secrets.
 
-An error tracker shows the locals of every frame that it reaches through `__traceback__`, `__cause__` and `__context__`. So an
-error leaves a public method with one frame below the caller's, the boundary's own, which has dropped its arguments by then.
+An error tracker shows the locals of every frame that it reaches through `__traceback__`, `__cause__` and `__context__`. So an error leaves
+a public method with one frame below the caller's: the boundary's own, which has dropped its arguments.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SPECIAL: Final = ("__init__", "__next__", "__len__", "__enter__", "__exit__", "__aenter__", "__aexit__")
-# The text of these is the interpreter's, and what runs above us acts on their class.
+# The interpreter writes their text, and callers act on their class.
 _INTERPRETERS: Final = (MemoryError, RecursionError, StopIteration, StopAsyncIteration)
 _MOST_PLACES: Final = 10
 
@@ -35,8 +35,8 @@ class Boundary:
     """A decorator for functions, coroutine functions, generators, and all public methods of a class.
 
     Args:
-        known: exceptions whose text holds neither people nor secrets: they leave as they are. Any other leaves as `Unforeseen`,
-            which names its class and where it was raised.
+        known: exceptions whose text holds no personal data and no secret. They leave unchanged. Any other becomes `Unforeseen`, which names
+            its class and its place.
     """
 
     def __init__(self, *known: type[BaseException]) -> None:
@@ -45,10 +45,10 @@ class Boundary:
     def __call__(self, target: T) -> T:
         """Put the boundary around a function or a class."""
         around: Any = self._around_class(target) if isinstance(target, type) else self._around(target)
-        return around  # type: ignore[no-any-return] # what comes back is of the same type
+        return around  # type: ignore[no-any-return] # the same type as the target
 
     def bare(self, error: BaseException) -> BaseException:
-        """Return what leaves in place of an error, without traceback, cause, context and notes."""
+        """Return the error to raise in place of this one, without traceback, cause, context and notes."""
         if isinstance(error, _OfCaller):
             return error.theirs()
         left = error if self._is_known(error) else Unforeseen(account(error))
@@ -86,7 +86,7 @@ class Boundary:
             try:
                 given = function(*args, **options)
                 return self._items(given) if type(given) is GeneratorType else given
-            except BaseException as error:  # noqa: BLE001 - a boundary lets nothing past
+            except BaseException as error:  # noqa: BLE001 - the boundary catches everything
                 del args, options
                 left = self.bare(error)
             raise left
@@ -104,7 +104,7 @@ class Boundary:
 
         @wraps(function)
         def call(*args: Any, **options: Any) -> Any:
-            # A coroutine that is cancelled before its first step shows its arguments: none of the caller's may be among them.
+            # A coroutine that is cancelled before its first step shows its arguments, so the caller's are wrapped.
             coroutine: Any = run(_Given(args, options))
             coroutine.__name__, coroutine.__qualname__ = function.__name__, function.__qualname__
             return coroutine
@@ -120,13 +120,13 @@ class Boundary:
 
 
 boundary: Final = Boundary(GatepostError)
-"""For what an application calls."""
+"""For the functions and classes that an application calls."""
 model_boundary: Final = Boundary(GatepostError, ValidationError)
-"""For models of pydantic that hide their input in errors."""
+"""For pydantic models that hide their input in errors."""
 
 
 def account(error: BaseException) -> str:
-    """Return an error's class and the places it came through, the latest last: never its text, which can quote a person."""
+    """Return an error's class and its places, the latest last. Its text is left out, because it can quote a person."""
     known = getattr(error, "account", None)
     if isinstance(known, str):
         return known
@@ -140,7 +140,7 @@ def account(error: BaseException) -> str:
 
 
 def items_of_caller(items: Iterable[T]) -> Iterator[T]:
-    """Give the items of a caller's iterable; what its own code raises leaves the boundary unchanged."""
+    """Yield the items of a caller's iterable. Errors of the caller's code leave the boundary unchanged."""
     iterator = None
     while True:
         try:
@@ -148,7 +148,7 @@ def items_of_caller(items: Iterable[T]) -> Iterator[T]:
             item = next(iterator)
         except StopIteration:
             return
-        except Exception as error:  # noqa: BLE001 - it is the caller's, of any kind
+        except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
             failure = error
             break
         yield item
@@ -156,12 +156,12 @@ def items_of_caller(items: Iterable[T]) -> Iterator[T]:
 
 
 def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
-    """Return a caller's function; what its own code raises leaves the boundary unchanged."""
+    """Wrap a caller's function. Errors of the caller's code leave the boundary unchanged."""
 
     def call(*args: P.args, **options: P.kwargs) -> None:
         try:
             callback(*args, **options)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, of any kind
+        except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
             failure = error
         else:
             return
@@ -171,7 +171,7 @@ def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
 
 
 def _as_coroutine_function(function: Any) -> Any:
-    """Return the function, marked as one that is to be awaited; `unittest.mock` and frameworks ask for that."""
+    """Mark a function as a coroutine function, for `unittest.mock` and frameworks."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001 - all that 3.11 has
@@ -179,7 +179,7 @@ def _as_coroutine_function(function: Any) -> Any:
 
 
 class _Given:
-    """Arguments that no representation shows."""
+    """Arguments without a representation."""
 
     __slots__ = ("args", "options")
 
@@ -189,7 +189,7 @@ class _Given:
 
 
 class _OfCaller(Exception):
-    """Carries an error of the caller's own code through our frames."""
+    """Carries an error of the caller's code through Gatepost's frames."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -201,5 +201,5 @@ class _OfCaller(Exception):
 
 
 def _is_of_the_call(error: BaseException) -> bool:
-    """Return whether the interpreter raised an error because arguments do not fit: the boundary's frame is the only one."""
+    """Return whether the arguments did not fit the function: then the boundary's frame is the only one."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None

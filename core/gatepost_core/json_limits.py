@@ -1,4 +1,4 @@
-"""Foreign JSON: what a command carries on to Auth0 reads back as it was sealed, and what is too deep is refused where it enters."""
+"""Limits of foreign JSON: objects that a command passes to Auth0 survive sealing, and nested values are not too deep."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def _checked(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         return members
     try:
         text = json.dumps(members, ensure_ascii=False, allow_nan=False)
-        # In a list, because it stands in the command's own object when it is read again: that counts as a level.
+        # In a list: the command's own object adds a level when it is read again.
         readable = len(text) <= LONGEST_OBJECT and from_json(f"[{text}]".encode()) == [members]
     except (ValueError, RecursionError):
-        # The encoder's and the decoder's own texts can quote what they stumble over.
+        # The texts of these errors can quote the value.
         readable = False
     if not readable:
         raise ValueError(_REFUSED)
@@ -35,7 +35,7 @@ def _checked(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
 
 
 def within_levels(value: Any, most: int) -> bool:
-    """Return whether JSON is nested no deeper; Python reads deeper than it copies and writes, and ends in an error of its own there."""
+    """Return whether JSON has at most this many levels. Python reads deeper values than it can copy and write."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return most > 0 and all(within_levels(one, most - 1) for one in inner)
 

@@ -1,4 +1,4 @@
-"""What an operation gives: how it stands, and the token set of a login."""
+"""The results of operations: outcomes, and the token sets of logins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gatepost_core.states import State  # noqa: TC001 - as above
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an operation stands, without anything of the person."""
+    """The state of an operation, without personal data."""
 
     operation_id: str
     kind: Kind
@@ -28,17 +28,17 @@ class Outcome:
     reason: Reason | None = None
     detail: str | None = field(
         default=None,
-        metadata={"doc": "Auth0's error code, where it gave one; the claim that failed, for `token_invalid`"},
+        metadata={"doc": "Auth0's error code, if it gave one; for `token_invalid`, the claim that failed"},
     )
     http_status: int | None = None
     attempts: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
     deadline: datetime | None = None
-    blocked: Block | None = field(default=None, metadata={"doc": "Why the last worker that took it put it back"})
+    blocked: Block | None = field(default=None, metadata={"doc": "Why the last worker could not run it"})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON values; times are ISO 8601 in UTC."""
+        """Return the outcome as JSON values. Times are ISO 8601 in UTC."""
         return {
             "operation_id": self.operation_id,
             "kind": self.kind.value,
@@ -81,12 +81,12 @@ class _Sealable(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     def revealed(self) -> dict[str, Any]:
-        """Return every member in clear, as JSON values. The caller decides where they may go."""
+        """Return every field in clear, as JSON values. Do not log them."""
         return self.model_dump(mode="json", context=REVEAL, exclude_none=True)
 
 
 class TokenSet(_Sealable):
-    """What a login gives. Tokens are masked when printed; `get_secret_value()` gives them.
+    """The tokens of a login. They are masked when printed; `get_secret_value()` returns them.
 
     Source: https://auth0.com/docs/api/authentication (Authenticate User, passwordless OTP grant).
     """
@@ -101,7 +101,7 @@ class TokenSet(_Sealable):
 
 
 class MfaChallenge(_Sealable):
-    """What a login gives when Auth0 asks for a second factor."""
+    """The result of a login for which Auth0 asks for a second factor."""
 
     type: Literal["mfa_challenge"] = "mfa_challenge"
     mfa_token: SecretText | None = None
@@ -116,7 +116,7 @@ class MfaChallenge(_Sealable):
 
 
 class Denial(_Sealable):
-    """Auth0's own words when a login is refused: what an Action or a Rule says to the person."""
+    """Auth0's message for a refused login, such as the text of an Action."""
 
     type: Literal["denial"] = "denial"
     description: SecretText
@@ -128,10 +128,10 @@ _REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
 
 @boundary
 def load_redeemable(document: bytes) -> Redeemable:
-    """Read what a worker sealed of a login.
+    """Read the opened result of a login.
 
     Raises:
-        SealError: another version wrote it, in a form that is unknown here.
+        SealError: another version wrote it, in an unknown form.
     """
     try:
         return _REDEEMABLE.validate_json(document)

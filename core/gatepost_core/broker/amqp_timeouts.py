@@ -1,4 +1,4 @@
-"""AMQP connections whose every answer has a time limit.
+"""AMQP connections with a time limit for every answer.
 
 RabbitMQ stops reading from publishers during a memory or disk alarm, and py-amqp waits for its answers without a limit.
 """
@@ -25,11 +25,11 @@ class BrokerSilent(IrrecoverableConnectionError):
 
 
 class BrokerBlocked(IrrecoverableConnectionError):
-    """The broker takes no messages: it is in a memory or disk alarm."""
+    """The broker accepts no messages, because of a memory or disk alarm."""
 
 
 class _Connection(pyamqp.Connection):
-    """Gives up on a broker that is silent or blocked. It is closed then: a late confirm would be taken for the next message's."""
+    """Closes itself when the broker is silent or blocked: a late confirm would otherwise count for the next message."""
 
     def __init__(self, *args: Any, answer_timeout: float = _DEFAULT_S, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,7 +37,7 @@ class _Connection(pyamqp.Connection):
 
     def connect(self, callback: Any = None) -> Any:
         connected = super().connect(callback)
-        # For what is written: py-amqp sets no limit over TCP, and the connection's over TLS.
+        # For writes: py-amqp sets no limit over TCP, and the connection timeout over TLS.
         self.transport.sock.settimeout(self._answer_timeout)
         return connected
 
@@ -64,7 +64,7 @@ class _TlsTransport(pyamqp.SSLTransport):
 
 
 class _Bounded(kombu.Connection):
-    """Over AMQP it has time limits, also after a switch to another broker, when kombu takes the transport from that one's URL."""
+    """A connection with time limits over AMQP, even after kombu switches to a broker with another transport."""
 
     def get_transport_cls(self) -> type[Transport]:
         match self.transport_cls:
@@ -88,7 +88,7 @@ class _Pool(ConnectionPool):
 
 
 class BoundedConnection(_Bounded):
-    """A connection to a broker; over AMQP it has time limits. For `AMQP.Connection` of a Celery app."""
+    """A connection to a broker, with time limits over AMQP. For `AMQP.Connection` of a Celery app."""
 
     def Pool(self, limit: int | None = None, **options: Any) -> _Pool:  # noqa: N802 - kombu's name
         """Return a pool of such connections."""

@@ -1,7 +1,7 @@
-"""The class of Gatepost's Celery apps: configured by Gatepost's settings alone, and safe to describe.
+"""The class of Gatepost's Celery apps. Only Gatepost's settings configure them, and their descriptions show no secret.
 
-Celery takes its broker, its results and its configuration from `CELERY_…` variables first. In an application that embeds a producer those
-belong to the application's own Celery.
+Celery prefers `CELERY_…` variables for its broker, result backend and configuration. In an application that embeds a producer, those
+variables belong to the application's own Celery.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kombu.connection import ConnectionPool
 
 _LOADER: Final = "gatepost_core.broker.app:OwnLoader"
-# JSON's own values without a password, a certificate's path or a URL.
+# Without certificate paths and URLs. Celery removes the password.
 _SHOWN: Final = (
     "hostname",
     "port",
@@ -42,25 +42,25 @@ class OwnLoader(AppLoader):
     """Reads no configuration module."""
 
     def read_configuration(self, env: str = "CELERY_CONFIG_MODULE") -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
-        """Return nothing: `CELERY_CONFIG_MODULE` is the host's."""
+        """Return nothing: `CELERY_CONFIG_MODULE` belongs to the host application."""
         return {}
 
 
 class DescribedConnection(BoundedConnection):
-    """A connection whose description names the kind of broker, also where its transport is a class of ours.
+    """A connection whose description names the kind of broker, even if its transport is one of Gatepost's classes.
 
     `celery inspect stats` sends the description as JSON, without the field `password`.
     """
 
     def info(self) -> dict[str, Any]:
-        """Return what may be shown of the connection, and its password, which Celery takes out."""
+        """Return the description: the fields that may be shown, and the password, which Celery removes."""
         found = super().info()
         found["transport"] = getattr(found["transport"], "shown_as", found["transport"])
         return {name: found[name] for name in _SHOWN}
 
 
 class DescribedAMQP(AMQP):
-    """Makes connections that can be described."""
+    """Makes `DescribedConnection`s."""
 
     Connection = DescribedConnection
     _producer_pool: ProducerPool | None
@@ -101,7 +101,7 @@ class GatepostCelery(Celery):
 
     @property
     def pool(self) -> ConnectionPool:  # type: ignore[override] # Celery's hint names the pool of publishers
-        """The app's connections to the broker. Kombu's own pools belong to the process, so an app could not close them."""
+        """The app's connections to the broker. Kombu's own pools belong to the process, and an app cannot close them."""
         if self._pool is None:
             self._ensure_after_fork()
             self._pool = self.connection_for_write().Pool(limit=self.conf.broker_pool_limit)
@@ -114,12 +114,12 @@ class GatepostCelery(Celery):
         super().close()
 
     def use_results_of(self, url: str) -> None:
-        """Store results at a URL, whatever `CELERY_RESULT_BACKEND` says."""
+        """Store results at this URL, whatever the value of `CELERY_RESULT_BACKEND`."""
         self.backend_cls = url
 
-    def leave_to_the_parent(self) -> None:
-        """Begin with connections of its own, in a process that was forked off: two that write to one would garble it."""
-        # Kept, because py-amqp shuts the parent's connection down when it is collected.
+    def drop_connections_of_parent(self) -> None:
+        """Use new connections in a forked process: two processes must not write to one connection."""
+        # Kept alive: py-amqp would shut down the parent's connection when it is collected.
         _of_parents.append((self._pool, self.amqp.__dict__.get("_producer_pool")))
         self._pool = self.amqp._producer_pool = None  # noqa: SLF001 - as Celery does after a fork by multiprocessing
 
@@ -130,9 +130,9 @@ _of_parents: Final[list[Any]] = []
 
 @cache
 def _notice_forks() -> None:
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-def _begin_anew() -> None:
+def _after_fork() -> None:
     for app in _apps:
-        app.leave_to_the_parent()
+        app.drop_connections_of_parent()

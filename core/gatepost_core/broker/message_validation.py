@@ -1,4 +1,4 @@
-"""The form that a message must have before anything is built from it: checked at a worker's intake, and again before a replay."""
+"""Checks of a message's form, at a worker's intake and again before a replay."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_ENVELOPE: Final = 1 << 20
-"""Bytes. Gatepost's own messages have a few hundred, a submitted command a few thousand."""
+"""Bytes. Gatepost's own messages have a few hundred, a submitted command has a few thousand."""
 _BATCHES: Final = 1 << 24
-# Ours wait a minute at most; clocks differ.
+# Gatepost's own messages wait a minute at most; the rest allows for clocks that differ.
 _LATEST: Final = timedelta(hours=2)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE).fullmatch
-_COMPRESSED: Final = "the body is compressed, which Gatepost does not take"
-# Celery's own headers have three. Python's JSON reads a little deeper than it writes: what lies in between could not be kept.
+_COMPRESSED: Final = "the body is compressed, which Gatepost does not accept"
+# Celery's own headers have three. Python reads deeper JSON than it writes, so a deeper message could not be stored.
 _MOST_LEVELS: Final = 32
 
 
 class Carries(Enum):
-    """What a task's arguments are."""
+    """The kinds of task arguments."""
 
     OPERATION = auto()
     BATCH = auto()
@@ -42,15 +42,15 @@ TASKS: Final = {
     SUBMIT: Carries.COMMAND,
     RECONCILE: Carries.ANYTHING,
 }
-"""Every task that a worker has, and what its arguments are."""
+"""Every task of a worker, with its kind of arguments."""
 
 
 class Malformed(Exception):
-    """The message has not the form of `gatepost_core.broker.messages`."""
+    """The message does not have the form of `gatepost_core.broker.messages`."""
 
 
-def flaw_of_envelope(envelope: Any) -> str | None:  # noqa: PLR0911 - a return a flaw
-    """Return what is wrong with an envelope on a Redis list, or None. kombu can build a message from one without a flaw."""
+def flaw_of_envelope(envelope: Any) -> str | None:  # noqa: PLR0911 - one return for each flaw
+    """Return the flaw of an envelope on a Redis list, or None. kombu can build a message from an envelope without a flaw."""
     match envelope:
         case {"properties": {"delivery_tag": str(), "delivery_info": {"exchange": _, "routing_key": _}} as properties}:
             pass
@@ -59,32 +59,32 @@ def flaw_of_envelope(envelope: Any) -> str | None:  # noqa: PLR0911 - a return a
         case dict():
             return "the envelope has no properties with a delivery_tag"
         case _:
-            return "the envelope is no JSON object"
+            return "the envelope is not a JSON object"
     headers = envelope.get("headers", {})
     if not isinstance(headers, dict) or not isinstance(properties.get("priority", 0), int):
-        return "the envelope's headers are no JSON object, or its priority is no number"
+        return "the envelope's headers are not a JSON object, or its priority is not a number"
     if (flaw := flaw_of_depth(envelope)) is not None:
         return flaw
     if not _is_plain(envelope, ascii_only=False):
-        return "the envelope has a half of a surrogate pair, or a value that is not JSON's own"
+        return "the envelope has half a surrogate pair, or a value that JSON does not have"
     flaw = flaw_of_content(envelope.get("content-type"), envelope.get("content-encoding"))
     return flaw or _flaw_of_body(envelope.get("body"), properties.get("body_encoding"), headers)
 
 
 def flaw_of_depth(value: Any) -> str | None:
-    """Return what is wrong with how deeply an envelope, or its headers, are nested, or None."""
+    """Return the flaw of an envelope, or of headers, with too many levels, or None."""
     return None if within_levels(value, _MOST_LEVELS) else f"the envelope has more than {_MOST_LEVELS} levels"
 
 
 def flaw_of_content(content_type: Any, encoding: Any) -> str | None:
-    """Return what is wrong with how a body says it is written, or None. kombu decodes by any codec of Python's, bz2 included."""
+    """Return the flaw of a content type or encoding, or None. kombu would decode with any codec of Python, including bz2."""
     if content_type not in (None, "application/json") or encoding not in (None, "utf-8", "UTF-8", "binary"):
-        return "the envelope names a content type or encoding that Gatepost does not take"
+        return "the envelope names a content type or encoding that Gatepost does not accept"
     return None
 
 
 def _is_plain(value: Any, *, ascii_only: bool = True) -> bool:
-    """Return whether a value is JSON's own; without `ascii_only`, also whether it can be written as UTF-8."""
+    """Return whether JSON can hold a value; without `ascii_only`, also whether UTF-8 can."""
     try:
         json.dumps(value, ensure_ascii=ascii_only).encode()
     except (TypeError, ValueError, RecursionError):
@@ -94,17 +94,17 @@ def _is_plain(value: Any, *, ascii_only: bool = True) -> bool:
 
 def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | None:
     if headers.get("compression"):
-        # A megabyte can unpack to a gigabyte, and kombu unpacks it before anybody can look.
+        # kombu unpacks before any check, and a megabyte can become a gigabyte.
         return _COMPRESSED
     if not isinstance(body, str) or encoding not in (None, "base64"):
-        return "the envelope's body is no text, or of an unknown body_encoding"
+        return "the envelope's body is not text, or its body_encoding is unknown"
     try:
         raw = body.encode()
         if encoding:
-            # As kombu does, which takes more than the alphabet.
+            # As kombu does: it also accepts characters outside the alphabet.
             base64.b64decode(raw)
     except ValueError:
-        return "the envelope's body is not base64, or no UTF-8"
+        return "the envelope's body is not base64, or not UTF-8"
     return None
 
 
@@ -112,23 +112,23 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
     """Check a message's headers and arguments.
 
     Args:
-        headers: as they came.
-        payload: decodes the body; may raise anything.
+        headers: as received.
+        payload: decodes the body; it may raise anything.
 
     Raises:
-        Malformed: says what is wrong, never a value.
+        Malformed: names the flaw, never a value.
     """
     task = _checked_task(headers)
     try:
         found = payload()
     except MemoryError:
-        # That is this process's trouble, not the message's.
+        # The fault is in this process, not in the message.
         raise
-    except Exception as failure:  # noqa: BLE001 - kombu's decoders raise whatever a foreign body makes them raise
+    except Exception as failure:  # noqa: BLE001 - kombu's decoders can raise any class
         raise Malformed(f"the body cannot be read ({type(failure).__name__})") from None
     if not _is_plain(found):
-        # kombu rebuilds decimals, dates and others from marks in the text; one of the right size keeps a processor busy for ever.
-        raise Malformed("the body has values that are not JSON's own")
+        # kombu builds decimals, dates and other values from marks in the text. A huge one would keep a processor busy for hours.
+        raise Malformed("the body has values that JSON does not have")
     match found:
         case [list() as positional, dict() as kwargs, dict() | None as embedded]:
             if positional:
@@ -141,7 +141,7 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
 
 def _checked_task(headers: Any) -> str:
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
-        raise Malformed("the header id is missing or no text")
+        raise Malformed("the header id is missing or not text")
     _check_uuid("the header id", headers["id"])
     task = headers.get("task")
     if not isinstance(task, str):
@@ -156,7 +156,7 @@ def _checked_task(headers: Any) -> str:
     _check_eta(headers.get("eta"))
     _moment("expires", headers.get("expires"))
     if not isinstance(headers.get("retries") or 0, int):
-        raise Malformed("the header retries is no number")
+        raise Malformed("the header retries is not a number")
     return task
 
 
@@ -167,7 +167,7 @@ def _check_eta(eta: Any) -> None:
     except OverflowError:
         too_late = True
     if too_late:
-        # A worker holds what is to be done later, and holds only so much.
+        # A worker holds delayed messages in memory, and only a limited number.
         raise Malformed("the eta is too far away")
 
 
@@ -175,22 +175,22 @@ def _moment(name: str, value: Any) -> datetime | None:
     if value in (None, ""):
         return None
     try:
-        # AMQP has moments of its own.
+        # AMQP has a type for times.
         at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError):
-        raise Malformed(f"the {name} is no moment") from None
+        raise Malformed(f"the {name} is not a time") from None
 
 
 def _check_nothing_follows(embedded: dict[str, Any]) -> None:
-    # A worker would publish or run what a stranger names there, with rights that the stranger may not have.
+    # A worker would run the tasks that a stranger names there, with rights that the stranger may not have.
     if any(embedded.get(name) for name in ("callbacks", "errbacks", "chain", "chord")):
-        raise Malformed("the message carries callbacks, a chain or a chord, which Gatepost does not take")
+        raise Malformed("the message carries callbacks, a chain or a chord, which Gatepost does not accept")
 
 
 def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
     if kwargs.get("version", MESSAGE_VERSION) != MESSAGE_VERSION:
-        raise Malformed("the version of the message's form is unknown to this worker")
+        raise Malformed("this worker does not know the version of the message")
     if carries is Carries.OPERATION:
         _check_operation(kwargs)
     elif carries is Carries.BATCH:
@@ -200,9 +200,9 @@ def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
 
 
 def _check_command(kwargs: dict[str, Any]) -> None:
-    # A worker that puts a submission back has sealed its arguments.
-    is_put_back = set(kwargs) == {"sealed"} and isinstance(kwargs["sealed"], str)
-    if not (is_put_back or {"command"} <= set(kwargs) <= {"command", "idempotency_key", "version"}):
+    # A worker seals the arguments before it requeues a submission.
+    is_requeued = set(kwargs) == {"sealed"} and isinstance(kwargs["sealed"], str)
+    if not (is_requeued or {"command"} <= set(kwargs) <= {"command", "idempotency_key", "version"}):
         raise Malformed("the arguments are not command, idempotency_key and version")
 
 
@@ -215,7 +215,7 @@ def _check_operation(kwargs: dict[str, Any]) -> None:
 
 def _check_batch(kwargs: dict[str, Any]) -> None:
     campaign_id, batch = kwargs.get("campaign_id"), kwargs.get("batch")
-    # A bool is an int to Python, and no number of a batch.
+    # A bool is an int to Python, but not a batch number.
     if set(kwargs) - {"campaign_id", "batch", "version"} or not isinstance(campaign_id, str) or type(batch) is not int:
         raise Malformed("the arguments are not campaign_id, batch and version")
     if not 0 <= batch < _BATCHES:
@@ -224,6 +224,6 @@ def _check_batch(kwargs: dict[str, Any]) -> None:
 
 
 def _check_uuid(name: str, text: str) -> None:
-    # Python's takes braces, other digits and any number of dashes: one UUID in many spellings, each of which would be a key.
+    # Python's UUID accepts braces, other digits and any dashes: one UUID would have many spellings, each with its own key.
     if not _UUID(text):
         raise Malformed(f"{name} is not a UUID")

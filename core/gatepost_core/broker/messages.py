@@ -1,17 +1,17 @@
-"""The form of what travels on the broker: task names, queue names, and messages that carry references, never a person."""
+"""The messages on the broker: task names, and arguments that hold ids only, never a person."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 MESSAGE_VERSION: Final = 1
-"""The version of the messages' form. A worker refuses one it does not know."""
+"""The version of the messages. A worker refuses messages of an unknown version."""
 
 SUBMIT: Final = "gatepost.submit"
 SEND_BATCH: Final = "gatepost.send_batch"
 RECONCILE: Final = "gatepost.reconcile"
 SHOWN_ARGUMENTS: Final = "(sealed)"
-"""What Celery shows, in headers, events and logs, instead of arguments and results."""
+"""The text that Celery shows in place of arguments and results: in headers, events and logs."""
 
 
 def operation_message(operation_id: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The Celery app that producers publish with and workers run, and how a message is published.
+"""The Celery app of producers and workers, and the publishing of messages.
 
-The app never becomes the current one and its tasks are not shared, so that a host with a Celery app of its own keeps it.
+The app never becomes Celery's current app and shares no tasks, so that it does not disturb the Celery app of a host application.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-# redis-py allows 100 when nothing is said; a worker may have more slots, each of which stores a result.
+# redis-py's default is 100. A worker may have more slots, and each stores results.
 _RESULT_CONNECTIONS: Final = 10_000
 BROKER_ERRORS: Final = (KombuError, AMQPError, MessageNacked, RedisError, OSError)
-"""What kombu, py-amqp and redis-py raise when the broker does not answer or refuses."""
+"""The errors of kombu, py-amqp and redis-py for a broker that does not answer or refuses."""
 _log = structlog.stdlib.get_logger("gatepost.producer")
 
 
@@ -76,7 +76,7 @@ def build_app(settings: Settings) -> Celery:
         worker_pool="threads",
         worker_concurrency=settings.concurrency,
         worker_prefetch_multiplier=1,
-        # Raised again from the pool's threads, over AMQP it waits for an answer that the consumer's own loop has read.
+        # The pool's threads would raise it again, and over AMQP wait for an answer that the consumer's loop has read.
         worker_enable_prefetch_count_reduction=False,
         worker_eta_task_limit=1000,
         worker_send_task_events=False,
@@ -93,7 +93,7 @@ def build_app(settings: Settings) -> Celery:
 
 
 def _queue(name: str, *, alias: str) -> KombuQueue:
-    # By its alias the app finds it under any namespace.
+    # The app finds the queue by its alias in any namespace.
     return KombuQueue(name, Exchange(name), routing_key=name, alias=alias)
 
 
@@ -106,7 +106,7 @@ def _broker_tls(settings: Settings) -> dict[str, Any] | None:
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith(("redis", "rediss", "sentinel")):
-        # Or else a message that goes into a connection which has just died is lost without a word.
+        # Without confirms, a message written to a dead connection is lost silently.
         return {"confirm_publish": True, ANSWER_TIMEOUT: settings.broker_timeout}
     return {
         **SOCKETS,
@@ -123,9 +123,9 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 def publish(
     app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, countdown: float | None = None
 ) -> None:
-    """Publish one task message; with a countdown, to be carried out so many seconds later.
+    """Publish one task message, with a countdown in seconds if one is given.
 
-    Not `send_task`: that subscribes to the result of everything it publishes.
+    `send_task` is not used, because it subscribes to every result.
     """
     message = app.amqp.create_task_message(
         task_id,
@@ -143,7 +143,7 @@ def publish(
                 producer, task, message, queue=app.amqp.queues[queue.value], retry=True, retry_policy=_RETRY
             )
         except BaseException:
-            # The next message must not find the confirm that this one did not wait for.
+            # The next message must not read the confirm of this one.
             producer.connection.collect()
             raise
 
@@ -158,18 +158,18 @@ def publish_recorded(
     countdown: float | None = None,
     **logged: str,
 ) -> bool:
-    """Publish a message about something recorded, and return whether the broker took it.
+    """Publish a message for a recorded operation or batch, and return whether the broker took it.
 
-    When it did not, that is logged as `publish.postponed`, and the reconciler publishes the message later. No error leaves: a caller who saw one
-    would ask again, and what is recorded would be done twice.
+    If not, the log says `publish.postponed`, and the reconciler publishes the message later. No error is raised: the caller would repeat
+    the call, and the work would be recorded twice.
 
     Args:
         app: the Celery app.
         task: the task's name.
-        queue: where to.
+        queue: the queue.
         task_id: the task's id.
         kwargs: its arguments.
-        countdown: seconds to wait before it is carried out.
+        countdown: seconds until the task may run.
         logged: fields for the log.
     """
     try:

@@ -1,4 +1,4 @@
-"""A campaign as it is asked for, and as it stands."""
+"""A campaign's options, status and counts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_NAME: Final = 200
 
 
 class Status(StrEnum):
-    """Where a campaign stands."""
+    """A campaign's status."""
 
     DRAFT = "draft"
     RUNNING = "running"
@@ -52,15 +52,15 @@ class PauseReason(StrEnum):
 
 
 _PAUSES: Final[dict[PauseReason, str]] = {
-    PauseReason.BY_OPERATOR: "Paused by hand; resume it when it may go on.",
+    PauseReason.BY_OPERATOR: "An operator paused it. Resume it to continue.",
     PauseReason.REFUSED: (
-        "Auth0 refuses everything this campaign asks, whoever the recipient is. Nobody was lost: put it right, then resume."
+        "Auth0 refuses every request of this campaign, for any recipient. The recipients are still queued: correct the cause, then resume."
     ),
     PauseReason.FAILURES_IN_A_ROW: (
-        "One recipient after another failed in the same way. Look into the cause, then resume; retry those that failed."
+        "Several recipients in a row failed for the same reason. Find the cause, then resume, and retry the failed recipients."
     ),
     PauseReason.ERROR_SHARE: (
-        "More recipients fail than the campaign allows. Look at the reasons, then resume, or cancel it."
+        "The share of failures is above the campaign's limit. Check the reasons, then resume or cancel it."
     ),
     PauseReason.BACKUP_RESTORED: (
         "Redis was restored from a backup, and the campaign may have continued after that backup. Recipients that were open are unknown. "
@@ -71,22 +71,22 @@ _PAUSES: Final[dict[PauseReason, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why a campaign is paused, and what failed last if something did."""
+    """Why a campaign is paused, with the reason of the last failure, if any."""
 
     reason: PauseReason
     cause: Reason | None = None
 
     @property
     def advice(self) -> str:
-        """What happened, and what to do about it."""
+        """The cause, and how to continue."""
         return _PAUSES[self.reason] + (f" {self.cause.advice}" if self.cause else "")
 
 
 def check_name(name: str) -> None:
-    """Make sure that a campaign can be called so.
+    """Check a campaign's name.
 
     Raises:
-        InvalidCommand: the name is empty or long, or has a character that is not shown.
+        InvalidCommand: the name is empty, too long or has a character that is not shown.
     """
     if not 0 < len(name.strip()) <= _LONGEST_NAME:
         raise InvalidCommand([FieldError("name", f"must have 1 to {_LONGEST_NAME} characters")])
@@ -105,7 +105,7 @@ Hours = Annotated[SendingHours, BeforeValidator(_hours), PlainSerializer(str, re
 
 @model_boundary
 class Options(BaseModel):
-    """How a campaign is sent."""
+    """A campaign's options: what it sends, when, and how fast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -115,52 +115,52 @@ class Options(BaseModel):
         default=None, description="The connection; `email` or `sms` by the recipient's kind when absent."
     )
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
-    start_at: AwareDatetime | None = Field(default=None, description="Nothing is sent before this moment.")
+    start_at: AwareDatetime | None = Field(default=None, description="The earliest time to send.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
-    rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Recipients a second, at most.")
-    deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
+    rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Most recipients a second.")
+    deadline: AwareDatetime | None = Field(default=None, description="No attempt begins after this time.")
     on_unknown: OnUnknown = OnUnknown.HOLD
     pause_after_errors: Annotated[int, Field(ge=1)] | None = Field(
-        default=25, description="So many identical failures in a row pause the campaign."
+        default=25, description="Pause after this many identical failures in a row."
     )
     pause_above_error_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=0.25,
-        description="A larger share of failures pauses the campaign, once a hundred recipients are settled.",
+        description="Pause when the share of failures is larger, once a hundred recipients are settled.",
     )
-    language: str | None = Field(default=None, description="For recipients without a language of their own.")
+    language: str | None = Field(default=None, description="The language of recipients without one.")
     auth_params: JsonObject | None = Field(
-        default=None, repr=False, description="authParams for recipients without their own."
+        default=None, repr=False, description="The `authParams` of recipients without any."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=256, description="Batches in progress at once, at most."
+        default=256, description="Most batches in flight at once."
     )
     guests: frozenset[str] | None = Field(
-        default=None, description="Fingerprints of the only recipients who are really sent to."
+        default=None, description="Fingerprints of the guest list: only these recipients get a message."
     )
 
     def stored(self) -> str:
-        """Return the JSON that a campaign's record holds in clear: all but `auth_params`, which are sealed apart."""
+        """Return the options as JSON in clear, without `auth_params`, which are sealed separately."""
         return self.model_dump_json(exclude={"auth_params"})
 
     def opens_at(self, now: datetime) -> datetime:
-        """Return the moment from which messages may leave, by start and hours: `now` when they may already."""
+        """Return the earliest time to send, by start and hours: `now` if the campaign may send already."""
         opening = max(self.start_at or now, now)
         return opening if self.hours is None else self.hours.next_opening(opening)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """How a campaign stands. The counts are those of one instant, and sum to the total.
+    """A campaign at one instant. The counts add up to the total.
 
     Attributes:
-        rests_until: nothing is sent before: the start, the hours or the quota say so.
-        rate: recipients settled a second, lately.
-        in_flight_limit: how many batches may be under way at once, as the permits have it.
-        erased: how many of the total were erased; they are counted, and known no more.
-        application: the Auth0 application that it is for; None when the process that made it did not know.
-        blocks: what keeps workers from it. While there is any, no finish time can be told.
+        rests_until: nothing is sent before this time, because of the start, the hours or the quota.
+        rate: recipients settled a second, recently.
+        in_flight_limit: the number of batches that may be in flight, adjusted to the permits.
+        erased: the number of erased recipients. They still count in the total.
+        application: the campaign's Auth0 application; None if the process that created it did not know.
+        blocks: why workers cannot send it. With a block there is no finish time.
         readable: whether every count in the record is a number.
-        has_auth_params: whether the options have `auth_params`. They are sealed, and `options` is without them: see `Campaigns.auth_params`.
+        has_auth_params: whether the campaign has `auth_params`. They are sealed and not in `options`; see `Campaigns.auth_params`.
     """
 
     campaign_id: str
@@ -187,7 +187,7 @@ class Campaign:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the counts can be: none is negative, they sum to the total, and no state has more reasons than recipients."""
+        """Whether the counts are consistent: none is negative, they sum to the total, and no state has more reasons than recipients."""
         explained: Counter[State] = Counter()
         for (state, _), number in self.reasons.items():
             explained[state] += number
@@ -197,22 +197,22 @@ class Campaign:
 
     @property
     def open(self) -> int:
-        """How many recipients have no final state."""
+        """The number of recipients without a final state."""
         return sum(self.counts[state] for state in OPEN_STATES)
 
     @property
     def done(self) -> int:
-        """How many recipients have one."""
+        """The number of recipients with a final state."""
         return self.total - self.open
 
     @property
     def share_done(self) -> float:
-        """The same as a share of all, from 0 to 1."""
+        """The share of recipients with a final state, from 0 to 1."""
         return self.done / self.total if self.total else 0.0
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until the end at the present rate; None while nothing moves."""
+        """Seconds until the end at the present rate; None if the campaign makes no progress."""
         if not self.adds_up:
             return None
         if self.open == 0:
@@ -222,11 +222,11 @@ class Campaign:
 
     @property
     def accept_command(self) -> str:
-        """The command that lets it go on through another Auth0 application."""
+        """The command that sends it through another Auth0 application."""
         return f"gatepost campaign resume {self.campaign_id} --accept-tenant"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; times are ISO 8601 in UTC. No recipient is in it."""
+        """Return the campaign as JSON values, without recipients. Times are ISO 8601 in UTC."""
         reasons = sorted(self.reasons.items(), key=lambda item: -item[1])
         return {
             "campaign_id": self.campaign_id,

@@ -1,4 +1,4 @@
-"""Campaigns in Redis, as operators and imports use them: one script, whose every call is atomic and keeps the counts."""
+"""Campaigns in Redis, for operators and imports. One script makes every change atomically and keeps the counts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from gatepost_core.settings.tenants import Application
 
 ROWS_PAGE: Final = 5
-"""Batches whose rows one call looks at. Where every row has a record of its own, that is up to ten milliseconds in which Redis serves
-nobody else, logins included."""
+"""Batches whose rows one call reads. If every row has a record, the call blocks Redis, and so logins, for up to ten milliseconds."""
 SWEPT_PAGE: Final = 20
-"""Batches that one call looks at for lost rows. In the worst case each has eight of them: the same ten milliseconds."""
-# Batches that one call deletes, without a look at their rows.
+"""Batches that one call checks for lost rows. In the worst case, eight in each batch, this also takes ten milliseconds."""
+# Batches that one call deletes without reading their rows.
 _KEYS_PAGE: Final = 50
 
 _REFUSALS: Final = {
@@ -46,11 +45,11 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was asked for when a campaign was made.
+    """The stored options of a campaign that exists.
 
     Attributes:
-        options: the options as they are now.
-        asked: a digest of the first ones.
+        options: the options now.
+        asked: a digest of the options at its creation.
         auth_params: sealed; empty for none.
     """
 
@@ -60,7 +59,7 @@ class Kept:
 
 
 class CampaignStore:
-    """The campaigns' records. Safe to share between threads."""
+    """The records of all campaigns. Thread-safe."""
 
     def __init__(self, client: Redis, keys: RedisKeys, *, republish_after_s: float, clock: str = SERVER_CLOCK) -> None:
         """Prepare the scripts; nothing is sent to Redis yet.
@@ -79,7 +78,7 @@ class CampaignStore:
         self.look_after_ms = int(republish_after_s * 1000)
 
     def create(self, campaign_id: str, fields: Mapping[str, str | int | float]) -> Kept | None:
-        """Record a campaign as a draft; when there is one of this id already, return what was asked for there."""
+        """Record a campaign as a draft. If the id exists, change nothing and return the options stored there."""
         flat = [part for pair in fields.items() for part in pair]
         kid = kid_of(str(fields.get("auth_params", ""))) or ""
         reply = self._call(self._start, "create", campaign_id, kid, *flat)
@@ -99,7 +98,7 @@ class CampaignStore:
         return {as_text(name): as_text(value) for name, value in found.items()}
 
     def blocks(self, campaign_id: str) -> tuple[Block, ...]:
-        """Return what keeps workers from a campaign's batches.
+        """Return why workers cannot send some of a campaign's batches.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -109,65 +108,65 @@ class CampaignStore:
         return read_blocks({as_text(batch): as_text(why) for batch, why in found.items()})
 
     def campaign_ids(self, start: int, limit: int) -> list[str]:
-        """Return campaigns' ids, the newest first."""
+        """Return ids of campaigns, newest first."""
         with translated_errors():
             found: Any = self.redis.zrevrange(self.keys.campaigns, start, start + limit - 1)
         return [self.keys.campaign_id_of(as_text(key)) for key in found]
 
     def active_ids(self) -> list[str]:
-        """Return the ids of the campaigns that the reconciler looks after."""
+        """Return the ids of the campaigns that the reconciler checks."""
         with translated_errors():
             return sorted(
                 self.keys.campaign_id_of(as_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
             )
 
     def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
-        """Say for each fingerprint whether the campaign has it already."""
+        """Return for each fingerprint whether the campaign has it."""
         known = self._call(self._start, "probe", campaign_id, b"".join(fingerprints))[1]
         return [mark == ord("1") for mark in known]
 
     def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
-        """Add one batch, whole or not at all.
+        """Add one batch completely, or not at all.
 
         Returns:
-            `added`; `taken` when the batch's number belongs to another import by now; `known` when one of the recipients does.
+            `added`; `taken` if another import has used the number; `known` if another import has added one of the recipients.
 
         Raises:
-            CampaignNotFound: there is no such campaign.
-            CampaignConflict: its status takes no recipients.
+            CampaignNotFound: the campaign does not exist.
+            CampaignConflict: the campaign's status does not allow new recipients.
             Unavailable: Redis did not answer, or its memory is full.
         """
         marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
         return as_text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
 
     def now(self, campaign_id: str) -> datetime:
-        """Return the time by the clock that everything on the campaign goes by: Redis's."""
+        """Return the time by Redis's clock, which decides for campaigns."""
         return datetime.fromtimestamp(self._call(self._end, "clock", campaign_id)[1] / 1000, UTC)
 
     def start(self, campaign_id: str, rests_until_ms: int | None) -> None:
-        """Let a draft run; one that runs is left alone."""
+        """Start a draft. A running campaign stays as it is."""
         self._call(self._start, "start", campaign_id, "" if rests_until_ms is None else rests_until_ms)
 
     def pause(self, campaign_id: str) -> None:
-        """Pause a running campaign; the workers notice before their next row."""
+        """Pause a running campaign. Workers notice before their next recipient."""
         self._call(self._end, "pause", campaign_id)
 
     def resume(self, campaign_id: str, rests_until_ms: int | None, application: Application | None = None) -> None:
-        """Let a paused campaign run, and give it to another Auth0 application if one is named."""
+        """Resume a paused campaign. With an application, move the campaign to it."""
         rests_until = "" if rests_until_ms is None else rests_until_ms
         self._call(self._start, "resume", campaign_id, rests_until, application.stored if application else "")
 
     def cancel(self, campaign_id: str) -> None:
-        """Stop a campaign for good; `close` then ends its rows."""
+        """Cancel a campaign. `close` then ends its rows."""
         self._call(self._end, "cancel", campaign_id)
 
     def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
-        """Put other options in the place of those that were read, and what mirrors them; False when others stand there by now."""
+        """Replace the options, and the fields that repeat them; return False if the options are no longer `before`."""
         flat = [part for pair in fields.items() for part in pair]
         return bool(self._call(self._end, "change", campaign_id, before, after, *flat)[0] == b"done")
 
     def close(self, campaign_id: str) -> int:
-        """End every row that nobody has begun, if the campaign is cancelled or past its deadline; return how many."""
+        """End the rows without an attempt if the campaign is cancelled or past its deadline. Return their number."""
         closed, start, batches = 0, 0, 1
         while start < batches:
             reply = self._call(self._end, "close", campaign_id, start, ROWS_PAGE)
@@ -178,7 +177,7 @@ class CampaignStore:
         return closed
 
     def retry(self, campaign_id: str, states: bytes, reasons: bytes, *, dry_run: bool) -> dict[int, int]:
-        """Queue the rows in these states again, or only count them; return how many by state byte."""
+        """Queue the rows in these states again, or only count them. Return the counts by state byte."""
         matched: dict[int, int] = {}
         start, batches = 0, 1
         while start < batches:
@@ -191,34 +190,34 @@ class CampaignStore:
         return matched
 
     def sweep(self, campaign_id: str) -> tuple[str, int, int, bool]:
-        """Look at what is due, a page of it; return the status, batches looked at, rows lost, and whether rows are to be closed."""
+        """Check a page of due batches. Return the status, the batches checked, the rows lost, and whether `close` is needed."""
         status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, SWEPT_PAGE)
         return as_text(status), looked_at, lost, bool(closing)
 
     def feed(self, campaign_id: str) -> list[tuple[int, float]]:
-        """Take the batches that are to be published now, with the delay of each in seconds."""
+        """Take the batches to publish now, each with its delay in seconds."""
         return picks(self._call(self._end, "feed", campaign_id, self.look_after_ms)[1:])
 
     def forget(self, campaign_id: str, batch: int, row: int, *, fingerprint: bytes, before: str, after: str) -> str:
-        """Replace a batch's sealed rows by the same without one person.
+        """Replace a batch's sealed rows with the same rows without one person.
 
         Args:
             campaign_id: the campaign.
-            batch: its batch.
-            row: the person's row.
-            fingerprint: the person's.
+            batch: the batch's number.
+            row: the number of the person's row.
+            fingerprint: the person's fingerprint in this campaign.
             before: the sealed rows as they were read.
             after: the sealed rows without the person.
 
         Returns:
-            `forgotten`; `suppressed` when the row was open, too; `in_flight` when it is under way, `changed` when the rows are no longer
-            what was read, `gone` when the person is not there: nothing was done then.
+            `forgotten`, or `suppressed` if the row was open. Nothing changes with `in_flight` (an attempt is under way), `changed` (the rows
+            differ from `before`) and `gone` (the campaign does not have the person).
         """
         arguments = (batch, row, fingerprint, before, after, kid_of(after) or "")
         return as_text(self._call(self._end, "forget", campaign_id, *arguments)[0])
 
     def delete(self, campaign_id: str) -> None:
-        """Delete a campaign and everything that was kept of its recipients."""
+        """Delete a campaign and everything stored about its recipients."""
         if self._call(self._end, "delete", campaign_id)[0] == b"busy":
             raise CampaignConflict("A worker still holds a batch of the campaign; try again in a moment.")
         start = 0
@@ -239,10 +238,10 @@ class CampaignStore:
 
 
 def refusal_of(status: bytes) -> CampaignConflict:
-    """Return the error for what a status forbids, with the way out."""
+    """Return the error for a call that a status does not allow, with the way out."""
     return CampaignConflict(_REFUSALS[Status(as_text(status))])
 
 
 def picks(flat: Sequence[int]) -> list[tuple[int, float]]:
-    """Read the batches to publish, as the scripts give them."""
+    """Read the batches to publish from a script's reply."""
     return [(number, delay / 1000) for number, delay in zip(flat[::2], flat[1::2], strict=True)]

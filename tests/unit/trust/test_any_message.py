@@ -133,7 +133,7 @@ def test_a_compressed_body_is_a_flaw() -> None:
     body = base64.b64encode(zlib.compress(b" " * 50_000_000)).decode()
     foreign = changed(("headers", "compression"), "application/x-gzip") | {"body": body}
 
-    assert flaw_of_envelope(foreign) == "the body is compressed, which Gatepost does not take"
+    assert flaw_of_envelope(foreign) == "the body is compressed, which Gatepost does not accept"
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_headers_without_an_id_or_a_task_do_not_pass(headers: Any) -> None:
         ({"retries": "+46701740605"}, "retries"),
         ({"eta": datetime(2100, 1, 1, tzinfo=UTC)}, "too far away"),
         ({"eta": datetime(2100, 1, 1)}, "too far away"),  # noqa: DTZ001 - as AMQP has them
-        ({"eta": 4102444800}, "eta is no moment"),
+        ({"eta": 4102444800}, "eta is not a time"),
     ],
 )
 def test_a_header_that_celery_would_show_or_wait_for_is_checked(header: dict[str, Any], says: str) -> None:
