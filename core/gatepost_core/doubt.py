@@ -1,6 +1,6 @@
 """The rule of doubt: after an attempt that may have been carried out, no later state may claim that nothing was sent.
 
-Every place that ends an operation or a recipient asks here: the policy and the batches in Python, the ledger and the batches in Lua.
+The policy and the batches use it in Python, the ledger and the campaigns in Lua.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def end_after(doubt: Reason | None, state: State, reason: Reason) -> tuple[State, Reason]:
-    """Return the state and the reason of an end.
+    """Return the final state and its reason.
 
     Args:
-        doubt: why an earlier attempt may have been carried out, if one may.
-        state: the state that the last attempt or decision alone would give.
+        doubt: why an earlier attempt may have been carried out, if it may.
+        state: the state by the last attempt or decision alone.
         reason: the reason of that state.
     """
     return (State.UNKNOWN, doubt) if doubt is not None and state.denies_sending else (state, reason)
 
 
 def doubt_in(reason: Reason | None) -> Reason | None:
-    """Return a reason if it says that an attempt may have been carried out."""
+    """Return the reason if it means that an attempt may have been carried out."""
     return reason if reason is not None and reason.doubt else None
 
 
 def kept_for_retry(doubt: Reason | None, reason: Reason) -> Reason:
-    """Return the reason that stays with a recipient who is tried again: the newest doubt, if there was any."""
+    """Return the reason to keep for a recipient's next attempt: the newest doubt, if there is any."""
     return reason if doubt is None or reason.doubt else doubt
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Outlook(Enum):
-    """What a state says about the message or login.
+    """The meaning of a state for the message or login.
 
     Attributes:
         WAITING: open, and no attempt is under way.
@@ -36,9 +36,9 @@ class Entry:
 
     Attributes:
         name: its name in Redis, JSON and logs.
-        char: its byte in a campaign's batch. Stored: a letter is never given to another state.
-        outlook: what it says about the message or login.
-        counts_as_failure: whether it adds to the share of failures that pauses a campaign.
+        char: its byte in a campaign's batch. Stored: a letter is never reused for another state.
+        outlook: its meaning for the message or login.
+        counts_as_failure: whether it counts in the share of failures that pauses a campaign.
     """
 
     name: str
@@ -84,15 +84,15 @@ class State(StrEnum):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether a campaign's `retry` takes recipients in this state. Not `accepted`: a second message voids the first code."""
+        """Whether a campaign's `retry` accepts recipients in this state. Not `accepted`: a second message voids the first code."""
         return self.is_terminal and self is not State.ACCEPTED
 
 
 OPEN_STATES: Final = tuple(state for state in State if not state.is_terminal)
 RETRYABLE: Final = frozenset(state for state in State if state.is_retryable)
-"""The states that a campaign's `retry` takes."""
+"""The states that a campaign's `retry` accepts."""
 FAILED_STATES: Final = tuple(state for state in State if state.outlook is Outlook.REFUSED)
-"""The states that `failed` means on the command line: nothing was sent, and a message was wanted."""
+"""The states that the command line calls `failed`: a message was wanted, and none was accepted."""
 
 
 def states_in_lua(spelled: Callable[[State], str]) -> str:

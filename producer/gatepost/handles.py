@@ -1,4 +1,4 @@
-"""What a producer gets back: the operation's state, its end, and its token set, once."""
+"""Handles: the state and outcome of an operation, and the token set of a login, once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DEFAULT_TIMEOUT_S: Final = 60.0
 
 @boundary
 class Handle:
-    """One operation, seen from the producer."""
+    """One operation."""
 
     def __init__(self, operation_id: str, ledger: Ledger, lease: Lease, keyring: Keyring) -> None:
         self.operation_id = operation_id
@@ -48,7 +48,7 @@ class Handle:
         return f"Handle({self.operation_id!r})"
 
     def outcome(self) -> Outcome:
-        """Return how the operation stands now.
+        """Return the operation's outcome so far.
 
         Raises:
             OperationNotFound: its record has expired, or it was never recorded.
@@ -57,19 +57,19 @@ class Handle:
         return self._ledger.outcome(self.operation_id)
 
     def state(self) -> State:
-        """Return the operation's state now. Errors are those of `outcome`."""
+        """Return the operation's state. Raises as `outcome` does."""
         return self.outcome().state
 
     def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
-        """Return the outcome as soon as it is terminal, whatever it is. A restart of Redis meanwhile is waited out.
+        """Wait for a final state, and return the outcome. The wait survives a restart of Redis.
 
         Args:
             timeout: seconds.
 
         Raises:
-            NotFinished: it is not terminal after that time; it goes on.
+            NotFinished: there was no final state in time. The operation continues.
             OperationNotFound: its record has expired, or it was never recorded.
-            ProducerClosed: the producer was closed, before or meanwhile.
+            ProducerClosed: the producer was closed, before or during the wait.
             Unavailable: Redis did not answer.
         """
         answers: SimpleQueue[Answer] = SimpleQueue()
@@ -82,7 +82,7 @@ class Handle:
 
     @contextmanager
     def waiting(self, tell: Callable[[Answer], object]) -> Iterator[None]:
-        """Wait inside of the block: `tell` is called from another thread, with the terminal outcome or an error.
+        """Wait inside the block. Another thread calls `tell` with the final outcome or an error.
 
         Raises:
             ProducerClosed: the producer is closed.
@@ -95,31 +95,31 @@ class Handle:
             self._lease.waits.leave(wait)
 
     def final_look(self) -> Outcome:
-        """Return the outcome if it is terminal by now. Errors are those of `wait`."""
+        """Return the outcome if it is final now. Raises as `wait` does."""
         outcome = self.outcome()
         if not outcome.state.is_terminal:
             raise NotFinished
         return outcome
 
     def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:
-        """Return the outcome when it is `accepted`, as `wait` does; raise the typed error of any other end.
+        """Wait like `wait`, and return an `accepted` outcome. Raise the typed error of any other final state.
 
         Raises:
-            OperationFailed: it ended otherwise; the subclass says how.
-            NotFinished: it is not terminal after that time; it goes on.
+            OperationFailed: it ended in another state. The subclass names the cause.
+            NotFinished: there was no final state in time. The operation continues.
         """
         outcome = self.wait(timeout)
         raise_for_outcome(outcome)
         return outcome
 
     def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:
-        """Return the login's token set, once: it is deleted in the same moment.
+        """Wait like `wait`, and return the login's token set, once: this call deletes it.
 
         Raises:
-            MfaRequired: Auth0 asks for a second factor; `challenge` holds the MFA token, once.
-            OperationFailed: the login ended otherwise; `description` holds an Action's words, once.
+            MfaRequired: Auth0 asks for a second factor. `challenge` holds the MFA token, once.
+            OperationFailed: the login ended in another state. `description` holds the message of an Action, once.
             NothingToRedeem: redeemed before, expired, or not a login.
-            NotFinished: no terminal state within the timeout.
+            NotFinished: there was no final state in time.
         """
         return self.open_result(self.wait(timeout))
 
@@ -127,14 +127,14 @@ class Handle:
         """Redeem the sealed result of a finished login; `redeem` waits for it first.
 
         Raises:
-            UnknownKey: the result's key is not in this producer's ring; the result stays where it is.
+            UnknownKey: the result's key is not in this producer's ring. The result is not deleted.
             SealError: it was changed, or another version wrote it.
         """
         failure = failure_of_outcome(outcome)
         sealed = self._ledger.sealed_result(self.operation_id)
         if failure is not None and sealed is None and not isinstance(failure, MfaRequired):
             raise failure
-        # Redeeming deletes: what could not be opened afterwards is left to a producer that can.
+        # Redeeming deletes the result, so a producer without its key must not redeem it.
         self._keyring.require(sealed or "")
         sealed = self._ledger.redeem(self.operation_id)
         redeemed = load_redeemable(self._keyring.open(sealed, Purpose.result(self.operation_id)))
@@ -143,7 +143,7 @@ class Handle:
         raise _with_words(failure or MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail), redeemed)
 
     def cancel(self) -> bool:
-        """Cancel the operation if no attempt has begun, and say whether that was so."""
+        """Cancel the operation if no attempt has begun. Return whether it is cancelled."""
         answer = self._ledger.close(self.operation_id, State.CANCELLED, Reason.CANCELLED_BY_CALLER)
         return answer.state is State.CANCELLED
 
@@ -158,7 +158,7 @@ def _with_words(failure: OperationFailed, redeemed: MfaChallenge | Denial) -> Op
 
 @boundary
 class AsyncHandle:
-    """The same for asyncio."""
+    """A `Handle` for asyncio."""
 
     def __init__(self, handle: Handle) -> None:
         self.operation_id = handle.operation_id
@@ -204,14 +204,14 @@ class AsyncHandle:
 
 
 def _opened(answer: Answer) -> Outcome:
-    """Return what a wait was told, or raise it: anew, because several can have been told the same."""
+    """Return the outcome, or raise the error: a new one, because several waits can share it."""
     if isinstance(answer, Outcome):
         return answer
     raise type(answer)(*answer.args)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Answer], answer: Answer) -> None:
-    # A loop that is closed waits for nothing.
+    # RuntimeError: the loop is closed, so nothing waits.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(_set, future, answer)
 

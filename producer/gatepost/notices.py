@@ -1,4 +1,4 @@
-"""What wakes the thread that waits: notices of operations that ended, over one connection, and a bell for its own process."""
+"""Wakes the waiting thread: notices of ended operations over one connection, and a bell for this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ANSWER_S: Final = 10.0
 
 
 class Notices:
-    """A subscription. Not safe to share between threads. Every method raises redis-py's errors, and is then to be closed."""
+    """A subscription to ended operations. Not thread-safe. After an error of redis-py, close it."""
 
     def __init__(self, client: Redis, keys: RedisKeys, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = client.connection_pool
@@ -41,7 +41,7 @@ class Notices:
 
     def fileno(self) -> int:
         """Return the socket's number, for `select`."""
-        # redis-py shows its socket nowhere; a test fails when this name moves.
+        # redis-py has no public name for its socket. A test fails when this one changes.
         number: int = self._connection._sock.fileno()  # noqa: SLF001
         return number
 
@@ -51,7 +51,7 @@ class Notices:
         self._heard_at, self._asked = self._monotonic(), False
 
     def follow(self, operation_ids: Collection[str]) -> None:
-        """Subscribe to the ends of operations. `read` names each once the subscription counts."""
+        """Subscribe to operations. `read` returns each one when its subscription has begun."""
         self._send("SUBSCRIBE", operation_ids)
         self.followed.update(operation_ids)
 
@@ -61,7 +61,7 @@ class Notices:
         self.followed.difference_update(operation_ids)
 
     def read(self) -> set[str]:
-        """Return the operations to look at: those that ended, and those that are subscribed to since."""
+        """Return the operations to read: those that have ended, and those whose subscription has begun."""
         found: set[str] = set()
         while self._connection.can_read(0):
             answer = self._connection.read_response()
@@ -72,7 +72,7 @@ class Notices:
         return found
 
     def close(self) -> None:
-        """Close the connection; it can be opened again, and follows nothing then."""
+        """Close the connection. After `open`, it follows no operation."""
         self.followed.clear()
         if self._connection is not None:
             connection, self._connection = self._connection, None
@@ -80,7 +80,7 @@ class Notices:
             self._pool.release(connection)
 
     def _check(self) -> None:
-        # A connection whose other end is gone without a word looks like one on which nothing happens.
+        # A dead connection looks like a silent one, so ask.
         silent = self._monotonic() - self._heard_at
         if silent > _SILENCE_S + _ANSWER_S and self._asked:
             raise ConnectionError("the subscription is silent")
@@ -95,7 +95,7 @@ class Notices:
 
 
 class Bell:
-    """Wakes the thread that rests in `select`. Rung by any thread."""
+    """Wakes a thread that sleeps in `select`. Any thread may ring it."""
 
     def __init__(self) -> None:
         self._heard, self._pulled = socket.socketpair()
@@ -107,13 +107,13 @@ class Bell:
         return self._heard.fileno()
 
     def ring(self) -> None:
-        """Wake the thread, or keep it from its next rest."""
-        # A full buffer rings already, and a closed one has no thread.
+        """Wake the thread, or prevent its next sleep."""
+        # OSError: the buffer is full, so the bell rings already, or the bell is closed.
         with suppress(OSError):
             self._pulled.send(b"\0")
 
     def quiet(self) -> None:
-        """Forget that it was rung."""
+        """Stop ringing."""
         with suppress(BlockingIOError):
             self._heard.recv(1 << 16)
 

@@ -1,4 +1,4 @@
-"""The connections to a Redis that the producers of a process share, and the thread that waits there for all of them."""
+"""The connections and the waiting thread that all producers of a process share for one Redis."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-# A call takes Redis a fraction of a millisecond; more connections than these would wait for the interpreter.
+# Redis answers within a fraction of a millisecond. More connections would only wait for the interpreter.
 _MOST_CONNECTIONS: Final = 2
 
 
 class Client(Redis):
-    """A client over connections that others use too. Closed, it raises `ProducerClosed`."""
+    """A client over shared connections. After `close`, its calls raise `ProducerClosed`."""
 
     closed = False
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command, and return the answer."""
+        """Send a command and return the answer."""
         self.require_open()
         return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no hint for it
 
@@ -38,21 +38,21 @@ class Client(Redis):
         return super().pipeline(transaction, shard_hint)
 
     def require_open(self) -> None:
-        """Raise `ProducerClosed` once it is closed."""
+        """Raise `ProducerClosed` if it is closed."""
         if self.closed:
             raise ProducerClosed
 
     def close(self) -> None:
-        """Refuse from now on. The connections are others' too, and stay."""
+        """Refuse further calls. The shared connections stay open."""
         self.closed = True
 
 
 class Lease:
-    """A producer's part in the connections to one Redis. Thread-safe.
+    """One producer's share in the connections to a Redis. Thread-safe.
 
     Attributes:
-        client: the producer's client, which refuses once this is closed.
-        waits: what waits for the ends of operations.
+        client: the producer's client. It refuses calls after `close`.
+        waits: the waits for operations.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -62,7 +62,7 @@ class Lease:
         self.waits = shared.waits
 
     def close(self) -> None:
-        """Give it back. Those that wait get `ProducerClosed`; the last one closes the connections."""
+        """Return the share. The producer's waits end with `ProducerClosed`. The last share closes the connections."""
         if self.client.closed:
             return
         self.client.close()
@@ -73,29 +73,29 @@ class Lease:
 class _Shared:
     def __init__(self, settings: Settings) -> None:
         self.client = connect(settings, most=_MOST_CONNECTIONS)
-        # What breaks is connected anew by the thread.
+        # The thread reconnects by itself.
         self.subscriber = connect(settings, most=1, repeats=0)
         self.waits = Waits(self.client, self.subscriber, RedisKeys(settings.namespace))
         self.leases = 0
 
     def close(self) -> None:
         self.waits.stop()
-        # What another thread uses in this moment is left to it.
+        # A connection that another thread is using is left open.
         for client in (self.client, self.subscriber):
             client.connection_pool.disconnect(inuse_connections=False)
 
 
 _lock = threading.Lock()
 _shared: dict[Hashable, _Shared] = {}
-_forks_are_noticed = False
+_is_registered = False
 
 
 def _take(key: Hashable, settings: Settings) -> _Shared:
-    global _forks_are_noticed  # noqa: PLW0603 - once a process, and importing does nothing
+    global _is_registered  # noqa: PLW0603 - once a process; an import must have no effects
     with _lock:
-        if not _forks_are_noticed:
-            os.register_at_fork(after_in_child=_begin_anew)
-            _forks_are_noticed = True
+        if not _is_registered:
+            os.register_at_fork(after_in_child=_reset_after_fork)
+            _is_registered = True
         shared = _shared.get(key)
         if shared is None:
             shared = _shared[key] = _Shared(settings)
@@ -113,11 +113,11 @@ def _give_back(key: Hashable) -> None:
     shared.close()
 
 
-def _begin_anew() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent's may hold it
+def _reset_after_fork() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may hold it
     _lock = threading.Lock()
     for shared in _shared.values():
-        shared.waits.forget_the_parent()
+        shared.waits.reset()
 
 
 def _key_of(settings: Settings) -> Hashable:

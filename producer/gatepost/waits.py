@@ -1,7 +1,7 @@
-"""Waits for the ends of operations: one thread serves all that wait in a process, threads and event loops alike.
+"""Waits for final states: one thread serves all waits of a process, from threads and event loops.
 
-A notice is published when an operation ends. It can be lost with its connection, so the thread also looks at everything that is waited for
-every few seconds.
+Redis publishes a notice when an operation ends. A notice can be lost with its connection, so the thread also checks all awaited
+operations every few seconds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _log = structlog.stdlib.get_logger("gatepost.producer")
 LOOK_AGAIN_S: Final = 3.0
-"""Seconds from one look at everything that is waited for to the next."""
+"""Seconds between two checks of all awaited operations."""
 _RECONNECT_S: Final = 0.5
 _PAGE: Final = 500
 _OPEN: Final = frozenset(state.value.encode() for state in OPEN_STATES)
@@ -42,23 +42,23 @@ _STOP_S: Final = 1.0
 
 
 class Owner(Protocol):
-    """One that asks, and can be closed meanwhile."""
+    """A producer's client. It can be closed during a wait."""
 
     closed: bool
 
     def require_open(self) -> None:
-        """Raise once it is closed."""
+        """Raise `ProducerClosed` if it is closed."""
 
 
 @dataclass(eq=False, slots=True)
 class Wait:
-    """One that waits for an operation's end.
+    """One caller's wait for an operation.
 
     Attributes:
-        operation_id: which operation.
-        owner: the producer that asked.
-        tell: takes the outcome, or the error to raise; it is called from another thread, once or never.
-        seen: whether the operation was found to be open.
+        operation_id: the operation.
+        owner: the client of the caller's producer.
+        tell: takes the outcome or the error to raise. Another thread calls it at most once.
+        seen: whether a check has found the operation open.
     """
 
     operation_id: str
@@ -68,27 +68,27 @@ class Wait:
 
 
 class Waits:
-    """All that wait for the operations of one Redis. Thread-safe."""
+    """All waits for operations of one Redis. Thread-safe."""
 
     def __init__(
         self, client: Redis, subscriber: Redis, keys: RedisKeys, *, look_again_s: float = LOOK_AGAIN_S
     ) -> None:
-        """Put the parts together; the thread starts with the first that waits.
+        """Prepare the waits. The thread starts with the first one.
 
         Args:
             client: reads the operations.
-            subscriber: whose one connection carries the subscription.
+            subscriber: its only connection carries the subscription.
             keys: the names in this Redis.
-            look_again_s: seconds from one look at everything to the next.
+            look_again_s: seconds between two checks of all awaited operations.
         """
         self._client = client
         self._subscriber = subscriber
         self._keys = keys
         self._look_again_s = look_again_s
-        self.forget_the_parent()
+        self.reset()
 
-    def forget_the_parent(self) -> None:
-        """Begin anew, in a process that was forked off: its parent's thread and connections are not there."""
+    def reset(self) -> None:
+        """Start without waits. A forked process needs this: the parent's thread does not exist there."""
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Wait]] = {}
         self._changed: set[str] = set()
@@ -99,7 +99,7 @@ class Waits:
         self._bell: Bell | None = None
 
     def join(self, wait: Wait) -> None:
-        """Let one wait. It is told the outcome once that is terminal, or the error."""
+        """Add a wait. It is told the final outcome, or an error."""
         with self._lock:
             wait.owner.require_open()
             self._waiting.setdefault(wait.operation_id, []).append(wait)
@@ -112,18 +112,18 @@ class Waits:
                 self._thread.start()
         self._ring()
         if wait.owner.closed:
-            # Closed meanwhile, perhaps after `end` was called.
+            # Closed meanwhile, possibly after the call of `end`.
             self.leave(wait)
             wait.owner.require_open()
 
     def leave(self, wait: Wait) -> None:
-        """Let one wait no longer; one that was told has left."""
+        """Remove a wait, unless it has been told."""
         with self._lock:
             if self._remove(wait):
                 self._ring()
 
     def end(self, owner: Owner, failure: Callable[[], GatepostError]) -> None:
-        """Tell an error to all that one producer's callers wait for."""
+        """End all waits of one producer with an error."""
         with self._lock:
             ended = [wait for waits in self._waiting.values() for wait in waits if wait.owner is owner]
             for wait in ended:
@@ -132,7 +132,7 @@ class Waits:
             wait.tell(failure())
 
     def stop(self) -> None:
-        """End the thread and close its connection, for good."""
+        """End the thread and close its connection."""
         with self._lock:
             thread, self._thread, self._stopping = self._thread, None, True
         self._ring()
@@ -157,23 +157,23 @@ class Waits:
         look_at = time.monotonic() + self._look_again_s
         while not self._stopping:
             try:
-                self._rest(bell, look_at)
+                self._sleep(bell, look_at)
                 ids = self._noticed()
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + self._look_again_s
-                    ids |= self._glance()
-                self._look(ids)
-            except Exception as failure:  # noqa: BLE001 - without the thread, all would wait in vain
-                # Not with the exception, whose frames an error tracker would show.
+                    ids |= self._ended()
+                self._tell_ended(ids)
+            except Exception as failure:  # noqa: BLE001 - if the thread ended, no wait would end
+                # Without the exception: an error tracker would show its frames.
                 _log.error("waits.failed_unexpectedly", failure=account(failure))
                 self._lose_notices()
                 time.sleep(_RECONNECT_S)
         self._notices.close()
         bell.close()
 
-    def _rest(self, bell: Bell, until: float) -> None:
-        """Wait for a notice, for a change of what is waited for, or for the time to look again."""
-        # Without anything to wait for, the thread sleeps until there is.
+    def _sleep(self, bell: Bell, until: float) -> None:
+        """Sleep until a notice arrives, the waits change, or the next check is due."""
+        # Without waits, sleep until there is one.
         timeout = max(until - time.monotonic(), 0) if self._waiting else None
         with selectors.DefaultSelector() as either:
             either.register(bell, selectors.EVENT_READ)
@@ -183,7 +183,7 @@ class Waits:
         bell.quiet()
 
     def _noticed(self) -> set[str]:
-        """Follow what is waited for since, and return the operations to look at."""
+        """Subscribe to the operations of new waits, and return the operations to read."""
         with self._lock:
             changed, self._changed = self._changed, set()
             joined = changed & self._waiting.keys()
@@ -202,7 +202,7 @@ class Waits:
         except (RedisError, OSError) as failure:
             self._lose_notices()
             if isinstance(failure, ResponseError):
-                # Redis refuses the subscription itself, now and later.
+                # Redis refuses the subscription itself, and will refuse it again.
                 self._tell(self._ids(), _error_of(failure))
             return {wait.operation_id for wait in self._all() if not wait.seen}
 
@@ -210,16 +210,16 @@ class Waits:
         self._notices.close()
         self._reopen_at = time.monotonic() + _RECONNECT_S
 
-    def _glance(self) -> set[str]:
-        """Return the operations that are no longer open, or that could not be read."""
+    def _ended(self) -> set[str]:
+        """Return the awaited operations that are not open."""
         found: set[str] = set()
         for some in _pages(self._ids()):
             states = self._read(some, lambda pipe, key: pipe.hget(key, "state"))
             found.update(id_ for id_, state in zip(some, states, strict=False) if state not in _OPEN)
         return found
 
-    def _look(self, ids: Collection[str]) -> None:
-        """Read operations, and tell those that wait for one that ended."""
+    def _tell_ended(self, ids: Collection[str]) -> None:
+        """Read operations, and tell the waits for those that have ended."""
         for some in _pages(ids):
             replies = self._read(some, lambda pipe, key: pipe.hmget(key, OUTCOME_FIELDS))
             for operation_id, reply in zip(some, replies, strict=False):
@@ -230,7 +230,7 @@ class Waits:
                     self._tell([operation_id], answer)
 
     def _read(self, ids: Sequence[str], ask: Callable[[Any, str], object]) -> list[Any]:
-        """Ask about operations in one step; nothing when Redis does not answer, which is told to those who wait since."""
+        """Ask about operations in one round trip. If Redis does not answer, tell the new waits, and return nothing."""
         try:
             with translated_errors(READING, READING), self._client.pipeline(transaction=False) as pipe:
                 for operation_id in ids:
@@ -269,7 +269,7 @@ def _pages(ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _answer_of(operation_id: str, reply: Any) -> Answer | None:
-    """Return the outcome, or the error; None while the operation is open."""
+    """Return the outcome or the error, or None for an open operation."""
     if isinstance(reply, RedisError):
         return _error_of(reply)
     try:

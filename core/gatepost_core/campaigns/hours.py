@@ -1,4 +1,4 @@
-"""The hours of the day in which a campaign may send."""
+"""A campaign's sending hours."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _END_OF_DAY: Final = (24, 0)
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """From one wall-clock time to another, every day, where the recipients live. They may span midnight.
+    """Daily hours in the recipients' timezone. They may span midnight.
 
     Attributes:
         opens: the first minute.
-        closes: the minute at which nothing more is begun; midnight closes the day.
+        closes: from this minute on, no message leaves. Midnight is the end of the day.
         timezone: an IANA name, such as Europe/Berlin.
     """
 
@@ -38,7 +38,7 @@ class SendingHours:
         """Read hours such as `09:00-18:00`.
 
         Raises:
-            ValueError: says what is wrong with the hours or the timezone.
+            ValueError: the hours or the timezone are invalid. The message says why.
         """
         found = _HOURS.fullmatch(hours.strip())
         if found is None:
@@ -51,10 +51,10 @@ class SendingHours:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `str` writes.
+        """Read the form that `str` writes.
 
         Raises:
-            ValueError: it has another form.
+            ValueError: the text has another form.
         """
         hours, _, timezone = text.strip().partition(" ")
         return cls.parse(hours, timezone)
@@ -63,24 +63,24 @@ class SendingHours:
         return f"{self.opens:%H:%M}-{self.closes:%H:%M} {self.timezone}"
 
     def is_open(self, now: datetime) -> bool:
-        """Whether a message may leave at this moment."""
+        """Return whether messages may leave at this time."""
         local = now.astimezone(_zone(self.timezone)).time()
         if self.opens < self.closes:
             return self.opens <= local < self.closes
         return local >= self.opens or local < self.closes
 
     def next_opening(self, now: datetime) -> datetime:
-        """Return the moment from which messages may leave: `now` while the hours are open. UTC."""
+        """Return the next time when messages may leave, in UTC: `now` during the hours."""
         return now.astimezone(UTC) if self.is_open(now) else self._next(self.opens, now)
 
     def closes_at(self, now: datetime) -> datetime:
-        """Return when the hours close next, in UTC."""
+        """Return the next closing time, in UTC."""
         return self._next(self.closes, now)
 
     def _next(self, at: time, now: datetime) -> datetime:
         zone = _zone(self.timezone)
         day = now.astimezone(zone).date()
-        # A wall-clock time that a change to summer time leaves out is read as the same time before the change.
+        # A local time that the change to summer time skips is read with the offset before the change.
         moments = (datetime.combine(day + timedelta(days=ahead), at, zone).astimezone(UTC) for ahead in range(3))
         return next(moment for moment in moments if moment > now)
 

@@ -1,4 +1,4 @@
-"""Publishes a campaign's next batches: the messages name a campaign and a number, never a person."""
+"""Publishes a campaign's next batches. The messages hold the campaign's id and a number, never a person."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 class BatchPublisher:
-    """Puts batches on the broker. Thread-safe."""
+    """Publishes batches. Thread-safe."""
 
     def __init__(self, app: Celery, store: CampaignStore) -> None:
         self._app = app
         self._store = store
 
     def feed(self, campaign_id: str) -> int:
-        """Publish what the campaign's window has room for, and return how many batches that was.
+        """Publish as many batches as the campaign's limit of batches in flight allows, and return their number.
 
         Raises:
-            CampaignNotFound: there is no such campaign.
+            CampaignNotFound: the campaign does not exist.
             Unavailable: Redis did not answer.
         """
         return self.publish(campaign_id, self._store.feed(campaign_id))
 
     def publish(self, campaign_id: str, picked: Iterable[tuple[int, float]]) -> int:
-        """Publish batches, each with its delay in seconds. The reconciler finds those again that the broker does not take.
+        """Publish batches, each with its delay in seconds, until the broker refuses one. The reconciler publishes the rest later.
 
         Returns:
-            How many the broker took. The rest is left out after the first that it did not take.
+            The number of published batches.
         """
         published = 0
         for batch, delay_s in picked:

@@ -1,4 +1,4 @@
-"""How states, reasons and a row's record are written in Redis: a byte each, because there are millions of them."""
+"""The stored form of states, reasons and records of rows: a byte each, because there are millions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORD_BYTES: Final = _RECORD.size
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is kept of a row beside its state, unless it was simply accepted."""
+    """The details of a row. A row that was accepted at the first attempt has none."""
 
     row: int
     reason: Reason | None = None
@@ -34,7 +34,7 @@ class Record:
 
     @property
     def at(self) -> datetime | None:
-        """When it was written."""
+        """The time at which it was written."""
         return datetime.fromtimestamp(self.at_s, UTC) if self.at_s else None
 
 
@@ -48,10 +48,10 @@ def unpack_records(details: bytes) -> dict[int, Record]:
 
 
 def check_stored(states: bytes, details: bytes, rows: int) -> None:
-    """Make sure that what is stored of a batch fits together.
+    """Check that the stored states and records fit a batch's rows.
 
     Raises:
-        SealError: a state or a reason is unknown, or there are more or fewer of them than rows.
+        SealError: a state is unknown, a record cannot be read, or their number differs from the rows'.
     """
     if len(states) != rows or not set(states) <= STATES.keys():
         raise SealError("The states of a batch do not match its rows.")

@@ -1,4 +1,4 @@
-"""What goes into the ledger, and what it answers."""
+"""The ledger's parameters and answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewOperation:
-    """What is recorded of a command before it is published.
+    """A command to record before it is published.
 
     Attributes:
         application: the Auth0 application in its stored form; empty when the producer does not know it.
@@ -38,7 +38,7 @@ class NewOperation:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An open operation, as a worker needs it."""
+    """An open operation for a worker to run."""
 
     operation_id: str
     kind: Kind
@@ -50,7 +50,7 @@ class Operation:
 
 
 class Verdict(StrEnum):
-    """What the ledger answers."""
+    """The ledger's verdicts."""
 
     BEGUN = "begun"
     FINISHED = "finished"
@@ -67,18 +67,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The ledger's answer to ready, begin, settle, postpone, close or sweep.
+    """The ledger's answer to a call.
 
     Attributes:
-        verdict: what it comes to.
-        attempts: how many there were, this one included.
-        left_ms: until the deadline, by Redis's clock.
+        verdict: the verdict.
+        attempts: the number of attempts, including this one.
+        left_ms: milliseconds until the deadline, by Redis's clock.
         doubt: why an earlier attempt may have been carried out.
-        wait_ms: until it is worth asking again.
-        state: of a finished operation.
-        reason: why it is in that state.
-        detail: Auth0's code.
-        kind: of an operation to be published.
+        wait_ms: milliseconds until the next call is useful.
+        state: the state of a finished operation.
+        reason: the reason of that state.
+        detail: Auth0's error code.
+        kind: the kind of an operation to publish.
     """
 
     verdict: Verdict
@@ -94,12 +94,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What `Ledger.forget` found.
+    """The result of `Ledger.forget`.
 
     Attributes:
-        state: the state before; None when the record had expired, `in_flight` when nothing was done because an attempt is under way.
-        cancelled: whether the operation was open, and is cancelled now.
-        result: whether a result waited to be redeemed.
+        state: the state before the call; None if the record had expired. With `in_flight`, an attempt is under way and nothing changed.
+        cancelled: whether the call cancelled an open operation.
+        result: whether the call deleted a result that was not redeemed.
     """
 
     state: State | None

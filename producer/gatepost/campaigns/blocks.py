@@ -1,4 +1,4 @@
-"""What keeps workers from a campaign as far as its record, this configuration and the registry of tenants tell, before any has tried."""
+"""Blocks that this process can see before any worker reports them: from the configuration and the registry of tenants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
 
 
 def block_here(campaign: Campaign, settings: Settings) -> Block | None:
-    """Return what keeps workers with this configuration from a campaign; None when no tenant is configured here to compare with."""
+    """Return what stops workers with this configuration from sending a campaign. Without a configured tenant, return None."""
     applications = settings.applications()
     if not applications:
         return None
@@ -34,7 +34,7 @@ def block_here(campaign: Campaign, settings: Settings) -> Block | None:
 
 
 def with_own_block(campaign: Campaign, settings: Settings) -> Campaign:
-    """Return a campaign with what this configuration says besides what workers have met; without any when no row of it is to be sent."""
+    """Return a campaign with the block of this configuration added. A campaign with nothing to send has no blocks."""
     if campaign.status not in _SENT or not campaign.open:
         return replace(campaign, blocks=())
     own = block_here(campaign, settings)
@@ -42,7 +42,7 @@ def with_own_block(campaign: Campaign, settings: Settings) -> Campaign:
 
 
 def block_of_tenant(settings: Settings, registry: TenantRegistry, name: str | None) -> Block | None:
-    """Return what keeps the workers of this Redis from work for a tenant of this configuration."""
+    """Return what stops the workers of this Redis from sending for a tenant of this configuration."""
     applications = settings.applications()
     if not applications:
         return None
@@ -56,10 +56,10 @@ def block_of_tenant(settings: Settings, registry: TenantRegistry, name: str | No
 
 
 def require_ours(campaign: Campaign, settings: Settings) -> None:
-    """Make sure that a campaign is not for another Auth0 application than this configuration's.
+    """Check that a campaign does not belong to another Auth0 application.
 
     Raises:
-        CampaignConflict: it is; the message names both, and the way out.
+        CampaignConflict: it does. The message names both applications and the way out.
     """
     block = block_here(campaign, settings)
     if block is not None and block.kind is BlockKind.WRONG_APPLICATION:
@@ -67,10 +67,10 @@ def require_ours(campaign: Campaign, settings: Settings) -> None:
 
 
 def own_application(campaign: Campaign, settings: Settings) -> Application:
-    """Return this configuration's Auth0 application under the name of a campaign's tenant.
+    """Return the Auth0 application that this configuration has for a campaign's tenant.
 
     Raises:
-        TenantMissing: this configuration has no tenant of that name.
+        TenantMissing: this configuration does not have that tenant.
     """
     tenant = campaign.options.tenant or DEFAULT_TENANT
     own = settings.applications().get(tenant)

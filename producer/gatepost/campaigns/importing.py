@@ -1,4 +1,4 @@
-"""Adds recipients to a campaign: each once, however often a file is read."""
+"""Adds recipients to a campaign, each once, even if a file is read several times."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of the rows of an import."""
+    """The result of an import."""
 
     added: int = 0
     duplicates: int = 0
 
     @property
     def seen(self) -> int:
-        """How many rows were read."""
+        """The number of rows read."""
         return self.added + self.duplicates
 
 
 class Import:
-    """One run over a file. What it has added stays added, so a run that was interrupted is simply run again."""
+    """One run over a file. Added rows stay, so an interrupted run can be repeated."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class Import:
 
         Args:
             campaign_id: the campaign.
-            batches: how many batches it has; a number that is out of date costs a call.
-            store: where campaigns are.
+            batches: the number of its batches. An outdated number costs one more call.
+            store: the campaigns.
             keyring: seals the rows.
-            fingerprints: tells recipients apart.
-            on_progress: is called after every batch.
+            fingerprints: identifies recipients.
+            on_progress: called after every batch.
         """
         self._campaign_id = campaign_id
         self._batches = batches
@@ -64,19 +64,19 @@ class Import:
         self._keyring = keyring
         self._fingerprints = fingerprints
         self._on_progress = on_progress and callback_of_caller(on_progress)
-        # What is to be added next, by fingerprint, so that a file's own duplicates meet here.
+        # The rows to add next, by fingerprint, to find duplicates within the file.
         self._pending: dict[bytes, Row] = {}
         self._added = 0
         self._duplicates = 0
 
     def run(self, rows: Iterable[Row]) -> Added:
-        """Add the rows that the campaign does not have yet.
+        """Add the rows that the campaign does not have. After an error, the rows added so far stay.
 
         Raises:
-            CampaignNotFound: there is no such campaign.
-            CampaignConflict: its status takes no recipients.
-            Unavailable: Redis did not answer, or its memory is full; what was added stays.
-            InvalidCommand: a row that no file's reader has made is not valid; what was added stays.
+            CampaignNotFound: the campaign does not exist.
+            CampaignConflict: the campaign's status does not allow new recipients.
+            Unavailable: Redis did not answer, or its memory is full.
+            InvalidCommand: a row of the caller's own is invalid.
         """
         for chunk in in_chunks(checked_rows(rows), BATCH_ROWS):
             self._take(chunk)

@@ -1,4 +1,4 @@
-"""Changes a campaign's options: over what was read, or not at all, so that no change of somebody else is lost."""
+"""Changes a campaign's options without losing a change that somebody else makes at the same time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gatepost_core.errors import TooManyChanges
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Whoever is too late has seen another's change succeed, so only a crowd can use these up.
+# Each failed try means that another change succeeded, so only many writers at once can use these up.
 _TRIES: Final = 20
 
 
 class OptionsStore(Protocol):
-    """Where options are kept, as text."""
+    """Stores the options of campaigns as text."""
 
     def record(self, campaign_id: str) -> Mapping[str, str]:
-        """Return a campaign's record, the options under `options`."""
+        """Return a campaign's record, with its options under `options`."""
 
     def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
-        """Put other options in the place of those that were read; False when they are no longer what was read."""
+        """Replace the options; return False if they are no longer `before`."""
 
 
 def change_options(
@@ -30,21 +30,21 @@ def change_options(
     alter: Callable[[Options], Options | None],
     fields: Mapping[str, str | int | float],
 ) -> bool:
-    """Change options, beginning anew with what is there whenever somebody else was faster.
+    """Change options. If they change meanwhile, read them again and repeat.
 
     Args:
-        store: where they are.
-        campaign_id: whose.
-        alter: gives the other options, or None when nothing is to be changed; it may be called several times.
-        fields: what of the record mirrors the change.
+        store: the campaigns.
+        campaign_id: the campaign.
+        alter: returns the new options, or None to change nothing. It may be called several times.
+        fields: the fields of the record that repeat the change.
 
     Returns:
-        Whether anything was changed.
+        Whether the options were changed.
 
     Raises:
-        CampaignNotFound: there is no such campaign.
-        CampaignConflict: it is being deleted.
-        TooManyChanges: somebody else was faster every time.
+        CampaignNotFound: the campaign does not exist.
+        CampaignConflict: the campaign is being deleted.
+        TooManyChanges: the options kept changing.
         Unavailable: Redis did not answer.
     """
     for _ in range(_TRIES):

@@ -1,4 +1,4 @@
-"""A campaign that something outside of it has put out of order: counts that do not add up, and a backup that was restored."""
+"""Repairs campaigns: counts that do not add up, and campaigns of a restored backup."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _CHANGED: Final = "The campaign changed during the count; try again. Nothing was
 
 @dataclass(frozen=True, slots=True)
 class Recounted:
-    """What was counted in a campaign's batches.
+    """The counts from a campaign's batches.
 
     Attributes:
-        total: how many recipients there are.
-        counts: how many of them are in each state.
-        gone: batches that are not there any more; their recipients are in no count.
-        unreadable: recipients whose state cannot be read. While there are any, the counts do not add up.
+        total: the number of recipients.
+        counts: the number of recipients in each state.
+        gone: the missing batches. Their recipients are not counted.
+        unreadable: recipients with an unreadable state. With any, the counts do not add up.
     """
 
     total: int
@@ -43,7 +43,7 @@ class Recounted:
     unreadable: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the counts as JSON values."""
         return {
             "total": self.total,
             "counts": {state.value: number for state, number in self.counts.items()},
@@ -53,18 +53,18 @@ class Recounted:
 
 
 class CampaignRepair:
-    """Puts campaigns in order again. Methods raise `CampaignNotFound`, and `Unavailable` when Redis does not answer."""
+    """Repairs campaigns. Methods raise `CampaignNotFound`, and `Unavailable` when Redis does not answer."""
 
     def __init__(self, client: Redis, keys: RedisKeys, *, clock: str = SERVER_CLOCK) -> None:
         self._keys = keys
         self._script = client.register_script(ending(library(keys, clock) + part("repair")))
 
     def recover(self, campaign_id: str, *, keep: bool) -> int:
-        """Pause a campaign of a restored backup and end its open rows as `unknown`; return how many.
+        """Pause a campaign of a restored backup, and end its open rows as `unknown`. Return their number.
 
         Args:
             campaign_id: the campaign.
-            keep: only pause it: its rows are known not to have been sent.
+            keep: only pause it, because the operator knows that its open rows were not sent.
         """
         ended, start, batches = 0, 0, 1
         while start < batches:
@@ -73,14 +73,14 @@ class CampaignRepair:
         return ended
 
     def recount(self, campaign_id: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Recounted:
-        """Count a campaign's rows batch by batch, and put the sums in the place of its counts, all at once.
+        """Count a campaign's rows batch by batch, then replace all its counts at once.
 
         Args:
             campaign_id: the campaign.
-            on_progress: is called with the number of batches looked at.
+            on_progress: called with the number of batches counted.
 
         Raises:
-            CampaignConflict: it runs or is being cancelled, or a worker still holds a batch; nothing was changed.
+            CampaignConflict: the campaign is running or being cancelled, or a worker holds a batch. Nothing was changed.
         """
         for _ in range(_TRIES):
             before = self._call("recount_begin", campaign_id)[1]

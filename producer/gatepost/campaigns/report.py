@@ -1,4 +1,4 @@
-"""What happened: a campaign's record read as a `Campaign`, and its recipients one by one."""
+"""Reads a campaign's record as a `Campaign`, and the outcomes of its recipients."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class RecipientReport:
-    """What happened to one recipient.
+    """The outcome of one recipient.
 
     Attributes:
-        row: the recipient as the file had it; its line is not kept.
-        at: when the state was reached; None for a recipient who simply was accepted.
+        row: the recipient. The line in the file is not kept.
+        at: the time of the state; None for a recipient who was accepted at the first attempt.
     """
 
     row: Row
@@ -51,7 +51,7 @@ class RecipientReport:
     at: datetime | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, the recipient in clear: an object that `read_rows` takes again."""
+        """Return the outcome as JSON values, with the recipient in clear. `read_rows` accepts the object."""
         columns = {
             str(self.row.kind.identifier): self.row.recipient,
             "language": self.row.language,
@@ -67,7 +67,7 @@ class RecipientReport:
 
 
 def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:
-    """Read a campaign's record, and what keeps workers from it; its `auth_params` stay sealed."""
+    """Read a campaign's record and its blocks. Its `auth_params` stay sealed."""
     numbers, readable = _numbers(record)
     reasons, known = _reasons(record, numbers)
     return Campaign(
@@ -102,7 +102,7 @@ def _pause(record: Mapping[str, str]) -> Pause | None:
 
 
 def _numbers(record: Mapping[str, str]) -> tuple[dict[str, int], bool]:
-    """Return the counts of a record, and whether all of them are numbers."""
+    """Return the counts of a record, and whether all are numbers."""
     names = ["total", "batches", *(state.value for state in State)]
     found = {name: _number(record.get(name)) for name in names}
     return {name: number or 0 for name, number in found.items()}, None not in found.values()
@@ -113,7 +113,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _reasons(record: Mapping[str, str], numbers: Mapping[str, int]) -> tuple[dict[tuple[State, Reason], int], bool]:
-    """Return how many have each reason, and whether all of them are known."""
+    """Return the counts by state and reason, and whether all are known."""
     found: dict[tuple[State, Reason], int] = {}
     readable = True
     for field, text in record.items():
@@ -138,7 +138,7 @@ def _moment(record: Mapping[str, str], field: str) -> datetime | None:
 
 @boundary
 class Reports:
-    """Reads recipients' outcomes, batch by batch."""
+    """Reads the outcomes of recipients, batch by batch."""
 
     def __init__(self, client: Redis, keys: RedisKeys, keyring: Keyring) -> None:
         self._redis = client
@@ -149,10 +149,10 @@ class Reports:
     def all_of(
         self, campaign_id: str, batches: int, states: Collection[State] | None = None
     ) -> Iterator[RecipientReport]:
-        """Give the recipients in these states, in the order they were added; all when no states are named. Not who was erased.
+        """Yield the recipients in these states, or all, in the order in which they were added. Erased recipients are left out.
 
         Raises:
-            SealError: a batch does not open; its key may have left the ring.
+            SealError: a batch cannot be opened. Its key may no longer be in the ring.
             Unavailable: Redis did not answer.
         """
         wanted = None if states is None else frozenset(states)
@@ -161,7 +161,7 @@ class Reports:
                 yield from self._reports(campaign_id, batch, fields, wanted)
 
     def one(self, campaign_id: str, number: int) -> RecipientReport:
-        """Return the outcome of the recipient of this number."""
+        """Return the outcome of the recipient with this number."""
         batch, row = divmod(number, BATCH_ROWS)
         with translated_errors():
             fields: Any = self._redis.hmget(self._keys.batch(campaign_id, batch), "states", "rows", "details")
@@ -169,8 +169,8 @@ class Reports:
         return _report(rows[row], STATES[fields[0][row]], unpack_records(fields[2] or b"").get(row))
 
     def number_of(self, campaign_id: str, fingerprint: bytes) -> int | None:
-        """Return the number of a recipient, by fingerprint; None when the campaign has no such recipient."""
-        # The same arithmetic as index.lua's.
+        """Return the number of the recipient with this fingerprint, or None."""
+        # The same arithmetic as in index.lua.
         place = int.from_bytes(fingerprint[:3], "little")
         with translated_errors():
             found = self._redis.hmget(self._keys.campaign(campaign_id), "index_width", "index_split")
@@ -192,7 +192,7 @@ class Reports:
                 return list(zip(numbers, pipeline.execute(), strict=True))
 
     def _with_states(self, campaign_id: str, batches: list[int], wanted: frozenset[State]) -> list[int]:
-        # The states are a fraction of the rows: batches that have none of the wanted are not fetched.
+        # States are small: batches without any of the wanted states are not fetched.
         with self._redis.pipeline(transaction=False) as pipeline:
             for batch in batches:
                 pipeline.hget(self._keys.batch(campaign_id, batch), "states")

@@ -1,4 +1,4 @@
-"""The suppression list: people who are sent nothing, by keyed fingerprint, whatever the campaign."""
+"""The suppression list: keyed fingerprints of people to whom no campaign sends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHUNK: Final = 500
 
 
 class SuppressionReason(StrEnum):
-    """Why somebody is sent nothing."""
+    """Why a person is on the list."""
 
     MANUAL = "manual"
     BOUNCED = "bounced"
@@ -41,7 +41,7 @@ class SuppressionReason(StrEnum):
     ERASED = "erased"
 
 
-# Stored for as long as the list lives: a number is never given to another reason.
+# Stored in the list: a number is never reused for another reason.
 _CODES: Final = {
     SuppressionReason.MANUAL: 1,
     SuppressionReason.BOUNCED: 2,
@@ -54,7 +54,7 @@ _REASONS: Final = {code: reason for reason, code in _CODES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One entry: nothing of the person is in it."""
+    """One entry. It holds no personal data."""
 
     reason: SuppressionReason
     created_at: datetime
@@ -63,7 +63,7 @@ class Suppression:
 
 @boundary
 class Suppressions:
-    """The list, for all campaigns and tenants. Campaigns look at it when a worker takes a batch. Every change is in the audit log."""
+    """The list for all campaigns and tenants. Workers check it when they take a batch. The audit log records every change."""
 
     def __init__(self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints, audit: AuditLog) -> None:
         self._redis = client
@@ -79,12 +79,12 @@ class Suppressions:
         *,
         expires_at: datetime | None = None,
     ) -> bool:
-        """Put somebody on the list, or change the entry; True when it is new.
+        """Add a person to the list, or change their entry. Return whether the entry is new.
 
         Args:
-            recipient: an address or number in clear; it is normalised here, and only its fingerprint is kept.
-            reason: why.
-            expires_at: when the entry loses its effect; None: never.
+            recipient: an address or number in clear. Only the fingerprint of its normal form is stored.
+            reason: the reason.
+            expires_at: when the entry expires; None for never.
 
         Raises:
             ValueError: it is neither an address nor a number.
@@ -95,14 +95,14 @@ class Suppressions:
             return bool(self._call("add", mark, _entry(reason, expires_at)))
 
     def remove(self, recipient: str) -> bool:
-        """Take somebody off the list; True when there was an entry."""
+        """Remove a person from the list. Return whether there was an entry."""
         mark = self._of(recipient)
         with self._audit.act("suppression.remove") as found:
             found["removed"] = int(self._call("remove", mark))
             return bool(found["removed"])
 
     def find(self, recipient: str) -> Suppression | None:
-        """Return somebody's entry, if it has not expired."""
+        """Return a person's entry, unless it has expired."""
         found = self._call("find", self._of(recipient))
         if found is None:
             return None
@@ -112,10 +112,10 @@ class Suppressions:
         return Suppression(_REASONS[code], _moment(created), _moment(expires) if expires else None)
 
     def count_among(self, recipients: Iterable[str]) -> int:
-        """Return how many of these are on the list, by entries that have not expired.
+        """Return how many of these recipients are on the list. Expired entries do not count.
 
         Args:
-            recipients: addresses and numbers, normalised, each once.
+            recipients: normalised addresses and numbers, each once.
         """
         now = int(time.time())
         marks = map(self._fingerprints.suppression, items_of_caller(recipients))
@@ -128,10 +128,10 @@ class Suppressions:
         *,
         expires_at: datetime | None = None,
     ) -> int:
-        """Put everybody of a file on the list, and return how many are new there.
+        """Add the recipients of a file to the list, and return how many are new.
 
         Raises:
-            InvalidCommand: a row that no file's reader has made is not valid; who was before it may be on the list.
+            InvalidCommand: a row of the caller's own is invalid. Rows before it may have been added.
         """
         entry = _entry(reason, expires_at)
         known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows))
