@@ -1,4 +1,4 @@
--- What operators, imports and the reconciler do to a campaign. ARGV[1] the call   ARGV[2..] its arguments
+-- The calls of operators, imports and the reconciler on a campaign. ARGV[1] the call   ARGV[2..] its arguments
 
 local calls = {}
 
@@ -7,7 +7,7 @@ local function conflict(status)
 end
 
 -- ARGV: the id of the key that sealed the authParams ('' for none), then fields and values of the record
--- For one that is there already, 'exists' with its options: another caller's may differ.
+-- If the campaign exists, returns its options, for the caller to compare.
 function calls.create(kid, ...)
   if get('status') then return { 'exists', get('options'), get('asked') or '', get('auth_params') or '' } end
   for _, name in pairs(NAME) do redis.call('HSET', campaign, name, 0) end
@@ -17,7 +17,7 @@ function calls.create(kid, ...)
   return { 'created' }
 end
 
--- ARGV: fingerprints. Gives '1' for a known one and '0' for a new one, in order.
+-- ARGV: fingerprints. Returns '1' for a known one and '0' for a new one, in order.
 function calls.probe(fingerprints)
   local index = index_open(campaign, campaign .. INDEX_KEY)
   local known = {}
@@ -28,7 +28,7 @@ function calls.probe(fingerprints)
 end
 
 -- ARGV: the batch's number, its sealed rows, their fingerprints, the id of the key that sealed them
--- A batch is added whole or not at all: 'taken' when another import was faster, 'known' when it has added one of these recipients.
+-- Adds the whole batch or nothing. Returns 'taken' if another import has used the number, 'known' if it has added one of these recipients.
 function calls.append(number, rows, fingerprints, kid)
   number = tonumber(number)
   local status = get('status')
@@ -54,7 +54,7 @@ function calls.append(number, rows, fingerprints, kid)
   return { 'added', get('status') }
 end
 
--- ARGV: nothing is sent before ('' for at once)
+-- ARGV: the earliest time to send ('' for now)
 function calls.start(rests_until)
   local status = get('status')
   if not status then return { 'missing' } end
@@ -73,14 +73,14 @@ function calls.pause()
   return { 'done' }
 end
 
--- ARGV: nothing is sent before ('' for at once), the application that it is for from now on ('' for the same as before)
+-- ARGV: the earliest time to send ('' for now), the campaign's new application ('' for no change)
 function calls.resume(rests_until, application)
   local status = get('status')
   if not status then return { 'missing' } end
   if application ~= '' and status ~= 'deleting' then
     redis.call('HSET', campaign, 'application', application, 'updated', now)
     redis.call('DEL', blocked)
-    -- A draft can be started now, and an ended campaign take recipients.
+    -- Afterwards a draft can be started, and an ended campaign can take recipients.
     if status ~= 'paused' then return { 'done' } end
   end
   if status ~= 'paused' then return status == 'running' and { 'done' } or conflict(status) end
@@ -90,7 +90,7 @@ function calls.resume(rests_until, application)
   return { 'done' }
 end
 
--- The rows are closed page by page afterwards; what is not in flight is sent to nobody from here on.
+-- From now on no row begins. `close` ends the rows page by page.
 function calls.cancel()
   local status = get('status')
   if not status then return { 'missing' } end
@@ -107,8 +107,8 @@ function calls.clock()
   return { 'clock', now }
 end
 
--- ARGV: the options as they were read, those that take their place, then fields and values that mirror them ('' for none)
--- 'changed' when somebody else was faster. A call that comes twice finds its own options, which is as good.
+-- ARGV: the options as they were read, the new options, then fields and values that repeat them ('' for none)
+-- Returns 'changed' if the options are no longer those read. A repeated call finds its own options and succeeds.
 function calls.change(before, options, ...)
   local status = get('status')
   if not status then return { 'missing' } end
@@ -127,7 +127,7 @@ local function why_closing()
   if deadline and now >= deadline and (found[1] == 'running' or found[1] == 'paused') then return EXPIRED end
 end
 
--- ARGV: the first batch, how many. Ends what nobody has begun, if the campaign is cancelled or past its deadline.
+-- ARGV: the first batch, how many. Ends the rows without an attempt if the campaign is cancelled or past its deadline.
 function calls.close(from, size)
   local to = why_closing()
   if not to then return { 'open' } end
@@ -147,8 +147,8 @@ function calls.close(from, size)
   return { 'closed', closed, last + 1, batches }
 end
 
--- ARGV: the page's own token, the first batch, how many, states (their bytes), reasons (their codes as bytes, '' for all), '1' to only count
--- A finished or cancelled campaign goes on with the first row that is found.
+-- ARGV: a token for this page, the first batch, how many, states (bytes), reasons (codes as bytes, '' for all), '1' to only count
+-- A finished or cancelled campaign runs again if a row matches.
 function calls.retry(token, from, size, states, reasons, dry_run)
   local status = get('status')
   if not status then return { 'missing' } end
@@ -179,7 +179,7 @@ function calls.retry(token, from, size, states, reasons, dry_run)
     end
     if total > before and dry_run ~= '1' then
       save_batch(batch)
-      -- Whoever holds the batch has screened the rows that were open when it was claimed, and knows their attempts; not these.
+      -- The worker with the lease has not screened these rows, so they wait for the next claim.
       if batch.token and batch.lease > now then redis.call('HSET', batch_key(number), 'retried', 1) end
       if number < next_batch and not redis.call('ZSCORE', out, number) then redis.call('ZADD', waiting, now, number) end
     end
@@ -197,7 +197,7 @@ function calls.retry(token, from, size, states, reasons, dry_run)
   return reply
 end
 
--- ARGV: how many batches to look at, at most. Finds what leases and messages have lost.
+-- ARGV: most batches to check. Finds batches with a lost lease or a lost message.
 function calls.sweep(most)
   local status = get('status')
   if not status then
@@ -227,12 +227,12 @@ function calls.sweep(most)
   return { get('status'), #due, lost, why_closing() or '' }
 end
 
--- ARGV: look again after
+-- ARGV: milliseconds until the next check
 function calls.feed(look_after)
   return numbers('publish', feed(tonumber(look_after)))
 end
 
--- From here on nobody works on the campaign, so its keys can go page by page.
+-- Afterwards no worker takes a batch, so `erase` can delete the keys page by page.
 function calls.delete()
   local status = get('status')
   if not status then return { 'missing' } end
@@ -266,7 +266,7 @@ function calls.erase(from, size)
 end
 
 -- ARGV: the batch's number, the row, its fingerprint, the sealed rows as they were read, the same without the person, their key's id
--- A row that nobody has begun is suppressed; one that is under way is left, to be asked for again.
+-- A row without an attempt is suppressed. A row with an attempt under way stays, and the caller asks again.
 function calls.forget(number, row, fingerprint, before, after, kid)
   number, row = tonumber(number), tonumber(row)
   if not get('status') then return { 'missing' } end

@@ -1,13 +1,13 @@
--- Which fingerprints are known, and the number that belongs to each: a linear hash table made of small hashes.
--- A small hash stays one packed list (hash-max-listpack-entries is 128), at about 15 bytes an entry instead of 70. The table grows by one
--- bucket at a time, so no call ever moves more than one bucket, and neither the number of entries nor of buckets has to be known before.
+-- The index of fingerprints, each with its value: a linear hash table made of small hashes.
+-- Redis packs a small hash (hash-max-listpack-entries is 128) into about 15 bytes an entry instead of 70. The table grows one bucket at a
+-- time, so a call moves at most one bucket, and the size need not be known in advance.
 --
--- A fingerprint has eight bytes; the first three choose the bucket. `home` is the hash that holds `level`, `split` and `size`.
+-- A fingerprint has eight bytes; the first three choose the bucket. `home` is the hash with the index's `width`, `split` and `size`.
 
 local index_open, index_find, index_put, index_remove, index_close
 
 do
-  local LOAD = 45 -- entries a bucket on average: those not yet split hold twice as many, and some more by chance
+  local LOAD = 45 -- average entries of a bucket; buckets not yet split hold twice as many, and some more by chance
 
   local function place(fingerprint)
     local first, second, third = fingerprint:byte(1, 3)
@@ -52,7 +52,7 @@ do
     return redis.call('HGET', bucket(index, fingerprint), fingerprint)
   end
 
-  -- Gives true when the fingerprint is new.
+  -- Returns whether the fingerprint is new.
   function index_put(index, fingerprint, value)
     if redis.call('HSET', bucket(index, fingerprint), fingerprint, value) == 0 then return false end
     index.size = index.size + 1

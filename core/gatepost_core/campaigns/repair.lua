@@ -1,4 +1,4 @@
--- What operators do to a campaign that something outside of it has put out of order. ARGV[1] the call   ARGV[2..] its arguments
+-- Repairs of a campaign. ARGV[1] the call   ARGV[2..] its arguments
 
 local calls = {}
 
@@ -30,8 +30,8 @@ local function recover_rows(batch)
   return ended
 end
 
--- ARGV: the first batch, how many, '1' when its rows are known not to have been sent. Pauses a campaign of a restored backup, and ends as
--- `unknown` what may have been sent since; no worker is alive.
+-- ARGV: the first batch, how many, '1' if its open rows were not sent. Pauses a campaign of a restored backup, and ends as `unknown` the rows
+-- that may have been sent since the backup. No worker is running.
 function calls.recover(from, size, keep)
   local found = redis.call('HMGET', campaign, 'status', 'batches', 'total')
   local status, batches = found[1], tonumber(found[2])
@@ -61,7 +61,7 @@ end
 
 -- Counts that do not add up -----------------------------------------------------------------------------------------
 
--- Whatever changes a row's state changes one of these.
+-- Every change of a row's state changes one of these fields.
 local function counted_now()
   local fields = { 'status', 'total', 'batches', 'next', 'erased', 'retry_token' }
   for _, name in pairs(NAME) do fields[#fields + 1] = name end
@@ -71,7 +71,7 @@ local function counted_now()
   return table.concat(found, ' ')
 end
 
--- Gives what is counted before the first page, for the last step to compare.
+-- Returns the counts before the first page, for the last step to compare.
 function calls.recount_begin()
   local status = get('status')
   if not status then return { 'missing' } end
@@ -94,7 +94,7 @@ local function count_batch(batch, found)
   end
 end
 
--- A batch with open rows that nobody would ever publish again, because the campaign had ended by its counts.
+-- Puts back a batch with open rows that nothing would publish, because the campaign had ended by its wrong counts.
 local function put_back(batch)
   local number = batch.number
   if not is_open(batch) or number >= (tonumber(get('next')) or 0) then return end
@@ -102,7 +102,7 @@ local function put_back(batch)
   redis.call('ZADD', waiting, now, number)
 end
 
--- ARGV: the first batch, how many. Counts the rows of a page, and ends the leases in it that are over.
+-- ARGV: the first batch, how many. Counts the rows of a page, and ends its expired leases.
 function calls.recount_page(from, size)
   local batches = tonumber(get('batches')) or 0
   local found, gone, number = { total = 0 }, {}, tonumber(from)
@@ -125,7 +125,7 @@ function calls.recount_page(from, size)
   return { 'counted', 1, number, cjson.encode(found), cjson.encode(gone) }
 end
 
--- ARGV: what was counted before the first page, how many batches there are, the counts, the batches that are gone
+-- ARGV: the counts before the first page, the number of batches, the new counts, the missing batches
 function calls.recount_end(before, batches, counts, gone)
   if counted_now() ~= before then return { 'changed' } end
   counts = cjson.decode(counts)

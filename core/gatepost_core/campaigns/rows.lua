@@ -1,23 +1,23 @@
--- What every call on a campaign shares: rows that change state, counts that follow, pauses, the end, and what is published next.
+-- Shared by all calls on a campaign: changes of rows and counts, pauses, the end, and the batches to publish next.
 --
--- KEYS[1] the campaign's record. Its other keys are made from it, with the names of redis/keys.py:
---   BATCH_KEY N   rows (sealed), states (a byte a row), details (a record a row that did not simply succeed), and while leased: token, lease,
---                 seq, reply, and retried when rows were put back to `queued` meanwhile
---   OUT_KEY       batches on the broker or leased, by when to look at them again
---   WAITING_KEY   batches given back, by when they may be published
---   BLOCKED_KEY   batches that a worker could not work on, with when and why
+-- KEYS[1] the campaign's record. Its other keys are built from it, with the names of redis/keys.py:
+--   BATCH_KEY N   rows (sealed), states (a byte a row), details (a record for each row but those accepted at the first attempt); while leased:
+--                 token, lease, seq, reply, and retried if rows were queued again meanwhile
+--   OUT_KEY       batches on the broker or leased, by the time of their next check
+--   WAITING_KEY   batches given back, by the time from which they may be published
+--   BLOCKED_KEY   batches that a worker could not send, with time and reason
 --   INDEX_KEY N   the index of recipients
--- A batch from `next` on was never published. One in neither set has no open row, or is in the hands of nobody.
--- redis-py repeats a call whose reply was lost, so a call that comes twice changes nothing the second time.
--- Times are milliseconds since the epoch by the server's clock, `now_us` (microseconds) comes from the text in front of this one.
+-- Batches from `next` on were never published. A batch in neither set has no open row, or was lost.
+-- redis-py repeats a call whose reply was lost, so a repeated call changes nothing.
+-- Times are milliseconds since the epoch by the server's clock. `now_us` (microseconds) comes from the text in front of this one.
 
 local campaign = KEYS[1]
 local out, waiting, blocked = campaign .. OUT_KEY, campaign .. WAITING_KEY, campaign .. BLOCKED_KEY
 local now = math.floor(now_us / 1000)
 
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
-local HOP = 60000 -- a message is held no longer than this before it is due
-local MOST_BLOCKED = 64 -- when every batch is blocked, these are enough to say why
+local HOP = 60000 -- the longest delay of a message
+local MOST_BLOCKED = 64 -- enough to show why when every batch is blocked
 local GONE, UNREADABLE = 'damaged It is not there any more.', 'damaged Its states cannot be read.'
 
 local function get(field)
@@ -92,7 +92,7 @@ local function attempts_of(record)
   return record and record:byte(5) or 0
 end
 
--- Row numbers begin at 0. `record` is what is kept of the row from now on; nil: nothing.
+-- Row numbers begin at 0. `record` replaces the row's record; nil removes it.
 local function change(batch, row, to, record)
   local from = batch.states:sub(row + 1, row + 1)
   if batch.details ~= '' then
@@ -113,7 +113,7 @@ local function change(batch, row, to, record)
   end
 end
 
--- Rows that began and never ended: their worker is gone, and what it did nobody knows.
+-- Handles rows that began and lost their worker. Returns their number.
 local function give_up_lost(batch)
   local row = batch.states:find(IN_FLIGHT, 1, true)
   if not row then return 0 end
@@ -130,17 +130,17 @@ local function give_up_lost(batch)
   return lost
 end
 
--- The record of a row if an attempt in it may have been carried out.
+-- Returns the record if an attempt in it may have been carried out.
 local function in_doubt(record)
   return record ~= nil and DOUBT[record:byte(2)] == true and record or nil
 end
 
--- Ends a row that nobody has begun.
+-- Ends a row without an attempt under way.
 local function end_row(batch, row, to, old, record)
   change(batch, row, end_after(in_doubt(old), to, record))
 end
 
--- Ends the rows that nobody has begun. Why is plain from the state; a record is kept only for the attempts in it.
+-- Ends the rows without an attempt under way. The state implies the reason, so a record is kept only for its attempts.
 local function close_rows(batch, to)
   local closed = 0
   if batch.details == '' then
@@ -172,7 +172,7 @@ local function drop_lease(batch, keep_published)
   batch.token = nil
 end
 
--- Nobody works on the batch any more: what is open in it waits, and a batch with nothing open is done.
+-- Ends the work on a batch: with open rows it waits, without any it is done.
 local function give_back(batch, not_before)
   redis.call('ZREM', out, batch.number)
   if is_open(batch) then
@@ -182,7 +182,7 @@ local function give_back(batch, not_before)
   end
 end
 
--- Notes for operators what keeps workers from a batch.
+-- Records for operators why workers cannot send a batch.
 local function note_blocked(number, why)
   if redis.call('HLEN', blocked) < MOST_BLOCKED then
     redis.call('HSET', blocked, number, string.format('%d', now) .. ' ' .. why)
@@ -226,10 +226,10 @@ local function go_on()
   set_status('running')
 end
 
--- With nothing open a campaign has reached its end.
+-- Ends a campaign without open rows.
 local function end_if_done()
   local found = redis.call('HMGET', campaign, 'status', 'started', 'pause_reason')
-  -- After a restored backup an operator has to look first.
+  -- After a restored backup, an operator decides first.
   if found[1] == 'paused' and found[3] == 'backup_restored' then return end
   if sum_of(OPEN_FIELDS) > 0 then return end
   local ended = found[1] == 'cancelling' and 'cancelled' or found[2] and (found[1] == 'running' or found[1] == 'paused') and 'finished'
@@ -243,9 +243,9 @@ end
 
 -- The limit of batches in flight --------------------------------------------------------------------------------------------------------
 
--- A batch makes one call at a time, so the batches with a call out are as many as the permits keep busy, whatever an answer takes.
--- Twice as many may be out: while every one has a call out the limit doubles, and while half of them wait for a permit it holds.
--- Beyond that only a few, which find more permits, or wait on the queue when all slots are taken.
+-- A batch makes one call at a time, so the number of batches with a call under way shows how many the permits keep busy.
+-- The limit is twice that number: it doubles while every batch has a call under way, and holds while half of them wait for a permit.
+-- A few spare batches find additional permits, or wait on the queue if all slots are taken.
 local SPARE = 4
 
 local function note_rate()
@@ -268,15 +268,15 @@ local function set_in_flight_limit()
   return limit
 end
 
--- Whether more batches are out than the limit allows, so that one which waits for a permit had better go.
+-- Returns whether more batches are out than the limit allows. Then a batch that waits for a permit ends.
 local function is_surplus()
   return redis.call('ZCARD', out) > tonumber(get('in_flight_limit'))
 end
 
 -- Publishing -------------------------------------------------------------------------------------------------------
 
--- Gives the batches to publish now, as number and delay in milliseconds in turn, so that no more than the limit are out.
--- A batch whose message is lost is found in `out` later; longer each time, so that a long queue is not filled with copies.
+-- Returns the batches to publish now, as number and delay in milliseconds in turn, within the limit of batches out.
+-- The sweep finds a lost message in `out`. The time until then doubles with each publication, so that a long queue does not fill with copies.
 local function feed(look_after)
   local found = redis.call('HMGET', campaign, 'status', 'next', 'batches', 'rests_until', 'deadline')
   local deadline = tonumber(found[5])

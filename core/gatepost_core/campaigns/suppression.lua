@@ -1,17 +1,17 @@
--- The suppression list: one for all campaigns. KEYS[1] its record   ARGV[1] the call   ARGV[2..] its arguments
+-- The suppression list of all campaigns. KEYS[1] its record   ARGV[1] the call   ARGV[2..] its arguments
 
 local home = KEYS[1]
--- The code of the reason, in an entry's first byte.
+-- The code of this reason, in an entry's first byte.
 local ERASED = 5
 local calls = {}
 
--- An erasure stays, and so does what lasts longer; only `remove` takes them away.
+-- An erasure and a longer entry are kept; only `remove` removes them.
 local function is_weaker(value, known)
   local expires, lasts = struct.unpack('<I4', value, 6), struct.unpack('<I4', known, 6)
   return known:byte(1) == ERASED or (expires ~= 0 and (lasts == 0 or lasts > expires))
 end
 
--- ARGV: fingerprints, the value of each. Gives how many are new.
+-- ARGV: fingerprints, their value. Returns how many are new.
 function calls.add(fingerprints, value)
   local index = index_open(home, home .. INDEX_KEY)
   local new = 0
@@ -38,7 +38,7 @@ function calls.find(fingerprint)
   return index_find(index_open(home, home .. INDEX_KEY), fingerprint)
 end
 
--- ARGV: fingerprints, now in seconds. Gives how many have an entry that holds.
+-- ARGV: fingerprints, now in seconds. Returns how many have an entry that has not expired.
 function calls.count(fingerprints, now)
   local index = index_open(home, home .. INDEX_KEY)
   local holding = 0
