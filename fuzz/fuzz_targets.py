@@ -68,11 +68,11 @@ def envelope(content: bytes) -> None:
         with suppress(Malformed):
             check_message(message.headers, lambda: message.payload)
     try:
-        buried = message_of(content.decode("utf-8", "replace"))
-        check_message(buried["headers"], lambda: [[], {"operation_id": _OPERATION}, {}])
+        dead_letter = message_of(content.decode("utf-8", "replace"))
+        check_message(dead_letter["headers"], lambda: [[], {"operation_id": _OPERATION}, {}])
     except Malformed:
         return
-    replayed = envelope_of(buried, KEYS.queue(Queue.SEND))
+    replayed = envelope_of(dead_letter, KEYS.queue(Queue.SEND))
     assert flaw_of_envelope(json.loads(replayed)) is None, "a replay writes what a worker reads"
 
 

@@ -93,6 +93,8 @@ RETRYABLE: Final = frozenset(state for state in State if state.is_retryable)
 """The states that a campaign's `retry` accepts."""
 FAILED_STATES: Final = tuple(state for state in State if state.outlook is Outlook.REFUSED)
 """The states that the command line calls `failed`: a message was wanted, and none was accepted."""
+NOT_ACCEPTED: Final = tuple(state for state in State if state.is_retryable and state is not State.SUPPRESSED)
+"""The final states of a recipient or login for which a message or token set was wanted and may be missing."""
 
 
 def states_in_lua(spelled: Callable[[State], str]) -> str:

@@ -78,7 +78,7 @@ class Installation:
     def _is_finished(self, campaign_id: str) -> bool:
         return self.producer.campaigns.status(campaign_id).status is Status.FINISHED
 
-    def spoil(self, client: redis.Redis) -> None:
+    def send_junk(self, client: redis.Redis) -> None:
         keys = RedisKeys(self.stack.settings.namespace)
         client.lpush(keys.queue_key(keys.queue(Queue.SEND)), "junk")
         with DeadLetterControl(self.stack.settings) as control:
@@ -102,7 +102,7 @@ def test_two_namespaces_on_one_redis_see_nothing_of_each_other(
         client = stack.enter_context(blue.stack.redis())
         blue.work(sends=3)
         green.work(sends=1)
-        blue.spoil(client)
+        blue.send_junk(client)
 
         counts = [sum(one.producer.ledger.counts().values()) for one in both]
         campaigns = [[one.name for one in side.producer.campaigns.list()] for side in both]

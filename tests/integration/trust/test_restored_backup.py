@@ -184,12 +184,12 @@ def test_an_operation_that_cannot_be_read_is_named_and_hinders_no_other(
     producer: Producer, recovery: Recovery, redis_client: redis.Redis
 ) -> None:
     """The operator deletes it before workers start."""
-    spoiled, good = (producer.send_email(email(number)).operation_id for number in range(2))
-    redis_client.hset(KEYS.operation(spoiled), "lifetime", "no number")
+    corrupt, good = (producer.send_email(email(number)).operation_id for number in range(2))
+    redis_client.hset(KEYS.operation(corrupt), "lifetime", "no number")
 
     done = recovery.run(an_hour_ago())
 
-    assert done.unreadable == [spoiled]
+    assert done.unreadable == [corrupt]
     assert producer.handle(good).outcome().state is State.UNKNOWN
 
 

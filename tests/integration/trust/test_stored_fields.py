@@ -126,7 +126,7 @@ class Journey:
         bench.runner.run(damaged, 0)
 
     def trust(self) -> None:
-        """Bury, replay, erase, rotate."""
+        """Dead-letter, replay, erase, rotate."""
         letters = DeadLetters(self.client, KEYS, self.process.keyring)
         letters.mark(letters.add({"raw": PERSON}, reason="not JSON", queue="gatepost.send"), again=False)
         with Erasure(self.bench.settings) as erasure:

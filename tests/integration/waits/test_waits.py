@@ -259,8 +259,8 @@ def test_an_error_that_redis_answers_with_is_told(
     told: Callable[[str], SimpleQueue[Answer]], redis_client: redis.Redis
 ) -> None:
     """The error says nothing about the send, because the operation continues."""
-    redis_client.set(KEYS.operation("spoiled"), "a string")
-    answer = told("spoiled").get(timeout=SOON_S)
+    redis_client.set(KEYS.operation("corrupt"), "a string")
+    answer = told("corrupt").get(timeout=SOON_S)
 
     assert isinstance(answer, Unavailable)
     assert "othing is sent" not in str(answer)
@@ -271,11 +271,11 @@ def test_a_spoiled_record_is_named_and_keeps_no_other_waiting(
     producer: Producer, ledger: Ledger, redis_client: redis.Redis, field: str, value: str | bytes
 ) -> None:
     """By every method of a handle that reads it."""
-    spoiled, good = record(ledger), record(ledger)
-    finish(ledger, spoiled)
+    corrupt, good = record(ledger), record(ledger)
+    finish(ledger, corrupt)
     finish(ledger, good)
-    redis_client.hset(KEYS.operation(spoiled), field, value)
-    handle = producer.handle(spoiled)
+    redis_client.hset(KEYS.operation(corrupt), field, value)
+    handle = producer.handle(corrupt)
     for call in (handle.outcome, handle.state, lambda: handle.wait(SOON_S), lambda: handle.redeem(SOON_S)):
         with pytest.raises(CorruptRecord, match="could not be read"):
             call()

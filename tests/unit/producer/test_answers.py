@@ -10,7 +10,7 @@ from gatepost.errors import ConfigurationError, CorruptRecord, Unavailable, Unus
 from gatepost_core.redis.connections import NotingRetry
 from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, translated_errors
 
-SPOILED = [
+CORRUPT = [
     r.ResponseError("user_script:7: attempt to compare number with nil script: 1a2b, on @user_script:7."),
     r.ResponseError("WRONGTYPE Operation against a key script: 1a2b, on @user_script:19."),
 ]
@@ -32,7 +32,7 @@ def became_of(failure: r.RedisError) -> type[Exception]:
     return caught.type
 
 
-@pytest.mark.parametrize("failure", SPOILED, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize("failure", CORRUPT, ids=lambda one: str(one)[:30])
 def test_what_is_about_a_record_is_called_spoiled(failure: r.RedisError) -> None:
     """Nothing can be made of it, now or later."""
     assert became_of(failure) is CorruptRecord
@@ -83,7 +83,7 @@ def test_after_a_lost_connection_nothing_is_certain() -> None:
     assert str(caught.value).endswith(PERHAPS_RECORDED)
 
 
-@pytest.mark.parametrize("failure", [*SPOILED, *AWAY, *LASTING.values()], ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize("failure", [*CORRUPT, *AWAY, *LASTING.values()], ids=lambda one: str(one)[:30])
 def test_who_only_reads_is_told_nothing_about_what_is_sent(failure: r.RedisError) -> None:
     """A failed read does not affect the operation."""
     with pytest.raises(Unavailable) as caught, translated_errors(READING, READING):
