@@ -45,8 +45,8 @@ def numbers_text(campaign: Campaign) -> str:
     counts = campaign.counts
     failed = sum(counts[state] for state in FAILED_STATES)
     parts = [(counts[State.ACCEPTED], "accepted"), (failed, "failed")]
-    rare = [State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED]
-    parts += [(counts[state], state.value) for state in rare if counts[state]]
+    if_any = [State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED]
+    parts += [(counts[state], state.value) for state in if_any if counts[state]]
     return " · ".join(f"{number:,} {word}" for number, word in parts)
 
 

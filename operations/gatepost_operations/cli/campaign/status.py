@@ -1,14 +1,14 @@
 """`gatepost campaign status`, `list` and `show`: the status of campaigns, and the outcome of one recipient."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from gatepost_core.blocks import BlockKind
 from gatepost_core.campaigns.model import Campaign, PauseReason, Status
 from gatepost_core.errors import failure_of
-from gatepost_core.states import FAILED_STATES, State
+from gatepost_core.states import NOT_ACCEPTED, State
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, list_lines, recipient_line, what_next
 from gatepost_operations.cli.connection import open_campaigns
@@ -16,8 +16,6 @@ from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.inputs import address_from, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption
 from gatepost_operations.cli.output import say, show, write, write_json
-
-_NOT_SENT: Final = (*FAILED_STATES, State.CANCELLED, State.UNKNOWN)
 
 
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
@@ -46,7 +44,7 @@ def exit_code_of_campaign(campaign: Campaign) -> ExitCode:
         return ExitCode.UNEXPECTED
     match campaign.status:
         case Status.FINISHED | Status.CANCELLED:
-            failed = any(campaign.counts[state] for state in _NOT_SENT)
+            failed = any(campaign.counts[state] for state in NOT_ACCEPTED)
             return ExitCode.NOT_ACCEPTED if failed else ExitCode.DONE
         case Status.RUNNING if campaign.blocks:
             damaged = all(block.kind is BlockKind.DAMAGED for block in campaign.blocks)
