@@ -1,7 +1,7 @@
-"""The ledger: what happened to every operation, in Redis. The queue is a hint, this is the truth.
+"""The ledger: the record of every operation, in Redis. A message on the queue is only a hint to look here.
 
-`begin` marks an attempt just before its bytes leave and `settle` ends it, so a redelivered message after a kill finds an attempt
-without an end and does not send again. The script beside this file makes every change and keeps the counts.
+`begin` marks an attempt just before its bytes leave, and `settle` ends it. A message that is redelivered after a kill finds an attempt
+without an end, and is not sent again. The script `ledger.lua` makes every change and keeps the counts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OPEN_PAGE: Final = 1000
 
 
 class Ledger:
-    """Records operations, and their attempts and ends. Safe to share between threads."""
+    """Records operations, their attempts and their final states. Thread-safe."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Ledger:
         self._replication = Replication(client, keys, wait_replicas)
 
     def record(self, new: NewOperation) -> str:
-        """Record an operation as `queued`, and return its id: an earlier one's when the idempotency key, or the seal, is known.
+        """Record an operation as `queued` and return its id. A known idempotency key or seal returns the id of the earlier operation.
 
         Raises:
-            IdempotencyConflict: the key is known, with another command.
-            RecordGone: the key is known, or the seal, and its operation's record is gone.
-            Unavailable: Redis did not answer; if only its answer was lost, the operation is recorded all the same.
+            IdempotencyConflict: the key was used with another command.
+            RecordGone: the key or the seal is known, but its operation's record no longer exists.
+            Unavailable: Redis did not answer. The operation may have been recorded.
         """
         own = self._keys.operation(new.operation_id)
         by_idempotency = (
@@ -88,19 +88,17 @@ class Ledger:
             self._start,
             "record",
             new.operation_id,
-            [self._keys.kids, by_idempotency, by_recipient, by_seal],
-            [
-                new.kind,
-                new.tenant,
-                new.sealed_command,
-                kid_of(new.sealed_command) or "",
-                milliseconds(new.deadline),
-                new.on_unknown,
-                new.payload_fingerprint,
-                self._look_after_ms,
-                self._record_lifetime_ms,
-                new.application,
-            ],
+            new.kind,
+            new.tenant,
+            new.sealed_command,
+            kid_of(new.sealed_command) or "",
+            milliseconds(new.deadline),
+            new.on_unknown,
+            new.payload_fingerprint,
+            self._look_after_ms,
+            self._record_lifetime_ms,
+            new.application,
+            keys=[self._keys.kids, by_idempotency, by_recipient, by_seal],
             if_lost=PERHAPS_RECORDED,
         )
         if reply[0] == "conflict":
@@ -113,10 +111,10 @@ class Ledger:
         """Return an operation that can begin now, with its sealed command; otherwise the reason why it cannot.
 
         Args:
-            operation_id: which operation.
-            delivered: whether its message has just reached a worker; the sweep needs to know how far each queue has come.
+            operation_id: the operation.
+            delivered: whether its message has just reached a worker. The sweep uses this to see how far each queue has come.
         """
-        match self._call(self._end, "ready", operation_id, [], [int(delivered)]):
+        match self._call(self._end, "ready", operation_id, int(delivered)):
             case ["ready", kind, tenant, command, deadline, on_unknown, application]:
                 return Operation(
                     operation_id=operation_id,
@@ -131,12 +129,12 @@ class Ledger:
                 return answer_of(reply)
 
     def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
-        """Mark an attempt; only `BEGUN` allows a request to leave.
+        """Mark an attempt. Only `BEGUN` allows a request to leave.
 
         Raises:
-            Unavailable: Redis did not answer, or too few replicas have the attempt; nothing may leave.
+            Unavailable: Redis did not answer, or too few replicas have the attempt. No request may leave.
         """
-        begun = answer_of(self._call(self._start, "begin", operation_id, [], [attempt, int(lease_s * 1000)]))
+        begun = answer_of(self._call(self._start, "begin", operation_id, attempt, int(lease_s * 1000)))
         if begun.verdict is Verdict.BEGUN and not self._replication.reached(
             self._keys.operation(operation_id), {"attempt": attempt}
         ):
@@ -155,8 +153,10 @@ class Ledger:
         http_status: int | None = None,
         sealed_result: str | None = None,
     ) -> Answer:
-        """End an attempt and the operation with it. `SETTLED`, unless the attempt had lost its lease."""
-        arguments = [
+        """End an attempt and its operation. Return `SETTLED`, unless the attempt had lost its lease."""
+        return self._answer(
+            "settle",
+            operation_id,
             attempt,
             state,
             reason or "",
@@ -165,9 +165,7 @@ class Ledger:
             sealed_result or "",
             kid_of(sealed_result or "") or "",
             self._result_lifetime_ms,
-        ]
-        return answer_of(
-            self._call(self._end, "settle", operation_id, [self._keys.result(operation_id), self._keys.kids], arguments)
+            keys=[self._keys.result(operation_id), self._keys.kids],
         )
 
     def postpone(
@@ -180,34 +178,34 @@ class Ledger:
         doubt: Reason | None = None,
         blocked: Block | None = None,
     ) -> Answer:
-        """Put an operation off.
+        """Postpone an operation.
 
         Args:
-            operation_id: which.
+            operation_id: the operation.
             wait_s: seconds.
-            attempt: the attempt that began, if one did.
-            free: whether the wait costs no attempt; it is called `deferred` then.
-            doubt: why the attempt may have been carried out; the operation then ends as `unknown`, unless a later one succeeds.
-            blocked: what kept the worker from it.
+            attempt: the attempt that began, if any.
+            free: whether the wait costs no attempt. The state is then `deferred`.
+            doubt: why the attempt may have been carried out. Unless a later attempt succeeds, the operation then ends as `unknown`.
+            blocked: why the worker could not run it.
         """
         why = "" if blocked is None else blocked.stored
-        arguments = [attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why]
-        return answer_of(self._call(self._end, "postpone", operation_id, [], arguments))
+        arguments = (attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why)
+        return self._answer("postpone", operation_id, *arguments)
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
-        """End an operation that no attempt has begun."""
-        return answer_of(self._call(self._end, "close", operation_id, [], [state, reason]))
+        """End an operation without an attempt under way."""
+        return self._answer("close", operation_id, state, reason)
 
     def adopt(self, operation_id: str, before: Application, after: Application) -> Answer:
-        """Give an open operation to another application: `ADOPTED`, or `OTHER` when it is not for the one that is named."""
-        return answer_of(self._call(self._end, "adopt", operation_id, [], [before.stored, after.stored]))
+        """Move an open operation to another application. Return `ADOPTED`, or `OTHER` if it does not belong to `before`."""
+        return self._answer("adopt", operation_id, before.stored, after.stored)
 
     def recover(self, operation_id: str) -> Answer:
-        """End an open operation of a restored backup as `unknown`: `FINISHED`, or `MISSING` when it is over."""
-        return answer_of(self._call(self._end, "recover", operation_id, [], []))
+        """End an open operation of a restored backup as `unknown`. Return `FINISHED`, or `MISSING` if it is not open."""
+        return self._answer("recover", operation_id)
 
     def open_ids(self) -> Iterator[str]:
-        """Give the ids of all open operations, those that are looked at next first. What changes meanwhile may be missed.
+        """Yield the ids of all open operations, in the order of their next check. Changes during the call may be missed.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -238,13 +236,13 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer.
         """
-        rest = [self._look_after_ms, " ".join(drained), since_ms, self._look_after_ms * _ASIDE, *operation_ids]
-        reply = self._ask(self._end, "sweep", "", [], rest)
+        options = (self._look_after_ms, " ".join(drained), since_ms, self._look_after_ms * _ASIDE)
+        reply = self._ask(self._end, "sweep", "", *options, *operation_ids)
         return {as_text(one): _swept(answer) for one, answer in zip(reply[::2], reply[1::2], strict=True)}
 
     def unpublished(self, operation_id: str) -> None:
         """Record that the broker did not take an operation's message; the sweep soon publishes it."""
-        self._call(self._end, "unpublished", operation_id, [], [self._look_after_ms])
+        self._call(self._end, "unpublished", operation_id, self._look_after_ms)
 
     def now_ms(self) -> int:
         """Return the time by Redis's clock, in milliseconds since the epoch."""
@@ -265,7 +263,7 @@ class Ledger:
         return [as_text(one) for one in found]
 
     def outcome(self, operation_id: str) -> Outcome:
-        """Return how an operation stands.
+        """Return an operation's outcome so far.
 
         Raises:
             OperationNotFound: it was never recorded, or its record has expired.
@@ -276,29 +274,29 @@ class Ledger:
         return outcome_of(operation_id, values)
 
     def sealed_result(self, operation_id: str) -> str | None:
-        """Return the sealed result while it waits to be redeemed."""
+        """Return the sealed result, unless it has been redeemed or has expired."""
         with translated_errors(READING, READING):
             found = self._redis.get(self._keys.result(operation_id))
         return None if found is None else as_text(found)
 
     def redeem(self, operation_id: str) -> str:
-        """Take the sealed result, once: of two that ask at the same moment one gets it.
+        """Take the sealed result, once. Of two calls at the same time, only one gets it.
 
         Raises:
             OperationNotFound: it was never recorded, or its record has expired.
-            NothingToRedeem: it was redeemed before, it has expired, or there never was one.
+            NothingToRedeem: the result was redeemed or has expired, or there never was one.
         """
         keys = [self._keys.result(operation_id), self._keys.celery_result(operation_id)]
-        return redeemed(self._call(self._end, "redeem", operation_id, keys, []))
+        return redeemed(self._call(self._end, "redeem", operation_id, keys=keys))
 
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
-        """Return the ids of one recipient's operations, as far as their records may live."""
+        """Return the ids of a recipient's operations whose records may still exist."""
         with translated_errors():
             found: Any = self._redis.zrange(self._keys.recipient(recipient_fingerprint), 0, -1)
         return [as_text(one) for one in found]
 
     def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
-        """End an operation that no attempt has begun, and take away all that leads from it to its recipient: command, result, index.
+        """Cancel an operation without an attempt under way, and delete its links to the recipient: command, result, index.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -308,7 +306,7 @@ class Ledger:
             self._keys.result(operation_id),
             self._keys.celery_result(operation_id),
         ]
-        match self._call(self._end, "forget", operation_id, keys, []):
+        match self._call(self._end, "forget", operation_id, keys=keys):
             case ["forgotten", state, results]:
                 known = State(state) if state else None
                 return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")
@@ -316,32 +314,25 @@ class Ledger:
                 return Forgotten(State.IN_FLIGHT)
 
     def counts(self) -> dict[tuple[Kind, State], int]:
-        """Return how many operations of each kind ever stood, and now stand, in each state; no scan."""
+        """Return the number of operations by kind and state: final ones ever, open ones now. The call reads counters only."""
         with translated_errors():
             fields = self._redis.hgetall(self._keys.counts)
         pairs = ((as_text(name).split(":"), int(count)) for name, count in fields.items())
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
 
-    def _call(
-        self,
-        script: Any,
-        call: str,
-        operation_id: str,
-        keys: Sequence[str],
-        arguments: Sequence[Any],
-        *,
-        if_lost: str = NOTHING_SENT,
-    ) -> list[str]:
-        return [as_text(part) for part in self._ask(script, call, operation_id, keys, arguments, if_lost=if_lost)]
+    def _answer(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> Answer:
+        return answer_of(self._call(self._end, call, operation_id, *arguments, keys=keys))
+
+    def _call(self, script: Any, *call: Any, keys: Sequence[str] = (), if_lost: str = NOTHING_SENT) -> list[str]:
+        return [as_text(part) for part in self._ask(script, *call, keys=keys, if_lost=if_lost)]
 
     def _ask(
         self,
         script: Any,
         call: str,
         operation_id: str,
-        keys: Sequence[str],
-        arguments: Sequence[Any],
-        *,
+        *arguments: Any,
+        keys: Sequence[str] = (),
         if_lost: str = NOTHING_SENT,
     ) -> list[Any]:
         with translated_errors(if_lost):
