@@ -81,7 +81,7 @@ class CampaignStore:
         """Record a campaign as a draft. If the id exists, change nothing and return the options stored there."""
         flat = [part for pair in fields.items() for part in pair]
         kid = kid_of(str(fields.get("auth_params", ""))) or ""
-        reply = self._call(self._start, "create", campaign_id, kid, *flat)
+        reply = self.call(self._start, "create", campaign_id, kid, *flat)
         return Kept(*map(as_text, reply[1:])) if reply[0] == b"exists" else None
 
     def record(self, campaign_id: str) -> dict[str, str]:
@@ -122,7 +122,7 @@ class CampaignStore:
 
     def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
         """Return for each fingerprint whether the campaign has it."""
-        known = self._call(self._start, "probe", campaign_id, b"".join(fingerprints))[1]
+        known = self.call(self._start, "probe", campaign_id, b"".join(fingerprints))[1]
         return [mark == ord("1") for mark in known]
 
     def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
@@ -137,39 +137,39 @@ class CampaignStore:
             Unavailable: Redis did not answer, or its memory is full.
         """
         marks, kid = b"".join(fingerprints), kid_of(sealed_rows) or ""
-        return as_text(self._call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
+        return as_text(self.call(self._start, "append", campaign_id, batch, sealed_rows, marks, kid)[0])
 
     def now(self, campaign_id: str) -> datetime:
         """Return the time by Redis's clock, which decides for campaigns."""
-        return datetime.fromtimestamp(self._call(self._end, "clock", campaign_id)[1] / 1000, UTC)
+        return datetime.fromtimestamp(self.call(self._end, "clock", campaign_id)[1] / 1000, UTC)
 
     def start(self, campaign_id: str, rests_until_ms: int | None) -> None:
         """Start a draft. A running campaign stays as it is."""
-        self._call(self._start, "start", campaign_id, "" if rests_until_ms is None else rests_until_ms)
+        self.call(self._start, "start", campaign_id, "" if rests_until_ms is None else rests_until_ms)
 
     def pause(self, campaign_id: str) -> None:
         """Pause a running campaign. Workers notice before their next recipient."""
-        self._call(self._end, "pause", campaign_id)
+        self.call(self._end, "pause", campaign_id)
 
     def resume(self, campaign_id: str, rests_until_ms: int | None, application: Application | None = None) -> None:
         """Resume a paused campaign. With an application, move the campaign to it."""
         rests_until = "" if rests_until_ms is None else rests_until_ms
-        self._call(self._start, "resume", campaign_id, rests_until, application.stored if application else "")
+        self.call(self._start, "resume", campaign_id, rests_until, application.stored if application else "")
 
     def cancel(self, campaign_id: str) -> None:
         """Cancel a campaign. `close` then ends its rows."""
-        self._call(self._end, "cancel", campaign_id)
+        self.call(self._end, "cancel", campaign_id)
 
     def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
         """Replace the options, and the fields that repeat them; return False if the options are no longer `before`."""
         flat = [part for pair in fields.items() for part in pair]
-        return bool(self._call(self._end, "change", campaign_id, before, after, *flat)[0] == b"done")
+        return bool(self.call(self._end, "change", campaign_id, before, after, *flat)[0] == b"done")
 
     def close(self, campaign_id: str) -> int:
         """End the rows without an attempt if the campaign is cancelled or past its deadline. Return their number."""
         closed, start, batches = 0, 0, 1
         while start < batches:
-            reply = self._call(self._end, "close", campaign_id, start, ROWS_PAGE)
+            reply = self.call(self._end, "close", campaign_id, start, ROWS_PAGE)
             if reply[0] != b"closed":
                 break
             closed += int(reply[1])
@@ -181,7 +181,7 @@ class CampaignStore:
         matched: dict[int, int] = {}
         start, batches = 0, 1
         while start < batches:
-            reply = self._call(
+            reply = self.call(
                 self._start, "retry", campaign_id, uuid.uuid4().hex, start, ROWS_PAGE, states, reasons, int(dry_run)
             )
             start, batches = reply[1], reply[2]
@@ -191,12 +191,12 @@ class CampaignStore:
 
     def sweep(self, campaign_id: str) -> tuple[str, int, int, bool]:
         """Check a page of due batches. Return the status, the batches checked, the rows lost, and whether `close` is needed."""
-        status, looked_at, lost, closing = self._call(self._end, "sweep", campaign_id, SWEPT_PAGE)
+        status, looked_at, lost, closing = self.call(self._end, "sweep", campaign_id, SWEPT_PAGE)
         return as_text(status), looked_at, lost, bool(closing)
 
     def feed(self, campaign_id: str) -> list[tuple[int, float]]:
         """Take the batches to publish now, each with its delay in seconds."""
-        return picks(self._call(self._end, "feed", campaign_id, self.look_after_ms)[1:])
+        return picks(self.call(self._end, "feed", campaign_id, self.look_after_ms)[1:])
 
     def forget(self, campaign_id: str, batch: int, row: int, *, fingerprint: bytes, before: str, after: str) -> str:
         """Replace a batch's sealed rows with the same rows without one person.
@@ -214,32 +214,34 @@ class CampaignStore:
             differ from `before`) and `gone` (the campaign does not have the person).
         """
         arguments = (batch, row, fingerprint, before, after, kid_of(after) or "")
-        return as_text(self._call(self._end, "forget", campaign_id, *arguments)[0])
+        return as_text(self.call(self._end, "forget", campaign_id, *arguments)[0])
 
     def delete(self, campaign_id: str) -> None:
         """Delete a campaign and everything stored about its recipients."""
-        if self._call(self._end, "delete", campaign_id)[0] == b"busy":
+        if self.call(self._end, "delete", campaign_id)[0] == b"busy":
             raise CampaignConflict("A worker still holds a batch of the campaign; try again in a moment.")
         start = 0
         while True:
-            reply = self._call(self._end, "erase", campaign_id, start, _KEYS_PAGE)
+            reply = self.call(self._end, "erase", campaign_id, start, _KEYS_PAGE)
             if reply[0] != b"more":
                 return
             start = reply[1]
 
-    def _call(self, script: Any, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
+    def call(self, script: Any, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
+        """Run one call of a script on a campaign, and return its reply.
+
+        Raises:
+            CampaignNotFound: the campaign does not exist.
+            CampaignConflict: the campaign's status does not allow the call. The message says how to continue.
+            Unavailable: Redis did not answer, or its memory is full.
+        """
         with translated_errors():
             reply: list[Any] = script(keys=[self.keys.campaign(campaign_id)], args=[call, *arguments])
         if reply[0] == b"missing":
             raise CampaignNotFound
         if reply[0] == b"conflict":
-            raise refusal_of(reply[1])
+            raise CampaignConflict(_REFUSALS[Status(as_text(reply[1]))])
         return reply
-
-
-def refusal_of(status: bytes) -> CampaignConflict:
-    """Return the error for a call that a status does not allow, with the way out."""
-    return CampaignConflict(_REFUSALS[Status(as_text(status))])
 
 
 def picks(flat: Sequence[int]) -> list[tuple[int, float]]:

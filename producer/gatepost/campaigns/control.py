@@ -93,7 +93,7 @@ class Campaigns:
         self.audit = AuditLog(self._redis, keys, self._fingerprints, who=self.settings.operator)
         self.suppressions = Suppressions(self._redis, keys, self._fingerprints, self.audit)
         self._publisher = BatchPublisher(self._app, self.store)
-        self.repair = CampaignRepair(self._redis, keys)
+        self.repair = CampaignRepair(self.store)
         self.reports = Reports(self._redis, keys, self._keyring)
         self._creation = Creation(self.settings, self.store, self._keyring, self._fingerprints)
 

@@ -7,19 +7,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_core.errors import CampaignConflict
 from gatepost_core.campaigns.scripts import library, part
-from gatepost_core.campaigns.store import ROWS_PAGE, refusal_of
-from gatepost_core.errors import CampaignConflict, CampaignNotFound
-from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.scripts import SERVER_CLOCK, ending
+from gatepost_core.campaigns.store import ROWS_PAGE
+from gatepost_core.redis.scripts import ending
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from redis import Redis
-
-    from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.campaigns.store import CampaignStore
 
 _TRIES: Final = 3
 _BUSY: Final = "A worker still holds a batch of the campaign; try again in a minute. Nothing was changed."
@@ -55,9 +52,9 @@ class Recounted:
 class CampaignRepair:
     """Repairs campaigns. Methods raise `CampaignNotFound`, and `Unavailable` when Redis does not answer."""
 
-    def __init__(self, client: Redis, keys: RedisKeys, *, clock: str = SERVER_CLOCK) -> None:
-        self._keys = keys
-        self._script = client.register_script(ending(library(keys, clock) + part("repair")))
+    def __init__(self, store: CampaignStore) -> None:
+        self._store = store
+        self._script = store.redis.register_script(ending(library(store.keys) + part("repair")))
 
     def recover(self, campaign_id: str, *, keep: bool) -> int:
         """Pause a campaign of a restored backup, and end its open rows as `unknown`. Return their number.
@@ -85,10 +82,8 @@ class CampaignRepair:
         for _ in range(_TRIES):
             before = self._call("recount_begin", campaign_id)[1]
             sums, gone, batches = self._sums(campaign_id, on_progress)
-            if (
-                self._call("recount_end", campaign_id, before, batches, json.dumps(sums), json.dumps(gone))[0]
-                == b"done"
-            ):
+            counted = (batches, json.dumps(sums), json.dumps(gone))
+            if self._call("recount_end", campaign_id, before, *counted)[0] == b"done":
                 counts = {state: sums[state.value] for state in State}
                 return Recounted(sums["total"], counts, tuple(gone), sums["unreadable"])
         raise CampaignConflict(_CHANGED)
@@ -109,10 +104,4 @@ class CampaignRepair:
         return sums, gone, start
 
     def _call(self, call: str, campaign_id: str, *arguments: Any) -> list[Any]:
-        with translated_errors():
-            reply: list[Any] = self._script(keys=[self._keys.campaign(campaign_id)], args=[call, *arguments])
-        if reply[0] == b"missing":
-            raise CampaignNotFound
-        if reply[0] == b"conflict":
-            raise refusal_of(reply[1])
-        return reply
+        return self._store.call(self._script, call, campaign_id, *arguments)
