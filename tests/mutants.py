@@ -47,10 +47,10 @@ class Mutation:
     """One rule, and the text that breaks it.
 
     Attributes:
-        rule: what holds as long as the line is there.
+        rule: the rule that the line carries.
         file: the file, from the checkout's root.
         line: the text to replace; it occurs once.
-        becomes: what replaces it.
+        becomes: its replacement.
         tests: node ids, or files, of which at least one test must fail.
     """
 
@@ -78,7 +78,7 @@ def read_mutations(path: Path) -> list[Mutation]:
 
 
 class Copy:
-    """A copy of the checkout, and what runs tests in it."""
+    """A copy of the checkout, in which tests run."""
 
     def __init__(self, at: Path) -> None:
         self.at = at

@@ -163,7 +163,7 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
     smoke.run("quota clear")
     smoke.run("doctor")
     smoke.run("tenants list")
-    # Its application stands for it already, and workers are alive.
+    # Its application is registered already, and workers are alive.
     smoke.run("tenants accept", "default", "--yes", expected=4)
     smoke.run("recover", "--backup-of", "1h", "--yes", expected=5)
     smoke.run("keys new")
@@ -182,7 +182,7 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
 
 
 def processes(smoke: Smoke) -> None:
-    """Start what runs until a signal, and ask a worker how it is."""
+    """Start the commands that run until a signal, and check a worker's health."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         health_port = free.getsockname()[1]
     with smoke.background("simulator", "--port", "0"), smoke.background("worker", "--health-port", str(health_port)):

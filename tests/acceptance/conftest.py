@@ -40,7 +40,7 @@ def stack(valkey: EmbeddedValkey, simulator: SimulatorServer, tmp_path: Path) ->
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[Stack]:
-    """A stack with one worker and the scheduler, shared by the tests that break nothing; each uses recipients of its own."""
+    """A stack with one worker and the scheduler, shared by the tests that break nothing; each uses other recipients."""
     directory = tmp_path_factory.mktemp("running")
     # No call is lost here, so none has to be given up soon, and a busy machine has its time.
     patient = dict.fromkeys(("GATEPOST_EMAIL_DEADLINE", "GATEPOST_SMS_DEADLINE", "GATEPOST_LOGIN_DEADLINE"), "60")

@@ -1,4 +1,4 @@
-"""The chaos tier: what is left out unless asked for, the table it prints, and the parts that its tests share."""
+"""The chaos tier: its long tests, its table, and the parts that its tests share."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was injected, and what was lost, doubled or unknown for it."""
+    """Print the injected faults, and the lost, doubled and unknown operations."""
     rows: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in report.user_properties:
@@ -90,7 +90,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="session")
 def redis_ward(tmp_path_factory: pytest.TempPathFactory, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
-    """A stack with one sound worker for all queues, which takes over what struck workers leave. Each test uses recipients of its own."""
+    """A stack with one sound worker for all queues, which takes over the work of struck workers. Each test uses other recipients."""
     directory = tmp_path_factory.mktemp("ward")
     with EmbeddedValkey(directory / "valkey") as valkey, ChaosStack(valkey, simulator_server, directory) as stack:
         stack.worker(ALL_QUEUES)
@@ -127,7 +127,7 @@ def ward(request: pytest.FixtureRequest) -> ChaosStack:
 
 @pytest.fixture
 def stack_on_rabbitmq(rabbitmq: RabbitMQ, tmp_path: Path, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
-    """A stack whose broker is RabbitMQ and whose ledger is a Valkey of its own; a test starts the workers it needs."""
+    """A stack whose broker is RabbitMQ and whose ledger is a separate Valkey; a test starts the workers it needs."""
     rabbitmq.forget_messages()
     with (
         EmbeddedValkey(tmp_path / "valkey") as valkey,

@@ -1,4 +1,4 @@
-"""A worker that is killed at every point of an attempt: each operation ends once, and nobody gets a second message."""
+"""A worker is killed at every point of an attempt: each operation ends once, and no second message is sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THE_WRITE = "after write"
 
 @dataclass(frozen=True)
 class Case:
-    """Where a worker dies with a send, a login and a batch in its hands, and what must come of them.
+    """A point where a worker dies with a send, a login and a batch under way, and their expected states.
 
     Attributes:
         single: the point at which the send and the login are.
@@ -76,7 +76,7 @@ THE_REST = tuple(case for case in CASES if case.long)
 
 @dataclass(frozen=True)
 class Victims:
-    """What the worker had in its hands, by id."""
+    """The worker's operations, by id."""
 
     send: str
     login: str
@@ -89,7 +89,7 @@ class Victims:
 def test_what_a_killed_worker_had_in_its_hands_ends_once(
     ward: ChaosStack, cases: tuple[Case, ...], subtests: pytest.Subtests, record: Callable[..., None]
 ) -> None:
-    """Before `begin` another worker carries it out, after `settle` it stays settled; in between nobody repeats it.
+    """Before `begin` another worker carries it out, after `settle` it stays settled; in between no worker repeats it.
 
     One worker after the other is killed with its hands full; then the sound one and the reconciler take over.
     """
@@ -166,7 +166,7 @@ def _campaign(producer: Producer, case: Case) -> str:
 def look_at_the_send(
     ward: ChaosStack, producer: Producer, case: Case, victims: Victims, record: Callable[..., None]
 ) -> None:
-    """Before `begin` it is carried out by another worker, after `settle` it stays settled; in between nobody sends again."""
+    """Before `begin` it is carried out by another worker, after `settle` it stays settled; in between no worker sends again."""
     handle = producer.handle(victims.send)
     with ward.redis() as client:
         account = account_of_sends(client, ward.simulator.control, {case.address("send"): handle.operation_id})
@@ -201,7 +201,7 @@ def look_at_the_login(
 def look_at_the_campaign(
     ward: ChaosStack, producer: Producer, case: Case, victims: Victims, record: Callable[..., None]
 ) -> None:
-    """What was begun and not settled is `unknown`; everybody else in the batch gets the message from another worker."""
+    """Begun rows that were not settled are `unknown`; all others in the batch get the message from another worker."""
     control = ward.simulator.control
     campaign_id = victims.campaign
     account = account_of_campaign(producer.campaigns, control, campaign_id)

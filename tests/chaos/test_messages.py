@@ -77,7 +77,7 @@ def publish_copies(load: Load) -> None:
 
 
 def redeliver_everything(load: Load) -> int:
-    """Give every message that is being worked on to somebody else, as kombu does after the visibility timeout; return how many."""
+    """Give every message under way to another worker, as kombu does after the visibility timeout; return their number."""
     with load.stack.redis() as client:
         noted: Any = client.hlen("unacked")
     with load.producer.app.connection_for_write() as connection:
@@ -88,7 +88,7 @@ def redeliver_everything(load: Load) -> int:
 
 
 def test_lost_messages_are_published_again(load: Load, record: Callable[..., None]) -> None:
-    """A broker that takes nothing: what was recorded is carried out all the same."""
+    """The broker takes no message: recorded operations are carried out all the same."""
     ask_for_all(load, broker="redis://127.0.0.1:1/0")
     load.until_ended()
 
@@ -239,7 +239,7 @@ def begun(stack: ChaosStack) -> list[str]:
 
 
 def test_stock_celery_loses_a_message_in_kombus_window(bare: ChaosStack) -> None:
-    """Late acknowledgement does not help: what was fetched and not noted is nowhere any more."""
+    """Late acknowledgement does not help: a message that was fetched and not noted is lost."""
     dying = stock_worker(bare, STOCK_DIES="yes")
     ask_stock(bare, "lost", 0)
     assert dying.wait(120) == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""A network between worker, Valkey and Auth0 that is slow, loses what it carries, or is parted."""
+"""A network between worker, Valkey and Auth0 that is slow, loses packets, or is partitioned."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_slow_network_that_loses_packets_costs_time_only(
 def test_a_partition_longer_than_every_lease_doubles_nothing(
     load: Load, proxies: dict[str, list[Proxy]], parted: str, people: int, record: Callable[..., None]
 ) -> None:
-    """Connections stay open and silent. What was held back arrives when it is over, and changes nothing that has ended."""
+    """Connections stay open and silent. Delayed packets arrive afterwards, and change no ended operation."""
     codes = load.prepare_logins(5)
     load.stack.simulator.control.script_fault(when="after", delay_s=0.05, count=people)
     put_to_work(load, people, codes)

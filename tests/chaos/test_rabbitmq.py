@@ -44,7 +44,7 @@ def stack(stack_on_rabbitmq: ChaosStack) -> ChaosStack:
 def test_sends_logins_and_campaigns_survive_a_killed_worker_and_a_killed_broker(
     stack: ChaosStack, rabbitmq: RabbitMQ, record: Callable[..., None]
 ) -> None:
-    """One worker dies amid its attempts, then RabbitMQ is killed under load and comes back; the other worker goes on."""
+    """One worker dies during its attempts, then RabbitMQ is killed under load and comes back; the other worker continues."""
     struck = stack.struck(fault("kill", "before settle", "before settle"), queues="gatepost.login,gatepost.send")
     with stack.producer() as producer:
         load = Load(stack, producer)
@@ -116,7 +116,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
 def test_a_malformed_message_on_rabbitmq_goes_to_the_dead_letters_and_can_be_replayed(
     stack: ChaosStack, rabbitmq: RabbitMQ
 ) -> None:
-    """Each with its reason, over one connection; once it is put right, what was sent goes its way."""
+    """Each refusal has its reason, over one connection; after the correction the messages are delivered."""
     worker = stack.worker(ALL_QUEUES)
     usual = {"content_type": "application/json", "content_encoding": "utf-8", "headers": headers()}
     recipient = address()

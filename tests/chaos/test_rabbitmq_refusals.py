@@ -1,4 +1,4 @@
-"""A RabbitMQ that refuses, is in an alarm, or is silent: what is recorded has its handle, soon, and is published later."""
+"""A RabbitMQ that refuses, is in an alarm, or is silent: a recorded operation has its handle soon, and is published later."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_a_letter_that_the_broker_refuses_is_kept_and_marked(quorum: str, at: Ca
 
 
 def test_the_sweep_ends_what_is_over_although_the_broker_refuses(quorum: str, at: Callable[[str], Settings]) -> None:
-    """One try a run; what could not be published comes again soon, not twice as late each time."""
+    """One try a run; the interval before the next try of an unpublished operation does not double."""
     settings = at(quorum)
     with Producer(settings) as producer:
         waiting = [producer.send_email(f"{name}@example.com") for name in ("a", "b", "c")]

@@ -75,7 +75,7 @@ def test_what_no_replica_has_is_sent_twice_unless_attempts_wait_for_one(
         # The quota is known: or else the first who waits for replicas would hold the few permits there are.
         load.prepare_logins(1)
         before = control.counts()["total"]
-        # Known to the replicas as recorded, and not as begun: nobody may take them yet.
+        # The replicas have them as recorded, not as begun: no worker may take them yet.
         stack.programs[0].process.send_signal(signal.SIGSTOP)
         load.send(3)
         load.campaign(3)

@@ -1,4 +1,4 @@
-"""Workers that are ended under load, run out of memory, stand still, wait for a server that never answers, or have a wrong clock."""
+"""Workers that are ended under load, run out of memory, are suspended, wait for a server that never answers, or have a wrong clock."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def ids(handles: dict[str, Handle]) -> dict[str, str]:
 def test_sigterm_under_load_leaves_nothing_unknown(
     ward: ChaosStack, producer: Producer, people: int, record: Callable[..., None]
 ) -> None:
-    """A deployment ends one of two workers in the middle of a campaign and of single sends; the other goes on."""
+    """A deployment ends one of two workers in the middle of a campaign and of single sends; the other continues."""
     control = ward.simulator.control
     leaving = ward.worker(ALL_QUEUES)
     slow = control.script_fault(endpoint="/passwordless/start", when="after", delay_s=0.03, count=0)
@@ -104,7 +104,7 @@ def test_sigterm_under_load_leaves_nothing_unknown(
 def test_no_memory_at_one_point_costs_one_operation_at_most(
     ward: ChaosStack, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
-    """MemoryError before and after `begin`, before `settle`, and in a batch; the worker goes on."""
+    """MemoryError before and after `begin`, before `settle`, and in a batch; the worker continues."""
     points = ["before begin", "after begin", "before settle", "before settle-rows"]
     worker = ward.struck(*[fault("memory", point) for point in points], GATEPOST_BROKER_URL=broker)
     handles: dict[str, Handle] = {}
@@ -154,7 +154,7 @@ def test_calls_that_hang_free_their_slots(ward: ChaosStack, producer: Producer, 
     slots = int(ward.environment["GATEPOST_CONCURRENCY"])
     hung = {recipient: producer.send_email(recipient) for recipient in (address("hang-after") for _ in range(slots))}
     sound = {recipient: producer.send_email(recipient) for recipient in (address() for _ in range(slots))}
-    # With every slot taken, so is the one that reconciles: nobody needs it here.
+    # Every slot is taken, also the one for the reconciler, which this test does not need.
     for handle in [*hung.values(), *sound.values()]:
         handle.wait(120)
 
@@ -169,7 +169,7 @@ def test_calls_that_hang_free_their_slots(ward: ChaosStack, producer: Producer, 
 def test_a_worker_that_stood_still_past_its_lease_changes_nothing_afterwards(
     ward: ChaosStack, producer: Producer, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
-    """Stopped between `begin` and the write, with a send, a login and a batch. What it sends late was called `unknown` before."""
+    """Stopped between `begin` and the write, with a send, a login and a batch. Its late sends were `unknown` before."""
     control = ward.simulator.control
     logs_in, sent_to, rows = address(), address(), [address() for _ in range(3)]
     producer.send_email(logs_in).result(120)

@@ -32,7 +32,7 @@ SIZES = [pytest.param(600, 1, id="600"), pytest.param(20_000, 2, id="20000", mar
 
 @pytest.fixture
 def stack(tmp_path: Path, simulator_server: SimulatorServer) -> Iterator[ChaosStack]:
-    """A stack of its own, so that all of the ledger's counts are the test's."""
+    """A separate stack, so that all of the ledger's counts are the test's."""
     simulator_server.control.reset()
     with EmbeddedValkey(tmp_path / "valkey") as valkey, ChaosStack(valkey, simulator_server, tmp_path) as running:
         running.environment["GATEPOST_CONCURRENCY"] = "32"

@@ -1,4 +1,4 @@
-"""Valkey is killed, stands still, is full, or is cut off in the middle of a script, while work is under way."""
+"""Valkey is killed, suspended, full, or cut off in the middle of a script, while work is under way."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_valkey_that_stands_still_past_every_lease_doubles_nothing(
 
 
 def test_a_full_valkey_records_nothing_and_settles_what_is_under_way(load: Load, record: Callable[..., None]) -> None:
-    """Whoever asks for more gets a clear error; what was begun ends; with memory again, everything goes on."""
+    """New commands get a clear error; attempts under way end; with memory again, everything continues."""
     control = load.stack.simulator.control
     slow = [address() for _ in range(3)]
     for recipient in slow:
@@ -168,7 +168,7 @@ def test_a_full_valkey_is_swept_all_the_same(load: Load) -> None:
 
 
 def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load) -> None:
-    """Malformed, and no memory for a dead letter: the worker goes on, and keeps it when it can."""
+    """Malformed, and no memory for a dead letter: the worker continues, and stores the letter later."""
     stack = load.stack
     worker = stack.programs[0]
     with stack.redis() as client, DeadLetterControl(stack.settings) as control:
@@ -204,7 +204,7 @@ def test_a_valkey_that_fills_up_under_load_loses_nothing(load: Load, record: Cal
 
 
 def test_a_recording_whose_answer_is_lost_is_found_again_by_its_key(load: Load, record: Callable[..., None]) -> None:
-    """The caller is told that it may have been recorded; the operation is carried out, and asking again finds it."""
+    """The error says that it may have been recorded; the operation is carried out, and the same command finds it."""
     recipient = address()
     load.send(1)
     with Proxy(load.stack.valkey.port) as proxy:

@@ -1,4 +1,4 @@
-"""The conditions under which a campaign must use what others leave, and how well it must."""
+"""The conditions under which a campaign must use the quota that others leave, and the bounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Case:
         scenario: how the tenant behaves.
         people: how many recipients.
         options: the campaign's.
-        least_used: the share of what others leave that must be used.
+        least_used: the smallest allowed share of the quota that others leave.
         most_429: the share of our requests that may find no token.
         most_blamed: the share of the others' requests that may find none because of us.
     """
@@ -44,7 +44,7 @@ class Case:
         return [text for text, holds in checks.items() if not holds]
 
 
-# So many refusals are near the share that pauses a campaign.
+# This share of refusals is near the one that pauses a campaign.
 _NEVER_PAUSE: Final = {"pause_above_error_share": None}
 
 CASES: Final = (

@@ -1,4 +1,4 @@
-"""Real bulk workers and a real Valkey against the stand-in tenant, and what came of a campaign by the tenant's own count."""
+"""Real bulk workers and a real Valkey against the stub tenant, and the result of a campaign by the tenant's count."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _READY_S = 120.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a campaign.
+    """The result of a campaign.
 
     Attributes:
         total: from the second by which it had settled until a tenth of the rows was open, by the tenant's count.
@@ -46,7 +46,7 @@ class Outcome:
 
 
 class PacingRig:
-    """Valkey, the stand-in tenant and worker processes. Use it as a context manager."""
+    """Valkey, the stub tenant and worker processes. Use it as a context manager."""
 
     def __init__(self, scenario: Scenario, *, workers: int = 2, **environment: str) -> None:
         """Prepare it.

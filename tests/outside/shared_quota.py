@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Second:
-    """What happened in one second of a run.
+    """The counts of one second of a run.
 
     Attributes:
         second: its number, from 0 at the start of the run.
@@ -64,7 +64,7 @@ class Bucket:
 
 
 def foreign_rate(shape: list[float | str | list[list[float]]], at: float) -> float:
-    """Return what the foreign users want a second, `at` seconds into the run.
+    """Return the foreign users' requests a second, `at` seconds into the run.
 
     Args:
         shape: `["constant", rate]`, `["steps", [[from, rate], ...]]` or `["sine", lowest, highest, period]`.
@@ -112,7 +112,7 @@ class SharedQuota:
         return granted
 
     def advance(self, now: float) -> Second:
-        """Let the foreign users do what they did until now; return the counts of the present second."""
+        """Apply the foreign users' requests until now; return the counts of the present second."""
         while (at := self._next_arrival) <= now:
             self._next_arrival = self._after(at)
             # Thinning: arrivals at the highest rate, of which a share counts.

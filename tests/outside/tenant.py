@@ -1,4 +1,4 @@
-"""A stand-in for a tenant, in a process of its own. It shares no code with Gatepost or its simulator.
+"""A stub of a tenant, in a separate process. It shares no code with Gatepost or its simulator.
 
     with TenantStub(Scenario(latency=lognormal(0.08, 1.5), foreign=sine(20, 80, period=40))) as stub:
         ...  # workers with AUTH0_BASE_URL=stub.url
@@ -61,7 +61,7 @@ class Scenario:
         limit: the bucket's size, full at the start.
         refill: tokens a second.
         latency: seconds of an answer. The bucket is asked after half of it, at most 20 ms.
-        foreign: what others want, requests a second.
+        foreign: requests a second of others.
         refused_share: of the recipients, chosen by address, get a 400 after 1 ms. It costs a token.
         closed_connections: of new connections are closed as soon as they are there.
         closed_requests: of the requests have their connection closed without an answer and without a token.
@@ -97,12 +97,12 @@ class Total:
 
     @property
     def left(self) -> float:
-        """What the refill gave and the foreign users did not take."""
+        """The refill that the foreign users did not use."""
         return self.refill * self.seconds - self.foreign_granted
 
     @property
     def share_used(self) -> float:
-        """Our part of what was left."""
+        """Our share of the rest."""
         return self.ours_granted / self.left
 
     @property
@@ -117,7 +117,7 @@ class Total:
 
 
 class TenantStub:
-    """A running stand-in. Use it as a context manager."""
+    """A running stub. Use it as a context manager."""
 
     def __init__(self, scenario: Scenario | None = None) -> None:
         """Prepare one that behaves so at first."""

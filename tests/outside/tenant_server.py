@@ -1,4 +1,4 @@
-"""The stand-in tenant's process: HTTP/1.1 on the loopback over a shared quota. `tenant.py` starts it and documents the scenario.
+"""The stub tenant's process: HTTP/1.1 on the loopback over a shared quota. `tenant.py` starts it and documents the scenario.
 
 It prints two ports: the tenant's, and one for control, where `/seconds` gives the counts and `/run` takes a scenario, with which the clock,
 the bucket and the counts begin anew.

@@ -194,7 +194,7 @@ class Scripted:
         end = CLOSE if self.framed in NEEDS_THE_END and self.end is None else self.end
         steps = [write(b"".join(self.interim)), wait(0.002)] if self.interim and self.late else []
         final = final if steps else b"".join(self.interim) + final
-        # What follows late must be seen before the next request; nothing can be known of what comes after that.
+        # Late bytes must be seen before the next request; later bytes cannot be detected.
         steps += [write(final), wait(0.002), write(more)] if self.late and more else [write(final + more)]
         return steps if end is None else [*steps, end]
 
@@ -221,7 +221,7 @@ def test_no_request_gets_the_answer_to_another(side: Side, script: list[Scripted
     for person, one in zip(PEOPLE, script, strict=False):
         given_tokens.append(side.tokens_of(person))
         side.upstream.heard()
-        time.sleep(0.02 * one.late)  # what follows late has come
+        time.sleep(0.02 * one.late)  # the late bytes have arrived
 
     for person, one, token in zip(PEOPLE, script, given_tokens, strict=False):
         assert token in {None, f"token of {person}"}

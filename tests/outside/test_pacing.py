@@ -1,4 +1,4 @@
-"""Real workers against an independent tenant: a campaign uses what others leave. `make pacing` has more cases, at full length."""
+"""Real workers against an independent tenant: a campaign uses the quota that others leave. `make pacing` has more cases, at full length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TENANT = {"limit": 40, "refill": 40.0}
     ids=["some are refused at once", "others come and go, connections are closed"],
 )
 def test_a_campaign_uses_what_others_leave(scenario: Scenario) -> None:
-    """Whatever answers take, most of what is left is used, also on a busy machine, and other callers meet no 429 because of the campaign."""
+    """At any latency, most of the quota is used, also on a busy machine, and other callers meet no 429 because of the campaign."""
     with PacingRig(scenario) as rig:
         outcome = rig.measure(450 if scenario.foreign[0] == "sine" else 700, settled_by=6)
 

@@ -1,4 +1,4 @@
-"""The stand-in tenant keeps its own books truthfully, or nothing that it says of Gatepost means anything."""
+"""The stub tenant counts correctly; otherwise its figures about Gatepost would mean nothing."""
 
 from __future__ import annotations
 

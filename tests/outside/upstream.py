@@ -1,4 +1,4 @@
-r"""A scripted upstream in a process of its own: it answers any bytes at any time, over plain HTTP or TLS 1.3, directly or as a proxy.
+r"""A scripted upstream in a separate process: it answers any bytes at any time, over plain HTTP or TLS 1.3, directly or as a proxy.
 
     with Upstream() as upstream:
         upstream.begin({"someone": [write(b"HTTP/1.1 103 Early Hints\r\n\r\n"), wait(0.1), write(b"HTTP/1.1 200 OK\r\n..."), CLOSE]})

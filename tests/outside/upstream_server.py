@@ -1,4 +1,4 @@
-"""The scripted upstream's process: it writes to a connection what its script says, byte for byte. `upstream.py` starts and directs it.
+"""The scripted upstream's process: it writes the bytes of its script to a connection. `upstream.py` starts and directs it.
 
 Commands come as lines of JSON on standard input, one answer each on standard output.
 """
@@ -31,7 +31,7 @@ class Run:
         self.heard: list[dict[str, Any]] = []
 
     def when_idle(self) -> list[dict[str, Any]]:
-        """Return what was heard, once every script that began has ended."""
+        """Return the received bytes, once every script that began has ended."""
         with self.changed:
             self.changed.wait_for(lambda: self.busy == 0, 30)
             return self.heard

@@ -1,4 +1,4 @@
-"""The wheel holds what it needs and nothing else, and the sdist makes the same wheel."""
+"""The wheel contains the needed files and no others, and the sdist makes the same wheel."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def wheel(clean_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def metadata(wheel: Path) -> Message:
-    """What the wheel says about itself."""
+    """The metadata of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
         return email.message_from_bytes(archive.read(name))
@@ -83,7 +83,7 @@ def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
 
 
 def test_the_sdist_makes_the_same_wheel(clean_source: Path, wheel: Path, tmp_path: Path) -> None:
-    """Who builds from the sdist gets what the wheel holds, byte by byte."""
+    """A build from the sdist gives the contents of the wheel, byte by byte."""
     sdist = _build(clean_source, "sdist", tmp_path / "sdist")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
@@ -136,7 +136,7 @@ def test_the_dockerfile_builds_from_what_the_ignore_file_lets_through() -> None:
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
-    """Built in a stage of its own from pinned hashes; then without root, unbuffered, ended by SIGTERM."""
+    """Built in a separate stage from pinned hashes; then without root, unbuffered, ended by SIGTERM."""
     stages = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").split("FROM ")[1:]
     build, final = stages
 

@@ -1,4 +1,4 @@
-"""What is installed is what was reviewed: every package pinned and hashed, from nowhere but where pip is told to look."""
+"""Only reviewed packages are installed: each is pinned and hashed, and no file names a host."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_entry_is_one_version_with_its_hashes(file: Path) -> None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_pins_are_within_what_the_project_asks_for(name: str) -> None:
-    """Whoever changes pyproject.toml runs `make lock`; a file that was left behind shows here, without a network."""
+    """After a change of pyproject.toml, `make lock` must run; an outdated file fails here, without a network."""
     versions = pinned(ROOT / "requirements" / f"{name}.txt")
     missing = [
         str(requirement)

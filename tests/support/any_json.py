@@ -49,7 +49,7 @@ VALUES: Final = st.one_of(
 
 
 def given_or_refused(call: Callable[[], T], *documented: type[Exception]) -> T | None:
-    """Return what a call gives, or None when it raises a documented error, which must not repeat the mark."""
+    """Return a call's result, or None if it raises a documented error, which must not repeat the mark."""
     try:
         return call()
     except documented as failure:

@@ -1,4 +1,4 @@
-"""A worker in which something fails that nobody thought of, while it holds what is a person's: `celery -A support.breaking_worker worker`."""
+"""A worker with an unexpected error while it holds personal data: `celery -A support.breaking_worker worker`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Breaking:
-    """Stands where the runner of operations and the keyring stand; whatever is asked of it fails."""
+    """Replaces the runner of operations and the keyring; every call fails."""
 
     def run(self, operation_id: str) -> None:
         """Fail with a secret among the locals, as a fault in a library would."""

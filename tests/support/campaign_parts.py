@@ -1,4 +1,4 @@
-"""What tests of campaigns share: rows, stores under a clock of their own, and sums that must come out."""
+"""Parts that tests of campaigns share: rows, stores with a test's clock, and checks of sums."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Bench:
         self.sweep = CampaignSweep(self.redis, KEYS, self.campaigns.store, publisher)
 
     def started(self, count: int, **options: Any) -> str:
-        """A running campaign of so many people."""
+        """A running campaign of the given number of people."""
         return self.start(rows(count), **options)
 
     def start(self, given: Any, *, guest_list: Any = None, **options: Any) -> str:
@@ -109,7 +109,7 @@ class Bench:
         return campaign_id
 
     def messages(self) -> list[dict[str, Any]]:
-        """What is on the queue, the oldest first: each with its arguments and when it is due."""
+        """The messages on the queue, the oldest first, with their arguments and due times."""
         raw: list[Any] = self.redis.lrange(KEYS.queue(Queue.BULK), 0, -1)
         return [_opened(one) for one in reversed(raw)]
 
@@ -135,7 +135,7 @@ class Bench:
         return ended
 
     def status(self, campaign_id: str) -> Campaign:
-        """How the campaign stands; its sums are checked on the way."""
+        """The campaign's status, after a check of its sums."""
         campaign = self.campaigns.status(campaign_id)
         assert_adds_up(campaign)
         return campaign

@@ -36,7 +36,7 @@ class Terminal:
         )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Run a command to its end; give its exit code, and what it wrote on stdout and stderr."""
+        """Run a command to its end; return its exit code, stdout and stderr."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err

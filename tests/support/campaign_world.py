@@ -47,7 +47,7 @@ def tailed(world: World) -> float:
 
 
 class CampaignWorld:
-    """Bulk workers with so many slots in all, and campaigns whose batches they take. One call a slot."""
+    """Bulk workers with the given number of slots, and campaigns whose batches they take. One call a slot."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class CampaignWorld:
             world.start(self._slot(slot), 0.01 * slot / slots)
 
     def start(self, campaign_id: str, people: int) -> None:
-        """Record a campaign and let it run."""
+        """Record a campaign and start it."""
         record = {"name": campaign_id, "options": OPTIONS, "on_unknown": "hold", "max_attempts": 3, "deadline": ""}
         pauses = {"in_flight_limit": 4, "max_in_flight": 256, "pause_after_errors": 0, "pause_above_error_share": 0}
         self.store.create(campaign_id, {**record, **pauses})

@@ -50,7 +50,7 @@ _PEOPLE = [
 
 @dataclass
 class Journey:
-    """What was planted, and what stands where.
+    """The planted values, and the texts in which they are looked for.
 
     Attributes:
         secrets: addresses, numbers, codes, tokens, keys and passwords.
@@ -64,12 +64,12 @@ class Journey:
 
 
 def log_in_with_a_password(stack: Stack) -> None:
-    """Let every process of the stack reach Valkey by a user with a password, and keys of its own."""
+    """Give every process of the stack a Valkey user with a password, and new keys."""
     with stack.redis() as client:
         client.acl_setuser(
             "gatepost", enabled=True, passwords=[f"+{REDIS_PASSWORD}"], keys=["*"], channels=["*"], commands=["+@all"]
         )
-        # Values are compared in clear: compressed ones would hide what they hold.
+        # Values are compared in clear: compression would hide their content.
         client.config_set("rdbcompression", "no")
     stack.environment |= {
         "GATEPOST_REDIS_URL": f"redis://gatepost:{REDIS_PASSWORD}@127.0.0.1:{stack.valkey.port}/0",
@@ -123,7 +123,7 @@ def _send_and_log_in(stack: Stack, producer: Producer) -> list[str]:
 
 
 def _fail_in_every_way(stack: Stack, producer: Producer) -> list[str]:
-    """Retry, deferral, refusal, loss, a second factor, bad input; return what the caller was told."""
+    """Retry, deferral, refusal, loss, a second factor, bad input; return the caller's answers."""
     told = []
     for tag in _TAGS:
         tagged = f"{NAME}+{tag}@example.com"
@@ -142,7 +142,7 @@ def _fail_in_every_way(stack: Stack, producer: Producer) -> list[str]:
 
 
 def _submit(producer: Producer) -> list[str]:
-    """Commands that another system sealed, one of them wrong; return what it was told."""
+    """Commands that another system sealed, one of them wrong; return its answers."""
     told = []
     good = {"kind": "send_email", "email": f"{NAME}@example.com"}
     bad = {"kind": "send_email", "email": NAME, "extra": {"client_secret": NAME}, f"{NAME}@example.com": 1}
@@ -158,7 +158,7 @@ def _submit(producer: Producer) -> list[str]:
 
 
 def _crash(stack: Stack, producer: Producer, worker: Program) -> str:
-    """Kill the worker in the middle of an attempt; return what the caller was told."""
+    """Kill the worker in the middle of an attempt; return the caller's answer."""
     control, recipient = stack.simulator.control, f"{NAME}@example.com"
     before = control.count(recipient)
     control.script_fault(endpoint="/passwordless/start", recipient=recipient, when="after", delay_s=20, count=1)
@@ -180,7 +180,7 @@ def _files(stack: Stack, meant: list[Path]) -> str:
 
 
 class Shell:
-    """An operator's terminal: what is secret goes in by standard input or a file, and everything shown is kept."""
+    """An operator's terminal: secrets are given by standard input or a file, and all output is kept."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -246,7 +246,7 @@ class Flower:
         Args:
             known: a text in its list of tasks, once it has heard of them.
         """
-        # It asks the workers, which answer when they come to it, and takes in events as they come.
+        # It asks the workers, which answer after a while, and reads events as they arrive.
         self._stack.until(
             lambda: '"broker_url"' in self._get("/api/workers?refresh=1"), "Flower knows a worker", timeout=60
         )
@@ -265,7 +265,7 @@ class Flower:
             with urllib.request.urlopen(f"{self._base}{path}", timeout=30) as answer:  # noqa: S310 - http on loopback
                 content: bytes = answer.read()
         except urllib.error.HTTPError as refused:
-            # A worker that was killed has no page, and what stands there instead is looked at too.
+            # A killed worker has no page; the page in its place is searched too.
             content = refused.read()
         return content.decode()
 

@@ -1,4 +1,4 @@
-"""Compares what the ledger says with what the simulator sent, one by one, and adds up what was lost, doubled or unknown."""
+"""Compares the ledger with the simulator's outbox, one by one, and counts lost, doubled and unknown operations."""
 
 from __future__ import annotations
 

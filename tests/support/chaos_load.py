@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def address(tag: str = "") -> str:
-    """Return an address nobody else uses; the simulator reads the tag as a request for a failure."""
+    """Return an address that no other test uses; the simulator reads the tag as a request for a failure."""
     return f"guest-{uuid.uuid4().hex[:12]}{tag and '+' + tag}@example.com"
 
 
 @dataclass
 class Load:
-    """What was asked for, by recipient."""
+    """The requested operations, by recipient."""
 
     stack: ChaosStack
     producer: Producer
@@ -31,12 +31,12 @@ class Load:
     campaigns: list[str] = field(default_factory=list)
 
     def send(self, people: int) -> None:
-        """Ask for so many single sends."""
+        """Enqueue the given number of single sends."""
         for recipient in [address() for _ in range(people)]:
             self.sends[recipient] = self.producer.send_email(recipient).operation_id
 
     def prepare_logins(self, people: int) -> dict[str, str]:
-        """Send so many people their code, and return the codes."""
+        """Send a code to the given number of people, and return the codes."""
         recipients = [address() for _ in range(people)]
         for handle in [self.producer.send_email(recipient) for recipient in recipients]:
             handle.result(120)
@@ -49,7 +49,7 @@ class Load:
             self.logins[recipient] = handle.operation_id
 
     def campaign(self, people: int) -> None:
-        """Start a campaign for so many people."""
+        """Start a campaign for the given number of people."""
         campaigns = self.producer.campaigns
         campaign_id = campaigns.create("load")
         campaigns.add(campaign_id, [Row(line, Channel.EMAIL, address()) for line in range(1, people + 1)])

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import Self
 
-# 198.18.0.0/15 is for tests of networks (RFC 2544): nobody's real address.
+# 198.18.0.0/15 is for tests of networks (RFC 2544), so it is no real address.
 _SUBNET = "198.18.{}.{}"
 
 
@@ -35,7 +35,7 @@ class Namespace:
         return ["ip", "netns", "exec", self.name, *command]
 
     def part(self) -> None:
-        """Pull the cable: packets vanish, and nobody is told."""
+        """Drop all packets without an error to either side."""
         _run("ip", "link", "set", self._cable, "down")
 
     def join(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LOOPBACK = "127.0.0.1"
-# What a lost packet costs: the sender waits this long for its acknowledgement.
+# The cost of a lost packet: the sender waits this long for its acknowledgement.
 _RETRANSMISSION_S = 0.25
 _CHUNK = 1 << 16
 NO_ANSWER = "the whole request and no answer"
@@ -64,7 +64,7 @@ class Proxy:
         self._random = None
 
     def lose(self, random: Random, share: float) -> None:
-        """From now on lose this share of what is sent, which TCP sends again a little later."""
+        """From now on lose this share of the packets, which TCP sends again later."""
         self._lossy, self._loss = random, share
 
     def cut_all(self) -> None:
@@ -76,7 +76,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._open.clear)
 
     def join(self) -> None:
-        """Let everything through again, what was held back included."""
+        """Forward everything again, delayed data included."""
         self._loop.call_soon_threadsafe(self._open.set)
 
     def __enter__(self) -> Self:

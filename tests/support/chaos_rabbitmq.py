@@ -1,4 +1,4 @@
-"""A RabbitMQ node of the test's own: its name, ports and files are nobody else's."""
+"""A RabbitMQ node for one test, with its own name, ports and files."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RabbitMQ:
         return self.host(name)
 
     def new_hosts(self, permissions: Mapping[str, str]) -> None:
-        """Make virtual hosts in one step, which takes as long as one: the names, and the pattern of what the user may configure, write and read."""
+        """Make virtual hosts in one step, which takes as long as one: the names, and the pattern of the user's permissions to configure, write and read."""
         steps = []
         for name, pattern in permissions.items():
             patterns = ", ".join([f'<<"{pattern}">>'] * 3)

@@ -33,7 +33,7 @@ class Sentinels:
 
     @property
     def url(self) -> str:
-        """The URL for GATEPOST_REDIS_URL. Its database is not the first, so that whoever overlooks it is found out."""
+        """The URL for GATEPOST_REDIS_URL. Its database is not the first, so that a client that ignores it fails."""
         return ";".join(f"sentinel://{_HOST}:{port}" for port, _ in self._sentinels) + f"/{DATABASE}"
 
     @property
@@ -60,7 +60,7 @@ class Sentinels:
             assert client.wait(2, int(_READY_S * 1000)) == _QUORUM
 
     def part_replicas(self) -> None:
-        """Take the replicas off the master, which notices and goes on: what is written from now on is on the master alone."""
+        """Disconnect the replicas from the master, which continues: later writes are on the master alone."""
         for replica in self.replicas:
             with redis.Redis(port=replica.port) as client:
                 client.replicaof("NO", "ONE")

@@ -36,7 +36,7 @@ _EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 @dataclass
 class ChaosStack(Stack):
-    """Short times, so that what was lost is found soon; one worker's faults do not reach another's messages."""
+    """Short times, so that lost messages are found soon; one worker's faults do not reach another's messages."""
 
     rabbitmq: RabbitMQ | None = None
     _app: Celery | None = None
@@ -59,7 +59,7 @@ class ChaosStack(Stack):
         return connect(self.settings)
 
     def broker_apart(self) -> str:
-        """Return the URL of an empty broker of the stack's kind, whose messages nobody else takes; the ledger is the stack's."""
+        """Return the URL of an empty broker of the stack's kind, whose messages no other worker takes; the ledger is the stack's."""
         self._brokers += 1
         if self.rabbitmq:
             return self.rabbitmq.new_host(f"apart-{self.valkey.port}-{self._brokers}")

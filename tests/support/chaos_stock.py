@@ -1,4 +1,4 @@
-"""Stock Celery, without a ledger, to show what it loses and repeats: `celery -A support.chaos_stock worker`.
+"""Stock Celery, without a ledger, to show lost and repeated messages: `celery -A support.chaos_stock worker`.
 
 Its one task writes down that it has begun, takes its time, and is acknowledged late, as Gatepost's are.
 """

@@ -24,7 +24,7 @@ _OF_A_START: Final = (
     *("gateway-503-sent", "gateway-timeout", "empty-200", "empty-object", "not-json-200", "server-error", "slow"),
     *("503-after-once", "503-before-once", "drop-before-once", "drop-after-once"),
 )
-# Nobody would be sent anything, so a campaign pauses for these.
+# A campaign pauses for these, because it could send nothing.
 _OF_EVERY_START: Final = ("bad-tenant", "invalid-client", "unauthorized-client", "captcha", "gateway-401", "404-c")
 _OF_A_TOKEN: Final = (
     *("wrong-code", "code-expired", "code-exhausted", "too-many-attempts", "too-many-logins", "access-denied"),
@@ -60,7 +60,7 @@ class Trouble:
         return self._address((*_OF_A_START, *_SERVER_ERRORS, *_BROKEN), "")
 
     def of_a_login(self) -> str:
-        """Return an address whose send succeeds and whose login does what it likes."""
+        """Return an address whose send succeeds and whose login has a random result."""
         general = tuple(f"token-{tag}" for tag in (*_SERVER_ERRORS, *_BROKEN))
         return self._address((*_OF_A_TOKEN, *general), "token-")
 

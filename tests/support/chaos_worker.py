@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-# Before anything else is imported: what takes `time` by name has to get this one.
+# Before all other imports: modules that import names from `time` must get these.
 _real_time = time.time
 _shift_s = 0.0
 
@@ -52,12 +52,12 @@ _ARRIVAL_S: Final = 30.0
 
 @dataclass
 class Fault:
-    """What happens once at a point, or at several of them together.
+    """A fault that happens once at a point, or at several of them together.
 
     Attributes:
         action: `kill`, `memory` (MemoryError is raised), `famine` (RLIMIT_AS: no more memory), `freeze` (SIGSTOP), or `jump`
             (the clock, by `seconds`).
-        points: where. With several, whoever comes first waits until every point is reached; then all are struck at once.
+        points: its places. With several, the first one waits until every point is reached; then all are struck at once.
         seconds: how far the clock jumps.
     """
 
@@ -151,14 +151,14 @@ def _call_of(args: tuple[Any, ...]) -> str | None:
     if args[1] in _LIMITER:
         return _LIMITER[args[1]]
     name, *arguments = args[3 + int(args[2]) :] or ("",)
-    # A batch's step settles what it sent, if it sent anything: batch, token, number, lease, settlements.
+    # A batch's step settles the rows that it sent, if any: batch, token, number, lease, settlements.
     return _SETTLING if name == "step" and arguments[4] else str(name)
 
 
 def _wrap(process: Process, points: Points) -> None:
     client = StruckRedis(connection_pool=connect(process.settings).connection_pool)
     client.points = points
-    # A cached property, which any value may stand in for.
+    # A cached property, which any value can replace.
     process.redis = client
 
 

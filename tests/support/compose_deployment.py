@@ -19,7 +19,7 @@ from support.stack import Program
 if TYPE_CHECKING:
     from support.compose_file import Service
 
-# An engine's image has no redis-cli of ours; this one says what the real one says.
+# The machine may have no redis-cli; this one gives the same output.
 _REDIS_CLI = """#!/bin/sh
 exec '{python}' -c 'import redis; print("PONG" if redis.Redis(port={port}).ping() else "")'
 """

@@ -20,7 +20,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Service:
-    """One service: what it runs, and with which environment."""
+    """One service: its command and its environment."""
 
     name: str
     command: list[str]

@@ -63,7 +63,7 @@ def tracking() -> Iterator[list[dict[str, Any]]]:
 
 
 def raised_by(call: Callable[[], Any]) -> BaseException:
-    """Return what a call raises; the caller's own frames are this one's and above."""
+    """Return the error of a call; the caller's own frames are this one's and above."""
     try:
         call()
     except BaseException as error:  # noqa: BLE001 - whatever it is, is looked at

@@ -98,7 +98,7 @@ def http(_asked: bytes) -> bytes:
 
 
 def plain(_asked: bytes) -> bytes:
-    """What a Redis without TLS answers to the beginning of a TLS handshake."""
+    """The answer of a Redis without TLS to the beginning of a TLS handshake."""
     return b"-ERR unknown command\r\n"
 
 

@@ -21,7 +21,7 @@ def push(client: Redis, kwargs: dict[str, Any], *, body: Any = None, **headers: 
     Args:
         client: the broker's Redis.
         kwargs: the task's arguments.
-        body: stands for all of the body when given.
+        body: replaces the whole body when given.
         headers: instead of those that are usual, or besides them; None leaves one out.
     """
     usual = {"task": SUBMIT, "id": str(uuid.uuid4())}

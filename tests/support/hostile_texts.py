@@ -10,7 +10,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def steering(text: str) -> list[str]:
-    """Return what would steer a terminal, or is not to be seen on it."""
+    """Return the characters that would control a terminal, or are invisible on it."""
     return [
         character
         for character in text

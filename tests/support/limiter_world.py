@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 
 
 class World:
-    """Simulated time and what happens in it."""
+    """Simulated time, and the events in it."""
 
     def __init__(self, seed: int = 1) -> None:
         self.now = 0.0
@@ -92,7 +92,7 @@ class Bucket:
 
 @dataclass(kw_only=True)
 class Tenant:
-    """The remote side: what it counts, and what its headers tell. Its shadow is the bucket as it would be without us."""
+    """The remote side: its counts and its headers. Its shadow is the bucket as it would be without our requests."""
 
     world: World
     bucket: Bucket
@@ -119,7 +119,7 @@ class Tenant:
         return allowed, self.distort(self._headers(refused=not allowed))
 
     def foreign_call(self) -> None:
-        """Serve one request of somebody else."""
+        """Serve one request of another application."""
         allowed, without_us = self.bucket.take(), self.shadow.take()
         self.foreign["accepted" if allowed else "refused"] += 1
         self.foreign["blamed"] += without_us and not allowed
@@ -194,7 +194,7 @@ class SharedLimiter:
         self._readings: dict[int, list[Reading]] = {}
 
     def ask(self, slot: int) -> float:
-        """Ask the limiter, and hand over what was read since."""
+        """Ask the limiter, and pass on the new readings."""
         self.asked += 1
         answer = self.limiter.acquire(self.key, self.lane, readings=self._readings.pop(slot, ()), ceiling=self.ceiling)
         if isinstance(answer, Permit):
@@ -252,10 +252,10 @@ def sender(
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        used: Our accepted requests over what the bucket held above the reserve and gained while it ran, less what others got.
+        used: Our accepted requests, divided by the tokens above the reserve plus the refill during the run, less the tokens of others.
         refused: The share of our requests that met a 429.
         foreign_refused: The share of everybody else's that did.
         blamed: The share of everybody else's that did and would not have without us.
@@ -316,7 +316,7 @@ def simulate(
     recipients: float = math.inf,
     latency: Latency = USUAL_LATENCY,
 ) -> Run:
-    """Let a number of slots send for so long, or until so many recipients are served."""
+    """Run slots for the given time, or until the given number of recipients are served."""
     world = tenant.world
 
     def served() -> bool:

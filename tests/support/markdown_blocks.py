@@ -1,4 +1,4 @@
-"""Finds the code blocks of a Markdown page, and what the comments before them ask of the tests."""
+"""Finds the code blocks of a Markdown page, and the instructions for tests in the comments before them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _NAMED = re.compile(r"(?P<name>not run|file|input|code of [^:\s]+): *(?P<value>.
 
 @dataclass(frozen=True)
 class Block:
-    """One code block, or a set-up that stands in a comment and no reader sees.
+    """One code block, or a set-up in a comment that no reader sees.
 
     Attributes:
         page: the file.
         line: where the code begins in it, from 1.
         language: the first word of the fence.
         code: the text.
-        not_run: why it is not run, when a comment says so.
+        not_run: the reason not to run it, from a comment.
         file: the name under which it is put into the page's directory.
-        input: what its commands read.
-        codes: texts that stand for a person's newest one-time code, by address.
-        is_output: whether it shows what the block before it printed.
+        input: standard input of its commands.
+        codes: placeholders for a person's newest one-time code, by address.
+        is_output: whether it shows the output of the block before it.
     """
 
     page: Path

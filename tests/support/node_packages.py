@@ -58,7 +58,7 @@ def run_script(directory: Path, script: Path, environment: Mapping[str, str]) ->
 
 
 def _cannot_run(reason: str) -> NoReturn:
-    """A missing tool is a failure where it was promised (CI=true), and a reason to skip on somebody's laptop."""
+    """A missing tool is a failure with CI=true, and a reason to skip elsewhere."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -26,7 +26,7 @@ def main() -> None:
     questions = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing, asyncio.Runner() as loop:  # noqa: PTH123 - the null device
         os.dup2(nothing.fileno(), 0)
-        # A real module, so that what a page defines can be pickled and asked for its hints.
+        # A real module, so that a page's classes can be pickled and have type hints.
         page = sys.modules["__main__"] = types.ModuleType("__main__")
         namespace = page.__dict__
         for line in questions:

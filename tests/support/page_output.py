@@ -1,4 +1,4 @@
-"""Compares what a page says is printed with what was printed, apart from what differs on every run."""
+"""Compares the output on a page with the real output, apart from values that differ on every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def difference(wanted: str, printed: str) -> str:
-    """Return how the two differ, or nothing. `...` and `…` stand for anything; ids, times, ports and durations are not compared."""
+    """Return how the two differ, or nothing. `...` and `…` match anything; ids, times, ports and durations are not compared."""
     wanted = settled(wanted).replace("…", "...")
     printed = settled(printed)
     checker = doctest.OutputChecker()
@@ -25,7 +25,7 @@ def difference(wanted: str, printed: str) -> str:
 
 
 def settled(text: str) -> str:
-    """Return a text with what differs on every run replaced."""
+    """Return a text in which values that differ on every run are replaced."""
     for pattern, name in _CHANGING:
         text = pattern.sub(name, text)
     return text.strip() + "\n"

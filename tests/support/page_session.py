@@ -36,7 +36,7 @@ eval "$PAGE_COMMAND"
 
 
 class PageFailure(AssertionError):
-    """A block did not do what its page says."""
+    """A block's result differs from its page."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class PageSession:
         given_file = self._directory / "input"
         given_file.write_text(f"{given}\n" if given else "", encoding="utf-8")
         printed = self._directory / "printed"
-        # Files, not pipes: what a command leaves running may keep them open.
+        # Files, not pipes: a process that a command leaves running may keep them open.
         with printed.open("wb") as output, given_file.open("rb") as source:
             process = subprocess.Popen(
                 ["bash", "--noprofile", "--norc", "-c", _IN_ONE_SHELL],
@@ -213,7 +213,7 @@ class PageSession:
 
 
 def commands_of(code: str, line: int) -> list[Command]:
-    """Return the commands of a block whose commands stand behind `$ `; nothing for a block that is a script.
+    """Return the commands after `$ ` in a block; nothing for a block that is a script.
 
     A line that ends with a backslash, and lines behind `> `, continue a command; other lines are its output.
     """

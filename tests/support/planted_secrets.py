@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def forms(secret: str) -> list[str]:
-    """Return how a text could stand in a log or in a base64 body: as it is, percent-encoded, and in base64 at any offset."""
+    """Return the forms of a text in a log or a base64 body: unchanged, percent-encoded, and in base64 at any offset."""
     shifted = [base64.b64encode(b"\0" * pad + secret.encode())[4 if pad else 0 : -4].decode() for pad in range(3)]
     return [secret, secret.replace("+", "%2B").replace("@", "%40"), *shifted]
 
 
 def found(secrets: Iterable[str], text: str) -> list[str]:
-    """Return the secrets that stand in a text, in any form."""
+    """Return the secrets in a text, in any form."""
     return [secret for secret in secrets if any(form in text for form in forms(secret))]
 
 

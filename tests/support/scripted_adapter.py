@@ -1,4 +1,4 @@
-"""A transport adapter, by requests' documented interface, that answers from a script and keeps what it was asked."""
+"""A transport adapter, by requests' documented interface, that answers from a script and records its requests."""
 
 from __future__ import annotations
 

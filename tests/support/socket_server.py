@@ -1,4 +1,4 @@
-"""A server over bare sockets, for what no HTTP library would do: drip, break off, go silent, answer with noise."""
+"""A server over bare sockets, for faults that no HTTP library produces: drip, break off, go silent, answer with noise."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class SocketServer:
         wire = Wire(sock, self.stop)
         number = len(self.wires)
         self.wires.append(wire)
-        with suppress(OSError):  # the client hangs up when it has had enough: that is what is tested
+        with suppress(OSError):  # the test expects the client to hang up
             if self._greet:
                 self._greet(wire)
             if self._tls:

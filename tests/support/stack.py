@@ -55,7 +55,7 @@ class Program:
 
 @dataclass
 class Stack:
-    """Valkey and the simulator, and what runs between them. Use it as a context manager."""
+    """Valkey and the simulator, and the processes between them. Use it as a context manager."""
 
     valkey: EmbeddedValkey
     simulator: SimulatorServer
@@ -72,7 +72,7 @@ class Stack:
             "AUTH0_CLIENT_ID": DEV_CLIENT_ID,
             "AUTH0_CLIENT_SECRET": DEV_CLIENT_SECRET,
             "AUTH0_CA_BUNDLE": str(self.simulator.ca_file or ""),
-            # Short, so that what was lost is found within the test.
+            # Short, so that lost messages are found within the test.
             "GATEPOST_EMAIL_DEADLINE": "3",
             "GATEPOST_SMS_DEADLINE": "3",
             "GATEPOST_LOGIN_DEADLINE": "3",

@@ -40,7 +40,7 @@ class Written:
     """One value that was written.
 
     Attributes:
-        field: the hash's field, or a member of a JSON value as `options.rate`; empty for what has no name.
+        field: the hash's field, or a member of a JSON value as `options.rate`; empty for a value without a name.
         value: each character is a byte.
     """
 

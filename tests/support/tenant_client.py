@@ -1,4 +1,4 @@
-"""Calls the simulator's Authentication API field by field, so that a test can send what no SDK would."""
+"""Calls the simulator's Authentication API field by field, so that a test can send requests that no SDK sends."""
 
 from __future__ import annotations
 

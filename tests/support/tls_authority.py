@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Authority:
-    """A certificate authority, and what it has issued."""
+    """A certificate authority, and its certificates."""
 
     bundle: str
     certificate: str

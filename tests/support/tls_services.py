@@ -176,7 +176,7 @@ class TlsSentinel(Service):
 
 
 class TlsRabbit(Service):
-    """A RabbitMQ with TLS on its only port, and a port mapper of its own."""
+    """A RabbitMQ with TLS on its only port, and its own port mapper."""
 
     def __enter__(self) -> Self:
         server = require_program("rabbitmq-server", "rabbitmq-server")
@@ -200,7 +200,7 @@ class TlsRabbit(Service):
         enabled = self.directory / "enabled_plugins"
         enabled.write_text("[].\n", encoding="utf-8")
         self.run(require_program("epmd", "rabbitmq-server"), "-port", str(epmd), "-address", "127.0.0.1")
-        # Without one there the server would start a daemon of its own, which outlives it.
+        # Without one the server would start a daemon that outlives it.
         self.wait_until_it_listens(epmd)
         program = str(_RABBITMQ / "rabbitmq-server") if _RABBITMQ.is_dir() else server
         environment = {

@@ -49,7 +49,7 @@ def log_with_rich(**_: Any) -> None:
 
 
 class Breaking:
-    """Breaks whatever is asked of it, while the caller's frames hold what they hold."""
+    """Fails on every call, while the caller's frames hold their values."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self._error = error

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class CeleryRateLimit:
-    """Celery's `rate_limit`: a bucket of one token in each worker process, at a rate that somebody guessed."""
+    """Celery's `rate_limit`: a bucket of one token in each worker process, at a guessed rate."""
 
     def __init__(self, world: World, rate: float, workers: int = 3) -> None:
         self._world = world
@@ -26,7 +26,7 @@ class CeleryRateLimit:
         return 0.0
 
     def answered(self, _slot: int, _limits: RateLimits, *, allowed: bool) -> float:  # noqa: ARG002 - it learns nothing, which is the point
-        """Go on: a refused task comes back by its retry."""
+        """Continue: a refused task comes back by its retry."""
         return 0.0
 
 

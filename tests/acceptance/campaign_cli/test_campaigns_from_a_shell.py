@@ -1,4 +1,4 @@
-"""An operator's day: a file goes out, some fail, those are retried, and nobody is sent to twice."""
+"""An operator's day: a file is sent, some recipients fail and are retried, and each person gets one message."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_those_who_failed_are_exported_and_retried_alone(working: Terminal, sent
 
 
 def test_a_second_run_sends_nobody_a_second_message(working: Terminal, sent: Sent) -> None:
-    """The same command after the end adds nobody; with one more row it sends to that one."""
+    """The same command after the end adds no recipient; with one more row it sends to that recipient."""
     people = [f"person{number}@example.com" for number in range(20)]
     first, _ = working.events("campaign", "send", working.people(*people))
     again, events = working.events("campaign", "send", working.people(*people))
@@ -70,7 +70,7 @@ def test_a_second_run_sends_nobody_a_second_message(working: Terminal, sent: Sen
 
 
 def test_without_a_worker_watching_says_how_to_start_one(terminal: Terminal, sent: Sent) -> None:
-    """And goes on by itself once there is one."""
+    """It continues by itself once there is a worker."""
     process = terminal.start("campaign", "send", terminal.people("ana@example.com"))
     assert process.stderr is not None
     said = ""
@@ -88,7 +88,7 @@ def test_without_a_worker_watching_says_how_to_start_one(terminal: Terminal, sen
 
 
 def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
-    """Exit code 130 and the commands that go on; the campaign sends on, is paused, resumed, and ends."""
+    """Exit code 130 and the next commands; the campaign continues, is paused, resumed, and ends."""
     people = [f"person{number}@example.com" for number in range(300)]
     process = working.start("campaign", "send", working.people(*people), "--rate", "5")
     assert process.stdout is not None
@@ -111,7 +111,7 @@ def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
 
 
 def test_a_refused_credential_pauses_and_says_what_to_do(terminal: Terminal, sent: Sent) -> None:
-    """Exit code 4, nobody lost; put right, the campaign goes on to everybody."""
+    """Exit code 4, and no recipient is lost; after the correction, the campaign sends to all of them."""
     wrong = terminal.stack.worker("gatepost.bulk", AUTH0_CLIENT_SECRET="wrong")
     terminal.stack.beat()
     people = [f"person{number}@example.com" for number in range(30)]
@@ -131,7 +131,7 @@ def test_a_refused_credential_pauses_and_says_what_to_do(terminal: Terminal, sen
 
 
 def test_failures_in_a_row_pause_the_campaign(working: Terminal) -> None:
-    """Exit code 5, a guard: the reason, and how to go on."""
+    """Exit code 5, with the reason and the command that resumes."""
     people = [f"p{number}+bad-email@example.com" for number in range(20)] + ["fine@example.com"]
     code, events = working.events("campaign", "send", working.people(*people), "--pause-after-errors", "5")
 
@@ -142,7 +142,7 @@ def test_failures_in_a_row_pause_the_campaign(working: Terminal) -> None:
 
 
 def test_the_quota_is_read_by_a_request_that_sends_nothing(terminal: Terminal, sent: Sent) -> None:
-    """Nothing has been sent yet: `plan` asks on its own, `quota` when told to; both then know."""
+    """Nothing has been sent yet: `plan` probes the quota by itself, `quota` with --probe; then both know it."""
     _, before = terminal.events("quota", "--endpoint", "passwordless/start")
     _, planned = terminal.events("campaign", "plan", terminal.people("ana@example.com"))
     code, after = terminal.events("quota", "--endpoint", "passwordless/start", "--probe")

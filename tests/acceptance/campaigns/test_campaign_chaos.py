@@ -1,4 +1,4 @@
-"""A campaign while everything goes wrong: everybody ends in one state, and nobody is sent to twice."""
+"""A campaign under every fault at once: each recipient ends in one state, and gets at most one message."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Chaos:
         for number in itertools.count():
             if self._stopped.wait(2):
                 return
-            # On a slow machine a worker takes seconds to be ready; one is always left to go on.
+            # On a slow machine a worker takes seconds to be ready; one worker always remains.
             ready = [worker for worker in self.workers if "ready." in worker.output()]
             if len(ready) > 1:
                 ready[0].kill()

@@ -17,7 +17,7 @@ QUEUES = "gatepost.login,gatepost.bulk"
 
 
 def test_a_deployment_loses_nothing_and_takes_seconds(stack: Stack) -> None:
-    """SIGTERM in the middle: what was begun is settled, the batch goes back, and the next worker ends the campaign."""
+    """SIGTERM in the middle: begun rows are settled, the batch goes back, and the next worker ends the campaign."""
     stack.beat()
     worker = stack.worker(QUEUES)
     with Campaigns(stack.settings) as campaigns:
@@ -44,7 +44,7 @@ def test_a_deployment_loses_nothing_and_takes_seconds(stack: Stack) -> None:
 
 
 def test_logs_and_queue_name_nobody(stack: Stack) -> None:
-    """Workers write what happened to everybody, and an address of nobody."""
+    """Workers log the outcome of each recipient, and no address."""
     worker = stack.worker(QUEUES, "--loglevel", "DEBUG")
     with Campaigns(stack.settings) as campaigns:
         campaign_id = campaigns.create("quiet", Options())

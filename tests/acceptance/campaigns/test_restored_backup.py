@@ -32,7 +32,7 @@ SUBMITTED = "submitted@example.com"
 
 
 def lived(stack: Stack, live: Path, copy: Path) -> tuple[str, list[str], datetime]:
-    """Everything is under way when the copy is made, goes on after it, and ends in a crash; the campaign, the sends, and when the copy was made."""
+    """Copy Redis while everything is under way, continue, and crash; return the campaign, the sends, and the time of the copy."""
     control = stack.simulator.control
     with stack.producer() as producer, stack.redis() as client:
         campaign_id = producer.campaigns.create("spring")

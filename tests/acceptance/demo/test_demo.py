@@ -29,7 +29,7 @@ LABELS = ("e-mails", "SMS", "logins by e-mail", "logins by SMS", "campaign")
 
 @pytest.fixture
 def real_tenant() -> Iterator[socket.socket]:
-    """What stands in the environment for a real tenant and broker: it listens, and nobody may come."""
+    """A stand-in for the real tenant and broker in the environment: it listens, and must get no connection."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -39,7 +39,7 @@ def real_tenant() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def environment(real_tenant: socket.socket, tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who works with a real tenant."""
+    """The environment of a developer who works with a real tenant."""
     address = f"127.0.0.1:{real_tenant.getsockname()[1]}"
     tenant = {
         "AUTH0_DOMAIN": address,
@@ -107,7 +107,7 @@ def test_both_sides_agree(environment: dict[str, str], real_tenant: socket.socke
 
 
 def test_a_message_it_did_not_send_is_noticed(environment: dict[str, str], tmp_path: Path) -> None:
-    """Somebody else sends one person a second message and a stranger a first: exit code 1, and both rules are named."""
+    """Another program sends one person a second message and a stranger a first: exit code 1, and both rules are named."""
     few = tmp_path / "few.csv"
     few.write_text("".join(PEOPLE.read_text(encoding="utf-8").splitlines(keepends=True)[:120]), encoding="utf-8")
     with subprocess.Popen(
@@ -141,7 +141,7 @@ def numbers_of(shown: str, label: str) -> list[int]:
 
 
 def address_once_a_worker_died(stderr: Any) -> tuple[str, str]:
-    """Read on until the kill; give the simulator's address and the authority to trust, which were told before."""
+    """Read on until the kill; return the simulator's address and authority, which the output has before."""
     address: tuple[str, str] | None = None
     for line in stderr:
         if line.startswith("• simulator "):

@@ -1,4 +1,4 @@
-"""What an operator of docker-compose.yml has: the file, a .env, and the services."""
+"""Fixtures of an operator of docker-compose.yml: the file, a .env, and the services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def compose_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an operator has after the first two lines of docker-compose.yml: the file, and a .env with keys of its own."""
+    """The directory after the first two lines of docker-compose.yml: the file, and a .env with new keys."""
     directory = tmp_path_factory.mktemp("compose")
     shutil.copy(CHECKOUT / "docker-compose.yml", directory)
     keys = subprocess.run(

@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises: no secret in it, a bound on every stop, and a form that Compose accepts."""
+"""docker-compose.yml: no secret in it, a limit on every stop, and a form that Compose accepts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_compose_accepts_the_file(as_compose_reads_it: dict[str, Any], services:
 
 
 def test_no_secret_stands_in_the_file() -> None:
-    """What a service knows secretly comes from .env; the file names neither a credential nor a key."""
+    """Secrets come from .env; the file names neither a credential nor a key."""
     text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
 
     assert not re.search(r"(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD)\w*\s*[:=]", text, re.IGNORECASE)

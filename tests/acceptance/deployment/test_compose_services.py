@@ -41,7 +41,7 @@ def producer(deployment: Deployment, compose_directory: Path) -> Iterator[Produc
 
 
 def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Producer) -> None:
-    """Every service runs with what the file gives it, gets healthy, carries one send and one login, and ends in order."""
+    """Every service runs with the file's command and environment, gets healthy, carries one send and one login, and ends in order."""
     deployment.start("redis", "simulator")
     deployment.until_healthy("redis", "simulator")
     deployment.start("worker", "worker-bulk", "beat")

@@ -141,7 +141,7 @@ def test_quit_ends_it_at_once_without_a_traceback(shared: Stack, started: Starte
 
 @pytest.mark.parametrize("name", ["HUP", "HUP celery"])
 def test_hup_starts_it_again_under_the_same_process_id(shared: Stack, started: Started, name: str) -> None:
-    """A supervisor sees one process that goes on."""
+    """A supervisor sees one process that keeps running."""
     ready = started[name].output().count(READY)
 
     started[name].process.send_signal(signal.SIGHUP)

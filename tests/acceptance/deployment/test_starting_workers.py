@@ -42,7 +42,7 @@ def test_from_a_checkout_by_the_name_of_its_directory(stack: Stack, tmp_path: Pa
 @pytest.mark.parametrize("variable", ["GATEPOST_REDIS_URL", "GATEPOST_BROKER_URL"])
 @pytest.mark.parametrize("program", ["celery", "gatepost"])
 def test_a_worker_with_a_malformed_url_does_not_start_and_names_it(tmp_path: Path, program: str, variable: str) -> None:
-    """Nothing of the URL is repeated, because a part of the password may stand anywhere in it."""
+    """No part of the URL is repeated, because any part may contain the password."""
     script = shutil.which(program, path=str(Path(sys.executable).parent))
     assert script is not None
     arguments = ["-A", "gatepost_worker", *_OPTIONS] if program == "celery" else ["worker"]

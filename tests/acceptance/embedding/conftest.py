@@ -1,4 +1,4 @@
-"""A host application that has a Celery app, tasks and logging of its own, and uses Gatepost."""
+"""A host application that has its own Celery app, tasks and logging, and uses Gatepost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An application with a Celery app of its own, on the same Redis; one of its tasks uses Gatepost."""
+"""An application with its own Celery app, on the same Redis; one of its tasks uses Gatepost."""
 
 import logging
 import os

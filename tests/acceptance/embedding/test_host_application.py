@@ -1,4 +1,4 @@
-"""A host with a Celery app of its own imports Gatepost, and nothing changes there."""
+"""A host with its own Celery app imports Gatepost, and nothing changes in the host."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _host_worker(host: Stack) -> Program:
 
 
 def test_importing_and_using_gatepost_changes_nothing_in_the_host(host: Stack) -> None:
-    """Current app, tasks, serialiser, logging, signal handlers and hooks stay what they were."""
+    """Current app, tasks, serialiser, logging, signal handlers and hooks do not change."""
     code = textwrap.dedent(_LOOK) + textwrap.dedent(_EMBED.format(url=host.valkey.url))
     program = host.start("embedding", "-c", code)
 

@@ -1,4 +1,4 @@
-"""What breaks for real: killed workers, a restarted Valkey, a deployment's SIGTERM, lost and doubled messages."""
+"""Real faults: killed workers, a restarted Valkey, a deployment's SIGTERM, lost and doubled messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hold_the_answer(stack: Stack, recipient: str, seconds: float) -> None:
 
 
 def test_a_worker_killed_between_write_and_settle_leaves_unknown_and_no_second_message(stack: Stack) -> None:
-    """The message is out, the answer never arrives: the reconciler ends the attempt, and nobody sends again."""
+    """The message was sent and the answer is lost: the reconciler ends the attempt, and no worker sends again."""
     first = stack.worker()
     stack.beat()
     control = stack.simulator.control
@@ -95,7 +95,7 @@ def test_a_doubled_message_sends_once(stack: Stack) -> None:
 
 
 def test_a_lost_message_is_published_again(stack: Stack) -> None:
-    """The queue is a hint: what was recorded and never begun is found by the reconciler."""
+    """The queue is a hint: the reconciler finds operations that were recorded and never begun."""
     with stack.producer() as producer, stack.redis() as client:
         handle = producer.send_email("guest@example.com")
         assert client.delete(KEYS.queue(Queue.SEND)) == 1
@@ -189,7 +189,7 @@ def wait_through_the_restart(handle: Handle) -> State:
 
 
 def test_the_counts_of_the_ledger_and_the_outbox_agree_after_all(stack: Stack) -> None:
-    """A mixture of every kind of failure: the states sum to what was asked, and the outbox tells the same story."""
+    """A mixture of every kind of failure: the states add up to the number of operations, and agree with the outbox."""
     tags = ["", "bad-email", "503-after", "drop-after", "429-once", "captcha", "drop-before", "reset-after"]
     recipients = [
         f"guest-{number}+{tag}@example.com" if tag else f"guest-{number}@example.com"

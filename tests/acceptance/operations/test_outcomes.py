@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def address(tag: str = "") -> str:
-    """Return an address nobody else uses; the simulator reads the tag as a request for a failure."""
+    """Return an address that no other test uses; the simulator reads the tag as a request for a failure."""
     return f"guest-{uuid.uuid4().hex[:12]}{tag and '+' + tag}@example.com"
 
 
@@ -116,7 +116,7 @@ START_FAILURES = [
 def test_each_class_of_a_sends_failure_comes_back_typed(
     producer: Producer, control: ControlClient, tag: str, error: type[e.OperationFailed], reason: Reason
 ) -> None:
-    """From the handle and from `AsyncResult.get()` alike; and nobody gets a second message."""
+    """The handle and `AsyncResult.get()` raise it alike, and no second message is sent."""
     recipient = address(tag)
     handle = producer.send_email(recipient)
 
@@ -162,7 +162,7 @@ def test_each_class_of_a_logins_failure_comes_back_typed(
 
 
 def test_a_second_factor_hands_over_its_challenge_once(producer: Producer, control: ControlClient) -> None:
-    """The application goes on with the MFA token, which travels sealed like a token set."""
+    """The application continues with the MFA token, which is sealed like a token set."""
     recipient = address("mfa")
     producer.send_email(recipient).result(120)
     handle = producer.login_with_email(recipient, control.latest_code(recipient))
@@ -215,7 +215,7 @@ def test_the_same_idempotency_key_sends_once(producer: Producer, control: Contro
 
 
 def test_a_login_past_its_deadline_expires(producer: Producer) -> None:
-    """A code nobody can use any more is not tried."""
+    """A code that is too old is not tried."""
     handle = producer.login_with_email(address(), "123456", deadline=datetime.now(UTC) - timedelta(seconds=1))
 
     with pytest.raises(e.DeadlinePassed):

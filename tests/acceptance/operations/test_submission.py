@@ -70,7 +70,7 @@ def test_a_submission_that_comes_twice_is_one_operation(running: Stack, producer
     first = submitted(producer, task_id)["operation_id"]
     push(running, kwargs, id=task_id)
     producer.handle(first).result(120)
-    # What was pushed later has been carried out: so has the copy.
+    # A later message was carried out, so the copy was processed too.
     last = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
     producer.handle(submitted(producer, last)["operation_id"]).result(120)
 
@@ -78,7 +78,7 @@ def test_a_submission_that_comes_twice_is_one_operation(running: Stack, producer
 
 
 def test_one_tasks_id_for_two_commands_is_refused(running: Stack, producer: Producer) -> None:
-    """A client that gives every message the same id is told, instead of being taken for one that repeats itself."""
+    """A client that gives every message the same id gets an error; its messages are not taken for repetitions."""
     task_id = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
     submitted(producer, task_id)
     producer.app.AsyncResult(task_id).forget()
@@ -230,7 +230,7 @@ ENVELOPES = {
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_an_envelope_kombu_cannot_read_goes_to_the_dead_letters(running: Stack, producer: Producer, name: str) -> None:
-    """The consumer goes on, and nothing of the envelope is readable in Redis."""
+    """The consumer continues, and no part of the envelope is readable in Redis."""
     with running.redis() as client:
         letters = DeadLetters(client, KEYS, Keyring([SEALING_KEY]))
         before = len(letters)
@@ -280,7 +280,7 @@ def test_no_header_stops_the_consumer(running: Stack, producer: Producer, change
 
 @pytest.mark.parametrize("field", ["phone_number", "email", "connection", "realm", "authParams"])
 def test_extra_names_no_other_recipient(running: Stack, producer: Producer, field: str) -> None:
-    """What is shown, counted and erased is who is written to."""
+    """The recipient that is shown, counted and erased is the one that gets the message."""
     command = {"kind": "send_email", "email": "guest@example.com", "extra": {field: "+34600000077"}}
     with pytest.raises(e.InvalidCommand, match=f"extra must not hold {field}"):
         submitted(producer, push(running, {"command": command}))

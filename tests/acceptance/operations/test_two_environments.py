@@ -21,8 +21,8 @@ WINDOW = 4
 
 
 def test_a_worker_of_another_environment_sends_nothing_and_never_spins(stack: Stack) -> None:
-    """Operations, a campaign and a submission each come to it once in half a minute, whatever the reconciler does meanwhile."""
-    # As in production: what waits for a busy machine is not lost yet.
+    """Operations, a campaign and a submission each come to it once in half a minute, whatever the reconciler publishes meanwhile."""
+    # As in production: a message that waits for a busy machine is not lost yet.
     stack.environment["GATEPOST_REPUBLISH_AFTER"] = "600"
     settings = stack.settings
     with stack.redis() as client, stack.producer() as producer:

@@ -15,19 +15,19 @@ from gatepost_simulator.settings import ASSERTION_CLIENT_ID, DEV_CLIENT_ID, DEV_
 if TYPE_CHECKING:
     from gatepost_simulator.server import SimulatorServer
 
-# What the SDK's signature has no default for; it sends JSON null.
+# Required arguments of the SDK; it sends JSON null.
 ABSENT: Any = None
 
 
 @pytest.fixture(autouse=True)
 def _trust(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK has no option for an authority of one's own; requests reads this variable."""
+    """The SDK has no option for another authority; requests reads this variable."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
 
 
 @pytest.fixture
 def client(simulator: SimulatorServer) -> dict[str, Any]:
-    """What the SDK is told about the tenant and the client with a secret."""
+    """The SDK's configuration: the tenant, and the client with a secret."""
     return {"domain": simulator.domain, "client_id": DEV_CLIENT_ID, "client_secret": DEV_CLIENT_SECRET}
 
 
@@ -61,7 +61,7 @@ def test_sms_and_login(simulator: SimulatorServer, client: dict[str, Any]) -> No
 
 
 def test_default_is_a_link(simulator: SimulatorServer, client: dict[str, Any]) -> None:
-    """The SDK asks for a link unless told otherwise, and its authParams ride on it."""
+    """The SDK asks for a link by default, and the link carries its authParams."""
     Passwordless(**client).email("python-link@example.com", auth_params={"state": "there and back"})
 
     (message,) = simulator.control.messages("python-link@example.com")

@@ -40,7 +40,7 @@ SURFACES = {
 
 @pytest.fixture
 def journey(tmp_path: Path) -> Iterator[Journey]:
-    """Codes are too long to stand by chance in a time stamp."""
+    """Codes are too long to occur by chance in a time stamp."""
     connections = [
         {"name": "email", "strategy": "email", "digits": 12},
         {"name": "sms", "strategy": "sms", "digits": 12},

@@ -27,7 +27,7 @@ SAY_IT = (
 
 @pytest.fixture
 def core_dumps_allowed() -> None:
-    """What the tests start inherits the limit."""
+    """Child processes of the tests inherit the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (most, most))
     if most == 0:
@@ -64,7 +64,7 @@ def test_no_command_leaves_one(stack: Stack) -> None:
 
 
 def test_a_collector_gets_none_either() -> None:
-    """Where `core_pattern` names a program the limit does not count; what is not dumpable is never given to it."""
+    """If `core_pattern` names a program, the limit does not apply; a process that is not dumpable is never given to it."""
     told = subprocess.run([sys.executable, "-c", SAY_IT], capture_output=True, text=True, check=True, timeout=120)
 
     assert told.stdout.strip() == "0"

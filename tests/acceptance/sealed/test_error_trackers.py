@@ -56,7 +56,7 @@ def submit(producer: Producer, command: Any) -> Any:
 
 
 def assert_shows_nobody(stack: Stack) -> str:
-    """Return all that the trackers wrote, which is none of what was planted."""
+    """Return the trackers' records, after a check that they contain no planted value."""
     files = [stack.directory / name for name in ("sentry.jsonl", "rich.log")]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files if file.exists()) + stack.output()
     assert found(SECRETS, text) == []
@@ -93,7 +93,7 @@ def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
 
 @pytest.mark.parametrize("pii", ["", "1"], ids=["with defaults", "with personal data"])
 def test_nothing_that_fails_in_a_worker_shows_anybody(stack: Stack, pii: str) -> None:
-    """Refusals, lost answers, malformed and refused submissions; also where Sentry is told to take arguments."""
+    """Refusals, lost answers, malformed and refused submissions; also where Sentry is configured to record arguments."""
     tracked(stack, TRACKED_PII=pii)
     work_of_every_kind(stack)
 
@@ -103,7 +103,7 @@ def test_nothing_that_fails_in_a_worker_shows_anybody(stack: Stack, pii: str) ->
 
 @pytest.mark.parametrize("broken", ["clients", "ledger"])
 def test_nothing_that_breaks_in_a_worker_shows_anybody(stack: Stack, broken: str) -> None:
-    """Faults that nobody foresaw, whose text quotes the person, in every kind of task."""
+    """Unexpected faults whose text quotes the person, in every kind of task."""
     tracked(stack, TRACKED_WORKER_BREAKS=broken, TRACKED_WORKER_HOLDS=f"{EMAIL} {CODE!r}")
     work_of_every_kind(stack, ends=False)
     stack.until(lambda: "failed_unexpectedly" in stack.output(), "something has broken")

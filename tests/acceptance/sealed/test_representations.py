@@ -60,7 +60,7 @@ def producer_events(stack: Stack) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_events_show_neither_arguments_nor_results(stack: Stack, producer_events: list[dict[str, Any]]) -> None:
-    """Not even what a foreign producer asks to be shown."""
+    """Not even a representation that a foreign producer asks for is shown."""
     worker = stack.worker("gatepost.login,gatepost.send", "--task-events")
     with stack.producer() as producer:
         send_and_log_in(producer, stack)

@@ -20,7 +20,7 @@ SECRET = re.compile(
     r"code|otp|secret|token|passw|credential|assertion|authorization|(?<!idempotency-)key|email|phone|address",
     re.IGNORECASE,
 )
-# A file that holds the secret is what they should take.
+# Options that take a file with the secret are allowed.
 FILE = re.compile(r"-(file|dir|path)$")
 
 
@@ -56,7 +56,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
 
 
 def test_every_command_is_looked_at() -> None:
-    """The simulator's command counts twice; a group counts as a command, because it has options of its own."""
+    """The simulator's command counts twice; a group counts as a command, because it has options too."""
     assert len(COMMANDS) > len(TABLE)
     assert {"gatepost login", "gatepost campaign send", "gatepost keys new"} <= COMMANDS.keys()
     assert any(one.param_type_name == "option" and not one.is_flag for one in COMMANDS["gatepost login"].params)

@@ -1,4 +1,4 @@
-"""What fails in a way that nobody thought of shows where it failed, and nothing of what it held."""
+"""An unexpected error shows its place in the code, and no values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's health is progress: what no longer consumes says so, whatever else of it still answers."""
+"""A worker's health is progress: a worker that no longer consumes is unhealthy, even if its process answers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def send_one(stack: Stack) -> None:
 
 
 def test_a_worker_that_works_is_healthy_and_a_dead_one_is_not(stack: Stack) -> None:
-    """The command's exit code is what a container's health check uses."""
+    """A container's health check uses the command's exit code."""
     watched = Watched(stack)
     send_one(stack)
     # The look at the queues can fall into the moment in which the call has ended and its task has not.

@@ -71,7 +71,7 @@ def client_of(stack: Stack, role: str) -> redis.Redis:
 
 
 def logged_in(stack: Stack, producer: Producer, guest: str) -> str:
-    """Let somebody log in, and return the operation's id; its token set waits."""
+    """Log a person in, and return the operation's id; its token set waits."""
     assert producer.send_email(guest, idempotency_key=guest).result(120)
     code = stack.simulator.control.latest_code(guest, wait_s=10)
     handle = producer.login_with_email(guest, code, scope="openid")
@@ -88,13 +88,13 @@ def test_the_page_has_every_role() -> None:
 
 
 def test_a_producer_enqueues_and_watches_but_cannot_redeem(guarded: Stack, guest: str) -> None:
-    """Not even what it has asked for itself; the result stays for who may."""
+    """It cannot even redeem its own operation; the result stays for a redeemer."""
     with Producer(as_role(guarded, "producer")) as producer:
         operation_id = logged_in(guarded, producer, guest)
         handle = producer.handle(operation_id)
         with pytest.raises(Unavailable, match="does not allow this user"):
             handle.redeem(5)
-        # What has ended needs no cancelling: the worker must not be quicker.
+        # An ended operation cannot be cancelled, so the worker must not be quicker.
         guarded.programs[0].process.send_signal(signal.SIGSTOP)
         try:
             with pytest.raises(Unavailable, match="does not allow this user"):
@@ -106,7 +106,7 @@ def test_a_producer_enqueues_and_watches_but_cannot_redeem(guarded: Stack, guest
 
 
 def test_a_redeemer_redeems_and_cancels_sync_and_async(guarded: Stack, guest: str) -> None:
-    """With what the page gives it, for asyncio too."""
+    """With the rights on the page, for asyncio too."""
     settings = as_role(guarded, "redeemer")
 
     async def login() -> Any:
@@ -225,7 +225,7 @@ def test_a_script_of_a_producers_own_may_do_no_more_than_the_producer(guarded: S
 
 
 def test_a_reader_sees_counts(guarded: Stack, guest: str) -> None:
-    """What a dashboard draws."""
+    """The figures of a dashboard."""
     with Producer(as_role(guarded, "redeemer")) as producer:
         producer.send_email(guest).result(120)
     with client_of(guarded, "reader") as client:

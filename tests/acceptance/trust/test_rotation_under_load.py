@@ -1,4 +1,4 @@
-"""Keys rotate while operations are enqueued, carried out and redeemed: nobody notices."""
+"""Keys rotate while operations are enqueued, carried out and redeemed: no caller notices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def with_ring(stack: Stack, keys: str) -> Settings:
 
 
 class Load:
-    """People who log in, one after the other, until they are told to stop."""
+    """People who log in, one after the other, until the test stops them."""
 
     def __init__(self, stack: Stack, keys: str) -> None:
         self.logins = 0

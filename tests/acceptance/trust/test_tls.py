@@ -156,7 +156,7 @@ def test_a_flawed_connection_to_a_sentinel_is_refused(through_sentinel: Stack, f
 def test_a_flawed_connection_to_redis_is_refused(
     over_tls: Stack, flaw: str, tls_redis: TlsRedis, tmp_path: Path
 ) -> None:
-    """By the server without our certificate; by us when its own is not what it should be."""
+    """The server refuses a client without a certificate; the client refuses a server with a wrong one."""
     if flaw == "no certificate":
         del over_tls.environment["GATEPOST_REDIS_CERTIFICATE"], over_tls.environment["GATEPOST_REDIS_KEY"]
     elif flaw == "another authority":
@@ -209,7 +209,7 @@ def test_everything_goes_over_tls_to_rabbitmq(
 def test_rabbitmq_is_not_spoken_to_without_the_right_authority(
     valkey: EmbeddedValkey, simulator: SimulatorServer, rabbit: TlsRabbit, client_files: Files, tmp_path: Path
 ) -> None:
-    """The command is recorded, and published when somebody puts it right; nothing goes to a stranger."""
+    """The command is recorded, and published after the correction; nothing goes to an untrusted server."""
     with Stack(valkey, simulator, tmp_path) as stack:
         url = f"amqps://guest:guest@localhost:{rabbit.port}//"
         (tmp_path / "other").mkdir()
