@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -60,7 +61,7 @@ def _settings(config: Path | None, domain: str | None) -> SimulatorSettings:
 def _announce(simulator: Simulator, *, as_json: bool) -> None:
     ready = simulator.ready
     if as_json:
-        sys.stdout.write(json.dumps(ready.document()) + "\n")
+        sys.stdout.write(json.dumps(asdict(ready)) + "\n")
     else:
         sys.stdout.write(f"Simulator ready at {ready.url} (domain {ready.domain}), control API under /simulator/docs\n")
         sys.stdout.write(f"Client {DEV_CLIENT_ID}, secret {DEV_CLIENT_SECRET}\n")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import orjson
 
-from gatepost_simulator.cors import allow_origin, preflight
-from gatepost_simulator.exchange import Answer, Refusal, Request, refusal_answer
-from gatepost_simulator.faults import Drop, Fault, ScriptedFault, TokenFault
+from gatepost_simulator.exchange import Answer, Drop, Refusal, Request
+from gatepost_simulator.faults import Fault, ScriptedFault, TokenFault
 from gatepost_simulator.magic_links import verify_redirect
 from gatepost_simulator.start_endpoint import LimitedError, check_start, send
 from gatepost_simulator.tagged_recipients import START, TOKEN
@@ -36,14 +34,8 @@ _GET = {
 _POST = frozenset({START, TOKEN})
 _TOO_MANY = 429
 _FORM = b"application/x-www-form-urlencoded"
-
-
-@dataclass(slots=True)
-class _Served:
-    """An answer, and the fault that shaped it, if any."""
-
-    answer: Answer
-    fault: Fault | None = None
+_EXPOSED_HEADERS = b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, DPoP-Nonce"
+_REQUEST_HEADERS = b"authorization, content-type, auth0-client, x-request-language, dpop"
 
 
 class AuthenticationApi:
@@ -56,21 +48,19 @@ class AuthenticationApi:
         """Answer one request."""
         tenant = self._tenant
         request = _request_of(scope, await _body(receive))
-        outcome = await self._outcome(request)
-        answer = outcome.answer
+        answer = await self._answer(request)
         if answer.delay_s:
             await tenant.clock.sleep(answer.delay_s)
         headers = self._headers(request, answer)
-        drop = outcome.fault.drop if outcome.fault else Drop.NO
-        status = 0 if drop in (Drop.CLOSE, Drop.RESET, Drop.HANG) else answer.status
+        status = 0 if answer.drop in (Drop.CLOSE, Drop.RESET, Drop.HANG) else answer.status
         tenant.statistics.count(request.path, status, answer.error)
-        tenant.request_log.append(tenant.clock.now(), request, status, answer.error, _name_of(outcome.fault))
+        tenant.request_log.append(tenant.clock.now(), request, status, answer.error, answer.fault)
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
-        if drop is Drop.NO:
+        if answer.drop is Drop.NO:
             await send_message(start)
             await send_message({"type": "http.response.body", "body": answer.body})
         else:
-            await cut(drop, RequestChannel(scope, receive, send_message), start, answer.body)
+            await cut(answer.drop, RequestChannel(scope, receive, send_message), start, answer.body)
 
     def _headers(self, request: Request, answer: Answer) -> list[Header]:
         tenant = self._tenant
@@ -83,14 +73,14 @@ class AuthenticationApi:
             headers = [header for header in headers if header[0] not in overridden]
             headers.extend(answer.headers)
         if b"origin" in request.headers:
-            headers.extend(allow_origin(tenant, request))
+            headers.extend(_allow_origin(tenant, request))
         return headers
 
-    async def _outcome(self, request: Request) -> _Served:
+    async def _answer(self, request: Request) -> Answer:
         """Pass the limits, then serve."""
         limits, now = self._tenant.limits, self._tenant.clock.now()
         if request.method == "OPTIONS":
-            return _Served(preflight(request))
+            return _preflight(request)
         try:
             admitted = limits.admit(request, now)
             if admitted and request.method == "POST":
@@ -98,14 +88,14 @@ class AuthenticationApi:
                 admitted = limits.admit_client(request, now)
             if not admitted:
                 self._spend_try(request)
-                return _Served(limits.refusal(request, now))
+                return limits.refusal(request, now)
             return await self._served(request)
         except LimitedError:
-            return _Served(limits.refusal(request, now))
+            return limits.refusal(request, now)
         except Refusal as refusal:
-            return _Served(refusal_answer(refusal))
+            return refusal.answer
 
-    async def _served(self, request: Request) -> _Served:
+    async def _served(self, request: Request) -> Answer:
         """Apply the faults before and after the endpoint."""
         tenant = self._tenant
         scripted = tenant.faults.find(request) if tenant.faults else None
@@ -119,7 +109,7 @@ class AuthenticationApi:
         late = scripted if early is None else None
         fault = late or tenant.tagged.find(request.path, tenant.fold(request.recipient))
         if fault is None:
-            return _Served(effect(TokenFault.NONE), early)
+            return _marked(effect(TokenFault.NONE), early)
         if fault.strikes_first:
             struck = await self._struck(fault, request)
             if struck is not None:
@@ -130,16 +120,16 @@ class AuthenticationApi:
         if not fault.strikes_first:
             answer = self._replaced(fault, answer)
             answer.delay_s += fault.delay_s
-        return _Served(answer, fault)
+        return _marked(answer, fault)
 
-    async def _struck(self, fault: Fault, request: Request) -> _Served | None:
+    async def _struck(self, fault: Fault, request: Request) -> Answer | None:
         """Apply a fault before the effect; None if it only delays the request."""
         if fault.delay_s:
             await self._tenant.clock.sleep(fault.delay_s)
         if not fault.replaces:
             return None
         self._spend_try(request)
-        return _Served(self._replaced(fault, Answer(200, b"{}")), fault)
+        return _marked(self._replaced(fault, Answer(200, b"{}")), fault)
 
     def _replaced(self, fault: Fault, answer: Answer) -> Answer:
         """Return the fault's answer if it has one; a 429 carries rate-limit headers, as a real one does."""
@@ -211,10 +201,11 @@ def _request_of(scope: Scope, body: bytes) -> Request:
     )
 
 
-def _name_of(fault: Fault | None) -> str:
-    if fault is None:
-        return ""
-    return f"scripted:{fault.id}" if isinstance(fault, ScriptedFault) else "tagged"
+def _marked(answer: Answer, fault: Fault | None) -> Answer:
+    if fault is not None:
+        answer.drop = fault.drop
+        answer.fault = f"scripted:{fault.id}" if isinstance(fault, ScriptedFault) else "tagged"
+    return answer
 
 
 def _read_parameters(tenant: Tenant, request: Request, *, form_allowed: bool) -> None:
@@ -251,3 +242,26 @@ def _recipient_of(tenant: Tenant, request: Request) -> str:
     if connection is not None and connection.strategy == "sms":
         return request.text("phone_number")
     return request.text("email") or request.text("phone_number")
+
+
+def _allow_origin(tenant: Tenant, request: Request) -> tuple[Header, ...]:
+    """Return the headers that let a page read an answer, or none if its origin is not allowed."""
+    origin = request.headers.get(b"origin", b"")
+    allowed = tenant.settings.allowed_origins
+    if not origin or ("*" not in allowed and origin.decode("latin-1") not in allowed):
+        return ()
+    return (
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", _EXPOSED_HEADERS),
+        (b"vary", b"Origin"),
+    )
+
+
+def _preflight(request: Request) -> Answer:
+    headers = (
+        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+        (b"access-control-allow-headers", request.headers.get(b"access-control-request-headers", _REQUEST_HEADERS)),
+        (b"access-control-max-age", b"86400"),
+    )
+    return Answer(204, b"", b"", headers if b"origin" in request.headers else ())

@@ -17,34 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """Where the files of one directory are."""
+    """The certificate files in a directory.
 
-    directory: Path
+    Attributes:
+        authority: The authority's certificate, which clients must trust.
+        server: The server's private key and certificate chain.
+        client: A client's private key and certificate chain, for mutual TLS.
+    """
 
-    @property
-    def authority(self) -> Path:
-        """The authority's certificate, which clients must trust."""
-        return self.directory / "ca.pem"
-
-    @property
-    def server(self) -> Path:
-        """The server's private key and certificate chain."""
-        return self.directory / "server.pem"
-
-    @property
-    def client(self) -> Path:
-        """A client's private key and certificate chain, for mutual TLS."""
-        return self.directory / "client.pem"
-
-    @property
-    def assertion_key(self) -> Path:
-        """The private key (PKCS8) of the client that authenticates by assertions."""
-        return self.directory / "assertion-key.pem"
+    authority: Path
+    server: Path
+    client: Path
 
 
 def write_certificates(directory: Path, hosts: Sequence[str]) -> CertificateFiles:
     """Write a new authority and what it issued into a directory, readable by its owner only."""
-    files = CertificateFiles(directory)
+    files = CertificateFiles(directory / "ca.pem", directory / "server.pem", directory / "client.pem")
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA(organization_name="Gatepost simulator")
     names = dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1", "mtls.localhost"])
@@ -56,11 +44,11 @@ def write_certificates(directory: Path, hosts: Sequence[str]) -> CertificateFile
     return files
 
 
-def write_assertion_key(directory: Path) -> str:
-    """Write a new private key for assertions, and return its public key (PEM)."""
+def write_assertion_key(path: Path) -> str:
+    """Write a new private key (PKCS8) for assertions, and return its public key (PEM)."""
     key = RSAKey.generate_key(2048)
-    directory.mkdir(parents=True, exist_ok=True)
-    _write(CertificateFiles(directory).assertion_key, key.as_pem(private=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, key.as_pem(private=True))
     return key.as_pem(private=False).decode()
 
 

@@ -53,8 +53,7 @@ class ControlClient:
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys that id_tokens are signed with, as the tenant publishes them."""
-        found: dict[str, Any] = self._request("GET", "/.well-known/jwks.json")
-        return found
+        return dict(self._request("GET", "/.well-known/jwks.json"))
 
     def _request(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -73,16 +72,12 @@ class ControlClient:
 
     def outbox(self, search: str = "", *, channel: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest messages whose recipient contains `search`, newest first."""
-        found: list[dict[str, Any]] = self.call("GET", "/outbox", search=search, channel=channel, limit=limit)[
-            "messages"
-        ]
-        return found
+        return list(self.call("GET", "/outbox", search=search, channel=channel, limit=limit)["messages"])
 
     def messages(self, recipient: str, *, channel: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return a recipient's newest messages, newest first."""
         path = f"/outbox/{quote(recipient, safe='')}"
-        found: list[dict[str, Any]] = self.call("GET", path, channel=channel, limit=limit)["messages"]
-        return found
+        return list(self.call("GET", path, channel=channel, limit=limit)["messages"])
 
     def count(self, recipient: str) -> int:
         """Return the exact number of messages to a recipient."""
@@ -117,8 +112,7 @@ class ControlClient:
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the faults that have not been used up."""
-        found: list[dict[str, Any]] = self.call("GET", "/faults")
-        return found
+        return list(self.call("GET", "/faults"))
 
     def clear_faults(self, number: int | None = None) -> None:
         """Take one fault out of the queue, or all."""
@@ -184,14 +178,11 @@ class ControlClient:
         self, *, path: str | None = None, recipient: str | None = None, limit: int = 1000
     ) -> list[dict[str, Any]]:
         """Return the newest requests, oldest first."""
-        found = self._object("GET", "/request-log", endpoint=path, recipient=recipient, limit=limit)
-        requests: list[dict[str, Any]] = found["requests"]
-        return requests
+        return list(self.call("GET", "/request-log", endpoint=path, recipient=recipient, limit=limit)["requests"])
 
     def reset(self) -> None:
         """Forget all events and changes; keys and added clients stay."""
         self.call("POST", "/reset")
 
     def _object(self, method: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.call(method, path, body, **query)
-        return found
+        return dict(self.call(method, path, body, **query))

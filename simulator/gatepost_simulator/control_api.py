@@ -15,9 +15,9 @@ from gatepost_simulator.tenant import Tenant
 
 CONTROL = "/simulator"
 
-outbox = APIRouter(tags=["what was sent"])
-faults = APIRouter(tags=["what goes wrong"])
-settings = APIRouter(tags=["what the tenant is like"])
+outbox = APIRouter(tags=["sent messages and requests"])
+faults = APIRouter(tags=["faults, quota and clock"])
+settings = APIRouter(tags=["tenant"])
 
 
 def _tenant_of(request: Request) -> Tenant:

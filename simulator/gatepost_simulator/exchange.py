@@ -47,9 +47,19 @@ class Request:
         return value if isinstance(value, str) else ""
 
 
+class Drop(StrEnum):
+    """How a connection ends without an answer."""
+
+    NO = "no"
+    CLOSE = "close"  # closed, not a byte sent
+    RESET = "reset"  # reset by TCP RST, not a byte sent
+    TRUNCATE = "truncate"  # closed after the headers and half of the body
+    HANG = "hang"  # stays open, and nothing is sent
+
+
 @dataclass(slots=True)
 class Answer:
-    """A response before the rate-limit headers are added."""
+    """A response before the rate-limit headers are added, and the name of the fault that shaped it, if any."""
 
     status: int
     body: bytes
@@ -57,6 +67,8 @@ class Answer:
     headers: tuple[Header, ...] = ()
     error: str = ""
     delay_s: float = 0.0
+    drop: Drop = Drop.NO
+    fault: str = ""
 
     @classmethod
     def of(cls, document: Mapping[str, Any], status: int = 200, headers: tuple[Header, ...] = ()) -> Answer:
@@ -65,7 +77,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """The endpoint answers with an error."""
+    """The endpoint answers with an error, in shape A."""
 
     def __init__(
         self,
@@ -78,12 +90,11 @@ class Refusal(Exception):
         delay_s: float = 0.0,
     ) -> None:
         super().__init__(error)
-        self.status = status
         self.error = error
         self.description = description
-        self.members = members or {}
-        self.headers = headers
-        self.delay_s = delay_s
+        self.answer = error_answer(
+            Shape.A, status, error, description, members=members, headers=headers, delay_s=delay_s
+        )
 
 
 class Shape(StrEnum):
@@ -126,19 +137,6 @@ def error_answer(
         case _:
             body = orjson.dumps({**_document(shape, status, error, description), **(members or {})})
     return Answer(status, body, content_type, headers, error, delay_s)
-
-
-def refusal_answer(refusal: Refusal) -> Answer:
-    """Return the normal answer (shape A) for a refusal."""
-    return error_answer(
-        Shape.A,
-        refusal.status,
-        refusal.error,
-        refusal.description,
-        members=refusal.members,
-        headers=refusal.headers,
-        delay_s=refusal.delay_s,
-    )
 
 
 def _document(shape: Shape, status: int, error: str, description: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gatepost_simulator.exchange import Shape, error_answer
+from gatepost_simulator.exchange import Drop, Shape, error_answer
 
 if TYPE_CHECKING:
     from gatepost_simulator.exchange import Answer, Request
@@ -19,16 +19,6 @@ class When(StrEnum):
 
     BEFORE = "before"
     AFTER = "after"
-
-
-class Drop(StrEnum):
-    """How a connection ends without an answer."""
-
-    NO = "no"
-    CLOSE = "close"  # closed, not a byte sent
-    RESET = "reset"  # reset by TCP RST, not a byte sent
-    TRUNCATE = "truncate"  # closed after the headers and half of the body
-    HANG = "hang"  # stays open, and nothing is sent
 
 
 class TokenFault(StrEnum):

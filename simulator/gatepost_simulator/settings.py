@@ -216,7 +216,8 @@ class SimulatorSettings(BaseSettings):
 
 
 def _reader_of(config: Path) -> type[SimulatorSettings]:
-    if config.suffix not in (".json", ".toml"):
+    sources = {".json": JsonConfigSettingsSource, ".toml": TomlConfigSettingsSource}
+    if config.suffix not in sources:
         raise ValueError(f"A configuration file ends in .json or .toml, not {config.suffix!r}")
 
     class FromFile(SimulatorSettings):
@@ -226,13 +227,10 @@ def _reader_of(config: Path) -> type[SimulatorSettings]:
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
+            *_: Any,
+            **__: Any,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del dotenv_settings, file_secret_settings
-            is_json = config.suffix == ".json"
-            source = JsonConfigSettingsSource if is_json else TomlConfigSettingsSource
-            return init_settings, env_settings, source(settings_cls, config)
+            return init_settings, env_settings, sources[config.suffix](settings_cls, config)
 
     return FromFile
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from gatepost_simulator.authentication_api import AuthenticationApi
-from gatepost_simulator.certificates import CertificateFiles, write_assertion_key, write_certificates
+from gatepost_simulator.certificates import write_assertion_key, write_certificates
 from gatepost_simulator.control_api import CONTROL, control_application
 from gatepost_simulator.settings import ASSERTION_CLIENT_ID, Client
 from gatepost_simulator.tenant import Tenant
@@ -21,10 +21,11 @@ from gatepost_simulator.transport import SimulatorProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Self
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from gatepost_simulator.certificates import CertificateFiles
     from gatepost_simulator.clock import Clock
     from gatepost_simulator.settings import SimulatorSettings
 
@@ -41,10 +42,6 @@ class Ready:
     ca_file: str | None
     client_certificate_file: str | None
     assertion_key_file: str
-
-    def document(self) -> dict[str, Any]:
-        """Return it for the ready line."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Simulator:
@@ -79,14 +76,15 @@ class Simulator:
         scheme = "https" if tls else "http"
         files = write_certificates(directory, [name, settings.domain.partition(":")[0]]) if tls else None
         self.tenant = Tenant(settings, f"{name}:{port}", clock, scheme)
-        self._register_assertion_key(directory)
+        assertion_key = directory / "assertion-key.pem"
+        self._register_assertion_key(assertion_key)
         self.ready = Ready(
             url=f"{scheme}://{name}:{port}",
             domain=self.tenant.domain,
             issuer=f"https://{self.tenant.domain}/",
             ca_file=str(files.authority) if files else None,
             client_certificate_file=str(files.client) if files else None,
-            assertion_key_file=str(CertificateFiles(directory).assertion_key),
+            assertion_key_file=str(assertion_key),
         )
         self._server = _Server(_configuration(self.tenant, files))
 
@@ -106,11 +104,11 @@ class Simulator:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _register_assertion_key(self, directory: Path) -> None:
-        """Return the default assertion client a key, unless the settings brought one."""
+    def _register_assertion_key(self, path: Path) -> None:
+        """Create a key for the default assertion client, unless the settings have one."""
         client = self.tenant.clients.find(ASSERTION_CLIENT_ID)
         if client is not None and not client.public_keys:
-            key = write_assertion_key(directory)
+            key = write_assertion_key(path)
             self.tenant.register_client(
                 Client(client_id=ASSERTION_CLIENT_ID, method="private_key_jwt", public_keys=[key])
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gatepost_simulator.exchange import Shape
-from gatepost_simulator.faults import Drop, Fault, TokenFault, When
+from gatepost_simulator.exchange import Drop, Shape
+from gatepost_simulator.faults import Fault, TokenFault, When
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ MAGIC_PHONE_PREFIX = "+1500555"
 _STATUS = re.compile(r"^(?P<status>[2-5]\d\d)(?:-(?P<form>html|text|empty|[bcd]))?(?:-(?P<when>before|after))?$")
 
 
-def _refuse(status: int, error: str, description: str = "", **members: Any) -> Fault:
-    return Fault(status=status, error=error, description=description, members=members)
+def _refuse(status: int, error: str, description: str = "", *, when: When = When.BEFORE, **members: Any) -> Fault:
+    return Fault(status=status, error=error, description=description, when=when, members=members)
 
 
 _CONNECTION_FAULTS: dict[str, Fault] = {
@@ -51,18 +51,12 @@ _START_FAULTS: dict[str, Fault] = {
     "unsubscribed": _refuse(400, "sms_provider_error", "Attempt to send to unsubscribed recipient (Code: 21610)"),
     "not-mobile": _refuse(400, "sms_provider_error", "The 'To' number is not a mobile number. (Code: 21614)"),
     "gateway-503": _refuse(400, "sms_provider_error", "Unexpected response while calling the SMS gateway: 503"),
-    "gateway-503-sent": Fault(
-        status=400,
-        error="sms_provider_error",
-        description="Unexpected response while calling the SMS gateway: 503",
-        when=When.AFTER,
+    "gateway-503-sent": _refuse(
+        400, "sms_provider_error", "Unexpected response while calling the SMS gateway: 503", when=When.AFTER
     ),
     "gateway-401": _refuse(400, "sms_provider_error", "Authentication failed while calling the SMS gateway: 401"),
-    "gateway-timeout": Fault(
-        status=400,
-        error="sms_provider_error",
-        description="Timeout while calling the SMS gateway: ESOCKETTIMEDOUT",
-        when=When.AFTER,
+    "gateway-timeout": _refuse(
+        400, "sms_provider_error", "Timeout while calling the SMS gateway: ESOCKETTIMEDOUT", when=When.AFTER
     ),
     "empty-200": Fault(status=200, shape=Shape.EMPTY, when=When.AFTER, error=""),
     "empty-object": Fault(status=200, body="{}", when=When.AFTER, error=""),

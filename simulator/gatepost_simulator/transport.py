@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gatepost_simulator.faults import Drop
+from gatepost_simulator.exchange import Drop
 
 if TYPE_CHECKING:
     import asyncio

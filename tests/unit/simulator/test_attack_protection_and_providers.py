@@ -72,7 +72,7 @@ def test_provider_faults_have_auth0s_texts(fault: str, text: str) -> None:
     refusal = call_sms_provider(Providers(sms_fault=fault))
 
     assert refusal is not None
-    assert (refusal.status, refusal.error) == (400, "sms_provider_error")
+    assert (refusal.answer.status, refusal.error) == (400, "sms_provider_error")
     assert text in refusal.description
 
 
@@ -81,5 +81,5 @@ def test_a_timeout_takes_its_time() -> None:
     refusal = call_sms_provider(Providers(sms_fault="timeout", timeout_s=30))
 
     assert refusal is not None
-    assert refusal.delay_s == 30
+    assert refusal.answer.delay_s == 30
     assert call_sms_provider(Providers()) is None

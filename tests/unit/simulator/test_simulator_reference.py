@@ -12,8 +12,8 @@ import typer
 from gatepost_simulator.__main__ import app
 from gatepost_simulator.control import ControlClient
 from gatepost_simulator.control_api import control_application
-from gatepost_simulator.exchange import Shape
-from gatepost_simulator.faults import Drop, Fault, TokenFault
+from gatepost_simulator.exchange import Drop, Shape
+from gatepost_simulator.faults import Fault, TokenFault
 from gatepost_simulator.settings import BruteForce, Client, Connection, OpenPoints, Providers, Quota, SimulatorSettings
 from gatepost_simulator.tagged_recipients import phone_tags, tags
 from gatepost_simulator.tenant import Tenant

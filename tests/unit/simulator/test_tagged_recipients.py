@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost_simulator.exchange import Shape
-from gatepost_simulator.faults import Drop, Fault, TokenFault, When
+from gatepost_simulator.exchange import Drop, Shape
+from gatepost_simulator.faults import Fault, TokenFault, When
 from gatepost_simulator.tagged_recipients import MAGIC_PHONE_PREFIX, TaggedRecipients, phone_tags, tag_of, tags
 from support.simulated_requests import START, TOKEN
 
