@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost_core.settings import environment_names
+from gatepost_core.settings import Settings, environment_names
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
@@ -18,3 +18,28 @@ def test_every_variable_is_documented_and_nothing_else() -> None:
     documented = set(re.findall(r"`((?:AUTH0|GATEPOST)_[A-Z0-9_]+)`", PAGE.read_text(encoding="utf-8")))
 
     assert documented - {"GATEPOST_CONFIG"} == set(environment_names())
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
+def test_every_default_on_the_page_is_the_settings_own() -> None:
+    """A number, a switch or a word in the column `default` is what applies without the variable."""
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = {name: text.strip("`") for names, text in rows for name in re.findall(r"`((?:AUTH0|GATEPOST)_\w+)`", names)}
+    fields = {name: Settings.model_fields.get(name.removeprefix("GATEPOST_").lower()) for name in shown}
+
+    wrong = {
+        name: shown[name]
+        for name, field in fields.items()
+        if field is not None
+        and isinstance(field.default, bool | int | float)
+        and shown[name] != _written(field.default)
+    }
+
+    assert sum(field is not None for field in fields.values()) > 30
+    assert wrong == {}
+
+
+def _written(default: float) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:.10g}"

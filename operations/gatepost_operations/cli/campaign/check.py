@@ -88,7 +88,7 @@ def plan_command(
     """Show how long a campaign would take, and send nothing.
 
     Counts recipients and countries, shows who would be skipped, and estimates the finish time from the learned quota. If no quota is known,
-    one start request that Auth0 refuses on purpose reads it; no message is sent.
+    one request that Auth0 refuses reads it. It sends no message.
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)
