@@ -8,12 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
-    IPvAnyAddress,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -25,6 +23,7 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import REVEAL, CodeField, EmailField, PhoneField
 from gatepost_core.json_limits import JsonObject
 from gatepost_core.kinds import Kind
+from gatepost_core.message_fields import ClientIp, Connection, ConnectionName, Language, MessageFields, Send, in_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,26 +40,11 @@ _RESERVED_FIELDS: Final = frozenset(
 )
 
 
-Send = Literal["code", "link", "link_ios", "link_android"]
-"""What an e-mail carries; commands, campaigns and the command line take these values."""
-
-
-Connection = Annotated[str, Field(min_length=1, max_length=128)]
-"""The name of a passwordless connection."""
-
-
 class OnUnknown(StrEnum):
     """What to do when a message may have left and the answer is lost."""
 
     HOLD = "hold"
     RESEND = "resend"
-
-
-def _without_zone(address: IPvAnyAddress) -> IPvAnyAddress:
-    # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
-    if getattr(address, "scope_id", None) is not None:
-        raise ValueError("must be an address without a zone")
-    return address
 
 
 @model_boundary
@@ -72,18 +56,14 @@ class _Command(BaseModel):
         default=None, description="Name of a configured tenant; the first one when absent."
     )
     deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
-    client_ip: Annotated[IPvAnyAddress, AfterValidator(_without_zone)] | None = Field(
-        default=None, description="The person's IP address, sent as auth0-forwarded-for."
-    )
-    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None = Field(
-        default=None, description="Language of the message's template, sent as x-request-language."
-    )
+    client_ip: ClientIp = Field(default=None, description="The recipient's IP address, sent as auth0-forwarded-for.")
     # Not printed, like auth_params: a hint or a state can hold an address.
     extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
-        taken = sorted((_RESERVED_FIELDS | type(self).model_fields.keys()) & self.extra.keys())
+        members = {carried.member for carried in in_request(type(self)).values()}
+        taken = sorted((_RESERVED_FIELDS | type(self).model_fields.keys() | members) & self.extra.keys())
         if taken:
             raise ValueError(f"extra must not hold {', '.join(taken)}: use the command's own fields and the tenant")
         return self
@@ -94,21 +74,19 @@ class _Command(BaseModel):
         return self.model_copy(update={"deadline": deadline}), deadline
 
 
-class SendCommand(_Command):
+class SendCommand(_Command, MessageFields):
     """The fields that all sends share."""
 
     connection: Connection
     on_unknown: OnUnknown = OnUnknown.HOLD
-    auth_params: JsonObject | None = Field(
-        default=None, repr=False, description="authParams: scope, redirect_uri, state … of a magic link."
-    )
 
 
 class LoginCommand(_Command):
     """The fields that all logins share."""
 
     code: CodeField
-    realm: Connection
+    realm: ConnectionName
+    language: Language = Field(default=None, description="Language of the request, sent as x-request-language.")
     scope: str | None = None
     audience: str | None = None
     organization: str | None = Field(default=None, description="An org_… id or a name; compared with the id_token.")
@@ -138,7 +116,7 @@ class LoginWithEmail(LoginCommand):
 
     kind: Literal[Kind.LOGIN_WITH_EMAIL] = Kind.LOGIN_WITH_EMAIL
     email: EmailField
-    realm: Connection = Kind.LOGIN_WITH_EMAIL.connection
+    realm: ConnectionName = Kind.LOGIN_WITH_EMAIL.connection
 
 
 class LoginWithSms(LoginCommand):
@@ -146,7 +124,7 @@ class LoginWithSms(LoginCommand):
 
     kind: Literal[Kind.LOGIN_WITH_SMS] = Kind.LOGIN_WITH_SMS
     phone_number: PhoneField
-    realm: Connection = Kind.LOGIN_WITH_SMS.connection
+    realm: ConnectionName = Kind.LOGIN_WITH_SMS.connection
 
 
 Command = SendEmail | SendSms | LoginWithEmail | LoginWithSms
@@ -155,6 +133,8 @@ COMMANDS: Final[Mapping[Kind, type[Command]]] = {
     model.model_fields["kind"].default: model for model in get_args(Command)
 }
 """The command class of each kind."""
+IN_REQUEST: Final = {name: carried for model in COMMANDS.values() for name, carried in in_request(model).items()}
+"""The fields of commands that reach Auth0 under a name of the request."""
 
 _ANY_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.handles import AsyncHandle, Handle
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from gatepost.command_options import LoginOptions, SendEmailOptions, SendOptions
+
 
 @boundary
 class Producer:
     """Enqueues operations. Thread-safe; make one for the process and keep it.
 
-    Every method validates, seals, records in the ledger, publishes, and returns a handle. Keyword options that all share:
-    `tenant`, `deadline` (aware datetime), `client_ip` (IP address), `language`, `extra` (further body fields),
-    `idempotency_key` (the same key gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end; a command
-    whose deadline has passed when it is recorded takes no key).
+    Every method validates, seals, records in the ledger, publishes, and returns a handle. `gatepost.command_options` describes the keyword
+    options. The same `idempotency_key` gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end. A
+    command whose deadline has passed when it is recorded takes no key.
 
     Without the broker, but with Redis, they return a handle all the same: the operation is recorded, the log says `publish.postponed`, and the
     reconciler publishes it when the broker is back.
@@ -65,14 +66,12 @@ class Producer:
                 self._campaigns = Campaigns(self.settings, self._lease.client)
             return self._campaigns
 
-    def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+    def send_email(self, email: str, **options: Unpack[SendEmailOptions]) -> Handle:
         """Enqueue an e-mail with a one-time code, or with a magic link.
 
         Args:
             email: the address.
-            idempotency_key: names the operation.
-            options: fields of `gatepost_core.commands.SendEmail`: `send` ("code", "link", "link_ios" or "link_android"), `connection`, `auth_params`,
-                `on_unknown` ("hold" or "resend"), and those that all share.
+            options: see `gatepost.command_options.SendEmailOptions`.
 
         Returns:
             The handle of the operation.
@@ -83,22 +82,19 @@ class Producer:
             RecordGone: the key is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
-        return self.enqueue(commands.build(commands.SendEmail, {"email": email, **options}), idempotency_key)
+        return self._enqueue(commands.SendEmail, {"email": email, **options})
 
-    def send_sms(self, phone_number: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+    def send_sms(self, phone_number: str, **options: Unpack[SendOptions]) -> Handle:
         """Enqueue an SMS with a one-time code. Options and errors are those of `send_email`, without `send`."""
-        fields = {"phone_number": phone_number, **options}
-        return self.enqueue(commands.build(commands.SendSms, fields), idempotency_key)
+        return self._enqueue(commands.SendSms, {"phone_number": phone_number, **options})
 
-    def login_with_email(self, email: str, code: str, *, idempotency_key: str | None = None, **options: Any) -> Handle:
+    def login_with_email(self, email: str, code: str, **options: Unpack[LoginOptions]) -> Handle:
         """Enqueue the exchange of an e-mailed code for a token set.
 
         Args:
             email: the address the code went to.
             code: the one-time code.
-            idempotency_key: names the operation.
-            options: fields of `gatepost_core.commands.LoginWithEmail`: `realm`, `scope`, `audience`, `organization`, `nonce`,
-                `max_age`, and those that all share. The deadline is the code's 180 s by default.
+            options: see `gatepost.command_options.LoginOptions`. The deadline is the code's 180 s by default.
 
         Returns:
             The handle; its `redeem()` gives the token set, once.
@@ -109,15 +105,11 @@ class Producer:
             RecordGone: the key is known, and its operation's record is gone; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
-        fields = {"email": email, "code": code, **options}
-        return self.enqueue(commands.build(commands.LoginWithEmail, fields), idempotency_key)
+        return self._enqueue(commands.LoginWithEmail, {"email": email, "code": code, **options})
 
-    def login_with_sms(
-        self, phone_number: str, code: str, *, idempotency_key: str | None = None, **options: Any
-    ) -> Handle:
+    def login_with_sms(self, phone_number: str, code: str, **options: Unpack[LoginOptions]) -> Handle:
         """Enqueue the exchange of a texted code for a token set. Options and errors are those of `login_with_email`."""
-        fields = {"phone_number": phone_number, "code": code, **options}
-        return self.enqueue(commands.build(commands.LoginWithSms, fields), idempotency_key)
+        return self._enqueue(commands.LoginWithSms, {"phone_number": phone_number, "code": code, **options})
 
     def enqueue(self, command: commands.Command, idempotency_key: str | None = None) -> Handle:
         """Enqueue a validated command; the four methods above end here.
@@ -143,6 +135,10 @@ class Producer:
                 self._campaigns.close()
         self.app.close()
 
+    def _enqueue(self, model: type[commands.Command], fields: dict[str, Any]) -> Handle:
+        idempotency_key = fields.pop("idempotency_key", None)
+        return self.enqueue(commands.build(model, fields), idempotency_key)
+
     def __enter__(self) -> Self:
         return self
 
@@ -159,29 +155,21 @@ class AsyncProducer:
     def __init__(self, settings: Settings | None = None) -> None:
         self._producer = Producer(settings)
 
-    async def send_email(self, email: str, *, idempotency_key: str | None = None, **options: Any) -> AsyncHandle:
+    async def send_email(self, email: str, **options: Unpack[SendEmailOptions]) -> AsyncHandle:
         """See `Producer.send_email`."""
-        return await self._call(self._producer.send_email, email, idempotency_key=idempotency_key, **options)
+        return await self._call(self._producer.send_email, email, **options)
 
-    async def send_sms(self, phone_number: str, *, idempotency_key: str | None = None, **options: Any) -> AsyncHandle:
+    async def send_sms(self, phone_number: str, **options: Unpack[SendOptions]) -> AsyncHandle:
         """See `Producer.send_sms`."""
-        return await self._call(self._producer.send_sms, phone_number, idempotency_key=idempotency_key, **options)
+        return await self._call(self._producer.send_sms, phone_number, **options)
 
-    async def login_with_email(
-        self, email: str, code: str, *, idempotency_key: str | None = None, **options: Any
-    ) -> AsyncHandle:
+    async def login_with_email(self, email: str, code: str, **options: Unpack[LoginOptions]) -> AsyncHandle:
         """See `Producer.login_with_email`."""
-        return await self._call(
-            self._producer.login_with_email, email, code, idempotency_key=idempotency_key, **options
-        )
+        return await self._call(self._producer.login_with_email, email, code, **options)
 
-    async def login_with_sms(
-        self, phone_number: str, code: str, *, idempotency_key: str | None = None, **options: Any
-    ) -> AsyncHandle:
+    async def login_with_sms(self, phone_number: str, code: str, **options: Unpack[LoginOptions]) -> AsyncHandle:
         """See `Producer.login_with_sms`."""
-        return await self._call(
-            self._producer.login_with_sms, phone_number, code, idempotency_key=idempotency_key, **options
-        )
+        return await self._call(self._producer.login_with_sms, phone_number, code, **options)
 
     def handle(self, operation_id: str) -> AsyncHandle:
         """Return the handle of an operation known by its id; nothing is read yet."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import Row
+from gatepost_core.campaigns.row import MESSAGE_FIELDS, Row
 from gatepost_core.errors import SealError
 from gatepost_core.kinds import CHANNELS
 from gatepost_core.sealing import Purpose
@@ -40,9 +41,7 @@ def pack_rows(rows: Sequence[Row]) -> bytes:
         _FORM,
         "".join([row.kind.letter for row in rows]),
         [row.recipient for row in rows],
-        _column([row.language for row in rows]),
-        _column([row.client_ip for row in rows]),
-        _column([row.auth_params for row in rows]),
+        *(_column(list(map(attrgetter(field), rows))) for field in MESSAGE_FIELDS),
     ]
     text = json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode()
     packer = zlib.compressobj(9, zlib.DEFLATED, _RAW)
@@ -55,15 +54,14 @@ def unpack_rows(packed: bytes) -> list[Row]:
     Raises:
         SealError: this version does not know the form.
     """
-    form, kinds, recipients, languages, addresses, params = json.loads(zlib.decompress(packed, _RAW))
-    if form != _FORM or not _CHANNEL_OF_LETTER.keys() >= set(kinds):
+    form, kinds, recipients, *columns = json.loads(zlib.decompress(packed, _RAW))
+    is_known = form == _FORM and _CHANNEL_OF_LETTER.keys() >= set(kinds) and len(columns) <= len(MESSAGE_FIELDS)
+    if not is_known:
         raise SealError("A batch was written by a newer version of Gatepost.")
     nothing = [None] * len(recipients)
-    columns = (languages or nothing, addresses or nothing, params or nothing)
-    return [
-        Row(0, _CHANNEL_OF_LETTER[kind], recipient, language, address, auth_params)
-        for kind, recipient, language, address, auth_params in zip(kinds, recipients, *columns, strict=True)
-    ]
+    channels = [_CHANNEL_OF_LETTER[letter] for letter in kinds]
+    own = (column or nothing for column in columns)
+    return [Row(0, *values) for values in zip(channels, recipients, *own, strict=True)]
 
 
 def seal_rows(rows: Sequence[Row], keyring: Keyring, campaign_id: str, batch: int) -> str:

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gatepost_core.campaigns.hours import SendingHours
-from gatepost_core.commands import OnUnknown, Send
+from gatepost_core.commands import OnUnknown
 from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.json_limits import JsonObject
 from gatepost_core.kinds import Channel
+from gatepost_core.message_fields import Connection, MessageFields, Send
 from gatepost_core.safe_text import require_shown
 from gatepost_core.states import OPEN_STATES, State
 
@@ -104,14 +104,14 @@ Hours = Annotated[SendingHours, BeforeValidator(_hours), PlainSerializer(str, re
 
 
 @model_boundary
-class Options(BaseModel):
+class Options(MessageFields):
     """A campaign's options: what it sends, when, and how fast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     channel: Channel = Channel.AUTO
     send: Send = "code"
-    connection: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+    connection: Connection | None = Field(
         default=None, description="The connection; `email` or `sms` by the recipient's kind when absent."
     )
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
@@ -126,10 +126,6 @@ class Options(BaseModel):
     pause_above_error_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=0.25,
         description="Pause when the share of failures is larger, once a hundred recipients are settled.",
-    )
-    language: str | None = Field(default=None, description="The language of recipients without one.")
-    auth_params: JsonObject | None = Field(
-        default=None, repr=False, description="The `authParams` of recipients without any."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=256, description="Most batches in flight at once."

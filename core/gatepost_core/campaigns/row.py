@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from gatepost_core.kinds import Channel
@@ -41,9 +42,9 @@ class Row(_Marked):
         line: the number of the row's first line in the file, from 1.
         kind: the channel: `Channel.EMAIL` or `Channel.SMS`, never `auto`.
         recipient: the normalised address, or the number in E.164, in clear.
-        language: for `SendEmail.language`.
-        client_ip: for `SendEmail.client_ip`.
-        auth_params: for `SendEmail.auth_params`: a JSON object as compact text with sorted keys.
+        language: as `SendEmail.language`.
+        client_ip: as `SendEmail.client_ip`.
+        auth_params: as `SendEmail.auth_params`, but a JSON object as compact text with sorted keys.
     """
 
     line: int
@@ -53,9 +54,18 @@ class Row(_Marked):
     client_ip: str | None = None
     auth_params: str | None = None
 
+    def message_fields(self) -> dict[str, Any]:
+        """Return what the row says about its message, as the fields of a command; not the fields without a value."""
+        own = {name: value for name in MESSAGE_FIELDS if (value := getattr(self, name)) is not None}
+        return {name: json.loads(value) if name in JSON_FIELDS else value for name, value in own.items()}
+
+    def without_person(self) -> Self:
+        """Return the row that takes its place when the person is erased."""
+        return type(self)(self.line, self.kind, "")
+
     @property
     def is_read(self) -> bool:
-        """Whether a file's reader made it, so that nobody needs to check it again."""
+        """Whether a file's reader made it, so that it needs no further check."""
         return hasattr(self, "_read")
 
     @property
@@ -65,3 +75,9 @@ class Row(_Marked):
 
     def __repr__(self) -> str:
         return f"Row(line={self.line}, kind={self.kind.value!r}, recipient='**********')"
+
+
+MESSAGE_FIELDS: Final = tuple(Field(field.name) for field in fields(Row) if field.default is None)
+"""The fields that say something about the message, in the order of the stored columns."""
+JSON_FIELDS: Final = frozenset({Field.AUTH_PARAMS})
+"""Those that hold a JSON object as text."""

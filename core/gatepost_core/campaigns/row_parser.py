@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import RECIPIENT_FIELDS, Field, Row
+from gatepost_core.campaigns.row import JSON_FIELDS, MESSAGE_FIELDS, RECIPIENT_FIELDS, Field, Row
 from gatepost_core.campaigns.row_values import (
     BadValue,
     auth_params_of,
-    client_ip_of,
     email_of,
-    language_of,
+    message_value_of,
     phone_of,
     text_of,
 )
@@ -30,17 +29,25 @@ class Layout:
         places: the position of each field that is there.
         parameters: name and position of the `authParams.NAME` columns.
         ignored: the other columns, by names that are fit to be shown.
+        message_fields: the fields of the message that are there, each with its position in a row.
     """
 
     width: int
     places: Mapping[Field, int]
     parameters: tuple[tuple[str, int], ...]
     ignored: tuple[str, ...]
+    message_fields: tuple[tuple[int, Field], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the message's fields once: rows are many."""
+        there = {*self.places, *(JSON_FIELDS if self.parameters else ())}
+        found = tuple((at, name) for at, name in enumerate(MESSAGE_FIELDS) if name in there)
+        object.__setattr__(self, "message_fields", found)
 
     @property
     def has_recipient(self) -> bool:
         """Whether any column holds addresses or numbers."""
-        return any(field in self.places for field in RECIPIENT_FIELDS)
+        return any(name in self.places for name in RECIPIENT_FIELDS)
 
 
 class RowParser:
@@ -62,14 +69,10 @@ class RowParser:
         """
         places = layout.places
         kind, recipient = self._recipient(places, cells)
-        language = client_ip = auth_params = None
-        if len(places) + len(layout.parameters) > 1:
-            if text := _text(places, cells, Field.LANGUAGE):
-                language = language_of(text)
-            if text := _text(places, cells, Field.CLIENT_IP):
-                client_ip = client_ip_of(text)
-            auth_params = _auth_params(layout, cells)
-        row = Row(line, kind, recipient, language, client_ip, auth_params)
+        if layout.message_fields:
+            row = Row(line, kind, recipient, *_message_values(layout, cells))
+        else:
+            row = Row(line, kind, recipient)
         _MARK(row, "_read", True)
         return row
 
@@ -91,8 +94,19 @@ def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> st
     return "" if place is None else text_of(cells[place], field)
 
 
+_NOTHING: Final[tuple[str | None, ...]] = (None,) * len(MESSAGE_FIELDS)
 # Past the class's being frozen.
 _MARK: Final = object.__setattr__
+
+
+def _message_values(layout: Layout, cells: Sequence[Any]) -> list[str | None]:
+    values = list(_NOTHING)
+    for at, name in layout.message_fields:
+        if name in JSON_FIELDS:
+            values[at] = _auth_params(layout, cells)
+        elif text := text_of(cells[layout.places[name]], name):
+            values[at] = message_value_of(text, name)
+    return values
 
 
 def _auth_params(layout: Layout, cells: Sequence[Any]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from functools import lru_cache
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from gatepost_core.campaigns.row import Field
-from gatepost_core.commands import SendEmail
+from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
+from gatepost_core.commands import IN_REQUEST, SendEmail
 from gatepost_core.errors import InvalidValue
 from gatepost_core.identifiers import normalise_email, normalise_phone
 
@@ -28,8 +27,10 @@ _GUARDED: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _UNDECODED: Final = re.compile("[\ud800-\udfff\ufffd]")
 _SPREADSHEET_NUMBER: Final = re.compile(r"\+?\d+(?:[.,]\d+)?[Ee]\+?\d+|\+?\d{5,}[.,]0+")
 # The command's own rule: a row that passes here builds a command.
-_LANGUAGE_TYPE: Final[Any] = SendEmail.model_fields["language"].annotation
-_LANGUAGE: Final[TypeAdapter[str]] = TypeAdapter(_LANGUAGE_TYPE)
+_ANNOTATIONS: Final[dict[str, Any]] = {field: SendEmail.model_fields[field].annotation for field in MESSAGE_FIELDS}
+_VALIDATED: Final = {
+    field: TypeAdapter(annotation).validator.validate_python for field, annotation in _ANNOTATIONS.items()
+}
 
 
 class BadValue(InvalidValue):
@@ -92,32 +93,16 @@ def phone_of(text: str, field: Field, region: str | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def language_of(text: str) -> str:
-    """Return the language as the request's header takes it; `pt_BR` becomes `pt-BR`.
+def message_value_of(text: str, field: Field) -> str:
+    """Return a field of the message in its plain form.
 
     Raises:
-        BadValue: it is not a language.
+        BadValue: the command would refuse it.
     """
     try:
-        return _LANGUAGE.validate_python(text.replace("_", "-"))
+        return str(_VALIDATED[field](text))
     except ValidationError:
-        raise BadValue(Field.LANGUAGE, "is not a language; write it as a tag such as fr or pt-BR") from None
-
-
-def client_ip_of(text: str) -> str:
-    """Return the IP address in its plain form.
-
-    Raises:
-        BadValue: it is not an IPv4 or IPv6 address.
-    """
-    try:
-        # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
-        address = None if "%" in text else ipaddress.ip_address(text)
-    except ValueError:
-        address = None
-    if address is None:
-        raise BadValue(Field.CLIENT_IP, "is not an IPv4 or IPv6 address")
-    return str(address)
+        raise BadValue(field, IN_REQUEST[field].flaw) from None
 
 
 def auth_params_of(cell: Any, parameters: Iterable[tuple[str, str]]) -> str | None:

@@ -10,15 +10,16 @@ from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from, code_from, is_email
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
-from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
+from gatepost_operations.cli.options import AddressArgument, LanguageOption, command_app, examples, grouped
 
 login_app = command_app()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoginOptions:
-    """The fields that only logins have."""
+    """The fields that only logins have, and the language, which sends have among those of the message."""
 
+    language: LanguageOption = None
     realm: Annotated[
         str | None, typer.Option("--realm", metavar="NAME", help="Passwordless connection [default: email or sms].")
     ] = None

@@ -17,7 +17,7 @@ from gatepost_core.states import State
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
 from gatepost_operations.cli.inputs import deadline_in, given_only, json_object
-from gatepost_operations.cli.options import JsonOption, LanguageOption, TenantOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 
 status_app = command_app()
@@ -37,7 +37,6 @@ class CommandOptions:
     """The fields that all sends and logins have."""
 
     tenant: TenantOption = None
-    language: LanguageOption = None
     client_ip: Annotated[
         str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for attack protection.")
     ] = None

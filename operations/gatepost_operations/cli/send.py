@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost_core.commands import OnUnknown, Send
+from gatepost_core.commands import OnUnknown
+from gatepost_core.message_fields import Send
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.inputs import address_from, json_object
+from gatepost_operations.cli.inputs import address_from
+from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
 
@@ -17,18 +19,12 @@ send_sms_app = command_app()
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendOptions:
+class SendOptions(MessageOptions):
     """The fields that only sends have."""
 
     connection: Annotated[
         str | None,
         typer.Option("--connection", metavar="NAME", help="Passwordless connection [default: email or sms]."),
-    ] = None
-    auth_params: Annotated[
-        str | None,
-        typer.Option(
-            "--auth-params", metavar="JSON|@FILE", help="authParams of a magic link: scope, redirect_uri, state."
-        ),
     ] = None
     on_unknown: Annotated[
         OnUnknown,
@@ -37,7 +33,7 @@ class SendOptions:
 
     def fields(self) -> dict[str, Any]:
         """Return them as a producer takes them. Errors are those of `json_object`."""
-        return {**vars(self), "auth_params": json_object(self.auth_params, "auth_params")}
+        return {**vars(self), **self.message_fields()}
 
 
 @send_email_app.command(

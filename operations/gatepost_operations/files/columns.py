@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.campaigns.row import Field
+from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
 from gatepost_core.campaigns.row_parser import Layout
+from gatepost_core.commands import IN_REQUEST
 from gatepost_core.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ _NAMES: Final[dict[str, Field]] = {
     "phone": Field.PHONE_NUMBER,
     "phone_number": Field.PHONE_NUMBER,
     "mobile": Field.PHONE_NUMBER,
-    "language": Field.LANGUAGE,
-    "lang": Field.LANGUAGE,
-    "locale": Field.LANGUAGE,
-    "ip": Field.CLIENT_IP,
-    "client_ip": Field.CLIENT_IP,
-    "forwarded_for": Field.CLIENT_IP,
-    "auth_params": Field.AUTH_PARAMS,
-    "authparams": Field.AUTH_PARAMS,
+    **{name: field for field in MESSAGE_FIELDS for name in (field.value, *(IN_REQUEST[field].columns or ()))},
 }
 _ONE_PARAMETER: Final = re.compile(r"(?:authParams|auth_params)\.(?P<name>.+)", re.IGNORECASE)
 # Without a header row, a name is personal data. Messages repeat only names that cannot be personal data.

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from gatepost_core.campaigns.row import MESSAGE_FIELDS
 from gatepost_core.safe_text import visible_json
 from gatepost_operations.files.output import guarded, output_file, write_errors
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     "email",
     "phone_number",
-    "language",
-    "client_ip",
-    "auth_params",
+    *MESSAGE_FIELDS,
     "state",
     "reason",
     "http_status",

@@ -35,7 +35,7 @@ class RowError:
 
     Attributes:
         line: the number of the row's first line in the file, from 1.
-        field: the invalid field (`email`, `phone_number`, `recipient`, `language`, `client_ip`, `auth_params`), or `row` for the whole row.
+        field: the invalid field, a name of `gatepost_core.campaigns.row.Field`, or `row` for the whole row.
         problem: the error, one of a closed set of texts that follow the field's name.
     """
 
@@ -175,8 +175,7 @@ def read_rows(
         default_region: ISO 3166-1 code for phone numbers without a country code.
         encoding: the file's encoding [default: that of its byte order mark, else UTF-8].
         delimiter: the CSV delimiter [default: detected].
-        columns: column names by field (`email`, `phone_number`, `language`, `client_ip`, `auth_params`), for columns that Gatepost does not
-            recognise by name.
+        columns: column names by field, such as `email` or `language`, for columns that Gatepost does not recognise by name.
 
     Returns:
         The rows in the file's order, with duplicates and without blank rows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.option_update import change_options
@@ -140,7 +140,7 @@ class CampaignErasure:
             if dry_run:
                 found.rows += 1
                 return
-            rows[row] = replace(rows[row], recipient="", language=None, client_ip=None, auth_params=None)
+            rows[row] = rows[row].without_person()
             after = seal_rows(rows, self._keyring, campaign_id, batch)
             match self._store.forget(
                 campaign_id, batch, row, fingerprint=fingerprint, before=sealed.decode(), after=after

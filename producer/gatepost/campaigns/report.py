@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -54,9 +53,7 @@ class RecipientReport:
         """Return the outcome as JSON values, with the recipient in clear. `read_rows` accepts the object."""
         columns = {
             str(self.row.kind.identifier): self.row.recipient,
-            "language": self.row.language,
-            "client_ip": self.row.client_ip,
-            "auth_params": self.row.auth_params and json.loads(self.row.auth_params),
+            **self.row.message_fields(),
             "state": self.state.value,
             "reason": self.reason and self.reason.value,
             "http_status": self.http_status,

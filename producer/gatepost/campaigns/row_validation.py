@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import ROW, Field, Row
+from gatepost_core.campaigns.row import MESSAGE_FIELDS, ROW, Field, Row
 from gatepost_core.campaigns.row_parser import Layout, RowParser
 from gatepost_core.campaigns.row_values import BadValue, text_of
 from gatepost_core.error_boundary import items_of_caller
@@ -14,7 +14,7 @@ from gatepost_core.kinds import CHANNELS, Channel, Identifier
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_FIELDS: Final = (Field.EMAIL, Field.PHONE_NUMBER, Field.LANGUAGE, Field.CLIENT_IP, Field.AUTH_PARAMS)
+_FIELDS: Final = (Field.EMAIL, Field.PHONE_NUMBER, *MESSAGE_FIELDS)
 _LAYOUT: Final = Layout(len(_FIELDS), {field: place for place, field in enumerate(_FIELDS)}, (), ())
 _PARSERS: Final[dict[str, RowParser]] = {channel: RowParser(channel, None) for channel in CHANNELS}
 _NAMES: Final = " or ".join(f"Channel.{channel.name}" for channel in CHANNELS)
@@ -44,6 +44,6 @@ def _checked(row: Any) -> Row:
         raise BadValue("kind", f"must be {_NAMES}")
     by_email = Channel(kind).identifier is Identifier.EMAIL
     recipient = (row.recipient, None) if by_email else (None, row.recipient)
-    # A file of JSON may hold an object there; an object of a program can hold anything.
-    auth_params = text_of(row.auth_params, Field.AUTH_PARAMS)
-    return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, row.language, row.client_ip, auth_params])
+    # A file of JSON may hold an object in a cell; a row of a program holds its text.
+    own = [text_of(getattr(row, field), field) for field in MESSAGE_FIELDS]
+    return _PARSERS[kind].parse(_LAYOUT, row.line, [*recipient, *own])

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.campaigns.model import Options
-from gatepost_core.commands import LoginWithEmail, OnUnknown, Send, SendEmail, SendSms
+from gatepost_core.commands import LoginWithEmail, OnUnknown, SendEmail, SendSms
 from gatepost_core.kinds import Channel, Endpoint
+from gatepost_core.message_fields import Send
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.command_table import TABLE

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from gatepost_core.campaigns.model import FAR_AWAY
-from gatepost_core.commands import COMMANDS
+from gatepost_core.commands import COMMANDS, IN_REQUEST
 from gatepost_core.doubt import doubt_in, end_after, kept_for_retry
 from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, RateLimited
 from gatepost_worker.bulk.store import Mark, Settlement
-from gatepost_worker.delivery.calls import start_of
+from gatepost_worker.delivery.calls import overrides_of, start_of
 from gatepost_worker.delivery.policy import (
     REASONS,
     Attempt,
@@ -71,8 +70,7 @@ class Sender:
         self._options = options
         self._limits = limits
         self._clock = clock
-        self._shared: dict[str, Any] = {"auth_params": options.auth_params, "language": options.language}
-        self._of_kind = {kind: self._options_of(kind) for kind in CAMPAIGN_KINDS.values()}
+        self._fields = {kind: _fields_of(kind, options) for kind in CAMPAIGN_KINDS.values()}
 
     def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
         """Make one request for a row and return its result. An unforeseen error ends this row alone.
@@ -129,19 +127,9 @@ class Sender:
         return Sent(settlement, halts=isinstance(failure, MemoryError), unforeseen=failure)
 
     def _request_of(self, row: Row) -> Callable[[], Any]:
-        own = dict(self._shared)
-        if row.language:
-            own["language"] = row.language
-        if row.auth_params:
-            own["auth_params"] = json.loads(row.auth_params)
-        if row.client_ip:
-            own["forwarded_for"] = row.client_ip
         kind = CAMPAIGN_KINDS[row.kind]
-        return partial(start_of(kind, self._client), row.recipient, **self._of_kind[kind], **own)
-
-    def _options_of(self, kind: Kind) -> dict[str, Any]:
-        options = {"connection": self._options.connection or kind.connection}
-        return {**options, "send": self._options.send} if "send" in COMMANDS[kind].model_fields else options
+        overrides = overrides_of({**self._fields[kind], **row.message_fields()})
+        return partial(start_of(kind, self._client), row.recipient, overrides=overrides)
 
     def _failed(
         self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None
@@ -178,6 +166,11 @@ class Sender:
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())
+
+
+def _fields_of(kind: Kind, options: Options) -> dict[str, Any]:
+    shared = IN_REQUEST.keys() & COMMANDS[kind].model_fields.keys() & type(options).model_fields.keys()
+    return {name: getattr(options, name) for name in shared} | {"connection": options.connection or kind.connection}
 
 
 def _doubt_of(record: Record | None) -> Reason | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from gatepost_core.commands import LoginCommand, SendCommand, recipient_of
+from gatepost_core.commands import IN_REQUEST, LoginCommand, recipient_of
 from gatepost_core.kinds import Identifier
 from gatepost_core.outcomes import TokenSet
 from gatepost_worker.authentication import RequestOverrides, StartResponse, TokenResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from gatepost_core.commands import Command
@@ -31,14 +32,40 @@ def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenRe
     if isinstance(command, LoginCommand):
         by_email = command.kind.identifier is Identifier.EMAIL
         log_in = client.login_with_email if by_email else client.login_with_sms
-        return log_in(recipient_of(command), command.code.get_secret_value(), **_of_login(command), **_shared(command))
-    start = start_of(command.kind, client)
-    return start(recipient_of(command), **_of_send(command), **_shared(command))
+        return log_in(
+            recipient_of(command),
+            command.code.get_secret_value(),
+            **_of_login(command),
+            overrides=overrides_of(_in_request(command), command.extra),
+        )
+    return start_of(command.kind, client)(
+        recipient_of(command), overrides=overrides_of(_in_request(command), command.extra)
+    )
 
 
 def start_of(kind: Kind, client: Passwordless) -> Callable[..., StartResponse]:
-    """Return the client's method that sends a message of a kind."""
-    return client.send_email if kind.identifier is Identifier.EMAIL else client.send_sms
+    """Return the client's method that sends a message of a kind. All fields but the recipient come as overrides."""
+    start = client.send_email if kind.identifier is Identifier.EMAIL else client.send_sms
+    return partial(start, connection=None, send=None)
+
+
+def overrides_of(fields: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> RequestOverrides:
+    """Return the part of a request that a command's fields make.
+
+    Args:
+        fields: fields of a command; those that do not reach Auth0 are left out, and those without a value.
+        extra: more members of the body.
+    """
+    body: dict[str, Any] = {}
+    headers: dict[str, str | None] = {}
+    for name, value in fields.items():
+        if value is None or (place := IN_REQUEST.get(name)) is None:
+            continue
+        if place.header:
+            headers[place.header] = str(value)
+        else:
+            body[place.member] = value
+    return RequestOverrides(body={**body, **(extra or {})}, headers=headers)
 
 
 def deadline_of(kind: Kind, settings: Settings) -> float:
@@ -59,12 +86,8 @@ def token_set_of(response: TokenResponse) -> TokenSet:
     )
 
 
-def _of_send(command: SendCommand) -> dict[str, Any]:
-    return {
-        "send": getattr(command, "send", None),
-        "connection": command.connection,
-        "auth_params": command.auth_params,
-    }
+def _in_request(command: Command) -> dict[str, Any]:
+    return {name: getattr(command, name) for name in IN_REQUEST if name in type(command).model_fields}
 
 
 def _of_login(command: LoginCommand) -> dict[str, Any]:
@@ -75,12 +98,4 @@ def _of_login(command: LoginCommand) -> dict[str, Any]:
         "organization": command.organization,
         "nonce": command.nonce,
         "max_age": None if command.max_age is None else timedelta(seconds=command.max_age),
-    }
-
-
-def _shared(command: Command) -> dict[str, Any]:
-    return {
-        "language": command.language,
-        "forwarded_for": command.client_ip and str(command.client_ip),
-        "overrides": RequestOverrides(body=command.extra) if command.extra else None,
     }

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
-from gatepost_core.commands import OnUnknown, Send
+from gatepost_core.commands import OnUnknown
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
-from gatepost_operations.cli.inputs import given_only, json_object
+from gatepost_core.message_fields import Send
+from gatepost_operations.cli.inputs import given_only
+from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.files.rows import read_rows
 
@@ -26,7 +28,7 @@ RateText = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliveryOptions:
+class DeliveryOptions(MessageOptions):
     """The options that `create`, `send` and `plan` share."""
 
     send: Annotated[Send, typer.Option("--send", help="Content of e-mails.")] = "code"
@@ -82,13 +84,6 @@ class DeliveryOptions:
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Batches in progress at once, at most.")
     ] = 256
-    language: Annotated[str | None, typer.Option("--language", metavar="TAG", help="Language of rows without one.")] = (
-        None
-    )
-    auth_params: Annotated[
-        str | None,
-        typer.Option("--auth-params", metavar="JSON|@FILE", help="authParams of rows without any."),
-    ] = None
     guest_list: Annotated[
         Path | None,
         typer.Option("--guest-list", metavar="FILE", help="A rehearsal: send only to these recipients."),
@@ -113,8 +108,7 @@ class DeliveryOptions:
                 "hours": self._hours(),
                 "rate": self.rate,
                 "deadline": read_moment(self.deadline, "deadline", now=now, timezone=self.timezone),
-                "language": self.language,
-                "auth_params": json_object(self.auth_params, "auth_params"),
+                **self.message_fields(),
             }
         )
         try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Identifier
@@ -52,13 +51,3 @@ def read_recipients(file: Path) -> Recipients:
 def is_email(row: Row) -> bool:
     """Return whether the row's identifier is an email address, and not a phone number."""
     return row.kind.identifier is Identifier.EMAIL
-
-
-def options_of(row: Row) -> dict[str, Any]:
-    """Return the options of a send, from the row's other columns."""
-    options = {
-        "language": row.language,
-        "client_ip": row.client_ip,
-        "auth_params": row.auth_params and json.loads(row.auth_params),
-    }
-    return {name: value for name, value in options.items() if value is not None}

@@ -15,7 +15,6 @@ from gatepost_core.errors import IdempotencyConflict
 from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint, Kind
 from gatepost_core.states import State
 from gatepost_operations.local.demo.comparison import Facts, FinishedOperation
-from gatepost_operations.local.demo.recipients import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -147,7 +146,7 @@ class Scenario:
             kind = CAMPAIGN_KINDS[row.kind]
             send: Callable[..., Handle] = getattr(self._producer, kind)
             try:
-                handle = send(row.recipient, idempotency_key=f"{kind}:{row.recipient}", **options_of(row))
+                handle = send(row.recipient, idempotency_key=f"{kind}:{row.recipient}", **row.message_fields())
             except IdempotencyConflict:
                 # The same person with another language or IP address gets no second message either.
                 self.duplicates += 1

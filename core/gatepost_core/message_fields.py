@@ -1,0 +1,97 @@
+"""The fields of a message: each is described here once, with its type, its columns in a recipient file and its place in Auth0's request.
+
+Commands, campaign options, rows, recipient files and the worker's requests follow from this description.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
+
+from gatepost_core.json_limits import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InRequest:
+    """How a field reaches Auth0, and how a recipient file gives it. An annotation of the field.
+
+    Attributes:
+        member: its name in the request's body; empty if a header carries it.
+        header: the header that carries it; empty if the body does.
+        columns: its column in a recipient file may also have these names. None if recipients have no value of their own.
+        flaw: why a value in a file is refused. It follows the field's name and does not repeat the value.
+    """
+
+    member: str = ""
+    header: str = ""
+    columns: tuple[str, ...] | None = None
+    flaw: str = "is not valid"
+
+
+def _hyphenated(language: object) -> object:
+    return language.replace("_", "-") if isinstance(language, str) else language
+
+
+def _ip_address(given: object) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(given) if isinstance(given, str | IPv4Address | IPv6Address) else None
+    except ValueError:
+        address = None
+    if address is None:
+        raise ValueError("is not a valid IPv4 or IPv6 address")
+    # A zone ("%eth0") means nothing on another machine, and may hold anything, line breaks included.
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("must be an address without a zone")
+    return address
+
+
+Send = Annotated[Literal["code", "link", "link_ios", "link_android"], InRequest(member="send")]
+"""The content of an e-mail."""
+
+ConnectionName = Annotated[str, Field(min_length=1, max_length=128)]
+Connection = Annotated[ConnectionName, InRequest(member="connection")]
+"""The passwordless connection of a send."""
+
+Language = Annotated[
+    Annotated[str, BeforeValidator(_hyphenated), Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None,
+    InRequest(
+        header="x-request-language",
+        columns=("lang", "locale"),
+        flaw="is not a language; write it as a tag such as fr or pt-BR",
+    ),
+]
+"""The language of the message's template. `pt_BR` becomes `pt-BR`."""
+
+ClientIp = Annotated[
+    Annotated[IPv4Address | IPv6Address, PlainValidator(_ip_address)] | None,
+    InRequest(header="auth0-forwarded-for", columns=("ip", "forwarded_for"), flaw="is not an IPv4 or IPv6 address"),
+]
+"""The recipient's IP address."""
+
+AuthParams = Annotated[JsonObject | None, InRequest(member="authParams", columns=("authparams",))]
+"""Parameters of a magic link: scope, redirect_uri, state …"""
+
+
+class MessageFields(BaseModel):
+    """What a single send and a campaign can say about a message. A recipient's own value is stronger than the campaign's."""
+
+    language: Language = Field(
+        default=None, description="Language of the message's template, sent as x-request-language."
+    )
+    # Not printed: a state or a hint can hold an address.
+    auth_params: AuthParams = Field(
+        default=None, repr=False, description="authParams: scope, redirect_uri, state … of a magic link."
+    )
+
+
+def in_request(model: type[BaseModel]) -> dict[str, InRequest]:
+    """Return the fields of a model that reach Auth0, by name."""
+    return {
+        name: carried
+        for name, field in model.model_fields.items()
+        for carried in field.metadata
+        if isinstance(carried, InRequest)
+    }

@@ -1,0 +1,29 @@
+"""The options of a message, which single sends and campaigns share."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final
+
+import typer
+
+from gatepost_operations.cli.inputs import json_object
+from gatepost_operations.cli.options import LanguageOption
+
+_JSON: Final = frozenset({"auth_params"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageOptions:
+    """The options of `gatepost_core.message_fields.MessageFields`. In a campaign, a recipient's own value is stronger."""
+
+    language: LanguageOption = None
+    auth_params: Annotated[
+        str | None,
+        typer.Option(
+            "--auth-params", metavar="JSON|@FILE", help="authParams of a magic link: scope, redirect_uri, state."
+        ),
+    ] = None
+
+    def message_fields(self) -> dict[str, Any]:
+        """Return them as commands and campaigns take them. Errors are those of `json_object`."""
+        given = {field.name: getattr(self, field.name) for field in fields(MessageOptions)}
+        return {name: json_object(value, name) if name in _JSON else value for name, value in given.items()}
