@@ -16,6 +16,7 @@ from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
+from gatepost_core.redis.stored_values import milliseconds
 from gatepost_core.safe_text import require_shown
 from gatepost_core.states import OPEN_STATES, State
 
@@ -103,6 +104,17 @@ def _hours(value: Any) -> Any:
 Hours = Annotated[SendingHours, BeforeValidator(_hours), PlainSerializer(str, return_type=str)]
 
 
+@dataclass(frozen=True, slots=True)
+class ForScripts:
+    """Marks an option that the Lua scripts read from the campaign's record, where a field has the option's name.
+
+    Attributes:
+        none: the field's value if the option is None.
+    """
+
+    none: int | str = ""
+
+
 @model_boundary
 class Options(MessageFields):
     """A campaign's options: what it sends, when, and how fast."""
@@ -118,16 +130,18 @@ class Options(MessageFields):
     start_at: AwareDatetime | None = Field(default=None, description="The earliest time to send.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
     rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Most recipients a second.")
-    deadline: AwareDatetime | None = Field(default=None, description="No attempt begins after this time.")
-    on_unknown: OnUnknown = OnUnknown.HOLD
-    pause_after_errors: Annotated[int, Field(ge=1)] | None = Field(
+    deadline: Annotated[AwareDatetime | None, ForScripts()] = Field(
+        default=None, description="No attempt begins after this time."
+    )
+    on_unknown: Annotated[OnUnknown, ForScripts()] = OnUnknown.HOLD
+    pause_after_errors: Annotated[Annotated[int, Field(ge=1)] | None, ForScripts(none=0)] = Field(
         default=25, description="Pause after this many identical failures in a row."
     )
-    pause_above_error_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    pause_above_error_share: Annotated[Annotated[float, Field(gt=0, le=1)] | None, ForScripts(none=0)] = Field(
         default=0.25,
         description="Pause when the share of failures is larger, once a hundred recipients are settled.",
     )
-    max_in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
+    max_in_flight: Annotated[int, Field(ge=1, le=1000), ForScripts()] = Field(
         default=256, description="Most batches in flight at once."
     )
     guests: frozenset[str] | None = Field(
@@ -138,10 +152,32 @@ class Options(MessageFields):
         """Return the options as JSON in clear, without `auth_params`, which are sealed separately."""
         return self.model_dump_json(exclude={"auth_params"})
 
+    def for_scripts(self) -> dict[str, int | float | str]:
+        """Return the fields of the record that the scripts read. Times are milliseconds since the epoch."""
+        marks = {
+            name: mark
+            for name, field in type(self).model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, ForScripts)
+        }
+        return {name: _for_script(getattr(self, name), mark.none) for name, mark in marks.items()}
+
     def opens_at(self, now: datetime) -> datetime:
         """Return the earliest time to send, by start and hours: `now` if the campaign may send already."""
         opening = max(self.start_at or now, now)
         return opening if self.hours is None else self.hours.next_opening(opening)
+
+
+def _for_script(value: datetime | StrEnum | float | None, none: int | str) -> int | float | str:
+    match value:
+        case None:
+            return none
+        case datetime():
+            return milliseconds(value)
+        case StrEnum():
+            return value.value
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

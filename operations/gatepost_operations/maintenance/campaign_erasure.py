@@ -119,7 +119,7 @@ class CampaignErasure:
             found.guest_lists += without(options) is not None
             return
         try:
-            found.guest_lists += change_options(self._store, campaign_id, without, {})
+            found.guest_lists += change_options(self._store, campaign_id, without)
         except TooManyChanges:
             found.unreadable += 1
         except CampaignConflict:  # being deleted

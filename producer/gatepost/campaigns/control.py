@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.blocks import block_of_tenant, own_application, require_ours, with_own_block
-from gatepost.campaigns.creation import Creation, checked_id, stored_deadline
+from gatepost.campaigns.creation import Creation, checked_id
 from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.option_update import change_options
 from gatepost.campaigns.repair import CampaignRepair
@@ -197,11 +197,11 @@ class Campaigns:
 
     def change_deadline(self, campaign_id: str, deadline: datetime | None) -> Campaign:
         """Set another deadline, or none. Expired recipients stay `expired` until they are retried."""
-        return self._change(campaign_id, {"deadline": deadline}, {"deadline": stored_deadline(deadline)})
+        return self._change(campaign_id, {"deadline": deadline})
 
     def change_rate(self, campaign_id: str, rate: float | None) -> Campaign:
         """Set another maximum of recipients a second, or none. It applies from each worker's next batch, within a minute."""
-        return self._change(campaign_id, {"rate": rate}, {})
+        return self._change(campaign_id, {"rate": rate})
 
     def retry(
         self,
@@ -344,12 +344,12 @@ class Campaigns:
         opening = options.opens_at(now)
         return milliseconds(opening) if opening > now else None
 
-    def _change(self, campaign_id: str, changes: dict[str, Any], mirrored: dict[str, str | int]) -> Campaign:
+    def _change(self, campaign_id: str, changes: dict[str, Any]) -> Campaign:
         def changed(options: Options) -> Options:
             return Options.model_validate({**dict(options), **changes})
 
         # Invalid options are refused before the audit log records the change.
         changed(self.status(campaign_id).options)
         with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
-            change_options(self.store, campaign_id, changed, mirrored)
+            change_options(self.store, campaign_id, changed)
         return self.status(campaign_id)

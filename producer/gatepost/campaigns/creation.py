@@ -11,11 +11,9 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.error_boundary import items_of_caller
 from gatepost_core.errors import CampaignConflict, FieldError, InvalidCommand, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
-from gatepost_core.redis.stored_values import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from gatepost_core.campaigns.store import CampaignStore
     from gatepost_core.sealing import Keyring
@@ -38,11 +36,6 @@ def checked_id(given: str | None) -> str:
         return str(uuid.UUID(given) if given else uuid.uuid4())
     except ValueError:
         raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
-
-
-def stored_deadline(deadline: datetime | None) -> int | str:
-    """Return a deadline as a campaign's record holds it."""
-    return "" if deadline is None else milliseconds(deadline)
 
 
 class Creation:
@@ -78,13 +71,9 @@ class Creation:
             "name": name,
             "options": options.stored(),
             "asked": asked,
-            "on_unknown": options.on_unknown.value,
             "max_attempts": self._settings.max_attempts,
             "in_flight_limit": min(_FIRST_IN_FLIGHT_LIMIT, options.max_in_flight),
-            "max_in_flight": options.max_in_flight,
-            "pause_after_errors": options.pause_after_errors or 0,
-            "pause_above_error_share": options.pause_above_error_share or 0,
-            "deadline": stored_deadline(options.deadline),
+            **options.for_scripts(),
             **{field: value for field, value in optional.items() if value},
         }
 

@@ -28,7 +28,6 @@ def change_options(
     store: OptionsStore,
     campaign_id: str,
     alter: Callable[[Options], Options | None],
-    fields: Mapping[str, str | int | float],
 ) -> bool:
     """Change options. If they change meanwhile, read them again and repeat.
 
@@ -36,7 +35,6 @@ def change_options(
         store: the campaigns.
         campaign_id: the campaign.
         alter: returns the new options, or None to change nothing. It may be called several times.
-        fields: the fields of the record that repeat the change.
 
     Returns:
         Whether the options were changed.
@@ -52,6 +50,6 @@ def change_options(
         altered = alter(Options.model_validate_json(before))
         if altered is None:
             return False
-        if store.change(campaign_id, before, altered.stored(), fields):
+        if store.change(campaign_id, before, altered.stored(), altered.for_scripts()):
             return True
     raise TooManyChanges

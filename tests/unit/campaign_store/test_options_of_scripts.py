@@ -1,0 +1,21 @@
+"""The Lua scripts and the model agree on the options that scripts read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gatepost_core.campaigns.model import Options
+
+ROOT = Path(__file__).parents[3]
+SCRIPTS = [*(ROOT / "core/gatepost_core/campaigns").glob("*.lua"), ROOT / "worker/gatepost_worker/bulk/batch.lua"]
+# In the record, `rate` is the measured rate, and `auth_params` are sealed.
+OWN_MEANING = {"rate", "auth_params"}
+
+
+def test_the_scripts_read_the_options_that_the_record_has() -> None:
+    """An option that no script reads needs no field, and one without a field is always nil."""
+    text = "\n".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
+    read = set(re.findall(r"'(\w+)'", text)) & set(Options.model_fields)
+
+    assert read - OWN_MEANING == set(Options().for_scripts())
