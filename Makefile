@@ -3,31 +3,31 @@ PYTHON ?= python3
 SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
-# Many tests wait for real processes, so more of them than cores run at once.
+# Many tests wait for real processes, so there are more test processes than cores.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
 LOWEST := .venv-lowest
-# Of all targets together.
+# For all targets together.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
 .PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench audit format lock clean
 .DEFAULT_GOAL := help
 
-# Interpreters find their modules compiled, even where the environment turns bytecode off.
+# Keep compiled modules, even if the environment turns bytecode off.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-# $(call environment,DIRECTORY,REQUIREMENTS): a virtual environment with what the hash-pinned file names, and Gatepost, editable.
-# uv installs; pip does where uv cannot reach what pip is configured to reach. Options in pip's configuration that would put
-# packages elsewhere, or other versions in, do not count here.
+# $(call environment,DIRECTORY,REQUIREMENTS): a virtual environment with the packages of the hash-pinned file, and an editable Gatepost.
+# uv installs them. If uv cannot reach an index that pip is configured for, pip does. Options of pip's configuration for other
+# directories or versions are ignored.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Gatepost needs Python 3.11 or newer, and $(PYTHON) is none; name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+		{ echo "Gatepost needs Python 3.11 or newer, and $(PYTHON) is older or missing. Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@echo "Preparing a virtual environment in $(1) (once) ..."
 	@$(1)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
 	@unset PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONPATH; \
@@ -66,13 +66,13 @@ smoke-lowest: $(LOWEST)/.ready ## The same on the lowest versions
 test-matrix: ## Run the tests on every Python found, with the lowest and the newest versions; about half an hour each
 	@.ci/test-matrix
 
-pacing: $(DEV)/.ready ## Measure with real workers whether campaigns use what others leave of a quota; a quarter of an hour
+pacing: $(DEV)/.ready ## Measure the share of a quota that campaigns use, with real workers; a quarter of an hour
 	@$(DEV)/bin/python benchmarks/pacing.py
 
 mutants: $(DEV)/.ready ## Break the rules that carry the promises, one by one; the tests must notice. At most a quarter of an hour
 	@$(DEV)/bin/python tests/mutants.py $(MUTANTS)
 
-chaos: $(DEV)/.ready ## Inject faults into real processes, at length; about half an hour (make test has the short version)
+chaos: $(DEV)/.ready ## Inject faults into real processes for about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
@@ -102,7 +102,7 @@ bench: $(DEV)/.ready ## Measure: throughput, memory, pacing, latency; about half
 $(AUDIT)/.ready: requirements/uv.txt requirements/audit.txt pyproject.toml
 	$(call environment,$(AUDIT),requirements/audit.txt)
 
-# Strict: a package that the service could not be asked about is a failure, not a footnote.
+# --strict fails if the service gives no answer for a package.
 audit: $(AUDIT)/.ready ## Ask PyPI for known vulnerabilities of every pinned package; needs the network
 	@$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(wildcard requirements/*.txt))
 
@@ -119,5 +119,5 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	$$compile pyproject.toml --group build --group audit -o requirements/audit.txt; \
 	echo uv | $$compile - -o requirements/uv.txt
 
-clean: ## Remove what the other targets made
+clean: ## Remove the files that the other targets made
 	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) $(LOWEST) .venv-matrix build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
