@@ -86,7 +86,7 @@ class Victims:
 @pytest.mark.parametrize(
     "cases", [pytest.param(IN_SHORT, id="short"), pytest.param(THE_REST, id="the-rest", marks=pytest.mark.chaos_long)]
 )
-def test_what_a_killed_worker_had_in_its_hands_ends_once(
+def test_work_of_a_killed_worker_ends_once(
     ward: ChaosStack, cases: tuple[Case, ...], subtests: pytest.Subtests, record: Callable[..., None]
 ) -> None:
     """Before `begin` another worker carries it out, after `settle` it stays settled; in between no worker repeats it.

@@ -198,7 +198,9 @@ def test_a_letter_that_the_broker_refuses_is_kept_and_marked(quorum: str, at: Ca
         assert [letter.published_perhaps for letter in control.letters.list()] == [True]
 
 
-def test_the_sweep_ends_what_is_over_although_the_broker_refuses(quorum: str, at: Callable[[str], Settings]) -> None:
+def test_the_sweep_ends_expired_operations_although_the_broker_refuses(
+    quorum: str, at: Callable[[str], Settings]
+) -> None:
     """One try a run; the interval before the next try of an unpublished operation does not double."""
     settings = at(quorum)
     with Producer(settings) as producer:

@@ -36,7 +36,7 @@ def stack(sentinels: Sentinels, tmp_path: Path, simulator_server: SimulatorServe
         yield running
 
 
-def test_after_a_failover_everything_goes_on_by_itself(
+def test_after_a_failover_everything_continues_by_itself(
     sentinels: Sentinels, stack: ChaosStack, record: Callable[..., None]
 ) -> None:
     """Replicas are in step, the master is killed under load: worker, producer and results find the new one."""
@@ -64,7 +64,7 @@ def test_after_a_failover_everything_goes_on_by_itself(
 
 
 @pytest.mark.parametrize("wait_replicas", [1, pytest.param(0, marks=pytest.mark.chaos_long)])
-def test_what_no_replica_has_is_sent_twice_unless_attempts_wait_for_one(
+def test_an_attempt_that_no_replica_has_is_sent_twice_unless_attempts_wait_for_one(
     sentinels: Sentinels, stack: ChaosStack, wait_replicas: int, record: Callable[..., None]
 ) -> None:
     """The replicas lag, the master is lost: without GATEPOST_WAIT_REPLICAS this is the documented limit, with it nothing leaves."""

@@ -166,7 +166,7 @@ def test_calls_that_hang_free_their_slots(ward: ChaosStack, producer: Producer, 
     account.assert_holds()
 
 
-def test_a_worker_that_stood_still_past_its_lease_changes_nothing_afterwards(
+def test_a_worker_that_was_suspended_past_its_lease_changes_nothing_afterwards(
     ward: ChaosStack, producer: Producer, apart: Producer, broker: str, record: Callable[..., None]
 ) -> None:
     """Stopped between `begin` and the write, with a send, a login and a batch. Its late sends were `unknown` before."""

@@ -99,7 +99,7 @@ def test_a_killed_valkey_doubles_nothing(
 
 
 @pytest.mark.parametrize(("people", "seconds"), [(40, 7), pytest.param(200, 60, marks=LONG)])
-def test_a_valkey_that_stands_still_past_every_lease_doubles_nothing(
+def test_a_valkey_that_is_suspended_past_every_lease_doubles_nothing(
     load: Load, people: int, seconds: int, record: Callable[..., None]
 ) -> None:
     """SIGSTOP under load for longer than any lease; in the long version, for longer than every repeated time-out."""
@@ -167,7 +167,7 @@ def test_a_full_valkey_is_swept_all_the_same(load: Load) -> None:
     load.account().assert_holds()
 
 
-def test_a_message_that_a_full_valkey_cannot_bury_stays_on_its_queue(load: Load) -> None:
+def test_a_message_that_a_full_valkey_cannot_keep_stays_on_its_queue(load: Load) -> None:
     """Malformed, and no memory for a dead letter: the worker continues, and stores the letter later."""
     stack = load.stack
     worker = stack.programs[0]

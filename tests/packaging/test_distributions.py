@@ -135,7 +135,7 @@ def test_the_dockerfile_builds_from_what_the_ignore_file_lets_through() -> None:
     assert all((CHECKOUT / name).exists() for name in copied)
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_without_root() -> None:
     """Built in a separate stage from pinned hashes; then without root, unbuffered, ended by SIGTERM."""
     stages = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").split("FROM ")[1:]
     build, final = stages

@@ -55,7 +55,7 @@ def test_compose_accepts_the_file(as_compose_reads_it: dict[str, Any], services:
     assert found == {name: (service.environment, service.command) for name, service in services.items()}
 
 
-def test_no_secret_stands_in_the_file() -> None:
+def test_the_file_contains_no_secret() -> None:
     """Secrets come from .env; the file names neither a credential nor a key."""
     text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.stack import Stack
 
 
-def test_what_surely_did_not_arrive_is_retried_until_attempts_are_used_up(stack: Stack) -> None:
+def test_a_request_that_did_not_arrive_is_retried_until_attempts_are_used_up(stack: Stack) -> None:
     """Nothing listens at that port: every attempt is refused before a byte leaves."""
     stack.environment.update(AUTH0_BASE_URL="https://localhost:9", GATEPOST_MAX_ATTEMPTS="2")
     stack.worker()
@@ -33,7 +33,7 @@ def test_what_surely_did_not_arrive_is_retried_until_attempts_are_used_up(stack:
     assert (outcome.state, outcome.reason, outcome.attempts) == (State.EXHAUSTED, Reason.NOT_REACHED, 2)
 
 
-def test_a_certificate_nobody_trusts_is_never_spoken_to(stack: Stack) -> None:
+def test_a_server_with_an_untrusted_certificate_gets_no_request(stack: Stack) -> None:
     """Without the simulator's CA the handshake fails, so nothing was sent."""
     stack.environment.pop("AUTH0_CA_BUNDLE")
     stack.environment.update(GATEPOST_MAX_ATTEMPTS="1")

@@ -206,7 +206,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("words", FORBIDDEN, ids=" ".join)
-def test_what_a_role_does_not_need_is_refused(guarded: Stack, words: tuple[str, ...]) -> None:
+def test_each_role_is_refused_other_commands_and_keys(guarded: Stack, words: tuple[str, ...]) -> None:
     """By Redis itself, whatever our code does."""
     role, *command = words
     with client_of(guarded, role) as client, pytest.raises(NoPermissionError):

@@ -463,7 +463,7 @@ def test_a_connection_that_idled_too_long_is_not_used(make_sender: MakeClient) -
         assert [heard.connection for heard in server.heard] == [0, 1]
 
 
-def test_a_stale_connection_that_nobody_could_see_is_ambiguous(make_sender: MakeClient) -> None:
+def test_an_undetected_stale_connection_is_ambiguous(make_sender: MakeClient) -> None:
     """The window that remains: the server resets on the second request of a connection that looked well."""
 
     def second_time_unlucky(wire: Wire, _: Heard) -> bool | None:

@@ -223,7 +223,7 @@ def test_many_addresses_share_one_connect_timeout(make_sender: MakeClient) -> No
     assert (type(error), error.delivery) == (auth.ConnectTimedOut, Delivery.NOT_SENT)
 
 
-def test_the_next_request_has_a_deadline_of_its_own(make_sender: MakeClient) -> None:
+def test_the_next_request_has_a_new_deadline(make_sender: MakeClient) -> None:
     """A kept connection does not keep the shortened timeout."""
 
     def twice(total_s: float) -> tuple[list[int], list[int]]:

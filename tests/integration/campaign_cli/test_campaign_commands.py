@@ -296,7 +296,7 @@ def test_a_malformed_option_is_named(run: Run, options: list[str], says: str) ->
     assert says in error["error"]["message"]
 
 
-def test_counts_that_do_not_add_up_are_said_everywhere(
+def test_counts_that_do_not_add_up_are_reported_everywhere(
     run: Run, draft: str, people: People, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In words and in --json, with an exit code that a script notices; once it was `266.7%` and exit code 0."""

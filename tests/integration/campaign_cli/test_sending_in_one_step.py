@@ -83,7 +83,7 @@ def test_another_way_of_sending_is_not_mixed_in(run: Run, people: People, campai
     assert campaigns.list()[0].total == 3
 
 
-def test_a_rehearsal_is_a_campaign_of_its_own(run: Run, people: People, campaigns: Campaigns) -> None:
+def test_a_rehearsal_is_a_separate_campaign(run: Run, people: People, campaigns: Campaigns) -> None:
     """The real one is still to come; under one name the two are not mixed."""
     guests = people(1, name="guests.csv")
     run("campaign", "send", people(3), "--no-watch", "--guest-list", guests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,22 @@ def test_what_is_no_address_is_refused(run: Run) -> None:
         assert "canary" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["suppression add -", "suppression remove -", "suppression show -", "erase - --dry-run", "campaign show draft -"],
+)
+def test_an_address_that_is_missing_on_standard_input_is_named_once(
+    run: Run, campaigns: Campaigns, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The error has the field and the problem, and no second field around them."""
+    campaigns.create("draft")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    code, shown = run(*command.split())
+
+    assert (code, shown["error"]["type"]) == (6, "InvalidCommand")
+    assert shown["error"]["problems"] == [{"field": "address", "problem": "is missing: standard input is empty"}]
+
+
 def test_a_plan_counts_whom_it_would_skip(run: Run, people: People, campaigns: Campaigns) -> None:
     """Invalid rows, duplicates, the suppression list without expired entries, the guest list."""
     campaigns.suppressions.add("person0@example.com")
@@ -125,7 +142,7 @@ def test_the_quota_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> Non
     assert "oauth/token" not in table
 
 
-def test_a_probe_that_reaches_nobody_is_said(run: Run) -> None:
+def test_a_probe_that_fails_is_reported(run: Run) -> None:
     """The tenant does not exist: exit code 1, and what to look at."""
     code, shown = run("quota", "--probe", "--endpoint", "passwordless/start")
 

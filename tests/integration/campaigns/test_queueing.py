@@ -113,7 +113,7 @@ def test_an_expired_lease_makes_what_was_in_flight_unknown(
     assert store.feed(campaign_id) == [(0, 0.0)]
 
 
-def test_a_row_that_ends_its_workers_is_not_begun_for_ever(
+def test_a_row_that_kills_its_workers_is_not_begun_for_ever(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore, clock: TestClock
 ) -> None:
     """With `on_unknown=resend` it is begun again as often as attempts allow, and then it is unknown."""

@@ -46,7 +46,7 @@ def paused(campaigns: Campaigns, people: int = 300) -> str:
     ],
     ids=["more", "negative", "total", "no number", "reason", "implied", "no state", "no reason"],
 )
-def test_counts_that_cannot_be_are_said_to_be_so_and_made_anew(
+def test_impossible_counts_are_reported_and_counted_again(
     campaigns: Campaigns, redis_client: redis.Redis, wrong: dict[str, Any]
 ) -> None:
     """Shares above the total, negative numbers, sums that differ, and values that are no numbers."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GATEWAY = "http://gateway.internal:8080"
 
 
-def test_a_worker_says_so_at_its_start(
+def test_a_worker_names_it_at_its_start(
     make_settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The setting's name, and nothing of a URL that may hold more."""
@@ -33,7 +33,7 @@ def test_a_worker_says_so_at_its_start(
     assert "secrets.in_clear" not in quiet
 
 
-def test_a_command_says_so_on_standard_error(
+def test_a_command_names_it_on_standard_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And is refused without the permission, with the field's name."""

@@ -72,7 +72,7 @@ def finished_login(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch
     return operation_id
 
 
-def test_a_send_that_nobody_waits_for_is_queued(run: Run) -> None:
+def test_a_send_without_waiting_is_queued(run: Run) -> None:
     """Exit code 0 and the operation's id, which status knows."""
     code, queued = run("send-email", "ana@example.com", "--send", "link", "--no-wait")
     later, found = run("status", queued["operation_id"])
@@ -161,7 +161,7 @@ def test_an_end_is_told_to_people_too(producer: Producer, run: Run, capsys: pyte
     assert "bad.email" in seen.err
 
 
-def test_an_operation_nobody_knows_is_an_error(run: Run) -> None:
+def test_an_unknown_operation_is_an_error(run: Run) -> None:
     """Its record may have expired."""
     code, error = run("status", "no-such-operation")
 

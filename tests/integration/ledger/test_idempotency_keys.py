@@ -105,7 +105,7 @@ def test_a_seal_that_came_under_a_known_key_lives_as_long(
 
 
 @pytest.mark.parametrize("payload", ["payload", "another"])
-def test_a_known_key_without_a_record_is_an_answer_of_its_own(
+def test_a_known_key_without_a_record_has_its_own_answer(
     ledger: Ledger, redis_client: redis.Redis, payload: str
 ) -> None:
     """The operation may have been sent, so nothing is recorded, under the key or under a seal that came with it."""

@@ -113,7 +113,7 @@ def test_others_who_take_everything_are_left_alone_and_their_end_is_noticed(redi
     assert run.refused < 0.01
 
 
-def test_people_who_come_to_need_the_whole_refill_hardly_meet_429s(redis_client: redis.Redis) -> None:
+def test_people_who_suddenly_need_the_whole_refill_hardly_meet_429s(redis_client: redis.Redis) -> None:
     """Foreign traffic jumps from half of the refill to all of it: in the next 20 s at most 0.5 % of theirs is refused because of us."""
     blamed = wanted = 0
     for seed in range(4):

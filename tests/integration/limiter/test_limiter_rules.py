@@ -39,7 +39,7 @@ def desk(redis_client: redis.Redis) -> Desk:
     return Desk(redis_client)
 
 
-def test_nobody_bursts_into_an_unknown_quota(desk: Desk) -> None:
+def test_no_worker_bursts_into_an_unknown_quota(desk: Desk) -> None:
     """Two requests find out; the others wait for what those learn."""
     permits = drain(desk, Lane.BULK)
 

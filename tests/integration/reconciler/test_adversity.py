@@ -110,7 +110,7 @@ def test_only_one_sweeps_at_a_time(
     assert handle.state() is State.QUEUED
 
 
-def test_a_spoiled_record_hinders_no_other(app: Celery, producer: Producer, redis_client: redis.Redis) -> None:
+def test_a_damaged_record_hinders_no_other(app: Celery, producer: Producer, redis_client: redis.Redis) -> None:
     """A damaged record is set aside, logged, and read again later."""
     spoiled = producer.send_email("spoiled@example.com")
     redis_client.hset(f"gatepost:operation:{spoiled.operation_id}", "deadline", "never")

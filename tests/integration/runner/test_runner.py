@@ -328,7 +328,7 @@ def test_what_may_have_been_sent_stays_unknown_whatever_comes_of_the_resend(
     assert here.ledger.outcome(operation_id).attempts == attempts
 
 
-def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(world: Callable[..., World]) -> None:
+def test_a_resend_that_no_worker_begins_is_unknown_and_not_expired_or_cancelled(world: Callable[..., World]) -> None:
     """The first message may have been sent; the deadline or the caller ends the second attempt."""
     here = world(Answer(503))
     here.runner._limits = RetryLimits(backoff=wait_fixed(3))
@@ -344,7 +344,7 @@ def test_a_resend_that_nobody_comes_to_is_unknown_and_not_expired_or_cancelled(w
     assert here.ledger.outcome(cancelled).reason is Reason.SERVER_FAILED
 
 
-def test_an_operation_that_ends_its_workers_is_not_sent_for_ever(world: Callable[..., World]) -> None:
+def test_an_operation_that_kills_its_workers_is_not_sent_for_ever(world: Callable[..., World]) -> None:
     """With `on_unknown=resend` each of them may have sent; after the last attempt it is enough."""
     here = world()
     operation_id = here.send(on_unknown="resend")

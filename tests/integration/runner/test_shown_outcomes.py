@@ -128,7 +128,7 @@ def test_a_success_or_redirect_that_is_not_auth0s_is_unknown(
 @pytest.mark.parametrize(
     ("status", "code", "expected"), [(403, "access_denied", AccessDenied), (403, "custom_error_7", Rejected)]
 )
-def test_an_actions_words_reach_the_caller_once_and_nobody_else(
+def test_an_actions_text_reaches_only_the_caller_and_once(
     carry_out: CarryOut, redis_client: redis.Redis, status: int, code: str, expected: type[Rejected]
 ) -> None:
     """They may name the person, so they travel sealed like an MFA token."""

@@ -183,7 +183,7 @@ def test_a_worker_that_could_not_register_does_it_with_the_first_unnamed_work(
     assert redis_client.hget(KEYS.tenants, "default") == b"client@localhost:1"
 
 
-def test_a_worker_without_the_tenant_puts_the_operation_back_and_says_so(
+def test_a_worker_without_the_tenant_puts_the_operation_back_and_reports_it(
     environment: Callable[..., Environment],
 ) -> None:
     """A tenant that was removed from the configuration is named in the operation's status."""

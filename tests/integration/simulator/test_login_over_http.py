@@ -125,7 +125,7 @@ def test_how_an_expired_code_is_refused_is_a_switch(
     assert answer.json()["error_description"].startswith(start)
 
 
-def test_brute_force_blocks_with_a_429_of_its_own(tenant: TenantClient) -> None:
+def test_brute_force_blocks_with_a_separate_429(tenant: TenantClient) -> None:
     """Ten failures block this IP for this identifier, even with the right code; others are free."""
     for _ in range(10):
         tenant.login(ADA, "000000")

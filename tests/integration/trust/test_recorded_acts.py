@@ -118,7 +118,7 @@ def test_a_shell_shows_and_verifies_the_log(campaigns: Campaigns, gatepost: Call
     assert gatepost("audit", "list", "--until", "1h", "--json").document["entries"] == []
 
 
-def test_a_log_without_entries_is_said_and_is_not_the_one_whose_head_was_noted(
+def test_an_empty_log_is_reported_and_fails_against_a_noted_head(
     campaigns: Campaigns, gatepost: Callable[..., Any], redis_client: redis.Redis
 ) -> None:
     """An empty log is intact by itself; with a noted head, the log is gone."""

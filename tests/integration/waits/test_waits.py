@@ -267,7 +267,7 @@ def test_an_error_that_redis_answers_with_is_told(
 
 
 @pytest.mark.parametrize(("field", "value"), [("created", "9" * 30), ("state", "gone"), ("reason", b"\xff")])
-def test_a_spoiled_record_is_named_and_keeps_no_other_waiting(
+def test_a_damaged_record_is_named_and_keeps_no_other_waiting(
     producer: Producer, ledger: Ledger, redis_client: redis.Redis, field: str, value: str | bytes
 ) -> None:
     """By every method of a handle that reads it."""
@@ -428,7 +428,7 @@ producer.close()
 """
 
 
-def test_a_child_that_was_forked_waits_with_a_thread_of_its_own(
+def test_a_forked_child_waits_with_its_own_thread(
     settings: Settings, ledger: Ledger, redis_client: redis.Redis
 ) -> None:
     """The parent's wait continues."""

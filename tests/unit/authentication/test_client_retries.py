@@ -138,7 +138,7 @@ def test_a_login_that_was_answered_is_not_repeated(make_client: MakeClient, step
     assert len(adapter.sent) == 1
 
 
-def test_every_attempt_has_an_assertion_of_its_own(make_client: MakeClient) -> None:
+def test_every_attempt_has_a_new_assertion(make_client: MakeClient) -> None:
     """Auth0 refuses a second use."""
     client, adapter = make_client(
         Answer(429, TOO_MANY),

@@ -56,7 +56,7 @@ def test_a_change_between_read_and_write_is_kept() -> None:
     assert (store.options.rate, store.options.max_in_flight, store.reads) == (5.0, 253, 4)
 
 
-def test_whoever_is_always_too_late_is_told() -> None:
+def test_a_change_that_is_always_too_late_is_an_error() -> None:
     """The error says that nothing was changed and what to do; nothing was."""
     store = Busy(faster, 1000)
 

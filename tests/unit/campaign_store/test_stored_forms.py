@@ -54,7 +54,7 @@ def test_a_batch_opens_only_in_its_own_place() -> None:
             open_rows(sealed, keyring, campaign, batch)
 
 
-def test_every_state_and_reason_has_a_code_of_its_own() -> None:
+def test_every_state_and_reason_has_a_unique_code() -> None:
     """Each code is unique and fits into its byte."""
     assert len(STATES) == len(State)
     assert all(len(state.char) == 1 for state in State)

@@ -67,7 +67,7 @@ def without_richs_own(text: str) -> str:
         ("\U000e0041", r"\U000e0041"),
     ],
 )
-def test_what_is_not_shown_stands_there_as_its_escape(text: str, shown: str) -> None:
+def test_hidden_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     """Nothing is dropped, so that two texts never look the same."""
     assert visible(text) == shown
 

@@ -41,7 +41,7 @@ def test_a_mutation_changes_a_line_that_is_there_and_names_tests_that_are(mutati
         assert not function or function.partition("[")[0] in functions_of(CHECKOUT / path)
 
 
-def test_each_rule_has_a_name_of_its_own_and_there_are_enough() -> None:
+def test_each_rule_has_a_unique_name_and_there_are_enough() -> None:
     """The runner shows and selects an entry by its name."""
     assert len({mutation.rule for mutation in MUTATIONS}) == len(MUTATIONS) >= LEAST
 

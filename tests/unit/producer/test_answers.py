@@ -33,7 +33,7 @@ def became_of(failure: r.RedisError) -> type[Exception]:
 
 
 @pytest.mark.parametrize("failure", CORRUPT, ids=lambda one: str(one)[:30])
-def test_what_is_about_a_record_is_called_spoiled(failure: r.RedisError) -> None:
+def test_an_error_about_a_record_is_called_corrupt(failure: r.RedisError) -> None:
     """Nothing can be made of it, now or later."""
     assert became_of(failure) is CorruptRecord
 

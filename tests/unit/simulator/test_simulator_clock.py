@@ -23,7 +23,7 @@ def test_advances_without_waiting() -> None:
     assert clock.offset_s == 3600
 
 
-def test_stands_still_while_frozen() -> None:
+def test_a_frozen_clock_does_not_move() -> None:
     """Frozen, only advance moves it; thawed, it continues from there."""
     clock = Clock()
     clock.freeze()

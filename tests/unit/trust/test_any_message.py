@@ -163,7 +163,7 @@ def test_a_worker_unpacks_nothing(channel: Any, unpacking_nothing: None, method:
 @given(st.one_of(ENVELOPES.map(json.dumps), st.text(max_size=30).map(lambda text: MARK + text)))
 @example(json.dumps(changed(("properties", "body_encoding"), [])))
 @example("[" * 20_000)
-def test_any_buried_envelope_can_be_replayed_or_is_refused(raw: str) -> None:
+def test_any_dead_letter_can_be_replayed_or_is_refused(raw: str) -> None:
     """A worker can read every replayed message."""
     message = given_or_refused(lambda: message_of(raw), Malformed)
 

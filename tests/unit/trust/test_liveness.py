@@ -107,7 +107,7 @@ def test_a_broker_that_does_not_answer_is_noticed(watch: Watch) -> None:
     assert watch.problems == ("The broker has not said for 31 s how many messages wait.",)
 
 
-def test_messages_that_nobody_takes_are_noticed(watch: Watch) -> None:
+def test_messages_that_no_worker_takes_are_noticed(watch: Watch) -> None:
     """Slots are free, the loop turns, and nothing happens."""
     watch.pass_time(10, waiting=0)
     watch.pass_time(32, waiting=5)

@@ -47,7 +47,7 @@ def test_the_servers_certificate_is_always_verified(files: dict[str, Path]) -> N
     assert client.get("ssl_check_hostname", True)
 
 
-def test_a_broker_apart_has_files_of_its_own_or_those_of_redis() -> None:
+def test_a_separate_broker_has_its_own_files_or_those_of_redis() -> None:
     """RabbitMQ's are named otherwise, and its host's name is checked."""
     own = Settings(**REDIS, broker_url="amqps://localhost", broker_ca_bundle=Path("/other.pem"))
     shared = Settings(**REDIS, broker_url="amqps://localhost")

@@ -100,7 +100,7 @@ def test_every_command_of_celery_is_classified() -> None:
 
 
 @pytest.mark.parametrize("given", REFUSED)
-def test_what_does_not_fit_is_refused_with_one_sentence(app: Celery, given: str) -> None:
+def test_an_unsuitable_option_is_refused_with_one_sentence(app: Celery, given: str) -> None:
     """The sentence begins with the option, and ends with what to do instead."""
     with pytest.raises(click.UsageError) as refusal:
         parsed(app, "worker", given.split())
