@@ -1,4 +1,4 @@
-"""Every exception Gatepost raises on the producer's side.
+"""Every exception that Gatepost raises on the producer's side.
 
     GatepostError
     ├── InvalidCommand            the input is wrong; names the fields, never the values
@@ -35,14 +35,14 @@
         ├── Cancelled
         └── Suppressed
 
-Nine subclasses of `Rejected` have the names of errors in `gatepost_worker.authentication`. Those are for one HTTP call and hold its response;
-these are for a whole operation, and are built from the reason that the worker stored.
+Nine subclasses of `Rejected` share their names with errors in `gatepost_worker.authentication`. Those concern one HTTP call and hold its
+response. These concern a whole operation, and are built from its stored reason.
 
 `OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
 carries it from the worker to `AsyncResult.get()`.
 
-No error leads to the frames that it came through, nor to another error: their locals hold people and secrets, which an error tracker
-would show (see `gatepost_core.error_boundary`).
+No error refers to frames or to another error, because an error tracker would show their locals, with personal data and secrets. See
+`gatepost_core.error_boundary`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import SecretStr
+
+__all__ = [  # the public ones, as `gatepost.errors`
+    "AccessDenied", "AnswerRejected", "AttemptsExhausted", "CampaignConflict", "CampaignNotFound", "Cancelled",
+    "CaptchaRequired", "ClientMisconfigured", "CodeAttemptsExhausted", "CodeExpired", "CodeRejected",
+    "ConfigurationError", "CorruptRecord", "DeadlinePassed", "GatepostError", "IdempotencyConflict", "InvalidCommand",
+    "InvalidValue", "KeyMismatch", "MfaRequired", "NotFinished", "NothingToRedeem", "OperationFailed",
+    "OperationNotFound", "OutcomeUnknown", "ProducerClosed", "RecipientRejected", "RecordGone", "Rejected",
+    "RequestRejected", "SealError", "Suppressed", "TenantMissing", "TooManyAttempts", "TooManyChanges", "Unavailable",
+    "Unforeseen", "UnknownKey", "Unusable", "WrongApplication",
+]  # fmt: skip
 
 
 class GatepostError(Exception):
