@@ -11,9 +11,13 @@ from gatepost import errors
 from gatepost_core.doubt import end_after, kept_for_retry
 from gatepost_core.errors import OperationFailed, failure_of
 from gatepost_core.reasons import Reason
-from gatepost_core.states import State
+from gatepost_core.states import FAILED_STATES, NOT_ACCEPTED, OPEN_STATES, Outlook, State
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "failures.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "reference" / "failures.md"
+FINAL_STATES = DOCS / "how-to" / "final-states.md"
+EXIT_CODES = DOCS / "reference" / "command-line.md"
+STATE_ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| `(\w+)` \| ([^|]*) \|$", re.MULTILINE)
 EFFECTS = {"": (False, False), "may have been carried out": (True, False), "pauses a campaign": (False, True)}
 
@@ -39,6 +43,24 @@ def test_the_page_of_failures_has_each_reason_as_its_entry_says() -> None:
         reason.value: (tuple(state.value for state in reason.states), reason.error, reason.doubt, reason.pauses)
         for reason in Reason
     }
+
+
+def test_the_page_of_final_states_has_each_state_as_its_entry_says() -> None:
+    """Whether a message was sent, the open states, the meaning of `failed`, and the states of exit code 3."""
+    page = FINAL_STATES.read_text(encoding="utf-8")
+    sent = {"yes": Outlook.ACCEPTED, "perhaps": Outlook.UNKNOWN}
+    found = {state: sent.get(re.split(r"\W", said)[0]) for state, said in STATE_ROW.findall(page)}
+    open_states, failed = (re.search(rf"{text}(.+)", page) for text in ("there are three more: ", "`failed` means "))
+    exit_codes = EXIT_CODES.read_text(encoding="utf-8")
+    not_accepted = re.search(r"at least one recipient is ([\w, ]+)\.", exit_codes)
+
+    assert found == {s.value: None if s.denies_sending else s.outlook for s in State if s.is_terminal}
+    assert open_states is not None
+    assert set(re.findall(r"`(\w+)`", open_states[1])) == set(OPEN_STATES)
+    assert failed is not None
+    assert set(re.findall(r"`(\w+)`", failed[1])) == set(FAILED_STATES)
+    assert not_accepted is not None
+    assert set(re.split(r", | or ", not_accepted[1])) == set(NOT_ACCEPTED)
 
 
 @pytest.mark.parametrize("state", State)
