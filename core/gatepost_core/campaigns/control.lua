@@ -27,6 +27,11 @@ function calls.probe(fingerprints)
   return { 'probed', table.concat(known) }
 end
 
+-- ARGV: a fingerprint. Returns the number of the recipient, or nil.
+function calls.find(fingerprint)
+  return { 'found', index_find(index_open(campaign, campaign .. INDEX_KEY), fingerprint) }
+end
+
 -- ARGV: the batch's number, its sealed rows, their fingerprints, the id of the key that sealed them
 -- Adds the whole batch or nothing. Returns 'taken' if another import has used the number, 'known' if it has added one of these recipients.
 function calls.append(number, rows, fingerprints, kid)

@@ -125,6 +125,11 @@ class CampaignStore:
         known = self.call(self._start, "probe", campaign_id, b"".join(fingerprints))[1]
         return [mark == ord("1") for mark in known]
 
+    def number_of(self, campaign_id: str, fingerprint: bytes) -> int | None:
+        """Return the number of the recipient with this fingerprint, or None."""
+        number = self.call(self._end, "find", campaign_id, fingerprint)[1]
+        return None if number is None else int(number)
+
     def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
         """Add one batch completely, or not at all.
 

@@ -104,10 +104,6 @@ class RedisKeys:
         """Return the key of the batches that a worker could not work on."""
         return f"{self.campaign(campaign_id)}{_BLOCKED}"
 
-    def index_bucket(self, campaign_id: str, bucket: int) -> str:
-        """Return the key of a part of a campaign's index of recipients."""
-        return f"{self.campaign(campaign_id)}{_INDEX}{bucket}"
-
     @cached_property
     def campaign_pattern(self) -> re.Pattern[str]:
         """What the key of a campaign's record fits, with the group `campaign`."""

@@ -14,7 +14,6 @@ from gatepost_core.redis.errors import translated_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gatepost.campaigns.report import Reports
     from gatepost_core.campaigns.store import CampaignStore
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
@@ -68,9 +67,8 @@ class ErasureResult:
 class CampaignErasure:
     """Erases people from campaigns."""
 
-    def __init__(self, store: CampaignStore, reports: Reports, keyring: Keyring, fingerprints: Fingerprints) -> None:
+    def __init__(self, store: CampaignStore, keyring: Keyring, fingerprints: Fingerprints) -> None:
         self._store = store
-        self._reports = reports
         self._keyring = keyring
         self._fingerprints = fingerprints
 
@@ -93,7 +91,7 @@ class CampaignErasure:
             fingerprint = self._fingerprints.campaign(campaign_id, recipient)
             try:
                 self._in_guest_list(campaign_id, fingerprint, found, dry_run=dry_run)
-                number = self._reports.number_of(campaign_id, fingerprint)
+                number = self._store.number_of(campaign_id, fingerprint)
                 if number is not None:
                     campaigns.add(campaign_id)
                     self._row(campaign_id, number, fingerprint, found, dry_run=dry_run)

@@ -52,7 +52,7 @@ class Erasure:
             lifetime_s=self._settings.dead_letter_lifetime,
         )
         self._campaigns = Campaigns(self._settings)
-        self._rows = CampaignErasure(self._campaigns.store, self._campaigns.reports, self._keyring, self._fingerprints)
+        self._rows = CampaignErasure(self._campaigns.store, self._keyring, self._fingerprints)
 
     def look(self, recipient: str) -> ErasureResult:
         """Return the counts of a dry run of `erase`.

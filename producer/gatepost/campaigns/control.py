@@ -297,7 +297,7 @@ class Campaigns:
             ValueError: it is neither an address nor a number.
         """
         self.store.record(campaign_id)
-        number = self.reports.number_of(
+        number = self.store.number_of(
             campaign_id, self._fingerprints.campaign(campaign_id, normalise_recipient(recipient))
         )
         return None if number is None else self.reports.one(campaign_id, number)

@@ -165,17 +165,6 @@ class Reports:
         rows = open_rows(fields[1].decode(), self._keyring, campaign_id, batch)
         return _report(rows[row], STATES[fields[0][row]], unpack_records(fields[2] or b"").get(row))
 
-    def number_of(self, campaign_id: str, fingerprint: bytes) -> int | None:
-        """Return the number of the recipient with this fingerprint, or None."""
-        # The same arithmetic as in index.lua.
-        place = int.from_bytes(fingerprint[:3], "little")
-        with translated_errors():
-            found = self._redis.hmget(self._keys.campaign(campaign_id), "index_width", "index_split")
-            width, split = int(found[0] or 1), int(found[1] or 0)
-            bucket = place % width if place % width >= split else place % (2 * width)
-            number = self._redis.hget(self._keys.index_bucket(campaign_id, bucket), fingerprint)
-        return None if number is None else int(number)
-
     def _batches(
         self, campaign_id: str, batches: range, wanted: frozenset[State] | None
     ) -> list[tuple[int, list[bytes | None]]]:

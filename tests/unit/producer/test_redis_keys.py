@@ -142,10 +142,9 @@ def _plain(key: str) -> str:
 
 
 def _parts(keys: RedisKeys) -> set[str]:
-    """The parts that scripts alone name: sets of a campaign, and the suppression list's index."""
-    return {_plain(f"{keys.campaign('ID')}{part}") for part in (":out", ":waiting")} | {
-        _plain(f"{keys.suppression}:i:N")
-    }
+    """The parts that only scripts name: sets of a campaign, and the two indexes."""
+    of_campaign = {f"{keys.campaign('ID')}{part}" for part in (":out", ":waiting", ":i:N")}
+    return {_plain(name) for name in (*of_campaign, f"{keys.suppression}:i:N")}
 
 
 def test_a_scripts_names_of_keys_hide_no_other_constant() -> None:
