@@ -49,7 +49,7 @@ def test_other_options_under_the_same_id_are_told(campaigns: Campaigns) -> None:
         campaigns.create("spring", Options(rate=7), guest_list=[email(1)], campaign_id=ID)
     options = campaigns.status(ID).options
 
-    assert "other options: rate, language, guests. Nothing was changed" in str(refused.value)
+    assert "other options: language, rate, guests. Nothing was changed" in str(refused.value)
     assert (options.rate, options.language, options.guests) == (5, "de", None)
 
 
