@@ -196,11 +196,6 @@ class Plan:
     deadline: datetime | None = None
     unknowns: tuple[str, ...] = ()
 
-    @property
-    def misses_deadline(self) -> bool:
-        """Whether even the fastest forecast leaves recipients without a message."""
-        return bool(self.forecasts) and self.deadline is not None and self.forecasts[-1].left > 0
-
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
