@@ -1,4 +1,4 @@
-"""Record a validated command in the ledger, then publish it: the one way in, for producers and for submissions."""
+"""Records a validated command in the ledger, then publishes it. Producers and submissions both use it."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Recorder:
         origin: Origin = Origin.PRODUCER,
         seal: str | None = None,
     ) -> str:
-        """Record and publish a command, and return its operation's id: an earlier one's when the idempotency key is known.
+        """Record and publish a command, and return its operation's id. A known idempotency key returns the id of the earlier operation.
 
         Args:
-            command: what to do.
-            idempotency_key: names the operation, among those of the same origin.
-            origin: where the command came from.
-            seal: the sealed text that the command came in. What came in it before is the answer again, under whatever idempotency key.
+            command: the command.
+            idempotency_key: identifies the operation among those of the same origin.
+            origin: the origin of the command.
+            seal: the sealed text of the command. The same text again returns the same operation, under any idempotency key.
 
         Raises:
             ConfigurationError: the command names a tenant that is not configured.
             IdempotencyConflict: the key was used with another command.
-            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
-            Unavailable: Redis did not answer; nothing is sent now, but perhaps later, if only the answer was lost.
+            RecordGone: the key is known, but its operation's record no longer exists. Nothing is sent.
+            Unavailable: Redis did not answer. The command may have been recorded, and is then sent later.
         """
         new = self._new(command, idempotency_key, origin, seal)
         recorded = self._ledger.record(new)
@@ -88,7 +88,7 @@ class Recorder:
     def _idempotency(self, command: Command, key: str | None, origin: Origin) -> dict[str, str]:
         if not key:
             return {}
-        # The deadline is not part of what an idempotency key stands for: a repeated call computes a later one.
+        # Without the deadline: a repeated call computes a later one.
         payload = dump_command(command.model_copy(update={"deadline": None})).decode()
         return {
             "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),

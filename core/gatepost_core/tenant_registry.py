@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class TenantRegistry:
-    """What each tenant name stands for in this Redis. The first worker writes it; from then on only `accept` changes it.
+    """The application behind each tenant name in this Redis. The first worker registers it; afterwards only `accept` changes it.
 
-    An application that only enqueues knows a tenant's name and no client id. The registry decides whose its work is, so
-    the worker that happens to take it first cannot.
+    An application that only enqueues knows a tenant's name but no client id. So the registry decides which Auth0 application its work belongs
+    to, not the worker that takes it first.
 
     Every method raises `Unavailable` when Redis does not answer.
     """
@@ -43,6 +43,6 @@ class TenantRegistry:
         return Application.read(as_text(stored)) or application
 
     def accept(self, name: str, application: Application) -> None:
-        """Let a name stand for this application from now on."""
+        """Change the application of a name."""
         with translated_errors():
             self._redis.hset(self._key, name, application.stored)

@@ -1,4 +1,4 @@
-"""Check whether a Redis server can be used: version, role, commands, eviction. Workers and beat do it at their start, and so does `gatepost doctor`."""
+"""Checks whether a Redis server can be used: version, role, commands, eviction. Workers, beat and `gatepost doctor` run it."""
 
 from __future__ import annotations
 
@@ -22,57 +22,26 @@ EVICTION: Final = (
     "Set maxmemory-policy noeviction, or GATEPOST_ALLOW_EVICTION=1 to accept that."
 )
 NEEDED: Final = [
-    "DEL",
-    "EVALSHA",
-    "EXISTS",
-    "GET",
-    "GETDEL",
-    "HDEL",
-    "HEXISTS",
-    "HGET",
-    "HGETALL",
-    "HINCRBY",
-    "HLEN",
-    "HMGET",
-    "HSET",
-    "HSETNX",
-    "LLEN",
-    "LPUSH",
-    "MULTI",
-    "PEXPIRE",
-    "PTTL",
-    "PUBLISH",
-    "RPUSH",
-    "SADD",
-    "SCRIPT",
-    "SET",
-    "SREM",
-    "SUBSCRIBE",
-    "TIME",
-    "UNLINK",
-    "ZADD",
-    "ZCARD",
-    "ZRANGE",
-    "ZREM",
-    "ZREMRANGEBYSCORE",
-    "ZSCORE",
-]
+    "DEL", "EVALSHA", "EXISTS", "GET", "GETDEL", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HLEN", "HMGET",
+    "HSET", "HSETNX", "LLEN", "LPUSH", "MULTI", "PEXPIRE", "PTTL", "PUBLISH", "RPUSH", "SADD", "SCRIPT", "SET",
+    "SREM", "SUBSCRIBE", "TIME", "UNLINK", "ZADD", "ZCARD", "ZRANGE", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE",
+]  # fmt: skip
 
 
 def require_usable(client: Redis, url: str, *, allow_eviction: bool) -> bool:
-    """Make sure that a server is one that Gatepost can work with.
+    """Check that Gatepost can use a server.
 
     Args:
-        client: of the server.
-        url: the setting that names it.
-        allow_eviction: whether a server that evicts is taken.
+        client: the server's client.
+        url: the setting that names the server.
+        allow_eviction: whether the server may evict data.
 
     Returns:
-        Whether everything could be looked at; the user may lack the right to.
+        Whether everything was checked. The user may lack permissions.
 
     Raises:
-        Unusable: says why, and what to do.
-        ConfigurationError: it evicts.
+        Unusable: it cannot be used. The message names the cause and the way out.
+        ConfigurationError: it lacks commands, or may evict data.
         Unavailable: it did not answer.
     """
     with diagnosed_errors(client, url):
@@ -93,7 +62,7 @@ def require_usable(client: Redis, url: str, *, allow_eviction: bool) -> bool:
 
 
 def defect_of(info: Mapping[str, Any]) -> Cause | None:
-    """Return what makes a server unusable, by its INFO; None when nothing does."""
+    """Return why a server cannot be used, by its INFO, or None."""
     if version_of(info) < OLDEST_SERVER:
         return OLD
     if int(info.get("cluster_enabled", 0)):
@@ -104,18 +73,18 @@ def defect_of(info: Mapping[str, Any]) -> Cause | None:
 
 
 def version_of(info: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return major and minor version, by INFO. Valkey calls itself Redis 7.2 for clients that ask by that name."""
+    """Return the major and minor version, by INFO. Valkey reports itself there as Redis 7.2."""
     return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2] if part.isdigit())
 
 
 def missing_commands(client: Redis) -> list[str]:
-    """Return the commands that a server does not know; none when it does not say."""
+    """Return the needed commands that a server lacks; none if it does not tell."""
     found = permitted(lambda: client.execute_command("COMMAND INFO", *NEEDED))  # type: ignore[no-untyped-call] # redis-py has no hint for it
     return [name for name, command in zip(NEEDED, found or (), strict=False) if command is None]
 
 
 def permitted(ask: Callable[[], Any]) -> Any:
-    """Return an answer, or None when the user may not ask, or the question itself was renamed.
+    """Return an answer, or None if the user may not ask or the command was renamed.
 
     Raises:
         RedisError: anything else.

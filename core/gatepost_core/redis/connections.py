@@ -1,4 +1,4 @@
-"""Redis clients with time-outs, the same everywhere; directly, over TLS, or found through Sentinel."""
+"""Redis clients with the same timeouts everywhere: direct, over TLS, or through Sentinel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatepost_core.redis.tls import Tls
     from gatepost_core.settings import Settings
 
-# Without these a half-open connection hangs its caller for good.
+# Without these, a half-open connection blocks its caller forever.
 SOCKETS: Final[dict[str, Any]] = {
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
@@ -29,8 +29,8 @@ SOCKETS: Final[dict[str, Any]] = {
 MOST_CONNECTIONS: Final = 100
 # Seconds.
 _FREE_S: Final = 10
-# A client made from a URL repeats nothing by itself, and after a restart every connection in its pool is a dead one. A time-out is not
-# repeated: whoever waited that long decides for himself.
+# A client made from a URL does not repeat commands, and after a restart of Redis all connections of its pool are dead.
+# Timeouts are not retried.
 REPEATS: Final = 3
 _PAUSES: Final = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
 _REPEATED: Final = (ConnectionError,)
@@ -39,10 +39,10 @@ _SENTINEL: Final = "sentinel://"
 
 
 class NotingRetry(Retry):
-    """Notes on an error whether the call had been tried before, and perhaps carried out."""
+    """Marks an error if the call was tried before, and so may have been carried out."""
 
     def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
-        """Return what a call returns, tried again after a lost connection."""
+        """Call, and repeat after a lost connection."""
         failures = 0
 
         def failed(*about: Any) -> Any:
@@ -59,12 +59,12 @@ class NotingRetry(Retry):
 
 
 def connect(settings: Settings, *, most: int = MOST_CONNECTIONS, repeats: int = REPEATS) -> redis.Redis:
-    """Return a client of the ledger's Redis; it connects when first used.
+    """Return a client of the ledger's Redis. It connects on first use.
 
     Args:
         settings: the configuration.
-        most: how many connections it opens; who needs another waits for one to be free.
-        repeats: how often a command is repeated whose connection broke.
+        most: most connections. Further callers wait for a free one.
+        repeats: how often a command is repeated after its connection broke.
 
     Raises:
         ConfigurationError: the URL is malformed.
@@ -84,7 +84,7 @@ def connect(settings: Settings, *, most: int = MOST_CONNECTIONS, repeats: int = 
 
 
 def connect_to_broker(settings: Settings) -> redis.Redis | None:
-    """Return a client of the broker's Redis; None for RabbitMQ, for Sentinels, and when the ledger's Redis is the broker.
+    """Return a client of the broker's Redis. Return None for RabbitMQ, for Sentinels, and if the ledger's Redis is the broker.
 
     Raises:
         ConfigurationError: the URL is malformed.
@@ -105,7 +105,7 @@ def _pool(url: str, settings: Settings, options: dict[str, Any]) -> redis.Blocki
     try:
         return redis.BlockingConnectionPool.from_url(url, **options, **({} if tls is None else tls.of_redis_client()))
     except ValueError:
-        # redis-py's own text repeats the REDIS_URL, which may hold a password.
+        # redis-py's text repeats the URL, which may hold a password.
         raise ConfigurationError("GATEPOST_REDIS_URL must be a redis://, rediss:// or sentinel:// URL") from None
 
 
@@ -123,19 +123,19 @@ def _master(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redi
 
 
 def sockets_of_sentinels(tls: Tls | None) -> dict[str, Any]:
-    """Return how to reach the Sentinels themselves, for redis-py, kombu and Celery. None is asked twice in a row: there are others."""
+    """Return the options for connections to the Sentinels, for redis-py, kombu and Celery. No retries: there are other Sentinels."""
     return {**SOCKETS, "retry": Retry(NoBackoff(), 0), **_spoken(tls)}
 
 
 def _spoken(tls: Tls | None) -> dict[str, Any]:
-    # Without a scheme that says so, redis-py has to be told.
+    # Sentinel URLs have no scheme for TLS, so `ssl` asks for it.
     return {} if tls is None else {"ssl": True, **tls.of_redis_client()}
 
 
 def of_all_sentinels(url: str) -> str:
-    """Return a Sentinel URL that names user, password and database with every Sentinel, and any other URL as it is.
+    """Return a Sentinel URL with user, password and database at every Sentinel. Other URLs stay as they are.
 
-    kombu and Celery take them from the first one.
+    kombu and Celery read them at the first Sentinel they use.
     """
     if not url.startswith(_SENTINEL):
         return url

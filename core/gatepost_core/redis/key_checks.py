@@ -1,7 +1,7 @@
-"""Whether this process has the same keys as the workers: each key has a check value in Redis, from which nothing of the key follows.
+"""Compares the keys of this process with those of the workers, by check values in Redis that reveal nothing of a key.
 
-Workers and `gatepost keys rotate` write them, producers only read. Without them a producer under a wrong key records operations that no worker
-can open, and waits for them in vain.
+Workers and `gatepost keys rotate` write the check values; producers only read them. Without them, a producer with a wrong key would record
+operations that no worker can open.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gatepost_core.sealing.fingerprints import Fingerprints
 
 FINGERPRINT: Final = ":fingerprint"
-"""The field of the fingerprint key's check value; no sealing key's id has a colon."""
-# A key that has sealed nothing yet may be replaced by another of the same id, as on the day of installation.
+"""The field of the fingerprint key's check value. The id of a sealing key cannot have a colon."""
+# A key that has sealed nothing may be replaced by another with the same id, as on the day of the installation.
 _WRITE: Final = """#!lua flags=allow-oom
 local wrong = {}
 local stored = redis.call('HLEN', KEYS[2]) > 0
@@ -49,18 +49,18 @@ class KeyChecks:
         self._required = False
 
     def require_once(self) -> None:
-        """Do what `require` does, until it has succeeded once. Errors are those of `require`."""
+        """Call `require`, unless it has succeeded before."""
         if not self._required:
             self.require()
             self._required = True
 
     def require(self) -> None:
-        """Make sure that stored values open here, and that the workers open what this process seals. One round trip; for producers.
+        """Check that this process can open stored values, and that the workers can open its values. For producers; one round trip.
 
         Raises:
-            KeyMismatch: the workers have another key of the same id, or none of the id that would seal.
+            KeyMismatch: the workers have another key with the same id, or lack the key that seals here.
             ConfigurationError: the ring lacks a key that stored values need.
-            Unavailable: Redis did not answer; nothing was recorded.
+            Unavailable: Redis did not answer. Nothing was recorded.
         """
         with diagnosed_errors(self._redis, REDIS_URL), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(self._keys.kids)
@@ -70,7 +70,7 @@ class KeyChecks:
         self._compare({as_text(name): as_text(check) for name, check in known.items()})
 
     def require_used(self) -> None:
-        """Make sure that stored values open here. For workers, whose own keys are what the others are compared with.
+        """Check that this process can open stored values. For workers: the others are compared with their keys.
 
         Raises:
             ConfigurationError: the ring lacks a key that stored values need.
@@ -84,7 +84,7 @@ class KeyChecks:
         """Write the check values of this process's keys. For workers and `gatepost keys`.
 
         Raises:
-            KeyMismatch: values are stored under another key of the same id.
+            KeyMismatch: stored values were sealed with another key of the same id.
             Unavailable: Redis did not answer.
         """
         with diagnosed_errors(self._redis, REDIS_URL):
@@ -94,7 +94,7 @@ class KeyChecks:
             raise _mismatch(sorted(map(as_text, wrong)))
 
     def forget_fingerprint(self) -> bool:
-        """Drop the fingerprint key's check value, after that key was replaced on purpose; False when there is none."""
+        """Drop the fingerprint key's check value, after that key was replaced on purpose. Return False if there is none."""
         with translated_errors():
             return bool(self._redis.hdel(self._keys.key_checks, FINGERPRINT))
 

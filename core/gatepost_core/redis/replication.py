@@ -1,4 +1,4 @@
-"""Whether enough replicas have what was just written: what survives a failover, and what does not."""
+"""Waits until enough replicas have a write, so that it survives a failover."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 _WAIT_MS: Final = 1000
 AWAY_S: Final = 5.0
-"""How long work rests that could not be replicated."""
+"""Seconds until work that was not replicated is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """Asks for a number of replicas; with none asked for, everything is replicated enough."""
+    """Waits for a number of replicas. With 0, every write counts as replicated."""
 
     client: Redis
     keys: RedisKeys
     replicas: int
 
     def reached(self, key: str, written: Mapping[str, str]) -> bool:
-        """Return whether so many replicas have what was just written into a hash.
+        """Return whether enough replicas have a write to a hash.
 
         Args:
             key: the hash.
-            written: fields and values of it.
+            written: the fields and values that were written.
 
         Raises:
             Unavailable: Redis did not answer.
         """
         if not self.replicas:
             return True
-        # WAIT counts what its own connection wrote last; replication keeps the order of all writes, so a replica that has the mark
-        # has what came before it too.
+        # WAIT counts replicas that have the last write of its own connection, so write a mark. Replication keeps the order of writes: a
+        # replica with the mark also has the earlier write.
         with translated_errors():
             pipe = self.client.pipeline(transaction=False)
             pipe.set(self.keys.replication, 1, px=_WAIT_MS)
             pipe.wait(self.replicas, _WAIT_MS)
-            # After a failover in between, this is another master: the mark is on its replicas, and what was written never reached it.
+            # After a failover this may be another master, which has the mark but not the earlier write. So read the write back.
             pipe.hmget(key, list(written))
             _, replicas, found = pipe.execute()
         return int(replicas) >= self.replicas and [value and value.decode() for value in found] == list(

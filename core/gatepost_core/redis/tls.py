@@ -1,4 +1,4 @@
-"""TLS to Redis and to the broker: whom to trust, and the certificate that says who we are. Certificates and names are always verified."""
+"""TLS to Redis and the broker: trusted authorities and the client's certificate. Certificates and host names are always verified."""
 
 from __future__ import annotations
 
@@ -17,39 +17,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM form. Without a CA bundle the system's authorities are trusted, without a certificate none is shown."""
+    """Files in PEM form. Without a CA bundle, the system's authorities are trusted. Without a certificate, the client shows none."""
 
     ca_bundle: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
 
     def of_redis_client(self) -> dict[str, Any]:
-        """Return what redis-py takes for it, and kombu and Celery for a Redis."""
+        """Return the options for redis-py, and for kombu and Celery with Redis."""
         files = {"ssl_ca_certs": self.ca_bundle, "ssl_certfile": self.certificate, "ssl_keyfile": self.key}
         # Celery knows no default for it; redis-py checks the name as well.
         return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **_named(files)}
 
     def of_amqp(self, url: str) -> dict[str, Any]:
-        """Return what py-amqp takes for it, to a broker at this URL."""
+        """Return the options for py-amqp to connect to this URL."""
         files = {"ca_certs": self.ca_bundle, "certfile": self.certificate, "keyfile": self.key}
-        # The name that the certificate is checked for. kombu would put one in the place of None, but 127.0.0.1 for localhost; among
-        # several brokers only it knows which is meant.
+        # The host name to verify. kombu would replace localhost by 127.0.0.1. With several brokers, only kombu knows which one is used.
         host = None if ";" in url else urlsplit(url).hostname
         return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host, **_named(files)}
 
 
 def tls_of_redis(settings: Settings) -> Tls | None:
-    """Return how to speak TLS to the ledger's Redis, and to the Sentinels that name it; None for a URL without it.
+    """Return the TLS settings of the ledger's Redis and its Sentinels, or None for a URL without TLS.
 
     Raises:
-        ConfigurationError: files are named for a connection without TLS, or a key is missing to a certificate.
+        ConfigurationError: files are configured for a connection without TLS, or a certificate or its key is missing.
     """
     files = Tls(settings.redis_ca_bundle, settings.redis_certificate, settings.redis_key)
     return _checked("REDIS", settings.redis_url.get_secret_value(), files)
 
 
 def tls_of_broker(settings: Settings) -> Tls | None:
-    """Return how to speak TLS to the broker: its own files, or else those of the ledger's Redis. Errors are those of `tls_of_redis`."""
+    """Return the TLS settings of the broker: its own files, or those of the ledger's Redis. Raises as `tls_of_redis` does."""
     if settings.broker_url is None:
         return tls_of_redis(settings)
     own = Tls(settings.broker_ca_bundle, settings.broker_certificate, settings.broker_key)
@@ -61,11 +60,11 @@ def tls_of_broker(settings: Settings) -> Tls | None:
 def _checked(name: str, url: str, files: Tls) -> Tls | None:
     if (files.certificate is None) != (files.key is None):
         raise ConfigurationError(f"GATEPOST_{name}_CERTIFICATE and GATEPOST_{name}_KEY belong together; one is missing")
-    # Sentinel's URL says nothing of TLS: there the files do.
+    # A Sentinel URL cannot ask for TLS, so the files do.
     if _is_tls(url) or (url.startswith("sentinel://") and files != Tls()):
         return files
     if files != Tls():
-        # Rather than to speak in clear to whom certificates were meant for.
+        # Never fall back to plaintext.
         raise ConfigurationError(
             f"GATEPOST_{name}_URL is without TLS, but certificates are named; write rediss:// or amqps://"
         )

@@ -1,7 +1,7 @@
 """The keyring: seals values as compact JWE, bound to their purpose and owner.
 
-A sealed value is `dir` + `A256GCM` (RFC 7516, RFC 7518). Its protected header names the key (`kid`) and what the value is for
-(`for`, such as `command:OPERATION`), so that a value moved to another place does not open. The first key seals, all keys open.
+A sealed value is `dir` + `A256GCM` (RFC 7516, RFC 7518). Its protected header names the key (`kid`) and the purpose (`for`, such as
+`command:OPERATION`), so that a value moved to another place does not open. The first key seals; all keys open.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 KEY_BYTES: Final = 32
 _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
 LONGEST_VALUE: Final = 6 << 20
-"""Bytes that may be sealed as one value: what it opens, it must be able to hold."""
+"""Most bytes of one value, to limit the memory that opening it takes."""
 _LONGEST_HEADER: Final = 1024
 
 
 class _Registry(jwe.JWERegistry):
-    # The default of 64 KiB is a server's guard against strangers; it would seal a batch of rows that it then refuses to open.
+    # The default of 64 KiB applies to opening only: a sealed batch of rows would not open.
     max_ciphertext_length = LONGEST_VALUE * 4 // 3 + 4
 
 
 _REGISTRY: Final = _Registry(
-    header_registry={"for": HeaderParameter("What the value is for, and whose it is", "str", required=True)},
+    header_registry={"for": HeaderParameter("Purpose and owner of the value", "str", required=True)},
     algorithms=["dir", "A256GCM"],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What a sealed value is for, and whose it is."""
+    """The purpose and the owner of a sealed value."""
 
     name: str
     owner: str
@@ -73,7 +73,7 @@ class Purpose:
 
     @classmethod
     def arguments(cls, task_id: str) -> Purpose:
-        """The arguments of a submission, on their way through a worker."""
+        """The arguments of a submission inside a worker."""
         return cls("arguments", task_id)
 
     @classmethod
@@ -88,7 +88,7 @@ class Purpose:
 
     @classmethod
     def dead_letter(cls, letter_id: str) -> Purpose:
-        """A message that no worker could take."""
+        """A message that a worker refused."""
         return cls("dead_letter", letter_id)
 
 
@@ -136,7 +136,7 @@ class Key:
 
     @property
     def check(self) -> str:
-        """Sixteen hexadecimal digits by which two processes can tell whether they have the same key."""
+        """Sixteen hexadecimal digits to compare the key with that of another process."""
         return hmac.digest(self.secret, b"gatepost key check", "sha256")[:8].hex()
 
     def reveal(self) -> str:
@@ -145,7 +145,7 @@ class Key:
 
 
 def kid_of(sealed: str) -> str | None:
-    """Return the id of the key that a value was sealed with, without opening it; None for what is no sealed value."""
+    """Return the id of the key that sealed a value, without opening it; None for any other text."""
     header = sealed[:_LONGEST_HEADER].partition(".")[0]
     try:
         kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
@@ -183,7 +183,7 @@ class Keyring:
         """Return the value as a compact JWE.
 
         Raises:
-            ValueError: it has more than `LONGEST_VALUE` bytes, and would not open again.
+            ValueError: it has more than `LONGEST_VALUE` bytes, and would not open.
         """
         if len(value) > LONGEST_VALUE:
             raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; the limit is {LONGEST_VALUE}")
@@ -194,8 +194,8 @@ class Keyring:
         """Return the value.
 
         Raises:
-            UnknownKey: its key is not in the ring; the message names the key's id.
-            SealError: it was changed, is no JWE, or was sealed for something else.
+            UnknownKey: its key is not in the ring. The message names the key's id.
+            SealError: it was changed, is not a JWE, or was sealed for another purpose.
         """
         try:
             opened = jwe.decrypt_compact(sealed, self._key_of, registry=_REGISTRY)
@@ -208,10 +208,10 @@ class Keyring:
         return opened.plaintext
 
     def require(self, sealed: str) -> None:
-        """Make sure that the ring has the key of a value, without opening it.
+        """Check that the ring has the key of a value, without opening it.
 
         Raises:
-            UnknownKey: it has not; the message names the key's id.
+            UnknownKey: it does not. The message names the key's id.
         """
         kid = kid_of(sealed)
         if kid is not None and kid not in self._keys:

@@ -1,7 +1,7 @@
-"""Keyed fingerprints: tell recipients apart without naming them.
+"""Keyed fingerprints: they identify recipients without naming them.
 
-HMAC-SHA-256 under a key of its own, which does not rotate with the sealing keys: a plain hash of an address is found again by
-trying a dictionary, a keyed one is not. Each purpose has a label, so that one person's fingerprints in two places have nothing in common.
+HMAC-SHA-256 under a separate key, which does not rotate with the sealing keys. Without the key, nobody can find an address by trying a
+dictionary, as with a plain hash. Each purpose has a label, so that a person's fingerprints in two places cannot be compared.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from enum import StrEnum
 from typing import Final
 
 FINGERPRINT_BYTES: Final = 8
-"""Bytes of a recipient's fingerprint, wherever one is stored or logged."""
+"""Bytes of a recipient's fingerprint, in storage and logs."""
 
 
 class Origin(StrEnum):
-    """Where a command came from.
+    """The origin of a command.
 
-    Each origin has idempotency keys of its own: the key of a message on the queue can be read there, and under it an outsider could
-    try out commands until one is taken for the sealed one.
+    Each origin has separate idempotency keys. An outsider can read the key of a message on the queue, and could otherwise guess the sealed
+    command by repeating the key with other commands.
     """
 
     PRODUCER = "producer"
     SEALED = "sealed"
     """Through `gatepost.submit`, as a JWE."""
     PLAIN = "plain"
-    """Through `gatepost.submit`, in clear: everybody who can write to the broker can do it."""
+    """Through `gatepost.submit`, in clear: anybody with write access to the broker can send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Fingerprints:
     key: bytes = field(repr=False)
 
     def digest(self, *parts: str) -> bytes:
-        """Return 32 bytes for the parts; their order and boundaries count."""
+        """Return 32 bytes for these parts, in this order."""
         text = "".join([f"{len(part)}:{part}" for part in parts])
         return hmac.digest(self.key, text.encode("utf-8", "surrogatepass"), "sha256")
 
     def operation(self, recipient: str, origin: Origin = Origin.PRODUCER) -> str:
         """Return a recipient's fingerprint in the index of operations, as hexadecimal digits.
 
-        Plain submissions have a label of their own: they would otherwise show an outsider which other operations a person has.
+        Plain submissions have a separate label. Otherwise an outsider could see which other operations a person has.
         """
         return self._short("submission" if origin is Origin.PLAIN else "operation", recipient).hex()
 
@@ -61,7 +61,7 @@ class Fingerprints:
 
     @property
     def check(self) -> str:
-        """Sixteen hexadecimal digits by which two processes can tell whether they have the same key."""
+        """Sixteen hexadecimal digits to compare the key with that of another process."""
         return self._short("check").hex()
 
     def _short(self, *parts: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a secret may stand: in the environment, in a file, or in what a command prints; never in a flag."""
+"""Sources of secrets: the environment, a file, or the output of a command; never a command-line option."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SECONDS: Final = 20
 
 
 def resolve_secret(name: str, values: Mapping[str, str]) -> str | None:
-    """Return the secret that `NAME_FILE` or `NAME_COMMAND` leads to, or None when neither is set.
+    """Return the secret from `NAME_FILE` or `NAME_COMMAND`, or None if neither is set.
 
     Args:
-        name: the variable's own name, such as AUTH0_CLIENT_SECRET.
+        name: the variable's name, such as AUTH0_CLIENT_SECRET.
         values: the environment, or a table of a configuration file.
 
     Raises:
-        ConfigurationError: the file cannot be read, or the command failed. It names the variable, never what was read.
+        ConfigurationError: the file cannot be read, or the command failed. The message names the variable, never the secret.
     """
     if path := values.get(f"{name}_FILE") or values.get(f"{name}_file"):
         try:
@@ -65,7 +65,7 @@ class SecretSource(PydanticBaseSettingsSource):
         return resolve_secret(name, self._environment), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return every field that a file or a command gives, by its alias where it has one."""
+        """Return all fields from files and commands, by alias if they have one."""
         found = {}
         for field_name, field in self.settings_cls.model_fields.items():
             value, _, _ = self.get_field_value(field, field_name)

@@ -1,4 +1,4 @@
-"""The form of the URLs in the settings. What is wrong is said without a word of the URL: anywhere in it may stand a part of a password."""
+"""Checks of the URLs in the settings. Their messages repeat nothing of a URL: any part of it may belong to a password."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _SENTINEL: Final = "sentinel"
 _REDIS: Final = ("redis", "rediss", _SENTINEL)
 _BROKER: Final = (*_REDIS, "amqp", "amqps", "pyamqp")
-# Of a query, redis-py, kombu and Celery each take something else, and one of them could leave certificates unverified. What says that they
-# are verified, as they always are, is taken here and goes no further.
+# redis-py, kombu and Celery read different options from a query, and one could turn off the verification of certificates. An option that
+# asks for verification, which is always on, is accepted and dropped.
 _OF_TLS: Final = "rediss"
 _VERIFIED: Final = frozenset({("ssl_cert_reqs", "required"), ("ssl_cert_reqs", "CERT_REQUIRED")})
-# What kombu takes from the query of an amqp:// URL, and RabbitMQ knows. Others end in a TypeError at the first message, or in TLS unverified.
+# Options of an amqp:// URL that kombu reads and RabbitMQ knows. Others cause a TypeError at the first message, or unverified TLS.
 _AMQP_OPTIONS: Final = {
     "heartbeat": re.compile(r"[0-9]{1,4}(?:\.[0-9]+)?").fullmatch,
     "login_method": re.compile(r"PLAIN|AMQPLAIN|EXTERNAL").fullmatch,
@@ -33,38 +33,38 @@ _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
 
 
 def checked_redis_url(url: str) -> str:
-    """Return the URL of the ledger's Redis, one server or several Sentinels, as redis-py, kombu and Celery all read it.
+    """Return the URL of the ledger's Redis, a server or several Sentinels, in a form for redis-py, kombu and Celery.
 
     Raises:
-        ValueError: it is malformed; the message says how, and repeats nothing of it.
+        ValueError: it is malformed. The message names the flaw and repeats nothing of the URL.
     """
     _check_all(url, _REDIS, several=(_SENTINEL,))
     return _without_query(url)
 
 
 def checked_broker_url(url: str) -> str:
-    """Return the URL of the broker, or those of several, with semicolons between, likewise. Errors are those of `checked_redis_url`."""
+    """Return the URL of the broker, or of several, separated by semicolons. Raises as `checked_redis_url` does."""
     _check_all(url, _BROKER, several=_BROKER)
     return _without_query(url) if url.startswith(_REDIS) else url
 
 
 def check_proxy_url(url: str) -> None:
-    """Check the URL of a proxy, which may be without a scheme. Errors are those of `checked_redis_url`."""
+    """Check the URL of a proxy. The scheme is optional. Raises as `checked_redis_url` does."""
     if url.partition("://")[1] and url.lower().startswith("socks"):
-        # requests would need another package for it, without which nothing can be sent.
+        # requests would need another package for SOCKS.
         raise ValueError("only http:// and https:// proxies can be used")
     _check_all(url if "://" in url else f"{_PROXY[0]}://{url}", _PROXY, several=())
 
 
 def check_base_url(url: str) -> None:
-    """Check the form of a URL that requests go to, which is no secret and has none in it. An empty one means none.
+    """Check a base URL for requests, which holds no secret. An empty one is accepted.
 
     Raises:
-        ValueError: it is not `https://host[:port][/path]` or the same with `http://`; the message repeats nothing of it.
+        ValueError: it is not `https://host[:port][/path]`, or the same with `http://`. The message repeats nothing of it.
     """
     if not url:
         return
-    # Wherever the @ stands: a password that is not quoted may have a / before it.
+    # Anywhere: a password that is not quoted may have a / before the @.
     if "@" in url:
         raise ValueError(f"must be without user name and password, {_BASE_FORM}; in a path @ is written %40")
     if _UNWRITABLE.search(url):
@@ -77,7 +77,7 @@ def check_base_url(url: str) -> None:
 
 
 def check_encrypted(url: str) -> None:
-    """Check that what is sent to a base URL does not leave this machine in clear.
+    """Check that requests to a base URL do not leave this machine in clear.
 
     Raises:
         ValueError: it is `http://` to another machine.
@@ -90,7 +90,7 @@ def check_encrypted(url: str) -> None:
 
 
 def is_cleartext(url: str) -> bool:
-    """Whether a URL leads to another machine without TLS. Every name but `localhost` and those below it counts as another machine."""
+    """Return whether a URL leads to another machine without TLS. Every name except `localhost` and its subdomains is another machine."""
     host = (urlsplit(url).hostname or "").removesuffix(".")
     if not url.lower().startswith("http://") or host == "localhost" or host.endswith(".localhost"):
         return False
@@ -115,7 +115,7 @@ def _check_all(url: str, schemes: Collection[str], several: Collection[str]) -> 
 
 
 def _check(url: str, scheme: str) -> None:
-    # Whatever ends the part with the host ends it too early when that stands in the password: what follows has the @ then.
+    # A / ? or # in an unquoted password would end the host too early. The @ then follows it.
     place = url.removeprefix(f"{scheme}://")
     rest = place[len(re.split(r"[/?#]", place, maxsplit=1)[0]) :]
     if "@" in rest or "#" in rest:
@@ -171,7 +171,7 @@ def _without_query(url: str) -> str:
     return ";".join(part.partition("?")[0] for part in url.split(";"))
 
 
-# Python's own texts repeat a part of the URL. These return, and do not raise, so that none is kept as what an error came from.
+# Python's errors repeat a part of the URL. The functions below return instead of raising, so that no such error becomes a context.
 
 
 def _split(url: str) -> SplitResult | None:
@@ -182,7 +182,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _unquoted(parts: SplitResult) -> str | None:
-    """Return what user name, password and path really are, or None when that is not UTF-8."""
+    """Return user name, password and path without quotes, or None if they are not UTF-8."""
     try:
         return unquote(f"{parts.netloc.rpartition('@')[0]}@{parts.path}", errors="strict")
     except UnicodeDecodeError:

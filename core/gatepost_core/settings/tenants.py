@@ -28,12 +28,12 @@ class Application:
 
     @property
     def stored(self) -> str:
-        """The form in which records hold it. A domain has no `@`; a client id may have one."""
+        """The application as records store it. A domain has no `@`; a client id may have one."""
         return f"{self.client_id}@{self.domain}"
 
     @classmethod
     def read(cls, stored: str) -> Application | None:
-        """Return what `stored` wrote; None for the empty text of work that names no application."""
+        """Read `stored`. Return None for the empty text of work without an application."""
         client_id, _, domain = stored.rpartition("@")
         return cls(domain, client_id) if client_id else None
 
@@ -44,7 +44,7 @@ class Application:
 
 @model_boundary
 class Tenant(BaseModel):
-    """One Auth0 tenant, and the application Gatepost is there. The properties of node-auth0's `Passwordless`."""
+    """One Auth0 tenant, and Gatepost's application in it. The options have the names of node-auth0's `Passwordless`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
