@@ -36,7 +36,7 @@ def list_entries(
     *,
     action: Annotated[
         str | None,
-        typer.Option("--action", metavar="NAME", help="Only actions that begin with this: campaign."),
+        typer.Option("--action", metavar="NAME", help="Only actions that begin with this text, such as campaign."),
     ] = None,
     since: SinceOption = None,
     until: UntilOption = None,

@@ -106,7 +106,7 @@ def replay(
     yes: DoItOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Return messages that workers can now accept to their queues.
+    """Put messages that workers can now accept back on their queues.
 
     Without --yes, only shows the effect. Exit code 5 when some are refused because workers still cannot accept them.
     """

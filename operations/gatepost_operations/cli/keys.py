@@ -74,7 +74,7 @@ def _parts() -> Iterator[_Parts]:
 
 @app.command(epilog=examples("gatepost keys status", "gatepost keys status --json | jq '.keys[] | select(.values)'"))
 def status(*, as_json: JsonOption = False) -> ExitCode:
-    """Show which keys stored values are sealed with.
+    """Show the keys that stored values are sealed with.
 
     Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in the ring.
     """
@@ -132,7 +132,7 @@ def forget(
 ) -> ExitCode:
     """Let workers start after a key was lost or the fingerprint key was replaced.
 
-    Values sealed with a lost key can never be opened: its operations expire, and its campaigns have to be deleted. Not needed after a rotation.
+    Values sealed with a lost key can never be opened: their operations expire, and their campaigns have to be deleted. Not needed after a rotation.
     With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
     """
     with _parts() as parts:

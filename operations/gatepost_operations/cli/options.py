@@ -17,6 +17,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
 ]
+AllTenantsOption = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="Only this configured tenant [default: all].")
+]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", metavar="TAG", help="Language of the message's template, such as pt-BR.")
 ]

@@ -10,7 +10,7 @@ from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.limiter import open_limiter
-from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
@@ -21,9 +21,6 @@ EndpointOption = Annotated[
     Endpoint | None,
     typer.Option("--endpoint", help="Only sends or only logins [default: both]."),
 ]
-TenantOption = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: all].")
-]
 
 
 @app.callback(
@@ -33,7 +30,7 @@ TenantOption = Annotated[
 def quota(
     context: typer.Context,
     *,
-    tenant: TenantOption = None,
+    tenant: AllTenantsOption = None,
     endpoint: EndpointOption = None,
     probe: Annotated[
         bool,
@@ -43,8 +40,8 @@ def quota(
 ) -> ExitCode:
     """Show the learned quota.
 
-    The workers learn it from Auth0's headers. `left` is the tokens in the bucket, `reserve` the tokens kept for logins and other applications,
-    `free` the refill that others leave, `refill` the highest refill measured. --probe costs one request and sends nothing.
+    The workers learn it from Auth0's headers. `left` is the number of tokens in the bucket, `reserve` the number kept for logins and other
+    applications, `free` the refill that others leave, `refill` the highest refill measured. --probe costs one request and sends nothing.
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
@@ -65,7 +62,7 @@ def quota(
 def clear(
     context: typer.Context,
     *,
-    tenant: TenantOption = None,
+    tenant: AllTenantsOption = None,
     endpoint: EndpointOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:

@@ -121,7 +121,7 @@ def import_file(
 
 @app.command("list-count", epilog=examples("gatepost suppression list-count"))
 def list_count(*, as_json: JsonOption = False) -> ExitCode:
-    """Show how many entries the list has."""
+    """Show the number of entries on the list."""
     with open_campaigns() as campaigns:
         number = len(campaigns.suppressions)
     show({"count": number}, f"{number}", as_json=as_json)

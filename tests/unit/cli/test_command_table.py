@@ -64,3 +64,13 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(capsys.readouterr().out.split())
 
     assert all(f"{entry.name} {entry.summary}" in shown for entry in TABLE)
+
+
+@pytest.mark.parametrize("name", ["doctor", "quota"])
+def test_a_command_for_all_tenants_says_that(name: str) -> None:
+    """Without --tenant it looks at every configured tenant, not at the first."""
+    command: Any = next(load(entry) for entry in TABLE if entry.name == name)
+
+    assert [param.help for param in command.params if "--tenant" in param.opts] == [
+        "Only this configured tenant [default: all]."
+    ]

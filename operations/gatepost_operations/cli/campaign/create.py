@@ -39,7 +39,7 @@ def create(
 ) -> ExitCode:
     """Record a campaign as a draft, and print its id.
 
-    Recipients are added with `add`, and nothing leaves before `start`.
+    `add` adds recipients. Nothing is sent before `start`.
     """
     with open_campaigns() as campaigns:
         campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())

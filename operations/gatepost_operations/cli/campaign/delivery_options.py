@@ -82,7 +82,8 @@ class DeliveryOptions(MessageOptions):
         ),
     ] = 0.25
     max_in_flight: Annotated[
-        int, typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Batches in progress at once, at most.")
+        int,
+        typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Maximum number of batches in progress."),
     ] = 256
     guest_list: Annotated[
         Path | None,

@@ -111,9 +111,7 @@ def export(
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
-    All recipients, or those of some states and reasons.
-
-    The file can be read again as a file of recipients. In CSV, cells that a spreadsheet would take for a formula get a leading
+    Writes all recipients, or those of some states and reasons. The file can be read again as a file of recipients. In CSV, cells that a spreadsheet would take for a formula get a leading
     apostrophe, which is removed when the file is read again.
     """
     states = states_of(state) or None

@@ -37,7 +37,7 @@ from gatepost_operations.cli.doctor.checks import (
 )
 from gatepost_operations.cli.doctor.work import judge_campaigns, judge_operations, judge_tenants
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
+from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.extras import require_worker
@@ -53,14 +53,14 @@ _STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "
 @app.command(epilog=examples("gatepost doctor", "gatepost doctor --json | jq '.checks[] | select(.status != \"ok\")'"))
 def doctor(
     *,
-    tenant: TenantOption = None,
+    tenant: AllTenantsOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not call Auth0.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Calls Auth0 once per tenant, with a request that sends nothing. Exit code 0 when nothing failed, 4 when the configuration or
-    the credentials did, 1 when something else did.
+    Calls Auth0 once per tenant, with a request that sends nothing. Exit code 0 when no check failed, 4 when the configuration or a credential is
+    wrong, 1 when another check failed.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:
