@@ -17,6 +17,7 @@ from gatepost import Producer
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.warm_start import WarmProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class Program:
     """A child process whose whole output is kept in a file."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | WarmProcess
     log: Path
 
     def output(self) -> str:
@@ -55,13 +56,18 @@ class Program:
 
 @dataclass
 class Stack:
-    """Valkey and the simulator, and the processes between them. Use it as a context manager."""
+    """Valkey and the simulator, and the processes between them. Use it as a context manager.
+
+    Attributes:
+        fresh: whether each worker and scheduler starts in a new interpreter, instead of in a fork of one that has its modules.
+    """
 
     valkey: EmbeddedValkey
     simulator: SimulatorServer
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
     programs: list[Program] = field(default_factory=list)
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         own = {
@@ -104,18 +110,37 @@ class Stack:
 
     def start(self, name: str, *command: str, **environment: str) -> Program:
         """Start a program of ours with the stack's environment."""
-        log = self.directory / f"{name}-{len(self.programs)}.log"
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AUTH0_", "GATEPOST_"))}
+        log = self._new_log(name)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=self.directory,
-                env={**inherited, **self.environment, **environment},
+                env=self._whole_environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        return self._started(name, process, log)
+
+    def _celery(self, name: str, *arguments: str, **environment: str) -> Program:
+        command = ["-m", "celery", *arguments]
+        if self.fresh:
+            return self.start(name, *command, **environment)
+        log = self._new_log(name)
+        process = WarmProcess(command, self.directory, self._whole_environment(environment), log)
+        return self._started(name, process, log)
+
+    def _new_log(self, name: str) -> Path:
+        log = self.directory / f"{name}-{len(self.programs)}.log"
+        log.touch()
+        return log
+
+    def _whole_environment(self, changes: dict[str, str]) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AUTH0_", "GATEPOST_"))}
+        return {**inherited, **self.environment, **changes}
+
+    def _started(self, name: str, process: subprocess.Popen[bytes] | WarmProcess, log: Path) -> Program:
         program = Program(name, process, log)
         self.programs.append(program)
         return program
@@ -130,16 +155,14 @@ class Stack:
         """Start a worker process and wait until it takes messages."""
         name = f"worker{len(self.programs)}@test"
         arguments = ["-A", application, "worker", "-n", name, "-Q", queues]
-        program = self.start(
-            name, "-m", "celery", *arguments, "--without-gossip", "--without-mingle", *options, **environment
-        )
+        program = self._celery(name, *arguments, "--without-gossip", "--without-mingle", *options, **environment)
         self.until(lambda: "ready." in program.output(), f"{name} is ready", program)
         return program
 
     def beat(self) -> Program:
         """Start the scheduler of the reconciler."""
         schedule = str(self.directory / f"beat-{len(self.programs)}")
-        return self.start("beat", "-m", "celery", "-A", "gatepost_worker", "beat", "--schedule", schedule)
+        return self._celery("beat", "-A", "gatepost_worker", "beat", "--schedule", schedule)
 
     def until(
         self, holds: Callable[[], bool], what: str, program: Program | None = None, timeout: float = _READY_S

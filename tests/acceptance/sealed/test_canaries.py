@@ -48,7 +48,8 @@ def journey(tmp_path: Path) -> Iterator[Journey]:
     with (
         EmbeddedValkey(tmp_path / "valkey") as valkey,
         SimulatorServer(tls=True, quota={"plan": "unlimited"}, connections=connections) as simulator,
-        Stack(valkey, simulator, tmp_path) as stack,
+        # The process list shows each program's own command line.
+        Stack(valkey, simulator, tmp_path, fresh=True) as stack,
     ):
         yield travel(stack)
 

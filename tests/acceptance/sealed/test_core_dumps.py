@@ -42,6 +42,7 @@ def core_limit(pid: int) -> list[str]:
 @pytest.mark.usefixtures("core_dumps_allowed")
 def test_a_worker_that_crashes_leaves_no_core_dump(stack: Stack) -> None:
     """SIGSEGV, where its own parent would leave one."""
+    stack.fresh = True
     worker = stack.worker()
     limits = core_limit(worker.process.pid)
     _, status = os.waitpid(worker.process.pid, os.WNOHANG)
