@@ -12,9 +12,10 @@ import hypothesis
 import pytest
 import redis
 
-from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.sealing_keys import SEALING_KEY
+from support.tls_authority import Authority
 from support.whole_files import WholeFiles, slow_first
 
 # Most of the suite's time is the start of interpreters. Each one finds its modules compiled, even where the environment turns bytecode off.
@@ -91,9 +92,6 @@ def redis_client(valkey: EmbeddedValkey) -> Iterator[redis.Redis]:
         yield client
 
 
-SEALING_KEY = Key("test", bytes(range(32)))
-
-
 @pytest.fixture
 def make_settings(valkey: EmbeddedValkey) -> Callable[..., Settings]:
     """Make settings that lead to the test's Valkey and to a tenant that does not exist; keywords change them."""
@@ -116,3 +114,9 @@ def make_settings(valkey: EmbeddedValkey) -> Callable[..., Settings]:
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     """Settings that lead to the test's Valkey."""
     return make_settings()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One certificate authority for the session, with a client certificate."""
+    return Authority.create(tmp_path_factory.mktemp("authority"))

@@ -18,6 +18,7 @@ from support.chaos_stack import ALL_QUEUES, ChaosStack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from gatepost import Producer
     from support.chaos_accounts import Account
 
 _HERE = Path(__file__).parent
@@ -123,6 +124,13 @@ def ward(request: pytest.FixtureRequest) -> ChaosStack:
     """The stack of the session, over each of the brokers."""
     found: ChaosStack = request.getfixturevalue(f"{request.param}_ward")
     return found
+
+
+@pytest.fixture
+def producer(ward: ChaosStack) -> Iterator[Producer]:
+    """A producer for the stack of the session."""
+    with ward.producer() as ready:
+        yield ready
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import connect
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
-from support.chaos_load import Load, address
+from support.chaos_load import Load
 from support.chaos_stack import ALL_QUEUES, ChaosStack, fault
 from support.foreign_client import push
+from support.guests import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,12 +34,6 @@ COPIES = 5
 def ward(redis_ward: ChaosStack) -> ChaosStack:
     """Most of this is about Redis lists."""
     return redis_ward
-
-
-@pytest.fixture
-def producer(ward: ChaosStack) -> Iterator[Producer]:
-    with ward.producer() as ready:
-        yield ready
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from gatepost_operations.cli.doctor.broker import examine_broker
 from gatepost_operations.cli.doctor.checks import Status
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_worker.upkeep.start_checks import check_broker
-from support.chaos_load import Load, address
+from support.any_json import nested
+from support.chaos_load import Load
 from support.chaos_stack import ALL_QUEUES, fault
+from support.guests import address
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -82,13 +84,6 @@ def submission(recipient: str) -> bytes:
 def headers(**changes: Any) -> dict[str, Any]:
     usual = {"task": SUBMIT, "id": str(uuid.uuid4())}
     return {name: value for name, value in {**usual, **changes}.items() if value is not None}
-
-
-def nested(levels: int) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for _ in range(levels):
-        value = {"a": value}
-    return value
 
 
 MALFORMED: dict[str, dict[str, Any]] = {

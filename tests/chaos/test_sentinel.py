@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost import State
-from support.chaos_load import Load, address
+from support.chaos_load import Load
 from support.chaos_sentinels import DATABASE, MASTER, Sentinels
 from support.chaos_stack import ALL_QUEUES, ChaosStack
+from support.guests import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

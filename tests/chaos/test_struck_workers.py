@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +19,7 @@ from gatepost_core.kinds import Channel, Queue
 from gatepost_core.reasons import Reason
 from support.chaos_accounts import account_of_campaign, account_of_logins, account_of_sends
 from support.chaos_stack import ALL_QUEUES, fault
+from support.guests import address
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ LONG = pytest.mark.chaos_long
 
 
 @pytest.fixture
-def producer(ward: ChaosStack) -> Iterator[Producer]:
-    with ward.producer() as ready:
-        yield ready
-
-
-@pytest.fixture
 def broker(ward: ChaosStack) -> str:
     """A broker whose messages only a struck worker takes; the ledger is the ward's."""
     return ward.broker_apart()
@@ -49,10 +43,6 @@ def apart(ward: ChaosStack, broker: str) -> Iterator[Producer]:
     """A producer for that broker."""
     with Producer(ward.settings.model_copy(update={"broker_url": SecretStr(broker)})) as ready:
         yield ready
-
-
-def address(tag: str = "") -> str:
-    return f"guest-{uuid.uuid4().hex[:12]}{tag and '+' + tag}@example.com"
 
 
 def started(producer: Producer, recipients: list[str]) -> str:

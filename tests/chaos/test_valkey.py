@@ -17,9 +17,10 @@ from gatepost import errors as e
 from gatepost_core.kinds import Queue
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
-from support.chaos_load import Load, address
+from support.chaos_load import Load
 from support.chaos_proxy import NO_ANSWER, Proxy
 from support.chaos_stack import ALL_QUEUES, ChaosStack
+from support.guests import address
 from support.keys import KEYS
 
 if TYPE_CHECKING:

@@ -1,19 +1,30 @@
-"""What integration tests of the worker share: its app, and a Redis without memory."""
+"""What integration tests share: producers, campaigns, the ledger, the worker's app, and the configuration of a command line."""
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
+
+from gatepost import Producer
+from gatepost.campaigns.control import Campaigns
+from gatepost_core.ledger import Ledger
+from gatepost_operations.cli.entry import main
+from support.keys import KEYS
+from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import redis
     from celery import Celery
 
     from gatepost_core.settings import Settings
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 
 @pytest.fixture
@@ -22,6 +33,64 @@ def app(settings: Settings) -> Iterator[Celery]:
     made = import_module("gatepost_worker.celery").create(settings)
     yield made
     made.close()
+
+
+@pytest.fixture
+def producer(settings: Settings) -> Iterator[Producer]:
+    """A producer under the test's settings."""
+    with Producer(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def campaigns(settings: Settings) -> Iterator[Campaigns]:
+    """Campaigns under the test's settings."""
+    with Campaigns(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(redis_client: redis.Redis) -> Ledger:
+    """A ledger in the test's Valkey."""
+    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+
+
+@pytest.fixture
+def variables(valkey: EmbeddedValkey) -> dict[str, str]:
+    """A complete configuration, with a tenant that does not exist."""
+    return {
+        "GATEPOST_REDIS_URL": valkey.url,
+        "GATEPOST_SEALING_KEYS": SEALING_KEY.reveal(),
+        "GATEPOST_FINGERPRINT_KEY": "a key for tests",
+        "AUTH0_DOMAIN": "localhost:1",
+        "AUTH0_CLIENT_ID": "client",
+        "AUTH0_CLIENT_SECRET": "s3cret-canary",
+    }
+
+
+@pytest.fixture
+def configured(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The configuration in the environment, in a directory without a `.env`."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any]]:
+    """Run a command with --json; give the exit code and the objects that were printed, one alone as itself."""
+
+    def call(*arguments: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*arguments, "--json"])
+        shown = capsys.readouterr()
+        assert "canary" not in shown.err
+        documents = [json.loads(line) for line in shown.out.splitlines()]
+        return code, documents[0] if len(documents) == 1 else documents
+
+    return call
 
 
 @pytest.fixture

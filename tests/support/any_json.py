@@ -30,10 +30,11 @@ NUMBERS: Final = st.one_of(
 )
 
 
-def _nested(depth: int) -> dict[str, Any]:
+def nested(depth: int, name: str = MARK) -> dict[str, Any]:
+    """Return an object of objects of objects."""
     value: dict[str, Any] = {}
     for _ in range(depth):
-        value = {MARK: value}
+        value = {name: value}
     return value
 
 
@@ -43,7 +44,7 @@ VALUES: Final = st.one_of(
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
         max_leaves=8,
     ),
-    st.sampled_from([100, 190, 300, 1200]).map(_nested),
+    st.sampled_from([100, 190, 300, 1200]).map(nested),
 )
 """What `json.loads` can give, NaN and halves of surrogate pairs included."""
 

@@ -23,7 +23,7 @@ from gatepost_core.sealing import Keyring, Purpose
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
 from support.free_ports import free_port
 from support.planted_secrets import ProcessList, Recording
-from support.stack import SEALING_KEY
+from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from support.chaos_accounts import Account, account_of_campaign, account_of_logins, account_of_sends
+from support.guests import address
 
 if TYPE_CHECKING:
     from gatepost import Producer
     from support.chaos_stack import ChaosStack
-
-
-def address(tag: str = "") -> str:
-    """Return an address that no other test uses; the simulator reads the tag as a request for a failure."""
-    return f"guest-{uuid.uuid4().hex[:12]}{tag and '+' + tag}@example.com"
 
 
 @dataclass

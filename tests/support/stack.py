@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 import redis
 
 from gatepost import Producer
-from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.sealing_keys import SEALING_KEY
 from support.warm_start import WarmProcess
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
     from gatepost_simulator.server import SimulatorServer
 
-SEALING_KEY = Key("test", bytes(range(32)))
 _READY_S = 120.0
 
 

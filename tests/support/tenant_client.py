@@ -86,3 +86,8 @@ def wrong_code(code: str) -> str:
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
+
+
+def error_of(answer: requests.Response) -> tuple[int, str]:
+    """Return the status and the error code of a refusal."""
+    return answer.status_code, answer.json()["error"]

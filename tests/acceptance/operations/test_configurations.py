@@ -12,7 +12,7 @@ from gatepost import errors as e
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key
 from gatepost_core.settings import Settings
-from support.stack import SEALING_KEY
+from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from typing import Any

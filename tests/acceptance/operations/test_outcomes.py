@@ -12,16 +12,12 @@ import pytest
 from gatepost import AsyncProducer, State
 from gatepost import errors as e
 from gatepost_core.reasons import Reason
+from support.guests import address
 
 if TYPE_CHECKING:
     from gatepost import Producer
     from gatepost_simulator.control import ControlClient
     from support.stack import Stack
-
-
-def address(tag: str = "") -> str:
-    """Return an address that no other test uses; the simulator reads the tag as a request for a failure."""
-    return f"guest-{uuid.uuid4().hex[:12]}{tag and '+' + tag}@example.com"
 
 
 def phone() -> str:

@@ -15,7 +15,7 @@ from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support import foreign_client
 from support.keys import KEYS
-from support.stack import SEALING_KEY
+from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from gatepost import Producer

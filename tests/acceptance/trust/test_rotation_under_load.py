@@ -15,7 +15,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.sealing import Key
 from gatepost_core.states import State
 from support.campaign_parts import rows
-from support.stack import SEALING_KEY
+from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from gatepost_core.settings import Settings

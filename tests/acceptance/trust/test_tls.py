@@ -34,11 +34,6 @@ QUEUES = "gatepost.login,gatepost.send,gatepost.bulk"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.create(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def client_files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files.issue(authority, tmp_path_factory.mktemp("client"), "worker.example.com")
 

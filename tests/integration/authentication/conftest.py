@@ -10,16 +10,9 @@ import pytest
 from gatepost_worker.authentication import Configuration, DeadlineAdapter, Passwordless, Timeouts
 from support.over_wire import OverWire
 from support.signed_tokens import CLIENT_ID
-from support.tls_authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One authority for the session, with a client certificate."""
-    return Authority.create(tmp_path_factory.mktemp("authority"))
 
 
 def timeouts(*, connect: float = 5, read: float = 5, total: float = 10) -> Timeouts:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.campaigns.control import Campaigns
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from support.campaign_parts import Bench
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gatepost_core.settings import Settings
-
-
-@pytest.fixture
-def campaigns(settings: Settings) -> Iterator[Campaigns]:
-    with Campaigns(settings) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -40,19 +40,6 @@ def producer() -> Iterator[Producer]:
         yield ready
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command with --json; its exit code and its one object."""
-
-    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
-        code = main([*arguments, "--json"])
-        shown = capsys.readouterr()
-        assert "canary" not in shown.err
-        return code, json.loads(shown.out)
-
-    return call
-
-
 def settle(producer: Producer, operation_id: str, state: State, **how: Any) -> None:
     """End an operation as a worker does."""
     producer.ledger.begin(operation_id, "attempt", 60)

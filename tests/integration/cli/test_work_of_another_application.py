@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,18 +31,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("configured")
 OTHER = {"auth0_domain": "production.example", "auth0_client_id": "production-client"}
 ACME = {"name": "acme", "domain": "acme.example", "client_id": "a", "client_secret": "s"}
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command with --json; give its exit code and its object."""
-
-    def call(*arguments: str) -> tuple[int, Any]:
-        capsys.readouterr()
-        code = main([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return call
 
 
 @pytest.fixture

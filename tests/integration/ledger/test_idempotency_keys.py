@@ -11,7 +11,6 @@ from gatepost.errors import IdempotencyConflict, RecordGone
 from gatepost.producer import Producer
 from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger import Ledger
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -23,14 +22,10 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gatepost_core.ledger import Ledger
     from gatepost_core.settings import Settings
 
 KEY, SEAL, ANOTHER_SEAL = "a" * 64, "b" * 64, "c" * 64
-
-
-@pytest.fixture
-def ledger(redis_client: redis.Redis) -> Ledger:
-    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
 
 
 def new(operation_id: str, **changes: object) -> NewOperation:

@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 
-@pytest.fixture
-def ledger(redis_client: redis.Redis) -> Ledger:
-    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
-
-
 def new(operation_id: str = "op-1", **changes: object) -> NewOperation:
     fields: dict[str, object] = {
         "operation_id": operation_id,

@@ -21,7 +21,7 @@ from gatepost_worker.upkeep.reconciler import Reconciler
 from support.keys import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
     from celery import Celery
@@ -38,12 +38,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings(republish_after=0.3)
-
-
-@pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as made:
-        yield made
 
 
 def state_and_reason(handle: Handle) -> tuple[State, Reason | None]:

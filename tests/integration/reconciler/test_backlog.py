@@ -14,7 +14,7 @@ from support.keys import KEYS
 from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
 
@@ -40,12 +40,6 @@ end
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings(republish_after=0.2)
-
-
-@pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
-from gatepost_core.sealing import Key
 from gatepost_operations.cli.entry import app, main
 from gatepost_operations.cli.options import command_app
 from support.error_tracker import tracking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 NAME = "canary-q7x2v9"
 
 
 @pytest.fixture(autouse=True)
-def _configured(valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    variables = {
-        "GATEPOST_REDIS_URL": valkey.url,
-        "GATEPOST_SEALING_KEYS": Key("test", bytes(range(32))).reveal(),
-        "GATEPOST_FINGERPRINT_KEY": "a key for tests",
-        "AUTH0_DOMAIN": "localhost:1",
-        "AUTH0_CLIENT_ID": "client",
-        "AUTH0_CLIENT_SECRET": f"{NAME}-secret",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    yield
-    structlog.reset_defaults()
+def _configured(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH0_CLIENT_SECRET", f"{NAME}-secret")
 
 
 @pytest.mark.parametrize(

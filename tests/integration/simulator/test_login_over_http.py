@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
-from support.tenant_client import wrong_code
+from support.tenant_client import error_of, wrong_code
 
 if TYPE_CHECKING:
-    import requests
-
     from gatepost_simulator.control import ControlClient
     from support.tenant_client import TenantClient
 
 ADA = "ada@example.com"
-
-
-def error_of(answer: requests.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]
 
 
 @pytest.mark.parametrize("form", [True, False])

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_simulator.settings import PUBLIC_CLIENT_ID
+from support.tenant_client import error_of
 
 if TYPE_CHECKING:
-    import requests
-
     from gatepost_simulator.control import ControlClient
     from gatepost_simulator.server import SimulatorServer
     from support.tenant_client import TenantClient
-
-
-def error_of(answer: requests.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]
 
 
 def test_email_is_answered_as_auth0_does(tenant: TenantClient) -> None:

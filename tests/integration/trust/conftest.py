@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 
-from gatepost.campaigns.control import Campaigns
 from gatepost_operations.cli.entry import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from gatepost_core.settings import Settings
-
-VARIABLES = ("redis_url", "fingerprint_key", "auth0_domain", "auth0_client_id", "auth0_client_secret")
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -35,24 +28,11 @@ class Ran:
 
 
 @pytest.fixture
-def campaigns(settings: Settings) -> Iterator[Campaigns]:
-    with Campaigns(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
 def gatepost(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Ran]]:
+    configured: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
     """Run the command line under the test's settings, without a terminal."""
-    for name in VARIABLES:
-        value = getattr(settings, name)
-        shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        monkeypatch.setenv(name.upper() if name.startswith("auth0") else f"GATEPOST_{name.upper()}", shown)
-    keys = ",".join(key.get_secret_value() for key in settings.sealing_keys)
-    monkeypatch.setenv("GATEPOST_SEALING_KEYS", keys)
     monkeypatch.setenv("GATEPOST_OPERATOR", "ines")
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ran:
         capsys.readouterr()
@@ -60,5 +40,4 @@ def gatepost(
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    yield run
-    structlog.reset_defaults()
+    return run

@@ -12,7 +12,6 @@ import pytest
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import NothingToRedeem, Unavailable
-from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gatepost.producer import Producer
     from gatepost_core.settings import Settings
 
 PERSON = email(7)
@@ -38,12 +38,6 @@ PERSON = email(7)
 @pytest.fixture
 def erasure(settings: Settings) -> Iterator[Erasure]:
     with Erasure(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as opened:
         yield opened
 
 

@@ -17,6 +17,7 @@ from gatepost_worker.process import Process
 from support import faulty_redis
 from support.free_ports import free_port
 from support.keys import KEYS
+from support.sealing_keys import ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 RIGHT = Key("k1", bytes(range(32)))
 WRONG = Key("k1", bytes(32))
 OTHER = Key("k2", bytes(range(1, 33)))
-
-
-def ring(*keys: Key) -> str:
-    return ",".join(key.reveal() for key in keys)
 
 
 @pytest.fixture

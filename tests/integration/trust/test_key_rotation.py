@@ -22,6 +22,7 @@ from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, Sea
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
 from support.keys import KEYS
+from support.sealing_keys import ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 OLD, NEW = Key("k2025", bytes(32)), Key("k2026", bytes(range(32)))
 AUTH_PARAMS = {"state": "canary"}
 TOKENS = b'{"access_token":"a","token_type":"Bearer","expires_in":60}'
-
-
-def ring(*keys: Key) -> str:
-    return ",".join(key.reveal() for key in keys)
 
 
 class Filled:

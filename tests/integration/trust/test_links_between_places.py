@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.errors import IdempotencyConflict
-from gatepost.producer import Producer
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
@@ -30,16 +29,11 @@ if TYPE_CHECKING:
 
     import redis
 
+    from gatepost.producer import Producer
     from gatepost_core.settings import Settings
 
 PERSON = email(7)
 OTHER = email(8)
-
-
-@pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -36,12 +36,6 @@ UNKNOWN = (State.UNKNOWN, Reason.BACKUP_RESTORED)
 
 
 @pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as ready:
-        yield ready
-
-
-@pytest.fixture
 def recovery(settings: Settings) -> Iterator[Recovery]:
     with Recovery(settings) as ready:
         yield ready

@@ -44,18 +44,6 @@ SOON_S = 30.0
 CHANNELS = "gatepost:operation:*"
 
 
-@pytest.fixture
-def ledger(redis_client: redis.Redis) -> Ledger:
-    """The ledger that the producers' operations are in."""
-    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
-
-
-@pytest.fixture
-def producer(settings: Settings) -> Iterator[Producer]:
-    with Producer(settings) as made:
-        yield made
-
-
 def record(ledger: Ledger) -> str:
     """Record an operation without a worker, and return its id."""
     return ledger.record(

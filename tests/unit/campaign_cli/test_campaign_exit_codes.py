@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.campaigns.model import Campaign, Pause, PauseReason, Status
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.status import exit_code_of_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, what_next
-from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_error
+from gatepost_operations.cli.exit_codes import ExitCode
 from support.campaign_views import NOW, campaign_with
 
 
@@ -48,19 +47,6 @@ from support.campaign_views import NOW, campaign_with
 def test_an_end_gives_its_exit_code(campaign: Campaign, code: ExitCode) -> None:
     """All done 0, finished and some failed 3, credentials 4, paused itself 5."""
     assert exit_code_of_campaign(campaign) is code
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (CampaignConflict("It is running."), ExitCode.REFUSED),
-        (Refused("Nothing was done."), ExitCode.REFUSED),
-        (CampaignNotFound(), ExitCode.UNEXPECTED),
-    ],
-)
-def test_an_error_gives_its_exit_code(error: BaseException, code: ExitCode) -> None:
-    """A status that forbids it and a guard are the same to a script."""
-    assert exit_code_of_error(error) is code
 
 
 def test_a_pause_says_why_and_what_to_do() -> None:

@@ -9,7 +9,7 @@ from gatepost_core.kinds import Kind
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error, exit_code_of_outcome
+from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_error, exit_code_of_outcome
 from gatepost_operations.files.text_reader import FileError
 
 
@@ -23,10 +23,13 @@ from gatepost_operations.files.text_reader import FileError
         (FileError("cannot be read"), ExitCode.INVALID),
         (errors.IdempotencyConflict(), ExitCode.REFUSED),
         (errors.RecordGone(), ExitCode.REFUSED),
+        (errors.CampaignConflict("It is running."), ExitCode.REFUSED),
+        (Refused("Nothing was done."), ExitCode.REFUSED),
         (errors.CodeExpired("id", "code_expired"), ExitCode.NOT_ACCEPTED),
         (errors.OutcomeUnknown("id", "answer_lost"), ExitCode.NOT_ACCEPTED),
         (errors.Unavailable(), ExitCode.UNEXPECTED),
         (errors.OperationNotFound(), ExitCode.UNEXPECTED),
+        (errors.CampaignNotFound(), ExitCode.UNEXPECTED),
         (RuntimeError("surprise"), ExitCode.UNEXPECTED),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,

@@ -17,7 +17,7 @@ from gatepost_core.broker.message_validation import TASKS, Malformed, check_mess
 from gatepost_core.kinds import Queue
 from gatepost_operations.maintenance.dead_letters import envelope_of, message_of
 from gatepost_worker.celery_guard.intake import refuse_compression
-from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.any_json import MARK, TEXTS, VALUES, given_or_refused, nested
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -85,13 +85,6 @@ def channel() -> Iterator[StdChannel]:
         yield opened
 
 
-def deeply(levels: int) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for _ in range(levels):
-        value = {"a": value}
-    return value
-
-
 @settings(
     deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -119,7 +112,7 @@ def test_any_envelope_is_read_or_has_a_flaw(channel: Any, foreign: Any) -> None:
 @pytest.mark.parametrize("levels", [1, 20, 40, 200, 900, *range(930, 1000, 3)])
 def test_no_depth_is_read_and_then_cannot_be_kept(levels: int) -> None:
     """Python's JSON reads a little deeper than it writes; in between there must be nothing."""
-    for foreign in (changed(("headers", "x"), deeply(levels)), changed(("properties", "x"), deeply(levels))):
+    for foreign in (changed(("headers", "x"), nested(levels)), changed(("properties", "x"), nested(levels))):
         try:
             read = loads(json.dumps(foreign))
         except RecursionError:
