@@ -150,7 +150,10 @@ def test_a_bad_command_is_a_typed_error_and_not_a_lost_message(
         ({"eta": "2099-01-01T00:00:00"}, "the eta is too far away"),
         ({"eta": "0001-01-01T00:00:00+14:00"}, "the eta is"),
         ({"kwargs": {"command": {}, "ana@example.com": 1}}, "the arguments are not command"),
-        ({"kwargs": {"command": {"max_age": {"__type__": "decimal", "__value__": "1E+1000000000"}}}}, "not JSON's own"),
+        (
+            {"kwargs": {"command": {"max_age": {"__type__": "decimal", "__value__": "1E+1000000000"}}}},
+            "values that JSON does not have",
+        ),
     ],
     ids=[
         *("no-id", "id-no-text", "body-no-list", "version", "arguments", "operation-id"),

@@ -54,7 +54,7 @@ def test_a_pause_says_why_and_what_to_do() -> None:
     paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED))
     text = "\n".join(campaign_lines(paused, NOW))
 
-    assert "Auth0 refuses everything" in text
+    assert "Auth0 refuses every request" in text
     assert "check the client secret" in text
     assert f"gatepost campaign resume {paused.campaign_id}" in text
 
