@@ -33,30 +33,11 @@ if TYPE_CHECKING:
     from gatepost_core.states import State
 
 __all__ = [
-    "AsyncHandle",
-    "AsyncProducer",
-    "Campaign",
-    "CampaignConflict",
-    "CampaignNotFound",
-    "CampaignOptions",
-    "Campaigns",
-    "Channel",
-    "Handle",
-    "MfaChallenge",
-    "Outcome",
-    "Producer",
-    "Reason",
-    "Row",
-    "SendingHours",
-    "Settings",
-    "State",
-    "SuppressionReason",
-    "Tenant",
-    "TokenSet",
-    "acting_as",
-    "forbid_core_dumps",
+    "AsyncHandle", "AsyncProducer", "Campaign", "CampaignConflict", "CampaignNotFound", "CampaignOptions",
+    "Campaigns", "Channel", "Handle", "MfaChallenge", "Outcome", "Producer", "Reason", "Row", "SendingHours",
+    "Settings", "State", "SuppressionReason", "Tenant", "TokenSet", "acting_as", "forbid_core_dumps",
     "load_settings",
-]
+]  # fmt: skip
 
 _WHERE = {
     "AsyncHandle": "gatepost.handles",

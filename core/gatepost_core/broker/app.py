@@ -26,16 +26,9 @@ if TYPE_CHECKING:
 _LOADER: Final = "gatepost_core.broker.app:OwnLoader"
 # Without certificate paths and URLs. Celery removes the password.
 _SHOWN: Final = (
-    "hostname",
-    "port",
-    "virtual_host",
-    "userid",
-    "password",
-    "transport",
-    "connect_timeout",
-    "heartbeat",
+    "hostname", "port", "virtual_host", "userid", "password", "transport", "connect_timeout", "heartbeat",
     "login_method",
-)
+)  # fmt: skip
 
 
 class OwnLoader(AppLoader):

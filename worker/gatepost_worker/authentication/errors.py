@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.rate_limits import RateLimits
     from gatepost_worker.authentication.responses import TokenResponse
 
+__all__ = [
+    "AnswerLost", "AnswerTimedOut", "AnswerTruncated", "AnswerUnreadable", "AuthenticationError",
+    "ConfigurationError", "ConnectFailed", "ConnectTimedOut", "ConnectionLost", "CredentialMissing",
+    "DeadlineExceeded", "IdTokenInvalid", "IdTokenNotVerified", "LoginUnusable", "MiddlewareFailed",
+    "NameNotResolved", "NotAttempted", "NotReached", "NotSentInTime", "PoolExhausted", "ProxyFailed", "Refusal",
+    "RequestUnsendable", "RequiredError", "StartResponseUnreadable", "TlsFailed", "TokenResponseUnreadable",
+    "Unforeseen",
+]  # fmt: skip
+
 
 class AuthenticationError(Exception):
     """The call failed.

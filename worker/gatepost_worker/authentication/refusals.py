@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+__all__ = [
+    "AccessDenied", "AuthParamsRejected", "CaptchaRequired", "ClientAuthenticationRequired", "ClientIdRejected",
+    "ClientNotAuthorized", "ClientRejected", "CodeAttemptsExhausted", "CodeExpired", "CodeRejected",
+    "ConnectionMisconfigured", "DpopRequired", "EndpointDisabled", "GrantTypeUnsupported", "MfaRequired",
+    "NotOfAuth0", "ProviderFailed", "ProviderMisconfigured", "ProviderRejectedRecipient", "ProviderTimedOut",
+    "RateLimited", "RecipientRejected", "Redirected", "RequestRejected", "ResponseTypeUnsupported", "ScopeRejected",
+    "SendRejected", "ServerFailed", "SignupDisabled", "TemporarilyUnavailable", "TenantRejected", "TooManyAttempts",
+    "TooManyLogins",
+]  # fmt: skip
+
 
 class RecipientRejected(Refusal):
     """Auth0 refused the address or number; correct it at its source."""

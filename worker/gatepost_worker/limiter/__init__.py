@@ -17,18 +17,6 @@ from gatepost_worker.limiter.redis_limiter import RedisLimiter
 from gatepost_worker.limiter.scripts import lua_library, pack_settings
 
 __all__ = [
-    "BucketState",
-    "Ceiling",
-    "Limiter",
-    "LimiterKey",
-    "LimiterSettings",
-    "LimiterState",
-    "LimiterUnavailable",
-    "Permit",
-    "Reading",
-    "RedisLimiter",
-    "Wait",
-    "WaitReason",
-    "lua_library",
-    "pack_settings",
-]
+    "BucketState", "Ceiling", "Limiter", "LimiterKey", "LimiterSettings", "LimiterState", "LimiterUnavailable",
+    "Permit", "Reading", "RedisLimiter", "Wait", "WaitReason", "lua_library", "pack_settings",
+]  # fmt: skip
