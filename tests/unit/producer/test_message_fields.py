@@ -7,12 +7,12 @@ import re
 import zlib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 
 from gatepost import command_options
-from gatepost.errors import InvalidCommand
+from gatepost.errors import InvalidCommand, SealError
 from gatepost_core.campaigns import row
 from gatepost_core.campaigns.batch import pack_rows, unpack_rows
 from gatepost_core.campaigns.model import Options
@@ -24,6 +24,9 @@ from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.files.columns import field_of
 from gatepost_operations.files.export import COLUMNS
 from gatepost_worker.delivery.calls import overrides_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 # The recipient, the code and the kind are not keyword options.
@@ -42,10 +45,11 @@ OTHER_USES = {
 }
 
 
-def without_last_column(packed: bytes) -> bytes:
-    *columns, _ = json.loads(zlib.decompress(packed, -15))
+def packed_as(change: Callable[[list[Any]], list[Any]]) -> bytes:
+    """A stored batch of one row, changed by a function of its columns."""
+    stored = pack_rows([Row(1, Channel.EMAIL, "ana@example.com", "de")])
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(json.dumps(columns).encode()) + packer.flush()
+    return packer.compress(json.dumps(change(json.loads(zlib.decompress(stored, -15)))).encode()) + packer.flush()
 
 
 @pytest.mark.parametrize(
@@ -118,9 +122,22 @@ def test_a_language_has_one_form(build_one: Any) -> None:
 
 def test_a_batch_of_an_earlier_version_with_fewer_columns_is_read() -> None:
     """A new field is a column at the end, which stored batches lack."""
-    packed = pack_rows([Row(1, Channel.EMAIL, "ana@example.com", "de")])
+    packed = packed_as(lambda columns: columns[:-1])
 
-    assert unpack_rows(without_last_column(packed)) == [Row(0, Channel.EMAIL, "ana@example.com", "de")]
+    assert unpack_rows(packed) == [Row(0, Channel.EMAIL, "ana@example.com", "de")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda columns: [*columns, ["x"]], id="field"),
+        pytest.param(lambda columns: [columns[0], "?", *columns[2:]], id="channel"),
+    ],
+)
+def test_a_batch_of_a_newer_version_is_not_sent_by_halves(change: Any) -> None:
+    """A field or a channel that this version does not know blocks the batch; the recipients stay open."""
+    with pytest.raises(SealError, match="newer version"):
+        unpack_rows(packed_as(change))
 
 
 def test_a_field_of_a_send_is_named_in_four_source_files() -> None:
