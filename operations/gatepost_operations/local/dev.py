@@ -55,11 +55,15 @@ def dev(
     real: Annotated[
         bool, typer.Option("--real", help="Use the tenant in the environment instead of the simulator.")
     ] = False,
-    redis_port: Annotated[int, typer.Option("--redis-port", min=0, max=65535, help="0 chooses a free port.")] = 0,
-    simulator_port: Annotated[
-        int, typer.Option("--simulator-port", min=0, max=65535, help="0 chooses a free port.")
+    redis_port: Annotated[
+        int, typer.Option("--redis-port", metavar="PORT", min=0, max=65535, help="0 chooses a free port.")
     ] = 0,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Threads of each worker.")] = 16,
+    simulator_port: Annotated[
+        int, typer.Option("--simulator-port", metavar="PORT", min=0, max=65535, help="0 chooses a free port.")
+    ] = 0,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads of each worker.")
+    ] = 16,
 ) -> ExitCode:
     """Run Valkey, the simulator and workers in one terminal.
 

@@ -66,6 +66,15 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{entry.name} {entry.summary}" in shown for entry in TABLE)
 
 
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_help_shows_no_name_of_a_python_type(entry: Entry) -> None:
+    """An option shows what to type, such as PORT, and not how it is parsed."""
+    command: Any = load(entry)
+
+    for one in [command, *getattr(command, "commands", {}).values()]:
+        assert " range>" not in one.get_help(Context(one, info_name=one.name))
+
+
 @pytest.mark.parametrize("name", ["doctor", "quota"])
 def test_a_command_for_all_tenants_says_that(name: str) -> None:
     """Without --tenant it looks at every configured tenant, not at the first."""
