@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gatepost_operations.cli.campaign import check, control, create, results, send, status, watch
 from gatepost_operations.cli.options import command_app, examples
@@ -26,79 +26,68 @@ def campaign() -> None:
     """Send to a file of recipients, and account for every one of them."""
 
 
-_VERBS: Final[tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]] = (
-    (
-        "check",
-        check.check,
-        (
-            "gatepost campaign check people.csv",
-            "gatepost campaign check kunden.csv --column email=Kontakt --encoding cp1252 --region DE",
-            "zcat people.jsonl.gz | gatepost campaign check - --json",
-        ),
-    ),
-    (
-        "plan",
-        check.plan_command,
-        (
-            "gatepost campaign plan people.csv",
-            "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Europe/Berlin --rate 20",
-        ),
-    ),
-    (
-        "send",
-        send.send,
-        (
-            "gatepost campaign send people.csv",
-            "gatepost campaign send people.csv --name spring --skip-invalid --deadline 2d --yes",
-            "gatepost campaign send people.csv --dry-run",
-        ),
-    ),
-    (
-        "create",
-        create.create,
-        (
-            "gatepost campaign create spring",
-            "gatepost campaign create rehearsal --guest-list colleagues.csv --rate 1",
-        ),
-    ),
-    ("add", create.add, ("gatepost campaign add spring people.csv", "gatepost campaign add spring - --skip-invalid")),
-    ("start", create.start, ("gatepost campaign start spring", "gatepost campaign start spring --watch")),
-    ("status", status.status, ("gatepost campaign status spring", "gatepost campaign status spring --json")),
-    (
-        "watch",
-        watch.watch_command,
-        ("gatepost campaign watch spring", "gatepost campaign watch spring --json | jq -c .counts"),
-    ),
-    ("list", status.list_command, ("gatepost campaign list", "gatepost campaign list --json")),
-    ("pause", control.pause, ("gatepost campaign pause spring",)),
-    ("resume", control.resume, ("gatepost campaign resume spring --watch",)),
-    ("change", control.change, ("gatepost campaign change spring --rate 5 --deadline 2d",)),
-    ("recount", control.recount, ("gatepost campaign recount spring",)),
-    ("cancel", control.cancel, ("gatepost campaign cancel spring", "gatepost campaign cancel spring --yes")),
-    (
-        "retry",
-        results.retry,
-        (
-            "gatepost campaign retry spring --dry-run",
-            "gatepost campaign retry spring --state exhausted --state expired --deadline 2d --watch",
-            "gatepost campaign retry spring --reason not_reached",
-        ),
-    ),
-    (
-        "export",
-        results.export,
-        (
-            "gatepost campaign export spring --state failed --output failed.ndjson",
-            "gatepost campaign export spring --format csv > everybody.csv",
-        ),
-    ),
-    (
-        "show",
-        status.show_recipient,
-        ("gatepost campaign show spring ana@example.com", "gatepost campaign show spring - --json < address.txt"),
-    ),
-    ("delete", control.delete, ("gatepost campaign delete spring", "gatepost campaign delete $ID --confirm $ID")),
-)
+def _verb(name: str, verb: Callable[..., Any], *lines: str) -> None:
+    app.command(name, epilog=examples(*lines))(verb)
 
-for _name, _verb, _lines in _VERBS:
-    app.command(_name, epilog=examples(*_lines))(_verb)
+
+_verb(
+    "check",
+    check.check,
+    "gatepost campaign check people.csv",
+    "gatepost campaign check kunden.csv --column email=Kontakt --encoding cp1252 --region DE",
+    "zcat people.jsonl.gz | gatepost campaign check - --json",
+)
+_verb(
+    "plan",
+    check.plan_command,
+    "gatepost campaign plan people.csv",
+    "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Europe/Berlin --rate 20",
+)
+_verb(
+    "send",
+    send.send,
+    "gatepost campaign send people.csv",
+    "gatepost campaign send people.csv --name spring --skip-invalid --deadline 2d --yes",
+    "gatepost campaign send people.csv --dry-run",
+)
+_verb(
+    "create",
+    create.create,
+    "gatepost campaign create spring",
+    "gatepost campaign create rehearsal --guest-list colleagues.csv --rate 1",
+)
+_verb("add", create.add, "gatepost campaign add spring people.csv", "gatepost campaign add spring - --skip-invalid")
+_verb("start", create.start, "gatepost campaign start spring", "gatepost campaign start spring --watch")
+_verb("status", status.status, "gatepost campaign status spring", "gatepost campaign status spring --json")
+_verb(
+    "watch",
+    watch.watch_command,
+    "gatepost campaign watch spring",
+    "gatepost campaign watch spring --json | jq -c .counts",
+)
+_verb("list", status.list_command, "gatepost campaign list", "gatepost campaign list --json")
+_verb("pause", control.pause, "gatepost campaign pause spring")
+_verb("resume", control.resume, "gatepost campaign resume spring --watch")
+_verb("change", control.change, "gatepost campaign change spring --rate 5 --deadline 2d")
+_verb("recount", control.recount, "gatepost campaign recount spring")
+_verb("cancel", control.cancel, "gatepost campaign cancel spring", "gatepost campaign cancel spring --yes")
+_verb(
+    "retry",
+    results.retry,
+    "gatepost campaign retry spring --dry-run",
+    "gatepost campaign retry spring --state exhausted --state expired --deadline 2d --watch",
+    "gatepost campaign retry spring --reason not_reached",
+)
+_verb(
+    "export",
+    results.export,
+    "gatepost campaign export spring --state failed --output failed.ndjson",
+    "gatepost campaign export spring --format csv > everybody.csv",
+)
+_verb(
+    "show",
+    status.show_recipient,
+    "gatepost campaign show spring ana@example.com",
+    "gatepost campaign show spring - --json < address.txt",
+)
+_verb("delete", control.delete, "gatepost campaign delete spring", "gatepost campaign delete $ID --confirm $ID")

@@ -8,10 +8,9 @@ import typer
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.campaign.create import report_started
-from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.watch import WatchOption
-from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import confirm
@@ -24,9 +23,8 @@ _NONE = "none"
 
 def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Pause a campaign: workers stop before their next recipient."""
-    with open_campaigns() as campaigns:
-        found = campaigns.pause(find_campaign(campaigns, campaign).campaign_id)
-        _show(found, as_json=as_json)
+    with open_campaign(campaign) as (campaigns, found):
+        _show(campaigns.pause(found.campaign_id), as_json=as_json)
         if not as_json:
             say(f"To resume: gatepost campaign resume {found.campaign_id}")
     return ExitCode.DONE
@@ -46,9 +44,9 @@ def resume(
 
     A campaign is sent through the client id and domain that it was created for. If they were changed on purpose, give --accept-tenant.
     """
-    with open_campaigns() as campaigns:
-        found = campaigns.resume(find_campaign(campaigns, campaign).campaign_id, accept_tenant=accept_tenant)
-        return report_started(campaigns, found, watch=watch, as_json=as_json)
+    with open_campaign(campaign) as (campaigns, found):
+        resumed = campaigns.resume(found.campaign_id, accept_tenant=accept_tenant)
+        return report_started(campaigns, resumed, watch=watch, as_json=as_json)
 
 
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
@@ -56,8 +54,7 @@ def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonO
 
     Open recipients become cancelled.
     """
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         if found.status not in {Status.CANCELLING, Status.CANCELLED}:
             confirm(f"Cancel {found.name}? {counted(found.open, 'recipient')} would get no message.", sure=yes)
         _show(campaigns.cancel(found.campaign_id), as_json=as_json)
@@ -82,15 +79,15 @@ def change(
     """Change a campaign's rate or deadline, also while it runs."""
     if rate is None and deadline is None:
         raise InvalidCommand([FieldError("change", "has nothing to change; give --rate or --deadline")])
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
+        changed = found
         if rate is not None:
-            found = campaigns.change_rate(found.campaign_id, None if rate == _NONE else _rate(rate))
+            changed = campaigns.change_rate(found.campaign_id, None if rate == _NONE else _rate(rate))
         if deadline is not None:
             text = None if deadline == _NONE else deadline
             moment = read_moment(text, "deadline", now=datetime.now(UTC), timezone=timezone)
-            found = campaigns.change_deadline(found.campaign_id, moment)
-        _show(found, as_json=as_json)
+            changed = campaigns.change_deadline(found.campaign_id, moment)
+        _show(changed, as_json=as_json)
     return ExitCode.DONE
 
 
@@ -100,8 +97,7 @@ def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitC
     Counts them batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
     cannot be read.
     """
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         counted_anew = campaigns.recount(found.campaign_id)
         after = campaigns.status(found.campaign_id)
     document = {"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()}
@@ -122,8 +118,7 @@ def delete(
 
     Gatepost then no longer knows who got a message, and the same file could be sent again.
     """
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         if confirmed_id not in {None, found.campaign_id}:
             raise Refused(f"--confirm must be {found.campaign_id}. Nothing was done.")
         question = f"Delete {found.name} and the outcomes of {counted(found.total, 'recipient')} permanently?"

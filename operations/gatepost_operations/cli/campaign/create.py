@@ -10,7 +10,7 @@ from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
-from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
@@ -63,8 +63,7 @@ def add(
     Skips recipients that the campaign already has: after an interruption, run it again. Checks the whole file first, and adds nothing
     when a row is invalid, unless --skip-invalid is given.
     """
-    with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients.name)
         added, counts = add_rows(campaigns, found.campaign_id, recipients)
@@ -122,8 +121,7 @@ def added_text(added: Added, counts: RowCounts) -> str:
 
 def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
     """Start a draft."""
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         return report_started(campaigns, campaigns.start(found.campaign_id), watch=watch, as_json=as_json)
 
 

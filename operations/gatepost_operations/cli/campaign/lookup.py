@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gatepost_core.errors import CampaignNotFound, FieldError, InvalidCommand
+from gatepost_operations.cli.connection import open_campaigns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gatepost.campaigns.control import Campaigns
     from gatepost_core.campaigns.model import Campaign
 
@@ -18,6 +22,13 @@ CampaignArgument = Annotated[
 ]
 _LOOKED_THROUGH: Final = 1000
 _SHORTEST_PREFIX: Final = 4
+
+
+@contextmanager
+def open_campaign(given: str) -> Iterator[tuple[Campaigns, Campaign]]:
+    """Give the campaigns, and the one that an argument names. Errors are those of `open_producer` and `find_campaign`."""
+    with open_campaigns() as campaigns:
+        yield campaigns, find_campaign(campaigns, given)
 
 
 def find_campaign(campaigns: Campaigns, given: str) -> Campaign:

@@ -15,9 +15,8 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.reasons import Reason
 from gatepost_core.states import FAILED_STATES, RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
-from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.watch import WatchOption
-from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import JsonOption
@@ -61,8 +60,7 @@ def retry(
     reasons = reasons_of(reason)
     if refused := sorted(states - RETRYABLE):
         raise InvalidCommand([FieldError("state", f"{', '.join(refused)} cannot be retried")])
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         new_deadline = read_moment(deadline, "deadline", now=datetime.now(UTC), timezone=timezone)
         _check_deadline(found, new_deadline, dry_run=dry_run)
         if new_deadline and not dry_run:
@@ -118,8 +116,7 @@ def export(
     reasons = reasons_of(reason)
     by_name = ExportFormat.CSV if output is not None and output.suffix.lower() == ".csv" else ExportFormat.NDJSON
     chosen = format_ or by_name
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         reports = _chosen(campaigns.export(found.campaign_id, states), reasons)
         number = write_outcomes(reports, output or sys.stdout, chosen)
         if output is not None:

@@ -9,7 +9,7 @@ from gatepost_core.blocks import BlockKind
 from gatepost_core.campaigns.model import Campaign, PauseReason, Status
 from gatepost_core.errors import failure_of
 from gatepost_core.states import NOT_ACCEPTED, State
-from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, list_lines, recipient_line, what_next
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
@@ -24,8 +24,7 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
     Exit code 0 while it runs and when every recipient was accepted, 4 while the workers' configuration blocks it, 1 while batches cannot be opened;
     otherwise that of `watch`.
     """
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
+    with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
     lines = campaign_lines(found, datetime.now(UTC), max_rate)
     show(found.as_json() | {"max_rate": max_rate}, *lines, as_json=as_json)
@@ -83,10 +82,8 @@ def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as
     Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while the recipient is open or
     accepted, 3 after another outcome, 1 when the campaign does not have the recipient.
     """
-    with open_campaigns() as campaigns:
-        found = find_campaign(campaigns, campaign)
-        with naming("recipient"):
-            report = campaigns.show(found.campaign_id, address_from(recipient))
+    with open_campaign(campaign) as (campaigns, found), naming("recipient"):
+        report = campaigns.show(found.campaign_id, address_from(recipient))
     if report is None:
         if as_json:
             write_json({"campaign_id": found.campaign_id, "state": None})

@@ -10,12 +10,11 @@ import typer
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.settings import Settings
-from gatepost_operations.cli.campaign.lookup import CampaignArgument, find_campaign
+from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.progress import Display, Events, campaign_display, waiting_text
 from gatepost_operations.cli.campaign.status import exit_code_of_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines, what_next
 from gatepost_operations.cli.campaign.workers import count_bulk_workers
-from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.limiter import poll_quota
 from gatepost_operations.cli.output import say, write
@@ -46,8 +45,8 @@ def watch_command(
     recipient was accepted, 3 after other outcomes, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
     130 after Ctrl-C.
     """
-    with open_campaigns() as campaigns:
-        return follow(campaigns, find_campaign(campaigns, campaign).campaign_id, as_json=as_json, every_s=every)
+    with open_campaign(campaign) as (campaigns, found):
+        return follow(campaigns, found.campaign_id, as_json=as_json, every_s=every)
 
 
 def follow(campaigns: Campaigns, campaign_id: str, *, as_json: bool, every_s: float = 5.0) -> ExitCode:
