@@ -155,7 +155,7 @@ class DeadLetters:
         Raises:
             Unavailable: Redis did not answer.
         """
-        return [*islice(self._all(selection or Selection()), limit)]
+        return [*islice(self.select(selection or Selection()), limit)]
 
     def select(self, selection: Selection) -> Iterator[DeadLetter]:
         """Yield the dead letters of a selection, newest first, page by page. Letters that arrive meanwhile are left out.
@@ -163,7 +163,27 @@ class DeadLetters:
         Raises:
             Unavailable: Redis did not answer.
         """
-        return self._all(selection)
+        if selection.ids is not None:
+            letters = sorted(self._read(sorted(selection.ids)), key=lambda letter: -letter.at_ms)
+            yield from (letter for letter in letters if selection.fits(letter))
+            return
+        newest = "+inf" if selection.until is None else str(milliseconds(selection.until))
+        oldest = "-inf" if selection.since is None else milliseconds(selection.since)
+        # Paged by time, not by number: letters that are replayed or dropped meanwhile do not shift the pages.
+        seen: frozenset[str] = frozenset()
+        while True:
+            with translated_errors():
+                page: Any = self._redis.zrevrangebyscore(
+                    self._keys.dead_letters, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
+                )
+            fresh = [_text(letter_id) for letter_id, _ in page if _text(letter_id) not in seen]
+            if not fresh:
+                return
+            yield from (letter for letter in self._read(fresh) if selection.fits(letter))
+            last = int(page[-1][1])
+            here = frozenset(_text(letter_id) for letter_id, at in page if int(at) == last)
+            seen = here | (seen if str(last) == newest else frozenset())
+            newest = str(last)
 
     def find(self, letter_id: str) -> DeadLetter:
         """Return one dead letter.
@@ -224,29 +244,6 @@ class DeadLetters:
     def __len__(self) -> int:
         with translated_errors():
             return count_letters(self._redis, self._keys, self._lifetime_ms // 1000)
-
-    def _all(self, selection: Selection) -> Iterator[DeadLetter]:
-        if selection.ids is not None:
-            letters = sorted(self._read(sorted(selection.ids)), key=lambda letter: -letter.at_ms)
-            yield from (letter for letter in letters if selection.fits(letter))
-            return
-        newest = "+inf" if selection.until is None else str(milliseconds(selection.until))
-        oldest = "-inf" if selection.since is None else milliseconds(selection.since)
-        # Paged by time, not by number: letters that are replayed or dropped meanwhile do not shift the pages.
-        seen: frozenset[str] = frozenset()
-        while True:
-            with translated_errors():
-                page: Any = self._redis.zrevrangebyscore(
-                    self._keys.dead_letters, newest, oldest, start=0, num=_PAGE + len(seen), withscores=True
-                )
-            fresh = [_text(letter_id) for letter_id, _ in page if _text(letter_id) not in seen]
-            if not fresh:
-                return
-            yield from (letter for letter in self._read(fresh) if selection.fits(letter))
-            last = int(page[-1][1])
-            here = frozenset(_text(letter_id) for letter_id, at in page if int(at) == last)
-            seen = here | (seen if str(last) == newest else frozenset())
-            newest = str(last)
 
     def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:

@@ -15,7 +15,7 @@ ROW: Final = "row"
 
 
 class Field(StrEnum):
-    """What a column can tell about a recipient; the value is the column's plain name."""
+    """The fields of a recipient. The value is the usual name of the column."""
 
     RECIPIENT = "recipient"
     EMAIL = "email"
@@ -29,14 +29,14 @@ RECIPIENT_FIELDS: Final = (Field.RECIPIENT, Field.EMAIL, Field.PHONE_NUMBER)
 
 
 class _Marked:
-    """Room for the mark of what a file's reader has made. No field: neither a constructor sets it nor a changed copy inherits it."""
+    """A slot for the mark of rows from a file. It is not a field, so constructors do not set it and changed copies do not inherit it."""
 
     __slots__ = ("_read",)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Row(_Marked):
-    """One valid recipient. One that no file's reader has made is checked when it is added to a campaign or a list.
+    """One valid recipient. A row that does not come from a file is checked when it is added to a campaign or a list.
 
     Attributes:
         line: the number of the row's first line in the file, from 1.
@@ -55,22 +55,22 @@ class Row(_Marked):
     auth_params: str | None = None
 
     def message_fields(self) -> dict[str, Any]:
-        """Return what the row says about its message, as the fields of a command; not the fields without a value."""
+        """Return the row's fields for its message, as the fields of a command. Fields without a value are left out."""
         own = {name: value for name in MESSAGE_FIELDS if (value := getattr(self, name)) is not None}
         return {name: json.loads(value) if name in JSON_FIELDS else value for name, value in own.items()}
 
     def without_person(self) -> Self:
-        """Return the row that takes its place when the person is erased."""
+        """Return the row that replaces this one when the person is erased."""
         return type(self)(self.line, self.kind, "")
 
     @property
     def is_read(self) -> bool:
-        """Whether a file's reader made it, so that it needs no further check."""
+        """Whether the row comes from a file, so that it needs no further check."""
         return hasattr(self, "_read")
 
     @property
     def erased(self) -> bool:
-        """Whether the person was erased: only that there was somebody is left."""
+        """Whether the person was erased. Only an empty row is left."""
         return not self.recipient
 
     def __repr__(self) -> str:
@@ -78,6 +78,6 @@ class Row(_Marked):
 
 
 MESSAGE_FIELDS: Final = tuple(Field(field.name) for field in fields(Row) if field.default is None)
-"""The fields that say something about the message, in the order of the stored columns."""
+"""The fields for the message, in the order of the stored columns."""
 JSON_FIELDS: Final = frozenset({Field.AUTH_PARAMS})
-"""Those that hold a JSON object as text."""
+"""The fields that hold a JSON object as text."""

@@ -1,4 +1,4 @@
-"""From the cells of one row to a checked, normalised recipient."""
+"""Parses the cells of one row into a valid, normalised recipient."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each field stands in a row.
+    """The columns of a file.
 
     Attributes:
-        width: how many columns there are.
-        places: the position of each field that is there.
+        width: the number of columns.
+        places: the position of each field that has a column.
         parameters: name and position of the `authParams.NAME` columns.
-        ignored: the other columns, by names that are fit to be shown.
-        message_fields: the fields of the message that are there, each with its position in a row.
+        ignored: the other columns, by names without personal data.
+        message_fields: the fields for the message that have a column, each with its position in a row.
     """
 
     width: int
@@ -39,7 +39,7 @@ class Layout:
     message_fields: tuple[tuple[int, Field], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the message's fields once: rows are many."""
+        """Find the message's fields once for all rows."""
         there = {*self.places, *(JSON_FIELDS if self.parameters else ())}
         found = tuple((at, name) for at, name in enumerate(MESSAGE_FIELDS) if name in there)
         object.__setattr__(self, "message_fields", found)
@@ -65,7 +65,7 @@ class RowParser:
         """Return the recipient.
 
         Raises:
-            BadValue: names the first field that is wrong.
+            BadValue: a field is invalid. It names the first one.
         """
         places = layout.places
         kind, recipient = self._recipient(places, cells)
@@ -95,7 +95,7 @@ def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> st
 
 
 _NOTHING: Final[tuple[str | None, ...]] = (None,) * len(MESSAGE_FIELDS)
-# Past the class's being frozen.
+# The class is frozen.
 _MARK: Final = object.__setattr__
 
 

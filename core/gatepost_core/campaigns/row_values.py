@@ -1,4 +1,4 @@
-"""What stands in one cell, as the value that a command takes."""
+"""Converts the text of a cell to the value for a command."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_AUTH_PARAMS: Final = 8_192
-"""Characters of the JSON text."""
+"""Most characters of the JSON text."""
 
-# What makes a spreadsheet take a cell for a formula. Exports put an apostrophe before it, which is not part of the value:
+# Beginnings that a spreadsheet reads as a formula. Exports put an apostrophe before them, which is not part of the value:
 # https://owasp.org/www-community/attacks/CSV_Injection
 _GUARDED: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _UNDECODED: Final = re.compile("[\ud800-\udfff\ufffd]")
 _SPREADSHEET_NUMBER: Final = re.compile(r"\+?\d+(?:[.,]\d+)?[Ee]\+?\d+|\+?\d{5,}[.,]0+")
-# The command's own rule: a row that passes here builds a command.
+# The rules of the command, so that a valid row makes a valid command.
 _ANNOTATIONS: Final[dict[str, Any]] = {field: SendEmail.model_fields[field].annotation for field in MESSAGE_FIELDS}
 _VALIDATED: Final = {
     field: TypeAdapter(annotation).validator.validate_python for field, annotation in _ANNOTATIONS.items()
@@ -34,10 +34,10 @@ _VALIDATED: Final = {
 
 
 class BadValue(InvalidValue):
-    """A value of a row, or the row itself, cannot be used; the message never repeats it.
+    """A value of a row, or the row itself, is invalid. The message never repeats the value.
 
     Attributes:
-        field: the field it was given for, or `row`.
+        field: the field of the value, or `row`.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -46,15 +46,15 @@ class BadValue(InvalidValue):
 
 
 def unguarded(cell: str) -> str:
-    """Return the cell without the apostrophe that an export has put before a formula's first character."""
+    """Return the cell without the apostrophe that an export puts before a formula."""
     return cell[1:] if cell.startswith(_GUARDED) else cell
 
 
 def text_of(cell: Any, field: Field) -> str:
-    """Return the cell's text without spaces around it and without a spreadsheet's apostrophe; empty for no value.
+    """Return the cell's text without surrounding spaces and without the apostrophe of an export; empty for no value.
 
     Raises:
-        BadValue: it is another JSON type, or bytes that could not be decoded.
+        BadValue: it is not text, or was not decoded.
     """
     if cell is None:
         return ""

@@ -1,6 +1,6 @@
-"""The names of everything that Gatepost keeps in Redis and on the broker: keys, channels, queues. No other module spells one.
+"""The names of all keys, channels and queues in Redis and on the broker. No other module spells one.
 
-A namespace begins each of them, so that two installations can share a Redis or a RabbitMQ.
+Each begins with a namespace, so that two installations can share a Redis or a RabbitMQ.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ class RedisKeys:
 
     @cached_property
     def campaign_pattern(self) -> re.Pattern[str]:
-        """What the key of a campaign's record fits, with the group `campaign`."""
+        """The pattern of the key of a campaign's record, with the group `campaign`."""
         return re.compile(rf"{re.escape(self.campaign(''))}(?P<campaign>[^:]+)")
 
     @cached_property
     def batch_pattern(self) -> re.Pattern[str]:
-        """What the key of a batch fits, with the groups `campaign` and `number`."""
+        """The pattern of the key of a batch, with the groups `campaign` and `number`."""
         return re.compile(rf"{self.campaign_pattern.pattern}{_BATCH}(?P<number>\d+)")
 
     @cached_property
@@ -120,7 +120,7 @@ class RedisKeys:
         return f"{self.namespace}:suppression"
 
     def limiter(self, tenant: str, endpoint: str) -> str:
-        """Return the key of what is known of a tenant's quota at an endpoint."""
+        """Return the key of the limiter's state for a tenant's endpoint."""
         return f"{self.namespace}:limiter:{tenant}:{endpoint}"
 
     def ceiling(self, name: str) -> str:
@@ -139,7 +139,7 @@ class RedisKeys:
 
     @cached_property
     def tenants(self) -> str:
-        """The Auth0 applications that tenant names stand for."""
+        """The Auth0 application of each tenant name."""
         return f"{self.namespace}:tenants"
 
     @cached_property
@@ -173,7 +173,7 @@ class RedisKeys:
 
     @cached_property
     def replication(self) -> str:
-        """The mark that asks how many replicas have what was written before it."""
+        """The mark that is written to count the replicas that have earlier writes."""
         return f"{self.namespace}:replication"
 
     @cached_property
@@ -188,7 +188,7 @@ class RedisKeys:
 
     @cached_property
     def of_libraries(self) -> str:
-        """What begins the names of kombu and Celery in Redis; empty in the default namespace."""
+        """The prefix of the names of kombu and Celery in Redis; empty in the default namespace."""
         return "" if self.is_default else f"{self.namespace}:"
 
     def queue(self, queue: Queue) -> str:
@@ -201,12 +201,12 @@ class RedisKeys:
 
     @cached_property
     def control_exchange(self) -> str:
-        """What begins the names of the exchanges for remote control."""
+        """The prefix of the exchanges for remote control."""
         return "celery" if self.is_default else f"{self.namespace}.control"
 
     @cached_property
     def event_exchange(self) -> str:
-        """The exchange for Celery's events, and what begins their queues."""
+        """The exchange for Celery's events, and the prefix of their queues."""
         return "celeryev" if self.is_default else f"{self.namespace}.events"
 
     @cached_property

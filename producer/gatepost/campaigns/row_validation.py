@@ -1,4 +1,4 @@
-"""Rows that a program makes, checked and normalised as those of a file are."""
+"""Checks and normalises rows that a program makes, like those of a file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NAMES: Final = " or ".join(f"Channel.{channel.name}" for channel in CHANNELS)
 
 
 def checked_rows(rows: Iterable[Row]) -> Iterator[Row]:
-    """Give the rows, each in its normal form; those that a file's reader made go through as they are.
+    """Yield the rows in their normal form. Rows from a file are not checked again.
 
     Raises:
-        InvalidCommand: a row is not valid; names its place, from 1, and the field, never the value.
+        InvalidCommand: a row is invalid. The message names its place, from 1, and the field, never the value.
     """
     for number, row in enumerate(items_of_caller(rows), 1):
         if type(row) is Row and row.is_read:
@@ -38,7 +38,7 @@ def checked_rows(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _checked(row: Any) -> Row:
     if not isinstance(row, Row):
-        raise BadValue(ROW, "is none; of what a file's reader gives, leave out the errors")
+        raise BadValue(ROW, "is not a Row; leave out the errors that a file's reader returns")
     kind: Any = row.kind
     if not isinstance(kind, str) or kind not in _PARSERS:
         raise BadValue("kind", f"must be {_NAMES}")
