@@ -1,4 +1,4 @@
-"""What integration tests share: producers, campaigns, the ledger, the worker's app, and the configuration of a command line."""
+"""What integration tests share: producers, campaigns, the ledger, a worker's parts, a simulator, and the configuration of a command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from gatepost import Producer
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.ledger import Ledger
 from gatepost_operations.cli.entry import main
+from gatepost_simulator.server import SimulatorServer
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.campaign_parts import Bench
 from support.keys import KEYS
 from support.sealing_keys import SEALING_KEY
 
@@ -102,3 +105,48 @@ def fill(redis_client: redis.Redis) -> Iterator[Callable[[], None]]:
 
     yield fill
     redis_client.config_set("maxmemory", 0)
+
+
+@pytest.fixture(scope="session")
+def unlimited_simulator() -> Iterator[SimulatorServer]:
+    """A simulator over plain http, without limits."""
+    with SimulatorServer(quota={"plan": "unlimited"}, slow_s=0.3) as server:
+        yield server
+
+
+@pytest.fixture
+def simulator(unlimited_simulator: SimulatorServer) -> SimulatorServer:
+    """The session's simulator, reset for this test."""
+    unlimited_simulator.control.reset()
+    return unlimited_simulator
+
+
+@pytest.fixture
+def make_bench(make_settings: Callable[..., Settings], simulator: SimulatorServer) -> Iterator[Callable[..., Bench]]:
+    """Make a bench whose settings lead to Valkey and the simulator; keywords change the settings."""
+    benches = []
+
+    def make(**given: object) -> Bench:
+        fields: dict[str, object] = {
+            "auth0_domain": simulator.domain,
+            "auth0_base_url": simulator.url,
+            "auth0_client_id": DEV_CLIENT_ID,
+            "auth0_client_secret": DEV_CLIENT_SECRET,
+            "email_deadline": 3,
+            "sms_deadline": 3,
+            "lease_margin": 1,
+            "republish_after": 5,
+        }
+        bench = Bench(make_settings(**{**fields, **given}))
+        benches.append(bench)
+        return bench
+
+    yield make
+    for bench in benches:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """A bench with the usual settings."""
+    return make_bench()

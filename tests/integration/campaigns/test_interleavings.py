@@ -41,6 +41,7 @@ from gatepost_worker.bulk.store import (
 )
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import EPOCH_MS, TEST_CLOCK, TestClock, assert_adds_up
+from support.examples import examples
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -399,7 +400,7 @@ def _reading(ticket: int, now: float) -> Reading:
 
 
 PROFILE = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

@@ -16,6 +16,7 @@ from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.examples import examples
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ SAFE_TEXTS = TEXTS.map(lambda text: text.encode("utf-8", "replace"))
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ENTRIES)
 @example("[" * 20_000)
@@ -54,7 +57,9 @@ def test_any_entry_is_found_and_does_not_stop_the_log(redis_client: redis.Redis,
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.dictionaries(FIELDS, SAFE_TEXTS, min_size=1))
 @example({"at_ms": b"soon", "reason": b"\xff"})

@@ -16,8 +16,6 @@ from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import FINGERPRINT_BYTES
 from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
-from gatepost_simulator.server import SimulatorServer
-from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from gatepost_worker import tasks
 from gatepost_worker.process import Process
 from gatepost_worker.submission import Submissions
@@ -25,7 +23,7 @@ from support.campaign_parts import Bench, assert_adds_up, email, rows
 from support.keys import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import redis
 
@@ -47,16 +45,6 @@ def submissions(settings: Settings, process: Process) -> Iterator[Submissions]:
     tasks.register(app, process)
     yield Submissions(app, process)
     app.close()
-
-
-@pytest.fixture
-def bench(make_settings: Callable[..., Settings]) -> Iterator[Bench]:
-    with SimulatorServer(quota={"plan": "unlimited"}) as simulator:
-        fields = {"auth0_domain": simulator.domain, "auth0_base_url": simulator.url}
-        credentials = {"auth0_client_id": DEV_CLIENT_ID, "auth0_client_secret": DEV_CLIENT_SECRET}
-        made = Bench(make_settings(**fields, **credentials))
-        yield made
-        made.close()
 
 
 def plain(person: str, **fields: Any) -> dict[str, Any]:

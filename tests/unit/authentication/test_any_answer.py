@@ -24,6 +24,7 @@ from gatepost_worker.authentication.response_bodies import parse_error_body, par
 from gatepost_worker.delivery.calls import carry_out, token_set_of
 from support.any_command import FOREIGN
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.examples import examples
 from support.scripted_adapter import Answer, ScriptedAdapter
 from support.signed_tokens import id_token
 
@@ -99,7 +100,9 @@ ID_TOKENS = st.one_of(
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.sampled_from([SEND, LOGIN]), STATUSES, HEADERS, BODIES)
 @example(LOGIN, 200, {}, b'{"access_token":"x","expires_in":1e999}')
@@ -116,7 +119,9 @@ def test_any_answer_is_a_response_or_a_typed_error(
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ID_TOKENS)
 @example(id_token(exp=10**400))
@@ -128,7 +133,7 @@ def test_any_id_token_is_verified_or_refused(make_client: Clients, token: str) -
     given_or_refused(lambda: carry_out(parse_command(LOGIN), client), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.dictionaries(st.sampled_from(["access_token", "refresh_token", "scope", "token_type"]), TEXTS))
 def test_any_token_set_can_be_sealed_and_read_again(members: dict[str, str]) -> None:
     """Half of a surrogate pair is JSON, and is no UTF-8."""
@@ -144,7 +149,7 @@ def parse_token(members: dict[str, str]) -> TokenResponse | None:
     return given_or_refused(lambda: parse_token_response(200, body, limits), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(BODIES | st.lists(VALUES).map(lambda keys: json.dumps({"keys": keys}).encode()))
 @example(b'{"keys":[{"kty":"RSA","n":"AA","e":"AQAB","kid":"Mark-51c2"}]}')
 @example(b'{"keys":[{"kty":"RSA","n":"","e":""}]}')
@@ -153,7 +158,7 @@ def test_any_key_document_gives_keys_or_is_refused(document: bytes) -> None:
     given_or_refused(lambda: parse_jwks(document), AuthenticationError)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(HEADERS)
 def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
     """The limiter computes with the values; an unreadable one counts as absent."""
@@ -164,7 +169,9 @@ def test_any_headers_give_a_finite_quota(headers: dict[str, str]) -> None:
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(FOREIGN)
 def test_any_accepted_command_becomes_one_request(make_client: Clients, document: dict[str, Any]) -> None:
@@ -181,7 +188,7 @@ def test_any_accepted_command_becomes_one_request(make_client: Clients, document
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.sampled_from(Endpoint), STATUSES, BODIES, VALUES)
 @example(Endpoint.TOKEN, 403, b"", f"{MARK}\ud800")
 @example(Endpoint.TOKEN, 403, b"", float("nan"))

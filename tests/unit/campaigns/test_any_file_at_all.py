@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_operations.files.rows import FileError, RowError, read_rows
+from support.examples import examples
 
 PIECES = st.sampled_from(
     [
@@ -51,7 +52,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=1_500)
+@settings(deadline=None, max_examples=examples(1_500))
 @given(st.one_of(CONTENT, PACKED), OPTIONS)
 @example(b'email,language\n"', {})
 @example(b"email\n" + b'"\n' * 1_000, {})
@@ -86,7 +87,7 @@ class _Failing(io.RawIOBase):
         return chunk
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(
     st.integers(0, 8_000),
     st.sampled_from([OSError(5, "Input/output error"), ValueError("closed"), EOFError(), TimeoutError()]),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gatepost_core.kinds import Channel
 from gatepost_operations.files.check import CheckReport, Problem, Progress, check_file
 from gatepost_operations.files.rows import FileError, FileFormat, RowError
+from support.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,7 +253,9 @@ ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=8)
 
 
 @settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     rows=ROWS, quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), name=st.sampled_from(["b.csv", "b.jsonl"])

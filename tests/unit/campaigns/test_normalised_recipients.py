@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gatepost_core.identifiers import normalise_email, normalise_phone
+from support.examples import examples
 
 ASCII = [chr(code) for code in range(128)]
 DOMAINS = [
@@ -64,7 +65,7 @@ def our_email(address: str) -> str | None:
         return None
 
 
-@settings(deadline=None, max_examples=1_000)
+@settings(deadline=None, max_examples=examples(1_000))
 @given(ADDRESSES)
 @example("İ" * 84 + "@example.com")
 @example("a" * 64 + "@" + "x" * 63 + "." + "y" * 61 + "." + "z" * 61 + ".com")
@@ -96,7 +97,7 @@ def test_short_way_and_library_agree_on_every_length(character: str, domain: str
         assert our_email(address) == library_email(address), count
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ADDRESSES)
 @example("\u03aa\u0301@example.com")  # in lower case, the two make one letter
 def test_normal_address_stays_as_it_is(address: str) -> None:
@@ -153,7 +154,7 @@ def test_short_way_and_library_agree_in_every_country() -> None:
             assert our_phone(number) == library_phone(number), number
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(
     st.one_of(
         st.from_regex(r"\+?[0-9 ().-]{4,20}", fullmatch=True),

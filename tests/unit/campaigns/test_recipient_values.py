@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import SendEmail, build
 from gatepost_operations.files.rows import FileError, RowError
+from support.examples import examples
 from support.recipient_files import one_error, one_row, rows_of
 
 MISSING_PLUS = "write it in E.164"
@@ -177,7 +178,7 @@ def test_error_hides_the_value() -> None:
 ANY_CELL = st.one_of(st.text(max_size=30), st.sampled_from(["fr", "::1", "192.0.2.1", "{}", '{"a":[1.5,null]}']))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.emails(), ANY_CELL, ANY_CELL, ANY_CELL)
 def test_every_row_builds_a_command(email: str, language: str, client_ip: str, auth_params: str) -> None:
     """The command accepts every value that the check accepts, unchanged."""

@@ -16,6 +16,7 @@ from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.inputs import deadline_in, json_object
 from gatepost_operations.cli.time_input import read_moment, read_past_moment
 from support.any_json import TEXTS, given_or_refused
+from support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,9 @@ ZONES = st.none() | st.sampled_from(
 
 
 @settings(
-    deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(400),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(TEXTS | st.just("[" * 20_000) | st.binary(max_size=40), st.booleans())
 @example('{"a":' * 20_000, False)
@@ -63,7 +66,7 @@ def test_a_file_that_cannot_be_read_is_refused(name: str) -> None:
         json_object(f"@{name}", "auth_params")
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(MOMENTS, ZONES, st.sampled_from([read_moment, read_past_moment]))
 @example("99999999999999999999d", None, read_moment)
 @example("99999999999999999999d", None, read_past_moment)
@@ -77,7 +80,7 @@ def test_any_moment_is_read_or_refused(text: str, zone: str | None, read: Callab
     assert found is None or found.utcoffset() == timedelta(0)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(st.one_of(TEXTS, st.from_regex(r"[0-9]{1,2}:[0-9]{2} ?- ?[0-9]{1,2}:[0-9]{2}", fullmatch=True)), ZONES)
 @example("\u0661\u0662:00-18:00", "UTC")
 @example("09:00-24:00", "UTC")

@@ -13,11 +13,12 @@ from gatepost_core.commands import dump_command, load_command, parse_command
 from gatepost_core.redis.stored_values import milliseconds
 from support.any_command import FOREIGN
 from support.any_json import MARK, TEXTS, given_or_refused
+from support.examples import examples
 
 SEND = {"kind": "send_email", "email": "guest@example.com"}
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(FOREIGN)
 @example({**SEND, "extra": {"a": float("nan")}})
 @example({**SEND, "extra": {"a": f"{MARK}\ud800"}})
@@ -34,7 +35,7 @@ def test_any_document_is_a_command_or_is_refused_without_being_repeated(document
     assert command is None or isinstance(milliseconds(command.timed()[1]), int)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.one_of(
         st.binary(max_size=60).map(lambda content: MARK.encode() + content),

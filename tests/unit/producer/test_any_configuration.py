@@ -17,6 +17,7 @@ from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
 from gatepost_core.sealing.fingerprints import Fingerprints
 from gatepost_core.settings import Settings, environment_names, load_settings
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused
+from support.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def used(**given_settings: Any) -> None:
     assert found.broker
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(ENVIRONMENTS)
 @example({"GATEPOST_TENANTS": json.dumps([{"name": MARK, "client_secret": MARK}])})
 @example({"GATEPOST_TENANTS": f'[{{"name": "{MARK}"'})
@@ -73,7 +74,7 @@ def test_any_environment_is_used_or_refused(changed: dict[str, str]) -> None:
         given_or_refused(used, ConfigurationError)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.dictionaries(
         st.sampled_from(sorted(set(Settings.model_fields) - {"auth0_client_signing_key_path"})), VALUES, max_size=4
@@ -84,7 +85,7 @@ def test_any_given_setting_is_used_or_refused(given_settings: dict[str, Any]) ->
     given_or_refused(lambda: used(**given_settings), ConfigurationError)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.one_of(TEXTS, st.binary(max_size=64).map(lambda raw: base64.urlsafe_b64encode(raw).decode())),
     st.text(max_size=5),
@@ -108,7 +109,7 @@ def header(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(
     VALUES
     | st.fixed_dictionaries(

@@ -11,6 +11,7 @@ from gatepost.errors import GatepostError, OperationFailed, SealError
 from gatepost_core.identifiers import REVEAL
 from gatepost_core.outcomes import load_redeemable
 from support.any_json import MARK, VALUES, given_or_refused
+from support.examples import examples
 
 MEMBERS = st.sampled_from(
     [
@@ -37,7 +38,7 @@ DOCUMENTS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(DOCUMENTS)
 @example('{"type": "tokens_of_tomorrow", "access_token": "Mark-51c2"}')
 @example("[" * 20_000)

@@ -18,6 +18,7 @@ from gatepost_core.kinds import Queue
 from gatepost_operations.maintenance.dead_letters import envelope_of, message_of
 from gatepost_worker.celery_guard.intake import refuse_compression
 from support.any_json import MARK, TEXTS, VALUES, given_or_refused, nested
+from support.examples import examples
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def channel() -> Iterator[StdChannel]:
 
 
 @settings(
-    deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(600),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ENVELOPES)
 @example(changed(("properties", "body_encoding"), []))
@@ -152,7 +155,7 @@ def test_a_worker_unpacks_nothing(channel: Any, unpacking_nothing: None, method:
         check_message(message.headers, lambda: message.payload)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(st.one_of(ENVELOPES.map(json.dumps), st.text(max_size=30).map(lambda text: MARK + text)))
 @example(json.dumps(changed(("properties", "body_encoding"), [])))
 @example("[" * 20_000)
