@@ -31,7 +31,7 @@ class CertificateFiles:
 
 
 def write_certificates(directory: Path, hosts: Sequence[str]) -> CertificateFiles:
-    """Write a new authority and what it issued into a directory, readable by its owner only."""
+    """Write a new authority and its certificates into a directory, readable by the owner only."""
     files = CertificateFiles(directory / "ca.pem", directory / "server.pem", directory / "client.pem")
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA(organization_name="Gatepost simulator")

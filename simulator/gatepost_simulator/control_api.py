@@ -1,4 +1,4 @@
-"""The control API under /simulator: reads what was sent, scripts faults, and changes the tenant."""
+"""The control API under /simulator: reads sent messages, scripts faults, and changes the tenant."""
 
 from itertools import islice
 from typing import Annotated, Any
@@ -188,21 +188,16 @@ async def read_tags() -> dict[str, Any]:
 
 @faults.get("/foreign-traffic")
 async def read_foreign_traffic(tenant: TheTenant) -> dict[str, Any]:
-    """Give, by bucket, the rate of foreign requests and how many were served and refused."""
-    now = tenant.clock.now()
-    found = {}
-    for name, bucket in tenant.limits.named().items():
-        bucket.settle(now)
-        foreign = bucket.foreign
-        found[name] = {"rate": foreign.rate, "accepted": foreign.accepted, "refused": foreign.refused}
-    return found
+    """Return the rate of foreign requests, and the numbers of accepted and refused ones, by bucket."""
+    foreign = {name: bucket.foreign for name, bucket in tenant.limits.named(tenant.clock.now()).items()}
+    return {name: {"rate": one.rate, "accepted": one.accepted, "refused": one.refused} for name, one in foreign.items()}
 
 
 @faults.put("/foreign-traffic")
 async def set_foreign_traffic(tenant: TheTenant, wanted: ForeignTrafficRate) -> dict[str, Any]:
     """Change the rate of foreign requests."""
     if wanted.endpoint is not None and wanted.endpoint not in tenant.limits.endpoints:
-        raise HTTPException(404, "This endpoint has no bucket of its own")
+        raise HTTPException(404, "This endpoint has no separate bucket")
     tenant.limits.set_foreign_traffic(wanted.rate, wanted.endpoint, tenant.clock.now(), wanted.arrivals)
     return await read_foreign_traffic(tenant)
 
@@ -210,16 +205,15 @@ async def set_foreign_traffic(tenant: TheTenant, wanted: ForeignTrafficRate) -> 
 @faults.get("/quota")
 async def read_quota(tenant: TheTenant) -> dict[str, Any]:
     """Return the quota and the level of each bucket."""
-    now = tenant.clock.now()
-    buckets = {}
-    for name, bucket in tenant.limits.named().items():
-        bucket.settle(now)
-        buckets[name] = {
+    buckets = {
+        name: {
             "size": bucket.size,
             "refill": bucket.refill,
             "period_s": bucket.period_s,
             "remaining": bucket.remaining(),
         }
+        for name, bucket in tenant.limits.named(tenant.clock.now()).items()
+    }
     return {"quota": tenant.settings.quota, "buckets": buckets}
 
 
@@ -233,11 +227,12 @@ async def set_quota(tenant: TheTenant, quota: Quota) -> dict[str, Any]:
 @faults.put("/quota/levels")
 async def set_levels(tenant: TheTenant, levels: dict[str, float]) -> dict[str, Any]:
     """Set the tokens left in buckets, by name (`tenant` or a path)."""
-    named = tenant.limits.named()
+    now = tenant.clock.now()
+    named = tenant.limits.named(now)
     for name, level in levels.items():
         if name not in named:
             raise HTTPException(404, f"There is no bucket {name}")
-        named[name].set_level(level, tenant.clock.now())
+        named[name].set_level(level, now)
     return await read_quota(tenant)
 
 
@@ -261,7 +256,7 @@ async def move_clock(tenant: TheTenant, change: ClockChange) -> dict[str, Any]:
 
 @settings.get("/")
 async def describe(tenant: TheTenant) -> dict[str, Any]:
-    """Return what a client needs to call this tenant."""
+    """Return the domain, issuer, clients and connections of the tenant."""
     clients = [{"client_id": client.client_id, "method": client.method} for client in tenant.clients.clients()]
     return {
         "domain": tenant.domain,

@@ -51,7 +51,7 @@ class RateLimits:
         return bucket is None or bucket.take(now)
 
     def admit_address(self, request: Request, now: float, *, authenticated: bool) -> bool:
-        """Take a token from the hourly bucket of the request's IP, when the switch says so."""
+        """Take a token from the hourly bucket of the request's IP, if `per_ip` limits it."""
         mode = self.quota.per_ip
         if mode == "off" or (mode == "unauthenticated" and authenticated):
             return True
@@ -70,7 +70,7 @@ class RateLimits:
         return error_answer(self.quota.body, 429, "too_many_requests", _TEXT, headers=hint)
 
     def retry_after(self, at: float, now: float) -> tuple[Header, ...]:
-        """Return the Retry-After header for the time `at`, in the form the switch asks for."""
+        """Return the Retry-After header for the time `at`, in the form of `retry_after`."""
         seconds = math.ceil(min(at - now, _A_DAY))
         match self.quota.retry_after:
             case "seconds":
@@ -96,13 +96,15 @@ class RateLimits:
             )
         return found
 
-    def named(self) -> dict[str, TokenBucket]:
-        """Return the tenant's and the endpoints' buckets by name."""
-        return {TENANT: self.tenant, **self.endpoints}
+    def named(self, now: float) -> dict[str, TokenBucket]:
+        """Return the tenant's and the endpoints' buckets by name, updated to `now`."""
+        buckets = {TENANT: self.tenant, **self.endpoints}
+        for bucket in buckets.values():
+            bucket.settle(now)
+        return buckets
 
     def set_foreign_traffic(self, rate: float, endpoint: str | None, now: float, arrivals: Arrivals) -> None:
         """Set the rate of foreign requests a second, to the tenant as a whole and to one endpoint if given."""
-        for name, bucket in self.named().items():
+        for name, bucket in self.named(now).items():
             if name in (TENANT, endpoint):
-                bucket.settle(now)
                 bucket.foreign.set_rate(rate, now, arrivals)

@@ -31,7 +31,7 @@ class SimulatorServer:
     starts faster, and `simulator.tenant` is accessible.
 
     Args:
-        tls: Serve https; `ca_file` is then what clients must trust.
+        tls: Serve https. Clients must trust `ca_file`.
         port: The port; 0 takes a free one.
         host: The address to bind.
         in_thread: Run in this process.

@@ -47,7 +47,7 @@ class TokenIssuer:
 
     Args:
         domain: The issuer is `https://{domain}/`.
-        access_token_lifetime_s: Seconds, told as `expires_in`.
+        access_token_lifetime_s: Seconds, sent as `expires_in`.
         id_token_lifetime_s: Seconds from `iat` to `exp` of the id_token.
     """
 

@@ -107,13 +107,7 @@ class DeadLetterControl:
         """Return the result that `replay` would have, without replaying."""
         would = Replayed()
         for letter in self.letters.select(selection):
-            try:
-                self._message_of(letter)
-            except (Malformed, SealError) as flaw:
-                would.refused[str(flaw)] += 1
-            except DeadLetterNotFound:
-                would.gone += 1
-            else:
+            if self._accepted(letter, would) is not None:
                 doubtful = letter.published_perhaps and selection.ids is None
                 would.interrupted += doubtful
                 would.replayed += not doubtful
@@ -158,13 +152,8 @@ class DeadLetterControl:
         self.close()
 
     def _replay(self, letter: DeadLetter, done: Replayed, *, again: bool) -> None:
-        try:
-            message = self._message_of(letter)
-        except (Malformed, SealError) as flaw:
-            done.refused[str(flaw)] += 1
-            return
-        except DeadLetterNotFound:
-            done.gone += 1
+        message = self._accepted(letter, done)
+        if message is None:
             return
         if self._settings.broker == self._settings.redis_url.get_secret_value():
             moved = self.letters.move(letter.id, letter.queue, envelope_of(message, letter.queue))
@@ -180,6 +169,16 @@ class DeadLetterControl:
                 done.interrupted += 1
             case _:
                 done.gone += 1
+
+    def _accepted(self, letter: DeadLetter, result: Replayed) -> dict[str, Any] | None:
+        """Return a letter's message, or count the letter and return None if no worker can accept it."""
+        try:
+            return self._message_of(letter)
+        except (Malformed, SealError) as flaw:
+            result.refused[str(flaw)] += 1
+        except DeadLetterNotFound:
+            result.gone += 1
+        return None
 
     def _message_of(self, letter: DeadLetter) -> dict[str, Any]:
         """Return a letter's message, if a worker can accept it."""
