@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
@@ -56,8 +57,11 @@ class Row(_Marked):
 
     def message_fields(self) -> dict[str, Any]:
         """Return the row's fields for its message, as the fields of a command. Fields without a value are left out."""
-        own = {name: value for name in MESSAGE_FIELDS if (value := getattr(self, name)) is not None}
-        return {name: json.loads(value) if name in JSON_FIELDS else value for name, value in own.items()}
+        return {
+            name: json.loads(value) if name in JSON_FIELDS else value
+            for name, value in zip(_NAMES, _VALUES(self), strict=True)
+            if value is not None
+        }
 
     def without_person(self) -> Self:
         """Return the row that replaces this one when the person is erased."""
@@ -79,5 +83,8 @@ class Row(_Marked):
 
 MESSAGE_FIELDS: Final = tuple(Field(field.name) for field in fields(Row) if field.default is None)
 """The fields for the message, in the order of the stored columns."""
+# Plain texts: they are read for each row that is sent.
+_NAMES: Final = tuple(field.value for field in MESSAGE_FIELDS)
+_VALUES: Final = attrgetter(*_NAMES)
 JSON_FIELDS: Final = frozenset({Field.AUTH_PARAMS})
 """The fields that hold a JSON object as text."""

@@ -71,6 +71,7 @@ class Sender:
         self._limits = limits
         self._clock = clock
         self._fields = {kind: _fields_of(kind, options) for kind in CAMPAIGN_KINDS.values()}
+        self._overrides = {kind: overrides_of(fields) for kind, fields in self._fields.items()}
 
     def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
         """Make one request for a row and return its result. An unforeseen error ends this row alone.
@@ -128,7 +129,8 @@ class Sender:
 
     def _request_of(self, row: Row) -> Callable[[], Any]:
         kind = CAMPAIGN_KINDS[row.kind]
-        overrides = overrides_of({**self._fields[kind], **row.message_fields()})
+        own = row.message_fields()
+        overrides = overrides_of({**self._fields[kind], **own}) if own else self._overrides[kind]
         return partial(start_of(kind, self._client), row.recipient, overrides=overrides)
 
     def _failed(

@@ -65,7 +65,9 @@ def overrides_of(fields: Mapping[str, Any], extra: Mapping[str, Any] | None = No
             headers[place.header] = str(value)
         else:
             body[place.member] = value
-    return RequestOverrides(body={**body, **(extra or {})}, headers=headers)
+    if extra:
+        body.update(extra)
+    return RequestOverrides(body=body, headers=headers)
 
 
 def deadline_of(kind: Kind, settings: Settings) -> float:
