@@ -21,9 +21,17 @@ from pydantic import (
 from gatepost_core.error_boundary import boundary, model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import REVEAL, CodeField, EmailField, PhoneField
-from gatepost_core.json_limits import JsonObject
 from gatepost_core.kinds import Kind
-from gatepost_core.message_fields import ClientIp, Connection, ConnectionName, Language, MessageFields, Send, in_request
+from gatepost_core.message_fields import (
+    ClientIp,
+    Connection,
+    ConnectionName,
+    JsonObject,
+    Language,
+    MessageFields,
+    Send,
+    in_request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,7 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gatepost_core.broker.messages import operation_message
-from gatepost_core.broker.publishing import publish_recorded
+from gatepost_core.broker.publishing import operation_message, publish_recorded
 from gatepost_core.commands import OnUnknown, SendCommand, dump_command, recipient_of
 from gatepost_core.errors import Unavailable
 from gatepost_core.ledger.values import NewOperation

@@ -7,8 +7,6 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import email_validator
-import phonenumbers
 from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo
 
 from gatepost_core.errors import InvalidValue
@@ -101,6 +99,8 @@ def normalise_recipient(recipient: str) -> str:
 
 
 def _read_phone(number: str, region: str | None) -> str:
+    import phonenumbers  # noqa: PLC0415 - with the first number
+
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -136,6 +136,8 @@ def _checked_code(value: OneTimeCode) -> OneTimeCode:
 @lru_cache(maxsize=16_384)
 def _normalised_domain(domain: str) -> str | None:
     """Return the domain's normal form, or None when the library must judge the whole address."""
+    import email_validator  # noqa: PLC0415 - with the first address
+
     try:
         checked = email_validator.validate_email(f"a@{domain}", check_deliverability=False)
     except email_validator.EmailNotValidError:
@@ -146,6 +148,8 @@ def _normalised_domain(domain: str) -> str | None:
 
 
 def _normalised_by_library(address: str) -> str:
+    import email_validator  # noqa: PLC0415 - with the first address
+
     # No longer text is an address, and the library's time grows with the text.
     if len(address) > _LONGEST_ADDRESS:
         raise InvalidValue(_NOT_AN_ADDRESS)
@@ -171,6 +175,8 @@ def _is_in_plan(number: str) -> bool:
 @lru_cache(maxsize=1000)
 def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]] | None:
     """Return where a number with these first digits goes on after its country code, its lengths, its prefix's match."""
+    import phonenumbers  # noqa: PLC0415 - with the first number
+
     for size in range(1, len(digits) + 1):
         code = int(digits[:size])
         if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:

@@ -5,13 +5,23 @@ Commands, campaign options, rows, recipient files and the worker's requests foll
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, PlainValidator
+from pydantic_core import from_json
 
-from gatepost_core.json_limits import JsonObject
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_OBJECT: Final = 65_536
+"""Characters of one object as JSON."""
+_REFUSED: Final = (
+    f"cannot be carried: an object has at most {LONGEST_OBJECT:,} characters and some 200 levels, finite numbers, and no half of a"
+    " surrogate pair"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,25 @@ class InRequest:
     header: str = ""
     columns: tuple[str, ...] | None = None
     flaw: str = "is not valid"
+
+
+def _survives_sealing(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    if not members:
+        return members
+    try:
+        text = json.dumps(members, ensure_ascii=False, allow_nan=False)
+        # In a list: the command's own object adds a level when it is read again.
+        readable = len(text) <= LONGEST_OBJECT and from_json(f"[{text}]".encode()) == [members]
+    except (ValueError, RecursionError):
+        # The texts of these errors can quote the value.
+        readable = False
+    if not readable:
+        raise ValueError(_REFUSED)
+    return members
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_survives_sealing)]
+"""A JSON object that survives sealing."""
 
 
 def _hyphenated(language: object) -> object:

@@ -54,23 +54,21 @@ class Outcome:
             "blocked": self.blocked and self.blocked.as_json(ACCEPT_OPERATIONS),
         }
 
+    def failure(self) -> OperationFailed | None:
+        """Return the typed error of a final state; None if the operation is accepted or not finished."""
+        if not self.state.is_terminal or self.reason is None:
+            return None
+        return failure_of(self.operation_id, self.reason, self.detail, self.state)
 
-def failure_of_outcome(outcome: Outcome) -> OperationFailed | None:
-    """Return the typed error of a terminal outcome; None for one that is accepted or not terminal."""
-    if not outcome.state.is_terminal or outcome.reason is None:
-        return None
-    return failure_of(outcome.operation_id, outcome.reason, outcome.detail, outcome.state)
+    def raise_for_state(self) -> None:
+        """Raise the typed error of a final state, unless it is `accepted`.
 
-
-def raise_for_outcome(outcome: Outcome) -> None:
-    """Raise the typed error of a terminal outcome that is not `accepted`; otherwise do nothing.
-
-    Raises:
-        OperationFailed: the subclass that the outcome's reason names.
-    """
-    failure = failure_of_outcome(outcome)
-    if failure is not None:
-        raise failure
+        Raises:
+            OperationFailed: the operation failed. The subclass names the cause.
+        """
+        failure = self.failure()
+        if failure is not None:
+            raise failure
 
 
 SecretText = Annotated[SecretStr, PlainSerializer(reveal_in_context, when_used="json")]

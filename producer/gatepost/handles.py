@@ -8,18 +8,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from gatepost.waits import Wait
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected
-from gatepost_core.outcomes import (
-    Denial,
-    MfaChallenge,
-    Outcome,
-    TokenSet,
-    failure_of_outcome,
-    load_redeemable,
-    raise_for_outcome,
-)
+from gatepost_core.errors import GatepostError, MfaRequired, NotFinished, OperationFailed, Rejected
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Keyring, Purpose
 from gatepost_core.states import State
@@ -30,6 +20,7 @@ if TYPE_CHECKING:
     from gatepost.shared_redis import Lease
     from gatepost.waits import Answer
     from gatepost_core.ledger import Ledger
+    from gatepost_core.outcomes import Denial, MfaChallenge, Outcome, TokenSet
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 
@@ -87,6 +78,9 @@ class Handle:
         Raises:
             ProducerClosed: the producer is closed.
         """
+        # Imported here, because an application that only sends should not load it.
+        from gatepost.waits import Wait  # noqa: PLC0415
+
         wait = Wait(self.operation_id, self._lease.client, tell)
         self._lease.waits.join(wait)
         try:
@@ -109,7 +103,7 @@ class Handle:
             NotFinished: there was no final state in time. The operation continues.
         """
         outcome = self.wait(timeout)
-        raise_for_outcome(outcome)
+        outcome.raise_for_state()
         return outcome
 
     def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:
@@ -130,7 +124,10 @@ class Handle:
             UnknownKey: the result's key is not in this producer's ring. The result is not deleted.
             SealError: it was changed, or another version wrote it.
         """
-        failure = failure_of_outcome(outcome)
+        # Imported here, because an application that only sends should not load it.
+        from gatepost_core.outcomes import TokenSet, load_redeemable  # noqa: PLC0415
+
+        failure = outcome.failure()
         sealed = self._ledger.sealed_result(self.operation_id)
         if failure is not None and sealed is None and not isinstance(failure, MfaRequired):
             raise failure
@@ -149,9 +146,9 @@ class Handle:
 
 
 def _with_words(failure: OperationFailed, redeemed: MfaChallenge | Denial) -> OperationFailed:
-    if isinstance(failure, MfaRequired) and isinstance(redeemed, MfaChallenge):
+    if isinstance(failure, MfaRequired) and redeemed.type == "mfa_challenge":
         failure.challenge = redeemed
-    if isinstance(failure, Rejected) and isinstance(redeemed, Denial):
+    if isinstance(failure, Rejected) and redeemed.type == "denial":
         failure.description = redeemed.description
     return failure
 
@@ -190,7 +187,7 @@ class AsyncHandle:
     async def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - as above
         """See `Handle.result`."""
         outcome = await self.wait(timeout)
-        raise_for_outcome(outcome)
+        outcome.raise_for_state()
         return outcome
 
     async def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:  # noqa: ASYNC109 - as above
@@ -205,9 +202,9 @@ class AsyncHandle:
 
 def _opened(answer: Answer) -> Outcome:
     """Return the outcome, or raise the error: a new one, because several waits can share it."""
-    if isinstance(answer, Outcome):
-        return answer
-    raise type(answer)(*answer.args)
+    if isinstance(answer, GatepostError):
+        raise type(answer)(*answer.args)
+    return answer
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Answer], answer: Answer) -> None:

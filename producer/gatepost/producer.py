@@ -6,7 +6,6 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from gatepost.campaigns.control import Campaigns
 from gatepost.handles import AsyncHandle, Handle
 from gatepost.shared_redis import Lease
 from gatepost_core import commands
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from gatepost.campaigns.control import Campaigns
     from gatepost.command_options import LoginOptions, SendEmailOptions, SendOptions
 
 
@@ -63,6 +63,9 @@ class Producer:
         with self._lock:
             self._lease.client.require_open()
             if self._campaigns is None:
+                # Imported here, because an application that only enqueues should not load the modules of campaigns.
+                from gatepost.campaigns.control import Campaigns  # noqa: PLC0415
+
                 self._campaigns = Campaigns(self.settings, self._lease.client)
             return self._campaigns
 

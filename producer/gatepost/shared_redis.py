@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
 
-from gatepost.waits import Waits
 from gatepost_core.errors import ProducerClosed
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.keys import RedisKeys
@@ -16,6 +15,7 @@ from gatepost_core.redis.keys import RedisKeys
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from gatepost.waits import Waits
     from gatepost_core.settings import Settings
 
 # Redis answers within a fraction of a millisecond. More connections would only wait for the interpreter.
@@ -52,21 +52,24 @@ class Lease:
 
     Attributes:
         client: the producer's client. It refuses calls after `close`.
-        waits: the waits for operations.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._key = _key_of(settings)
-        shared = _take(self._key, settings)
-        self.client = Client(connection_pool=shared.client.connection_pool)
-        self.waits = shared.waits
+        self._shared = _take(self._key, settings)
+        self.client = Client(connection_pool=self._shared.client.connection_pool)
+
+    @property
+    def waits(self) -> Waits:
+        """The waits for operations."""
+        return self._shared.waits()
 
     def close(self) -> None:
         """Return the share. The producer's waits end with `ProducerClosed`. The last share closes the connections."""
         if self.client.closed:
             return
         self.client.close()
-        self.waits.end(self.client, ProducerClosed)
+        self._shared.end_waits(self.client)
         _give_back(self._key)
 
 
@@ -75,11 +78,30 @@ class _Shared:
         self.client = connect(settings, most=_MOST_CONNECTIONS)
         # The thread reconnects by itself.
         self.subscriber = connect(settings, most=1, repeats=0)
-        self.waits = Waits(self.client, self.subscriber, RedisKeys(settings.namespace))
         self.leases = 0
+        self._keys = RedisKeys(settings.namespace)
+        self._waits: Waits | None = None
+
+    def waits(self) -> Waits:
+        # Imported here, because an application that only sends should not load it.
+        from gatepost.waits import Waits  # noqa: PLC0415
+
+        with _lock:
+            if self._waits is None:
+                self._waits = Waits(self.client, self.subscriber, self._keys)
+            return self._waits
+
+    def end_waits(self, owner: Client) -> None:
+        if self._waits is not None:
+            self._waits.end(owner, ProducerClosed)
+
+    def reset(self) -> None:
+        if self._waits is not None:
+            self._waits.reset()
 
     def close(self) -> None:
-        self.waits.stop()
+        if self._waits is not None:
+            self._waits.stop()
         # A connection that another thread is using is left open.
         for client in (self.client, self.subscriber):
             client.connection_pool.disconnect(inuse_connections=False)
@@ -117,7 +139,7 @@ def _reset_after_fork() -> None:
     global _lock  # noqa: PLW0603 - a thread of the parent may hold it
     _lock = threading.Lock()
     for shared in _shared.values():
-        shared.waits.reset()
+        shared.reset()
 
 
 def _key_of(settings: Settings) -> Hashable:

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from gatepost.notices import Bell, Notices
 from gatepost_core.error_boundary import account
 from gatepost_core.errors import CorruptRecord, GatepostError, OperationNotFound, Unavailable
-from gatepost_core.ledger.replies import OUTCOME_FIELDS, outcome_of
+from gatepost_core.ledger.records import OUTCOME_FIELDS, outcome_of
 from gatepost_core.redis.errors import READING, translated_errors
 from gatepost_core.states import OPEN_STATES
 

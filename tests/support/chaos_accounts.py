@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gatepost_core.ledger.replies import OUTCOME_FIELDS, outcome_of
+from gatepost_core.ledger.records import OUTCOME_FIELDS, outcome_of
 from gatepost_core.states import State
 from support.keys import KEYS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import SUBMIT
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary

@@ -5,18 +5,11 @@ RabbitMQ stops reading from publishers during a memory or disk alarm, and py-amq
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import kombu
 from amqp.exceptions import IrrecoverableConnectionError
-from kombu.connection import ConnectionPool, PooledConnection
 from kombu.transport import pyamqp
 
-if TYPE_CHECKING:
-    from kombu.transport.base import Transport
-
-ANSWER_TIMEOUT: Final = "answer_timeout"
-"""The transport option with the limit, in seconds."""
 _DEFAULT_S: Final = 10.0
 
 
@@ -55,41 +48,13 @@ class _Connection(pyamqp.Connection):
         raise BrokerBlocked("the broker is in a memory or disk alarm")
 
 
-class _Transport(pyamqp.Transport):
+class AmqpTransport(pyamqp.Transport):
+    """AMQP with time limits."""
+
     Connection = _Connection
 
 
-class _TlsTransport(pyamqp.SSLTransport):
+class AmqpsTransport(pyamqp.SSLTransport):
+    """AMQP over TLS with time limits."""
+
     Connection = _Connection
-
-
-class _Bounded(kombu.Connection):
-    """A connection with time limits over AMQP, even after kombu switches to a broker with another transport."""
-
-    def get_transport_cls(self) -> type[Transport]:
-        match self.transport_cls:
-            case "amqp" | "pyamqp" | "librabbitmq":
-                return _Transport
-            case "amqps":
-                return _TlsTransport
-            case _:
-                found: type[Transport] = super().get_transport_cls()
-                return found
-
-
-class _PooledConnection(_Bounded, PooledConnection):
-    def __init__(self, pool: ConnectionPool, **options: Any) -> None:
-        PooledConnection.__init__(self, pool, **options)
-
-
-class _Pool(ConnectionPool):
-    def new(self) -> _PooledConnection:
-        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001 - as kombu's own method
-
-
-class BoundedConnection(_Bounded):
-    """A connection to a broker, with time limits over AMQP. For `AMQP.Connection` of a Celery app."""
-
-    def Pool(self, limit: int | None = None, **options: Any) -> _Pool:  # noqa: N802 - kombu's name
-        """Return a pool of such connections."""
-        return _Pool(self, limit, **options)

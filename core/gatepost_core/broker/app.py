@@ -14,15 +14,16 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.loaders.app import AppLoader
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.pools import ProducerPool
-
-from gatepost_core.broker.amqp_timeouts import BoundedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kombu.connection import ConnectionPool
+    from kombu.transport.base import Transport
 
+ANSWER_TIMEOUT: Final = "answer_timeout"
+"""The transport option with the limit, in seconds."""
 _LOADER: Final = "gatepost_core.broker.app:OwnLoader"
 # Without certificate paths and URLs. Celery removes the password.
 _SHOWN: Final = (
@@ -39,7 +40,30 @@ class OwnLoader(AppLoader):
         return {}
 
 
-class DescribedConnection(BoundedConnection):
+class _BoundedConnection(Connection):
+    """A connection with time limits over AMQP, even after kombu switches to a broker with another transport."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        if self.transport_cls not in {"amqp", "amqps", "pyamqp", "librabbitmq"}:
+            found: type[Transport] = super().get_transport_cls()
+            return found
+        # Imported here, because only AMQP needs it.
+        from gatepost_core.broker.amqp_timeouts import AmqpsTransport, AmqpTransport  # noqa: PLC0415
+
+        return AmqpsTransport if self.transport_cls == "amqps" else AmqpTransport
+
+
+class _PooledConnection(_BoundedConnection, PooledConnection):
+    def __init__(self, pool: ConnectionPool, **options: Any) -> None:
+        PooledConnection.__init__(self, pool, **options)
+
+
+class _Pool(ConnectionPool):
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001 - as kombu's own method
+
+
+class DescribedConnection(_BoundedConnection):
     """A connection whose description names the kind of broker, even if its transport is one of Gatepost's classes.
 
     `celery inspect stats` sends the description as JSON, without the field `password`.
@@ -50,6 +74,10 @@ class DescribedConnection(BoundedConnection):
         found = super().info()
         found["transport"] = getattr(found["transport"], "shown_as", found["transport"])
         return {name: found[name] for name in _SHOWN}
+
+    def Pool(self, limit: int | None = None, **options: Any) -> _Pool:  # noqa: N802 - kombu's name
+        """Return a pool of connections with time limits."""
+        return _Pool(self, limit, **options)
 
 
 class DescribedAMQP(AMQP):

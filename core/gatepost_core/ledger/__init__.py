@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import rule_in_lua
-from gatepost_core.errors import CorruptRecord, IdempotencyConflict, RecordGone, Unavailable
+from gatepost_core.errors import (
+    CorruptRecord,
+    IdempotencyConflict,
+    NothingToRedeem,
+    OperationNotFound,
+    RecordGone,
+    Unavailable,
+)
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger.replies import OUTCOME_FIELDS, answer_of, outcome_of, redeemed
-from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict
+from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of
 from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, translated_errors
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
-from gatepost_core.redis.replication import Replication
 from gatepost_core.redis.scripts import ending, starting
 from gatepost_core.redis.stored_values import as_text, milliseconds, moment
 from gatepost_core.sealing import kid_of
@@ -68,7 +72,7 @@ class Ledger:
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
         self._look_after_ms = int(republish_after_s * 1000)
-        self._replication = Replication(client, keys, wait_replicas)
+        self._wait_replicas = wait_replicas
 
     def record(self, new: NewOperation) -> str:
         """Record an operation as `queued` and return its id. A known idempotency key or seal returns the id of the earlier operation.
@@ -135,12 +139,18 @@ class Ledger:
             Unavailable: Redis did not answer, or too few replicas have the attempt. No request may leave.
         """
         begun = answer_of(self._call(self._start, "begin", operation_id, attempt, int(lease_s * 1000)))
-        if begun.verdict is Verdict.BEGUN and not self._replication.reached(
-            self._keys.operation(operation_id), {"attempt": attempt}
-        ):
-            self.postpone(operation_id, REPLICAS_AWAY_S, attempt=attempt, free=True)
-            raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
+        if begun.verdict is Verdict.BEGUN and self._wait_replicas:
+            self._require_replicas(operation_id, attempt)
         return begun
+
+    def _require_replicas(self, operation_id: str, attempt: str) -> None:
+        # Imported here, because only workers begin attempts.
+        from gatepost_core.redis.replication import AWAY_S, Replication  # noqa: PLC0415
+
+        replication = Replication(self._redis, self._keys, self._wait_replicas)
+        if not replication.reached(self._keys.operation(operation_id), {"attempt": attempt}):
+            self.postpone(operation_id, AWAY_S, attempt=attempt, free=True)
+            raise Unavailable("Too few replicas have the attempt. Nothing is sent.")
 
     def settle(
         self,
@@ -269,6 +279,9 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             Unavailable: Redis did not answer.
         """
+        # Imported here, because an application that only sends should not load it.
+        from gatepost_core.ledger.records import OUTCOME_FIELDS, outcome_of  # noqa: PLC0415
+
         with translated_errors(READING, READING):
             values: Any = self._redis.hmget(self._keys.operation(operation_id), OUTCOME_FIELDS)
         return outcome_of(operation_id, values)
@@ -287,7 +300,13 @@ class Ledger:
             NothingToRedeem: the result was redeemed or has expired, or there never was one.
         """
         keys = [self._keys.result(operation_id), self._keys.celery_result(operation_id)]
-        return redeemed(self._call(self._end, "redeem", operation_id, keys=keys))
+        match self._call(self._end, "redeem", operation_id, keys=keys):
+            case ["redeemed", sealed]:
+                return sealed
+            case ["missing"]:
+                raise OperationNotFound
+            case _:
+                raise NothingToRedeem
 
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
         """Return the ids of a recipient's operations whose records may still exist."""

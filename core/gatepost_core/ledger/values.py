@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.errors import CorruptRecord
+from gatepost_core.kinds import Kind
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from gatepost_core.commands import OnUnknown
-    from gatepost_core.kinds import Kind
-    from gatepost_core.reasons import Reason
-    from gatepost_core.states import State
+
+UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
+"""Raised by stored values that are not a number, a known name, text or a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +111,33 @@ class Forgotten:
     state: State | None
     cancelled: bool = False
     result: bool = False
+
+
+def answer_of(reply: Sequence[str]) -> Answer:
+    """Read the script's reply.
+
+    Raises:
+        CorruptRecord: the record behind it is damaged or of another version.
+    """
+    try:
+        return _read_answer(reply)
+    except UNREADABLE:
+        raise CorruptRecord("The operation's record is damaged or of another version.") from None
+
+
+def _read_answer(reply: Sequence[str]) -> Answer:
+    match reply:
+        case ["begun", attempts, left, doubt]:
+            why = Reason(doubt) if doubt else None
+            return Answer(Verdict.BEGUN, attempts=int(attempts), left_ms=int(left), doubt=why)
+        case ["finished", state, reason, detail]:
+            why = Reason(reason) if reason else None
+            return Answer(Verdict.FINISHED, state=State(state), reason=why, detail=detail or None)
+        case [("busy" | "early") as verdict, wait]:
+            return Answer(Verdict(verdict), wait_ms=int(wait))
+        case ["publish", kind]:
+            return Answer(Verdict.PUBLISH, kind=Kind(kind))
+        case [verdict]:
+            return Answer(Verdict(verdict))
+        case _:
+            raise CorruptRecord("The ledger's script answered in an unknown form.")

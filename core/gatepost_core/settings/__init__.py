@@ -21,10 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
-from gatepost_core.safe_text import require_shown
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
-from gatepost_core.settings.cleartext import check_tenants
 from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
 from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, Tenant
@@ -192,13 +190,21 @@ class Settings(BaseSettings):
     @classmethod
     def _lead_to_auth0(cls, value: tuple[Tenant, ...], info: ValidationInfo) -> tuple[Tenant, ...]:
         if not info.data.get("allow_http"):
-            check_tenants(value)
+            for tenant in value:
+                for name in ("base_url", "mtls_base_url"):
+                    try:
+                        check_encrypted(getattr(tenant, name) or "")
+                    except ValueError as problem:
+                        raise ValueError(f"{tenant.name}.{name.upper()}: {problem}") from None
         return value
 
     @field_validator("operator")
     @classmethod
     def _can_be_shown(cls, value: str | None) -> str | None:
         if value is not None:
+            # Imported here, because an application sets no operator.
+            from gatepost_core.safe_text import require_shown  # noqa: PLC0415
+
             require_shown(value)
         return value
 

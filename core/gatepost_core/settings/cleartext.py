@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.settings.server_urls import check_encrypted, is_cleartext
+from gatepost_core.settings.server_urls import is_cleartext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pydantic import SecretStr
 
     from gatepost_core.settings import Settings
-    from gatepost_core.settings.tenants import Tenant
 
 IN_CLEAR: Final = "http:// to another machine: secrets are sent in clear"
 
@@ -28,20 +27,6 @@ def cleartext_settings(settings: Settings) -> list[str]:
         urls = {"BASE_URL": tenant.base_url, "MTLS_BASE_URL": tenant.mtls_base_url}
         found += [f"GATEPOST_TENANTS.{tenant.name}.{name}" for name in _in_clear(urls, tenant.proxy)]
     return found
-
-
-def check_tenants(tenants: Iterable[Tenant]) -> None:
-    """Check the base URLs of tenants as the environment's are checked.
-
-    Raises:
-        ValueError: one is `http://` to another machine; names the tenant and the field.
-    """
-    for tenant in tenants:
-        for name in ("base_url", "mtls_base_url"):
-            try:
-                check_encrypted(getattr(tenant, name) or "")
-            except ValueError as problem:
-                raise ValueError(f"{tenant.name}.{name.upper()}: {problem}") from None
 
 
 def _in_clear(urls: dict[str, str | None], proxy: SecretStr | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatepost_core.broker.message_validation import Malformed, check_message
-from gatepost_core.broker.messages import SEND_BATCH, batch_message
+from gatepost_core.broker.publishing import SEND_BATCH, batch_message
 
 CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 
@@ -17,7 +17,7 @@ def check(args: list[Any], kwargs: dict[str, Any]) -> None:
 
 
 def test_what_we_publish_is_taken() -> None:
-    """The form of `gatepost_core.broker.messages`."""
+    """The form of `gatepost_core.broker.publishing`."""
     check([], batch_message(CAMPAIGN, 7))
 
 
