@@ -101,22 +101,29 @@ def alive(pids: dict[int, str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_second_terminal_sends_and_logs_in(dev: Dev) -> None:
-    """With the lines that dev prints and nothing else; SIGTERM ends all of it with 0."""
+def test_a_second_terminal_sends_and_ctrl_c_ends_everything(dev: Dev) -> None:
+    """With the printed lines and nothing else. Ctrl-C exits with 130; the next start keeps the keys, accepts its new simulator, and exits with 0 on SIGTERM."""
     printed = dict(
         line.removeprefix("export ").split("=", 1)
         for line in (dev.directory / "dev.out").read_text(encoding="utf-8").splitlines()
     )
     sent = run("send-email", "ana@example.com", environment=dev.variables, directory=dev.directory)
     checked = run("doctor", environment=dev.variables, directory=dev.directory)
-    code = dev.end(signal.SIGTERM)
+    interrupted = dev.end(signal.SIGINT)
+    again = Dev(dev.directory)
+    tenants = run("tenants", "list", environment=again.variables, directory=dev.directory)
+    terminated = again.end(signal.SIGTERM)
 
     assert printed == dev.variables
     assert (sent["exit_code"], sent["state"]) == (0, "accepted")
     # The reconciler's first run may be to come.
     assert {check["name"] for check in checked["checks"] if check["status"] != "ok"} <= {"reconciler"}
     assert checked["exit_code"] == 0
-    assert (code, len(dev.children), alive(dev.children)) == (0, 5, [])
+    assert (interrupted, len(dev.children), alive(dev.children)) == (130, 5, [])
+    assert again.variables["GATEPOST_SEALING_KEYS"] == dev.variables["GATEPOST_SEALING_KEYS"]
+    assert again.variables["AUTH0_DOMAIN"] != dev.variables["AUTH0_DOMAIN"]
+    assert (tenants["exit_code"], [one["name"] for one in tenants["tenants"]]) == (0, ["default"])
+    assert (terminated, alive(again.children)) == (0, [])
 
 
 @pytest.mark.slow
@@ -129,21 +136,6 @@ def test_a_dead_child_ends_everything(dev: Dev) -> None:
     assert code == 1
     assert "beat ended with exit code -9" in dev.log.read_text(encoding="utf-8")
     assert alive(dev.children) == []
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_everything(dev: Dev) -> None:
-    """Exit code 130. The next start has the same keys, and carries out the open operations with its simulator on another port."""
-    keys = dev.variables["GATEPOST_SEALING_KEYS"]
-    code = dev.end(signal.SIGINT)
-    again = Dev(dev.directory)
-    tenants = run("tenants", "list", environment=again.variables, directory=dev.directory)
-    again.end(signal.SIGTERM)
-
-    assert (code, alive(dev.children)) == (130, [])
-    assert again.variables["GATEPOST_SEALING_KEYS"] == keys
-    assert again.variables["AUTH0_DOMAIN"] != dev.variables["AUTH0_DOMAIN"]
-    assert (tenants["exit_code"], [one["name"] for one in tenants["tenants"]]) == (0, ["default"])
 
 
 @pytest.mark.slow
