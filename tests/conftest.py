@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import redis
+import structlog
 
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
@@ -120,3 +121,11 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """One certificate authority for the session, with a client certificate."""
     return Authority.create(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Work in a directory without a `.env`. Afterwards the log is configured as before."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    structlog.reset_defaults()

@@ -12,13 +12,13 @@ import pytest
 
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
+from support.checkout import CHECKOUT
 from support.page_session import PageSession
 from support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CHECKOUT = Path(__file__).parents[2]
 _CODE_S = 20.0
 
 

@@ -6,24 +6,24 @@ import ast
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.checkout import CHECKOUT
 from support.markdown_blocks import blocks_of
 from support.page_configuration import PARSERS, load_toml, load_variables
 from support.page_session import SHELLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import redis
 
     from support.page_session import PageSession
     from support.stack import Stack
 
-CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])
 # Nothing to execute: a drawing, or words.
 _SHOWN = {"text", "mermaid", "diff"}

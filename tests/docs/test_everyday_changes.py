@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SECTION = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Everyday changes\n")[1].split("\n## ")[0]
+from support.checkout import CHECKOUT
+
+SECTION = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Everyday changes\n")[1].split("\n## ")[0]
 ROWS = [row.split("|")[1:3] for row in SECTION.splitlines() if row.startswith("| ")][1:]
 CHANGES = {change.strip(): re.findall(r"`([\w/]+\.(?:py|lua))`", files) for change, files in ROWS}
 
@@ -17,7 +17,7 @@ CHANGES = {change.strip(): re.findall(r"`([\w/]+\.(?:py|lua))`", files) for chan
 def test_an_everyday_change_names_files_that_exist(change: str) -> None:
     """A moved file must be moved in the table too."""
     assert CHANGES[change]
-    assert [file for file in CHANGES[change] if not (ROOT / file).is_file()] == []
+    assert [file for file in CHANGES[change] if not (CHECKOUT / file).is_file()] == []
 
 
 def test_an_everyday_change_touches_few_files() -> None:

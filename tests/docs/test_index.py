@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-CHECKOUT = Path(__file__).parents[2]
+from support.checkout import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DOCS = CHECKOUT / "docs"
 INDEX = DOCS / "README.md"
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import get_args
 
 from gatepost_core.commands import Command
+from support.checkout import CHECKOUT
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "other-languages.md"
+PAGE = CHECKOUT / "docs" / "how-to" / "other-languages.md"
 
 
 def test_the_page_lists_the_fields_of_all_commands() -> None:

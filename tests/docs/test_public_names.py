@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import gatepost
 import gatepost.errors
 import gatepost_worker.authentication
+from support.checkout import CHECKOUT
 from support.markdown_blocks import blocks_of
 
-CHECKOUT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])
 NAMES = {
     "gatepost": set(gatepost.__all__),

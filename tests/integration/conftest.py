@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 
 from gatepost import Producer
 from gatepost.campaigns.control import Campaigns
@@ -72,13 +71,10 @@ def variables(valkey: EmbeddedValkey) -> dict[str, str]:
 
 
 @pytest.fixture
-def configured(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def configured(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, empty_directory: Path) -> None:
     """The configuration in the environment, in a directory without a `.env`."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

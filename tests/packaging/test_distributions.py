@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from email.message import Message
 
-CHECKOUT = Path(__file__).parents[2]
 _ROOTS = {
     "gatepost_core": "core",
     "gatepost": "producer",

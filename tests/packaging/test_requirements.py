@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +12,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from support.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "requirements").glob("*.txt"))
+FILES = sorted((CHECKOUT / "requirements").glob("*.txt"))
 # What `make lock` compiles each file from: extras and groups of pyproject.toml.
 SOURCES = {
     "run": (["all"], ["build"]),
@@ -45,7 +46,7 @@ def pinned(file: Path) -> dict[str, set[str]]:
 
 def declared(extras: list[str], groups: list[str]) -> Iterator[Requirement]:
     """What pyproject.toml asks for, extras that name extras resolved."""
-    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    document = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     project: dict[str, Any] = document["project"]
     texts = [*project["dependencies"], *(text for group in groups for text in document["dependency-groups"][group])]
     waiting = [text for extra in extras for text in project["optional-dependencies"][extra]]
@@ -69,7 +70,7 @@ def test_every_entry_is_one_version_with_its_hashes(file: Path) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_pins_are_within_what_the_project_asks_for(name: str) -> None:
     """After a change of pyproject.toml, `make lock` must run; an outdated file fails here, without a network."""
-    versions = pinned(ROOT / "requirements" / f"{name}.txt")
+    versions = pinned(CHECKOUT / "requirements" / f"{name}.txt")
     missing = [
         str(requirement)
         for requirement in declared(*SOURCES[name])
@@ -98,7 +99,7 @@ def test_the_files_agree_with_each_other() -> None:
 
 def test_the_lowest_versions_are_tested() -> None:
     """Each lower bound in pyproject.toml is the version that `make test-lowest` installs."""
-    versions = pinned(ROOT / "requirements" / "lowest.txt")
+    versions = pinned(CHECKOUT / "requirements" / "lowest.txt")
     bounds = {
         canonicalize_name(requirement.name): Version(specifier.version)
         for requirement in declared(["all"], [])

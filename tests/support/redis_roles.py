@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     import redis
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "secure-redis.md"
+PAGE = CHECKOUT / "docs" / "how-to" / "secure-redis.md"
 ROLES = ("producer", "redeemer", "worker", "operator", "reader")
 
 

@@ -6,13 +6,14 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SECURITY: Final = Path(__file__).parents[2] / "SECURITY.md"
+_SECURITY: Final = CHECKOUT / "SECURITY.md"
 _TITLE: Final = "## What is stored, and in which form"
 _ROW: Final = re.compile(r"\| (?P<keys>`[^|]+) \| (?P<fields>[^|]*)\| (?P<form>[a-z]+) \| [^|]+ \|")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")

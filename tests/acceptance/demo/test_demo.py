@@ -15,13 +15,14 @@ import requests
 
 from gatepost_simulator.control import ControlClient
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = Path(__file__).parents[3] / "examples" / "people.csv"
+PEOPLE = CHECKOUT / "examples" / "people.csv"
 COMMAND = [sys.executable, "-m", "gatepost_operations.cli", "demo", "--file"]
 PATIENCE_S = 170
 LABELS = ("e-mails", "SMS", "logins by e-mail", "logins by SMS", "campaign")

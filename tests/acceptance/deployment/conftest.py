@@ -5,19 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.checkout import CHECKOUT
 from support.compose_deployment import Deployment
 from support.compose_file import Service, read_services
 from support.free_ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CHECKOUT = Path(__file__).parents[3]
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

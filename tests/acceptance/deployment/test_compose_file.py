@@ -7,19 +7,20 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from gatepost_core.settings import Settings, environment_names
+from support.checkout import CHECKOUT
 from support.compose_file import read_services
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.compose_file import Service
 
-CHECKOUT = Path(__file__).parents[3]
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from gatepost import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.checkout import CHECKOUT
 from support.compose_file import interpolated
 from support.stack import Program, Stack
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CHECKOUT = Path(__file__).parents[3]
 READY = "ready."
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from gatepost import State
 from support import faulty_redis
+from support.checkout import CHECKOUT
 from support.free_ports import free_port
 
 if TYPE_CHECKING:
     from support.stack import Stack
 
-CHECKOUT = Path(__file__).parents[3]
 _OPTIONS = ["worker", "-l", "INFO", "-n", "started@test", "--without-gossip", "--without-mingle"]
 
 

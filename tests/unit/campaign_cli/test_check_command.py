@@ -18,9 +18,7 @@ GOOD = "email,language\nana@example.com,de\neva@example.com,\n"
 BAD = "email;language\nana@example.com;de\nno-canary-address;de\nANA@EXAMPLE.COM;\n"
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_directory")
 
 
 def written(text: str | bytes, name: str = "people.csv") -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from gatepost_core.campaigns.model import Options
+from support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[3]
-SCRIPTS = [*(ROOT / "core/gatepost_core/campaigns").glob("*.lua"), ROOT / "worker/gatepost_worker/bulk/batch.lua"]
+SCRIPTS = [
+    *(CHECKOUT / "core/gatepost_core/campaigns").glob("*.lua"),
+    CHECKOUT / "worker/gatepost_worker/bulk/batch.lua",
+]
 # In the record, `rate` is the measured rate, and `auth_params` are sealed.
 OWN_MEANING = {"rate", "auth_params"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,9 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_operations.files.check import CheckReport, check_file
 from gatepost_operations.files.rows import read_rows
+from support.checkout import CHECKOUT
 
-PEOPLE = Path(__file__).parents[3] / "examples" / "people.csv"
+PEOPLE = CHECKOUT / "examples" / "people.csv"
 
 # RFC 2606 and RFC 6761.
 RESERVED_DOMAIN = re.compile(r"(?:[\w-]+\.)*example(?:\.com|\.net|\.org)?")

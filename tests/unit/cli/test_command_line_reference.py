@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load, main
 from gatepost_operations.cli.exit_codes import ExitCode
+from support.checkout import CHECKOUT
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
+PAGE = CHECKOUT / "docs" / "reference" / "command-line.md"
 HELP = dict(
     re.findall(
         r"^## (gatepost[^\n]*)\n\n```text\n(.*?)\n```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import pytest
@@ -22,11 +21,12 @@ from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load
 from gatepost_operations.files.export import ExportFormat
 from gatepost_worker.authentication import Send as ClientSend
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "campaigns.md"
+PAGE = CHECKOUT / "docs" / "reference" / "campaigns.md"
 
 
 def values_of(kind: Any) -> set[str]:

@@ -28,16 +28,11 @@ from support.campaign_views import NOW, campaign_with
 from support.hostile_texts import HOSTILE, steering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 import structlog
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("empty_directory")
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:

@@ -5,17 +5,11 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from gatepost_core.sealing import Key
 from gatepost_operations.cli.entry import main
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CONFIGURATION = {
     # No server listens on this port.
@@ -28,12 +22,7 @@ CONFIGURATION = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No `.env` of a real project is read, and the log goes back to where it was."""
-    monkeypatch.chdir(tmp_path)
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("empty_directory")
 
 
 @pytest.fixture

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fuzz_targets import TARGETS
+from support.checkout import CHECKOUT
 
-CORPUS = Path(__file__).parents[3] / "fuzz" / "corpus"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CORPUS = CHECKOUT / "fuzz" / "corpus"
 INPUTS = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
 
 

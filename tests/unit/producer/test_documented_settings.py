@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from gatepost_core.settings import Settings, environment_names
+from support.checkout import CHECKOUT
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
+PAGE = CHECKOUT / "docs" / "reference" / "settings.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")

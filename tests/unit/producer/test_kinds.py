@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from inspect import isfunction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from gatepost_core.commands import COMMANDS, SendCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Channel, Kind
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.command_table import TABLE
+from support.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[3]
 ROOTS = ("core", "producer", "worker", "operations")
 # The worker's calls know the two starts of the Authentication API, by address and by number, whatever the kind.
 STARTS = "worker/gatepost_worker/delivery/calls.py"
@@ -73,7 +72,7 @@ def test_each_kind_has_a_command_of_the_command_line() -> None:
 
 def test_the_page_of_message_formats_names_all_kinds() -> None:
     """An integrator finds every kind in the first row of the table of fields."""
-    page = (ROOT / "docs/how-to/other-languages.md").read_text(encoding="utf-8")
+    page = (CHECKOUT / "docs/how-to/other-languages.md").read_text(encoding="utf-8")
     [row] = [line for line in page.splitlines() if line.startswith("| `kind` |")]
 
     assert re.findall(r"`(\w+)`", row.split("|")[3]) == [kind.value for kind in Kind]
@@ -82,8 +81,8 @@ def test_the_page_of_message_formats_names_all_kinds() -> None:
 def test_a_kind_is_named_in_four_source_files() -> None:
     """A further kind needs an entry, a command, the producer's methods and a command of the command line; the rest follows."""
     named = re.compile(r"send_sms|SEND_SMS|SendSms|send-sms")
-    files = [file for root in ROOTS for file in (ROOT / root).rglob("*") if file.suffix in {".py", ".lua"}]
+    files = [file for root in ROOTS for file in (CHECKOUT / root).rglob("*") if file.suffix in {".py", ".lua"}]
     files = [file for file in files if "authentication" not in file.parts]
-    found = {str(file.relative_to(ROOT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
+    found = {str(file.relative_to(CHECKOUT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
 
     assert found - {STARTS} == NAMES_SENDS_BY_SMS

@@ -6,7 +6,6 @@ import json
 import re
 import zlib
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
@@ -24,11 +23,11 @@ from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.files.columns import field_of
 from gatepost_operations.files.export import COLUMNS
 from gatepost_worker.delivery.calls import overrides_of
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[3]
 # The recipient, the code and the kind are not keyword options.
 PERSONAL = {"email", "phone_number", "code", "kind"}
 NAMES_A_FIELD_OF_A_SEND = {
@@ -144,7 +143,7 @@ def test_a_field_of_a_send_is_named_in_four_source_files() -> None:
     """A further field needs its description, its place in a row, its type in Python and its option; the rest follows."""
     named = re.compile(r"^ *language: ", re.MULTILINE)
     roots = ("core", "producer", "worker", "operations")
-    files = [file for root in roots for file in (ROOT / root).rglob("*.py") if "authentication" not in file.parts]
-    found = {str(file.relative_to(ROOT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
+    files = [file for root in roots for file in (CHECKOUT / root).rglob("*.py") if "authentication" not in file.parts]
+    found = {str(file.relative_to(CHECKOUT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
 
     assert found - OTHER_USES == NAMES_A_FIELD_OF_A_SEND

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,9 @@ from gatepost_core.doubt import end_after, kept_for_retry
 from gatepost_core.errors import OperationFailed, failure_of
 from gatepost_core.reasons import Reason
 from gatepost_core.states import FAILED_STATES, NOT_ACCEPTED, OPEN_STATES, Outlook, State
+from support.checkout import CHECKOUT
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = CHECKOUT / "docs"
 PAGE = DOCS / "reference" / "failures.md"
 FINAL_STATES = DOCS / "how-to" / "final-states.md"
 EXIT_CODES = DOCS / "reference" / "command-line.md"

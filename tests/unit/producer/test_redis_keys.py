@@ -21,13 +21,14 @@ from gatepost_core.kinds import Queue
 from gatepost_core.redis import keys as redis_keys
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepost_core.settings import Settings
 
-SECURITY = Path(__file__).parents[3] / "SECURITY.md"
+SECURITY = CHECKOUT / "SECURITY.md"
 PACKAGES = [Path(package.__path__[0]) for package in (gatepost_core, gatepost, gatepost_worker, gatepost_operations)]
 """Where they are imported from: the checkout, or the installed wheel."""
 NOT_NAMES = {"lua", "of_libraries", "control_exchange", "event_exchange", "campaign_pattern", "batch_pattern"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -17,13 +16,14 @@ from gatepost_simulator.faults import Fault, TokenFault
 from gatepost_simulator.settings import BruteForce, Client, Connection, OpenPoints, Providers, Quota, SimulatorSettings
 from gatepost_simulator.tagged_recipients import phone_tags, tags
 from gatepost_simulator.tenant import Tenant
+from support.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydantic import BaseModel
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "simulator.md").read_text(encoding="utf-8")
+PAGE = (CHECKOUT / "docs" / "reference" / "simulator.md").read_text(encoding="utf-8")
 NAMES = set(re.findall(r"`([^`\n]+)`", PAGE))
 WORDS = set(re.findall(r"[\w./{}+-]+", " ".join(NAMES)))
 

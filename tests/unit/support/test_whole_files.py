@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
+from support.checkout import CHECKOUT
 from support.whole_files import TOGETHER, slow_first
-
-CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("beginning", [beginning for group in TOGETHER for beginning in group])
