@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.campaigns.scripts import lua_constants
 from gatepost_core.doubt import end_after, rule_in_lua
 from gatepost_core.reasons import IMPLIED, Reason
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from redis import Redis
 
 DOUBT = Reason.SERVER_FAILED
+LEDGER = "gatepost_core/ledger/ledger.lua"
+CAMPAIGN_SCRIPTS = (
+    *(f"gatepost_core/campaigns/{name}.lua" for name in ("control", "repair", "rows")),
+    "gatepost_worker/bulk/batch.lua",
+)
+
+
+def text_of(script: str) -> str:
+    package, path = script.split("/", 1)
+    return files(package).joinpath(path).read_text(encoding="utf-8")
 
 
 def evaluated(client: Redis, text: str) -> Any:
@@ -52,21 +63,31 @@ def test_the_scripts_have_the_entries_of_states_and_reasons(redis_client: Redis)
 
 @pytest.mark.parametrize(
     ("script", "spelled"),
-    [
-        ("gatepost_core/ledger/ledger.lua", "value"),
-        ("gatepost_core/campaigns/control.lua", "char"),
-        ("gatepost_core/campaigns/repair.lua", "char"),
-        ("gatepost_core/campaigns/rows.lua", "char"),
-        ("gatepost_worker/bulk/batch.lua", "char"),
-    ],
+    [(LEDGER, "value"), *((script, "char") for script in CAMPAIGN_SCRIPTS)],
 )
 def test_no_script_spells_a_state(script: str, spelled: str) -> None:
     """Scripts write a state as the constant that `states_in_lua` gives it."""
-    package, path = script.split("/", 1)
-    literals = set(re.findall(r"'([^'\n]*)'", files(package).joinpath(path).read_text(encoding="utf-8")))
+    literals = set(re.findall(r"'([^'\n]*)'", text_of(script)))
 
     assert literals
     assert not literals & {getattr(state, spelled) for state in State}
+
+
+def test_scripts_name_reasons_and_statuses_that_exist() -> None:
+    """Lua gives nil for a name that is misspelt; `Reason`, `Status` and `PauseReason` are the only homes."""
+    ledger, campaigns = text_of(LEDGER), "".join(map(text_of, CAMPAIGN_SCRIPTS))
+    reasons = set(re.findall(r"(?:EXPIRED|UNKNOWN|CANCELLED|'doubt'), (?:get\('doubt'\) or )?'(\w+)'", ledger))
+    codes = set(re.findall(r"\bCODE\.(\w+)", campaigns))
+    statuses = set(re.findall(r"(?:\bstatus|\bfound\[1\]|get\('status'\)) [~=]= '(\w+)'", campaigns))
+    pauses = set(re.findall(r"\bpause\('(\w+)'|'pause_reason', '(?!pause_cause)(\w+)'", campaigns))
+
+    assert len(reasons) == 4
+    assert reasons <= set(Reason)
+    assert codes
+    assert codes <= set(Reason)
+    assert statuses >= {"draft", "running", "paused"}
+    assert statuses <= set(Status)
+    assert {"".join(found) for found in pauses} == set(PauseReason)
 
 
 @pytest.mark.parametrize("spelled", [lambda state: state.char, lambda state: state.value], ids=["letter", "name"])
