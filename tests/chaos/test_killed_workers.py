@@ -36,8 +36,8 @@ class Case:
         state: how both end.
         sent: how many messages, and how many exchanges, there are in the end.
         batch: the point at which the batch is.
-        rows_unknown: whether rows of the batch end as `unknown`; None: those, if any, that the step began besides settling.
-        rows_sent: whether those were sent.
+        rows_unknown: whether rows of the batch end as `unknown`; None: those, if any, that were under way or that the step began.
+        rows_sent: whether some of those were sent.
         long: whether it is left to `make chaos`.
     """
 
@@ -210,5 +210,8 @@ def look_at_the_campaign(
     unknown = [report.row.recipient for report in producer.campaigns.export(campaign_id, {State.UNKNOWN})]
     assert set(account.states) <= {State.ACCEPTED, State.UNKNOWN}
     assert case.rows_unknown in {None, bool(unknown)}
-    assert set(control.counts_of(unknown).values()) == ({int(case.rows_sent)} if unknown else set())
+    # A batch makes its calls at once, so some may not have reached the server when the worker died.
+    sent = set(control.counts_of(unknown).values())
+    assert sent <= ({0} if case.rows_unknown is True and not case.rows_sent else {0, 1})
+    assert not case.rows_sent or 1 in sent
     account.assert_holds()

@@ -17,6 +17,7 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Queue
 from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
+from gatepost_worker.bulk.carriers import Carriers
 from gatepost_worker.bulk.store import BatchStore
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.task import BatchRunner
@@ -83,6 +84,7 @@ class Bench:
         self.campaigns = Campaigns(settings)
         self._app = build_app(settings)
         self._clients = Clients(settings)
+        self._carriers = Carriers(calls=settings.calls, threads=settings.concurrency)
         publisher = BatchPublisher(self._app, self.campaigns.store)
         self.store = BatchStore(self.redis, KEYS, republish_after_s=settings.republish_after)
         self.runner = BatchRunner(
@@ -93,6 +95,7 @@ class Bench:
             fingerprints=settings.fingerprints(),
             clients=self._clients,
             ownership=Ownership(self.redis, settings),
+            carriers=self._carriers,
             **options,
         )
         self.sweep = CampaignSweep(self.redis, KEYS, self.campaigns.store, publisher)
@@ -141,6 +144,7 @@ class Bench:
         return campaign
 
     def close(self) -> None:
+        self._carriers.close()
         self._clients.close()
         self.campaigns.close()
         self._app.close()

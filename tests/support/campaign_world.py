@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gatepost_core.campaigns.batch import rows_in
+from gatepost_core.campaigns.batch import BATCH_ROWS
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_worker.bulk.batch_size import FeedSchedule, rows_at_once
-from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, PermitSource, Settlement, Waiting
+from gatepost_worker.bulk.feed_schedule import FeedSchedule
+from gatepost_worker.bulk.slots import Slots
+from gatepost_worker.bulk.store import (
+    BatchStore,
+    Begun,
+    Claim,
+    Claimed,
+    NoRowLeft,
+    PermitSource,
+    Settlement,
+    Waiting,
+)
+from gatepost_worker.bulk.under_way import GATHER_S
+from gatepost_worker.bulk.work import SLOT_S
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import TEST_CLOCK, TestClock
 from support.keys import KEYS
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
 
 OPTIONS = '{"tenant":"default"}'
 PROCESSES = 2
+CALLS = 400
 RUN_FOR_S = 10.0
 INSTANT_S = 0.001
 
@@ -46,8 +59,22 @@ def tailed(world: World) -> float:
     return world.random.lognormvariate(math.log(0.08), math.log(1.5 / 0.08) / 2.3263)
 
 
+@dataclass
+class Held:
+    """A batch that a worker holds."""
+
+    claim: Claim
+    outcomes: list[tuple[Settlement, Reading]] = field(default_factory=list)
+    seq: int = 0
+    cursor: int = 0
+    under_way: int = 0
+    ask_at: float = 0.0
+    rest_s: float = 0.0
+    exhausted: bool = False
+
+
 class CampaignWorld:
-    """Bulk workers with the given number of slots, and campaigns whose batches they take. One call a slot."""
+    """Bulk workers that work on so many batches at once in all, and campaigns whose batches they take. A batch makes many calls at once."""
 
     def __init__(
         self,
@@ -73,7 +100,7 @@ class CampaignWorld:
         self.source = PermitSource(key=LimiterKey("default", "passwordless/start"), settings=LimiterSettings())
         self.queue: deque[tuple[str, int]] = deque()
         self.sent: dict[str, list[float]] = {}
-        self._schedules = [FeedSchedule(lambda: world.now) for _ in range(PROCESSES)]
+        self._processes = [(FeedSchedule(lambda: world.now), Slots(CALLS)) for _ in range(PROCESSES)]
         self._start = self.clock.ms / 1000
         for slot in range(slots):
             world.start(self._slot(slot), 0.01 * slot / slots)
@@ -81,11 +108,11 @@ class CampaignWorld:
     def start(self, campaign_id: str, people: int) -> None:
         """Record a campaign and start it."""
         record = {"name": campaign_id, "options": OPTIONS, "on_unknown": "hold", "max_attempts": 3, "deadline": ""}
-        pauses = {"in_flight_limit": 4, "max_in_flight": 256, "pause_after_errors": 0, "pause_above_error_share": 0}
+        pauses = {"in_flight_limit": 1, "max_in_flight": 256, "pause_after_errors": 0, "pause_above_error_share": 0}
         self.store.create(campaign_id, {**record, **pauses})
         added, batch = 0, 0
         while added < people:
-            rows = min(rows_in(batch), people - added)
+            rows = min(BATCH_ROWS, people - added)
             marks = [(added + row).to_bytes(8, "big") for row in range(rows)]
             self.store.append(campaign_id, batch, "sealed", marks)
             added, batch = added + rows, batch + 1
@@ -94,46 +121,68 @@ class CampaignWorld:
         self._publish(campaign_id, self.store.feed(campaign_id))
 
     def _slot(self, slot: int) -> Generator[float, None, None]:
-        schedule = self._schedules[slot % PROCESSES]
         while True:
             if not self.queue:
                 yield 0.02
                 continue
             campaign_id, number = self.queue.popleft()
-            yield from self._batch(Claim(campaign_id, number, f"{slot} at {self.world.now}"), schedule)
+            yield from self._batch(
+                Claim(campaign_id, number, f"{slot} at {self.world.now}"), *self._processes[slot % PROCESSES]
+            )
 
-    def _batch(self, claim: Claim, schedule: FeedSchedule) -> Generator[float, None, None]:
+    def _batch(self, claim: Claim, schedule: FeedSchedule, slots: Slots) -> Generator[float, None, None]:
         self._tick()
         if not isinstance(self.batches.claim(claim, 60), Claimed):
             return
-        until, at_once, cursor, seq = self.world.now + RUN_FOR_S, 1, 0, 0
-        settled: list[Settlement] = []
-        read: list[Reading] = []
+        held, until = Held(claim), self.world.now + RUN_FOR_S
         while True:
-            seq += 1
-            self._tick()
-            want = at_once if self.world.now < until else 0
-            step = self.batches.step(
-                claim, seq, 60, source=self.source, settlements=settled, readings=read, cursor=cursor, want=want
-            )
-            settled, read = [], []
-            if isinstance(step, Waiting) and step.seconds <= 2:
-                yield step.seconds
-            elif isinstance(step, Begun):
-                began, cursor = self.world.now, step.rows[-1] + 1
-                for ticket, row in enumerate(step.rows, step.first_ticket):
-                    yield from self._send(claim.campaign_id, row, ticket, settled, read)
-                at_once = rows_at_once(at_once, self.world.now - began)
-                self._tick()
+            leaving = held.exhausted or held.rest_s > 0 or self.world.now >= until
+            asks = not leaving and self.world.now >= held.ask_at
+            taken = slots.take(claim.campaign_id, BATCH_ROWS - held.under_way) if asks else 0
+            if held.outcomes or taken:
+                self._step(held, slots, taken)
                 if schedule.is_due(claim.campaign_id):
                     self._publish(claim.campaign_id, self.store.feed(claim.campaign_id))
-            else:
-                wait = step.seconds if isinstance(step, Waiting) else 0.0
-                self._publish(claim.campaign_id, self.batches.release(claim, wait_s=wait, rest_s=wait) or ())
+            elif leaving and not held.under_way:
+                rest_s = held.rest_s
+                self._publish(claim.campaign_id, self.batches.release(claim, wait_s=rest_s, rest_s=rest_s) or ())
                 return
+            waits_s = held.ask_at - self.world.now
+            yield min(GATHER_S, max(waits_s, INSTANT_S)) if waits_s > 0 else GATHER_S
 
-    def _send(
-        self, campaign_id: str, row: int, ticket: int, settled: list[Settlement], read: list[Reading]
+    def _step(self, held: Held, slots: Slots, taken: int) -> None:
+        self._tick()
+        held.seq += 1
+        settled, held.outcomes[:] = [*held.outcomes], []
+        accepted = sum(settlement.state is State.ACCEPTED for settlement, _ in settled)
+        slots.learn(held.claim.campaign_id, succeeded=accepted, failed=len(settled) - accepted)
+        step = self.batches.step(
+            held.claim,
+            held.seq,
+            60,
+            source=self.source,
+            settlements=[settlement for settlement, _ in settled],
+            readings=[reading for _, reading in settled],
+            cursor=held.cursor,
+            want=taken,
+        )
+        rows = step.rows if isinstance(step, Begun) else ()
+        slots.give_back(held.claim.campaign_id, taken - len(rows))
+        held.under_way += len(rows) - len(settled)
+        match step:
+            case Begun():
+                held.cursor = step.rows[-1] + 1
+                for ticket, row in enumerate(step.rows, step.first_ticket):
+                    self.world.start(self._call(held.claim.campaign_id, row, ticket, slots, held.outcomes))
+            case Waiting(seconds=seconds) if seconds <= SLOT_S:
+                held.ask_at = self.world.now + seconds / 2
+            case Waiting(seconds=seconds):
+                held.rest_s = seconds
+            case _:
+                held.exhausted = held.exhausted or taken > 0 or not isinstance(step, NoRowLeft)
+
+    def _call(
+        self, campaign_id: str, row: int, ticket: int, slots: Slots, outcomes: list[tuple[Settlement, Reading]]
     ) -> Generator[float, None, None]:
         refused = self.world.random.random() < self.refused_share
         latency = INSTANT_S if refused else self.latency()
@@ -141,17 +190,15 @@ class CampaignWorld:
         yield outward
         allowed, limits = self.tenant.call()
         yield latency - outward if allowed else outward
-        read.append(
-            Reading(
-                ticket=ticket, limits=replace(limits, sent_at=sent_at, received_at=self.world.now), refused=not allowed
-            )
-        )
+        limits = replace(limits, sent_at=sent_at, received_at=self.world.now)
         if not allowed:
-            settled.append(Settlement(row, State.DEFERRED))
+            settlement = Settlement(row, State.DEFERRED)
         elif refused:
-            settled.append(Settlement(row, State.REJECTED, reason=Reason.RECIPIENT_REJECTED, attempts=1))
+            settlement = Settlement(row, State.REJECTED, reason=Reason.RECIPIENT_REJECTED, attempts=1)
         else:
-            settled.append(Settlement(row, State.ACCEPTED, attempts=1))
+            settlement = Settlement(row, State.ACCEPTED, attempts=1)
+        outcomes.append((settlement, Reading(ticket=ticket, limits=limits, refused=not allowed)))
+        slots.give_back(campaign_id)
         self.sent[campaign_id].append(self.world.now)
 
     def _publish(self, campaign_id: str, picked: Iterable[tuple[int, float]]) -> None:

@@ -43,7 +43,8 @@ class Process:
     Attributes:
         settings: the configuration.
         keys: the names in Redis and on the broker.
-        slots: how many calls the process makes at once; set at the worker's start, before the clients are created.
+        slots: how many tasks the process runs at once; set at the worker's start, before the clients are created.
+        calls: how many calls its batches make at once; set at the worker's start.
         liveness: the record of the process's progress.
     """
 
@@ -51,6 +52,7 @@ class Process:
         self.settings = settings
         self.keys = RedisKeys(settings.namespace)
         self.slots = settings.concurrency
+        self.calls = settings.calls
         self.liveness = Liveness(settings.health_patience)
         self._limiters: dict[str, Limiter] = {}
         self._health: HealthServer | None = None

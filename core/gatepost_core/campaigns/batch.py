@@ -20,19 +20,9 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 256
 """Most rows in a batch: a row's number fits into a byte."""
 
-_FIRST_ROWS: Final = 32
-_BATCHES_OF_A_SIZE: Final = 64
 _FORM: Final = 1
 _RAW: Final = -15
 _CHANNEL_OF_LETTER: Final = {channel.letter: channel for channel in CHANNELS}
-
-
-def rows_in(batch: int) -> int:
-    """Return how many rows the batch with this number takes.
-
-    One thread at a time sends a batch. So the first batches are small, and a small campaign still has several calls under way.
-    """
-    return min(BATCH_ROWS, _FIRST_ROWS << (batch // _BATCHES_OF_A_SIZE))
 
 
 def pack_rows(rows: Sequence[Row]) -> bytes:

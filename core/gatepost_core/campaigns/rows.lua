@@ -50,10 +50,6 @@ end
 
 -- Rows -------------------------------------------------------------------------------------------------------------
 
-local function is_calling(states)
-  return states:find(IN_FLIGHT, 1, true) and 1 or 0
-end
-
 local function load_batch(number)
   local found = redis.call('HMGET', batch_key(number), 'states', 'details', 'token', 'lease', 'seq', 'reply', 'retried')
   if not found[1] then return nil end
@@ -61,7 +57,7 @@ local function load_batch(number)
   return {
     number = number, states = found[1], details = details, loaded_details = details,
     token = found[3], lease = tonumber(found[4]) or 0, seq = found[5], reply = found[6],
-    retried = found[7], was_calling = is_calling(found[1]),
+    retried = found[7],
   }
 end
 
@@ -70,7 +66,6 @@ local function save_batch(batch, ...)
     redis.call('HSET', batch_key(batch.number), 'details', batch.details)
   end
   redis.call('HSET', batch_key(batch.number), 'states', batch.states, ...)
-  count('calling', is_calling(batch.states) - batch.was_calling)
 end
 
 local function is_open(batch)
@@ -241,12 +236,17 @@ local function end_if_done()
   set_status(ended)
 end
 
--- The limit of batches in flight --------------------------------------------------------------------------------------------------------
+-- The limit of batches under way -----------------------------------------------------------------------------------
 
--- A batch makes one call at a time, so the number of batches with a call under way shows how many the permits keep busy.
--- The limit is twice that number: it doubles while every batch has a call under way, and holds while half of them wait for a permit.
--- A few spare batches find additional permits, or wait on the queue if all slots are taken.
-local SPARE = 4
+-- A batch carries as many calls as it has rows. So the calls in flight, which the permits decide, need so many batches; twice as many may
+-- be out, so that the number doubles while permits are not the limit. Beyond that each worker gets one, to find more permits.
+-- Few wait on the queue when all slots are taken, so that another campaign's batches are soon served. A few blocked batches take no place.
+local ROWS, SPARE = 256, 4
+local LIVE = 60000 -- a worker that has taken no batch for longer does not count
+
+local function live_workers()
+  return math.max(1, redis.call('ZCOUNT', WORKERS, now - LIVE, '+inf'))
+end
 
 local function note_rate()
   local found = redis.call('HMGET', campaign, 'paced_at', 'paced_done', 'rate')
@@ -258,12 +258,12 @@ local function note_rate()
 end
 
 local function set_in_flight_limit()
-  local found = redis.call('HMGET', campaign, 'calling', 'leased', 'calls', 'calls_at', 'max_in_flight')
-  local calling, leased, calls = tonumber(found[1]) or 0, tonumber(found[2]) or 0, tonumber(found[3]) or 0
+  local found = redis.call('HMGET', campaign, 'in_flight', 'leased', 'calls', 'calls_at', 'max_in_flight')
+  local in_flight, leased, calls = tonumber(found[1]) or 0, tonumber(found[2]) or 0, tonumber(found[3]) or 0
   local newest = math.min(1, (now - (tonumber(found[4]) or 0)) / 2000)
-  calls = math.max(0, calling, calls + (calling - calls) * newest)
-  local limit = math.min(math.floor(2 * calls + 0.5), math.max(0, leased)) + SPARE
-  limit = math.min(limit, tonumber(found[5]))
+  calls = math.max(0, in_flight, calls + (in_flight - calls) * newest)
+  local workers = live_workers() + math.min(SPARE - 1, redis.call('HLEN', blocked))
+  local limit = math.min(math.ceil(2 * calls / ROWS) + workers, math.max(0, leased) + math.max(workers, SPARE), tonumber(found[5]))
   redis.call('HSET', campaign, 'calls', string.format('%.3f', calls), 'calls_at', now, 'in_flight_limit', limit)
   return limit
 end

@@ -88,6 +88,11 @@ class RedisKeys:
         """The campaigns that the reconciler looks after."""
         return f"{self.namespace}:campaigns:active"
 
+    @cached_property
+    def bulk_workers(self) -> str:
+        """The worker processes that take batches, by when each took one last."""
+        return f"{self.namespace}:campaigns:workers"
+
     def campaign(self, campaign_id: str) -> str:
         """Return the key of a campaign's record; the keys of its parts begin with it."""
         return f"{self.namespace}:{_CAMPAIGN}:{campaign_id}"
@@ -215,6 +220,7 @@ class RedisKeys:
         names = {
             "CAMPAIGNS": self.campaigns,
             "ACTIVE": self.active_campaigns,
+            "WORKERS": self.bulk_workers,
             "SUPPRESSION": self.suppression,
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),

@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     republish_after: Annotated[float, Field(gt=0)] = 30.0
     allow_eviction: bool = Field(default=False, description="Start workers on a Redis that may evict what is stored.")
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    calls: Annotated[
+        int, Field(ge=1, le=10_000, description="Calls that one process makes at once for campaigns, at most.")
+    ] = 400
     health_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         default=None, description="Where a worker answers /health; nowhere when absent."
     )

@@ -19,7 +19,7 @@ app = command_app()
 @app.command(
     epilog=examples(
         "gatepost worker",
-        "gatepost worker --queues bulk --concurrency 64 --health-port 8788",
+        "gatepost worker --queues bulk --concurrency 4 --health-port 8788",
         "gatepost worker --queues login,send --beat --log-format console",
     )
 )
@@ -29,7 +29,12 @@ def worker(
         str, typer.Option("--queues", metavar="NAMES", help="Comma-separated: login, send, bulk.")
     ] = "login,send",
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads [default: 32].")
+        int | None,
+        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 32]."),
+    ] = None,
+    calls: Annotated[
+        int | None,
+        typer.Option("--calls", metavar="N", min=1, max=10_000, help="Calls at once for campaigns [default: 400]."),
     ] = None,
     beat: Annotated[
         bool, typer.Option("--beat", help="Also run the reconciler's schedule; use it in exactly one worker.")
@@ -57,6 +62,8 @@ def worker(
     # A configuration error is one sentence here; Celery would add a traceback.
     keys = RedisKeys(load_settings(env_file=ENV_FILE).namespace)
     environment = dict(os.environ)
+    if calls:
+        environment["GATEPOST_CALLS"] = str(calls)
     if health_port:
         environment["GATEPOST_HEALTH_PORT"] = str(health_port)
     if health_host:

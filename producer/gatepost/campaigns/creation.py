@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from gatepost_core.sealing.fingerprints import Fingerprints
     from gatepost_core.settings import Settings
 
-# The first limit of batches in flight. The scripts adjust it once answers arrive.
-_FIRST_IN_FLIGHT_LIMIT: Final = 4
 # Every batch carries the guest list to its worker.
 _MOST_GUESTS: Final = 1000
 
@@ -72,7 +70,7 @@ class Creation:
             "options": options.stored(),
             "asked": asked,
             "max_attempts": self._settings.max_attempts,
-            "in_flight_limit": min(_FIRST_IN_FLIGHT_LIMIT, options.max_in_flight),
+            "in_flight_limit": 1,
             **options.for_scripts(),
             **{field: value for field, value in optional.items() if value},
         }

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepost.campaigns.row_validation import checked_rows
-from gatepost_core.campaigns.batch import BATCH_ROWS, rows_in, seal_rows
+from gatepost_core.campaigns.batch import BATCH_ROWS, seal_rows
 from gatepost_core.error_boundary import callback_of_caller
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Import:
         """
         for chunk in in_chunks(checked_rows(rows), BATCH_ROWS):
             self._take(chunk)
-            while len(self._pending) >= rows_in(self._batches):
+            while len(self._pending) >= BATCH_ROWS:
                 self._append()
             self._report()
         while self._pending:
@@ -98,7 +98,7 @@ class Import:
                 self._pending[mark] = row
 
     def _append(self) -> None:
-        marks = list(islice(self._pending, rows_in(self._batches)))
+        marks = list(islice(self._pending, BATCH_ROWS))
         rows = [self._pending[mark] for mark in marks]
         sealed = seal_rows(rows, self._keyring, self._campaign_id, self._batches)
         match self._store.append(self._campaign_id, self._batches, sealed, marks):

@@ -1,4 +1,4 @@
-"""How many batches are out: it follows from the permits that they get, and from nothing else."""
+"""How many batches are out: it follows from the calls in flight, which the permits decide, and from the live workers."""
 
 from __future__ import annotations
 
@@ -8,101 +8,70 @@ import pytest
 
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.states import State
-from gatepost_worker.bulk.store import (
-    BatchStore,
-    Begun,
-    Claim,
-    Claimed,
-    PermitSource,
-    Settlement,
-    Step,
-    Stopped,
-    Waiting,
-)
+from gatepost_worker.bulk.store import BatchStore, Claim, Claimed, PermitSource, Stopped, Waiting
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, TestClock, rows
 from support.keys import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import redis
 
     from gatepost.campaigns.control import Campaigns
 
 LEASE_S = 60.0
+ROWS = 256
 
 
 class Fleet:
-    """Workers with a number of slots. A batch that one holds has a call out or waits for a permit, as the test says."""
+    """Workers that together hold so many batches. A test says how many calls are in flight."""
 
-    def __init__(self, client: redis.Redis, campaigns: Campaigns, slots: int, **options: Any) -> None:
+    def __init__(
+        self, client: redis.Redis, campaigns: Campaigns, *, slots: int = 1000, workers: int = 1, **options: Any
+    ) -> None:
         self.redis, self.campaigns, self.slots = client, campaigns, slots
         self.clock = TestClock(client)
         self.store = CampaignStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK)
-        self.batches = BatchStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK)
+        self.workers = [BatchStore(client, KEYS, republish_after_s=600, clock=TEST_CLOCK) for _ in range(workers)]
         self.campaign_id = campaigns.create("spring", Options(**options))
-        campaigns.add(self.campaign_id, rows(4000))
+        campaigns.add(self.campaign_id, rows(40 * ROWS))
         self.published: list[int] = []
-        self.calling: dict[int, Begun] = {}
-        self.waiting: list[int] = []
+        self.held: list[int] = []
         self._seq = 0
         self.store.start(self.campaign_id, None)
 
-    def feed(self, seconds: float = 0.5) -> int:
-        """Advance the time, let free slots take published batches, and return the number of batches out."""
-        self.clock.advance(seconds)
-        self.published += [number for number, _ in self.store.feed(self.campaign_id)]
-        while self.published and len(self.calling) + len(self.waiting) < self.slots:
-            number = self.published.pop(0)
-            assert isinstance(self.batches.claim(self._claim(number), LEASE_S), Claimed)
-            self.waiting.append(number)
-        return len(self.published) + len(self.calling) + len(self.waiting)
+    def feed(self, seconds: float = 0.5, *, in_flight: int | None = None) -> int:
+        """Let time pass, have free slots take what is published, and return how many batches are out.
 
-    def call(self, most: int = 1000) -> None:
-        """Give permits to batches until the given number have a call out, or take them away from the others."""
-        while self.waiting and len(self.calling) < most:
-            number = self.waiting.pop()
-            step = self._step(number)
-            assert isinstance(step, Begun)
-            self.calling[number] = step
-        for number in list(self.calling)[most:]:
-            begun = self.calling.pop(number)
-            step = self._step(
-                number, [Settlement(row, State.ACCEPTED, attempts=1) for row in begun.rows], permits=False
-            )
-            self._went_without(number, step)
+        By default each batch that is held has all of its calls in flight.
+        """
+        self.clock.advance(seconds)
+        calls = ROWS * len(self.held) if in_flight is None else in_flight
+        self.redis.hset(KEYS.campaign(self.campaign_id), "in_flight", calls)
+        self.published += [number for number, _ in self.store.feed(self.campaign_id)]
+        while self.published and len(self.held) < self.slots:
+            number = self.published.pop(0)
+            worker = self.workers[number % len(self.workers)]
+            assert isinstance(worker.claim(self._claim(number), LEASE_S), Claimed)
+            self.held.append(number)
+        return len(self.published) + len(self.held)
 
     def ask_in_vain(self) -> None:
-        """Every batch that waits asks once more."""
-        asking, self.waiting = self.waiting, []
-        for number in asking:
-            self._went_without(number, self._step(number, permits=False))
-
-    def count(self, field: str) -> int:
-        return int(self.redis.hget(KEYS.campaign(self.campaign_id), field) or 0)
-
-    def _went_without(self, number: int, step: Step) -> None:
-        if isinstance(step, Stopped):
-            assert step.why == "surplus"
-            picked = self.batches.release(self._claim(number))
-            assert picked is not None
-            self.published += [again for again, _ in picked]
-        else:
-            assert isinstance(step, Waiting)
-            self.waiting.append(number)
-
-    def _step(self, number: int, settlements: Iterable[Settlement] = (), *, permits: bool = True) -> Step:
-        self._seq += 1
-        # An unused rate has a permit at once; one that was just used has none for hours.
-        name, rate = (f"permit-{self._seq}", 10.0) if permits else ("none", 1e-5)
+        """Every batch asks for a permit that there is not; one that is surplus goes back."""
+        self.redis.set(KEYS.ceiling("none"), f"{4e15:.0f} 0")
         source = PermitSource(
-            key=LimiterKey(f"tenant-{self._seq}", "start"), settings=LimiterSettings(), ceiling=Ceiling(name, rate)
+            key=LimiterKey("tenant", "start"), settings=LimiterSettings(), ceiling=Ceiling("none", 1e-5)
         )
-        return self.batches.step(
-            self._claim(number), self._seq, LEASE_S, source=source, settlements=tuple(settlements), want=1
-        )
+        for number in list(self.held):
+            self._seq += 1
+            step = self.workers[0].step(self._claim(number), self._seq, LEASE_S, source=source, want=1)
+            assert isinstance(step, Waiting) or step == Stopped("surplus")
+            if isinstance(step, Stopped):
+                self.held.remove(number)
+                picked = self.workers[0].release(self._claim(number))
+                assert picked is not None
+                self.published += [again for again, _ in picked]
 
     def _claim(self, number: int) -> Claim:
         return Claim(self.campaign_id, number, f"holder of {number}")
@@ -110,74 +79,81 @@ class Fleet:
 
 @pytest.fixture
 def make_fleet(redis_client: redis.Redis, campaigns: Campaigns) -> Callable[..., Fleet]:
-    def make(slots: int = 1000, **options: Any) -> Fleet:
-        fleet = Fleet(redis_client, campaigns, slots, **options)
-        redis_client.set(KEYS.ceiling("none"), f"{4e15:.0f} 0")
-        return fleet
+    def make(**options: Any) -> Fleet:
+        return Fleet(redis_client, campaigns, **options)
 
     return make
 
 
-def grow(fleet: Fleet, feeds: int, most: int = 1000) -> int:
-    """Calls go out at each batch that may have one, look after look; return how many batches are out at the end."""
-    for _ in range(feeds):
-        fleet.feed()
-        fleet.call(most)
-    return fleet.feed()
+def test_it_grows_as_long_as_every_call_is_in_flight(make_fleet: Callable[..., Fleet]) -> None:
+    """Permits are not what it waits for: more are tried each time, up to `max_in_flight`."""
+    fleet = make_fleet(max_in_flight=14)
+
+    assert [fleet.feed() for _ in range(5)] == [1, 3, 7, 11, 14]
 
 
-@pytest.mark.parametrize(("feeds", "out"), [(1, 8), (2, 12), (20, 30)])
-def test_it_grows_as_long_as_every_batch_has_a_call_out(make_fleet: Callable[..., Fleet], feeds: int, out: int) -> None:
-    """Permits are not the limit, so the window grows at any latency, up to `max_in_flight`."""
-    assert grow(make_fleet(max_in_flight=30), feeds) == out
-
-
-def test_it_holds_while_half_of_the_batches_wait_for_a_permit(make_fleet: Callable[..., Fleet]) -> None:
-    """Ten calls are all that the permits keep busy: twice as many batches, and four to look for more."""
-    fleet = make_fleet()
-
-    assert grow(fleet, 10, most=10) == 24
-    assert grow(fleet, 10, most=10) == 24
-
-
-def test_it_shrinks_when_others_get_the_permits_and_the_surplus_goes_home(make_fleet: Callable[..., Fleet]) -> None:
-    """Two calls where there were ten: within seconds eight batches are out; those that wait for a permit gave way."""
-    fleet = make_fleet()
-    grow(fleet, 10, most=10)
+@pytest.mark.parametrize(("workers", "out"), [(1, 2), (3, 4)])
+def test_it_holds_what_the_calls_in_flight_need_and_one_for_each_worker(
+    make_fleet: Callable[..., Fleet], workers: int, out: int
+) -> None:
+    """A hundred calls fit one batch, whatever an answer takes."""
+    fleet = make_fleet(workers=workers)
+    for _ in range(3):
+        fleet.feed(in_flight=5 * ROWS)
     for _ in range(20):
-        fleet.call(2)
-        fleet.feed()
+        fleet.feed(in_flight=100)
         fleet.ask_in_vain()
 
-    assert fleet.feed() == 8
+    assert fleet.feed(in_flight=100) == out
 
 
-def test_one_slow_answer_is_no_reason_to_shrink_at_once(make_fleet: Callable[..., Fleet]) -> None:
-    """For a moment no call is out; half a second later most of the window is still there."""
+def test_a_worker_that_is_gone_counts_no_more(make_fleet: Callable[..., Fleet]) -> None:
+    """It took no batch for a minute."""
+    fleet = make_fleet(workers=3)
+    for _ in range(4):
+        fleet.feed(in_flight=4 * ROWS)
+    fleet.clock.advance(61)
+    del fleet.workers[1:]
+    for _ in range(20):
+        fleet.feed(in_flight=0)
+        fleet.ask_in_vain()
+
+    assert fleet.feed(in_flight=0) == 1
+
+
+def test_a_moment_without_calls_is_no_reason_to_shrink_at_once(make_fleet: Callable[..., Fleet]) -> None:
+    """Half a second later most of the window is still there."""
     fleet = make_fleet()
-    before = grow(fleet, 10, most=10)
-    fleet.call(0)
-    fleet.feed(0.2)
+    for _ in range(5):
+        fleet.feed(in_flight=5 * ROWS)
+    before = fleet.feed(in_flight=5 * ROWS)
+    fleet.feed(0.2, in_flight=0)
     fleet.ask_in_vain()
 
-    assert fleet.feed(0.2) > 0.6 * before
+    assert fleet.feed(0.2, in_flight=0) > 0.6 * before
 
 
 def test_only_a_few_messages_wait_for_a_slot(make_fleet: Callable[..., Fleet]) -> None:
-    """Eight slots, all with a call out: four messages wait, so another campaign's wait behind four."""
-    assert grow(make_fleet(slots=8), 20) == 12
+    """Two slots, all with calls in flight: a few messages wait, so another campaign's wait behind as few."""
+    fleet = make_fleet(slots=2)
+    for _ in range(20):
+        fleet.feed(in_flight=20 * ROWS)
+
+    assert len(fleet.published) <= 4
 
 
 def test_what_a_killed_worker_held_counts_no_more(make_fleet: Callable[..., Fleet]) -> None:
     """Leases end, the sweep finds them, and the window is that of a campaign that begins."""
     fleet = make_fleet()
-    grow(fleet, 5)
-    before = fleet.count("calling"), fleet.count("leased")
+    for _ in range(4):
+        fleet.feed()
+    before = len(fleet.held)
     fleet.clock.advance(LEASE_S + 1)
     while fleet.store.sweep(fleet.campaign_id)[1]:
         pass
+    fleet.redis.hset(KEYS.campaign(fleet.campaign_id), "in_flight", 0)
     fleet.store.feed(fleet.campaign_id)
 
-    assert min(before) > 10
-    assert (fleet.count("calling"), fleet.count("leased")) == (0, 0)
-    assert fleet.campaigns.status(fleet.campaign_id).in_flight_limit == 4
+    assert before > 10
+    assert fleet.redis.hget(KEYS.campaign(fleet.campaign_id), "leased") == b"0"
+    assert fleet.campaigns.status(fleet.campaign_id).in_flight_limit == 1

@@ -122,6 +122,20 @@ def test_a_wrong_secret_is_exit_code_4(examine: Examine, monkeypatch: pytest.Mon
     assert "canary" not in json.dumps(checks)
 
 
+@pytest.mark.usefixtures("at_the_simulator")
+def test_a_tenant_whose_campaigns_need_a_thread_for_each_call_is_named(
+    examine: Examine, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mutual TLS: the calls take the client's own connections."""
+    monkeypatch.setenv("AUTH0_USE_MTLS", "true")
+    monkeypatch.setenv("AUTH0_MTLS_CERTIFICATE", str(simulator.client_certificate_file))
+    monkeypatch.setenv("AUTH0_MTLS_KEY", str(simulator.client_certificate_file))
+    _, checks = examine()
+
+    assert checks["default: campaigns"]["status"] == "ok"
+    assert "mutual TLS" in checks["default: campaigns"]["found"]
+
+
 def test_a_tenant_that_does_not_answer_is_exit_code_1(examine: Examine) -> None:
     """The cause is named: no server listens there."""
     code, checks = examine()

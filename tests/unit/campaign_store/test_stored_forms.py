@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.errors import SealError
-from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, pack_rows, rows_in, seal_rows, unpack_rows
+from gatepost_core.campaigns.batch import open_rows, pack_rows, seal_rows, unpack_rows
 from gatepost_core.campaigns.model import Options, Pause, PauseReason
 from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.wire_format import (
@@ -96,12 +96,3 @@ def test_every_pause_says_what_to_do() -> None:
     for reason in PauseReason:
         assert Pause(reason).advice
     assert Reason.CLIENT_REJECTED.advice in Pause(PauseReason.REFUSED, Reason.CLIENT_REJECTED).advice
-
-
-def test_a_small_campaign_has_enough_batches_and_a_large_one_full_ones() -> None:
-    """Six thousand people are over a hundred batches; from the two hundredth on a batch is full."""
-    sizes = [rows_in(batch) for batch in range(240)]
-
-    assert sum(sizes[:120]) < 6000
-    assert sizes == sorted(sizes)
-    assert set(sizes[192:]) == {BATCH_ROWS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,11 +15,12 @@ from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication.errors import ConnectFailed
 from gatepost_worker.authentication.refusals import RateLimited, RecipientRejected
-from gatepost_worker.bulk.sending import Sender
+from gatepost_worker.bulk.sending import Sender, Sent
 from gatepost_worker.delivery.policy import RetryLimits
 
 if TYPE_CHECKING:
-    from gatepost_worker.authentication import AuthenticationError, Passwordless
+    from gatepost_worker.authentication import AuthenticationError
+    from gatepost_worker.authentication.starts import Starts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROW = Row(1, Channel.EMAIL, "ana@example.com")
@@ -33,35 +34,27 @@ MAY_HAVE_BEEN_SENT = [
 ]
 
 
-class Failing:
-    """A client whose every send fails in the same way."""
-
-    def __init__(self, failure: Exception) -> None:
-        self._failure = failure
-
-    def send_email(self, _recipient: str, **_options: Any) -> None:
-        raise self._failure
-
-
-def sender(failure: Exception) -> Sender:
-    return Sender(cast("Passwordless", Failing(failure)), Options(), RetryLimits(), clock=lambda: NOW)
+def sent(failure: Exception, record: Record) -> Sent:
+    """The result of a row's call that ended with an error."""
+    sender = Sender(cast("Starts", None), Options(), RetryLimits(), clock=lambda: NOW)
+    return sender.settle(0, ROW, 1, record, failure)
 
 
 @pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
 def test_a_row_that_may_have_been_sent_ends_unknown(doubt: Reason) -> None:
     """A refusal of the second attempt does not say that the first was not carried out; its reason stays."""
-    sent = sender(RecipientRejected()).send(0, ROW, 1, Record(0, doubt, attempts=1))
+    ended = sent(RecipientRejected(), Record(0, doubt, attempts=1))
 
-    assert (sent.settlement.state, sent.settlement.reason) == (State.UNKNOWN, doubt)
-    assert sent.settlement.attempts == 2
+    assert (ended.settlement.state, ended.settlement.reason) == (State.UNKNOWN, doubt)
+    assert ended.settlement.attempts == 2
 
 
 @pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
 def test_a_row_that_breaks_in_its_second_attempt_ends_unknown(doubt: Reason) -> None:
     """Its request had begun, so both attempts are in doubt."""
-    sent = sender(RuntimeError()).send(0, ROW, 1, Record(0, doubt, attempts=1))
+    ended = sent(RuntimeError(), Record(0, doubt, attempts=1))
 
-    assert (sent.settlement.state, sent.settlement.attempts) == (State.UNKNOWN, 2)
+    assert (ended.settlement.state, ended.settlement.attempts) == (State.UNKNOWN, 2)
 
 
 @pytest.mark.parametrize("doubt", MAY_HAVE_BEEN_SENT)
@@ -72,13 +65,13 @@ def test_a_row_that_breaks_in_its_second_attempt_ends_unknown(doubt: Reason) -> 
 )
 def test_a_row_that_has_to_wait_keeps_its_doubt(failure: AuthenticationError, state: State, doubt: Reason) -> None:
     """Cancelled or suppressed while it waits, it still ends as unknown."""
-    sent = sender(failure).send(0, ROW, 1, Record(0, doubt, attempts=1))
+    ended = sent(failure, Record(0, doubt, attempts=1))
 
-    assert (sent.settlement.state, sent.settlement.reason) == (state, doubt)
+    assert (ended.settlement.state, ended.settlement.reason) == (state, doubt)
 
 
 def test_a_row_that_surely_was_not_sent_ends_as_refused() -> None:
     """An attempt that never reached Auth0 leaves no doubt."""
-    sent = sender(RecipientRejected()).send(0, ROW, 1, Record(0, Reason.NOT_REACHED, attempts=1))
+    ended = sent(RecipientRejected(), Record(0, Reason.NOT_REACHED, attempts=1))
 
-    assert (sent.settlement.state, sent.settlement.reason) == (State.REJECTED, Reason.RECIPIENT_REJECTED)
+    assert (ended.settlement.state, ended.settlement.reason) == (State.REJECTED, Reason.RECIPIENT_REJECTED)

@@ -22,9 +22,11 @@ local function hold(batch, lease, ...)
   redis.call('ZADD', out, now + lease, batch.number)
 end
 
--- ARGV: the batch's number, the lease's token, its milliseconds
-function calls.claim(number, token, lease)
+-- ARGV: the batch's number, the lease's token, its milliseconds, the worker
+function calls.claim(number, token, lease, worker)
   number = tonumber(number)
+  redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', '(' .. now - LIVE)
+  redis.call('ZADD', WORKERS, now, worker)
   local batch = load_batch(number)
   if not batch or number >= tonumber(get('next')) then
     if get('status') and redis.call('ZREM', out, number) == 1 then note_blocked(number, GONE) end
@@ -223,7 +225,7 @@ function calls.block(number, token, wait, look_after, why)
     return { 'publish' }
   end
   redis.call('ZADD', out, now + wait + look_after, number)
-  return { 'publish', number, tonumber(wait) }
+  return numbers('publish', { number, tonumber(wait) }, feed(tonumber(look_after)))
 end
 
 local call = calls[ARGV[1]]

@@ -42,7 +42,7 @@ class Lease:
             claim: the batch and the lease's token.
             began: when the lease began, by Redis's clock.
             seconds: how long the lease lasts after each step.
-            patience_s: how long a call is repeated while Redis does not answer.
+            patience_s: how long a call is repeated while Redis does not answer; a step that settles, for as long as the lease lasts.
             monotonic: a monotonic clock, in seconds.
             sleep: sleeps for a number of seconds.
         """
@@ -55,10 +55,15 @@ class Lease:
         self._began_at = monotonic()
         self._sleep = sleep
         self._steps = 0
+        self._held_until = self._began_at + seconds
 
     def now(self) -> datetime:
         """Return Redis's time without asking Redis: the machine's own date may be wrong."""
         return self._began + timedelta(seconds=self._monotonic() - self._began_at)
+
+    def left_s(self) -> float:
+        """Return how long the lease lasts, in seconds, if nothing renews it."""
+        return self._held_until - self._monotonic()
 
     @property
     def written(self) -> tuple[str, dict[str, str]]:
@@ -91,7 +96,8 @@ class Lease:
             Unavailable: Redis did not answer in time; the rows in flight become `unknown`.
         """
         self._steps += 1
-        return self._patiently(
+        asked = self._monotonic()
+        step = self._patiently(
             lambda: self._store.step(
                 self.claim,
                 self._steps,
@@ -101,8 +107,12 @@ class Lease:
                 readings=readings,
                 cursor=cursor,
                 want=want,
-            )
+            ),
+            max(self._patience_s, self.left_s()) if settlements else self._patience_s,
         )
+        # The step may have been carried out at its first try.
+        self._held_until = asked + self._seconds
+        return step
 
     def give_back(self, *, wait_s: float = 0.0, rest_s: float = 0.0) -> list[tuple[int, float]] | None:
         """End the lease: see `BatchStore.release`.
@@ -110,9 +120,9 @@ class Lease:
         Raises:
             Unavailable: Redis did not answer in time; the reconciler ends the lease.
         """
-        return self._patiently(lambda: self._store.release(self.claim, wait_s=wait_s, rest_s=rest_s))
+        return self._patiently(lambda: self._store.release(self.claim, wait_s=wait_s, rest_s=rest_s), self._patience_s)
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _patiently(self, call: Callable[[], T], seconds: float) -> T:
         try:
             return call()
         except Unavailable:
@@ -120,7 +130,7 @@ class Lease:
         return Retrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_exponential(multiplier=2 * _FIRST_PAUSE_S, max=2),
-            stop=stop_after_delay(self._patience_s),
+            stop=stop_after_delay(seconds),
             sleep=self._sleep,
             reraise=True,
         )(call)

@@ -1,20 +1,19 @@
-"""Sends one row, and turns the answer into a settlement."""
+"""Turns a row into its call, and the outcome of the call into a settlement."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from gatepost_core.campaigns.model import FAR_AWAY
 from gatepost_core.commands import COMMANDS, IN_REQUEST
 from gatepost_core.doubt import doubt_in, end_after, kept_for_retry
-from gatepost_core.kinds import CAMPAIGN_KINDS
+from gatepost_core.kinds import CAMPAIGN_KINDS, Identifier
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_worker.authentication import AuthenticationError, RateLimited
+from gatepost_worker.authentication import AuthenticationError, HttpResponse, RateLimited
 from gatepost_worker.bulk.store import Mark, Settlement
-from gatepost_worker.delivery.calls import overrides_of, start_of
+from gatepost_worker.delivery.calls import overrides_of
 from gatepost_worker.delivery.policy import (
     REASONS,
     Attempt,
@@ -36,10 +35,12 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.wire_format import Record
     from gatepost_core.kinds import Kind
-    from gatepost_worker.authentication import Passwordless
+    from gatepost_worker.authentication.caller import Call
+    from gatepost_worker.authentication.starts import Starts
+    from gatepost_worker.authentication.wire_connection import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
     """The result of one request.
 
@@ -48,7 +49,6 @@ class Sent:
         reading: the answer's rate-limit headers, for the limiter.
         failure: the client's error, if there was one.
         wait: how long the row waits before its next attempt.
-        halts: whether the other rows begun with it must not be sent, because they would fail too.
         unforeseen: an error in our own code, if there was one. Its text may contain the recipient.
     """
 
@@ -56,56 +56,59 @@ class Sent:
     reading: Reading | None = None
     failure: AuthenticationError | None = None
     wait: timedelta | None = None
-    halts: bool = False
-    unforeseen: Exception | None = None
+    unforeseen: BaseException | None = None
 
 
 class Sender:
-    """Sends rows with the options of one campaign."""
+    """Makes the calls of one campaign's rows, and settles them. It sends nothing itself."""
 
-    def __init__(
-        self, client: Passwordless, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]
-    ) -> None:
-        self._client = client
+    def __init__(self, starts: Starts, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]) -> None:
+        self.starts = starts
         self._options = options
         self._limits = limits
         self._clock = clock
         self._fields = {kind: _fields_of(kind, options) for kind in CAMPAIGN_KINDS.values()}
         self._overrides = {kind: overrides_of(fields) for kind, fields in self._fields.items()}
 
-    def send(self, number: int, row: Row, ticket: int, record: Record | None) -> Sent:
-        """Make one request for a row and return its result. An unforeseen error ends this row alone.
+    def call_of(self, row: Row) -> Call:
+        """Return a row's call."""
+        kind, own = CAMPAIGN_KINDS[row.kind], row.message_fields()
+        overrides = overrides_of({**self._fields[kind], **own}) if own else self._overrides[kind]
+        start = self.starts.email if kind.identifier is Identifier.EMAIL else self.starts.sms
+        return start(row.recipient, overrides=overrides)
+
+    def settle(self, number: int, row: Row, ticket: int, record: Record | None, outcome: Outcome) -> Sent:
+        """Return the result of a call that began. An unforeseen error ends this row alone.
 
         Args:
             number: the row's number in its batch.
             row: the recipient.
             ticket: the permit's ticket.
             record: the record of earlier attempts, if there were any.
+            outcome: the response, or the error in its place.
         """
-        begun = False
+        if not isinstance(outcome, HttpResponse):
+            return self._ended(number, row, ticket, record, outcome)
         try:
-            request = self._request_of(row)
-            begun = True
-            return self._carried_out(number, row, ticket, record, request)
+            response = self.starts.read(outcome)
         except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
-            return self._broken(number, record, failure, begun=begun)
-
-    def _carried_out(
-        self, number: int, row: Row, ticket: int, record: Record | None, request: Callable[[], Any]
-    ) -> Sent:
-        before = 0 if record is None else record.attempts
-        try:
-            response = request()
-        except AuthenticationError as failure:
-            limits = failure.rate_limits
-            reading = None
-            if limits is not None:
-                reading = Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))
-            return self._failed(number, row, record, failure, reading)
+            return self._ended(number, row, ticket, record, failure)
+        attempts = 1 if record is None else record.attempts + 1
         settlement = Settlement(
-            number, State.ACCEPTED, http_status=response.status, attempts=before + 1, at_s=self._seconds()
+            number, State.ACCEPTED, http_status=response.status, attempts=attempts, at_s=self._seconds()
         )
         return Sent(settlement, Reading(ticket=ticket, limits=response.rate_limits))
+
+    def unmade(self, number: int, row: Row, record: Record | None, failure: Exception) -> Sent:
+        """Return the result of a row of which no request could be made: nothing was sent."""
+        if isinstance(failure, AuthenticationError):
+            return self._failed(number, row, record, failure, None)
+        return self._broken(number, record, failure, begun=False)
+
+    def _ended(self, number: int, row: Row, ticket: int, record: Record | None, failure: BaseException) -> Sent:
+        if isinstance(failure, AuthenticationError):
+            return self._failed(number, row, record, failure, _reading_of(failure, ticket))
+        return self._broken(number, record, failure, begun=True)
 
     def unsent(self, number: int, record: Record | None) -> Settlement:
         """Return the settlement of a row that was begun and not sent: it is queued as before."""
@@ -120,18 +123,12 @@ class Sender:
             at_s=record.at_s,
         )
 
-    def _broken(self, number: int, record: Record | None, failure: Exception, *, begun: bool) -> Sent:
+    def _broken(self, number: int, record: Record | None, failure: BaseException, *, begun: bool) -> Sent:
         before = 0 if record is None else record.attempts
         last = (State.UNKNOWN, Reason.ANSWER_LOST) if begun else (State.REJECTED, Reason.REQUEST_REJECTED)
         state, reason = end_after(_doubt_of(record), *last)
         settlement = Settlement(number, state, Mark.FAILED, reason, None, before + begun, self._seconds())
-        return Sent(settlement, halts=isinstance(failure, MemoryError), unforeseen=failure)
-
-    def _request_of(self, row: Row) -> Callable[[], Any]:
-        kind = CAMPAIGN_KINDS[row.kind]
-        own = row.message_fields()
-        overrides = overrides_of({**self._fields[kind], **own}) if own else self._overrides[kind]
-        return partial(start_of(kind, self._client), row.recipient, overrides=overrides)
+        return Sent(settlement, unforeseen=failure)
 
     def _failed(
         self, number: int, row: Row, record: Record | None, failure: AuthenticationError, reading: Reading | None
@@ -142,23 +139,23 @@ class Sender:
         kept: Reason | None
         match decision := self._decide(row, failure, before, doubt):
             case RetryAt(reason=reason):
-                state, mark, attempts, halts = State.QUEUED, Mark.FAILED, before + 1, False
+                state, mark, attempts = State.QUEUED, Mark.FAILED, before + 1
                 kept = kept_for_retry(doubt, reason)
             case Deferred():
-                state, mark, attempts, halts, kept = State.DEFERRED, Mark.PLAIN, before, True, doubt
+                state, mark, attempts, kept = State.DEFERRED, Mark.PLAIN, before, doubt
             case _ if REASONS[failure.cause].pauses:
-                state, mark, attempts, halts = State.QUEUED, Mark.REFUSED, before, True
+                state, mark, attempts = State.QUEUED, Mark.REFUSED, before
                 kept = doubt or REASONS[failure.cause]
             case Dead(state=end, reason=reason):
-                state, attempts, halts, kept = end, before + 1, False, reason
+                state, attempts, kept = end, before + 1, reason
                 mark = Mark.FAILED if end.counts_as_failure else Mark.PLAIN
             case Unknown(reason=reason):
-                state, mark, attempts, halts, kept = State.UNKNOWN, Mark.FAILED, before + 1, False, reason
+                state, mark, attempts, kept = State.UNKNOWN, Mark.FAILED, before + 1, reason
             case never:
                 assert_never(never)
         settlement = Settlement(number, state, mark, kept, failure.status, attempts, int(now.timestamp()))
         again = decision.wait if isinstance(decision, RetryAt | Deferred) else None
-        return Sent(settlement, reading, failure, again, halts)
+        return Sent(settlement, reading, failure, again)
 
     def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
         now = self._clock()
@@ -177,3 +174,8 @@ def _fields_of(kind: Kind, options: Options) -> dict[str, Any]:
 
 def _doubt_of(record: Record | None) -> Reason | None:
     return None if record is None else doubt_in(record.reason)
+
+
+def _reading_of(failure: AuthenticationError, ticket: int) -> Reading | None:
+    limits = failure.rate_limits
+    return None if limits is None else Reading(ticket=ticket, limits=limits, refused=isinstance(failure, RateLimited))

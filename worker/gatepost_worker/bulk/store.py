@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -186,6 +187,7 @@ class BatchStore:
         self._look_after_ms = int(republish_after_s * 1000)
         self._monotonic = monotonic
         self._wall_clock = wall_clock
+        self._worker = uuid.uuid4().hex
 
     def claim(self, claim: Claim, lease_s: float) -> Claimed | NotClaimed:
         """Lease a batch.
@@ -195,7 +197,7 @@ class BatchStore:
         Raises:
             Unavailable: Redis did not answer, or its memory is full.
         """
-        reply = self._call(self._start, "claim", claim, int(lease_s * 1000))
+        reply = self._call(self._start, "claim", claim, int(lease_s * 1000), self._worker)
         if reply[0] != b"claimed":
             return NotClaimed(reply[0].decode())
         _, rows, states, details, options, auth_params, suppressed, now_ms, application = reply
@@ -243,6 +245,16 @@ class BatchStore:
 
         Repeating a step with the same number returns the same answer.
 
+        Args:
+            claim: the lease.
+            seq: the step's number.
+            lease_s: how long the lease lasts from now, in seconds.
+            source: where permits come from.
+            settlements: the results of calls.
+            readings: the rate-limit headers of the answers.
+            cursor: the first row to look at.
+            want: how many rows to begin, at most.
+
         Raises:
             Unavailable: Redis did not answer; the step may have happened, so repeat it.
         """
@@ -256,8 +268,8 @@ class BatchStore:
             wall_now=self._wall_clock(),
             longest_hint_s=source.settings.longest_hint_s,
         )
-        settled = b"".join([settlement.pack() for settlement in settlements])
         limiter = (pack_settings(source.settings), packed, "" if ceiling is None else ceiling.rate)
+        settled = b"".join([settlement.pack() for settlement in settlements])
         arguments = (seq, int(lease_s * 1000), settled, cursor)
         try:
             reply = self._call(self._start, "step", claim, *arguments, want, *limiter, keys=keys)
@@ -287,10 +299,10 @@ class BatchStore:
     def block(self, claim: Claim, block: Block, *, wait_s: float) -> list[tuple[int, float]] | None:
         """End the lease of a batch that this worker cannot send, and record why.
 
-        The batch still counts as under way, so a worker that can send none does not draw further batches.
+        The batch still counts as under way, so a worker that can send none does not draw more than a few.
 
         Returns:
-            The batch's number with its delay in seconds, to be published again; None if the lease was lost.
+            Batches to publish, each with its delay in seconds: this one, and another in its place; None if the lease was lost.
 
         Raises:
             Unavailable: Redis did not answer.

@@ -22,12 +22,13 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, SealError
 from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint
 from gatepost_core.redis.replication import Replication
-from gatepost_worker.bulk.batch_size import FeedSchedule
+from gatepost_worker.bulk.carriers import Carriers
+from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
-from gatepost_worker.bulk.work import BLOCKED_WAIT_S, LONGEST_CHUNK_S, SLOT_S, BatchWork, Tools
+from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork, Tools
 from gatepost_worker.delivery.calls import deadline_of
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
@@ -66,6 +67,7 @@ class BatchRunner:
         fingerprints: Fingerprints,
         clients: Clients,
         ownership: Ownership,
+        carriers: Carriers,
         limits: RetryLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -82,6 +84,7 @@ class BatchRunner:
             fingerprints: identify recipients on the lists and in logs.
             clients: one Authentication client for each tenant.
             ownership: checks that a campaign is for this worker's Auth0 application.
+            carriers: make the calls.
             limits: how often a row is tried; taken from the settings by default.
             monotonic: a monotonic clock, in seconds.
             sleep: sleeps for a number of seconds.
@@ -95,6 +98,7 @@ class BatchRunner:
         self.fingerprints = fingerprints
         self.clients = clients
         self.ownership = ownership
+        self.carriers = carriers
         self.limits = limits or RetryLimits.of(settings)
         self.monotonic = monotonic
         self.sleep = sleep
@@ -121,6 +125,7 @@ class BatchRunner:
             _log.debug("batch.not_claimed", campaign_id=campaign_id, batch=batch, why=claimed.why)
             if claimed.why in _OVER:
                 self._schedule.forget(campaign_id)
+                self.carriers.forget(campaign_id)
             return None
         try:
             options = Options.model_validate_json(claimed.options)
@@ -129,25 +134,33 @@ class BatchRunner:
             check_stored(claimed.states, claimed.details, len(rows))
             auth_params = open_auth_params(claimed.sealed_auth_params, self.keyring, campaign_id)
             options = options.model_copy(update={"auth_params": auth_params})
-            client = self.clients.of(options.tenant or "")
+            starts = self.clients.of(options.tenant or "").starts
+            carrier = self.carriers.of(options.tenant or "", starts)
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
             picked = self.store.block(claim, block_of(failure), wait_s=BLOCKED_WAIT_S)
             self.publisher.publish(campaign_id, picked or ())
             return None
+        channels = {row.kind for row in rows}
         lease = Lease(
             self.store,
             claim,
             began=claimed.now,
-            seconds=self._lease_s({row.kind for row in rows}),
+            seconds=self._lease_s(channels),
             patience_s=self.settings.lease_margin,
             monotonic=self.monotonic,
             sleep=self.sleep,
         )
-        sender = Sender(client, options, self.limits, clock=lease.now)
-        source = self._source_of(campaign_id, options)
         return BatchWork(
-            self._tools(), lease, claimed=claimed, rows=rows, options=options, sender=sender, source=source
+            self._tools(),
+            lease,
+            claimed=claimed,
+            rows=rows,
+            options=options,
+            sender=Sender(starts, options, self.limits, clock=lease.now),
+            carrier=carrier,
+            source=self._source_of(campaign_id, options),
+            longest_call_s=self._longest_call_s(channels),
         ).run()
 
     def _tools(self) -> Tools:
@@ -167,9 +180,11 @@ class BatchRunner:
         return replace(self._sources[options.tenant or ""], ceiling=ceiling)
 
     def _lease_s(self, channels: Iterable[Channel]) -> float:
-        """A lease lasts longer than one chunk of rows, its longest call and a wait in the slot, plus a margin."""
-        longest = max(deadline_of(CAMPAIGN_KINDS[channel], self.settings) for channel in channels)
-        return longest + LONGEST_CHUNK_S + SLOT_S + self.settings.lease_margin
+        """A lease lasts longer than its longest call and a wait in the slot, plus a margin."""
+        return self._longest_call_s(channels) + SLOT_S + self.settings.lease_margin
+
+    def _longest_call_s(self, channels: Iterable[Channel]) -> float:
+        return max(deadline_of(CAMPAIGN_KINDS[channel], self.settings) for channel in channels)
 
 
 class CampaignParts:
@@ -181,6 +196,7 @@ class CampaignParts:
         self._stopping = threading.Event()
         # By default Celery keeps only a weak reference to the receiver.
         signals.worker_shutting_down.connect(self._stop, weak=False)
+        signals.worker_shutdown.connect(self._close, weak=False)
 
     @cached_property
     def store(self) -> CampaignStore:
@@ -195,6 +211,11 @@ class CampaignParts:
         return BatchPublisher(self._app, self.store)
 
     @cached_property
+    def carriers(self) -> Carriers:
+        """Make the calls of all batches."""
+        return Carriers(calls=self._process.calls, threads=self._process.slots)
+
+    @cached_property
     def runner(self) -> BatchRunner:
         """Sends batches."""
         process = self._process
@@ -206,6 +227,7 @@ class CampaignParts:
             fingerprints=process.settings.fingerprints(),
             clients=process.clients,
             ownership=process.ownership,
+            carriers=self.carriers,
             stopping=self._stopping.is_set,
             replicated=Replication(process.redis, process.keys, process.settings.wait_replicas).reached,
         )
@@ -217,3 +239,7 @@ class CampaignParts:
 
     def _stop(self, **_: Any) -> None:
         self._stopping.set()
+
+    def _close(self, **_: Any) -> None:
+        if "carriers" in self.__dict__:
+            self.carriers.close()

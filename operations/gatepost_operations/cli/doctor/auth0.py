@@ -26,13 +26,15 @@ def examine_tenant(settings: Settings, tenant: Tenant) -> Iterator[Check]:
     """Call Auth0 once, and give the findings."""
     try:
         with client_for(tenant, settings) as client:
-            answer = client.probe_start()
+            answer, route = client.probe_start(), client.starts.route()
     except AuthenticationError as failure:
         cause = "configuration" if isinstance(failure, NotAttempted) else failure.cause.value
         configuration = isinstance(failure, NotAttempted)
         yield Check(f"{tenant.name}: Auth0", Status.FAILED, cause, str(failure), configuration)
         return
     yield from judge_answer(tenant, answer, now_epoch_s=time.time())
+    if isinstance(route, str):
+        yield Check(f"{tenant.name}: campaigns", Status.OK, f"one thread for each call, because {route}")
 
 
 def judge_answer(tenant: Tenant, answer: StartProbe, *, now_epoch_s: float) -> Iterator[Check]:

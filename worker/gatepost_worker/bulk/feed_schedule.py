@@ -1,4 +1,4 @@
-"""How much of a campaign is under way: rows begun together, and when its batches on the broker are topped up."""
+"""How often a process tops up the batches of a campaign that are on the broker."""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHUNK_S: Final = 0.1
-"""Rows begun together should be sent within this time: if the worker is killed, they become `unknown`."""
-MOST_AT_ONCE: Final = 8
 _EVERY_S: Final = 0.5
-
-
-def rows_at_once(before: int, seconds: float) -> int:
-    """Return how many rows to begin next, given that the last `before` rows took `seconds`: fewer when answers are slow."""
-    if seconds > CHUNK_S:
-        return 1
-    return min(MOST_AT_ONCE, 2 * before) if 2 * seconds <= CHUNK_S else before
 
 
 class FeedSchedule:

@@ -1,0 +1,146 @@
+"""The wire alone: many calls at once, its connections, and its end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost_worker import authentication as auth
+from gatepost_worker.authentication.responses import HttpResponse
+from gatepost_worker.authentication.wire import Wire
+from gatepost_worker.authentication.wire_connection import WireCall
+from support.socket_server import Heard, SocketServer
+from support.socket_server import Wire as ServerEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gatepost_worker.authentication import Passwordless
+    from gatepost_worker.authentication.wire_connection import Outcome
+    from support.tls_authority import Authority
+
+    MakeClient = Callable[..., Passwordless]
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    opened = Wire(calls=10)
+    yield opened
+    opened.close()
+
+
+def begin(wire: Wire, client: Passwordless, *recipients: str) -> queue.SimpleQueue[Outcome]:
+    """Begin a call for each recipient at the same moment."""
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    route = client.starts.route()
+    assert not isinstance(route, str)
+    calls = [client.starts.email(recipient, send="code", connection="email") for recipient in recipients]
+    wire.send(route, [WireCall(client.starts.encode(call), call.timeouts, outcomes.put) for call in calls])
+    return outcomes
+
+
+def test_calls_that_begin_together_are_under_way_together(wire: Wire, make_client: MakeClient) -> None:
+    """None is answered before all have been heard, and each gets a connection."""
+    everybody = threading.Barrier(10)
+
+    def behave(end: ServerEnd, _: Heard) -> None:
+        everybody.wait(PATIENCE_S)
+        end.respond()
+
+    with SocketServer(behave) as server:
+        outcomes = begin(wire, make_client(server.url), *(f"p{number}@example.com" for number in range(10)))
+        answered = [outcomes.get(timeout=PATIENCE_S) for _ in range(10)]
+
+        assert all(isinstance(outcome, HttpResponse) for outcome in answered)
+        assert sorted(heard.connection for heard in server.heard) == list(range(10))
+
+
+def test_the_connection_that_was_used_last_is_used_next(wire: Wire, make_client: MakeClient) -> None:
+    """So the others grow old and are closed, and few are kept."""
+    with SocketServer(lambda end, _: end.respond()) as server:
+        client = make_client(server.url)
+        outcomes = begin(wire, client, "a@example.com", "b@example.com")
+        for _ in range(2):
+            outcomes.get(timeout=PATIENCE_S)
+        for _ in range(5):
+            begin(wire, client, "c@example.com").get(timeout=PATIENCE_S)
+
+        assert len({heard.connection for heard in server.heard[2:]}) == 1
+
+
+def test_a_server_that_closes_after_reading_gets_no_second_request(wire: Wire, make_client: MakeClient) -> None:
+    """On a connection that was used before: the request may have been carried out."""
+    answers = iter([True, False])
+
+    def behave(end: ServerEnd, _: Heard) -> bool | None:
+        if next(answers):
+            end.respond()
+            return None
+        return False
+
+    with SocketServer(behave) as server:
+        client = make_client(server.url)
+        first = begin(wire, client, "a@example.com").get(timeout=PATIENCE_S)
+        second = begin(wire, client, "b@example.com").get(timeout=PATIENCE_S)
+
+        assert isinstance(first, HttpResponse)
+        assert isinstance(second, auth.ConnectionLost)
+        assert [heard.connection for heard in server.heard] == [0, 0]
+
+
+def test_another_tenants_idle_connection_makes_room(wire: Wire, make_client: MakeClient) -> None:
+    """Ten connections at most, for all tenants together."""
+    with SocketServer(lambda end, _: end.respond()) as one, SocketServer(lambda end, _: end.respond()) as other:
+        outcomes = begin(wire, make_client(one.url), *(f"p{number}@example.com" for number in range(10)))
+        for _ in range(10):
+            outcomes.get(timeout=PATIENCE_S)
+        answer = begin(wire, make_client(other.url), "q@example.com").get(timeout=PATIENCE_S)
+        while not any(end.sock.fileno() == -1 for end in one.wires):
+            one.stop.wait(0.01)
+
+        assert isinstance(answer, HttpResponse)
+
+
+def test_calls_under_way_end_when_the_wire_is_closed(wire: Wire, make_client: MakeClient) -> None:
+    """As lost: they may have been carried out."""
+    with SocketServer(lambda end, _: end.hang()) as server:
+        outcomes = begin(wire, make_client(server.url), "a@example.com")
+        server.until_heard()
+        wire.close()
+        outcome = outcomes.get(timeout=PATIENCE_S)
+
+    assert isinstance(outcome, auth.AuthenticationError)
+    assert outcome.may_have_taken_effect
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxies", "why"),
+    [
+        ("http://tenant.example.com", {"http": "http://127.0.0.1:1"}, "http:// behind a proxy"),
+        ("https://tenant.example.com", {"https": "https://127.0.0.1:1"}, "not reached over http://"),
+        ("https://tenant.example.com", {"https": "socks5://127.0.0.1:1"}, "not reached over http://"),
+    ],
+)
+def test_a_route_that_the_wire_cannot_go_says_why(
+    make_client: MakeClient, base_url: str, proxies: dict[str, str], why: str
+) -> None:
+    """Such a tenant's calls take the client's own connections."""
+    route = make_client(base_url, configuration={"proxies": proxies}).starts.route()
+
+    assert isinstance(route, str)
+    assert why in route
+
+
+def test_mutual_tls_takes_the_clients_own_connections(make_client: MakeClient, authority: Authority) -> None:
+    """Its certificate belongs to the adapter."""
+    certificate = auth.ClientCertificate(
+        certificate_path=authority.certificate,
+        key_path=authority.key,
+    )
+
+    assert make_client("https://localhost", client_certificate=certificate).starts.route() == "it uses mutual TLS"

@@ -1,0 +1,88 @@
+"""A batch makes many calls at once: as many as have slots, within the lease, over either transport."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gatepost_core.campaigns.row import Row
+from gatepost_core.kinds import Channel
+from gatepost_core.states import State
+from support.campaign_parts import Bench, email, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gatepost_simulator.server import SimulatorServer
+
+
+def test_calls_are_under_way_together(bench: Bench) -> None:
+    """Each answer takes 0.3 s: one after another, 60 of them would take 18 s."""
+    campaign_id = bench.start([Row(n + 1, Channel.EMAIL, f"person{n}+slow@example.com") for n in range(60)])
+    started = time.monotonic()
+    bench.work()
+
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 60
+    assert time.monotonic() - started < 0.3 * 60 / 2
+
+
+def test_no_more_rows_begin_than_there_are_slots(make_bench: Callable[..., Bench], simulator: SimulatorServer) -> None:
+    """A kill would leave three rows unknown, and no more."""
+    bench = make_bench(calls=3)
+    begun: list[int] = []
+
+    def note(_key: str, _written: object) -> bool:
+        begun.append(bench.campaigns.status(campaign_id).counts[State.IN_FLIGHT])
+        return True
+
+    bench.runner.replicated = note
+    campaign_id = bench.started(30)
+    bench.work()
+
+    assert max(begun) == 3
+    assert simulator.control.counts()["total"] == 30
+
+
+def test_rows_whose_calls_could_outlast_the_lease_are_not_sent(bench: Bench, simulator: SimulatorServer) -> None:
+    """The step's answer was late: the rows are queued as before, and begin again within a lease that is long enough."""
+    bench.start(rows(3, 10_000))
+    bench.work()
+    before = simulator.control.counts()["total"]
+    late, sent = [0.0], []
+    bench.runner.monotonic = lambda: time.monotonic() + late[0]
+
+    def be_late(_key: str, _written: object) -> bool:
+        sent.append(simulator.control.counts()["total"])
+        if len(sent) == 1:
+            late[0] = bench.settings.lease_margin + 1
+        return True
+
+    bench.runner.replicated = be_late
+    campaign_id = bench.started(5)
+    bench.work()
+
+    assert sent[:2] == [before, before]
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
+    assert simulator.control.counts()["repeated"] == 0
+
+
+def test_a_tenant_that_the_wire_cannot_serve_is_sent_on_threads(
+    make_bench: Callable[..., Bench], simulator: SimulatorServer, tmp_path: Path
+) -> None:
+    """With the same settlements: an accepted row, a refused one, and a lost answer."""
+    bench = make_bench(auth0_proxy=simulator.url, concurrency=4)
+    route = bench.runner.clients.of("default").starts.route()
+    campaign_id = bench.start(
+        [
+            *rows(20),
+            Row(21, Channel.EMAIL, "p+bad-email@example.com"),
+            Row(22, Channel.EMAIL, "p+drop-after@example.com"),
+        ]
+    )
+    bench.work()
+    counts = bench.status(campaign_id).counts
+
+    assert isinstance(route, str)
+    assert (counts[State.ACCEPTED], counts[State.REJECTED], counts[State.UNKNOWN]) == (20, 1, 1)
+    assert simulator.control.count(email(3)) == 1
