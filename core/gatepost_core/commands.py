@@ -1,4 +1,4 @@
-"""The commands: what a producer may ask for, a frozen class for each kind, validated where it enters."""
+"""The commands, a frozen and validated class for each kind."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from gatepost_core.message_fields import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# As the settings have it.
+# As in the settings.
 _TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 
 _RESERVED_FIELDS: Final = frozenset(
     {
         *("client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"),
-        # Whatever the kind: an SMS command must not write to an address, nor under another connection than it shows.
+        # For every kind: an SMS command must not reach an address or use a hidden connection.
         *("email", "phone_number", "phoneNumber", "connection", "realm", "send", "authParams", "auth_params", "code"),
     }
 )
 
 
 class OnUnknown(StrEnum):
-    """What to do when a message may have left and the answer is lost."""
+    """The choice for a message that may have been sent, if its answer is lost."""
 
     HOLD = "hold"
     RESEND = "resend"
@@ -61,9 +61,9 @@ class _Command(BaseModel):
 
     kind: Kind
     tenant: Annotated[str, Field(pattern=_TENANT_NAME)] | None = Field(
-        default=None, description="Name of a configured tenant; the first one when absent."
+        default=None, description="Name of a configured tenant; by default, the first."
     )
-    deadline: AwareDatetime | None = Field(default=None, description="After this moment nothing is attempted.")
+    deadline: AwareDatetime | None = Field(default=None, description="No attempt starts after this time.")
     client_ip: ClientIp = Field(default=None, description="The recipient's IP address, sent as auth0-forwarded-for.")
     # Not printed, like auth_params: a hint or a state can hold an address.
     extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")
@@ -77,7 +77,7 @@ class _Command(BaseModel):
         return self
 
     def timed(self, now: datetime | None = None) -> tuple[Self, datetime]:
-        """Return the command with a deadline, and the deadline: its own, or now plus its kind's lifetime."""
+        """Return the command with its deadline, and the deadline: its own, or now plus the lifetime of its kind."""
         deadline = self.deadline or (now or datetime.now(UTC)) + self.kind.lifetime
         return self.model_copy(update={"deadline": deadline}), deadline
 
@@ -148,7 +148,7 @@ _ANY_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field
 
 
 def recipient_of(command: Command) -> str:
-    """Return the address or number in clear. For the request itself and for fingerprints only."""
+    """Return the address or number in clear. Only for the request and for fingerprints."""
     recipient: SecretStr = getattr(command, command.kind.identifier)
     return recipient.get_secret_value()
 
@@ -158,7 +158,7 @@ def build(model: type[C], fields: Mapping[str, Any]) -> C:
     """Validate fields into a command.
 
     Raises:
-        InvalidCommand: names every bad field and what is wrong with it, never a value.
+        InvalidCommand: a field is not valid. The message names each field and its problem, never a value.
     """
     try:
         return model.model_validate(dict(fields))
@@ -180,7 +180,7 @@ def parse_command(document: Mapping[str, Any]) -> Command:
 
 
 def dump_command(command: Command) -> bytes:
-    """Return the command as JSON with its personal values in clear. For sealing only."""
+    """Return the command as JSON, with personal values in clear. Only for sealing."""
     return command.model_dump_json(context=REVEAL, exclude_none=True).encode()
 
 
@@ -189,7 +189,7 @@ def load_command(document: bytes) -> Command:
     """Read what `dump_command` wrote.
 
     Raises:
-        InvalidCommand: another version wrote it, in a form that is unknown here. Names fields, never a value.
+        InvalidCommand: another version wrote it in an unknown form. The message names fields, never a value.
     """
     try:
         return _ANY_COMMAND.validate_json(document)
@@ -198,15 +198,15 @@ def load_command(document: bytes) -> Command:
 
 
 _KINDS: Final = frozenset(kind.value for kind in Kind)
-# pydantic's own sentence repeats the tag it was given.
+# pydantic's message repeats the value.
 _UNKNOWN_KIND: Final = "kind must be one of " + ", ".join(kind.value for kind in Kind)
 _FIELDS: Final = frozenset(field for model in COMMANDS.values() for field in model.model_fields)
-# An unknown field's name is the input's own, and may be a person's address or number: only a plain word is repeated.
+# The name of an unknown field may be an address or a number. Only plain words are repeated.
 _WORD: Final = re.compile(r"[A-Za-z]{1,16}(_[A-Za-z]{1,16}){0,2}")
 
 
 def _named(failure: ValidationError) -> InvalidCommand:
-    # pydantic's `input` and `ctx` can hold the value: only the place and the message travel on.
+    # pydantic's `input` and `ctx` can hold the value.
     errors = failure.errors(include_url=False, include_context=False, include_input=False)
     return InvalidCommand(
         [
@@ -220,6 +220,6 @@ def _named(failure: ValidationError) -> InvalidCommand:
 
 
 def _field_at(place: list[str]) -> str:
-    # What stands deeper than a field is the input's own JSON.
+    # The names below a field come from the input.
     field = place[0] if place else "command"
     return field if field in _FIELDS or _WORD.fullmatch(field) else "an unknown field"

@@ -91,7 +91,7 @@ class Recorder:
         payload = dump_command(command.model_copy(update={"deadline": None})).decode()
         return {
             "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),
-            # With the key: one command under two keys has two fingerprints.
+            # With the key, so that fingerprints of the same command under two keys differ.
             "payload_fingerprint": self._fingerprints.digest("payload", origin, key, payload).hex(),
         }
 

@@ -1,9 +1,9 @@
 """Every exception that Gatepost raises on the producer's side.
 
     GatepostError
-    ├── InvalidCommand            the input is wrong; names the fields, never the values
-    ├── InvalidValue              a single value is wrong; the message never repeats it
-    ├── ConfigurationError        the environment is wrong; names the variable
+    ├── InvalidCommand            a field is not valid; the message names it, never its value
+    ├── InvalidValue              a value is not valid; the message never repeats it
+    ├── ConfigurationError        the configuration is not usable; the message names the setting
     │   ├── KeyMismatch           … a sealing or fingerprint key differs from the workers'
     │   ├── TenantMissing         … no tenant of that name is configured
     │   └── WrongApplication      … work is for another Auth0 application
@@ -21,16 +21,16 @@
     ├── NotFinished               no terminal state within the timeout
     ├── ProducerClosed            the producer was closed, before the call or while it waited
     ├── NothingToRedeem           redeemed before, expired, or not a login
-    ├── Unforeseen                a fault in Gatepost; names the error's class and place, never its text
+    ├── Unforeseen                a fault in Gatepost; the message names the error's class and place, never its text
     └── OperationFailed           the operation ended, and not in `accepted`
-        ├── Rejected              Auth0 said no
+        ├── Rejected              Auth0 refused the request
         │   ├── RecipientRejected · RequestRejected · CaptchaRequired · AccessDenied · TooManyAttempts
         │   ├── ClientMisconfigured
         │   ├── CodeRejected ── CodeExpired · CodeAttemptsExhausted
         │   ├── MfaRequired
-        │   └── AnswerRejected    an answer came, and it cannot be trusted or understood
+        │   └── AnswerRejected    the answer cannot be trusted or understood
         ├── AttemptsExhausted     no attempt reached Auth0
-        ├── DeadlinePassed        the deadline came first
+        ├── DeadlinePassed        the deadline passed before an attempt
         ├── OutcomeUnknown        it may have been carried out
         ├── Cancelled
         └── Suppressed
@@ -38,8 +38,8 @@
 Nine subclasses of `Rejected` share their names with errors in `gatepost_worker.authentication`. Those concern one HTTP call and hold its
 response. These concern a whole operation, and are built from its stored reason.
 
-`OperationFailed` is built from JSON values alone (operation id, reason, Auth0's code), so that Celery's JSON result backend
-carries it from the worker to `AsyncResult.get()`.
+`OperationFailed` is made from JSON values only (operation id, reason, Auth0's code), so that Celery's JSON result backend can carry it from
+the worker to `AsyncResult.get()`.
 
 No error refers to frames or to another error, because an error tracker would show their locals, with personal data and secrets. See
 `gatepost_core.error_boundary`.
@@ -78,7 +78,7 @@ class GatepostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One bad field: its name and what is wrong with it, never its value."""
+    """A field that is not valid: its name and the problem, never its value."""
 
     field: str
     problem: str
@@ -92,7 +92,7 @@ class InvalidCommand(GatepostError, ValueError):
 
     def __init__(self, problems: Sequence[FieldError | Sequence[str]]) -> None:
         self.problems = [p if isinstance(p, FieldError) else FieldError(*p) for p in problems]
-        # The argument is plain JSON, for Celery's result backend.
+        # Plain JSON, for Celery's result backend.
         super().__init__([[p.field, p.problem] for p in self.problems])
 
     def __str__(self) -> str:
@@ -123,7 +123,7 @@ class WrongApplication(ConfigurationError):
     """The work is for another Auth0 application than this configuration's.
 
     Attributes:
-        applications: the application of the work, and that of this configuration.
+        applications: the application of the work and the application of this configuration.
     """
 
     def __init__(self, *args: object, applications: str = "") -> None:
@@ -211,7 +211,7 @@ class Unforeseen(GatepostError):
     """Gatepost failed unexpectedly. The command may have been carried out: repeat it with the same idempotency key.
 
     Attributes:
-        account: the class of the error and the places it came through.
+        account: the error's class and the places it passed through.
     """
 
     def __init__(self, account: str) -> None:
@@ -228,7 +228,7 @@ class OperationFailed(GatepostError):
     Attributes:
         operation_id: which operation.
         reason: a value of `gatepost_core.reasons.Reason`.
-        detail: Auth0's error code, where it gave one; the claim that failed, for `token_invalid`.
+        detail: Auth0's error code, if it gave one; for `token_invalid`, the claim that failed.
     """
 
     def __init__(self, operation_id: str, reason: str, detail: str | None = None) -> None:
@@ -242,21 +242,21 @@ class OperationFailed(GatepostError):
         try:
             advice = Reason(self.reason).advice
         except ValueError:
-            # The worker is of a later version, and knows more of them.
+            # A worker of a later version may store a new reason.
             advice = "This version does not know the reason; upgrade it."
         return f"{self.reason}{code}: {advice} Operation {self.operation_id}."
 
 
 def said(reason: str, detail: str) -> str:
-    """Return an outcome's detail with its source: Auth0's error code, or the claim of an id_token."""
+    """Return an outcome's detail with its source: an error code of Auth0, or a claim of the id_token."""
     return f"claim: {detail}" if reason == Reason.TOKEN_INVALID else f"Auth0: {detail}"
 
 
 class Rejected(OperationFailed):
-    """Auth0 said no.
+    """Auth0 refused the request.
 
     Attributes:
-        description: Auth0's own words, such as an Action's reason to deny the login, when `redeem()` raised this; otherwise None.
+        description: Auth0's message, such as an Action's reason to deny the login, if `redeem()` raised this; otherwise None.
     """
 
     description: SecretStr | None = None
@@ -283,7 +283,7 @@ class TooManyAttempts(Rejected):
 
 
 class ClientMisconfigured(Rejected):
-    """The credential, grant, connection, provider or tenant must be put right first."""
+    """The credential, grant, connection, provider or tenant must be corrected first."""
 
 
 class CodeRejected(Rejected):
@@ -291,7 +291,7 @@ class CodeRejected(Rejected):
 
 
 class CodeExpired(CodeRejected):
-    """The code is too old."""
+    """The code has expired."""
 
 
 class CodeAttemptsExhausted(CodeRejected):
@@ -302,14 +302,14 @@ class MfaRequired(Rejected):
     """Auth0 asks for a second factor.
 
     Attributes:
-        challenge: the MFA challenge, when `redeem()` raised this; otherwise None.
+        challenge: the MFA challenge, if `redeem()` raised this; otherwise None.
     """
 
     challenge: Any = None
 
 
 class AnswerRejected(Rejected):
-    """An answer came, and it cannot be trusted or understood."""
+    """Auth0's answer cannot be trusted or understood."""
 
 
 class AttemptsExhausted(OperationFailed):
@@ -317,7 +317,7 @@ class AttemptsExhausted(OperationFailed):
 
 
 class DeadlinePassed(OperationFailed):
-    """The deadline came before an attempt could be made."""
+    """The deadline passed before an attempt was made."""
 
 
 class OutcomeUnknown(OperationFailed):
@@ -342,6 +342,6 @@ for _error in [
 def failure_of(
     operation_id: str, reason: Reason, detail: str | None = None, state: State | None = None
 ) -> OperationFailed:
-    """Return the error that a reason names, or `OutcomeUnknown` in the state `unknown`."""
+    """Return the error of a reason; `OutcomeUnknown` if the state is `unknown`."""
     error: type[OperationFailed] = OutcomeUnknown if state is State.UNKNOWN else globals()[reason.error]
     return error(operation_id, reason.value, detail)

@@ -1,4 +1,4 @@
-"""Types for what belongs to a person: their `repr` and `str` never show the value."""
+"""Types for addresses, phone numbers and one-time codes. Their `repr` and `str` hide the value."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REVEAL: Final = {"reveal": True}
-"""Serialization context that writes the values in clear. Only sealing may use it."""
+"""The serialization context that writes values in clear. Only for sealing."""
 
 
 class Personal(SecretStr):
-    """A value that is shown as asterisks wherever it is printed; `get_secret_value()` gives it."""
+    """A personal value. It prints as asterisks; `get_secret_value()` returns it."""
 
 
 class EmailAddress(Personal):
@@ -31,17 +31,17 @@ class PhoneNumber(Personal):
 
 
 class OneTimeCode(Personal):
-    """The code a person received."""
+    """A one-time code."""
 
 
 def normalise_email(address: str) -> str:
-    """Return the address as Gatepost sends and compares it.
+    """Return the form of an address that Gatepost sends and compares.
 
-    Lower case throughout: how Auth0 treats case between start and token is not documented, so both calls get one form.
-    Normalising a normalised address gives it back unchanged.
+    It is in lower case. Auth0 does not document how it compares case between the start and the token call, so both calls get the same form.
+    Normalising twice changes nothing.
 
     Args:
-        address: what a person or a file gave.
+        address: an address as typed by a person or read from a file.
 
     Returns:
         The normalised address.
@@ -51,8 +51,8 @@ def normalise_email(address: str) -> str:
     """
     address = address.strip()
     local, at, domain = address.partition("@")
-    # email-validator judges the two parts apart, but for the length of the whole: most domains were seen before, and
-    # most local parts are plain, so that it takes them as they are.
+    # email-validator checks both parts separately, except for the total length. Most domains are in the cache, and it accepts most
+    # local parts unchanged.
     known = _normalised_domain(domain) if at and len(local) <= _SHORT and len(domain) <= _SHORT else None
     if known is None:
         return _normalised_by_library(address)
@@ -66,11 +66,11 @@ def normalise_email(address: str) -> str:
 
 
 def normalise_phone(number: str, region: str | None = None) -> str:
-    """Return the number in E.164. Normalising a normalised number gives it back unchanged.
+    """Return the number in E.164. Normalising twice changes nothing.
 
     Args:
-        number: what a person or a file gave; spaces and punctuation are fine, an extension is left out.
-        region: ISO 3166-1 code used when the number has no country code.
+        number: a number as typed by a person or read from a file. Spaces and punctuation are allowed; an extension is dropped.
+        region: ISO 3166-1 code for numbers without a country code.
 
     Returns:
         `+` and up to 15 digits.
@@ -84,7 +84,7 @@ def normalise_phone(number: str, region: str | None = None) -> str:
         normal = _read_phone(number, region)
         if normal == number:
             return number
-        # The library takes off one national prefix at a reading: a number with two of them is normal only after another.
+        # The library removes one national prefix at a time, and a number may have several.
         number = normal
     raise InvalidValue(_NOT_A_NUMBER)
 
@@ -105,7 +105,7 @@ def _read_phone(number: str, region: str | None) -> str:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         raise InvalidValue(_NOT_A_NUMBER) from None
-    # A number without its area code is "possible" too, but only from a phone next door.
+    # "Possible" includes numbers without an area code, which work only locally.
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise InvalidValue("has the wrong number of digits for its country; write it in E.164")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
@@ -135,7 +135,7 @@ def _checked_code(value: OneTimeCode) -> OneTimeCode:
 
 @lru_cache(maxsize=16_384)
 def _normalised_domain(domain: str) -> str | None:
-    """Return the domain's normal form, or None when the library must judge the whole address."""
+    """Return the domain's normal form; None if the library must check the whole address."""
     import email_validator  # noqa: PLC0415 - with the first address
 
     try:
@@ -150,21 +150,21 @@ def _normalised_domain(domain: str) -> str | None:
 def _normalised_by_library(address: str) -> str:
     import email_validator  # noqa: PLC0415 - with the first address
 
-    # No longer text is an address, and the library's time grows with the text.
+    # The library's time grows with the length of the text.
     if len(address) > _LONGEST_ADDRESS:
         raise InvalidValue(_NOT_AN_ADDRESS)
     try:
         checked = email_validator.validate_email(address, check_deliverability=False)
     except email_validator.EmailNotValidError:
-        # The library's own text can quote the address.
+        # The library's message can quote the address.
         raise InvalidValue(_NOT_AN_ADDRESS) from None
     lowered = checked.normalized.lower()
-    # Outside ASCII a lower-case form can be longer, or composed differently: it has to hold as an address itself.
+    # Outside ASCII, the lower-case form can be longer or composed differently, so it is checked too.
     return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)
 
 
 def _is_in_plan(number: str) -> bool:
-    # What the library does with most numbers in E.164: their length is right and no national prefix is left to strip.
+    # As the library does for most numbers in E.164: the length fits, and there is no national prefix to remove.
     plan = _plan_of(number[1:4])
     if plan is None:
         return False
@@ -174,7 +174,7 @@ def _is_in_plan(number: str) -> bool:
 
 @lru_cache(maxsize=1000)
 def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]] | None:
-    """Return where a number with these first digits goes on after its country code, its lengths, its prefix's match."""
+    """Return the position after the country code, the possible lengths, and the match of a national prefix, by the first digits."""
     import phonenumbers  # noqa: PLC0415 - with the first number
 
     for size in range(1, len(digits) + 1):
@@ -191,7 +191,7 @@ def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]]
 
 _NOTHING: Final = r"(?!)"
 _NOT_A_NUMBER: Final = "is not a phone number; write it in E.164, such as + country code and number"
-# One for each digit that can come off.
+# One per digit that can be removed.
 _MOST_READINGS: Final = 16
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 
@@ -204,7 +204,7 @@ _STAND_IN: Final = "@example.com"
 _ATOM: Final = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"
 _PLAIN_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch
 
-# `totp.length` of a connection is six by default; no documented maximum, so the bound is generous.
+# A connection's `totp.length` is six by default, and Auth0 documents no maximum.
 _LONGEST_CODE: Final = 64
 _IN_CLEAR_ONLY_WHEN_SEALED = PlainSerializer(reveal_in_context, when_used="json")
 

@@ -110,7 +110,7 @@ def _pool(url: str, settings: Settings, options: dict[str, Any]) -> redis.Blocki
 
 
 class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
-    """Waits for a free connection, as the pool without Sentinels does."""
+    """A Sentinel pool that waits for a free connection."""
 
 
 def _master(url: str, settings: Settings, options: dict[str, Any]) -> redis.Redis:

@@ -81,7 +81,7 @@ class KeyChecks:
         self._require(map(as_text, used))
 
     def publish(self) -> None:
-        """Write the check values of this process's keys. For workers and `gatepost keys`.
+        """Store the check values of this process's keys. For workers and `gatepost keys`.
 
         Raises:
             KeyMismatch: stored values were sealed with another key of the same id.

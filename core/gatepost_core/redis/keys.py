@@ -30,8 +30,8 @@ _INDEX: Final = ":i:"
 class RedisKeys:
     """The names under one namespace.
 
-    The default namespace leaves the names of kombu and Celery as they are (`unacked`, `_kombu.binding.*`, `celery-task-meta-*`); any other
-    begins these too.
+    The names of kombu and Celery (`unacked`, `_kombu.binding.*`, `celery-task-meta-*`) begin with the namespace too, except in the default
+    namespace.
 
     Attributes:
         namespace: the setting `GATEPOST_NAMESPACE`.
@@ -52,7 +52,7 @@ class RedisKeys:
         return f"{self.namespace}:result:{operation_id}"
 
     def celery_result(self, operation_id: str) -> str:
-        """Return the key of Celery's own copy of the result; a task's id is its operation's."""
+        """Return the key of Celery's result. A task has the id of its operation."""
         return f"{self.of_libraries}celery-task-meta-{operation_id}"
 
     def idempotency(self, fingerprint: str) -> str:

@@ -26,7 +26,7 @@ class Tls:
     def of_redis_client(self) -> dict[str, Any]:
         """Return the options for redis-py, and for kombu and Celery with Redis."""
         files = {"ssl_ca_certs": self.ca_bundle, "ssl_certfile": self.certificate, "ssl_keyfile": self.key}
-        # Celery knows no default for it; redis-py checks the name as well.
+        # Celery requires it; redis-py also checks the host name.
         return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **_named(files)}
 
     def of_amqp(self, url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The only reader of the environment: what to connect to, as whom, and under which keys."""
+"""The settings. Only this package reads the environment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RESERVED: Final = "amq"
 _LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
-# Their texts name a setting, a file or a place in it.
+# The messages of these errors name settings and files, and hold no value.
 _settings_boundary: Final = Boundary(
     GatepostError, ValidationError, SettingsError, OSError, UnicodeError, tomllib.TOMLDecodeError
 )
@@ -60,16 +60,18 @@ class Settings(BaseSettings):
 
     namespace: str = Field(
         default=DEFAULT_NAMESPACE,
-        description="Begins the name of every key and queue, so that installations can share a broker.",
+        description="The first part of all key and queue names, so that installations can share a broker.",
     )
     redis_url: SecretStr = SecretStr(_LOCAL_REDIS)
     broker_url: SecretStr | None = None
     redis_ca_bundle: Path | None = Field(
-        default=None, description="Authorities to trust for rediss://; the system's when absent."
+        default=None, description="Trusted authorities for rediss://; by default, those of the system."
     )
-    redis_certificate: Path | None = Field(default=None, description="Our certificate for Redis.")
+    redis_certificate: Path | None = Field(default=None, description="The client certificate for Redis.")
     redis_key: Path | None = Field(default=None, description="Its private key.")
-    broker_ca_bundle: Path | None = Field(default=None, description="The same for a broker apart; Redis's when absent.")
+    broker_ca_bundle: Path | None = Field(
+        default=None, description="The same for a separate broker; by default, that of Redis."
+    )
     broker_certificate: Path | None = None
     broker_key: Path | None = None
     sentinel_master: str = Field(default="mymaster", description="The name under which Sentinel knows the master.")
@@ -79,10 +81,10 @@ class Settings(BaseSettings):
     sealing_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     fingerprint_key: SecretStr | None = None
     operator: Annotated[str, Field(max_length=200)] | None = Field(
-        default=None, description="Who acts, for the audit log; user@machine when absent."
+        default=None, description="The operator's name in the audit log; by default, user@machine."
     )
 
-    # Before the URLs, whose check reads it.
+    # Before the URLs: their validator reads it.
     allow_http: bool = Field(default=False, description="Whether base URLs may be http:// to other machines.")
     auth0_domain: str | None = Field(default=None, validation_alias="AUTH0_DOMAIN")
     auth0_client_id: str | None = Field(default=None, validation_alias="AUTH0_CLIENT_ID")
@@ -105,9 +107,9 @@ class Settings(BaseSettings):
     connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     broker_timeout: Annotated[
         float,
-        Field(ge=2, le=120, description="Seconds the broker has for each answer, a publish for a free connection."),
+        Field(ge=2, le=120, description="Seconds to wait for an answer of the broker, or for a free connection to it."),
     ] = 10.0
-    email_deadline: Annotated[float, Field(gt=0, le=120, description="Seconds one call may take, all in all.")] = 15.0
+    email_deadline: Annotated[float, Field(gt=0, le=120, description="Total seconds for one call.")] = 15.0
     sms_deadline: Annotated[float, Field(gt=0, le=120, description="As above; Auth0 waits 30 s for its provider.")] = (
         40.0
     )
@@ -117,34 +119,38 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=300,
-            description="Seconds an attempt's lease lasts longer than its call: to sign, to fetch keys, to settle.",
+            description="Seconds that an attempt's lease outlasts its call: to sign, to fetch keys, to settle.",
         ),
     ] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     longest_hint: Annotated[
         float,
-        Field(ge=1, le=86_400, description="A server's hint to wait longer than this, in seconds, is not obeyed."),
+        Field(ge=1, le=86_400, description="Seconds. A longer hint of the server is ignored."),
     ] = 900.0
-    record_lifetime: Annotated[int, Field(ge=60, description="Seconds a finished operation is remembered.")] = 86_400
-    result_lifetime: Annotated[int, Field(ge=10, description="Seconds a token set waits to be redeemed.")] = 300
+    record_lifetime: Annotated[
+        int, Field(ge=60, description="Seconds that the record of a finished operation is kept.")
+    ] = 86_400
+    result_lifetime: Annotated[int, Field(ge=10, description="Seconds that a token set can be redeemed.")] = 300
     submissions: Literal["any", "sealed"] = Field(
-        default="any", description="Whether `gatepost.submit` takes plain commands, or sealed ones alone."
+        default="any", description="Whether `gatepost.submit` accepts plain commands, or sealed ones only."
     )
-    dead_letter_lifetime: Annotated[int, Field(ge=60, description="Seconds a refused message is kept.")] = 2_592_000
+    dead_letter_lifetime: Annotated[int, Field(ge=60, description="Seconds that a refused message is kept.")] = (
+        2_592_000
+    )
     visibility_timeout: Annotated[int, Field(ge=10)] = 300
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0
     republish_after: Annotated[float, Field(gt=0)] = 30.0
-    allow_eviction: bool = Field(default=False, description="Start workers on a Redis that may evict what is stored.")
+    allow_eviction: bool = Field(default=False, description="Whether workers start on a Redis that may evict keys.")
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     calls: Annotated[
         int, Field(ge=1, le=10_000, description="Calls that one process makes at once for campaigns, at most.")
     ] = 400
     health_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
-        default=None, description="Where a worker answers /health; nowhere when absent."
+        default=None, description="The port on which a worker answers /health; by default, none."
     )
     health_host: str = Field(default="127.0.0.1", description="The address of that port.")
     health_patience: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds without progress before a worker calls itself unhealthy.")
+        float, Field(gt=0, le=3600, description="Seconds without progress after which a worker is unhealthy.")
     ] = 30.0
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -170,7 +176,7 @@ class Settings(BaseSettings):
     @field_validator("broker_url", "auth0_proxy")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
-        # Compose makes an empty variable of ${AUTH0_PROXY:-}.
+        # Compose turns ${AUTH0_PROXY:-} into an empty variable.
         return value or None
 
     @field_validator("redis_url", "broker_url")
@@ -220,7 +226,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, files and commands it names, `.env`, the configuration file."""
+        """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`, the configuration file."""
         sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
         if path := os.environ.get("GATEPOST_CONFIG"):
             return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
@@ -228,36 +234,36 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker's URL: its own, or the ledger's Redis."""
+        """The URL of the broker. The default is the ledger's Redis."""
         return (self.broker_url or self.redis_url).get_secret_value()
 
     def keyring(self) -> Keyring:
         """Return the sealing keys as a ring.
 
         Raises:
-            ConfigurationError: no key is configured, or one is malformed.
+            ConfigurationError: no key is configured, or a key is malformed.
         """
         return Keyring([Key.parse(text.get_secret_value()) for text in self.sealing_keys])
 
     def fingerprints(self) -> Fingerprints:
-        """Return the maker of fingerprints.
+        """Return the fingerprints under the configured key.
 
         Raises:
             ConfigurationError: GATEPOST_FINGERPRINT_KEY is not set.
         """
         if self.fingerprint_key is None:
             raise ConfigurationError("GATEPOST_FINGERPRINT_KEY is not set; make one with: gatepost keys new")
-        # Derived, so that the key is 32 bytes whatever the operator typed.
+        # Derived, so that the key has 32 bytes.
         derived = hmac.digest(
             b"gatepost fingerprints", self.fingerprint_key.get_secret_value().encode(), hashlib.sha256
         )
         return Fingerprints(derived)
 
     def all_tenants(self) -> dict[str, Tenant]:
-        """Return the tenants by name, the default one first.
+        """Return the tenants by name, the default tenant first.
 
         Raises:
-            ConfigurationError: none is configured, one is incomplete, or two have one name.
+            ConfigurationError: no tenant is configured, one is incomplete, or two have the same name.
         """
         listed = ([self._environment_tenant()] if self.auth0_domain else []) + list(self.tenants)
         by_name = {tenant.name: tenant for tenant in listed}
@@ -270,7 +276,7 @@ class Settings(BaseSettings):
         return by_name
 
     def applications(self) -> dict[str, Application]:
-        """Return the Auth0 application of each tenant by the tenant's name, the default one first. No credential is needed."""
+        """Return the Auth0 application of each tenant by name, the default tenant first. Needs no credential."""
         pairs = {}
         if self.auth0_domain and self.auth0_client_id:
             pairs[DEFAULT_TENANT] = (self.auth0_domain, self.auth0_client_id)
@@ -278,13 +284,12 @@ class Settings(BaseSettings):
         return {name: Application(domain.lower(), client_id) for name, (domain, client_id) in pairs.items()}
 
     def tenant_name(self, name: str | None) -> str:
-        """Return the name under which commands for a tenant are recorded; the first tenant's when the name is None.
+        """Return the name that commands for a tenant are recorded under. None means the first tenant.
 
-        A producer calls nobody, so it may have no tenants, nor their credentials: then any name will do, and None is `default`. Only
-        workers know better.
+        A producer needs no tenants, because only workers call Auth0. Without tenants, every name is accepted, and None means `default`.
 
         Raises:
-            ConfigurationError: tenants are configured, and none has that name.
+            ConfigurationError: tenants are configured, but none with this name.
         """
         names = [DEFAULT_TENANT] * bool(self.auth0_domain) + [tenant.name for tenant in self.tenants]
         if name is None:
@@ -294,16 +299,16 @@ class Settings(BaseSettings):
         return name
 
     def max_rate_of(self, name: str | None) -> float | None:
-        """Return the calls a second that a tenant's endpoint never exceeds, as far as this machine's configuration says."""
+        """Return the configured limit of calls a second to an endpoint of a tenant; None without a limit."""
         if name == DEFAULT_TENANT and self.auth0_domain:
             return self.auth0_max_rate
         return next((tenant.max_rate for tenant in self.tenants if tenant.name == name), None)
 
     def tenant_named(self, name: str | None) -> Tenant:
-        """Return one tenant; the default one when the name is None.
+        """Return a tenant. None means the default tenant.
 
         Raises:
-            ConfigurationError: there is no tenant of that name.
+            ConfigurationError: no tenant with this name is configured.
         """
         tenants = self.all_tenants()
         if name is None:
@@ -346,14 +351,15 @@ class Settings(BaseSettings):
 def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
     """Read the configuration.
 
-    Order: arguments, environment, files and commands the environment names, the `.env` file, the file `GATEPOST_CONFIG` names.
+    The strongest source comes first: arguments, environment, files and commands named in the environment, the `.env` file, the file of
+    `GATEPOST_CONFIG`.
 
     Args:
-        env_file: a `.env` file to read as well; the command line and the worker pass the project's.
-        given: settings by field name, which beat everything else.
+        env_file: a `.env` file to read too. The command line and the worker pass the project's file.
+        given: settings by field name.
 
     Raises:
-        ConfigurationError: a setting is malformed. It names the setting, never its value.
+        ConfigurationError: a setting is malformed. The message names the setting, never its value.
     """
     try:
         return Settings(_env_file=env_file, **given)
@@ -383,7 +389,7 @@ def _variable(place: tuple[int | str, ...], prefix: str) -> str:
 
 
 def environment_names() -> Mapping[str, str]:
-    """Return every environment variable Gatepost reads, with what it is for. Documentation is made from it."""
+    """Return each environment variable that Gatepost reads, with its description."""
     names = {}
     for field_name, field in Settings.model_fields.items():
         names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""

@@ -1,4 +1,4 @@
-"""Which configured URLs let a secret leave this machine in clear."""
+"""Find settings that send a secret in clear to another machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ IN_CLEAR: Final = "http:// to another machine: secrets are sent in clear"
 
 
 def cleartext_settings(settings: Settings) -> list[str]:
-    """Return the names of the settings over which a secret leaves this machine in clear.
+    """Return the names of the settings that send a secret in clear to another machine.
 
-    Base URLs do it only with `GATEPOST_ALLOW_HTTP=1`. A proxy's own password does it whenever the proxy is an `http://` one.
+    Base URLs can do so only with `GATEPOST_ALLOW_HTTP=1`. A proxy's password is sent in clear to every `http://` proxy.
     """
     urls = {"BASE_URL": settings.auth0_base_url, "MTLS_BASE_URL": settings.auth0_mtls_base_url}
     found = [f"AUTH0_{name}" for name in _in_clear(urls, settings.auth0_proxy)]

@@ -1,4 +1,4 @@
-"""One Auth0 tenant as it is configured: domain, application, credential and connection."""
+"""The configuration of an Auth0 tenant: domain, application, credential and connection."""
 
 from __future__ import annotations
 
