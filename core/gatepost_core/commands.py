@@ -42,8 +42,8 @@ _TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 _RESERVED_FIELDS: Final = frozenset(
     {
         *("client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "otp", "username"),
-        # For every kind: an SMS command must not reach an address or use a hidden connection.
-        *("email", "phone_number", "phoneNumber", "connection", "realm", "send", "authParams", "auth_params", "code"),
+        # For every kind: an SMS command must not reach an address or use a hidden connection. See also `_IN_REQUEST`.
+        *("email", "phone_number", "phoneNumber", "realm", "code"),
     }
 )
 
@@ -70,8 +70,7 @@ class _Command(BaseModel):
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
-        members = {carried.member for carried in in_request(type(self)).values()}
-        taken = sorted((_RESERVED_FIELDS | type(self).model_fields.keys() | members) & self.extra.keys())
+        taken = sorted((_RESERVED_FIELDS | _IN_REQUEST | type(self).model_fields.keys()) & self.extra.keys())
         if taken:
             raise ValueError(f"extra must not hold {', '.join(taken)}: use the command's own fields and the tenant")
         return self
@@ -143,6 +142,7 @@ COMMANDS: Final[Mapping[Kind, type[Command]]] = {
 """The command class of each kind."""
 IN_REQUEST: Final = {name: carried for model in COMMANDS.values() for name, carried in in_request(model).items()}
 """The fields of commands that reach Auth0 under a name of the request."""
+_IN_REQUEST: Final = IN_REQUEST.keys() | {place.member for place in IN_REQUEST.values()}
 
 _ANY_COMMAND: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="kind")])
 
