@@ -79,6 +79,7 @@ class Wire:
                 self._loop = new_event_loop()
                 self._loop.set_exception_handler(_ignore)
                 self._addresses = Addresses(self._resolver)
+                self._idle, self._connections, self._opening = {}, set(), set()
                 self._thread = threading.Thread(target=self._run, args=(self._loop,), name="gatepost-wire", daemon=True)
                 self._thread.start()
             return self._loop
