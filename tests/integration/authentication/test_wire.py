@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
+import socket
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication.responses import HttpResponse
 from gatepost_worker.authentication.wire import Wire
-from gatepost_worker.authentication.wire_connection import WireCall
+from gatepost_worker.authentication.wire_connection import Connection, Readiness, WireCall
 from support.socket_server import Heard, SocketServer
 from support.socket_server import Wire as ServerEnd
 
@@ -91,6 +94,39 @@ def test_a_server_that_closes_after_reading_gets_no_second_request(wire: Wire, m
         assert isinstance(first, HttpResponse)
         assert isinstance(second, auth.ConnectionLost)
         assert [heard.connection for heard in server.heard] == [0, 0]
+
+
+def test_the_total_deadline_ends_a_call_before_the_read_timeout(wire: Wire, make_client: MakeClient) -> None:
+    """A server that is silent for longer than both."""
+    limits = auth.Timeouts(read=timedelta(seconds=600), total=timedelta(seconds=1))
+    with SocketServer(lambda end, _: end.hang()) as server:
+        outcome = begin(wire, make_client(server.url, limits=limits), "a@example.com").get(timeout=30)
+
+    assert type(outcome) in {auth.DeadlineExceeded, auth.NotSentInTime}
+
+
+@pytest.mark.parametrize("how", ["bytes", "end"])
+def test_bytes_that_the_loop_has_not_read_yet_make_a_connection_unusable(how: str) -> None:
+    """They came before the request, so they cannot be its response."""
+
+    async def look() -> list[Readiness]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(ours, tls=False, freed=lambda _: None, lost=lambda _: None), sock=ours
+            )
+            before = connection.readiness()
+            if how == "bytes":
+                theirs.send(b"HTTP/1.1 200 OK\r\n")
+            else:
+                theirs.shutdown(socket.SHUT_WR)
+            found = [before, connection.readiness()]
+            connection.close()
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(look()) == [Readiness.READY, Readiness.CLOSED]
 
 
 def test_another_tenants_idle_connection_makes_room(wire: Wire, make_client: MakeClient) -> None:
