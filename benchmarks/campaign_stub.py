@@ -1,4 +1,7 @@
-"""An HTTP server that answers every start at once, so that it never limits a benchmark. Prints its port."""
+"""An HTTP server that answers every request at once, so that it never limits a benchmark. Prints its port.
+
+Arguments: a delay in seconds, and the body of the answers instead of that of a start.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ class Answers(asyncio.Protocol):
     """One connection. Answers every request with the headers of an unlimited quota."""
 
     delay_s = 0.0
+    body = BODY
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -43,11 +47,11 @@ class Answers(asyncio.Protocol):
     def _answer(self) -> None:
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
-            f"Content-Length: {len(BODY)}\r\nX-RateLimit-Limit: 1000000\r\nX-RateLimit-Remaining: 999999\r\n"
+            f"Content-Length: {len(self.body)}\r\nX-RateLimit-Limit: 1000000\r\nX-RateLimit-Remaining: 999999\r\n"
             f"X-RateLimit-Reset: {int(time.time()) + 1}\r\n\r\n"
         )
         if self._transport is not None:
-            self._transport.write(head.encode() + BODY)
+            self._transport.write(head.encode() + self.body)
 
 
 async def serve() -> None:
@@ -59,4 +63,5 @@ async def serve() -> None:
 
 if __name__ == "__main__":
     Answers.delay_s = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    Answers.body = sys.argv[2].encode() if len(sys.argv) > 2 else BODY  # noqa: PLR2004 - the second argument
     uvloop.run(serve())
