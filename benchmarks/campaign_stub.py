@@ -63,5 +63,5 @@ async def serve() -> None:
 
 if __name__ == "__main__":
     Answers.delay_s = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-    Answers.body = sys.argv[2].encode() if len(sys.argv) > 2 else BODY  # noqa: PLR2004 - the second argument
+    Answers.body = sys.argv[2].encode() if len(sys.argv) > 2 else BODY
     uvloop.run(serve())

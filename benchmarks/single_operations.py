@@ -123,11 +123,16 @@ def enqueueing(settings: Settings) -> dict[str, dict[str, float]]:
             for n in range(number):
                 producer.send_email(f"guest-{n}@example.com")
 
+        def many(number: int) -> None:
+            commands = ({"kind": "send_email", "email": f"guest-{n}@example.com"} for n in range(number))
+            for _ in producer.send_many(commands):
+                pass
+
         def delay(number: int) -> None:
             for n in range(number):
                 send.delay(f"guest-{n}@example.com")
 
-        ways: dict[str, Any] = {"delay": delay, "send_email": one_by_one}
+        ways: dict[str, Any] = {"delay": delay, "send_email": one_by_one, "send_many": many}
         for way in ways.values():
             way(WARM_UP)
         return {name: rate(way, ENQUEUED) for name, way in ways.items()}
@@ -142,13 +147,12 @@ def main() -> None:
         redis.Redis.from_url(valkey.url) as client,
         program(str(HERE / "campaign_stub.py"), "0", TOKENS) as stub,
     ):
-        assert stub.stdout is not None
         settings = Settings(
             redis_url=SecretStr(valkey.url),
             sealing_keys=(SecretStr(Key("bench", bytes(range(32))).reveal()),),
             fingerprint_key=SecretStr("a key for tests"),
             auth0_domain="localhost",
-            auth0_base_url=f"http://127.0.0.1:{int(stub.stdout.readline())}",
+            auth0_base_url=f"http://127.0.0.1:{int(stub.stdout.readline() if stub.stdout else 0)}",
             auth0_client_id="client",
             auth0_client_secret=SecretStr("secret"),
         )

@@ -58,15 +58,15 @@ class Case:
 
 
 CASES = (
-    Case("before acquire", State.ACCEPTED, 1, "before claim"),
+    Case("before begin", State.ACCEPTED, 1, "before claim"),
     Case("amid begin", State.UNKNOWN, 0, "after claim", long=True),
     Case("after begin", State.UNKNOWN, 0, "after begin-rows", rows_unknown=True),
     Case(THE_WRITE, State.UNKNOWN, 1, THE_WRITE, rows_unknown=True, rows_sent=True),
-    Case("before observe", State.UNKNOWN, 1, "before settle-rows", rows_unknown=True, rows_sent=True, long=True),
-    Case("before settle", State.UNKNOWN, 1, "amid settle-rows", rows_unknown=None),
-    Case("amid settle", State.ACCEPTED, 1, "after settle-rows", rows_unknown=None, long=True),
-    Case("after settle", State.ACCEPTED, 1, "before release"),
-    Case("before ack", State.ACCEPTED, 1, "after release", long=True),
+    Case("before settle", State.UNKNOWN, 1, "before settle-rows", rows_unknown=True, rows_sent=True),
+    Case("amid settle", State.ACCEPTED, 1, "amid settle-rows", rows_unknown=None, long=True),
+    Case("after settle", State.ACCEPTED, 1, "after settle-rows", rows_unknown=None),
+    Case("before ack", State.ACCEPTED, 1, "before release", long=True),
+    Case("before ready", State.ACCEPTED, 1, "after release", long=True),
 )
 
 

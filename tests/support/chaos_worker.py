@@ -4,14 +4,13 @@ The app is the product's own. Only two things around it are wrapped: the process
 an attempt goes as a script of a known name, and Python's clock. So the points need no hooks in the product.
 
 A point is a moment and a call: `before`, `amid` (the command has left, its answer is not read) or `after` one of the scripts' calls
-(`acquire` and `observe` of the limiter; `begin`, `settle`, `postpone` of the ledger; `claim`, `step`, `settle-rows`, `release` of a
-batch), `after begin-rows`, `before ack` (the task has returned, its message is not acknowledged), or `before note` (the message has
+(of an operation: `ready` checks its application, `begin` starts its attempt, then `settle` or `postpone`; of a batch: `claim`, `step`,
+`settle-rows`, `release`), `after begin-rows`, `before ack` (the task has returned, its message is not acknowledged), or `before note` (the message has
 left the queue, and kombu has not noted that it did).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import resource
@@ -40,14 +39,13 @@ from kombu.transport.redis import QoS  # noqa: E402
 from gatepost_core.kinds import Kind  # noqa: E402
 from gatepost_core.redis.connections import connect  # noqa: E402
 from gatepost_worker.celery import app  # noqa: E402
-from gatepost_worker.limiter.scripts import lua_script  # noqa: E402
 
 if TYPE_CHECKING:
     from gatepost_worker.process import Process
 
-_LIMITER: Final = {hashlib.sha1(lua_script(name).encode()).hexdigest(): name for name in ("acquire", "observe")}  # noqa: S324 - Redis names scripts so
 _SETTLING: Final = "settle-rows"
 _ARRIVAL_S: Final = 30.0
+_CHECKED_FROM: Final = 7
 
 
 @dataclass
@@ -148,11 +146,19 @@ class StruckRedis(redis.Redis):
 def _call_of(args: tuple[Any, ...]) -> str | None:
     if args[0] != "EVALSHA":
         return None
-    if args[1] in _LIMITER:
-        return _LIMITER[args[1]]
     name, *arguments = args[3 + int(args[2]) :] or ("",)
-    # A batch's step settles the rows that it sent, if any: batch, token, number, lease, settlements.
-    return _SETTLING if name == "step" and arguments[4] else str(name)
+    match name:
+        case "attempt":
+            # An attempt begins only for an application that the worker has checked. They are its last arguments.
+            return "begin" if len(arguments) > _CHECKED_FROM else "ready"
+        case "observed":
+            # It makes another call: operation, limiter, readings, call.
+            return str(arguments[3])
+        case "step" if arguments[4]:
+            # A batch's step settles the rows that it sent, if any: batch, token, number, lease, settlements.
+            return _SETTLING
+        case _:
+            return str(name)
 
 
 def _wrap(process: Process, points: Points) -> None:

@@ -14,10 +14,10 @@ from gatepost_core.redis.connections import connect
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_worker.delivery.attempts import Attempts
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Runner
-from gatepost_worker.limiter import LimiterSettings, RedisLimiter
 from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
 from gatepost_worker.upkeep.liveness import Liveness
 from gatepost_worker.upkeep.start_checks import check_ledger
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from gatepost_core.ledger import Ledger
     from gatepost_core.sealing import Keyring
     from gatepost_core.settings import Settings
-    from gatepost_worker.limiter import Limiter
 
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
@@ -54,7 +53,6 @@ class Process:
         self.slots = settings.concurrency
         self.calls = settings.calls
         self.liveness = Liveness(settings.health_patience)
-        self._limiters: dict[str, Limiter] = {}
         self._health: HealthServer | None = None
         self._checked = False
 
@@ -88,20 +86,13 @@ class Process:
         """The check that work belongs to this worker's Auth0 application."""
         return Ownership(self.redis, self.settings)
 
-    def limiter_of(self, tenant_name: str) -> Limiter:
-        """Return a tenant's limiter, which all workers share."""
-        if tenant_name not in self._limiters:
-            pacing = LimiterSettings.of(self.settings, self.settings.tenant_named(tenant_name))
-            self._limiters[tenant_name] = RedisLimiter(self.redis, self.keys, pacing)
-        return self._limiters[tenant_name]
-
     @cached_property
     def runner(self) -> Runner:
         """The runner of single operations."""
         return Runner(
             settings=self.settings,
             ledger=self.ledger,
-            limiter_of=self.limiter_of,
+            attempts=Attempts(self.redis, self.settings),
             keyring=self.keyring,
             fingerprints=self.settings.fingerprints(),
             clients=self.clients,

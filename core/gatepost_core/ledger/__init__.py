@@ -6,13 +6,11 @@ without an end, and is not sent again. The script `ledger.lua` makes every chang
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.commands import OnUnknown
-from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import (
     CorruptRecord,
+    GatepostError,
     IdempotencyConflict,
     NothingToRedeem,
     OperationNotFound,
@@ -20,13 +18,13 @@ from gatepost_core.errors import (
     Unavailable,
 )
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of
-from gatepost_core.redis.errors import NOTHING_SENT, PERHAPS_RECORDED, READING, translated_errors
+from gatepost_core.ledger.script import Call, LedgerScript
+from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of, operation_of
+from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, translated_errors
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.scripts import ending, starting
-from gatepost_core.redis.stored_values import as_text, milliseconds, moment
+from gatepost_core.redis.stored_values import as_text, milliseconds
 from gatepost_core.sealing import kid_of
-from gatepost_core.states import OPEN_STATES, State, states_in_lua
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,13 +38,6 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Application
 
-_SOURCE: Final = (
-    states_in_lua(lambda state: state.value)
-    + f"local OPEN = {{ {', '.join(f'{state} = true' for state in OPEN_STATES)} }}\n"
-    + f"local QUEUE_OF = {{ {', '.join(f'{kind} = {kind.queue.value!r}' for kind in Kind)} }}\n"
-    + rule_in_lua(lambda state: state.value)
-    + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
-)
 # An operation that cannot be read is swept this many times more rarely.
 _ASIDE: Final = 64
 _OPEN_PAGE: Final = 1000
@@ -64,14 +55,27 @@ class Ledger:
         result_lifetime_s: int,
         republish_after_s: float,
         wait_replicas: int = 0,
+        library: str = "",
+        calls: str = "",
     ) -> None:
+        """Prepare the script; nothing is sent to Redis yet.
+
+        Args:
+            client: the connection.
+            keys: the names in this Redis.
+            record_lifetime_s: seconds that a finished operation is remembered.
+            result_lifetime_s: seconds that a token set waits to be redeemed.
+            republish_after_s: seconds until the sweep first checks an operation.
+            wait_replicas: how many replicas must have an attempt before it may begin.
+            library: Lua to put in front of the script.
+            calls: Lua that adds calls to it; `start` makes them.
+        """
         self._redis = client
         self._keys = keys
-        self._start = client.register_script(starting(keys.lua + _SOURCE))
-        self._end = client.register_script(ending(keys.lua + _SOURCE))
+        self._script = LedgerScript(client, keys, library=library, calls=calls)
         self._record_lifetime_ms = record_lifetime_s * 1000
         self._result_lifetime_ms = result_lifetime_s * 1000
-        self._look_after_ms = int(republish_after_s * 1000)
+        self.look_after_ms = int(republish_after_s * 1000)
         self._wait_replicas = wait_replicas
 
     def record(self, new: NewOperation) -> str:
@@ -82,16 +86,29 @@ class Ledger:
             RecordGone: the key or the seal is known, but its operation's record no longer exists.
             Unavailable: Redis did not answer. The operation may have been recorded.
         """
+        recorded = _recorded(self._script.texts(self._recording(new), starts=True, if_lost=PERHAPS_RECORDED))
+        if isinstance(recorded, str):
+            return recorded
+        raise recorded
+
+    def record_many(self, operations: Sequence[NewOperation]) -> list[str | GatepostError]:
+        """Record operations in one round trip, and return for each what `record` returns or raises.
+
+        Raises:
+            Unavailable: Redis did not answer. Any of the operations may have been recorded.
+        """
+        calls = [self._recording(new) for new in operations]
+        replies = self._script.start_many(calls, if_lost=PERHAPS_RECORDED)
+        return [reply if isinstance(reply, Unavailable) else _recorded(reply) for reply in replies]
+
+    def _recording(self, new: NewOperation) -> Call:
         own = self._keys.operation(new.operation_id)
         by_idempotency = (
             own if new.idempotency_fingerprint is None else self._keys.idempotency(new.idempotency_fingerprint)
         )
         by_recipient = own if new.recipient_fingerprint is None else self._keys.recipient(new.recipient_fingerprint)
         by_seal = own if new.seal_fingerprint is None else self._keys.idempotency(new.seal_fingerprint)
-        reply = self._call(
-            self._start,
-            "record",
-            new.operation_id,
+        arguments = (
             new.kind,
             new.tenant,
             new.sealed_command,
@@ -99,17 +116,11 @@ class Ledger:
             milliseconds(new.deadline),
             new.on_unknown,
             new.payload_fingerprint,
-            self._look_after_ms,
+            self.look_after_ms,
             self._record_lifetime_ms,
             new.application,
-            keys=[self._keys.kids, by_idempotency, by_recipient, by_seal],
-            if_lost=PERHAPS_RECORDED,
         )
-        if reply[0] == "conflict":
-            raise IdempotencyConflict
-        if reply[0] == "gone":
-            raise RecordGone
-        return reply[1]
+        return Call("record", new.operation_id, arguments, [self._keys.kids, by_idempotency, by_recipient, by_seal])
 
     def ready(self, operation_id: str, *, delivered: bool = False) -> Operation | Answer:
         """Return an operation that can begin now, with its sealed command; otherwise the reason why it cannot.
@@ -118,17 +129,9 @@ class Ledger:
             operation_id: the operation.
             delivered: whether its message has just reached a worker. The sweep uses this to see how far each queue has come.
         """
-        match self._call(self._end, "ready", operation_id, int(delivered)):
-            case ["ready", kind, tenant, command, deadline, on_unknown, application]:
-                return Operation(
-                    operation_id=operation_id,
-                    kind=Kind(kind),
-                    tenant=tenant,
-                    sealed_command=command,
-                    deadline=moment(deadline),
-                    on_unknown=OnUnknown(on_unknown),
-                    application=application,
-                )
+        match self._call("ready", operation_id, int(delivered)):
+            case ["ready", *described]:
+                return operation_of(operation_id, described)
             case reply:
                 return answer_of(reply)
 
@@ -138,12 +141,28 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer, or too few replicas have the attempt. No request may leave.
         """
-        begun = answer_of(self._call(self._start, "begin", operation_id, attempt, int(lease_s * 1000)))
-        if begun.verdict is Verdict.BEGUN and self._wait_replicas:
-            self._require_replicas(operation_id, attempt)
+        begun = answer_of(self.start("begin", operation_id, attempt, int(lease_s * 1000)))
+        if begun.verdict is Verdict.BEGUN:
+            self.require_replicas(operation_id, attempt)
         return begun
 
-    def _require_replicas(self, operation_id: str, attempt: str) -> None:
+    def start(self, call: str, operation_id: str, *arguments: Any) -> list[str]:
+        """Make a call of the script that starts something, and return its reply.
+
+        Raises:
+            MemoryFull: Redis's memory is full, so nothing new may start.
+            Unavailable: Redis did not answer.
+        """
+        return self._script.start(Call(call, operation_id, arguments))
+
+    def require_replicas(self, operation_id: str, attempt: str) -> None:
+        """Postpone an attempt that has just begun, unless enough replicas have it.
+
+        Raises:
+            Unavailable: too few have it, or Redis did not answer. No request may leave.
+        """
+        if not self._wait_replicas:
+            return
         # Imported here, because only workers begin attempts.
         from gatepost_core.redis.replication import AWAY_S, Replication  # noqa: PLC0415
 
@@ -162,11 +181,25 @@ class Ledger:
         detail: str | None = None,
         http_status: int | None = None,
         sealed_result: str | None = None,
+        first: Sequence[Any] = (),
     ) -> Answer:
-        """End an attempt and its operation. Return `SETTLED`, unless the attempt had lost its lease."""
+        """End an attempt and its operation. Return `SETTLED`, unless the attempt had lost its lease.
+
+        Args:
+            operation_id: the operation.
+            attempt: the attempt's token.
+            state: the final state.
+            reason: why it did not simply succeed.
+            detail: Auth0's error code.
+            http_status: the answer's status.
+            sealed_result: what waits to be redeemed.
+            first: another call of the script that then makes this one, and its own arguments.
+        """
+        call, *before = [*first, "settle"]
         return self._answer(
-            "settle",
+            call,
             operation_id,
+            *before,
             attempt,
             state,
             reason or "",
@@ -187,6 +220,7 @@ class Ledger:
         free: bool,
         doubt: Reason | None = None,
         blocked: Block | None = None,
+        first: Sequence[Any] = (),
     ) -> Answer:
         """Postpone an operation.
 
@@ -197,10 +231,12 @@ class Ledger:
             free: whether the wait costs no attempt. The state is then `deferred`.
             doubt: why the attempt may have been carried out. Unless a later attempt succeeds, the operation then ends as `unknown`.
             blocked: why the worker could not run it.
+            first: another call of the script that then makes this one, and its own arguments.
         """
+        call, *before = [*first, "postpone"]
         why = "" if blocked is None else blocked.stored
-        arguments = (attempt, int(wait_s * 1000), int(free), self._look_after_ms, doubt or "", why)
-        return self._answer("postpone", operation_id, *arguments)
+        arguments = (attempt, int(wait_s * 1000), int(free), self.look_after_ms, doubt or "", why)
+        return self._answer(call, operation_id, *before, *arguments)
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:
         """End an operation without an attempt under way."""
@@ -246,13 +282,13 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer.
         """
-        options = (self._look_after_ms, " ".join(drained), since_ms, self._look_after_ms * _ASIDE)
-        reply = self._ask(self._end, "sweep", "", *options, *operation_ids)
+        options = (self.look_after_ms, " ".join(drained), since_ms, self.look_after_ms * _ASIDE)
+        reply = self._script.reply(Call("sweep", "", [*options, *operation_ids]))
         return {as_text(one): _swept(answer) for one, answer in zip(reply[::2], reply[1::2], strict=True)}
 
     def unpublished(self, operation_id: str) -> None:
         """Record that the broker did not take an operation's message; the sweep soon publishes it."""
-        self._call(self._end, "unpublished", operation_id, self._look_after_ms)
+        self._call("unpublished", operation_id, self.look_after_ms)
 
     def now_ms(self) -> int:
         """Return the time by Redis's clock, in milliseconds since the epoch."""
@@ -300,7 +336,7 @@ class Ledger:
             NothingToRedeem: the result was redeemed or has expired, or there never was one.
         """
         keys = [self._keys.result(operation_id), self._keys.celery_result(operation_id)]
-        match self._call(self._end, "redeem", operation_id, keys=keys):
+        match self._call("redeem", operation_id, keys=keys):
             case ["redeemed", sealed]:
                 return sealed
             case ["missing"]:
@@ -325,7 +361,7 @@ class Ledger:
             self._keys.result(operation_id),
             self._keys.celery_result(operation_id),
         ]
-        match self._call(self._end, "forget", operation_id, keys=keys):
+        match self._call("forget", operation_id, keys=keys):
             case ["forgotten", state, results]:
                 known = State(state) if state else None
                 return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")
@@ -340,26 +376,20 @@ class Ledger:
         return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
 
     def _answer(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> Answer:
-        return answer_of(self._call(self._end, call, operation_id, *arguments, keys=keys))
+        return answer_of(self._call(call, operation_id, *arguments, keys=keys))
 
-    def _call(self, script: Any, *call: Any, keys: Sequence[str] = (), if_lost: str = NOTHING_SENT) -> list[str]:
-        return [as_text(part) for part in self._ask(script, *call, keys=keys, if_lost=if_lost)]
+    def _call(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> list[str]:
+        return self._script.texts(Call(call, operation_id, arguments, keys))
 
-    def _ask(
-        self,
-        script: Any,
-        call: str,
-        operation_id: str,
-        *arguments: Any,
-        keys: Sequence[str] = (),
-        if_lost: str = NOTHING_SENT,
-    ) -> list[Any]:
-        with translated_errors(if_lost):
-            reply: list[Any] = script(
-                keys=[self._keys.operation(operation_id), self._keys.due, self._keys.counts, *keys],
-                args=[call, operation_id, *arguments],
-            )
-        return reply
+
+def _recorded(reply: Sequence[str]) -> str | GatepostError:
+    match reply:
+        case ["conflict", _]:
+            return IdempotencyConflict()
+        case ["gone", _]:
+            return RecordGone()
+        case _:
+            return reply[1]
 
 
 def _swept(reply: Sequence[Any]) -> Answer:
@@ -369,8 +399,8 @@ def _swept(reply: Sequence[Any]) -> Answer:
         return Answer(Verdict.CORRUPT)
 
 
-def ledger_at(client: Redis, settings: Settings) -> Ledger:
-    """Return the ledger in the Redis of a client."""
+def ledger_at(client: Redis, settings: Settings, *, library: str = "", calls: str = "") -> Ledger:
+    """Return the ledger in the Redis of a client. `library` and `calls` extend its script."""
     return Ledger(
         client,
         RedisKeys(settings.namespace),
@@ -378,4 +408,6 @@ def ledger_at(client: Redis, settings: Settings) -> Ledger:
         result_lifetime_s=settings.result_lifetime,
         republish_after_s=settings.republish_after,
         wait_replicas=settings.wait_replicas,
+        library=library,
+        calls=calls,
     )

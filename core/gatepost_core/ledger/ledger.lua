@@ -213,17 +213,20 @@ function calls.ready(delivered)
   return { 'ready', found[1], found[2], found[3], found[4], found[5], found[6] or '' }
 end
 
--- ARGV: the attempt's token, lease in milliseconds
 -- Marks the attempt just before its bytes leave.
-function calls.begin(attempt, lease)
-  local answer, state = in_the_way(attempt)
-  if answer then return answer end
+local function start(state, attempt, lease)
   move(state, IN_FLIGHT)
   redis.call('HSET', operation, 'attempt', attempt, 'lease', now + lease)
   redis.call('HDEL', operation, 'not_before', 'blocked', 'published_at')
   redis.call('ZADD', due, now + lease, id)
   redis.call('HINCRBY', operation, 'attempts', 1)
   return begun()
+end
+
+-- ARGV: the attempt's token, lease in milliseconds
+function calls.begin(attempt, lease)
+  local answer, state = in_the_way(attempt)
+  return answer or start(state, attempt, lease)
 end
 
 -- KEYS[4] the sealed result's key   KEYS[5] the key ids in use
@@ -402,6 +405,3 @@ function calls.redeem()
   redis.call('DEL', KEYS[5])
   return { 'redeemed', result }
 end
-
-local call = calls[ARGV[1]]
-return call(unpack(ARGV, 3))

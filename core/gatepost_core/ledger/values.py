@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from gatepost_core.commands import OnUnknown
 from gatepost_core.errors import CorruptRecord
 from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
+from gatepost_core.redis.stored_values import moment
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from gatepost_core.commands import OnUnknown
 
 UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
 """Raised by stored values that are not a number, a known name, text or a time."""
@@ -111,6 +111,31 @@ class Forgotten:
     state: State | None
     cancelled: bool = False
     result: bool = False
+
+
+def operation_of(operation_id: str, described: Sequence[str]) -> Operation:
+    """Read an open operation.
+
+    Args:
+        operation_id: the operation.
+        described: its kind, tenant, sealed command, deadline, `on_unknown` and application, from the script.
+
+    Raises:
+        CorruptRecord: the record is damaged or of another version.
+    """
+    try:
+        kind, tenant, command, deadline, on_unknown, application = described
+        return Operation(
+            operation_id=operation_id,
+            kind=Kind(kind),
+            tenant=tenant,
+            sealed_command=command,
+            deadline=moment(deadline),
+            on_unknown=OnUnknown(on_unknown),
+            application=application,
+        )
+    except UNREADABLE:
+        raise CorruptRecord("The operation's record is damaged or of another version.") from None
 
 
 def answer_of(reply: Sequence[str]) -> Answer:

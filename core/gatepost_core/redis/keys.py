@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _OPERATION: Final = "operation"
 _DEAD_LETTER: Final = "dead_letter"
 _CAMPAIGN: Final = "campaign"
+_LIMITER: Final = "limiter"
 # The parts of a campaign, after the key of its record.
 _BATCH: Final = ":batch:"
 _OUT: Final = ":out"
@@ -126,7 +127,7 @@ class RedisKeys:
 
     def limiter(self, tenant: str, endpoint: str) -> str:
         """Return the key of the limiter's state for a tenant's endpoint."""
-        return f"{self.namespace}:limiter:{tenant}:{endpoint}"
+        return f"{self.namespace}:{_LIMITER}:{tenant}:{endpoint}"
 
     def ceiling(self, name: str) -> str:
         """Return the key that holds when the next request at a campaign's own rate is due."""
@@ -225,6 +226,7 @@ class RedisKeys:
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),
             "DELIVERED": self.delivered,
+            "LIMITER": f"{self.namespace}:{_LIMITER}:",
             "BATCH_KEY": _BATCH,
             "OUT_KEY": _OUT,
             "WAITING_KEY": _WAITING,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from gatepost import Producer, Reason, State
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger import ledger_at
+from gatepost_worker.delivery.attempts import Attempts, Begun
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Runner
-from gatepost_worker.limiter import Permit
+from support.keys import KEYS
 from support.socket_server import SocketServer
 from support.stretched_deadlines import stretched
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import redis
 
     from gatepost import Handle
-    from gatepost_core.ledger.values import Answer
     from gatepost_core.settings import Settings
+    from gatepost_worker.delivery.attempts import Opened
     from gatepost_worker.delivery.runner import Progress
     from support.socket_server import Heard, Wire
 
@@ -52,6 +52,22 @@ def asked_for(producer: Producer, kind: Kind) -> Handle:
             return producer.login_with_sms("+12025550123", "123456")
 
 
+class Watched(Attempts):
+    """Attempts that keep the seconds of each lease."""
+
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        super().__init__(client, settings)
+        self.client = client
+        self.leases: list[float] = []
+
+    def open(self, operation_id: str, attempt: str, **options: Any) -> Opened:
+        opened = super().open(operation_id, attempt, **options)
+        if isinstance(opened, Begun):
+            lease, began = self.client.hmget(KEYS.operation(operation_id), "lease", "updated")
+            self.leases.append((int(lease or 0) - int(began or 0)) / 1000)
+        return opened
+
+
 def carried_out(
     make_settings: Callable[..., Settings],
     redis_client: redis.Redis,
@@ -63,19 +79,12 @@ def carried_out(
     given = {**dict.fromkeys(DEADLINES.values(), LONG_S), "lease_margin": 7, **deadlines}
     settings = make_settings(AUTH0_BASE_URL=server.url, **given)
     ledger = ledger_at(redis_client, settings)
-    leases: list[float] = []
-
-    def begin(operation_id: str, attempt: str, lease_s: float) -> Answer:
-        leases.append(lease_s)
-        return type(ledger).begin(ledger, operation_id, attempt, lease_s)
-
-    ledger.begin = begin  # type: ignore[method-assign] # it also records the call
+    attempts = Watched(redis_client, settings)
     clients = Clients(settings)
-    limiter = SimpleNamespace(acquire=lambda *_: Permit(granted=1, first_ticket=1), observe=lambda *_: None)
     runner = Runner(
         settings=settings,
         ledger=ledger,
-        limiter_of=lambda _: limiter,  # type: ignore[arg-type,return-value] # grants everything
+        attempts=attempts,
         keyring=settings.keyring(),
         fingerprints=settings.fingerprints(),
         clients=clients,
@@ -86,7 +95,7 @@ def carried_out(
             progress = runner.run(asked_for(producer, kind).operation_id)
     finally:
         clients.close()
-    return progress, leases[0]
+    return progress, attempts.leases[0]
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -24,6 +24,7 @@ from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.delivery.runner import Ended, Later, NotOurs, Runner
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
+from support.held_attempts import HeldAttempts
 from support.keys import KEYS
 from support.ledger_sweep import swept
 from support.scripted_adapter import Answer, ScriptedAdapter
@@ -62,6 +63,7 @@ class World:
 
     runner: Runner
     ledger: Ledger
+    attempts: HeldAttempts
     limiter: HeldLimiter
     auth0: ScriptedAdapter
     slept: list[float]
@@ -86,10 +88,11 @@ def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..
                 configuration=Configuration(adapter=adapter),
             )
             own_ledger = ledger or ledger_at(redis_client, settings)
+            attempts = HeldAttempts(own_ledger, limiter)
             runner = Runner(
                 settings=settings,
                 ledger=own_ledger,
-                limiter_of=lambda _: limiter,
+                attempts=attempts,  # type: ignore[arg-type] # the same, step by step
                 keyring=settings.keyring(),
                 fingerprints=settings.fingerprints(),
                 clients=SimpleNamespace(of=lambda _: tenant),
@@ -97,7 +100,7 @@ def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..
                 limits=RetryLimits(max_attempts=3, backoff=wait_none()),
                 sleep=slept.append,
             )
-            return World(runner, own_ledger, limiter, adapter, slept, producer, redis_client)
+            return World(runner, own_ledger, attempts, limiter, adapter, slept, producer, redis_client)
 
         yield make
 
@@ -262,7 +265,7 @@ def test_an_attempt_that_another_worker_has_begun_meanwhile_sends_nothing(world:
             here.ledger.begin(operation_id, "another", lease_s=10)
             return super().acquire(key)
 
-    here.runner._limiter_of = lambda _: Overtaken()
+    here.attempts.limiter = Overtaken()
 
     assert here.runner.run(operation_id) == NotOurs(Verdict.BUSY)
     assert here.auth0.sent == []

@@ -10,9 +10,9 @@ from gatepost import Producer, Reason, State
 from gatepost.errors import AccessDenied, OutcomeUnknown, Rejected
 from gatepost_core.ledger import ledger_at
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless
+from gatepost_worker.delivery.attempts import Attempts
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Runner
-from gatepost_worker.limiter import Permit
 from support.scripted_adapter import Answer, ScriptedAdapter
 from support.signed_tokens import CLIENT_ID, ISSUER, NOW, id_token, jwks
 
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 
 EMAIL = "guest@example.com"
 WORDS = "guest@example.com may come back on Monday"
-
-
-class OpenLimiter:
-    """Grants everything."""
-
-    def acquire(self, *_: Any) -> Permit:
-        return Permit(granted=1, first_ticket=1)
-
-    def observe(self, *_: Any) -> None:
-        """Learn nothing."""
 
 
 class OneClient:
@@ -61,7 +51,7 @@ def carry_out(settings: Settings, redis_client: redis.Redis) -> CarryOut:
         runner = Runner(
             settings=settings,
             ledger=ledger_at(redis_client, settings),
-            limiter_of=lambda _: OpenLimiter(),  # type: ignore[arg-type,return-value] # it does what one does here
+            attempts=Attempts(redis_client, settings),
             keyring=settings.keyring(),
             fingerprints=settings.fingerprints(),
             clients=OneClient(tenant),  # type: ignore[arg-type] # as above

@@ -26,6 +26,7 @@ from gatepost_worker.delivery.runner import Ended, Later, Runner
 from gatepost_worker.limiter import Permit
 from gatepost_worker.process import Process
 from gatepost_worker.submission import PutBack, Submissions
+from support.held_attempts import HeldAttempts
 from support.keys import KEYS
 from support.scripted_adapter import Answer, ScriptedAdapter
 
@@ -63,7 +64,7 @@ class Environment:
         self.runner = Runner(
             settings=settings,
             ledger=self.ledger,
-            limiter_of=lambda _: limiter,
+            attempts=HeldAttempts(self.ledger, limiter),  # type: ignore[arg-type] # the same, step by step
             keyring=settings.keyring(),
             fingerprints=settings.fingerprints(),
             clients=SimpleNamespace(of=lambda _: tenant),

@@ -12,7 +12,7 @@ import gatepost_core
 from gatepost_core import errors
 
 # They leave operators' tools, or no public function at all.
-INTERNAL = {"AuditUnreadable", "BadValue", "DeadLetterNotFound"}
+INTERNAL = {"AuditUnreadable", "BadValue", "DeadLetterNotFound", "MemoryFull"}
 
 
 def subclasses(kind: type) -> set[type]:

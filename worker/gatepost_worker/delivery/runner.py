@@ -6,7 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import structlog
 from pydantic import SecretStr
@@ -18,13 +18,14 @@ from gatepost_core.doubt import doubt_in
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
 from gatepost_core.identifiers import REVEAL
-from gatepost_core.ledger.values import Answer, Verdict
+from gatepost_core.ledger.values import Answer, Operation, Verdict
 from gatepost_core.outcomes import Denial, MfaChallenge, Redeemable
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, Cause, MfaRequired, RateLimited, TokenResponse
-from gatepost_worker.delivery.calls import carry_out, deadline_of, token_set_of
+from gatepost_worker.delivery.attempts import Begun, PermitWait
+from gatepost_worker.delivery.calls import carry_out, token_set_of
 from gatepost_worker.delivery.policy import (
     LONGEST_HOP,
     SLEEP_IN_SLOT,
@@ -36,27 +37,27 @@ from gatepost_worker.delivery.policy import (
     Unknown,
     decide,
 )
-from gatepost_worker.limiter import LimiterKey, Permit, Reading
+from gatepost_worker.limiter import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from gatepost_core.blocks import Block
     from gatepost_core.commands import Command
+    from gatepost_core.errors import GatepostError
     from gatepost_core.ledger import Ledger
-    from gatepost_core.ledger.values import Operation
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
     from gatepost_core.settings import Settings
     from gatepost_worker.authentication import Passwordless, StartResponse
+    from gatepost_worker.delivery.attempts import Attempts
     from gatepost_worker.delivery.clients import Clients
     from gatepost_worker.delivery.ownership import Ownership
-    from gatepost_worker.limiter import Limiter
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 # How long an operation waits after a worker lacked its key or its tenant: another worker may have it.
-_CONFIGURATION_WAIT_S: Final = 30.0
+_CONFIGURATION_WAIT: Final = timedelta(seconds=30)
+_BLOCKING: Final = (SealError, InvalidCommand, ConfigurationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,25 @@ class _End:
     redeemable: Redeemable | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    response: StartResponse | TokenResponse | None
+    failure: AuthenticationError | None
+    readings: Sequence[Reading]
+
+
 class _Slot:
     """How long this run may still sleep in its thread."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
         self._sleep = sleep
-        self._left = SLEEP_IN_SLOT
+        self.left = SLEEP_IN_SLOT
 
     def bridges(self, wait: timedelta) -> bool:
         """Sleep for the wait and return True, or return False at once if it is too long."""
-        if wait > self._left:
+        if wait > self.left:
             return False
-        self._left -= wait
+        self.left -= wait
         self._sleep(wait.total_seconds())
         return True
 
@@ -120,7 +128,7 @@ class Runner:
         *,
         settings: Settings,
         ledger: Ledger,
-        limiter_of: Callable[[str], Limiter],
+        attempts: Attempts,
         keyring: Keyring,
         fingerprints: Fingerprints,
         clients: Clients,
@@ -130,7 +138,7 @@ class Runner:
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._limiter_of = limiter_of
+        self._attempts = attempts
         self._keyring = keyring
         self._fingerprints = fingerprints
         self._clients = clients
@@ -145,43 +153,56 @@ class Runner:
             Unavailable: Redis did not answer; nothing was sent in this attempt.
         """
         slot = _Slot(self._sleep)
-        delivered = True
+        delivered, checked = True, None
         while True:
-            progress = self._step(operation_id, slot, delivered=delivered)
+            attempt = uuid.uuid4().hex
+            opened = self._attempts.open(
+                operation_id, attempt, patience=slot.left, delivered=delivered, checked=checked
+            )
             delivered = False
+            match opened:
+                case PermitWait(wait=wait):
+                    slot.bridges(wait)
+                    continue
+                case Operation():
+                    checked = opened
+                    if (blocked := self._blocked(opened)) is None:
+                        continue
+                    progress = blocked
+                case Begun():
+                    progress = self._attempt(opened, attempt)
+                case Answer():
+                    progress = self._not_begun(operation_id, opened)
             if not isinstance(progress, Later) or not slot.bridges(progress.wait):
                 return progress
 
-    def _step(self, operation_id: str, slot: _Slot, *, delivered: bool) -> Progress:
-        # Checked first, so that an operation that cannot begin takes no permit.
-        operation = self._ledger.ready(operation_id, delivered=delivered)
-        if isinstance(operation, Answer):
-            return self._not_begun(operation_id, operation)
+    def _blocked(self, operation: Operation) -> Progress | None:
+        """Return None if this worker can carry the operation out; otherwise put it back before it takes a permit."""
         try:
-            self._ownership.require(operation.tenant, operation.application)
-            command = load_command(self._keyring.open(operation.sealed_command, Purpose.command(operation_id)))
-            client = self._clients.of(operation.tenant)
-        except (SealError, InvalidCommand, ConfigurationError) as failure:
-            _log.error("operation.blocked", operation_id=operation_id, error=str(failure))
-            wait = timedelta(seconds=_CONFIGURATION_WAIT_S)
-            return self._postpone(operation_id, wait, "", free=True, blocked=block_of(failure))
-        return self._attempt(operation, command, client, slot)
+            self._open(operation)
+        except _BLOCKING as failure:
+            return self._put_back(operation, "", failure)
+        return None
 
-    def _attempt(self, operation: Operation, command: Command, client: Passwordless, slot: _Slot) -> Progress:
-        key = LimiterKey(operation.tenant, operation.kind.endpoint)
-        while not isinstance(permit := self._limiter_of(key.tenant).acquire(key, operation.kind.lane), Permit):
-            wait = timedelta(seconds=permit.seconds)
-            if not slot.bridges(wait):
-                # An operator may end a block before this wait is over.
-                return self._postpone(operation.operation_id, min(wait, LONGEST_HOP), "", free=True)
-        attempt = uuid.uuid4().hex
-        lease = deadline_of(operation.kind, self._settings) + self._settings.lease_margin
-        begun = self._ledger.begin(operation.operation_id, attempt, lease)
-        if begun.verdict is not Verdict.BEGUN:
-            return self._not_begun(operation.operation_id, begun)
-        if begun.attempts > self._limits.max_attempts:
+    def _open(self, operation: Operation) -> tuple[Command, Passwordless]:
+        self._ownership.require(operation.tenant, operation.application)
+        purpose = Purpose.command(operation.operation_id)
+        return load_command(self._keyring.open(operation.sealed_command, purpose)), self._clients.of(operation.tenant)
+
+    def _put_back(self, operation: Operation, attempt: str, failure: GatepostError) -> Progress:
+        _log.error("operation.blocked", operation_id=operation.operation_id, error=str(failure))
+        return self._postpone(operation, _CONFIGURATION_WAIT, attempt, free=True, blocked=block_of(failure))
+
+    def _attempt(self, begun: Begun, attempt: str) -> Progress:
+        operation = begun.operation
+        try:
+            command, client = self._open(operation)
+        except _BLOCKING as obstacle:
+            # Nothing has left, so the attempt does not count.
+            return self._put_back(operation, attempt, obstacle)
+        if begun.number > self._limits.max_attempts:
             # Its workers died repeatedly, and each may have sent the message.
-            return self._settle(operation, attempt, _End(State.UNKNOWN, begun.doubt or Reason.WORKER_LOST))
+            return self._settle(operation, attempt, _End(State.UNKNOWN, begun.doubt or Reason.WORKER_LOST), ())
         started = time.monotonic()
         failure: AuthenticationError | None = None
         response: StartResponse | TokenResponse | None = None
@@ -189,63 +210,43 @@ class Runner:
             response = carry_out(command, client)
         except AuthenticationError as error:
             failure = error
-        self._observe(key, permit.first_ticket, response, failure)
         seconds = time.monotonic() - started
         known = Attempt(
             kind=operation.kind,
-            number=begun.attempts,
+            number=begun.number,
             # The worker's clock may be wrong, so the time is derived from Redis's.
-            now=operation.deadline - timedelta(milliseconds=begun.left_ms) + timedelta(seconds=seconds),
+            now=operation.deadline - begun.left + timedelta(seconds=seconds),
             deadline=operation.deadline,
             on_unknown=operation.on_unknown,
             doubt=begun.doubt,
         )
-        progress = self._conclude(operation, attempt, known, response, failure)
-        self._log_attempt(operation, command, begun.attempts, seconds=seconds, failure=failure, progress=progress)
+        answered = _Answered(response, failure, _readings(begun.ticket, response, failure))
+        progress = self._conclude(operation, attempt, known, answered)
+        self._log_attempt(operation, command, begun.number, seconds=seconds, failure=failure, progress=progress)
         return progress
 
-    def _observe(
-        self,
-        key: LimiterKey,
-        ticket: int,
-        response: StartResponse | TokenResponse | None,
-        failure: AuthenticationError | None,
-    ) -> None:
-        answer = response or failure
-        if answer is None or answer.rate_limits is None:
-            return
-        reading = Reading(ticket=ticket, limits=answer.rate_limits, refused=isinstance(failure, RateLimited))
-        try:
-            self._limiter_of(key.tenant).observe(key, [reading])
-        except Unavailable:
-            _log.warning("limiter.unavailable", tenant=key.tenant, endpoint=key.endpoint)
-
-    def _conclude(
-        self,
-        operation: Operation,
-        attempt: str,
-        known: Attempt,
-        response: StartResponse | TokenResponse | None,
-        failure: AuthenticationError | None,
-    ) -> Progress:
+    def _conclude(self, operation: Operation, attempt: str, known: Attempt, answered: _Answered) -> Progress:
+        response, failure, readings = answered.response, answered.failure, answered.readings
         if failure is None:
             tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
             status = None if response is None else response.status
-            return self._settle(operation, attempt, _End(State.ACCEPTED, http_status=status, redeemable=tokens))
+            end = _End(State.ACCEPTED, http_status=status, redeemable=tokens)
+            return self._settle(operation, attempt, end, readings)
         match decide(failure, known, self._limits):
             case RetryAt(wait=wait, reason=reason):
-                return self._postpone(operation.operation_id, wait, attempt, free=False, doubt=doubt_in(reason))
+                return self._postpone(operation, wait, attempt, free=False, doubt=doubt_in(reason), readings=readings)
             case Deferred(wait=wait):
-                return self._postpone(operation.operation_id, wait, attempt, free=True)
+                return self._postpone(operation, wait, attempt, free=True, readings=readings)
             case Dead(state=state, reason=reason):
                 message = _message_for_person(failure) if operation.kind.is_login else None
-                return self._settle(operation, attempt, _End(state, reason, failure.detail, failure.status, message))
+                end = _End(state, reason, failure.detail, failure.status, message)
             case Unknown(reason=reason):
-                return self._settle(operation, attempt, _End(State.UNKNOWN, reason, failure.detail, failure.status))
+                end = _End(State.UNKNOWN, reason, failure.detail, failure.status)
             case never:
                 assert_never(never)
+        return self._settle(operation, attempt, end, readings)
 
-    def _settle(self, operation: Operation, attempt: str, end: _End) -> Progress:
+    def _settle(self, operation: Operation, attempt: str, end: _End, readings: Sequence[Reading]) -> Progress:
         operation_id = operation.operation_id
         sealed = None
         if end.redeemable is not None:
@@ -258,10 +259,11 @@ class Runner:
             sleep=self._sleep,
             reraise=True,
         )(
-            self._ledger.settle,
-            operation_id,
+            self._attempts.settle,
+            operation,
             attempt,
-            end.state,
+            readings=readings,
+            state=end.state,
             reason=end.reason,
             detail=end.detail,
             http_status=end.http_status,
@@ -272,22 +274,11 @@ class Runner:
         _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
         return self._finished(operation_id)
 
-    def _postpone(
-        self,
-        operation_id: str,
-        wait: timedelta,
-        attempt: str,
-        *,
-        free: bool,
-        doubt: Reason | None = None,
-        blocked: Block | None = None,
-    ) -> Progress:
-        answer = self._ledger.postpone(
-            operation_id, wait.total_seconds(), attempt=attempt, free=free, doubt=doubt, blocked=blocked
-        )
+    def _postpone(self, operation: Operation, wait: timedelta, attempt: str, **options: Any) -> Progress:
+        answer = self._attempts.postpone(operation, wait, attempt, **options)
         if answer.verdict is Verdict.POSTPONED:
             return Later(min(wait, LONGEST_HOP))
-        return self._not_begun(operation_id, answer)
+        return self._not_begun(operation.operation_id, answer)
 
     def _not_begun(self, operation_id: str, answer: Answer) -> Progress:
         match answer.verdict:
@@ -344,6 +335,15 @@ class Runner:
             wait_ms=int(wait.total_seconds() * 1000),
             total_ms=int(seconds * 1000),
         )
+
+
+def _readings(
+    ticket: int, response: StartResponse | TokenResponse | None, failure: AuthenticationError | None
+) -> tuple[Reading, ...]:
+    answer = response or failure
+    if answer is None or answer.rate_limits is None:
+        return ()
+    return (Reading(ticket=ticket, limits=answer.rate_limits, refused=isinstance(failure, RateLimited)),)
 
 
 def _document(redeemable: Redeemable) -> bytes:
