@@ -80,6 +80,8 @@ class Boundary:
     def _around(self, function: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return self._around_coroutine(function)
+        if inspect.isasyncgenfunction(function):
+            return self._around_async_generator(function)
 
         @wraps(function)
         def call(*args: Any, **options: Any) -> Any:
@@ -110,6 +112,26 @@ class Boundary:
             return coroutine
 
         return _as_coroutine_function(call)
+
+    def _around_async_generator(self, function: Any) -> Any:
+        async def run(given: _Given) -> Any:
+            generator = function(*given.args, **given.options)
+            try:
+                async for item in generator:
+                    yield item
+            except BaseException as error:  # noqa: BLE001 - as above
+                del given
+                left = self.bare(error)
+            else:
+                return
+            await generator.aclose()
+            raise left
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            return run(_Given(args, options))
+
+        return call
 
     def _items(self, generator: Generator[Any, Any, Any]) -> Any:
         try:

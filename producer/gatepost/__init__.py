@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Options as CampaignOptions
     from gatepost_core.campaigns.row import Row
     from gatepost_core.core_dumps import forbid_core_dumps
+    from gatepost_core.enqueue import Enqueued
     from gatepost_core.kinds import Channel
     from gatepost_core.outcomes import MfaChallenge, Outcome, TokenSet
     from gatepost_core.reasons import Reason
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncHandle", "AsyncProducer", "Campaign", "CampaignConflict", "CampaignNotFound", "CampaignOptions",
-    "Campaigns", "Channel", "Handle", "MfaChallenge", "Outcome", "Producer", "Reason", "Row", "SendingHours",
+    "Campaigns", "Channel", "Enqueued", "Handle", "MfaChallenge", "Outcome", "Producer", "Reason", "Row", "SendingHours",
     "Settings", "State", "SuppressionReason", "Tenant", "TokenSet", "acting_as", "forbid_core_dumps",
     "load_settings",
 ]  # fmt: skip
@@ -48,6 +49,7 @@ _WHERE = {
     "CampaignOptions": "gatepost_core.campaigns.model:Options",
     "Campaigns": "gatepost.campaigns.control",
     "Channel": "gatepost_core.kinds",
+    "Enqueued": "gatepost_core.enqueue",
     "Handle": "gatepost.handles",
     "MfaChallenge": "gatepost_core.outcomes",
     "Outcome": "gatepost_core.outcomes",

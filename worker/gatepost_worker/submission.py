@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from gatepost_core.broker.operation_messages import OperationMessages
 from gatepost_core.broker.publishing import SUBMIT
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Recorder
@@ -95,7 +96,10 @@ class Submissions:
             raise InvalidCommand([("command", "must be a JSON object, its text, or a JWE of it")])
         parsed = parse_command(document)
         self._require_ours(task_id, parsed, waited)
-        recorder = Recorder(self._app, self._process.ledger, self._process.settings, keyring=self._process.keyring)
+        process = self._process
+        # Through kombu, whose channel here also takes messages without free memory.
+        messages = OperationMessages(self._app, process.settings, None)
+        recorder = Recorder(messages, process.ledger, process.settings, keyring=process.keyring)
         try:
             if sealed:
                 # A JWE has one valid spelling. The seal names the operation, because anyone who reads the queue could push a copy under

@@ -48,6 +48,9 @@ def test_what_is_over_ends_and_what_was_lost_is_published_again(
     app: Celery, producer: Producer, redis_client: redis.Redis, fill: Callable[[], None]
 ) -> None:
     """A passed deadline, the attempt of a worker that is gone, a lost message: all without memory for anything new."""
+    with app.connection_for_write() as connection:
+        # As every worker does when it starts.
+        app.amqp.queues[Queue.SEND](connection.default_channel).declare()
     late = producer.send_email("late@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=200))
     begun = producer.send_email("begun@example.com")
     producer.ledger.begin(begun.operation_id, "an attempt", 0.2)
