@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0
     republish_after: Annotated[float, Field(gt=0)] = 30.0
     allow_eviction: bool = Field(default=False, description="Whether workers start on a Redis that may evict keys.")
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
     calls: Annotated[
         int, Field(ge=1, le=10_000, description="Calls that one process makes at once for campaigns, at most.")
     ] = 400

@@ -30,7 +30,7 @@ def worker(
     ] = "login,send",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 32]."),
+        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 8]."),
     ] = None,
     calls: Annotated[
         int | None,

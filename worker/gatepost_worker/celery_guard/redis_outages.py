@@ -7,7 +7,7 @@ acknowledged and its slot stays taken. The ledger holds the outcome in any case.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,8 @@ from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, RedisError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from celery import Celery
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
@@ -33,7 +35,7 @@ _NOT_STORED: Final = (RedisError, KombuError, OSError)
 def tolerant_channel(base: Any) -> Any:
     """Return a subclass of a kombu Redis channel class that survives outages."""
 
-    class TolerantChannel(base):  # type: ignore[misc] # kombu has no hints
+    class TolerantChannel(_sharing_channel(base)):  # type: ignore[misc] # kombu has no hints
         QoS = _tolerant_qos(base.QoS)
 
         def _put(self, queue: str, message: Any, **options: Any) -> None:
@@ -69,6 +71,20 @@ def tolerant_channel(base: Any) -> Any:
             super().close()
 
     return TolerantChannel
+
+
+def _sharing_channel(base: Any) -> Any:
+    class SharingChannel(base):  # type: ignore[misc] # kombu has no hints
+        _shared: Any = None
+
+        @contextmanager
+        def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+            """Yield a client. kombu's own method makes another one for every command, which takes longer than the command."""
+            if client is None and (self._shared is None or self._shared.connection_pool is not self.pool):
+                self._shared = self._create_client()
+            yield client or self._shared
+
+    return SharingChannel
 
 
 def _tolerant_qos(base: Any) -> Any:
