@@ -10,6 +10,7 @@ from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
 from gatepost_operations.cli.connection import ENV_FILE
 from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.cli.together import run_together
 from gatepost_operations.extras import require_worker
 from gatepost_operations.processes import worker_command
 
@@ -21,6 +22,7 @@ app = command_app()
         "gatepost worker",
         "gatepost worker --queues bulk --concurrency 4 --health-port 8788",
         "gatepost worker --queues login,send --beat --log-format console",
+        "gatepost worker --processes 2",
     )
 )
 def worker(
@@ -32,6 +34,10 @@ def worker(
         int | None,
         typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 8]."),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option("--processes", metavar="N", min=1, max=64, help="Worker processes; if one ends, all end."),
+    ] = 1,
     calls: Annotated[
         int | None,
         typer.Option("--calls", metavar="N", min=1, max=10_000, help="Calls at once for campaigns [default: 400]."),
@@ -41,7 +47,13 @@ def worker(
     ] = False,
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", metavar="PORT", min=1, max=65535, help="Serve GET /health on this port."),
+        typer.Option(
+            "--health-port",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="Serve GET /health on this port; further processes take the next ones.",
+        ),
     ] = None,
     health_host: Annotated[
         str | None, typer.Option("--health-host", metavar="HOST", help="Address of GET /health [default: 127.0.0.1].")
@@ -60,17 +72,32 @@ def worker(
     """
     require_worker()
     # A configuration error is one sentence here; Celery would add a traceback.
-    keys = RedisKeys(load_settings(env_file=ENV_FILE).namespace)
+    settings = load_settings(env_file=ENV_FILE)
+    keys = RedisKeys(settings.namespace)
     environment = dict(os.environ)
     if calls:
         environment["GATEPOST_CALLS"] = str(calls)
-    if health_port:
-        environment["GATEPOST_HEALTH_PORT"] = str(health_port)
+    first_port = health_port or settings.health_port
     if health_host:
         environment["GATEPOST_HEALTH_HOST"] = health_host
     if log_level:
         environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
     if log_format:
         environment["GATEPOST_LOG_FORMAT"] = log_format
-    command = worker_command(queues.split(","), keys=keys, concurrency=concurrency, beat=beat, name=str(os.getpid()))
+    programs = [
+        (
+            worker_command(
+                queues.split(","),
+                keys=keys,
+                concurrency=concurrency,
+                beat=beat and number == 0,
+                name=f"{os.getpid()}-{number}" if number else str(os.getpid()),
+            ),
+            {**environment, "GATEPOST_HEALTH_PORT": str(first_port + number)} if first_port else environment,
+        )
+        for number in range(processes)
+    ]
+    if processes > 1:
+        raise typer.Exit(run_together(programs))
+    ((command, environment),) = programs
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments, no shell
