@@ -169,8 +169,8 @@ def test_a_run_of_answers_that_are_not_auth0s_pauses(bench: Bench) -> None:
 
 def test_a_success_ends_a_run(bench: Bench) -> None:
     """Failures with successes between them are no run."""
-    mixed = [row for pair in zip(rows(10), tagged("500-before", 10), strict=True) for row in pair]
-    campaign_id = bench.start(mixed, pause_after_errors=2, pause_above_error_share=None)
+    mixed = [row for pair in zip(rows(20), tagged("500-before", 20), strict=True) for row in pair]
+    campaign_id = bench.start(mixed, pause_after_errors=6, pause_above_error_share=None)
     bench.work()
 
     assert bench.status(campaign_id).status is Status.FINISHED

@@ -44,3 +44,13 @@ def test_what_was_given_up_is_not_heard_again() -> None:
     assert [(row, ticket, type(error)) for row, ticket, error in lost] == [(3, 7, TimeoutError)]
     assert under_way.wait(0) == []
     assert len(under_way) == 1
+
+
+def test_outcomes_are_heard_in_the_order_in_which_their_calls_began() -> None:
+    """Whatever order the answers come in."""
+    under_way = UnderWay(lambda: None)
+    dones = [under_way.add(row, 10 + row) for row in range(5)]
+    for done in reversed(dones):
+        done(OSError())
+
+    assert [ticket for _, ticket, _ in under_way.wait(LONG_S)] == [10, 11, 12, 13, 14]

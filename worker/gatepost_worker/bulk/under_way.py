@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class UnderWay:
         self._first.set()
 
     def wait(self, seconds: float) -> list[tuple[int, int, Any]]:
-        """Return the outcomes of rows, each with its ticket, once there are enough.
+        """Return the outcomes of rows in the order of their tickets, once there are enough.
 
         Args:
             seconds: how long to wait for the first one.
@@ -68,7 +69,8 @@ class UnderWay:
         heard = [one for one in taken if self._tickets.get(one[0]) == one[1]]
         for row, _, _ in heard:
             del self._tickets[row]
-        return heard
+        # As they were sent: failures in a row pause a campaign, and answers overtake each other.
+        return sorted(heard, key=itemgetter(1))
 
     def give_up(self) -> list[tuple[int, int, Any]]:
         """Return the calls without an outcome, each with an error in its place. Their outcomes are not heard any more."""
