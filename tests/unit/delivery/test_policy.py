@@ -207,12 +207,11 @@ def test_no_retry_is_planned_past_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "wait", [{"backoff": wait_fixed(10)}, {"deferral": wait_fixed(10)}], ids=["backoff", "deferral"]
+    "failure", [errors.ConnectFailed(), answered(Endpoint.START, 429, b"", retry_after_s=10)], ids=["backoff", "hint"]
 )
-def test_what_would_be_tried_at_the_deadline_itself_expires(wait: dict[str, Any]) -> None:
+def test_what_would_be_tried_at_the_deadline_itself_expires(failure: AuthenticationError) -> None:
     """The last moment for an attempt is the one before."""
-    failure = errors.ConnectFailed() if "backoff" in wait else answered(Endpoint.START, 429, b"")
-    limits = RetryLimits(max_attempts=3, **wait)
+    limits = RetryLimits(max_attempts=3, backoff=wait_fixed(10))
     at, after = (attempt(deadline=NOW + timedelta(seconds=10, milliseconds=more)) for more in (0, 1))
 
     assert decide(failure, at, limits) == Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
@@ -226,12 +225,12 @@ def test_a_deferral_past_the_deadline_expires_at_once() -> None:
     assert decide(failure, attempt(Kind.LOGIN_WITH_EMAIL), LIMITS) == Dead(State.EXPIRED, Reason.DEADLINE_PASSED)
 
 
-def test_a_429_without_a_hint_waits_a_bounded_random_time() -> None:
-    """Some answers carry no Retry-After."""
-    decision = decide(answered(Endpoint.START, 429, oauth("too_many_requests")), attempt(), LIMITS)
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_429_without_a_hint_asks_the_limiter_again_after_a_second(number: int) -> None:
+    """Some answers carry no Retry-After: the limiter's block, not the policy, decides how long all requests wait."""
+    failure = answered(Endpoint.START, 429, oauth("too_many_requests"))
 
-    assert isinstance(decision, Deferred)
-    assert timedelta(seconds=1) <= decision.wait <= timedelta(seconds=60)
+    assert decide(failure, attempt(number=number), LIMITS) == Deferred(timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("failure", LOST)

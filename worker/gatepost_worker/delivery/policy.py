@@ -1,6 +1,7 @@
 """Decides what follows a failed attempt, for every error of the Authentication client. Pure.
 
-All decisions about retries are made here. Source: the failure classes in `docs/reference/failures.md`.
+This module alone decides whether an operation or a row is tried again, and after which wait. The limiter decides when any request may leave:
+after a 429, `block()` in `limiter/observer.lua`. A retry waits for both. Source: the failure classes in `docs/reference/failures.md`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 SLEEP_IN_SLOT: Final = timedelta(seconds=2)
 # A message held longer nears the broker's visibility timeout, so a longer wait takes several hops.
 LONGEST_HOP: Final = timedelta(seconds=60)
+# After a 429 without a plausible hint. The limiter's block, which doubles with each 429, decides when requests leave again.
+WAIT_WITHOUT_HINT: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +128,17 @@ REASONS: Final[dict[Cause, Reason]] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How often to try, and how long to wait: exponential with full jitter, by tenacity.
+    """How often to try, and how long to wait between attempts: exponential with full jitter, by tenacity.
 
     Attributes:
         max_attempts: the most attempts of an operation.
         longest_hint_s: the longest hint to obey, in seconds.
         backoff: the wait before the next attempt.
-        deferral: the wait after a 429 without a plausible hint.
     """
 
     max_attempts: int = 5
     longest_hint_s: float = LONGEST_HINT_S
     backoff: WaitBaseT = field(default_factory=lambda: wait_random_exponential(multiplier=0.5, max=30))
-    deferral: WaitBaseT = field(default_factory=lambda: wait_random_exponential(multiplier=1, min=1, max=60))
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -190,7 +191,7 @@ def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits)
     reason = REASONS[failure.cause]
     if isinstance(failure, RateLimited):
         hint = plausible(failure.retry_after_s, limits.longest_hint_s)
-        wait = timedelta(seconds=limits.deferral(_state(attempt.number)) if hint is None else hint)
+        wait = WAIT_WITHOUT_HINT if hint is None else timedelta(seconds=hint)
         decision = _within_deadline(Deferred(wait), attempt)
         # `quota clear` can end the block early, so the wait is one hop at most.
         return Deferred(min(wait, LONGEST_HOP)) if isinstance(decision, Deferred) else decision

@@ -183,6 +183,8 @@ local function sample_policy(s, ticket, at, refused, quota, interval, remaining)
   end
 end
 
+-- Blocks all permits after a 429. A hint decides how long; without one, the time doubles with each strike, up to a minute. policy.py
+-- decides only when the refused operation or row asks again.
 local function block(s, now, ticket, remaining, reset_in, retry_after, policy_wait)
   if ticket > s.blocked_ticket then
     -- Refusals of requests in flight together count as one strike.
