@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
-from gatepost_core.campaigns.row import MESSAGE_FIELDS
+from gatepost.campaigns.report import COLUMNS
 from gatepost_core.safe_text import visible_json
 from gatepost_operations.files.output import guarded, output_file, write_errors
 
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatepost.campaigns.report import RecipientReport
-
-COLUMNS: Final = (
-    "email",
-    "phone_number",
-    *MESSAGE_FIELDS,
-    "state",
-    "reason",
-    "http_status",
-    "attempts",
-    "at",
-)
 
 
 class ExportFormat(StrEnum):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
 from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost_core.campaigns.row import MESSAGE_FIELDS
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
+from gatepost_core.kinds import Identifier
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import moment
@@ -18,7 +22,6 @@ from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from datetime import datetime
 
     from redis import Redis
 
@@ -54,13 +57,25 @@ class RecipientReport:
         columns = {
             str(self.row.kind.identifier): self.row.recipient,
             **self.row.message_fields(),
-            "state": self.state.value,
-            "reason": self.reason and self.reason.value,
-            "http_status": self.http_status,
-            "attempts": self.attempts,
-            "at": self.at and self.at.isoformat(),
+            **{name: _as_json(getattr(self, name)) for name in _OUTCOME},
         }
         return {column: value for column, value in columns.items() if value is not None}
+
+
+_OUTCOME: Final = tuple(field.name for field in dataclasses.fields(RecipientReport) if field.name != "row")
+
+COLUMNS: Final = (*map(str, Identifier), *MESSAGE_FIELDS, *_OUTCOME)
+"""The columns of an export, in order: every name that `as_json` may give."""
+
+
+def _as_json(value: State | Reason | datetime | int | None) -> str | int | None:
+    match value:
+        case State() | Reason():
+            return value.value
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
 
 
 def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:

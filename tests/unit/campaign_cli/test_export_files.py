@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from typing import TYPE_CHECKING
@@ -55,6 +56,20 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(tmp_path: Path) -> None:
 
     assert ",'+447700900123," in text
     assert "\n'-=odd@example.com," in text
+
+
+def test_a_csv_has_every_field_of_an_outcome() -> None:
+    """A field that is added to `RecipientReport` is a column at once; the order is the one that programs know."""
+    stream = io.StringIO()
+    write_outcomes(iter(REPORTS), stream, ExportFormat.CSV)
+    header, *lines = csv.reader(stream.getvalue().splitlines())
+    cells = [{name for name, cell in zip(header, line, strict=True) if cell} for line in lines]
+
+    assert header == [
+        *("email", "phone_number", "language", "client_ip", "auth_params"),
+        *("state", "reason", "http_status", "attempts", "at"),
+    ]
+    assert cells == [report.as_json().keys() for report in REPORTS]
 
 
 def test_an_export_names_state_and_reason() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pytest
 
 from gatepost import command_options
+from gatepost.campaigns.report import COLUMNS
 from gatepost.errors import InvalidCommand, SealError
 from gatepost_core.campaigns import row
 from gatepost_core.campaigns.batch import pack_rows, unpack_rows
@@ -21,7 +22,6 @@ from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import MessageFields
 from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.files.columns import field_of
-from gatepost_operations.files.export import COLUMNS
 from gatepost_worker.delivery.calls import overrides_of
 from support.checkout import CHECKOUT
 
