@@ -213,6 +213,26 @@ def test_each_role_is_refused_other_commands_and_keys(guarded: Stack, words: tup
         client.execute_command(*command)
 
 
+# Redis cannot limit the time of PEXPIRE, and a time in the past deletes the key.
+DELETABLE = [
+    ("producer", KEYS.idempotency("x")),
+    ("producer", KEYS.recipient("x")),
+    ("redeemer", OPERATION),
+]
+
+
+@pytest.mark.parametrize(("role", "key"), DELETABLE)
+def test_a_role_that_sets_expiry_can_delete_only_the_keys_that_the_page_names(guarded: Stack, role: str, key: str) -> None:
+    """The page lists these deletions as a limit; this test fails when Redis can refuse them."""
+    with client_of(guarded, role) as client, guarded.redis() as admin:
+        admin.hset(key, "field", "value")
+        with pytest.raises(NoPermissionError):
+            client.delete(key)
+        client.pexpire(key, -1)
+
+        assert not admin.exists(key)
+
+
 def test_a_script_of_a_producers_own_may_do_no_more_than_the_producer(guarded: Stack) -> None:
     """Scripts run with the rights of who calls them."""
     with client_of(guarded, "producer") as client, guarded.redis() as admin:
