@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from gatepost_core.blocks import Block, BlockKind
 from gatepost_core.campaigns.model import Campaign, Pause, PauseReason, Status
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -46,6 +49,25 @@ from support.campaign_views import NOW, campaign_with
 )
 def test_an_end_gives_its_exit_code(campaign: Campaign, code: ExitCode) -> None:
     """All done 0, finished and some failed 3, credentials 4, paused itself 5."""
+    assert exit_code_of_campaign(campaign) is code
+
+
+def _blocked(*kinds: BlockKind, **fields: Any) -> Campaign:
+    return campaign_with(queued=3, blocks=tuple(Block(kind, "detail", (0,)) for kind in kinds), **fields)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "code"),
+    [
+        (_blocked(BlockKind.KEY_MISSING), ExitCode.CONFIGURATION),
+        (_blocked(BlockKind.DAMAGED, BlockKind.KEY_MISSING), ExitCode.CONFIGURATION),
+        (_blocked(BlockKind.DAMAGED, BlockKind.DAMAGED), ExitCode.UNEXPECTED),
+        (_blocked(BlockKind.KEY_MISSING, total=4), ExitCode.UNEXPECTED),
+    ],
+    ids=["configuration", "configuration and damage", "damage alone", "wrong counts"],
+)
+def test_a_blocked_campaign_gives_1_only_for_damage_alone_or_wrong_counts(campaign: Campaign, code: ExitCode) -> None:
+    """An operator can change the configuration, so 4 has precedence over a damaged batch."""
     assert exit_code_of_campaign(campaign) is code
 
 

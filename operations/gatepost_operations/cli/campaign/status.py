@@ -21,8 +21,8 @@ from gatepost_operations.cli.output import say, show, write, write_json
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a campaign's status, counts and reasons.
 
-    Exit code 0 while it runs and when every recipient was accepted, 4 while the workers' configuration blocks it, 1 while batches cannot be opened;
-    otherwise that of `watch`.
+    Exit code 0 while it runs and when every recipient was accepted or suppressed, 4 while workers cannot send a batch, 1 when every such batch is
+    damaged or the counts do not add up; otherwise that of `watch`.
     """
     with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
@@ -37,7 +37,7 @@ def exit_code_of_campaign(campaign: Campaign) -> ExitCode:
     """Return the exit code for a campaign's status.
 
     0 while it runs, and when every recipient was accepted or suppressed; 3 when it ended otherwise; 4 or 5 when it paused itself; 4 while
-    the workers' configuration blocks it; 1 while batches cannot be opened or the counts do not add up.
+    workers cannot send a batch; 1 when every such batch is damaged, or the counts do not add up.
     """
     if not campaign.adds_up:
         return ExitCode.UNEXPECTED
