@@ -222,7 +222,9 @@ DELETABLE = [
 
 
 @pytest.mark.parametrize(("role", "key"), DELETABLE)
-def test_a_role_that_sets_expiry_can_delete_only_the_keys_that_the_page_names(guarded: Stack, role: str, key: str) -> None:
+def test_a_role_that_sets_expiry_can_delete_only_the_keys_that_the_page_names(
+    guarded: Stack, role: str, key: str
+) -> None:
     """The page lists these deletions as a limit; this test fails when Redis can refuse them."""
     with client_of(guarded, role) as client, guarded.redis() as admin:
         admin.hset(key, "field", "value")
