@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -11,7 +12,6 @@ from gatepost.handles import AsyncHandle, Handle
 from gatepost.shared_redis import Lease
 from gatepost_core import commands
 from gatepost_core.broker.operation_messages import OperationMessages
-from gatepost_core.broker.publishing import build_app
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.ledger import ledger_at
@@ -54,14 +54,21 @@ class Producer:
         self._keyring = self.settings.keyring()
         self._lease = Lease(self.settings)
         self.ledger = ledger_at(self._lease.client, self.settings)
-        self.app: Celery = build_app(self.settings)
-        self._messages = OperationMessages(self.app, self.settings, self._lease.client)
+        self._messages = OperationMessages(lambda: self.app, self.settings, self._lease.client)
         self._recorder = Recorder(self._messages, self.ledger, self.settings, keyring=self._keyring)
         self._keys = KeyChecks(
             self._lease.client, RedisKeys(self.settings.namespace), self._keyring, self.settings.fingerprints()
         )
         self._campaigns: Campaigns | None = None
         self._lock = threading.Lock()
+
+    @cached_property
+    def app(self) -> Celery:
+        """The Celery app under the same settings. Closed with the producer."""
+        # Imported here, because a producer needs no Celery where the broker is Redis.
+        from gatepost_core.broker.publishing import build_app  # noqa: PLC0415
+
+        return build_app(self.settings)
 
     @property
     def campaigns(self) -> Campaigns:
@@ -175,7 +182,8 @@ class Producer:
             if self._campaigns is not None:
                 self._campaigns.close()
         self._messages.close()
-        self.app.close()
+        if "app" in vars(self):
+            self.app.close()
 
     def _enqueue(self, model: type[commands.Command], fields: dict[str, Any]) -> Handle:
         idempotency_key = fields.pop("idempotency_key", None)

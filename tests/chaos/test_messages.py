@@ -12,7 +12,8 @@ from celery import Celery
 from pydantic import SecretStr
 
 from gatepost import Producer, State
-from gatepost_core.broker.publishing import SEND_BATCH, batch_message, operation_message, publish
+from gatepost_core.broker.messages import SEND_BATCH, batch_message, operation_message
+from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import connect
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey

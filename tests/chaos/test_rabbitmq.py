@@ -14,7 +14,7 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import ConfigurationError
-from gatepost_core.broker.publishing import SUBMIT
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.dead_letters import Selection
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.keys import RedisKeys

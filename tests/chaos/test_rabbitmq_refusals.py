@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gatepost import Campaigns, Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.publishing import SUBMIT
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.commands import SendEmail
 from gatepost_core.dead_letters import Selection
 from gatepost_core.kinds import Queue

@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from gatepost import Producer, State
-from gatepost_core.broker.publishing import operation_message, publish
+from gatepost_core.broker.messages import operation_message
+from gatepost_core.broker.publishing import publish
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Queue
 from gatepost_core.reasons import Reason

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost import errors as e
-from gatepost_core.broker.publishing import SUBMIT, publish
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from gatepost_core.sealing import Keyring, Purpose
 from gatepost_simulator.settings import DEV_CLIENT_SECRET

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from gatepost import errors as e
-from gatepost_core.broker.publishing import RECONCILE, build_app, publish
+from gatepost_core.broker.messages import RECONCILE
+from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import connect
 from support.keys import KEYS

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from sentry_sdk.transport import Transport
 
-from gatepost_core.broker.publishing import SUBMIT
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.kinds import Kind
 from gatepost_worker.celery import app
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import signals
 
 from gatepost_core.broker.message_validation import TASKS
-from gatepost_core.broker.publishing import RECONCILE, build_app
+from gatepost_core.broker.messages import RECONCILE
+from gatepost_core.broker.publishing import build_app
 from gatepost_core.core_dumps import forbid_core_dumps
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.kinds import Queue

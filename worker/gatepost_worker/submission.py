@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.operation_messages import OperationMessages
-from gatepost_core.broker.publishing import SUBMIT
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary
@@ -98,7 +98,7 @@ class Submissions:
         self._require_ours(task_id, parsed, waited)
         process = self._process
         # Through kombu, whose channel here also takes messages without free memory.
-        messages = OperationMessages(self._app, process.settings, None)
+        messages = OperationMessages(lambda: self._app, process.settings, None)
         recorder = Recorder(messages, process.ledger, process.settings, keyring=process.keyring)
         try:
             if sealed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import structlog
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost_core.broker.publishing import RECONCILE, SEND_BATCH, SUBMIT
+from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.error_boundary import Boundary, account
 from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen, failure_of
 from gatepost_core.kinds import Kind, Queue

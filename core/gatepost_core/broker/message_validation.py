@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.broker.publishing import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT
+from gatepost_core.broker.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.json_limits import within_levels
 from gatepost_core.kinds import Kind
 

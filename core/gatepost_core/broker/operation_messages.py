@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import socket
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-from celery.utils.nodenames import anon_nodename
+from redis.exceptions import RedisError
 
-from gatepost_core.broker.publishing import BROKER_ERRORS, SHOWN_ARGUMENTS, operation_message, publish_recorded
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS, log_postponed, operation_message
 from gatepost_core.redis.connections import connect_to_broker
 from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from celery import Celery
     from redis import Redis
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gatepost_core.kinds import Kind
     from gatepost_core.settings import Settings
 
-_log = structlog.stdlib.get_logger("gatepost.producer")
 _ID: Final = "(operation)"
 _BODY: Final = "(body)"
 _TAG: Final = "(tag)"
@@ -39,17 +39,20 @@ class OperationMessages:
     """Publishes operations' messages. Thread-safe.
 
     Args:
-        app: the Celery app, for brokers other than Redis.
+        app: returns the Celery app. Called only for brokers other than Redis.
         settings: the configuration.
         client: a client of the ledger's Redis, which may be the broker too. None publishes through kombu alone.
     """
 
-    def __init__(self, app: Celery, settings: Settings, client: Redis | None) -> None:
-        self._app = app
+    def __init__(self, app: Callable[[], Celery], settings: Settings, client: Redis | None) -> None:
         self._keys = RedisKeys(settings.namespace)
         is_ledger = settings.broker == settings.redis_url.get_secret_value()
         self._own = None if is_ledger or client is None else connect_to_broker(settings)
         self._redis: Redis | None = client if is_ledger else self._own
+        self._app = app
+        if self._redis is None:
+            # A wrong configuration is an error now, not at the first message.
+            app()
 
     def publish(self, operations: Sequence[tuple[Kind, str]]) -> list[str]:
         """Publish operations' messages, and return the ids of those that the broker may not have taken.
@@ -69,7 +72,7 @@ class OperationMessages:
                     queue = self._keys.queue(kind.queue)
                     pipe.lpush(self._keys.queue_key(queue), envelope(kind, queue, operation_id))
                 replies = pipe.execute(raise_on_error=False)
-        except BROKER_ERRORS as failure:
+        except (RedisError, OSError) as failure:
             replies = [failure] * len(operations)
         return [
             _postponed(operation_id, reply)
@@ -83,8 +86,11 @@ class OperationMessages:
             self._own.close()
 
     def _through_kombu(self, kind: Kind, operation_id: str) -> bool:
+        # Imported here, because a Redis broker needs neither kombu nor Celery.
+        from gatepost_core.broker.publishing import publish_recorded  # noqa: PLC0415
+
         return publish_recorded(
-            self._app,
+            self._app(),
             kind.task,
             kind.queue,
             operation_id,
@@ -124,7 +130,7 @@ def _prepared(kind: Kind, queue: str) -> str:
         "parent_id": None,
         "argsrepr": SHOWN_ARGUMENTS,
         "kwargsrepr": SHOWN_ARGUMENTS,
-        "origin": anon_nodename(),
+        "origin": f"gen{os.getpid()}@{socket.gethostname()}",
         "ignore_result": False,
         "replaced_task_nesting": 0,
         "stamped_headers": None,
@@ -151,5 +157,5 @@ def _prepared(kind: Kind, queue: str) -> str:
 
 
 def _postponed(operation_id: str, failure: Exception) -> str:
-    _log.warning("publish.postponed", error=type(failure).__name__, operation_id=operation_id)
+    log_postponed(error=type(failure).__name__, operation_id=operation_id)
     return operation_id

@@ -5,7 +5,6 @@ The app never becomes Celery's current app and shares no tasks, so that it does 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from amqp.exceptions import AMQPError, MessageNacked
@@ -15,6 +14,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from gatepost_core.broker.app import ANSWER_TIMEOUT, GatepostCelery
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS, log_postponed
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
 from gatepost_core.redis.keys import RedisKeys
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-MESSAGE_VERSION: Final = 1
-"""The version of the messages. A worker refuses messages of an unknown version."""
-
-SUBMIT: Final = "gatepost.submit"
-SEND_BATCH: Final = "gatepost.send_batch"
-RECONCILE: Final = "gatepost.reconcile"
-SHOWN_ARGUMENTS: Final = "(sealed)"
-"""The text that Celery shows in place of arguments and results: in headers, events and logs."""
 # redis-py's default is 100. A worker may have more slots, and each stores results.
 _RESULT_CONNECTIONS: Final = 10_000
 BROKER_ERRORS: Final = (KombuError, AMQPError, MessageNacked, RedisError, OSError)
@@ -125,16 +117,6 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def operation_message(operation_id: str) -> dict[str, Any]:
-    """Return the keyword arguments of an operation's task."""
-    return {"operation_id": operation_id, "version": MESSAGE_VERSION}
-
-
-def batch_message(campaign_id: str, batch: int) -> dict[str, Any]:
-    """Return the keyword arguments of the task that sends one batch of a campaign."""
-    return {"campaign_id": campaign_id, "batch": batch, "version": MESSAGE_VERSION}
-
-
 def publish(
     app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, countdown: float | None = None
 ) -> None:
@@ -190,17 +172,9 @@ def publish_recorded(
     try:
         publish(app, task, queue, task_id, kwargs, countdown=countdown)
     except Exception as failure:  # noqa: BLE001 - py-amqp raises AttributeError, KeyError and struct.error too when a connection breaks
-        _log_postponed(error=type(failure).__name__, **logged)
+        log_postponed(error=type(failure).__name__, **logged)
         return False
     return True
-
-
-def _log_postponed(**fields: str) -> None:
-    # Imported here, because structlog takes longer to load than most of Gatepost. Without free file descriptors it cannot be loaded.
-    with suppress(OSError, ImportError):
-        import structlog  # noqa: PLC0415
-
-        structlog.stdlib.get_logger("gatepost.producer").warning("publish.postponed", **fields)
 
 
 _RETRY: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from gatepost_core.broker.publishing import SEND_BATCH, batch_message, publish_recorded
+from gatepost_core.broker.messages import SEND_BATCH, batch_message
+from gatepost_core.broker.publishing import publish_recorded
 from gatepost_core.kinds import Queue
 
 if TYPE_CHECKING:

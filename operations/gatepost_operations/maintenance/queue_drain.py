@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gatepost_core.broker.message_validation import Malformed
-from gatepost_core.broker.publishing import SUBMIT
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.errors import Unavailable
 from gatepost_operations.maintenance.dead_letters import message_of
 

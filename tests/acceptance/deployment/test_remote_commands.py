@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.worker.control import Panel
 
-from gatepost_core.broker.publishing import SUBMIT, build_app
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import build_app
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_worker.celery_guard.remote_control import COMMANDS
 from support.canary_journey import NAME, REDIS_PASSWORD, Flower, log_in_with_a_password

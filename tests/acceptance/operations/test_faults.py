@@ -10,7 +10,8 @@ import pytest
 
 from gatepost import State
 from gatepost import errors as e
-from gatepost_core.broker.publishing import operation_message, publish
+from gatepost_core.broker.messages import operation_message
+from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from gatepost_core.reasons import Reason
 from support.keys import KEYS

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost import errors as e
-from gatepost_core.broker.publishing import SUBMIT, publish
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import publish
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Queue
 from gatepost_simulator.settings import DEV_CLIENT_SECRET

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.broker.publishing import SHOWN_ARGUMENTS
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS
 from gatepost_core.kinds import Queue
 from support.foreign_client import push
 from support.keys import KEYS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import GatepostError
-from gatepost_core.broker.publishing import SUBMIT, publish
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from support.planted_secrets import Recording, found
 

@@ -12,7 +12,7 @@ import pytest
 from celery.concurrency.thread import TaskPool
 from kombu import Message
 
-from gatepost_core.broker.publishing import SUBMIT
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_worker.celery_guard.intake import strategy
 from support.keys import KEYS

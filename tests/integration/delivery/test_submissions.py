@@ -12,7 +12,8 @@ from celery.exceptions import Reject
 from pydantic import SecretStr
 
 from gatepost import errors as e
-from gatepost_core.broker.publishing import SUBMIT, build_app
+from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.publishing import build_app
 from gatepost_core.sealing import Purpose
 from gatepost_worker import tasks
 from gatepost_worker.process import Process

@@ -11,8 +11,9 @@ import pytest
 
 from gatepost import AsyncProducer, Producer, State
 from gatepost.errors import IdempotencyConflict, InvalidCommand, OperationNotFound, Unavailable
+from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.operation_messages import envelope
-from gatepost_core.broker.publishing import operation_message, publish
+from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Kind, Queue
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_worker.upkeep.reconciler import Reconciler

@@ -10,7 +10,8 @@ import pytest
 
 from gatepost import Producer, State
 from gatepost.errors import Unavailable
-from gatepost_core.broker.publishing import RECONCILE, build_app, operation_message, publish
+from gatepost_core.broker.messages import RECONCILE, operation_message
+from gatepost_core.broker.publishing import build_app, publish
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.kinds import Kind, Queue
 from gatepost_core.ledger import Ledger

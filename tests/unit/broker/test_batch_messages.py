@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatepost_core.broker.message_validation import Malformed, check_message
-from gatepost_core.broker.publishing import SEND_BATCH, batch_message
+from gatepost_core.broker.messages import SEND_BATCH, batch_message
 
 CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 

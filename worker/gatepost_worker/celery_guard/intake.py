@@ -18,7 +18,7 @@ from celery.worker.strategy import default as celery_strategy
 from kombu import compression
 
 from gatepost_core.broker.message_validation import Malformed, check_message
-from gatepost_core.broker.publishing import SHOWN_ARGUMENTS
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS
 from gatepost_core.error_boundary import account
 from gatepost_core.errors import InvalidValue, Unavailable
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 from celery.worker.request import Request
 
-from gatepost_core.broker.publishing import SHOWN_ARGUMENTS
+from gatepost_core.broker.messages import SHOWN_ARGUMENTS
 from gatepost_core.errors import InvalidCommand, OperationFailed, OperationNotFound
 
 

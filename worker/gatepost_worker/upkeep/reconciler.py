@@ -10,7 +10,8 @@ import structlog
 from celery import states as celery_states
 from redis.lock import Lock
 
-from gatepost_core.broker.publishing import BROKER_ERRORS, operation_message, publish_recorded
+from gatepost_core.broker.messages import operation_message
+from gatepost_core.broker.publishing import BROKER_ERRORS, publish_recorded
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import failure_of
 from gatepost_core.kinds import Kind
