@@ -1,7 +1,8 @@
 """Decides what follows a failed attempt, for every error of the Authentication client. Pure.
 
-This module alone decides whether an operation or a row is tried again, and after which wait. The limiter decides when any request may leave:
-after a 429, `block()` in `limiter/observer.lua`. A retry waits for both. Source: the failure classes in `docs/reference/failures.md`.
+This module alone decides whether an attempt that failed is repeated, and after which wait. Two questions are decided elsewhere: when any request may
+leave after a 429 (`block()` in `limiter/observer.lua`), and whether an attempt whose worker died is repeated (`ledger.lua`, and `rows.lua` for campaigns).
+Source: the failure classes in `docs/reference/failures.md`.
 """
 
 from __future__ import annotations
