@@ -1,0 +1,263 @@
+"""Measures Gatepost beside other task queues, and writes the report: `make bench`, or `python benchmarks/bench.py --help`.
+
+Fails when a contender breaks, never because of a timing. `--smoke` is a short run for CI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from campaign_setup import machine
+from comparison import bulk, environments, logins, page, quota, stub
+from comparison.contenders import PEERS
+from comparison.processes import free_ports, raise_priority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from comparison.contenders import Peer
+
+CHECKOUT: Final = Path(__file__).parents[1]
+BEST: Final = ("--calls", "1000")
+LATE_S: Final = 0.05
+_SHOWN: Final = ("celery", "auth0-python", "taskiq", "taskiq-redis", "dramatiq", "saq", "aiohttp", "requests")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much a run measures.
+
+    Attributes:
+        rounds: how often each contender runs in each scenario.
+        recipients: of a contender with share 1, for answers at once and for late ones.
+        sizes: of the campaigns that show the cost by size.
+        logins: how many logins give the rate, and how many the times.
+        quota_people: the recipients of the campaign beside other users.
+    """
+
+    rounds: int = 5
+    recipients: tuple[int, int] = (40_000, 16_000)
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    logins: tuple[int, int] = (1_500, 300)
+    quota_people: int = 4_000
+
+    def scaled(self, scale: float) -> Plan:
+        """Return a smaller or larger plan."""
+        at_once, late = (max(200, round(scale * each)) for each in self.recipients)
+        sizes = tuple(max(200, round(scale * each)) for each in self.sizes)
+        rate, times = (max(40, round(scale * each)) for each in self.logins)
+        return Plan(self.rounds, (at_once, late), sizes, (rate, times), max(600, round(scale * self.quota_people)))
+
+
+SMOKE: Final = Plan(rounds=1, recipients=(1_000, 400), sizes=(500,), logins=(100, 40), quota_people=0)
+SMOKE_SCENARIOS: Final = ("http-at-once", "tls-50-ms")
+SCENARIOS: Final = (
+    ("http, answers at once", "http-at-once", False, False),
+    ("http, answers after 50 ms", "http-50-ms", False, True),
+    ("TLS, answers at once", "tls-at-once", True, False),
+    ("TLS, answers after 50 ms", "tls-50-ms", True, True),
+)
+
+
+class Bench:
+    """One run of the whole."""
+
+    def __init__(self, plan: Plan, peers: Sequence[Peer], stubs: tuple[stub.Stub, stub.Stub]) -> None:
+        self._plan = plan
+        self._peers = peers
+        self._stubs = stubs
+        self.failed: list[str] = []
+
+    def bulk(self, scenarios: Sequence[str]) -> list[dict[str, Any]]:
+        """Run all contenders in all scenarios, in turns."""
+        found = []
+        for name, slug, tls, late in SCENARIOS:
+            if slug not in scenarios:
+                continue
+            contenders = [
+                page.GATEPOST,
+                *([page.BEST] if late else []),
+                *(p.name for p in self._peers if p.share[late]),
+            ]
+            runs: dict[str, list[dict[str, Any]]] = {each: [] for each in contenders}
+            for number in range(self._plan.rounds):
+                first = number % len(contenders)
+                for each in contenders[first:] + contenders[:first]:
+                    self._attempt(f"{name}: {each}", partial(self._bulk_once, each, tls=tls, late=late), runs[each])
+            found.append({"name": name, "slug": slug, "runs": {each: done for each, done in runs.items() if done}})
+        return found
+
+    def _bulk_once(self, name: str, *, tls: bool, late: bool, count: int | None = None) -> dict[str, Any]:
+        target = self._stubs[late]
+        if name in (page.GATEPOST, page.BEST):
+            options = BEST if name == page.BEST else ()
+            share, make = 1.0, partial(_gatepost, target, tls=tls, options=options)
+        else:
+            peer = next(peer for peer in self._peers if peer.name == name)
+            share, make = peer.share[late], partial(_peer, peer, target, late=late, tls=tls)
+        count = count or 2 * round(share * self._plan.recipients[late] / 2)
+        run = asdict(bulk.measure(make, target, count, timeout=max(120.0, count / 10)))
+        print(
+            f"  {page.LABELS[name]:42}{run['rate']:10,.0f}/s{run['cpu_s_per_1000']:10.3f} CPU-s per 1,000", flush=True
+        )
+        return run
+
+    def sizes(self) -> list[dict[str, Any]]:
+        """Run campaigns of several sizes."""
+        found: list[dict[str, Any]] = []
+        for size in self._plan.sizes:
+            once = partial(self._bulk_once, page.GATEPOST, tls=False, late=False, count=size)
+            self._attempt(f"a campaign of {size:,}", once, found)
+        return [{**run, "bins": []} for run in found]
+
+    def logins(self) -> dict[str, list[dict[str, Any]]]:
+        """Measure logins through Gatepost and the usual way, in turns."""
+        queues: dict[str, Callable[[str, Path], logins.Queue]] = {
+            page.GATEPOST: partial(logins.GatepostLogins, self._stubs[0]),
+            "usual": partial(logins.CeleryLogins, self._stubs[0]),
+        }
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in queues}
+        count, idle = self._plan.logins
+        for _ in range(self._plan.rounds):
+            for name, make in queues.items():
+                once = partial(logins.measure, make, self._stubs[0], count, idle)
+                self._attempt(f"logins: {name}", lambda once=once: asdict(once()), runs[name])
+        return {name: done for name, done in runs.items() if done}
+
+    def _attempt(self, what: str, measure: Callable[[], dict[str, Any]], runs: list[dict[str, Any]]) -> None:
+        """Measure once. A contender that breaks is named at the end, and the others go on."""
+        print(what, flush=True)
+        try:
+            runs.append(measure())
+        except (SystemExit, subprocess.SubprocessError, TimeoutError) as error:
+            self.failed.append(f"{what}: {error}")
+            print(f"  FAILED: {error}", flush=True)
+
+
+def _gatepost(target: stub.Stub, url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> bulk.Contender:
+    return bulk.Gatepost(target, url, directory, tls=tls, options=options)
+
+
+def _peer(peer: Peer, target: stub.Stub, url: str, directory: Path, *, late: bool, tls: bool) -> bulk.Contender:
+    return bulk.PeerOfGatepost(peer, target, url, directory, late=late, tls=tls)
+
+
+def measure(plan: Plan, chosen: Sequence[str], scenarios: Sequence[str]) -> dict[str, Any]:
+    """Run everything, and return the report."""
+    begun, before, priority = datetime.now(UTC), os.getloadavg()[0], raise_priority()
+    wanted = [peer for peer in PEERS if not chosen or peer.name in chosen]
+    skipped = {peer.name: why for peer in wanted if (why := environments.missing_installer(peer))}
+    for name, why in skipped.items():
+        print(f"Skipped: {page.LABELS[name]}: {why}", flush=True)
+    peers = [peer for peer in wanted if peer.name not in skipped]
+    for peer in peers:
+        environments.interpreter(peer)
+    with bulk.scratch() as directory:
+        directory.chmod(0o755)
+        ports = free_ports(4)
+        at_once = stub.running(directory / "at-once", http_port=ports[0], tls_port=ports[1], delay_s=0)
+        late = stub.running(directory / "late", http_port=ports[2], tls_port=ports[3], delay_s=LATE_S)
+        with at_once as first, late as second:
+            bench = Bench(plan, peers, (first, second))
+            report: dict[str, Any] = {
+                "bulk": bench.bulk(scenarios),
+                "logins": bench.logins() if "usual" in {peer.name for peer in peers} else {},
+                "bare_ms": logins.bare_ms(first, plan.logins[1]),
+                "sizes": bench.sizes(),
+            }
+    report["quota"] = asdict(quota.measure(plan.quota_people)) if plan.quota_people else None
+    return report | {
+        "begun": f"{begun:%Y-%m-%d %H:%M} UTC",
+        "ended": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "machine": machine(),
+        "load_average": [round(before, 1), round(os.getloadavg()[0], 1)],
+        "priority": priority,
+        "rounds": plan.rounds,
+        "best": BEST,
+        "versions": versions(),
+        "skipped": skipped,
+        "failed": bench.failed,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that runs."""
+    found = {"Gatepost": version("gatepost"), "Python": platform.python_version()}
+    for file in sorted(environments.PEERS_DIRECTORY.glob("*.txt")):
+        pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+        found |= {name: pinned[name] for name in _SHOWN if name in pinned}
+    package = json.loads((environments.PEERS_DIRECTORY / "bullmq" / "package.json").read_text(encoding="utf-8"))
+    found |= package["dependencies"]
+    commands = {
+        "Redis": ("redis-server", "--version"),
+        "nginx": (str(stub.NGINX), "-v"),
+        "Node.js": ("node", "--version"),
+    }
+    for name, command in commands.items():
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except FileNotFoundError:
+            continue
+        number = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
+        found[name] = number.group() if number else "unknown"
+    return found
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="about a minute; writes into build/bench/smoke")
+    parser.add_argument("--rounds", type=int, help="rounds of each contender [default: 5]")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies all sizes [default: 1]")
+    parser.add_argument("--peers", default="", help="comma-separated names; all by default")
+    slugs = ",".join(slug for _, slug, _, _ in SCENARIOS)
+    parser.add_argument("--scenarios", default=slugs, help=f"comma-separated [default: {slugs}]")
+    parser.add_argument("--from-json", type=Path, help="write the page and the pictures from a report, without a run")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the benchmark, and write the report."""
+    given = arguments()
+    if given.smoke:
+        directory = CHECKOUT / "build" / "bench" / "smoke"
+        figures_file, page_file, pictures = (
+            directory / "report.json",
+            directory / "benchmarks.md",
+            directory / "benchmarks",
+        )
+        directory.mkdir(parents=True, exist_ok=True)
+        plan, scenarios = SMOKE, SMOKE_SCENARIOS
+    else:
+        reference = CHECKOUT / "docs" / "reference"
+        figures_file = CHECKOUT / "benchmarks" / "results" / "report.json"
+        page_file, pictures = reference / "benchmarks.md", reference / "benchmarks"
+        plan = Plan(rounds=given.rounds or Plan.rounds).scaled(given.scale)
+        scenarios = given.scenarios.split(",")
+    if given.from_json:
+        report = json.loads(given.from_json.read_text(encoding="utf-8"))
+    else:
+        if lacking := stub.missing():
+            sys.exit(lacking)
+        report = measure(plan, list(filter(None, given.peers.split(","))), scenarios)
+        figures_file.write_text(json.dumps(report) + "\n", encoding="utf-8")
+    page.write(report, page_file, pictures)
+    print(f"Written: {page_file.relative_to(CHECKOUT)}")
+    if report["failed"]:
+        sys.exit("\n".join(["These runs failed:", *report["failed"]]))
+
+
+if __name__ == "__main__":
+    main()
