@@ -12,7 +12,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench audit format lock clean
+.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -93,9 +93,14 @@ fuzz: $(FUZZ)/.ready ## Fuzz the parsers for a minute, or FUZZ_SECONDS=600 (Linu
 		grep -E 'executed_units|new_units_added' $$found.log; \
 	done
 
-bench: $(DEV)/.ready ## Measure: throughput, memory, pacing, latency; about half an hour
-	@set -e; for name in rows authentication_client simulator_throughput campaign_throughput campaign_memory campaign_million \
-		limiter_simulation login_latency; do \
+bench: $(DEV)/.ready ## Measure beside other task queues, and write the report; an hour. Options: BENCH="--scale 0.1 --rounds 2"
+	@$(DEV)/bin/python benchmarks/bench.py $(BENCH)
+
+bench-smoke: $(DEV)/.ready ## A minute of it. Fails when something breaks, never on a timing
+	@$(DEV)/bin/python benchmarks/bench.py --smoke
+
+bench-parts: $(DEV)/.ready ## Measure parts alone: files, client, simulator, memory, limiter, logins beside a campaign
+	@set -e; for name in rows authentication_client simulator_throughput campaign_memory campaign_million limiter_simulation login_latency; do \
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from campaign_setup import machine
-from comparison import bulk, environments, logins, page, quota, stub
+from comparison import bulk, enqueueing, environments, logins, page, quota, stub
 from comparison.contenders import PEERS
 from comparison.processes import free_ports, raise_priority
 
@@ -132,8 +132,17 @@ class Bench:
         count, idle = self._plan.logins
         for _ in range(self._plan.rounds):
             for name, make in queues.items():
-                once = partial(logins.measure, make, self._stubs[0], count, idle)
-                self._attempt(f"logins: {name}", lambda once=once: asdict(once()), runs[name])
+                once = partial(_logins_once, make, self._stubs[0], count, idle)
+                self._attempt(f"logins: {name}", once, runs[name])
+        return {name: done for name, done in runs.items() if done}
+
+    def enqueueing(self) -> dict[str, list[dict[str, Any]]]:
+        """Measure each way to enqueue, in turns."""
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in enqueueing.WAYS}
+        for _ in range(self._plan.rounds):
+            for name, done in runs.items():
+                once = partial(enqueueing.measure, name, 2 * self._plan.logins[0])
+                self._attempt(f"enqueueing: {name}", once, done)
         return {name: done for name, done in runs.items() if done}
 
     def _attempt(self, what: str, measure: Callable[[], dict[str, Any]], runs: list[dict[str, Any]]) -> None:
@@ -144,6 +153,10 @@ class Bench:
         except (SystemExit, subprocess.SubprocessError, TimeoutError) as error:
             self.failed.append(f"{what}: {error}")
             print(f"  FAILED: {error}", flush=True)
+
+
+def _logins_once(make: Callable[[str, Path], logins.Queue], target: stub.Stub, count: int, idle: int) -> dict[str, Any]:
+    return asdict(logins.measure(make, target, count, idle))
 
 
 def _gatepost(target: stub.Stub, url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> bulk.Contender:
@@ -175,6 +188,7 @@ def measure(plan: Plan, chosen: Sequence[str], scenarios: Sequence[str]) -> dict
                 "bulk": bench.bulk(scenarios),
                 "logins": bench.logins() if "usual" in {peer.name for peer in peers} else {},
                 "bare_ms": logins.bare_ms(first, plan.logins[1]),
+                "enqueueing": bench.enqueueing(),
                 "sizes": bench.sizes(),
             }
     report["quota"] = asdict(quota.measure(plan.quota_people)) if plan.quota_people else None

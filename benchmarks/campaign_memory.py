@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import redis
-from campaign_setup import expect, keep, people, settings_for, valkey
 
+from campaign_setup import expect, keep, people, settings_for, valkey
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row

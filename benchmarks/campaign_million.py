@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
+
 from campaign_setup import expect, keep, people, settings_for, valkey
 from campaign_throughput import PROCESSES, cpu_s, stub, worker
-
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Status
 from gatepost_core.kinds import Queue

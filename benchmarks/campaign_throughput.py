@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
-from campaign_setup import SEALING_KEY, expect, keep, people, settings_for, valkey
 
+from campaign_setup import SEALING_KEY, expect, keep, people, settings_for, valkey
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.campaigns.model import Status
 from gatepost_core.states import State

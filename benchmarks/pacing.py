@@ -14,7 +14,6 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 # The stub belongs to the tests, which are no package.
 from campaign_setup import machine
-
 from outside.pacing_cases import CASES
 from outside.pacing_rig import PacingRig
 from outside.tenant import Scenario

@@ -45,7 +45,6 @@ class BulkRun:
 
     Attributes:
         recipients: how many.
-        loaded_per_s: recipients a second that went into the queue or the campaign.
         rate: recipients a second from the first answer to the last.
         cpu_s_per_1000: of workers and Redis, from the first answer until all was settled.
         redis_bytes: memory of one loaded recipient in Redis.
@@ -56,7 +55,6 @@ class BulkRun:
     """
 
     recipients: int
-    loaded_per_s: float
     rate: float
     cpu_s_per_1000: float
     redis_bytes: float
@@ -170,21 +168,27 @@ class Gatepost:
         return True
 
 
-def gatepost_environment(stub: Stub, redis_url: str, *, tls: bool) -> dict[str, str]:
-    """Return the variables of a worker."""
-    own = {
+def sealed_environment(redis_url: str) -> dict[str, str]:
+    """Return the variables of a producer."""
+    return {
         "GATEPOST_REDIS_URL": redis_url,
         "GATEPOST_SEALING_KEYS": Key("bench", bytes(range(32))).reveal(),
         "GATEPOST_FINGERPRINT_KEY": "a key for benchmarks",
         "AUTH0_DOMAIN": "tenant.example.com",
         "AUTH0_CLIENT_ID": "client",
+    }
+
+
+def gatepost_environment(stub: Stub, redis_url: str, *, tls: bool) -> dict[str, str]:
+    """Return the variables of a worker."""
+    own = {
         "AUTH0_CLIENT_SECRET": SECRET,
         "AUTH0_ID_TOKEN_SIGNING_ALG": "HS256",
         "AUTH0_BASE_URL": stub.url(tls=tls),
     }
     if tls:
         own["AUTH0_CA_BUNDLE"] = str(stub.ca_file)
-    return {**_inherited(), **own}
+    return {**_inherited(), **sealed_environment(redis_url), **own}
 
 
 def gatepost_settings(environment: dict[str, str]) -> Settings:
@@ -224,18 +228,15 @@ def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, time
         url, redis_group = stack.enter_context(redis_server(directory))
         contender = make(url, directory)
         empty = _used(url)
-        began = time.perf_counter()
         contender.load(count)
-        loaded_s = time.perf_counter() - began
         redis_bytes = (_used(url) - empty) / count
         stub.new_answers()
         groups = contender.workers(stack)
-        answers, cpu_s, worker_mib = _follow(contender, stub, count, timeout, groups, redis_group)
+        answers, cpu_s, worker_mib = _follow(contender, stub, count, timeout, groups=groups, redis_group=redis_group)
     times = [answer.at for answer in answers]
     bins = figures.rates(times, BIN_S, min(times))
     return BulkRun(
         recipients=count,
-        loaded_per_s=count / loaded_s,
         rate=count / (max(times) - min(times)),
         cpu_s_per_1000=cpu_s / count * 1000,
         redis_bytes=redis_bytes,
@@ -247,7 +248,7 @@ def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, time
 
 
 def _follow(
-    contender: Contender, stub: Stub, count: int, timeout: float, groups: list[int], redis_group: int
+    contender: Contender, stub: Stub, count: int, timeout: float, *, groups: list[int], redis_group: int
 ) -> tuple[list[Answer], float, float]:
     """Return the answers, the CPU seconds since the first one, and the most memory of the workers in MiB."""
     answers: list[Answer] = []

@@ -63,7 +63,7 @@ PEERS: Final = (
         calls=(1, 1),
         share=(0.1, 0.04),
         settings="Celery's defaults: prefork with two processes, results in Redis, a new client in each task",
-        lost="the tasks that a killed process had taken: they are acknowledged before they run",
+        lost="the tasks that it was running: they are acknowledged before they run. Tasks that it had only fetched return after an hour",
         doubled="none; with `acks_late`, each interrupted task, sent or not",
     ),
     Peer(
@@ -89,7 +89,7 @@ PEERS: Final = (
         calls=(4, 100),
         share=(0.2, 0.4),
         settings="two processes of threads, one pool of connections each, no results, prefetch 4",
-        lost="the tasks that a killed process had taken",
+        lost="the tasks that it was running. Tasks that it had only fetched return after an hour",
         doubled="none; with `acks_late`, each interrupted task, sent or not",
     ),
     Peer(
@@ -106,7 +106,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.4, 1.0),
         settings="two processes, list broker, one aiohttp session each, no results",
-        lost="the tasks that a killed process had taken: the list broker has no acknowledgement",
+        lost="the tasks that it had fetched: the list broker has no acknowledgement",
         doubled="none; with its stream broker, each interrupted task",
     ),
     Peer(
@@ -118,7 +118,7 @@ PEERS: Final = (
         calls=(8, 100),
         share=(0.2, 0.4),
         settings="two processes of threads, one pool of connections each",
-        lost="none: tasks are acknowledged when they end",
+        lost="none: tasks are acknowledged when they end, and return after a minute",
         doubled="each interrupted task, sent or not",
     ),
     Peer(
@@ -130,7 +130,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes, one aiohttp session each",
-        lost="the tasks of a killed process, which are aborted: its sweep repeats only tasks that have retries",
+        lost="the tasks that it was running: the sweep aborts them, unless they have retries left",
         doubled="with retries, each interrupted task, sent or not",
     ),
     Peer(

@@ -60,7 +60,7 @@ def _install_with_uv(directory: Path, pinned: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
     python = directory / "bin" / "python"
     uv = Path(sys.executable).with_name("uv")
-    wanted = ["--quiet", "--require-hashes", "-r", pinned]
+    wanted = ["--quiet", "--require-hashes", "-r", str(pinned)]
     if uv.exists() and subprocess.run([uv, "pip", "install", "--python", python, *wanted], check=False).returncode == 0:
         return
     subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", *wanted], check=True)

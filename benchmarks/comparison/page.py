@@ -41,7 +41,6 @@ class Column:
 _BULK: Final = (
     Column("recipients/s", lambda run: run["rate"], ",.0f"),
     Column("CPU-s per 1,000", lambda run: run["cpu_s_per_1000"], ".3f"),
-    Column("enqueued/s", lambda run: run["loaded_per_s"], ",.0f"),
     Column("ramp, s", lambda run: run["ramp_s"], ".2f"),
     Column("tail, s", lambda run: run["tail_s"], ".2f"),
     Column("workers, MiB", lambda run: run["worker_mib"], ",.0f"),
@@ -62,7 +61,8 @@ def write(report: Mapping[str, Any], page: Path, pictures: Path) -> None:
     for name, text in drawn.items():
         (pictures / f"{name}.svg").write_text(text, encoding="utf-8")
     place = pictures.relative_to(page.parent)
-    parts = [_head(report), _crashes(), *_bulk(report, place), *_logins(report, place), *_sizes(report)]
+    parts = [_head(report), _crashes(), *_bulk(report, place), *_logins(report, place)]
+    parts += [*_enqueueing(report), *_sizes(report)]
     parts += [*_quota(report, place), _settings(report), _outside()]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -140,17 +140,18 @@ def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
         rows = []
         for name, runs in scenario["runs"].items():
             rate = _spread(runs, _BULK[0])
-            beside = f"{rate.median / base:.2f}" if base else ""
+            beside = f"{rate.median / base:.0%}" if base else ""
             cells = [_cell(runs, column) for column in _BULK]
             rows.append([LABELS[name], f"{runs[0]['recipients']:,}", *cells, f"{rate.noise:.0%}", beside])
-        titles = ["", "recipients", *(column.title for column in _BULK), "noise", "× Gatepost's rate"]
+        titles = ["", "recipients", *(column.title for column in _BULK), "noise", "share of Gatepost's rate"]
         parts.append(
             f"### {scenario['name']}\n\n![Rates](<{place}/rate-{scenario['slug']}.svg>)\n\n{_table(titles, rows)}\n\n"
             f"![Progress](<{place}/progress-{scenario['slug']}.svg>)"
         )
     parts.append(
         "*Ramp* is the time until the rate reaches 80 % of the plateau, and *tail* the time at the end in which it stays under half of it, "
-        "both in steps of a quarter of a second. The plateau is the median rate of the middle half."
+        "both in steps of a quarter of a second. The plateau is the median rate of the middle half. A run of less than a second has none of them. "
+        "The memory of the workers is the sum of their resident sets, at its peak."
     )
     return parts
 
@@ -179,10 +180,26 @@ id_token, and seals codes and tokens; the usual way does neither.
     return [text]
 
 
+def _enqueueing(report: Mapping[str, Any]) -> list[str]:
+    columns = (
+        Column("operations/s", lambda run: run["rate"], ",.0f"),
+        Column("CPU-s per 1,000", lambda run: run["cpu_s_per_1000"], ".3f"),
+    )
+    rows = [[name, *(_cell(runs, column) for column in columns)] for name, runs in report["enqueueing"].items()]
+    if not rows:
+        return []
+    text = f"""## Enqueueing single operations, one process
+
+The CPU seconds are those of the producer.
+
+{_table(["", *(column.title for column in columns)], rows)}"""
+    return [text]
+
+
 def _sizes(report: Mapping[str, Any]) -> list[str]:
     if not report["sizes"]:
         return []
-    columns = (_BULK[0], _BULK[1], _BULK[2], _BULK[5], _BULK[6])
+    columns = (_BULK[0], _BULK[1], _BULK[4], _BULK[5])
     rows = [[f"{run['recipients']:,}", *(_cell([run], column) for column in columns)] for run in report["sizes"]]
     return [f"## Gatepost by size\n\n{_table(['recipients', *(column.title for column in columns)], rows)}"]
 
@@ -224,7 +241,7 @@ def _spread(runs: Sequence[Mapping[str, Any]], column: Column) -> figures.Spread
 def _cell(runs: Sequence[Mapping[str, Any]], column: Column) -> str:
     """Return the median; nothing if a run was too short for the figure, or has none."""
     if not any(column.value(run) is not None for run in runs):
-        return "–"
+        return "n/a"
     return f"{_spread(runs, column).median:{column.form}}"
 
 
