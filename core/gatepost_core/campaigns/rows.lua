@@ -238,9 +238,9 @@ end
 
 -- The limit of batches under way -----------------------------------------------------------------------------------
 
--- A batch carries as many calls as it has rows. So the calls in flight, which the permits decide, need so many batches; twice as many may
--- be out, so that the number doubles while permits are not the limit. Beyond that each worker gets one, to find more permits.
--- Few wait on the queue when all slots are taken, so that another campaign's batches are soon served. A few blocked batches take no place.
+-- A batch makes as many calls as it has rows, so the calls in flight give the number of batches that are needed. Twice that number may be
+-- out: it doubles while permits are not the limit. Each worker gets one batch more, to find more permits. Few batches wait on the queue when
+-- all threads are busy, so another campaign's batches are soon served. Up to three blocked batches do not count.
 local ROWS, SPARE = 256, 4
 local LIVE = 60000 -- a worker that has taken no batch for longer does not count
 
