@@ -6,6 +6,7 @@ import asyncio
 import queue
 import socket
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,42 @@ def test_calls_under_way_end_when_the_wire_is_closed(wire: Wire, make_client: Ma
 
     assert isinstance(outcome, auth.AuthenticationError)
     assert outcome.may_have_taken_effect
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """The memory that the system gives is too small for the stack of another thread."""
+    usual = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
+def test_calls_without_a_thread_for_the_loop_are_not_sent(wire: Wire, make_client: MakeClient) -> None:
+    """They end at once, and the next call starts the loop."""
+    with SocketServer(lambda end, _: end.respond()) as server:
+        client = make_client(server.url)
+        with no_more_threads():
+            refused = begin(wire, client, "a@example.com", "b@example.com")
+        ended = [refused.get(timeout=PATIENCE_S) for _ in range(2)]
+        answer = begin(wire, client, "a@example.com").get(timeout=PATIENCE_S)
+
+    assert [type(outcome) for outcome in ended] == [auth.ConnectFailed, auth.ConnectFailed]
+    assert isinstance(answer, HttpResponse)
+
+
+def test_a_look_up_without_a_thread_does_not_stop_later_calls(wire: Wire, make_client: MakeClient) -> None:
+    """The call that needed it is not sent; the next call to that host makes its own."""
+    with SocketServer(lambda end, _: end.respond()) as one, SocketServer(lambda end, _: end.respond()) as other:
+        begin(wire, make_client(one.url), "a@example.com").get(timeout=PATIENCE_S)
+        client = make_client(other.url)
+        with no_more_threads():
+            refused = begin(wire, client, "b@example.com").get(timeout=PATIENCE_S)
+        answer = begin(wire, client, "b@example.com").get(timeout=PATIENCE_S)
+
+    assert isinstance(refused, auth.ConnectFailed)
+    assert isinstance(answer, HttpResponse)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.row import Row
+from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Channel
 from gatepost_core.states import State
 from support.campaign_parts import Bench, email, rows
@@ -65,6 +66,27 @@ def test_rows_whose_calls_could_outlast_the_lease_are_not_sent(bench: Bench, sim
     assert sent[:2] == [before, before]
     assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
     assert simulator.control.counts()["repeated"] == 0
+
+
+def test_an_outage_while_replicas_are_counted_costs_no_row_and_no_slot(
+    make_bench: Callable[..., Bench], simulator: SimulatorServer
+) -> None:
+    """The rows that had begun are queued again, unsent, and begin later in the same slots."""
+    bench = make_bench(calls=3)
+
+    def fail(_key: str, _written: object) -> bool:
+        raise Unavailable("Redis did not answer.")
+
+    bench.runner.replicated = fail
+    campaign_id = bench.started(3)
+    assert bench.take() is not None
+    bench.runner.run(campaign_id, 0)
+    sent, queued = simulator.control.counts()["total"], bench.status(campaign_id).counts[State.QUEUED]
+    bench.runner.replicated = lambda _key, _written: True
+    bench.work_now()
+
+    assert (sent, queued) == (0, 3)
+    assert bench.status(campaign_id).counts[State.ACCEPTED] == 3
 
 
 def test_a_tenant_that_the_wire_cannot_serve_is_sent_on_threads(

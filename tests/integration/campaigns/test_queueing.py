@@ -300,6 +300,25 @@ def test_nothing_is_begun_while_redis_is_full_and_what_was_begun_is_settled(
     assert (status.status, status.counts[State.ACCEPTED], status.counts[State.IN_FLIGHT]) == (Status.PAUSED, 3, 0)
 
 
+def test_rows_that_a_step_began_before_memory_was_full_are_sent(
+    campaigns: Campaigns, store: CampaignStore, batches: BatchStore, redis_client: redis.Redis
+) -> None:
+    """The first reply was lost, and the repeated step finds Redis full: the rows would otherwise end as unknown."""
+    campaign_id = running(campaigns, store, 3)
+    store.feed(campaign_id)
+    claim = Claim(campaign_id, 0, "worker")
+    batches.claim(claim, 10)
+    lost = batches.step(claim, 1, 10, source=SOURCE, want=3)
+    redis_client.config_set("maxmemory", 1)
+    try:
+        repeated = batches.step(claim, 1, 10, source=SOURCE, want=3)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    assert isinstance(lost, Begun)
+    assert repeated == lost
+
+
 def test_a_late_step_after_a_cancel_settles_and_begins_nothing(
     campaigns: Campaigns, store: CampaignStore, batches: BatchStore
 ) -> None:

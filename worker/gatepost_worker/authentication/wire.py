@@ -55,13 +55,17 @@ class Wire:
         self._opening: set[asyncio.Task[None]] = set()
 
     def send(self, route: Route, calls: Sequence[WireCall]) -> None:
-        """Begin calls. Each call's `done` takes its outcome, on the loop's thread.
+        """Begin calls. Each call's `done` takes its outcome, on the loop's thread; on this one if the loop cannot run.
 
         Args:
             route: where to.
             calls: the calls.
         """
-        self._running().call_soon_threadsafe(self._begin_all, route, calls)
+        try:
+            self._running().call_soon_threadsafe(self._begin_all, route, calls)
+        except (RuntimeError, OSError):  # no thread or no file descriptor is left, or the loop has just ended
+            for call in calls:
+                call.fail(ConnectionError("the loop does not run"))
 
     def close(self) -> None:
         """Close every connection and end the loop. Calls under way end as lost."""
@@ -75,13 +79,18 @@ class Wire:
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = new_event_loop()
-                self._loop.set_exception_handler(_ignore)
+            if self._loop is None or self._loop.is_closed():
+                loop = new_event_loop()
+                loop.set_exception_handler(_ignore)
                 self._addresses = Addresses(self._resolver)
                 self._idle, self._connections, self._opening = {}, set(), set()
-                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="gatepost-wire", daemon=True)
-                self._thread.start()
+                self._thread = threading.Thread(target=self._run, args=(loop,), name="gatepost-wire", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:
+                    loop.close()
+                    raise
+                self._loop = loop
             return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:

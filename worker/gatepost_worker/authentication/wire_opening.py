@@ -55,7 +55,6 @@ class Addresses:
         found: asyncio.Future[Sequence[Address]] = loop.create_future()
         # Not awaited by a call that ran out of time.
         found.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._found[(host, port)] = (time.monotonic(), found)
 
         def settle(addresses: Sequence[Address] | None, error: Exception | None) -> None:
             if found.done():
@@ -78,7 +77,11 @@ class Addresses:
                 loop.call_soon_threadsafe(settle, addresses, failure)
 
         # A thread of its own, because `getaddrinfo` cannot be interrupted and must not delay the end of the process.
-        threading.Thread(target=resolve, name="gatepost-resolver", daemon=True).start()
+        try:
+            threading.Thread(target=resolve, name="gatepost-resolver", daemon=True).start()
+        except RuntimeError:
+            raise OSError("no thread is left to resolve the name") from None
+        self._found[(host, port)] = (time.monotonic(), found)
         return found
 
 

@@ -274,8 +274,9 @@ class BatchStore:
         try:
             reply = self._call(self._start, "step", claim, *arguments, want, *limiter, keys=keys)
         except _Full:
-            self._call(self._end, "step", claim, *arguments, 0, *limiter, keys=keys)
-            return Full()
+            step = _step(self._call(self._end, "step", claim, *arguments, 0, *limiter, keys=keys))
+            # An earlier try, whose reply was lost, may have begun rows.
+            return step if isinstance(step, Begun | Lost) else Full()
         return _step(reply)
 
     def release(self, claim: Claim, *, wait_s: float = 0.0, rest_s: float = 0.0) -> list[tuple[int, float]] | None:

@@ -232,7 +232,7 @@ class BatchWork:
         """Send the rows that have begun, unless a kill of this worker could not be told from their end any more."""
         self._cursor = begun.rows[-1] + 1
         now = self._tools.monotonic()
-        if not self._tools.replicated(*self._lease.written):
+        if not self._is_replicated():
             # Give the batch back for a while.
             _log.warning("batch.not_replicated", campaign_id=self._campaign_id, batch=self._batch)
             self._due, self._until = now + REPLICAS_AWAY_S, now
@@ -244,6 +244,12 @@ class BatchWork:
             self._send(begun)
             self._ends_by = self._tools.monotonic() + self._longest_call_s + _NO_OUTCOME_S
         self._feed()
+
+    def _is_replicated(self) -> bool:
+        try:
+            return self._tools.replicated(*self._lease.written)
+        except Unavailable:
+            return False
 
     def _put_back(self, rows: Sequence[int]) -> None:
         self._carrier.slots.give_back(self._campaign_id, len(rows))
