@@ -100,7 +100,7 @@ bench-smoke: $(DEV)/.ready ## A minute of it. Fails when something breaks, never
 	@$(DEV)/bin/python benchmarks/bench.py --smoke
 
 bench-parts: $(DEV)/.ready ## Measure parts alone: files, client, simulator, memory, limiter, logins beside a campaign
-	@set -e; for name in rows authentication_client simulator_throughput campaign_memory campaign_million limiter_simulation login_latency; do \
+	@set -e; for name in rows authentication_client simulator_throughput campaign_memory limiter_simulation login_latency; do \
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 
@@ -122,7 +122,10 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	$$compile pyproject.toml --extra all --group build --group dev --resolution lowest-direct -o requirements/lowest.txt; \
 	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
 	$$compile pyproject.toml --group build --group audit -o requirements/audit.txt; \
-	echo uv | $$compile - -o requirements/uv.txt
+	echo uv | $$compile - -o requirements/uv.txt; \
+	peer() { printf '%s\n' "$${@:2}" | $$compile - -o benchmarks/peers/$$1.txt; }; \
+	peer usual 'celery[redis]' auth0-python; peer tuned 'celery[redis]' requests; peer taskiq taskiq taskiq-redis aiohttp; \
+	peer dramatiq 'dramatiq[redis]' requests; peer saq 'saq[hiredis]' redis aiohttp
 
 clean: ## Remove the files that the other targets made
 	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) $(LOWEST) .venv-matrix build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

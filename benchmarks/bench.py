@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from campaign_setup import machine
-from comparison import bulk, enqueueing, environments, logins, page, quota, stub
+from comparison import bulk, enqueueing, environments, logins, page, quota, runners, stub
 from comparison.contenders import PEERS
-from comparison.processes import free_ports, raise_priority
+from comparison.processes import free_ports, raise_priority, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class Bench:
         for size in self._plan.sizes:
             once = partial(self._bulk_once, page.GATEPOST, tls=False, late=False, count=size)
             self._attempt(f"a campaign of {size:,}", once, found)
-        return [{**run, "bins": []} for run in found]
+        return found
 
     def logins(self) -> dict[str, list[dict[str, Any]]]:
         """Measure logins through Gatepost and the usual way, in turns."""
@@ -159,12 +159,14 @@ def _logins_once(make: Callable[[str, Path], logins.Queue], target: stub.Stub, c
     return asdict(logins.measure(make, target, count, idle))
 
 
-def _gatepost(target: stub.Stub, url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> bulk.Contender:
-    return bulk.Gatepost(target, url, directory, tls=tls, options=options)
+def _gatepost(
+    target: stub.Stub, url: str, directory: Path, *, tls: bool, options: tuple[str, ...]
+) -> runners.Contender:
+    return runners.Gatepost(target, url, directory, tls=tls, options=options)
 
 
-def _peer(peer: Peer, target: stub.Stub, url: str, directory: Path, *, late: bool, tls: bool) -> bulk.Contender:
-    return bulk.PeerOfGatepost(peer, target, url, directory, late=late, tls=tls)
+def _peer(peer: Peer, target: stub.Stub, url: str, directory: Path, *, late: bool, tls: bool) -> runners.Contender:
+    return runners.PeerOfGatepost(peer, target, url, directory, late=late, tls=tls)
 
 
 def measure(plan: Plan, chosen: Sequence[str], scenarios: Sequence[str]) -> dict[str, Any]:
@@ -177,7 +179,7 @@ def measure(plan: Plan, chosen: Sequence[str], scenarios: Sequence[str]) -> dict
     peers = [peer for peer in wanted if peer.name not in skipped]
     for peer in peers:
         environments.interpreter(peer)
-    with bulk.scratch() as directory:
+    with scratch() as directory:
         directory.chmod(0o755)
         ports = free_ports(4)
         at_once = stub.running(directory / "at-once", http_port=ports[0], tls_port=ports[1], delay_s=0)

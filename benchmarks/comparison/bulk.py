@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import redis
 
-from comparison import environments, figures
-from comparison.contenders import PROCESSES, Peer
-from comparison.processes import redis_server, run, started, usage
-from comparison.stub import SECRET, START, Answer
-from gatepost.campaigns.control import Campaigns
-from gatepost_core.campaigns.model import Status
-from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
-from gatepost_core.sealing import Key
-from gatepost_core.settings import Settings
-from gatepost_core.states import State
+from comparison import figures
+from comparison.processes import redis_server, scratch, usage
+from comparison.stub import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
+    from comparison.runners import Contender
     from comparison.stub import Stub
 
 BIN_S: Final = 0.25
 _POLL_S: Final = 0.05
 _USAGE_EVERY: Final = 10
-_READY_S: Final = 60.0
-_QUIET_S: Final = 0.3
-GATEPOST: Final = str(Path(sys.executable).with_name("gatepost"))
 
 
 @dataclass(frozen=True)
@@ -47,168 +34,23 @@ class BulkRun:
         recipients: how many.
         rate: recipients a second from the first answer to the last.
         cpu_s_per_1000: of workers and Redis, from the first answer until all was settled.
-        redis_bytes: memory of one loaded recipient in Redis.
+        redis_bytes: memory of one loaded recipient in Redis; None without a queue.
         worker_mib: most memory of the workers together.
         ramp_s: seconds until 80 % of the plateau.
         tail_s: seconds at the end under 50 % of the plateau.
         bins: recipients a second in each quarter of a second.
+        memory: the MiB of the workers and of Redis over time, as `(seconds, workers, Redis)`.
     """
 
     recipients: int
     rate: float
     cpu_s_per_1000: float
-    redis_bytes: float
+    redis_bytes: float | None
     worker_mib: float
     ramp_s: float | None
     tail_s: float | None
     bins: list[float] = field(default_factory=list)
-
-
-class Contender(Protocol):
-    """Something that sends to many recipients."""
-
-    def load(self, count: int) -> None:
-        """Put recipients into the queue or the campaign."""
-
-    def workers(self, stack: ExitStack) -> list[int]:
-        """Start to send, and return the process groups of the workers."""
-
-    def settled(self) -> bool:
-        """Whether the contender has noted all results."""
-
-
-class PeerOfGatepost:
-    """A peer in one run."""
-
-    def __init__(self, peer: Peer, stub: Stub, redis_url: str, directory: Path, *, late: bool, tls: bool) -> None:
-        self._peer = peer
-        self._directory = directory
-        self._calls = peer.calls[late]
-        self._count = 0
-        self._python = environments.interpreter(peer)
-        self._environment = {
-            **_inherited(),
-            "BENCH_REDIS_URL": redis_url,
-            "BENCH_BASE_URL": stub.url(tls=tls),
-            "BENCH_CALLS": str(self._calls),
-            "PYTHONPATH": str(environments.PEERS_DIRECTORY),
-        }
-        if tls:
-            self._environment |= {"BENCH_CA_FILE": str(stub.ca_file), "REQUESTS_CA_BUNDLE": str(stub.ca_file)}
-
-    def load(self, count: int) -> None:
-        """Run the peer's own producer."""
-        self._count = count
-        if self._peer.enqueue:
-            run(self._filled(self._peer.enqueue), self._environment, environments.working_directory(self._peer))
-
-    def workers(self, stack: ExitStack) -> list[int]:
-        """Start the peer's workers."""
-        cwd, log = environments.working_directory(self._peer), self._directory / "workers.log"
-        commands = [self._filled(command) for command in self._peer.workers]
-        return [stack.enter_context(started(command, self._environment, cwd, log)) for command in commands]
-
-    def settled(self) -> bool:
-        """Wait for acknowledgements, which no peer reports in one place."""
-        time.sleep(_QUIET_S)
-        return True
-
-    def _filled(self, command: tuple[str, ...]) -> list[str]:
-        names = {
-            "python": self._python,
-            "bin": self._python.parent,
-            "count": self._count,
-            "half": self._count // PROCESSES,
-            "calls": self._calls,
-        }
-        return [part.format_map(names) for part in command]
-
-
-class Gatepost:
-    """A campaign of Gatepost in one run, with workers as a user starts them."""
-
-    def __init__(self, stub: Stub, redis_url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> None:
-        self._redis_url = redis_url
-        self._directory = directory
-        self._options = options
-        self._environment = gatepost_environment(stub, redis_url, tls=tls)
-        self._campaigns = Campaigns(gatepost_settings(self._environment))
-        self._campaign_id = self._campaigns.create("benchmark")
-        self._count = 0
-
-    def load(self, count: int) -> None:
-        """Add the recipients to a campaign."""
-        self._count = count
-        rows = (Row(number + 1, Channel.EMAIL, f"guest-{number:07}@example.com") for number in range(count))
-        self._campaigns.add(self._campaign_id, rows)
-
-    def workers(self, stack: ExitStack) -> list[int]:
-        """Start two workers, wait until they listen, and start the campaign."""
-        groups = []
-        for number in range(PROCESSES):
-            schedule = ["--beat"] if number == 0 else []
-            command = [GATEPOST, "worker", "--queues", "bulk", *schedule, *self._options]
-            log = self._directory / f"worker-{number}.log"
-            groups.append(stack.enter_context(started(command, self._environment, self._directory, log)))
-        wait_for_listeners(self._redis_url, PROCESSES)
-        self._campaigns.start(self._campaign_id)
-        return groups
-
-    def settled(self) -> bool:
-        """Whether the campaign has finished, with every recipient accepted.
-
-        Raises:
-            SystemExit: a recipient ended in another state.
-        """
-        campaign = self._campaigns.status(self._campaign_id)
-        if campaign.status is not Status.FINISHED:
-            return False
-        if campaign.counts[State.ACCEPTED] != self._count:
-            raise SystemExit(f"not every recipient was accepted: {campaign.counts}")
-        return True
-
-
-def sealed_environment(redis_url: str) -> dict[str, str]:
-    """Return the variables of a producer."""
-    return {
-        "GATEPOST_REDIS_URL": redis_url,
-        "GATEPOST_SEALING_KEYS": Key("bench", bytes(range(32))).reveal(),
-        "GATEPOST_FINGERPRINT_KEY": "a key for benchmarks",
-        "AUTH0_DOMAIN": "tenant.example.com",
-        "AUTH0_CLIENT_ID": "client",
-    }
-
-
-def gatepost_environment(stub: Stub, redis_url: str, *, tls: bool) -> dict[str, str]:
-    """Return the variables of a worker."""
-    own = {
-        "AUTH0_CLIENT_SECRET": SECRET,
-        "AUTH0_ID_TOKEN_SIGNING_ALG": "HS256",
-        "AUTH0_BASE_URL": stub.url(tls=tls),
-    }
-    if tls:
-        own["AUTH0_CA_BUNDLE"] = str(stub.ca_file)
-    return {**_inherited(), **sealed_environment(redis_url), **own}
-
-
-def gatepost_settings(environment: dict[str, str]) -> Settings:
-    """Return the settings of a producer with the same variables."""
-    given: dict[str, Any] = {
-        name.removeprefix("GATEPOST_").lower(): value
-        for name, value in environment.items()
-        if name.startswith(("GATEPOST_", "AUTH0_"))
-    }
-    return Settings(**given)
-
-
-def wait_for_listeners(redis_url: str, count: int) -> None:
-    """Wait until workers of Celery wait for messages."""
-    with redis.Redis.from_url(redis_url) as client:
-        give_up = time.monotonic() + _READY_S
-        while sum(each["cmd"] == "brpop" for each in client.client_list()) < count:
-            if time.monotonic() > give_up:
-                raise SystemExit(f"after {_READY_S:g} s the workers do not listen")
-            time.sleep(0.05)
+    memory: list[tuple[float, float, float]] = field(default_factory=list)
 
 
 def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, timeout: float) -> BulkRun:
@@ -229,68 +71,91 @@ def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, time
         contender = make(url, directory)
         empty = _used(url)
         contender.load(count)
-        redis_bytes = (_used(url) - empty) / count
+        redis_bytes = (_used(url) - empty) / count if contender.has_queue else None
         stub.new_answers()
-        groups = contender.workers(stack)
-        answers, cpu_s, worker_mib = _follow(contender, stub, count, timeout, groups=groups, redis_group=redis_group)
-    times = [answer.at for answer in answers]
+        watch = _Watch(contender.workers(stack), redis_group, url)
+        times = _follow(contender, stub, count, timeout, watch)
+        cpu_s = watch.cpu_s()
     bins = figures.rates(times, BIN_S, min(times))
     return BulkRun(
         recipients=count,
         rate=count / (max(times) - min(times)),
         cpu_s_per_1000=cpu_s / count * 1000,
         redis_bytes=redis_bytes,
-        worker_mib=worker_mib,
+        worker_mib=max(workers for _, workers, _ in watch.memory),
         ramp_s=figures.ramp_s(bins, BIN_S),
         tail_s=figures.tail_s(bins, BIN_S),
         bins=[round(each) for each in bins],
+        memory=watch.memory,
     )
 
 
-def _follow(
-    contender: Contender, stub: Stub, count: int, timeout: float, *, groups: list[int], redis_group: int
-) -> tuple[list[Answer], float, float]:
-    """Return the answers, the CPU seconds since the first one, and the most memory of the workers in MiB."""
-    answers: list[Answer] = []
+class _Watch:
+    """The CPU time since the first answer, and the memory over time."""
+
+    def __init__(self, groups: list[int], redis_group: int, redis_url: str) -> None:
+        self._groups = groups
+        self._redis_group = redis_group
+        self._redis_url = redis_url
+        self._at_first = 0.0
+        self._began = time.monotonic()
+        self.memory: list[tuple[float, float, float]] = []
+
+    def begin(self) -> None:
+        """Note the CPU time of the first answer."""
+        self._at_first = self._cpu_s()
+        self._began = time.monotonic()
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds since the first answer."""
+        return self._cpu_s() - self._at_first
+
+    def note(self) -> None:
+        """Add the memory of this moment."""
+        at = max(0.0, time.monotonic() - self._began)
+        self.memory.append((round(at, 2), round(usage(self._groups)[1], 1), round(_used(self._redis_url) / 2**20, 1)))
+
+    def _cpu_s(self) -> float:
+        return usage([*self._groups, self._redis_group])[0]
+
+
+def _follow(contender: Contender, stub: Stub, count: int, timeout: float, watch: _Watch) -> list[float]:
+    """Watch until every recipient is settled, and return the times of the answers."""
+    times: list[float] = []
     give_up = time.monotonic() + timeout
-    at_first: float | None = None
-    most = 0.0
     for turn in range(sys.maxsize):
-        answers += [answer for answer in stub.new_answers() if answer.path == START]
-        wrong = next((answer for answer in answers if answer.status != 200), None)
-        if wrong is not None:
-            raise SystemExit(f"the stub answered {wrong.status}")
-        if answers and at_first is None:
-            at_first = usage([*groups, redis_group])[0]
+        new = _start_times(stub)
+        if new and not times:
+            watch.begin()
+            watch.memory.clear()
+        times += new
         if turn % _USAGE_EVERY == 0:
-            most = max(most, usage(groups)[1])
-        if len(answers) >= count and contender.settled():
+            watch.note()
+        if len(times) >= count and contender.settled():
             break
         if time.monotonic() > give_up:
-            raise SystemExit(f"after {timeout:g} s only {len(answers)} of {count} requests were answered")
+            raise SystemExit(f"after {timeout:g} s only {len(times)} of {count} requests were answered")
         time.sleep(_POLL_S)
-    cpu_s, now = usage(groups)
-    cpu_s += usage([redis_group])[0]
-    answers += [answer for answer in stub.new_answers() if answer.path == START]
-    if len(answers) != count:
-        raise SystemExit(f"{len(answers)} requests for {count} recipients")
-    return answers, cpu_s - (at_first or 0.0), max(most, now)
+    watch.note()
+    times += _start_times(stub)
+    if len(times) != count:
+        raise SystemExit(f"{len(times)} requests for {count} recipients")
+    return times
+
+
+def _start_times(stub: Stub) -> list[float]:
+    """Return the times of the new answers to starts.
+
+    Raises:
+        SystemExit: an answer was no 200.
+    """
+    answers = [answer for answer in stub.new_answers() if answer.path == START]
+    wrong = next((answer for answer in answers if answer.status != 200), None)
+    if wrong is not None:
+        raise SystemExit(f"the stub answered {wrong.status}")
+    return [answer.at for answer in answers]
 
 
 def _used(url: str) -> int:
     with redis.Redis.from_url(url) as client:
         return int(client.info("memory")["used_memory"])
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """Yield an empty directory that is removed afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="gatepost-bench-"))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _inherited() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if not name.startswith(("AUTH0_", "GATEPOST_", "BENCH_"))}

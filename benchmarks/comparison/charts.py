@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COLOURS: Final = ("#1f5fa8", "#c2571a", "#2e8b57", "#8e44ad", "#b8860b", "#c0392b", "#16808a", "#7f8c8d", "#444444")
-_WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT = 760, 70, 560, 40, 240
+_WIDTH, _LEFT, _RIGHT, _TOP, _HEIGHT = 900, 70, 560, 40, 240
 
 
 def lines(title: str, unit: str, curves: Mapping[str, Sequence[tuple[float, float]]], across: str) -> str:

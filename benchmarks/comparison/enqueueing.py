@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
-from comparison.bulk import gatepost_settings, scratch, sealed_environment
-from comparison.processes import redis_server
+from comparison.processes import redis_server, scratch
+from comparison.runners import gatepost_settings, sealed_environment
 from gatepost import Producer
 
 if TYPE_CHECKING:

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import requests
 
 from comparison import environments, figures
-from comparison.bulk import (
-    GATEPOST,
-    gatepost_environment,
-    gatepost_settings,
-    scratch,
-    wait_for_listeners,
-)
 from comparison.contenders import PEERS
-from comparison.processes import redis_server, run, started, usage
+from comparison.processes import redis_server, run, scratch, started, usage
+from comparison.runners import GATEPOST, gatepost_environment, gatepost_settings, wait_for_listeners
 from comparison.stub import TOKEN
 from gatepost import Producer
 from gatepost_core.states import State
@@ -32,6 +26,7 @@ if TYPE_CHECKING:
 
 IDLE_EVERY_S: Final = 0.05
 LOAD: Final = 0.7
+_WARM_UP: Final = 20
 _TIMEOUT_S: Final = 120.0
 _CODE: Final = "123456"
 
@@ -173,8 +168,9 @@ def measure(make: Callable[[str, Path], Queue], stub: Stub, count: int, idle: in
         queue.settle()
         cpu_s = usage([group, redis_group])[0] - before
         rate = count / (max(times) - min(times))
-        idle_ms = queue.latencies(idle, IDLE_EVERY_S)
-        return LoginRun(rate, cpu_s / count * 1000, idle_ms, queue.latencies(idle, 1 / (LOAD * rate)))
+        idle_ms = queue.latencies(_WARM_UP + idle, IDLE_EVERY_S)[_WARM_UP:]
+        loaded_ms = queue.latencies(_WARM_UP + idle, 1 / (LOAD * rate))[_WARM_UP:]
+        return LoginRun(rate, cpu_s / count * 1000, idle_ms, loaded_ms)
 
 
 def bare_ms(stub: Stub, count: int) -> list[float]:

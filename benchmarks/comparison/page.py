@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from comparison import charts, figures
+from comparison import charts, figures, summary
 from comparison.bulk import BIN_S
 from comparison.contenders import GATEPOST_DOUBLED, GATEPOST_LOST, PEERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from comparison.contenders import Peer
 
 GATEPOST: Final = "gatepost"
 BEST: Final = "gatepost-best"
@@ -61,8 +63,8 @@ def write(report: Mapping[str, Any], page: Path, pictures: Path) -> None:
     for name, text in drawn.items():
         (pictures / f"{name}.svg").write_text(text, encoding="utf-8")
     place = pictures.relative_to(page.parent)
-    parts = [_head(report), _crashes(), *_bulk(report, place), *_logins(report, place)]
-    parts += [*_enqueueing(report), *_sizes(report)]
+    parts = [_head(report), *summary.section(report), _crashes(), *_bulk(report, place), *_logins(report, place)]
+    parts += [*_enqueueing(report), *_sizes(report, place)]
     parts += [*_quota(report, place), _settings(report), _outside()]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -84,8 +86,17 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
             for key, load in (("idle", "idle"), ("loaded", "70 % load"))
         }
         drawn["logins"] = charts.lines(
-            "Logins: milliseconds from the call to the result", "ms, by the share of logins", times, "%"
+            "Logins: milliseconds from the call to the result", "by the share of logins, up to 95 %", times, "%"
         )
+    if report["sizes"]:
+        largest = report["sizes"][-1]
+        name = f"A campaign of {largest['recipients']:,}"
+        drawn["largest-rate"] = charts.lines(name, "recipients a second, over time", {"Gatepost": _curve(largest)}, "s")
+        memory = {
+            label: [(sample[0], sample[column]) for sample in largest["memory"]]
+            for label, column in (("both workers", 1), ("Redis", 2))
+        }
+        drawn["largest-memory"] = charts.lines(name, "MiB, over time", memory, "s")
     if report["quota"]:
         ours, others = report["quota"]["ours"], report["quota"]["others"]
         total = [own + other for own, other in zip(ours, others, strict=True)]
@@ -145,8 +156,8 @@ def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
             rows.append([LABELS[name], f"{runs[0]['recipients']:,}", *cells, f"{rate.noise:.0%}", beside])
         titles = ["", "recipients", *(column.title for column in _BULK), "noise", "share of Gatepost's rate"]
         parts.append(
-            f"### {scenario['name']}\n\n![Rates](<{place}/rate-{scenario['slug']}.svg>)\n\n{_table(titles, rows)}\n\n"
-            f"![Progress](<{place}/progress-{scenario['slug']}.svg>)"
+            f"### {scenario['name']}\n\n![Rates]({place}/rate-{scenario['slug']}.svg)\n\n{_table(titles, rows)}\n\n"
+            f"![Progress]({place}/progress-{scenario['slug']}.svg)"
         )
     parts.append(
         "*Ramp* is the time until the rate reaches 80 % of the plateau, and *tail* the time at the end in which it stays under half of it, "
@@ -176,7 +187,7 @@ id_token, and seals codes and tokens; the usual way does neither.
 
 {_table(["", *(column.title for column in columns)], rows)}
 
-![Distribution](<{place}/logins.svg>)"""
+![Distribution]({place}/logins.svg)"""
     return [text]
 
 
@@ -196,12 +207,21 @@ The CPU seconds are those of the producer.
     return [text]
 
 
-def _sizes(report: Mapping[str, Any]) -> list[str]:
+def _sizes(report: Mapping[str, Any], place: Path) -> list[str]:
     if not report["sizes"]:
         return []
     columns = (_BULK[0], _BULK[1], _BULK[4], _BULK[5])
     rows = [[f"{run['recipients']:,}", *(_cell([run], column) for column in columns)] for run in report["sizes"]]
-    return [f"## Gatepost by size\n\n{_table(['recipients', *(column.title for column in columns)], rows)}"]
+    text = f"""## Gatepost by size
+
+Answers come at once over http, and all settings are at their defaults.
+
+{_table(["recipients", *(column.title for column in columns)], rows)}
+
+![Rate of the largest]({place}/largest-rate.svg)
+
+![Memory of the largest]({place}/largest-memory.svg)"""
+    return [text]
 
 
 def _quota(report: Mapping[str, Any], place: Path) -> list[str]:
@@ -213,7 +233,7 @@ def _quota(report: Mapping[str, Any], place: Path) -> list[str]:
 A campaign beside users who take 20 to 80 of 100 requests a second, by the tenant's own count. The campaign used {quota["share_used"]:.1%} of the rest. Of its requests
 {quota["share_429"]:.2%} got a 429, and of the other users' requests {quota["share_blamed"]:.2%} got one because of it.
 
-![Quota](<{place}/quota.svg>)"""
+![Quota]({place}/quota.svg)"""
     return [text]
 
 
@@ -221,12 +241,14 @@ def _settings(report: Mapping[str, Any]) -> str:
     rows = [
         ["Gatepost", "`gatepost worker --queues bulk` twice, one with `--beat`; all settings at their defaults"],
         ["Gatepost, best settings", f"the same with `{' '.join(report['best'])}`"],
-        *(
-            [peer.label, f"{peer.settings}; calls at once in a process: {peer.calls[0]} at once, {peer.calls[1]} late"]
-            for peer in PEERS
-        ),
+        *([peer.label, f"{peer.settings}{_calls(peer)}"] for peer in PEERS),
     ]
     return f"## Settings\n\n{_table(['', 'setup'], rows)}"
+
+
+def _calls(peer: Peer) -> str:
+    at_once, late = peer.calls
+    return "" if at_once == late else f"; {at_once} calls at once in a process, or {late} when answers take 50 ms"
 
 
 def _outside() -> str:
@@ -254,7 +276,7 @@ def _curve(run: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 
 def _distribution(times: Sequence[float]) -> list[tuple[float, float]]:
-    return [(share, figures.percentile(times, share / 100)) for share in range(1, 100)]
+    return [(share, figures.percentile(times, share / 100)) for share in range(1, 96)]
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,6 +81,16 @@ def usage(groups: Sequence[int]) -> tuple[float, float]:
             ticks += int(fields[11]) + int(fields[12])
             pages += int(fields[21])
     return ticks / _TICKS, pages * _PAGE / 2**20
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield an empty directory that is removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="gatepost-bench-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = sorted((CHECKOUT / "requirements").glob("*.txt"))
+PEERS = sorted((CHECKOUT / "benchmarks" / "peers").glob("*.txt"))
 # What `make lock` compiles each file from: extras and groups of pyproject.toml.
 SOURCES = {
     "run": (["all"], ["build"]),
@@ -59,7 +60,7 @@ def declared(extras: list[str], groups: list[str]) -> Iterator[Requirement]:
     yield from map(Requirement, texts)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, *PEERS], ids=lambda file: file.stem)
 def test_every_entry_is_one_version_with_its_hashes(file: Path) -> None:
     """Neither a range, nor an option, nor a link, nor a host."""
     one = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.+!]+( ; [^:@/]+)?( +--hash=sha256:[0-9a-f]{64})+")

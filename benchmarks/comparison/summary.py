@@ -1,0 +1,76 @@
+"""The ratios of the report that matter most, from the medians of its rounds."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Runs = Mapping[str, list[dict[str, Any]]]
+
+_GATEPOST: Final = ("gatepost", "gatepost-best")
+_PYTHON_PEERS: Final = ("usual", "tuned", "taskiq", "dramatiq", "saq")
+_SLUGS: Final = ("http-at-once", "http-50-ms", "tls-at-once", "tls-50-ms")
+
+
+def section(report: Mapping[str, Any]) -> list[str]:
+    """Return the section with the ratios that this report can give."""
+    rows = [f"| {what} | {ratio:.2f} |" for what, ratio in ratios(report).items()]
+    head = "## In short\n\nRatios of medians. *Best* means the faster of Gatepost's defaults and its best settings.\n\n| | ratio |\n|---|---|"
+    return ["\n".join([head, *rows])] if rows else []
+
+
+def ratios(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return each ratio by its description. One without figures is left out."""
+    scenarios: dict[str, Runs] = {each["slug"]: each["runs"] for each in report["bulk"]}
+    found: dict[str, float | None] = {}
+    for slug in _SLUGS:
+        runs = scenarios.get(slug, {})
+        best = _best(runs, _GATEPOST, "rate", max)
+        name = slug.replace("-", " ").replace("http", "http,").replace("tls", "TLS,")
+        for label, peers in {
+            "BullMQ": ("bullmq",),
+            "the fastest Python peer": _PYTHON_PEERS,
+            "the usual way": ("usual",),
+            "two bare `requests` loops": ("bare",),
+        }.items():
+            found[f"{name}: rate, best, beside {label}"] = _ratio(best, _best(runs, peers, "rate", max))
+        cpu = _best(runs, ("gatepost",), "cpu_s_per_1000", min)
+        usual = _best(runs, ("usual",), "cpu_s_per_1000", min)
+        found[f"{name}: CPU seconds of the usual way beside Gatepost's"] = _ratio(usual, cpu)
+    late = _best(scenarios.get("http-50-ms", {}), ("gatepost",), "cpu_s_per_1000", min)
+    at_once = _best(scenarios.get("http-at-once", {}), ("gatepost",), "cpu_s_per_1000", min)
+    found["CPU seconds after 50 ms beside those at once"] = _ratio(late, at_once)
+    logins = report["logins"]
+    found["logins a second beside the usual way"] = _ratio(
+        _best(logins, ("gatepost",), "rate", max), _best(logins, ("usual",), "rate", max)
+    )
+    found |= _enqueueing(report["enqueueing"])
+    sizes = report["sizes"]
+    if len(sizes) > 1:
+        smallest, largest = sizes[0], sizes[-1]
+        what = f"CPU seconds a recipient, {largest['recipients']:,} beside {smallest['recipients']:,}"
+        found[what] = _ratio(largest["cpu_s_per_1000"], smallest["cpu_s_per_1000"])
+    return {what: ratio for what, ratio in found.items() if ratio is not None}
+
+
+def _enqueueing(runs: Runs) -> dict[str, float | None]:
+    if not runs:
+        return {}
+    base, *ways = runs
+    return {
+        f"{way} beside {base}": _ratio(_best(runs, (way,), "rate", max), _best(runs, (base,), "rate", max))
+        for way in ways
+    }
+
+
+def _best(runs: Runs, names: tuple[str, ...], figure: str, choose: Callable[[list[float]], float]) -> float | None:
+    """Return the best of the contenders' medians; None if none of them ran."""
+    medians = [statistics.median([run[figure] for run in runs[name]]) for name in names if runs.get(name)]
+    return choose(medians) if medians else None
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return value / base if value is not None and base else None
