@@ -73,9 +73,11 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
     """Return the pictures by name."""
     drawn = {}
     for scenario in report["bulk"]:
-        rates = {LABELS[name]: _spread(runs, _BULK[0]).median for name, runs in scenario["runs"].items()}
+        rates = {
+            LABELS[name].replace("`", ""): _spread(runs, _BULK[0]).median for name, runs in scenario["runs"].items()
+        }
         drawn[f"rate-{scenario['slug']}"] = charts.bars(f"Recipients a second: {scenario['name']}", rates, ",.0f")
-        curves = {LABELS[name]: _curve(_middle(runs)) for name, runs in scenario["runs"].items()}
+        curves = {LABELS[name].replace("`", ""): _curve(_middle(runs)) for name, runs in scenario["runs"].items()}
         drawn[f"progress-{scenario['slug']}"] = charts.lines(
             f"Progress: {scenario['name']}", "recipients a second, over time", curves, "s"
         )
@@ -272,7 +274,8 @@ def _middle(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _curve(run: Mapping[str, Any]) -> list[tuple[float, float]]:
-    return [(number * BIN_S, float(rate)) for number, rate in enumerate(run["bins"])]
+    # The last bin is rarely whole.
+    return [(number * BIN_S, float(rate)) for number, rate in enumerate(run["bins"][:-1] or run["bins"])]
 
 
 def _distribution(times: Sequence[float]) -> list[tuple[float, float]]:
