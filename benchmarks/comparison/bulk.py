@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BIN_S: Final = 0.25
 _POLL_S: Final = 0.05
 _USAGE_EVERY: Final = 10
+_SILENCE_S: Final = 60.0
+_LOG_CHARACTERS: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,16 @@ class BulkRun:
     memory: list[tuple[float, float, float]] = field(default_factory=list)
 
 
-def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, timeout: float) -> BulkRun:
+def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int) -> BulkRun:
     """Run a contender once over a new Redis.
 
     Args:
         make: returns it for a Redis and a directory.
         stub: where it sends.
         count: how many recipients.
-        timeout: seconds until all must be sent.
 
     Raises:
-        SystemExit: an answer was no 200, a recipient got no request or several, or the time ran out.
+        SystemExit: an answer was no 200, a recipient got no request or several, or nothing happened for a minute.
     """
     with ExitStack() as stack:
         directory = stack.enter_context(scratch())
@@ -74,7 +75,10 @@ def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int, time
         redis_bytes = (_used(url) - empty) / count if contender.has_queue else None
         stub.new_answers()
         watch = _Watch(contender.workers(stack), redis_group, url)
-        times = _follow(contender, stub, count, timeout, watch)
+        try:
+            times = _follow(contender, stub, count, watch)
+        except SystemExit as error:
+            raise SystemExit(f"{error}\n{_ends_of_logs(directory)}") from None
         cpu_s = watch.cpu_s()
     bins = figures.rates(times, BIN_S, min(times))
     return BulkRun(
@@ -119,22 +123,24 @@ class _Watch:
         return usage([*self._groups, self._redis_group])[0]
 
 
-def _follow(contender: Contender, stub: Stub, count: int, timeout: float, watch: _Watch) -> list[float]:
+def _follow(contender: Contender, stub: Stub, count: int, watch: _Watch) -> list[float]:
     """Watch until every recipient is settled, and return the times of the answers."""
     times: list[float] = []
-    give_up = time.monotonic() + timeout
+    last = time.monotonic()
     for turn in range(sys.maxsize):
         new = _start_times(stub)
         if new and not times:
             watch.begin()
             watch.memory.clear()
+        if new:
+            last = time.monotonic()
         times += new
         if turn % _USAGE_EVERY == 0:
             watch.note()
         if len(times) >= count and contender.settled():
             break
-        if time.monotonic() > give_up:
-            raise SystemExit(f"after {timeout:g} s only {len(times)} of {count} requests were answered")
+        if time.monotonic() > last + _SILENCE_S:
+            raise SystemExit(f"{len(times)} of {count} requests were answered, and then none for {_SILENCE_S:g} s")
         time.sleep(_POLL_S)
     watch.note()
     times += _start_times(stub)
@@ -154,6 +160,11 @@ def _start_times(stub: Stub) -> list[float]:
     if wrong is not None:
         raise SystemExit(f"the stub answered {wrong.status}")
     return [answer.at for answer in answers]
+
+
+def _ends_of_logs(directory: Path) -> str:
+    logs = sorted(directory.glob("worker*.log"))
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:] for log in logs)
 
 
 def _used(url: str) -> int:
