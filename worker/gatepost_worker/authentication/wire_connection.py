@@ -184,8 +184,7 @@ class Connection(asyncio.Protocol):
             call.fail(error, reader)
         else:
             call.finish(response)
-        # A server that answers before it has read the request may not read another.
-        if reader.may_continue and self._transport is not None and not self._transport.get_write_buffer_size():
+        if reader.may_continue:
             self._freed(self)
         else:
             self.close()
