@@ -14,16 +14,16 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Says that it runs, then each signal; ends after it.
+# Says that it runs, then each signal; ends after it. One write a line, because two programs share the output.
 WAITING = """
-import signal, sys, time
+import os, signal, sys, time
 def heard(number, frame):
-    print("heard", number, flush=True)
+    os.write(1, f"heard {int(number)}\\n".encode())
     time.sleep(0.2)
     sys.exit(0)
 signal.signal(signal.SIGTERM, heard)
 signal.signal(signal.SIGINT, heard)
-print("runs", flush=True)
+os.write(1, b"runs\\n")
 time.sleep(120)
 """
 ENDING = "import sys; sys.exit(3)"

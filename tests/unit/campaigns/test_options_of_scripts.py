@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from gatepost_core.campaigns.model import Options
-from support.checkout import CHECKOUT
+from support.sources import sources
 
 SCRIPTS = [
-    *(CHECKOUT / "core/gatepost_core/campaigns").glob("*.lua"),
-    CHECKOUT / "worker/gatepost_worker/bulk/batch.lua",
+    path
+    for name, path in sources().items()
+    if path.suffix == ".lua" and name.startswith(("gatepost_core/campaigns/", "gatepost_worker/bulk/"))
 ]
 # In the record, `rate` is the measured rate, and `auth_params` are sealed.
 OWN_MEANING = {"rate", "auth_params"}

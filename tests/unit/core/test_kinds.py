@@ -15,15 +15,15 @@ from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Channel, Kind
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.command_table import TABLE
 from support.checkout import CHECKOUT
+from support.sources import sources
 
-ROOTS = ("core", "producer", "worker", "operations")
 # The worker's calls know the two starts of the Authentication API, by address and by number, whatever the kind.
-STARTS = "worker/gatepost_worker/delivery/calls.py"
+STARTS = "gatepost_worker/delivery/calls.py"
 NAMES_SENDS_BY_SMS = {
-    "core/gatepost_core/kinds.py",
-    "core/gatepost_core/commands.py",
-    "producer/gatepost/producer.py",
-    "operations/gatepost_operations/cli/send.py",
+    "gatepost_core/kinds.py",
+    "gatepost_core/commands.py",
+    "gatepost/producer.py",
+    "gatepost_operations/cli/send.py",
 }
 
 
@@ -81,8 +81,7 @@ def test_the_page_of_message_formats_names_all_kinds() -> None:
 def test_a_kind_is_named_in_four_source_files() -> None:
     """A further kind needs an entry, a command, the producer's methods and a command of the command line; the rest follows."""
     named = re.compile(r"send_sms|SEND_SMS|SendSms|send-sms")
-    files = [file for root in ROOTS for file in (CHECKOUT / root).rglob("*") if file.suffix in {".py", ".lua"}]
-    files = [file for file in files if "authentication" not in file.parts]
-    found = {str(file.relative_to(CHECKOUT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
+    files = {name: file for name, file in sources().items() if "authentication" not in file.parts}
+    found = {name for name, file in files.items() if named.search(file.read_text(encoding="utf-8"))}
 
     assert found - {STARTS} == NAMES_SENDS_BY_SMS

@@ -23,7 +23,7 @@ from gatepost_core.message_fields import MessageFields
 from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.files.columns import field_of
 from gatepost_worker.delivery.calls import overrides_of
-from support.checkout import CHECKOUT
+from support.sources import sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 # The recipient, the code and the kind are not keyword options.
 PERSONAL = {"email", "phone_number", "code", "kind"}
 NAMES_A_FIELD_OF_A_SEND = {
-    "core/gatepost_core/message_fields.py",
-    "core/gatepost_core/campaigns/row.py",
-    "producer/gatepost/command_options.py",
-    "operations/gatepost_operations/cli/message_options.py",
+    "gatepost_core/message_fields.py",
+    "gatepost_core/campaigns/row.py",
+    "gatepost/command_options.py",
+    "gatepost_operations/cli/message_options.py",
 }
 # A login has the field too, and the client of the Authentication API has arguments of its own.
 OTHER_USES = {
-    "core/gatepost_core/commands.py",
-    "operations/gatepost_operations/cli/login.py",
-    "operations/gatepost_operations/cli/options.py",
+    "gatepost_core/commands.py",
+    "gatepost_operations/cli/login.py",
+    "gatepost_operations/cli/options.py",
 }
 
 
@@ -152,8 +152,7 @@ def test_a_batch_of_a_newer_version_is_not_sent_by_halves(change: Any) -> None:
 def test_a_field_of_a_send_is_named_in_four_source_files() -> None:
     """A further field needs its description, its place in a row, its type in Python and its option; the rest follows."""
     named = re.compile(r"^ *language: ", re.MULTILINE)
-    roots = ("core", "producer", "worker", "operations")
-    files = [file for root in roots for file in (CHECKOUT / root).rglob("*.py") if "authentication" not in file.parts]
-    found = {str(file.relative_to(CHECKOUT)) for file in files if named.search(file.read_text(encoding="utf-8"))}
+    files = {name: file for name, file in sources().items() if "authentication" not in file.parts}
+    found = {name for name, file in files.items() if named.search(file.read_text(encoding="utf-8"))}
 
     assert found - OTHER_USES == NAMES_A_FIELD_OF_A_SEND

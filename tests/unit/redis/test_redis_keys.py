@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import gatepost
-import gatepost_core
-import gatepost_operations
-import gatepost_worker
 from gatepost.errors import ConfigurationError
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.scripts import lua_constants
@@ -22,6 +18,7 @@ from gatepost_core.redis import keys as redis_keys
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
 from support.checkout import CHECKOUT
+from support.sources import sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
 
 SECURITY = CHECKOUT / "SECURITY.md"
-PACKAGES = [Path(package.__path__[0]) for package in (gatepost_core, gatepost, gatepost_worker, gatepost_operations)]
-"""Where they are imported from: the checkout, or the installed wheel."""
 NOT_NAMES = {"lua", "of_libraries", "control_exchange", "event_exchange", "campaign_pattern", "batch_pattern"}
 NOT_KEYS = {"operation_id_of", "campaign_id_of", "queue", "queue_key"}
 # Placeholders in the table of SECURITY.md.
@@ -118,11 +113,11 @@ def test_no_other_source_spells_a_key() -> None:
         r"""["'](gatepost:\w|celery-task-meta|_kombu|unacked['"]|:(?:batch|out|waiting|blocked|i):?["']|gatepost\.(?:login|send|bulk)\b)"""
     )
     home = Path(redis_keys.__file__).resolve()
-    sources = [path for package in PACKAGES for path in package.rglob("*") if path.suffix in {".py", ".lua"}]
+    files = sources().values()
 
-    found = [path.name for path in sources if path.resolve() != home and spelled.search(path.read_text("utf-8"))]
+    found = [path.name for path in files if path.resolve() != home and spelled.search(path.read_text("utf-8"))]
 
-    assert sources
+    assert files
     assert found == []
 
 
