@@ -6,7 +6,7 @@ import asyncio
 import queue
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -158,6 +158,30 @@ def test_calls_under_way_end_when_the_wire_is_closed(wire: Wire, make_client: Ma
 
     assert isinstance(outcome, auth.AuthenticationError)
     assert outcome.may_have_taken_effect
+
+
+def test_a_connection_with_an_unwritten_rest_of_a_request_is_not_used_again(
+    wire: Wire, make_client: MakeClient
+) -> None:
+    """The next request would wait behind that rest, and end as unknown though it was never written."""
+    answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+    limits = auth.Timeouts(read=timedelta(seconds=20), total=timedelta(seconds=20))
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as open_ends:
+        server.settimeout(PATIENCE_S)
+        # Otherwise the system may take in the whole request.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        route = make_client(f"http://127.0.0.1:{server.getsockname()[1]}").starts.route()
+        assert not isinstance(route, str)
+        outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        statuses = []
+        for request in (b"x" * (32 << 20), b"y"):
+            wire.send(route, [WireCall(request, limits, outcomes.put)])
+            end, _ = server.accept()
+            open_ends.enter_context(end).recv(1)
+            end.sendall(answer)
+            statuses.append(getattr(outcomes.get(timeout=PATIENCE_S), "status", None))
+
+    assert statuses == [413, 413]
 
 
 @contextmanager

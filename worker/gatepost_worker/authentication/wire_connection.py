@@ -184,7 +184,8 @@ class Connection(asyncio.Protocol):
             call.fail(error, reader)
         else:
             call.finish(response)
-        if reader.may_continue:
+        # A server that answers before it has read the request may not read another.
+        if reader.may_continue and self._transport is not None and not self._transport.get_write_buffer_size():
             self._freed(self)
         else:
             self.close()
