@@ -127,12 +127,12 @@ Gatepost beside other task queues, measured by `make bench` in one run: {report[
 - Versions: {", ".join(f"{name} {version}" for name, version in report["versions"].items())}
 - Priority: {report["priority"]}
 - Load average before and after: {load}. Above {machine["cpus"]}, other programs slowed the run down.
-- Rounds: {report["rounds"]}. Contenders take turns. A figure is the median of the rounds, and *noise* is the distance between the extremes as a share of it.
+- Rounds: {report["rounds"]}. Contenders take turns. A figure is the median of the rounds, and *noise* is the largest round minus the smallest, as a share of the median.
 - Left out: {"; ".join(f"{LABELS[name]} ({why})" for name, why in report["skipped"].items()) or "none"}
 - Failed runs: {"; ".join(report["failed"]) or "none"}
 
-Compare only figures of the same run. Each run has a new Redis with an append-only file. All contenders use two worker processes and send to the same nginx, which
-answers like Auth0, with rate-limit headers of a large quota. The rate counts from the first answer to the last in nginx's log. CPU seconds are those of workers and
+Compare only figures that `make bench` measured together. Each contender has a new Redis with an append-only file in each round. In *Sending to many*, all contenders use two
+processes and send to the same nginx, which answers like Auth0, with rate-limit headers of a large quota. The rate counts from the first answer to the last in nginx's log. CPU seconds are those of workers and
 Redis."""
 
 
@@ -163,7 +163,7 @@ def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
         )
     parts.append(
         "*Ramp* is the time until the rate reaches 80 % of the plateau, and *tail* the time at the end in which it stays under half of it, "
-        "both in steps of a quarter of a second. The plateau is the median rate of the middle half. A run of less than a second has none of them. "
+        "both in steps of a quarter of a second. The plateau is the median rate of the middle half. A run of less than three quarters of a second has no ramp, tail or plateau. "
         "The memory of the workers is the sum of their resident sets, at its peak."
     )
     return parts
@@ -232,8 +232,8 @@ def _quota(report: Mapping[str, Any], place: Path) -> list[str]:
         return []
     text = f"""## Use of a quota over time
 
-A campaign beside users who take 20 to 80 of 100 requests a second, by the tenant's own count. The campaign used {quota["share_used"]:.1%} of the rest. Of its requests
-{quota["share_429"]:.2%} got a 429, and of the other users' requests {quota["share_blamed"]:.2%} got one because of it.
+A campaign runs beside users who take 20 to 80 of the tenant's 100 requests a second. By the tenant's own count, the campaign used {quota["share_used"]:.1%} of the rest. Of its requests
+{quota["share_429"]:.2%} got a 429, and of the other users' requests {quota["share_blamed"]:.2%} got a 429 because of the campaign.
 
 ![Quota]({place}/quota.svg)"""
     return [text]

@@ -18,7 +18,7 @@ _SLUGS: Final = ("http-at-once", "http-50-ms", "tls-at-once", "tls-50-ms")
 def section(report: Mapping[str, Any]) -> list[str]:
     """Return the section with the ratios that this report can give."""
     rows = [f"| {what} | {ratio:.2f} |" for what, ratio in ratios(report).items()]
-    head = "## In short\n\nRatios of medians. *Best* means the faster of Gatepost's defaults and its best settings.\n\n| | ratio |\n|---|---|"
+    head = "## In short\n\nEach row divides one figure by another. *Gatepost's rate* is that of its best settings if they are faster than its defaults; all other figures are those of the defaults.\n\n| | ratio |\n|---|---|"
     return ["\n".join([head, *rows])] if rows else []
 
 
@@ -31,27 +31,27 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
         best = _best(runs, _GATEPOST, "rate", max)
         name = slug.replace("-", " ").replace("http", "http,").replace("tls", "TLS,")
         for label, peers in {
-            "BullMQ": ("bullmq",),
-            "the fastest Python peer": _PYTHON_PEERS,
-            "the usual way": ("usual",),
-            "two bare `requests` loops": ("bare",),
+            "BullMQ's": ("bullmq",),
+            "the fastest Python peer's": _PYTHON_PEERS,
+            "the usual way's": ("usual",),
+            "two bare `requests` loops'": ("bare",),
         }.items():
-            found[f"{name}: rate, best, beside {label}"] = _ratio(best, _best(runs, peers, "rate", max))
+            found[f"{name}: Gatepost's rate / {label}"] = _ratio(best, _best(runs, peers, "rate", max))
         cpu = _best(runs, ("gatepost",), "cpu_s_per_1000", min)
         usual = _best(runs, ("usual",), "cpu_s_per_1000", min)
-        found[f"{name}: CPU seconds of the usual way beside Gatepost's"] = _ratio(usual, cpu)
+        found[f"{name}: the usual way's CPU seconds a recipient / Gatepost's"] = _ratio(usual, cpu)
     late = _best(scenarios.get("http-50-ms", {}), ("gatepost",), "cpu_s_per_1000", min)
     at_once = _best(scenarios.get("http-at-once", {}), ("gatepost",), "cpu_s_per_1000", min)
-    found["CPU seconds after 50 ms beside those at once"] = _ratio(late, at_once)
+    found["http: Gatepost's CPU seconds a recipient, answers after 50 ms / answers at once"] = _ratio(late, at_once)
     logins = report["logins"]
-    found["logins a second beside the usual way"] = _ratio(
+    found["logins a second: Gatepost's / the usual way's"] = _ratio(
         _best(logins, ("gatepost",), "rate", max), _best(logins, ("usual",), "rate", max)
     )
     found |= _enqueueing(report["enqueueing"])
     sizes = report["sizes"]
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
-        what = f"CPU seconds a recipient, {largest['recipients']:,} beside {smallest['recipients']:,}"
+        what = f"Gatepost's CPU seconds a recipient: {largest['recipients']:,} recipients / {smallest['recipients']:,} recipients"
         found[what] = _ratio(largest["cpu_s_per_1000"], smallest["cpu_s_per_1000"])
     return {what: ratio for what, ratio in found.items() if ratio is not None}
 
@@ -61,7 +61,9 @@ def _enqueueing(runs: Runs) -> dict[str, float | None]:
         return {}
     base, *ways = runs
     return {
-        f"{way} beside {base}": _ratio(_best(runs, (way,), "rate", max), _best(runs, (base,), "rate", max))
+        f"operations enqueued a second: {way} / {base}": _ratio(
+            _best(runs, (way,), "rate", max), _best(runs, (base,), "rate", max)
+        )
         for way in ways
     }
 

@@ -26,21 +26,21 @@ def test_the_rate_is_compared_with_the_fastest_python_peer_by_medians() -> None:
     lucky = [run(100), run(100), run(900)]
     found = ratios(report(bulk=[bulk("http-50-ms", gatepost=[run(400)], tuned=lucky, taskiq=[run(200)])]))
 
-    assert found["http, 50 ms: rate, best, beside the fastest Python peer"] == pytest.approx(2)
+    assert found["http, 50 ms: Gatepost's rate / the fastest Python peer's"] == pytest.approx(2)
 
 
 def test_the_better_of_defaults_and_best_settings_counts_for_rates() -> None:
     """The best settings are faster here."""
     found = ratios(report(bulk=[bulk("tls-50-ms", gatepost=[run(100)], gatepost_best=[run(300)], bullmq=[run(600)])]))
 
-    assert found["TLS, 50 ms: rate, best, beside BullMQ"] == pytest.approx(0.5)
+    assert found["TLS, 50 ms: Gatepost's rate / BullMQ's"] == pytest.approx(0.5)
 
 
 def test_cpu_seconds_are_those_of_the_defaults() -> None:
     """The usual way needs four times as much."""
     found = ratios(report(bulk=[bulk("http-at-once", gatepost=[run(9, cpu=0.5)], usual=[run(1, cpu=2.0)])]))
 
-    assert found["http, at once: CPU seconds of the usual way beside Gatepost's"] == pytest.approx(4)
+    assert found["http, at once: the usual way's CPU seconds a recipient / Gatepost's"] == pytest.approx(4)
 
 
 def test_a_ratio_without_figures_is_left_out() -> None:
@@ -53,4 +53,4 @@ def test_each_way_to_enqueue_is_compared_with_the_first() -> None:
     """The first one is Celery's."""
     found = ratios(report(enqueueing={"delay": [run(100)], "send_many": [run(500)]}))
 
-    assert found == {"send_many beside delay": pytest.approx(5)}
+    assert found == {"operations enqueued a second: send_many / delay": pytest.approx(5)}
