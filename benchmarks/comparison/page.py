@@ -142,7 +142,7 @@ def _crashes() -> str:
 
 All peers run with the settings listed below. Redis itself can lose the last second of its append-only file, for Gatepost as well.
 
-{_table(["", "a killed worker loses", "it sends twice"], rows)}"""
+{_table(["", "what a killed worker loses", "what is sent twice"], rows)}"""
 
 
 def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
@@ -162,8 +162,8 @@ def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
             f"![Progress]({place}/progress-{scenario['slug']}.svg)"
         )
     parts.append(
-        "*Ramp* is the time until the rate reaches 80 % of the plateau, and *tail* the time at the end in which it stays under half of it, "
-        "both in steps of a quarter of a second. The plateau is the median rate of the middle half. A run of less than three quarters of a second has no ramp, tail or plateau. "
+        "*Ramp* is the time until the rate reaches 80 % of the plateau, and *tail* the time at the end in which the rate stays under half of the plateau, "
+        "both in steps of a quarter of a second. The plateau is the median rate of the middle half. A run of less than three quarters of a second has neither ramp nor tail. "
         "The memory of the workers is the sum of their resident sets, at its peak."
     )
     return parts
