@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -26,6 +27,9 @@ DEV_CLIENT_SECRET = "gatepost-dev-secret-of-the-local-simulator"  # noqa: S105 -
 ASSERTION_CLIENT_ID = "gatepost-assertion"
 MTLS_CLIENT_ID = "gatepost-mtls"
 PUBLIC_CLIENT_ID = "gatepost-public"
+
+_PREFIX = "GATEPOST_SIMULATOR_"
+_NESTED = "__"
 
 OTP_GRANT = "http://auth0.com/oauth/grant-type/passwordless/otp"
 CODE_GRANT = "authorization_code"
@@ -173,7 +177,7 @@ class SimulatorSettings(BaseSettings):
     """The simulated tenant. Environment: `GATEPOST_SIMULATOR_QUOTA__PLAN=free` and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GATEPOST_SIMULATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True
     )
 
     domain: str = ""
@@ -207,12 +211,22 @@ class SimulatorSettings(BaseSettings):
             ValueError: A value is not valid, a name is not known, or the file's suffix is not.
             FileNotFoundError: There is no such file.
         """
+        _refuse_unknown_variables()
         given = {name: value for name, value in flags.items() if value is not None}
         if config is None:
             return cls(**given)
         if not config.is_file():
             raise FileNotFoundError(f"No configuration file at {config}")
         return _reader_of(config)(**given)
+
+
+def _refuse_unknown_variables() -> None:
+    # The environment's reader of pydantic-settings ignores names that it does not know.
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(_PREFIX)
+        field = name.split(_NESTED)[0].lower()
+        if variable.upper().startswith(_PREFIX) and field not in SimulatorSettings.model_fields:
+            raise ValueError(f"{variable} is no setting of the simulator; docs/reference/simulator.md lists them")
 
 
 def _reader_of(config: Path) -> type[SimulatorSettings]:

@@ -17,12 +17,20 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
+from gatepost_core.settings.known_names import refuse_unknown_names, refuse_unknown_variables
 from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
 from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, Tenant
@@ -359,9 +367,10 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         given: settings by field name.
 
     Raises:
-        ConfigurationError: a setting is malformed. The message names the setting, never its value.
+        ConfigurationError: a setting is malformed or does not exist. The message names the setting, never its value.
     """
     try:
+        _refuse_unknown(env_file, given)
         return Settings(_env_file=env_file, **given)
     except ValidationError as failure:
         raise _named(failure, "GATEPOST_") from None
@@ -369,6 +378,18 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
     except (OSError, ValueError) as failure:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
+
+
+def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
+    variables = environment_names()
+    fields = {*Settings.model_fields, *(name for name in variables if name.startswith("AUTH0_"))}
+    refuse_unknown_names(given, fields, source="load_settings()")
+    refuse_unknown_variables(os.environ, variables, source="the environment")
+    if env_file is not None:
+        in_file = DotEnvSettingsSource(Settings, env_file=env_file).env_vars
+        refuse_unknown_variables(in_file, variables, source=env_file)
+    if path := os.environ.get("GATEPOST_CONFIG"):
+        refuse_unknown_names(tomllib.loads(Path(path).read_text(encoding="utf-8")), fields, source=path)
 
 
 def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:

@@ -35,6 +35,15 @@ def test_toml_is_read_too(tmp_path: Path) -> None:
     assert settings.open_points.missing_send == "refuse"
 
 
+@pytest.mark.parametrize("variable", ["GATEPOST_SIMULATOR_QOUTA__PLAN", "GATEPOST_SIMULATOR_QUOTA__PLN"])
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Of a group, and of a switch in a group."""
+    monkeypatch.setenv(variable, "free")
+
+    with pytest.raises(ValueError, match="QOUTA__PLAN is no setting|Extra inputs are not permitted"):
+        SimulatorSettings.load()
+
+
 def test_a_misspelt_name_is_refused(tmp_path: Path) -> None:
     """A switch that does not exist would silently test nothing."""
     file = tmp_path / "simulator.json"

@@ -1,0 +1,65 @@
+"""Refuses settings that do not exist, because a misspelt one would leave its default in effect without a word."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PREFIX: Final = "GATEPOST_"
+# GATEPOST_CONFIG names the configuration file, and docker-compose.yml reads GATEPOST_IMAGE.
+_ALSO_READ: Final = frozenset({"GATEPOST_CONFIG", "GATEPOST_IMAGE"})
+_SIMULATOR: Final = "GATEPOST_SIMULATOR_"
+_SECRET_SOURCES: Final = ("_FILE", "_COMMAND")
+# Kubernetes sets these in every pod if the namespace has a Service whose name begins with `gatepost`.
+_OF_KUBERNETES: Final = re.compile(
+    r"\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
+)
+
+
+def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, source: str) -> None:
+    """Refuse variables that begin with `GATEPOST_` and are no setting.
+
+    Args:
+        present: the names of the variables, in any case.
+        known: the names of the settings' variables.
+        source: where the variables are set, for the message.
+
+    Raises:
+        ConfigurationError: a variable is no setting. The message names the nearest one, and no value.
+    """
+    names = set(known)
+    for variable in sorted(present):
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name in names | _ALSO_READ or name.startswith(_SIMULATOR):
+            continue
+        if any(name.removesuffix(suffix) in names for suffix in _SECRET_SOURCES) or _OF_KUBERNETES.fullmatch(name):
+            continue
+        raise ConfigurationError(f"{name} in {source} is no setting{_nearest(name, names)}")
+
+
+def refuse_unknown_names(given: Iterable[str], known: Iterable[str], *, source: str) -> None:
+    """Refuse names of settings that do not exist.
+
+    Args:
+        given: the names, such as `redis_url`.
+        known: the names of the settings.
+        source: where the names are given, for the message.
+
+    Raises:
+        ConfigurationError: a name is no setting. The message names the nearest one.
+    """
+    names = set(known)
+    for name in sorted(given):
+        if name not in names:
+            raise ConfigurationError(f"{name} in {source} is no setting{_nearest(name, names)}")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f"; did you mean {found[0]}?" if found else "; docs/reference/settings.md lists them"
