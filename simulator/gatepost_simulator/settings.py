@@ -176,9 +176,7 @@ def _default_clients() -> list[Client]:
 class SimulatorSettings(BaseSettings):
     """The simulated tenant. Environment: `GATEPOST_SIMULATOR_QUOTA__PLAN=free` and so on."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True)
 
     domain: str = ""
     quota: Quota = Quota()

@@ -40,7 +40,7 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, variabl
     """Of a group, and of a switch in a group."""
     monkeypatch.setenv(variable, "free")
 
-    with pytest.raises(ValueError, match="QOUTA__PLAN is no setting|Extra inputs are not permitted"):
+    with pytest.raises(ValueError, match=r"QOUTA__PLAN is no setting|Extra inputs are not permitted"):
         SimulatorSettings.load()
 
 
