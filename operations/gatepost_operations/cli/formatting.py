@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
+_WEEK: Final = 7
+_NEAR_DAYS: Final = {-1: "yesterday", 0: "today", 1: "tomorrow"}
 # From here on, days and hours are more readable.
 _LONG_HOURS: Final = 48
 
@@ -24,6 +26,30 @@ def in_zone(moment: datetime, timezone: str | None = None) -> str:
     """Return a moment for people: in the given zone, else in this machine's, to the second, with its offset."""
     local = moment.astimezone(ZoneInfo(timezone)) if timezone else moment.astimezone()
     return local.replace(microsecond=0).isoformat(sep=" ")
+
+
+def day_text(moment: datetime, now: datetime, timezone: str | None = None) -> str:
+    """Return a moment near `now` in plain words: `today 16:40 CEST`, `Friday 09:00 CET`, `2027-03-28 03:30 CEST`.
+
+    Args:
+        moment: the moment.
+        now: the current time.
+        timezone: an IANA name [default: this machine's timezone].
+    """
+    local, today = (one.astimezone(ZoneInfo(timezone) if timezone else None) for one in (moment, now))
+    days = (local.date() - today.date()).days
+    if days in _NEAR_DAYS:
+        day = _NEAR_DAYS[days]
+    elif 0 < days < _WEEK:
+        day = f"{local:%A}"
+    else:
+        day = f"{local:%Y-%m-%d}"
+    return f"{day} {local:%H:%M %Z}"
+
+
+def time_left_text(moment: datetime, now: datetime, timezone: str | None = None) -> str:
+    """Return a later moment and the time until then: `today 16:40 CEST, in 3 min 19 s`."""
+    return f"{day_text(moment, now, timezone)}, in {duration_text(max(0.0, (moment - now).total_seconds()))}"
 
 
 def duration_text(seconds: float) -> str:

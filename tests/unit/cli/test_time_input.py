@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gatepost.errors import InvalidCommand
-from gatepost_operations.cli.formatting import duration_text, in_zone, rate_text
+from gatepost_operations.cli.formatting import day_text, duration_text, in_zone, rate_text, time_left_text
 from gatepost_operations.cli.time_input import read_moment
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
@@ -72,3 +72,29 @@ def test_a_rate_is_written_a_second_or_an_hour(rate: float, text: str) -> None:
 def test_a_moment_is_shown_where_the_campaign_is() -> None:
     """In the timezone of its hours, with the offset."""
     assert in_zone(NOW, "Europe/Berlin") == "2026-05-04 11:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("moment", "timezone", "text"),
+    [
+        (NOW + timedelta(minutes=3), "Europe/Berlin", "today 11:03 CEST"),
+        (NOW + timedelta(hours=14), "Europe/Berlin", "tomorrow 01:00 CEST"),
+        (NOW + timedelta(hours=14), "UTC", "today 23:00 UTC"),
+        (NOW - timedelta(hours=12), "UTC", "yesterday 21:00 UTC"),
+        (NOW + timedelta(days=6), "UTC", "Sunday 09:00 UTC"),
+        (NOW + timedelta(days=7), "UTC", "2026-05-11 09:00 UTC"),
+        (NOW - timedelta(days=2), "UTC", "2026-05-02 09:00 UTC"),
+        (NOW + timedelta(days=200), "Europe/Berlin", "2026-11-20 10:00 CET"),
+    ],
+)
+def test_a_day_is_in_plain_words_with_its_zone(moment: datetime, timezone: str, text: str) -> None:
+    """The day is that of the timezone, and a date where a weekday would be ambiguous."""
+    assert day_text(moment, NOW, timezone) == text
+
+
+def test_a_later_moment_has_the_time_until_then() -> None:
+    """The operator need not compute it, and a forecast that has passed is not negative."""
+    later = NOW + timedelta(minutes=3, seconds=19)
+
+    assert time_left_text(later, NOW, "Europe/Berlin") == "today 11:03 CEST, in 3 min 19 s"
+    assert time_left_text(NOW - timedelta(seconds=4), NOW, "UTC") == "today 08:59 UTC, in 0 s"
