@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -32,6 +31,7 @@ from gatepost_core.message_fields import (
     Send,
     in_request,
 )
+from gatepost_core.points_in_time import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ class _Command(BaseModel):
     tenant: Annotated[str, Field(pattern=_TENANT_NAME)] | None = Field(
         default=None, description="Name of a configured tenant; by default, the first."
     )
-    deadline: AwareDatetime | None = Field(default=None, description="No attempt starts after this time.")
+    deadline: Deadline | None = Field(default=None, description="No attempt starts after this time.")
     client_ip: ClientIp = Field(default=None, description="The recipient's IP address, sent as auth0-forwarded-for.")
     # Not printed, like auth_params: a hint or a state can hold an address.
     extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from ipaddress import IPv4Address, IPv6Address
 
 
@@ -15,7 +15,7 @@ class CommandOptions(TypedDict, total=False):
 
     Attributes:
         tenant: the name of a configured tenant; the first one by default.
-        deadline: an aware datetime. Nothing is attempted after it.
+        deadline: an aware datetime, or a timedelta from now. Nothing is attempted after it.
         client_ip: the recipient's IP address, for Auth0's attack protection.
         language: the language of the message's template, such as `pt-BR`.
         extra: further fields of the request's body.
@@ -23,7 +23,7 @@ class CommandOptions(TypedDict, total=False):
     """
 
     tenant: str | None
-    deadline: datetime | None
+    deadline: datetime | timedelta | None
     client_ip: str | IPv4Address | IPv6Address | None
     language: str | None
     extra: Mapping[str, Any]

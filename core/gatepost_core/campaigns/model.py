@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.commands import OnUnknown
@@ -16,6 +16,7 @@ from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
+from gatepost_core.points_in_time import PointInTime  # noqa: TC001 - pydantic reads the annotation
 from gatepost_core.redis.stored_values import milliseconds
 from gatepost_core.safe_text import require_shown
 from gatepost_core.states import OPEN_STATES, State
@@ -127,10 +128,10 @@ class Options(MessageFields):
         default=None, description="The connection; `email` or `sms` by the recipient's kind when absent."
     )
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
-    start_at: AwareDatetime | None = Field(default=None, description="The earliest time to send.")
+    start_at: PointInTime | None = Field(default=None, description="The earliest time to send.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
     rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Most recipients a second.")
-    deadline: Annotated[AwareDatetime | None, ForScripts()] = Field(
+    deadline: Annotated[PointInTime | None, ForScripts()] = Field(
         default=None, description="No attempt begins after this time."
     )
     on_unknown: Annotated[OnUnknown, ForScripts()] = OnUnknown.HOLD

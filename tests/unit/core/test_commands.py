@@ -70,6 +70,12 @@ def test_a_number_is_written_in_e164() -> None:
         ({"email": "a@example.com", "client_ip": CANARY}, "client_ip", "not a valid IPv4 or IPv6"),
         ({"email": "a@example.com", "client_ip": "fe80::1%a\r\nX-Evil: 1"}, "client_ip", "without a zone"),
         ({"email": "a@example.com", "deadline": "2026-01-01T00:00:00"}, "deadline", "timezone"),
+        ({"email": "a@example.com", "deadline": 30}, "deadline", "not a number"),
+        ({"email": "a@example.com", "deadline": 1.5e9}, "deadline", "not a number"),
+        ({"email": "a@example.com", "deadline": True}, "deadline", "not a number"),
+        ({"email": "a@example.com", "deadline": "1767225600"}, "deadline", "not a number"),
+        ({"email": "a@example.com", "deadline": timedelta(0)}, "deadline", "later than now"),
+        ({"email": "a@example.com", "deadline": timedelta.max}, "deadline", "year 10000"),
         (
             {"email": "a@example.com", "extra": {"client_secret": CANARY}},
             "command",
@@ -129,3 +135,11 @@ def test_the_deadline_defaults_to_the_kinds_lifetime() -> None:
     assert build(SendEmail, {"email": "a@example.com"}).timed(now)[1] == now + SEND_LIFETIME
     own = build(SendEmail, {"email": "a@example.com", "deadline": now + timedelta(seconds=5)})
     assert own.timed(now)[1] == now + timedelta(seconds=5)
+
+
+def test_a_deadline_may_be_a_time_from_now() -> None:
+    """A timedelta."""
+    before = datetime.now(UTC)
+    _, deadline = build(SendEmail, {"email": "a@example.com", "deadline": timedelta(minutes=2)}).timed()
+
+    assert before < deadline - timedelta(minutes=2) <= datetime.now(UTC)

@@ -62,7 +62,7 @@ def packed_as(change: Callable[[list[Any]], list[Any]]) -> bytes:
 )
 def test_the_typed_options_of_a_producer_are_its_commands_fields(options: Any, model: Any) -> None:
     """A type checker accepts an option if and only if the command does."""
-    names = {"datetime": object, "Mapping": dict, "IPv4Address": object, "IPv6Address": object}
+    names = {"datetime": object, "timedelta": object, "Mapping": dict, "IPv4Address": object, "IPv6Address": object}
 
     assert set(get_type_hints(options, localns=names)) == (set(model.model_fields) - PERSONAL) | {"idempotency_key"}
 
