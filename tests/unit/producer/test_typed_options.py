@@ -33,7 +33,6 @@ def right(producer: Producer) -> None:
     producer.campaigns.add(campaign, [Row(1, Channel.EMAIL, "ana@example.com", language="de")])
     producer.campaigns.change_rate(campaign, 30)
     CampaignOptions(hours=SendingHours.parse("09:00-18:00", "Europe/Berlin"))
-    load_settings(redis_url="redis://127.0.0.1", max_attempts=3)
     try:
         print(handle.redeem().access_token)
     except CodeRejected as failure:
