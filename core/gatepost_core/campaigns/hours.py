@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Final, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Final, Self
+
+from gatepost_core.timezones import zone_named
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _HOURS: Final = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _END_OF_DAY: Final = (24, 0)
@@ -87,6 +91,6 @@ class SendingHours:
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"hours: there is no timezone {name!r}; give an IANA name, such as Europe/Berlin") from None
+        return zone_named(name)
+    except ValueError as problem:
+        raise ValueError(f"hours: {problem}") from None

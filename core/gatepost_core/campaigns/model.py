@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +20,7 @@ from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
 from gatepost_core.points_in_time import PointInTime  # noqa: TC001 - pydantic reads the annotation
 from gatepost_core.redis.stored_values import milliseconds
-from gatepost_core.safe_text import require_shown
+from gatepost_core.safe_text import require_shown, visible
 from gatepost_core.states import OPEN_STATES, State
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from gatepost_core.settings.tenants import Application
 
 _LONGEST_NAME: Final = 200
+# Longer names make a command longer than a line of 80 columns.
+_LONGEST_TYPED: Final = 40
+# `uuid.UUID` accepts these forms of an id.
+_LIKE_AN_ID: Final = re.compile(r"(?:urn:uuid:)?[{]?[0-9A-Fa-f-]{32,}[}]?")
+SHORT_ID: Final = 8
+"""Characters of an id that identify a campaign in practice."""
 
 
 class Status(StrEnum):
@@ -194,6 +202,7 @@ class Campaign:
         blocks: why workers cannot send it. With a block there is no finish time.
         readable: whether every count in the record is a number.
         has_auth_params: whether the campaign has `auth_params`. They are sealed and not in `options`; see `Campaigns.auth_params`.
+        shares_name: whether another campaign is known to have the same name.
     """
 
     campaign_id: str
@@ -217,6 +226,16 @@ class Campaign:
     blocks: tuple[Block, ...] = ()
     readable: bool = True
     has_auth_params: bool = False
+    shares_name: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The campaign as one word of a shell command: its name, or the beginning of its id if the name is shared or hard to type."""
+        name = shlex.quote(self.name)
+        is_option_or_id = self.name.startswith("-") or _LIKE_AN_ID.fullmatch(self.name)
+        if self.shares_name or is_option_or_id or len(name) > _LONGEST_TYPED or visible(self.name) != self.name:
+            return self.campaign_id[:SHORT_ID]
+        return name
 
     @property
     def adds_up(self) -> bool:
@@ -256,7 +275,7 @@ class Campaign:
     @property
     def accept_command(self) -> str:
         """The command that sends it through another Auth0 application."""
-        return f"gatepost campaign resume {self.campaign_id} --accept-tenant"
+        return f"gatepost campaign resume {self.reference} --accept-tenant"
 
     def as_json(self) -> dict[str, Any]:
         """Return the campaign as JSON values, without recipients. Times are ISO 8601 in UTC."""

@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
+from gatepost_core.nearest import did_you_mean
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from gatepost_core.settings.known_names import refuse_unknown_names, refuse_unknown_variables
@@ -393,7 +394,11 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
 
 
 def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
-    return TenantMissing(f"no tenant named {name!r} is configured; configured are: {', '.join(names)}", tenant=name)
+    known = list(names)
+    return TenantMissing(
+        f"no tenant named {name!r} is configured; configured are: {', '.join(known)}.{did_you_mean(name, known)}",
+        tenant=name,
+    )
 
 
 def _named(failure: ValidationError, prefix: str) -> ConfigurationError:

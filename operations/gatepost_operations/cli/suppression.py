@@ -124,7 +124,7 @@ def list_count(*, as_json: JsonOption = False) -> ExitCode:
     """Show the number of entries on the list."""
     with open_campaigns() as campaigns:
         number = len(campaigns.suppressions)
-    show({"count": number}, f"{number}", as_json=as_json)
+    show({"count": number}, f"{number:,}", as_json=as_json)
     if not as_json:
         say(f"{counted(number, 'entry', 'entries')}, including expired ones that were not changed or removed")
     return ExitCode.DONE

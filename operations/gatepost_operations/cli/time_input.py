@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.timezones import zone_named
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -70,8 +73,6 @@ def read_period(since: str | None, until: str | None) -> tuple[datetime | None, 
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidCommand(
-            [FieldError("timezone", "is not known; give an IANA name, such as Europe/Berlin")]
-        ) from None
+        return zone_named(name)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("timezone", str(problem))]) from None

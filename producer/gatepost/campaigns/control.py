@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.blocks import block_of_tenant, own_application, require_ours, with_own_block
@@ -95,6 +96,7 @@ class Campaigns:
         self._publisher = BatchPublisher(self._app, self.store)
         self.repair = CampaignRepair(self.store)
         self.reports = Reports(self._redis, keys, self._keyring)
+        self._sharing: frozenset[str] = frozenset()
         self._creation = Creation(self.settings, self.store, self._keyring, self._fingerprints)
 
     def create(
@@ -253,7 +255,8 @@ class Campaigns:
     def status(self, campaign_id: str) -> Campaign:
         """Return a campaign with its counts, and what blocks it. The call reads the record only, whatever the size of the campaign."""
         record = self.store.record(campaign_id)
-        return with_own_block(campaign_of(campaign_id, record, self.store.blocks(campaign_id)), self.settings)
+        found = with_own_block(campaign_of(campaign_id, record, self.store.blocks(campaign_id)), self.settings)
+        return replace(found, shares_name=True) if campaign_id in self._sharing else found
 
     def block_of_tenant(self, name: str | None) -> Block | None:
         """Return what would block a new campaign of this tenant, if anything is known."""
@@ -270,6 +273,16 @@ class Campaigns:
     def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
         """Return campaigns, the newest first."""
         return [*self._those_left(self.store.campaign_ids(offset, limit))]
+
+    def names(self) -> dict[str, str]:
+        """Return the names of all campaigns by id, the newest first.
+
+        Afterwards, `status` and `list` tell which campaigns share a name (`Campaign.shares_name`).
+        """
+        names = self.store.names()
+        uses = Counter(names.values())
+        self._sharing = frozenset(campaign_id for campaign_id, name in names.items() if uses[name] > 1)
+        return names
 
     def active(self) -> tuple[Campaign, ...]:
         """Return the campaigns that were started and have not ended."""

@@ -99,7 +99,7 @@ def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
 
     assert process.returncode == 130
     assert "the campaign continues (running)" in err
-    assert f"gatepost campaign watch {campaign_id}" in err
+    assert "gatepost campaign watch people" in err
 
     _, paused, _ = working.run("campaign", "pause", campaign_id)
     assert paused.split() == [campaign_id, "paused"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +109,44 @@ def test_an_unknown_campaign_is_an_error(run: Run) -> None:
     code, error = run("campaign", "status", "no-such-campaign")
 
     assert (code, error["error"]["type"]) == (1, "CampaignNotFound")
+    assert "Did you mean" not in error["error"]["message"]
+
+
+@pytest.mark.parametrize("verb", ["status", "watch", "pause", "resume", "cancel", "retry", "export", "delete"])
+def test_a_mistyped_name_gets_the_nearest_one(draft: str, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message does not repeat the typed text, which may be an address."""
+    del draft
+    code = main(["campaign", verb, "Sprign"])
+
+    assert code == 1
+    assert "gatepost: There is no such campaign. Did you mean spring?" in (said := capsys.readouterr().err)
+    assert "Sprign" not in said
+
+
+def test_the_next_step_names_the_campaign(draft: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that is printed after each step can be typed, and works."""
+    printed = []
+    for verb in ("start", "pause", "resume", "status"):
+        assert main(["campaign", verb, draft]) == 0
+        printed.append(capsys.readouterr().err)
+    steps = [step for text in printed for step in re.findall(r"gatepost (campaign \w+ .*)", text)]
+
+    assert steps
+    assert draft not in "".join(steps)
+    assert [main([*shlex.split(step), "--json"]) for step in steps if "watch" not in step] == [0]
+
+
+def test_the_next_step_of_a_shared_name_has_a_short_id(
+    run: Run, draft: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name would not say which of the two is meant."""
+    run("campaign", "create", "spring")
+    main(["campaign", "start", draft[:6]])
+    main(["campaign", "pause", draft])
+    said = capsys.readouterr().err
+
+    assert f"gatepost campaign resume {draft[:8]}\n" in said
+    assert main(["campaign", "resume", draft[:8]]) == 0
 
 
 def test_status_shows_the_rates_that_are_set(
@@ -302,7 +342,7 @@ def test_counts_that_do_not_add_up_are_reported_everywhere(
     """In words and in --json, with an exit code that a script notices; once it was `266.7%` and exit code 0."""
     run("campaign", "start", draft)
     redis_client.hset(f"gatepost:campaign:{draft}", "accepted", 8)
-    sentence = f"the counts do not add up; run `gatepost campaign recount {draft}`"
+    sentence = "the counts do not add up; run `gatepost campaign recount spring`"
 
     status, shown = run("campaign", "status", draft)
     listing, listed = run("campaign", "list")

@@ -73,7 +73,7 @@ def test_what_broke_off_is_gone_on_with(
     assert importing.returncode == code
     assert 0 < partial.total < ROWS
     if number is signal.SIGINT:
-        assert f"gatepost campaign add {partial.campaign_id}" in said
+        assert "gatepost campaign add spring" in said
     assert main(["campaign", "add", partial.campaign_id, str(whole)]) == 0
     recipients = [one.row.recipient for one in campaigns.export(partial.campaign_id)]
     assert len(recipients) == len(set(recipients)) == ROWS

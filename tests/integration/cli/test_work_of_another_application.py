@@ -141,7 +141,7 @@ def test_a_campaign_of_another_application_says_so_and_can_be_accepted(run: Run,
 
     assert (code, doctor) == (4, 4)
     assert shown["blocks"][0]["kind"] == listed["campaigns"][0]["blocks"][0]["kind"] == "wrong_application"
-    assert f"gatepost campaign resume {campaign_id} --accept-tenant" in shown["blocks"][0]["advice"]
+    assert "gatepost campaign resume spring --accept-tenant" in shown["blocks"][0]["advice"]
     assert "--accept-tenant" in checks["campaign spring"]["advice"]
     assert resumed["blocks"] == []
     assert resumed["application"]["client_id"] == "client"

@@ -10,7 +10,7 @@ import typer
 
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.blocks import ACCEPT_OPERATIONS
-from gatepost_core.campaigns.model import Campaign, Options, Status
+from gatepost_core.campaigns.model import SHORT_ID, Campaign, Options, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import GatepostError
 from gatepost_core.identifiers import normalise_recipient
@@ -139,6 +139,7 @@ def planned(
     skipped = Skipped(
         invalid=report.invalid, duplicates=report.duplicates, suppressed=suppressed, not_guests=not_guests
     )
+    campaigns.names()
     running = _beside(campaigns, options)
     sent_to = report.recipients - suppressed - not_guests
     own = campaigns.block_of_tenant(options.tenant)
@@ -151,7 +152,7 @@ def planned(
         running=len(running),
         blocks=[f"No finish time can be estimated. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
         others_blocked=[
-            f"{one.name} ({one.campaign_id}): {line}"
+            f"{one.name} ({one.campaign_id[:SHORT_ID]}): {line}"
             for one in running
             for line in (*sum_lines(one), *block_lines(one))
         ],

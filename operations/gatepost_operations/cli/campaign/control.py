@@ -26,7 +26,7 @@ def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCod
     with open_campaign(campaign) as (campaigns, found):
         _show(campaigns.pause(found.campaign_id), as_json=as_json)
         if not as_json:
-            say(f"To resume: gatepost campaign resume {found.campaign_id}")
+            say(f"To resume: gatepost campaign resume {found.reference}")
     return ExitCode.DONE
 
 

@@ -1,5 +1,6 @@
 """`gatepost campaign create`, `add` and `start`: the three steps that `send` takes in one."""
 
+import shlex
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -43,9 +44,11 @@ def create(
     """
     with open_campaigns() as campaigns:
         campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())
-        show(campaigns.status(campaign_id).as_json(), campaign_id, as_json=as_json)
+        campaigns.names()
+        created = campaigns.status(campaign_id)
+        show(created.as_json(), campaign_id, as_json=as_json)
     if not as_json:
-        say(f"Add recipients: gatepost campaign add {campaign_id} FILE")
+        say(f"Add recipients: gatepost campaign add {created.reference} FILE")
     return ExitCode.DONE
 
 
@@ -65,8 +68,8 @@ def add(
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if not skip_invalid:
-            refuse_invalid(recipients.check(), recipients.name)
-        added, counts = add_rows(campaigns, found.campaign_id, recipients)
+            refuse_invalid(recipients.check(), file)
+        added, counts = add_rows(campaigns, found, recipients)
     show(added_document(found.campaign_id, added, counts), added_text(added, counts), as_json=as_json)
     return ExitCode.DONE
 
@@ -80,13 +83,15 @@ def refuse_invalid(report: CheckReport, name: str) -> None:
     if not report.invalid:
         return
     say(*error_lines(report))
-    problem = f"{counted(report.invalid, 'row')} of {report.rows:,} are not valid; see all: gatepost campaign check {name}; correct them, or skip them with --skip-invalid"
+    command = f"gatepost campaign check {shlex.quote(name)}"
+    verb = "is" if report.invalid == 1 else "are"
+    problem = f"{counted(report.invalid, 'row')} of {report.rows:,} {verb} not valid; see all: {command}; correct them, or skip them with --skip-invalid"
     raise InvalidCommand([FieldError(name, problem)])
 
 
 def add_rows(
     campaigns: Campaigns,
-    campaign_id: str,
+    campaign: Campaign,
     file: RecipientFile,
     on_progress: Callable[[Added], None] | None = None,
 ) -> tuple[Added, RowCounts]:
@@ -94,11 +99,10 @@ def add_rows(
     counts = RowCounts()
     try:
         rows = file.rows(counts, f"adding {file.name}")
-        added = campaigns.add(campaign_id, rows, on_progress=on_progress)
+        added = campaigns.add(campaign.campaign_id, rows, on_progress=on_progress)
     except KeyboardInterrupt:
-        say(
-            f"gatepost: interrupted; added recipients stay. Continue with: gatepost campaign add {campaign_id} {file.name}"
-        )
+        continued = f"gatepost campaign add {campaign.reference} {shlex.quote(file.given)}"
+        say("gatepost: interrupted; added recipients stay. Continue with:", f"  {continued}")
         raise
     return added, counts
 
@@ -136,5 +140,5 @@ def report_started(
     if campaign.open and count_bulk_workers(campaigns.settings) == 0:
         say(f"No worker accepts campaigns. To start one: {START_WORKER}")
     elif not as_json:
-        say(f"To watch it: gatepost campaign watch {campaign.campaign_id}")
+        say(f"To watch it: gatepost campaign watch {campaign.reference}")
     return ExitCode.DONE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gatepost_core.errors import CampaignNotFound, FieldError, InvalidCommand
+from gatepost_core.nearest import did_you_mean
 from gatepost_operations.cli.connection import open_campaigns
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 CampaignArgument = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id, the beginning of it, or its name.")
 ]
-_LOOKED_THROUGH: Final = 1000
 _SHORTEST_PREFIX: Final = 4
+_MOST_IDS: Final = 5
 
 
 @contextmanager
@@ -32,23 +33,30 @@ def open_campaign(given: str) -> Iterator[tuple[Campaigns, Campaign]]:
 
 
 def find_campaign(campaigns: Campaigns, given: str) -> Campaign:
-    """Return the campaign that an argument names: by its id, the id's beginning, or its name.
+    """Return the campaign that an argument names: by its id, its name, or the beginning of its id.
 
     Raises:
-        CampaignNotFound: there is none.
+        CampaignNotFound: there is none. The message gives the nearest name.
         InvalidCommand: there are several.
     """
+    names = campaigns.names()
+    ids = _ids_of(given, names)
+    if not ids:
+        raise CampaignNotFound(
+            f"There is no such campaign.{did_you_mean(given, names.values())} See: gatepost campaign list"
+        )
+    if len(ids) > 1:
+        several = ", ".join(ids[:_MOST_IDS])
+        raise InvalidCommand([FieldError("campaign", f"matches {len(ids):,} campaigns; give an id: {several}")])
+    return campaigns.status(ids[0])
+
+
+def _ids_of(given: str, names: dict[str, str]) -> list[str]:
     try:
-        return campaigns.status(str(uuid.UUID(given)))
+        return [campaign_id] if (campaign_id := str(uuid.UUID(given))) in names else []
     except ValueError:
         pass
-    known = campaigns.list(_LOOKED_THROUGH)
-    found = [one for one in known if one.name == given]
-    if not found and len(given) >= _SHORTEST_PREFIX:
-        found = [one for one in known if one.campaign_id.startswith(given.lower())]
-    if not found:
-        raise CampaignNotFound
-    if len(found) > 1:
-        ids = ", ".join(one.campaign_id for one in found[:5])
-        raise InvalidCommand([FieldError("campaign", f"is the name of several campaigns; give an id: {ids}")])
-    return found[0]
+    named = [one for one, name in names.items() if name == given]
+    if named or len(given) < _SHORTEST_PREFIX:
+        return named
+    return [one for one in names if one.startswith(given.lower())]

@@ -71,14 +71,14 @@ def pace_text(snapshot: CampaignSnapshot, quota: TenantQuota | None) -> str:
 
 def state_text(snapshot: CampaignSnapshot) -> str:
     """Return why a campaign does not send."""
-    campaign_id = snapshot.campaign.campaign_id
+    reference = snapshot.campaign.reference
     if wrong := next(sum_lines(snapshot.campaign), ""):
         return wrong
     match snapshot.activity:
         case Activity.NOT_STARTED:
-            return f"not started; to start it: gatepost campaign start {campaign_id}"
+            return f"not started; to start it: gatepost campaign start {reference}"
         case Activity.PAUSED_BY_HAND:
-            return f"paused by the operator; to resume: gatepost campaign resume {campaign_id}"
+            return f"paused by the operator; to resume: gatepost campaign resume {reference}"
         case Activity.CANCELLING:
             return "being cancelled; calls under way are finished first"
         case Activity.BLOCKED:

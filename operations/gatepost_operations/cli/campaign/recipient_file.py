@@ -91,11 +91,13 @@ class RecipientFile:
 
     Attributes:
         place: its path, or the open copy of standard input.
+        given: the argument that named it.
         name: its name for people.
         keywords: options of `read_rows`.
     """
 
     place: Path | BinaryIO
+    given: str
     name: str
     keywords: dict[str, Any] = field(default_factory=dict)
 
@@ -150,13 +152,13 @@ def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientF
     """
     keywords = options.as_keywords()
     if given != STANDARD_INPUT:
-        yield RecipientFile(Path(given).expanduser(), Path(given).name, keywords)
+        yield RecipientFile(Path(given).expanduser(), given, Path(given).name, keywords)
         return
     if sys.stdin.isatty():
         raise FileError("standard input is a terminal; give a file, or pipe one in")
     with tempfile.TemporaryFile(prefix="gatepost-rows-") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield RecipientFile(copy, "standard input", keywords)
+        yield RecipientFile(copy, given, "standard input", keywords)
 
 
 def rejects_beside(file: RecipientFile, given: str) -> Path:

@@ -12,6 +12,7 @@ from gatepost.campaigns.control import Campaigns, Retried
 from gatepost.campaigns.report import RecipientReport
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.nearest import did_you_mean
 from gatepost_core.reasons import Reason
 from gatepost_core.states import FAILED_STATES, RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
@@ -141,7 +142,8 @@ def states_of(given: Iterable[str] | None) -> set[State]:
         elif name in set(State):
             states.add(State(name))
         else:
-            raise InvalidCommand([FieldError("state", f"must be {_GROUP}, or one of {', '.join(State)}")])
+            hint = did_you_mean(name, [_GROUP, *State])
+            raise InvalidCommand([FieldError("state", f"must be {_GROUP}, or one of {', '.join(State)}.{hint}")])
     return states
 
 
@@ -152,8 +154,9 @@ def reasons_of(given: Iterable[str] | None) -> frozenset[Reason] | None:
         InvalidCommand: there is no such reason.
     """
     names = list(given or ())
-    if any(name not in set(Reason) for name in names):
-        raise InvalidCommand(
-            [FieldError("reason", "is unknown; `gatepost campaign status` lists the reasons of a campaign")]
-        )
+    unknown = next((name for name in names if name not in set(Reason)), None)
+    if unknown is not None:
+        hint = did_you_mean(unknown, Reason)
+        problem = f"is unknown; `gatepost campaign status` lists the reasons of a campaign.{hint}"
+        raise InvalidCommand([FieldError("reason", problem)])
     return frozenset(map(Reason, names)) or None

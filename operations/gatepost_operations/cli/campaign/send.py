@@ -152,7 +152,8 @@ def _run(
         events.event("created", {"campaign_id": campaign_id})
     else:
         write(f"campaign {campaign_id}")
-    added, counts = add_rows(campaigns, campaign_id, file)
+    campaigns.names()
+    added, counts = add_rows(campaigns, campaigns.status(campaign_id), file)
     if events:
         events.event("added", added_document(campaign_id, added, counts))
     else:

@@ -66,6 +66,7 @@ def list_command(
     Exit code 1 when the counts of one do not add up.
     """
     with open_campaigns() as campaigns:
+        campaigns.names()
         found = campaigns.list(limit)
         if as_json:
             write_json({"campaigns": [one.as_json() for one in found]})

@@ -193,7 +193,7 @@ def reason_lines(campaign: Campaign) -> Iterator[str]:
     """Give every reason with its count and advice."""
     if campaign.pause is not None:
         yield f"paused: {campaign.pause.advice}"
-        yield f"  resume:  gatepost campaign resume {campaign.campaign_id}"
+        yield f"  resume:  gatepost campaign resume {campaign.reference}"
     yield from block_lines(campaign)
     for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: -item[1]):
         yield f"{number:,} {state} ({reason}): {reason.advice}"
@@ -202,7 +202,7 @@ def reason_lines(campaign: Campaign) -> Iterator[str]:
 def sum_lines(campaign: Campaign) -> Iterator[str]:
     """Report counts that do not add up."""
     if not campaign.adds_up:
-        yield f"the counts do not add up; run `gatepost campaign recount {campaign.campaign_id}`"
+        yield f"the counts do not add up; run `gatepost campaign recount {campaign.reference}`"
 
 
 def block_lines(campaign: Campaign) -> Iterator[str]:
@@ -220,7 +220,7 @@ def _batches(numbers: Sequence[int]) -> str:
 
 def what_next(campaign: Campaign) -> Iterator[str]:
     """Give the commands that follow a campaign's end."""
-    name = campaign.campaign_id
+    name = campaign.reference
     failed = sum(campaign.counts[state] for state in FAILED_STATES)
     unknown = campaign.counts[State.UNKNOWN]
     if campaign.status not in {Status.FINISHED, Status.CANCELLED} or not (failed or unknown):

@@ -100,6 +100,6 @@ def _interrupted(campaign: Campaign, display: Display) -> ExitCode:
     if isinstance(display, Events):
         display.result(campaign, ExitCode.INTERRUPTED)
     say(f"gatepost: stopped watching; the campaign continues ({campaign.status}).")
-    say(f"  watch it again: gatepost campaign watch {campaign.campaign_id}")
-    say(f"  pause it:       gatepost campaign pause {campaign.campaign_id}")
+    say(f"  watch it again: gatepost campaign watch {campaign.reference}")
+    say(f"  pause it:       gatepost campaign pause {campaign.reference}")
     return ExitCode.INTERRUPTED

@@ -73,7 +73,7 @@ def _quota(tenant: str, limits: RateLimits) -> Check:
     if limits.limit is None or limits.remaining is None:
         advice = "Without X-RateLimit headers the limiter sends slowly. Check whether a proxy removes them."
         return Check(name, Status.WARNING, "the answer has no quota headers", advice)
-    left = f"{limits.remaining} of {limits.limit} left"
+    left = f"{limits.remaining:,} of {limits.limit:,} left"
     if limits.remaining == 0:
         return Check(name, Status.WARNING, left, "Nothing can be sent until it refills.")
     return Check(name, Status.OK, left)

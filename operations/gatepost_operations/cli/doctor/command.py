@@ -160,6 +160,7 @@ def _work(settings: Settings) -> Iterator[Check]:
         with Campaigns(settings) as campaigns, connect(settings) as client:
             control = TenantControl(client, ledger_at(client, settings), settings, campaigns.audit)
             uses, blocked = control.look(), control.blocked()
+            campaigns.names()
             active = campaigns.active()
     except (ConfigurationError, Unavailable):  # reported by an earlier check
         return
@@ -207,4 +208,4 @@ def _show(checks: list[Check]) -> None:
     counts = {status: sum(check.status is status for check in checks) for status in Status}
     terminal = console()
     terminal.print(table)
-    terminal.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    terminal.print(", ".join(f"{count:,} {status}" for status, count in counts.items()))

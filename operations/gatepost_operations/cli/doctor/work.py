@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.blocks import ACCEPT_OPERATIONS, BlockKind
+from gatepost_core.campaigns.model import SHORT_ID
 from gatepost_operations.cli.doctor.checks import Check, Status
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ def judge_campaigns(campaigns: Sequence[Campaign]) -> Iterator[Check]:
     """Judge the campaigns that have started and not ended."""
     wrong = [one for one in campaigns if not one.adds_up]
     for one in wrong[:_MOST_NAMED]:
-        advice = f"Pause it, then: gatepost campaign recount {one.campaign_id}"
-        yield Check(f"counts of {one.name}", Status.FAILED, f"do not add up ({one.campaign_id})", advice)
+        advice = f"Pause it, then: gatepost campaign recount {one.reference}"
+        yield Check(f"counts of {one.name}", Status.FAILED, f"do not add up ({one.campaign_id[:SHORT_ID]})", advice)
     blocked = [one for one in campaigns if one.blocks]
     for one in blocked[:_MOST_NAMED]:
         advice = " ".join(block.sentence(one.accept_command) for block in one.blocks)
         configuration = any(block.kind is not BlockKind.DAMAGED for block in one.blocks)
-        yield Check(f"campaign {one.name}", Status.FAILED, f"blocked ({one.campaign_id})", advice, configuration)
+        yield Check(
+            f"campaign {one.name}", Status.FAILED, f"blocked ({one.campaign_id[:SHORT_ID]})", advice, configuration
+        )
     if len(blocked) > _MOST_NAMED:
         yield Check(
             "campaigns",

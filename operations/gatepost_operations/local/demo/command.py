@@ -89,7 +89,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _run(people: Recipients, directory: Path, display: ProgressDisplay, started: float) -> Report:
-    display.event(f"• {people.rows} rows read: {len(people.valid)} valid, {len(people.malformed)} malformed")
+    display.event(f"• {people.rows:,} rows read: {len(people.valid):,} valid, {len(people.malformed):,} malformed")
     with DemoProcesses(directory).running() as stage:
         display.event(f"• simulator {stage.address.url} (trust {stage.address.ca_file})")
         victim = stage.start_worker("worker-1")
@@ -109,7 +109,7 @@ def _run(people: Recipients, directory: Path, display: ProgressDisplay, started:
             scenario.enqueue_sends(people)
             campaign = DemoCampaign(producer.campaigns)
             number = campaign.start(people)
-            display.event(f"• all sends enqueued, and a campaign of {number} more started; three workers start")
+            display.event(f"• all sends enqueued, and a campaign of {number:,} more started; three workers start")
             _Run(stage, scenario, campaign, display, victims=(victim, bulk_victim)).play()
             facts = replace(
                 scenario.facts(),
@@ -171,7 +171,7 @@ class _Run:
         """
         self._until(lambda: self._scenario.settled)
         late = self._scenario.expire_codes()
-        self._display.event(f"• the simulator's clock moved on: {late} people log in with an expired code")
+        self._display.event(f"• the simulator's clock moved on: {late:,} people log in with an expired code")
         self._until(lambda: self._scenario.settled and self._campaign.status().open == 0)
 
     def _until(self, ended: Callable[[], bool]) -> None:
@@ -197,7 +197,7 @@ class _Run:
             return
         self._stage.kill_worker(victim.worker)
         _, in_flight = victim.progress()
-        self._display.event(f"• {victim.worker.name} killed (SIGKILL) with {in_flight} requests in flight")
+        self._display.event(f"• {victim.worker.name} killed (SIGKILL) with {in_flight:,} requests in flight")
         self._stage.start_worker(victim.successor, victim.queues)
         self._display.event(f"• {victim.successor} starts in its place")
         self._victims.remove(victim)

@@ -87,27 +87,27 @@ def compare(facts: Facts) -> list[Finding]:
 def _all_terminal(facts: Facts) -> Finding:
     states = [one.outcome.state for one in facts.operations] + list(facts.campaign.values())
     still_open = sum(not state.is_terminal for state in states)
-    return Finding("every operation has ended", still_open == 0, f"{still_open} of {len(states)} open")
+    return Finding("every operation has ended", still_open == 0, f"{still_open:,} of {len(states):,} open")
 
 
 def _sums(facts: Facts, kind: Kind) -> Finding:
     enqueued = Counter(one.outcome.state for one in facts.operations if one.outcome.kind is kind)
     counted = Counter({state: count for (counted_kind, state), count in facts.counts.items() if counted_kind is kind})
-    seen = f"{counted.total()} of {enqueued.total()}"
+    seen = f"{counted.total():,} of {enqueued.total():,}"
     return Finding(f"{kind}: the states sum up", counted == enqueued, seen)
 
 
 def _campaign_sums(facts: Facts) -> Finding:
     listed = Counter(facts.campaign.values())
     counted = Counter(facts.campaign_counts)
-    return Finding("campaign: the states sum up", counted == listed, f"{counted.total()} of {listed.total()}")
+    return Finding("campaign: the states sum up", counted == listed, f"{counted.total():,} of {listed.total():,}")
 
 
 def _accepted_once(facts: Facts) -> Finding:
     sent = Counter(facts.outbox)
     accepted = _messages(facts, frozenset({State.ACCEPTED}))
     exact = sum(sent[message] == 1 for message in accepted)
-    return Finding("accepted: in the outbox exactly once", exact == len(accepted), f"{exact} of {len(accepted)}")
+    return Finding("accepted: in the outbox exactly once", exact == len(accepted), f"{exact:,} of {len(accepted):,}")
 
 
 def _nobody_twice(facts: Facts) -> Finding:
@@ -117,7 +117,7 @@ def _nobody_twice(facts: Facts) -> Finding:
 
 def _nobody_unaccounted(facts: Facts) -> Finding:
     astray = len(set(facts.outbox) - set(_messages(facts, _MAY_HAVE_ARRIVED)))
-    return Finding("in the outbox: accepted or unknown", astray == 0, f"{astray} others")
+    return Finding("in the outbox: accepted or unknown", astray == 0, f"{astray:,} others")
 
 
 def _tokens(facts: Facts) -> Finding:
@@ -125,20 +125,20 @@ def _tokens(facts: Facts) -> Finding:
     certain = sum(one.state is State.ACCEPTED or one.reason in _REFUSED_TOKENS for one in logins)
     unknown = sum(one.state is State.UNKNOWN for one in logins)
     agree = certain <= facts.tokens_issued <= certain + unknown
-    seen = f"{facts.tokens_issued} issued, {certain} logins, {unknown} unknown"
+    seen = f"{facts.tokens_issued:,} issued, {certain:,} logins, {unknown:,} unknown"
     return Finding("a token set issued is a login", agree, seen)
 
 
 def _verified(facts: Facts) -> Finding:
     accepted = sum(one.outcome.kind.is_login and one.outcome.state is State.ACCEPTED for one in facts.operations)
-    seen = f"{facts.verified} of {accepted}"
+    seen = f"{facts.verified:,} of {accepted:,}"
     return Finding("redeemed token sets are genuine", facts.verified == accepted, seen)
 
 
 def _bad_codes(facts: Facts) -> Finding:
     bad = [one.outcome for one in facts.operations if one.bad_code]
     let_in = sum(outcome.state is State.ACCEPTED for outcome in bad)
-    return Finding("wrong, used and expired codes accepted", let_in == 0, f"{let_in} of {len(bad)}")
+    return Finding("wrong, used and expired codes accepted", let_in == 0, f"{let_in:,} of {len(bad):,}")
 
 
 def _messages(facts: Facts, states: frozenset[State]) -> list[tuple[str, str]]:

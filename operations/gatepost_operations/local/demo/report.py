@@ -39,7 +39,7 @@ def _ended(counts: Counter[State]) -> int:
 
 
 def _ends_of(counts: Counter[State]) -> str:
-    return " · ".join(f"{counts[state]} {state}" for state in State if state.is_terminal and counts[state])
+    return " · ".join(f"{counts[state]:,} {state}" for state in State if state.is_terminal and counts[state])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +87,15 @@ def show(report: Report) -> None:
     people = report.rows - report.malformed - report.duplicates
     terminal.line()
     terminal.print(
-        f"{report.rows} rows: {report.malformed} malformed, {report.duplicates} duplicates, {people} recipients"
+        f"{report.rows:,} rows: {report.malformed:,} malformed, {report.duplicates:,} duplicates, {people:,} recipients"
     )
     terminal.line()
     terminal.print(_table(report))
     by_channel = _messages_by_channel(report.facts)
     terminal.line()
     terminal.print(
-        f"The simulator itself counted {by_channel['email']} e-mails, {by_channel['sms']} SMS and "
-        f"{report.facts.tokens_issued} token sets."
+        f"The simulator itself counted {by_channel['email']:,} e-mails, {by_channel['sms']:,} SMS and "
+        f"{report.facts.tokens_issued:,} token sets."
     )
     terminal.line()
     terminal.print(f"Rejected: {_reasons(report.facts, State.REJECTED)}.", soft_wrap=True)
@@ -133,7 +133,7 @@ def _findings(report: Report) -> Table:
 
 def _reasons(facts: Facts, state: State) -> str:
     counted = _reason_counts(facts, state).most_common()
-    return ", ".join(f"{count} {reason}" for reason, count in counted) or "none"
+    return ", ".join(f"{count:,} {reason}" for reason, count in counted) or "none"
 
 
 def _reason_counts(facts: Facts, state: State) -> Counter[str]:

@@ -1,0 +1,30 @@
+"""The known name nearest to a mistyped one, for error messages."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The share of letters that a suggestion has in common with the given name, as `difflib` counts it.
+_CLOSE: Final = 0.6
+
+
+def nearest(given: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a given one, or None if none is. Case does not count.
+
+    Args:
+        given: the name as typed.
+        known: the names that exist.
+    """
+    by_lower = {name.casefold(): name for name in known}
+    found = get_close_matches(given.strip().casefold(), by_lower, n=1, cutoff=_CLOSE)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean NAME?` with the nearest known name, or an empty text. It never repeats the given name."""
+    name = nearest(given, known)
+    return "" if name is None else f" Did you mean {name}?"
