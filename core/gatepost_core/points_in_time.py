@@ -1,4 +1,8 @@
-"""Points in time as callers give them. A number is refused: it could mean seconds from now, or since 1970."""
+"""Points in time as callers give them.
+
+A number is refused: it could mean seconds from now, or since 1970. The years 1970 to 2099 fit into Redis and into Python's calendar, in
+every time zone and with every forecast.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
+_FIRST_YEAR: Final = 1970
+# Entries of the suppression list store 32-bit seconds, which end in 2106.
+_LAST_YEAR: Final = 2099
+TOO_FAR: Final = f"is too far away; give a time between the years {_FIRST_YEAR} and {_LAST_YEAR}"
+"""The problem of a time outside these years."""
 _NUMBER: Final = re.compile(r"\s*[+-]?[\d._]+(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 
@@ -26,10 +35,21 @@ def _from_now(given: object) -> object:
     try:
         return datetime.now(UTC) + given
     except OverflowError:
-        raise ValueError("must be before the year 10000") from None
+        raise ValueError(TOO_FAR) from None
 
 
-PointInTime = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+def require_near(moment: datetime) -> datetime:
+    """Return the moment.
+
+    Raises:
+        ValueError: its year is before 1970 or after 2099.
+    """
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(TOO_FAR)
+    return moment
+
+
+PointInTime = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(require_near)]
 """An aware datetime, or its text in ISO 8601."""
 Deadline = Annotated[PointInTime, BeforeValidator(_from_now)]
 """A `PointInTime`, or a timedelta from now."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
+from gatepost_core.points_in_time import TOO_FAR, require_near
 from gatepost_core.safe_text import visible
 from gatepost_operations.cli.exit_codes import Refused
 
@@ -98,12 +99,12 @@ def deadline_in(seconds: float | None) -> datetime | None:
     """Return the time this many seconds from now.
 
     Raises:
-        InvalidCommand: the time is beyond the year 9999.
+        InvalidCommand: the time is too far away.
     """
     try:
-        return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+        return None if seconds is None else require_near(datetime.now(UTC) + timedelta(seconds=seconds))
     except (OverflowError, ValueError):
-        raise InvalidCommand([FieldError("deadline", "is too far away")]) from None
+        raise InvalidCommand([FieldError("deadline", TOO_FAR)]) from None
 
 
 def given_only(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.points_in_time import TOO_FAR, require_near
 from gatepost_core.timezones import zone_named
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def read_moment(text: str | None, field: str, *, now: datetime, timezone: str | 
     if text is None:
         return None
     try:
-        return _read(text.strip(), field, now, timezone)
+        return _near(_read(text.strip(), field, now, timezone), field)
     except OverflowError:
         # The year is below 1 or above 9999, perhaps only in UTC.
-        raise InvalidCommand([FieldError(field, "is too far away")]) from None
+        raise InvalidCommand([FieldError(field, TOO_FAR)]) from None
 
 
 def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetime:
@@ -58,10 +59,7 @@ def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime
         return None
     if _DURATION.fullmatch(text.strip()):
         ahead = read_moment(text, field, now=now)
-        try:
-            return None if ahead is None else now - (ahead - now)
-        except OverflowError:
-            raise InvalidCommand([FieldError(field, "is too far away")]) from None
+        return None if ahead is None else _near(now - (ahead - now), field)
     return read_moment(text, field, now=now)
 
 
@@ -69,6 +67,13 @@ def read_period(since: str | None, until: str | None) -> tuple[datetime | None, 
     """Read `--since` and `--until`. Errors are those of `read_moment`."""
     now = datetime.now(UTC)
     return read_past_moment(since, "since", now=now), read_past_moment(until, "until", now=now)
+
+
+def _near(moment: datetime, field: str) -> datetime:
+    try:
+        return require_near(moment)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError(field, str(problem))]) from None
 
 
 def _zone(name: str) -> ZoneInfo:

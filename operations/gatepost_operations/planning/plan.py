@@ -155,8 +155,8 @@ def _open_times(start: datetime, until: datetime, hours: SendingHours | None) ->
         return
     opens = hours.next_opening(start)
     while opens < until:
-        closes = hours.closes_at(opens)
-        yield opens, min(closes, until)
+        closes = min(hours.closes_at(opens) or until, until)
+        yield opens, closes
         opens = hours.next_opening(closes)
 
 

@@ -13,7 +13,9 @@ from gatepost.campaigns.importing import in_chunks
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
+from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import normalise_recipient
+from gatepost_core.points_in_time import require_near
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.scripts import starting
 
@@ -88,11 +90,12 @@ class Suppressions:
 
         Raises:
             ValueError: it is neither an address nor a number.
+            InvalidCommand: the expiry is before 1970 or after 2099.
             Unavailable: Redis did not answer.
         """
-        mark = self._of(recipient)
+        mark, entry = self._of(recipient), _entry(reason, expires_at)
         with self._audit.act("suppression.add", reason=reason.value, expires_at=expires_at and expires_at.isoformat()):
-            return bool(self._call("add", mark, _entry(reason, expires_at)))
+            return bool(self._call("add", mark, entry))
 
     def remove(self, recipient: str) -> bool:
         """Remove a person from the list. Return whether there was an entry."""
@@ -131,7 +134,8 @@ class Suppressions:
         """Add the recipients of a file to the list, and return how many are new.
 
         Raises:
-            InvalidCommand: a row of the caller's own is invalid. Rows before it may have been added.
+            InvalidCommand: a row of the caller's own is invalid, and rows before it may have been added; or the expiry is before 1970 or
+                after 2099.
         """
         entry = _entry(reason, expires_at)
         known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows))
@@ -155,6 +159,10 @@ class Suppressions:
 
 
 def _entry(reason: SuppressionReason, expires_at: datetime | None) -> bytes:
+    try:
+        expires_at = expires_at and require_near(expires_at)
+    except ValueError as problem:
+        raise InvalidCommand([FieldError("expires_at", str(problem))]) from None
     return _ENTRY.pack(_CODES[reason], int(time.time()), 0 if expires_at is None else int(expires_at.timestamp()))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
+from gatepost.errors import InvalidCommand
 from gatepost_core.kinds import Lane
 from gatepost_operations.cli.entry import main
 from gatepost_worker.authentication import RateLimits
@@ -68,6 +69,17 @@ def test_what_is_no_address_is_refused(run: Run) -> None:
         code, error = run("suppression", verb, "canary")
         assert code == 6
         assert "canary" not in str(error)
+
+
+@pytest.mark.parametrize("expiry", [datetime(2200, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_an_expiry_that_no_entry_can_hold_is_refused(run: Run, campaigns: Campaigns, expiry: datetime) -> None:
+    """The option or field is named, and nothing is recorded, not even in the audit log."""
+    code, error = run("suppression", "add", "ana@example.com", "--expires", expiry.isoformat())
+    with pytest.raises(InvalidCommand, match="expires_at"):
+        campaigns.suppressions.add("ana@example.com", expires_at=expiry)
+
+    assert (code, error["error"]["problems"][0]["field"]) == (6, "expires")
+    assert list(campaigns.audit.entries()) == []
 
 
 @pytest.mark.parametrize(

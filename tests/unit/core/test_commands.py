@@ -75,7 +75,7 @@ def test_a_number_is_written_in_e164() -> None:
         ({"email": "a@example.com", "deadline": True}, "deadline", "not a number"),
         ({"email": "a@example.com", "deadline": "1767225600"}, "deadline", "not a number"),
         ({"email": "a@example.com", "deadline": timedelta(0)}, "deadline", "later than now"),
-        ({"email": "a@example.com", "deadline": timedelta.max}, "deadline", "year 10000"),
+        ({"email": "a@example.com", "deadline": timedelta.max}, "deadline", "2099"),
         (
             {"email": "a@example.com", "extra": {"client_secret": CANARY}},
             "command",
