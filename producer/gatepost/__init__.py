@@ -14,8 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gatepost.campaigns.async_control import AsyncCampaigns
     from gatepost.campaigns.control import Campaigns
     from gatepost.campaigns.suppression import SuppressionReason
+    from gatepost.completions import Completion, as_completed
     from gatepost.errors import CampaignConflict, CampaignNotFound
     from gatepost.handles import AsyncHandle, Handle
     from gatepost.producer import AsyncProducer, Producer
@@ -34,13 +36,14 @@ if TYPE_CHECKING:
     from gatepost_core.states import State
 
 __all__ = [
-    "AsyncHandle", "AsyncProducer", "Campaign", "CampaignConflict", "CampaignNotFound", "CampaignOptions",
-    "Campaigns", "Channel", "Enqueued", "Handle", "MfaChallenge", "Outcome", "Producer", "Reason", "Row", "SendingHours",
-    "Settings", "State", "SuppressionReason", "Tenant", "TokenSet", "acting_as", "forbid_core_dumps",
+    "AsyncCampaigns", "AsyncHandle", "AsyncProducer", "Campaign", "CampaignConflict", "CampaignNotFound", "CampaignOptions",
+    "Campaigns", "Channel", "Completion", "Enqueued", "Handle", "MfaChallenge", "Outcome", "Producer", "Reason", "Row", "SendingHours",
+    "Settings", "State", "SuppressionReason", "Tenant", "TokenSet", "acting_as", "as_completed", "forbid_core_dumps",
     "load_settings",
 ]  # fmt: skip
 
 _WHERE = {
+    "AsyncCampaigns": "gatepost.campaigns.async_control",
     "AsyncHandle": "gatepost.handles",
     "AsyncProducer": "gatepost.producer",
     "Campaign": "gatepost_core.campaigns.model",
@@ -49,6 +52,7 @@ _WHERE = {
     "CampaignOptions": "gatepost_core.campaigns.model:Options",
     "Campaigns": "gatepost.campaigns.control",
     "Channel": "gatepost_core.kinds",
+    "Completion": "gatepost.completions",
     "Enqueued": "gatepost_core.enqueue",
     "Handle": "gatepost.handles",
     "MfaChallenge": "gatepost_core.outcomes",
@@ -63,6 +67,7 @@ _WHERE = {
     "Tenant": "gatepost_core.settings.tenants",
     "TokenSet": "gatepost_core.outcomes",
     "acting_as": "gatepost_core.audit_log",
+    "as_completed": "gatepost.completions",
     "forbid_core_dumps": "gatepost_core.core_dumps",
     "load_settings": "gatepost_core.settings",
 }

@@ -16,6 +16,7 @@ from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from gatepost.shared_redis import Lease
     from gatepost.waits import Answer
@@ -164,16 +165,20 @@ class AsyncHandle:
     def __repr__(self) -> str:
         return f"AsyncHandle({self.operation_id!r})"
 
+    def waiting(self, tell: Callable[[Answer], object]) -> AbstractContextManager[None]:
+        """Wait inside the block. Another thread calls `tell` with the final outcome or an error. Raises as `Handle.waiting` does."""
+        return self._handle.waiting(tell)
+
     async def outcome(self) -> Outcome:
-        """See `Handle.outcome`."""
+        """Return the operation's outcome so far. Raises as `Handle.outcome` does."""
         return await asyncio.to_thread(self._handle.outcome)
 
     async def state(self) -> State:
-        """See `Handle.state`."""
+        """Return the operation's state. Raises as `Handle.outcome` does."""
         return (await self.outcome()).state
 
     async def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - the same signature as Handle's
-        """See `Handle.wait`."""
+        """Wait for a final state, and return the outcome. Raises as `Handle.wait` does."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         with self._handle.waiting(partial(_tell, loop, answer)):
@@ -185,18 +190,18 @@ class AsyncHandle:
         return await asyncio.to_thread(self._handle.final_look)
 
     async def result(self, timeout: float = DEFAULT_TIMEOUT_S) -> Outcome:  # noqa: ASYNC109 - as above
-        """See `Handle.result`."""
+        """Wait, and return an `accepted` outcome. Raise the typed error of any other final state, as `Handle.result` does."""
         outcome = await self.wait(timeout)
         outcome.raise_for_state()
         return outcome
 
     async def redeem(self, timeout: float = DEFAULT_TIMEOUT_S) -> TokenSet:  # noqa: ASYNC109 - as above
-        """See `Handle.redeem`."""
+        """Wait, and return the login's token set, once. Raises as `Handle.redeem` does."""
         outcome = await self.wait(timeout)
         return await asyncio.to_thread(self._handle.open_result, outcome)
 
     async def cancel(self) -> bool:
-        """See `Handle.cancel`."""
+        """Cancel the operation if no attempt has begun. Return whether it is cancelled."""
         return await asyncio.to_thread(self._handle.cancel)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Enqueued
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gatepost_core.commands import Command
     from gatepost_core.enqueue import Recorder
 
+T = TypeVar("T")
 Item = Mapping[str, Any]
 """A command's fields, its `kind`, and its `idempotency_key` if it has one."""
 CHUNK: Final = 100
@@ -42,14 +43,14 @@ def enqueue_chunk(recorder: Recorder, items: Sequence[Item]) -> list[Enqueued]:
     return results
 
 
-async def chunks_of(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[list[Item]]:
+async def chunks_of(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[list[T]]:
     """Yield the items in chunks, as many as there are in one round trip."""
     if not isinstance(items, AsyncIterable):
         listed = items_of_caller(items)
-        while chunk := list(islice(listed, CHUNK)):
-            yield chunk
+        while found := list(islice(listed, CHUNK)):
+            yield found
         return
-    chunk = []
+    chunk: list[T] = []
     async for item in items:
         chunk.append(item)
         if len(chunk) == CHUNK:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from gatepost.campaigns.async_control import AsyncCampaigns
     from gatepost.campaigns.control import Campaigns
     from gatepost.command_options import LoginOptions, SendEmailOptions, SendOptions
     from gatepost.many import Item
@@ -200,29 +201,55 @@ class Producer:
 
 @boundary
 class AsyncProducer:
-    """The same for asyncio: every method is awaited, and handles are `AsyncHandle`. Use it as an async context manager."""
+    """Enqueues operations from an event loop. Every method is awaited, and handles are `AsyncHandle`. Use it as an async context manager.
+
+    Methods that reach Redis run in a thread. They check, seal and sign, which takes processor time, and then make one round trip. Waits for
+    outcomes take no thread each: one thread serves all of them.
+
+    Args:
+        settings: the configuration; read from the environment when absent.
+
+    Raises:
+        ConfigurationError: no sealing key, fingerprint key or tenant is configured.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._producer = Producer(settings)
 
+    @cached_property
+    def campaigns(self) -> AsyncCampaigns:
+        """The campaigns under the same settings. Closed with the producer."""
+        # Imported here, because an application that only enqueues should not load the modules of campaigns.
+        from gatepost.campaigns.async_control import AsyncCampaigns  # noqa: PLC0415
+
+        return AsyncCampaigns(lambda: self._producer.campaigns)
+
     async def send_email(self, email: str, **options: Unpack[SendEmailOptions]) -> AsyncHandle:
-        """See `Producer.send_email`."""
+        """Enqueue an e-mail with a one-time code, or with a magic link. Options and errors are those of `Producer.send_email`."""
         return await self._call(self._producer.send_email, email, **options)
 
     async def send_sms(self, phone_number: str, **options: Unpack[SendOptions]) -> AsyncHandle:
-        """See `Producer.send_sms`."""
+        """Enqueue an SMS with a one-time code. Options and errors are those of `Producer.send_sms`."""
         return await self._call(self._producer.send_sms, phone_number, **options)
 
     async def login_with_email(self, email: str, code: str, **options: Unpack[LoginOptions]) -> AsyncHandle:
-        """See `Producer.login_with_email`."""
+        """Enqueue the exchange of an e-mailed code for a token set. Options and errors are those of `Producer.login_with_email`."""
         return await self._call(self._producer.login_with_email, email, code, **options)
 
     async def login_with_sms(self, phone_number: str, code: str, **options: Unpack[LoginOptions]) -> AsyncHandle:
-        """See `Producer.login_with_sms`."""
+        """Enqueue the exchange of a texted code for a token set. Options and errors are those of `Producer.login_with_sms`."""
         return await self._call(self._producer.login_with_sms, phone_number, code, **options)
 
+    async def enqueue(self, command: commands.Command, idempotency_key: str | None = None) -> AsyncHandle:
+        """Enqueue a validated command; the four methods above end here. Errors are those of `Producer.enqueue`."""
+        return await self._call(self._producer.enqueue, command, idempotency_key)
+
     async def send_many(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Enqueued]:
-        """See `Producer.send_many`. The items may come from an asynchronous iterable."""
+        """Enqueue many commands, 100 in a round trip, and yield a result for each, in their order. Errors are those of `Producer.send_many`.
+
+        Args:
+            items: as for `Producer.send_many`, in an iterable or an asynchronous iterable.
+        """
         from gatepost.many import chunks_of  # noqa: PLC0415 - as above
 
         async for chunk in chunks_of(items):
@@ -234,7 +261,7 @@ class AsyncProducer:
         return AsyncHandle(self._producer.handle(operation_id))
 
     async def close(self) -> None:
-        """See `Producer.close`."""
+        """Close the connections. Those that wait, and every later call, get `ProducerClosed`."""
         await asyncio.to_thread(self._producer.close)
 
     async def __aenter__(self) -> Self:

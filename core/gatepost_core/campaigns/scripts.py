@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.reasons import IMPLIED, Reason
-from gatepost_core.redis.scripts import SERVER_CLOCK
+from gatepost_core.redis.keys import SERVER_CLOCK
 from gatepost_core.states import OPEN_STATES, Outlook, State, states_in_lua
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.campaigns.scripts import library, part
 from gatepost_core.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.scripts import SERVER_CLOCK, ending, starting
+from gatepost_core.redis.keys import SERVER_CLOCK, ending, starting
 from gatepost_core.redis.stored_values import as_text
 from gatepost_core.sealing import kid_of
 

@@ -12,7 +12,7 @@ from gatepost_core.doubt import rule_in_lua
 from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Kind
 from gatepost_core.redis.errors import NOTHING_SENT, translate, translated_errors
-from gatepost_core.redis.scripts import ending, starting
+from gatepost_core.redis.keys import ending, starting
 from gatepost_core.redis.stored_values import as_text
 from gatepost_core.states import OPEN_STATES, states_in_lua
 

@@ -1,6 +1,6 @@
-"""The names of all keys, channels and queues in Redis and on the broker. No other module spells one.
+"""The names of all keys, channels and queues in Redis and on the broker, and the beginnings of the Lua scripts that use them.
 
-Each begins with a namespace, so that two installations can share a Redis or a RabbitMQ.
+No other module spells a name. Each begins with a namespace, so that two installations can share a Redis or a RabbitMQ.
 """
 
 from __future__ import annotations
@@ -25,6 +25,19 @@ _OUT: Final = ":out"
 _WAITING: Final = ":waiting"
 _BLOCKED: Final = ":blocked"
 _INDEX: Final = ":i:"
+
+SERVER_CLOCK: Final = "local now_us = (function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()\n"
+"""Lua that defines the time: microseconds since the epoch, by the server's clock."""
+
+
+def starting(text: str) -> str:
+    """Return a script that Redis refuses while its memory is full, so that nothing new starts."""
+    return "#!lua\n" + text
+
+
+def ending(text: str) -> str:
+    """Return a script that also runs while Redis's memory is full: work under way must still end."""
+    return "#!lua flags=allow-oom\n" + text
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,8 @@ from pydantic_settings import (
 
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
-from gatepost_core.nearest import did_you_mean
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
-from gatepost_core.settings.known_names import refuse_unknown_names, refuse_unknown_variables
 from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
 from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, Tenant
@@ -383,17 +381,25 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
 
 def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
     variables = environment_names()
-    fields = {*Settings.model_fields, *(name for name in variables if name.startswith("AUTH0_"))}
-    refuse_unknown_names(given, fields, source="load_settings()")
-    refuse_unknown_variables(os.environ, variables, source="the environment")
-    if env_file is not None:
-        in_file = DotEnvSettingsSource(Settings, env_file=env_file).env_vars
-        refuse_unknown_variables(in_file, variables, source=env_file)
-    if path := os.environ.get("GATEPOST_CONFIG"):
-        refuse_unknown_names(tomllib.loads(Path(path).read_text(encoding="utf-8")), fields, source=path)
+    arguments = {*Settings.model_fields, *(name for name in variables if name.startswith("AUTH0_"))}
+    in_env_file = DotEnvSettingsSource(Settings, env_file=env_file).env_vars if env_file else {}
+    path = os.environ.get("GATEPOST_CONFIG")
+    in_config = tomllib.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    named = {name.upper() for name in (*os.environ, *in_env_file)}
+    if {name for name in named - variables.keys() if name.startswith("GATEPOST_")} or {*given, *in_config} - arguments:
+        # Imported here, because only names that may be wrong need it.
+        from gatepost_core.settings.known_names import refuse_unknown_names, refuse_unknown_variables  # noqa: PLC0415
+
+        refuse_unknown_names(given, arguments, source="load_settings()")
+        refuse_unknown_variables(os.environ, variables, source="the environment")
+        refuse_unknown_variables(in_env_file, variables, source=str(env_file))
+        refuse_unknown_names(in_config, arguments, source=str(path))
 
 
 def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
+    # Imported here, because only a wrong name needs it.
+    from gatepost_core.nearest import did_you_mean  # noqa: PLC0415
+
     known = list(names)
     return TenantMissing(
         f"no tenant named {name!r} is configured; configured are: {', '.join(known)}.{did_you_mean(name, known)}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError
+from gatepost_core.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,5 +61,8 @@ def refuse_unknown_names(given: Iterable[str], known: Iterable[str], *, source: 
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-    return f"; did you mean {found[0]}?" if found else "; docs/reference/settings.md lists them"
+    # Without the common prefix, which would make every name alike.
+    found = nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in sorted(names)])
+    if found is None:
+        return "; docs/reference/settings.md lists them"
+    return f"; did you mean {_PREFIX if name.startswith(_PREFIX) and not found.startswith('AUTH0_') else ''}{found}?"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.campaigns.scripts import library, part
 from gatepost_core.campaigns.store import ROWS_PAGE
 from gatepost_core.errors import CampaignConflict
-from gatepost_core.redis.scripts import ending
+from gatepost_core.redis.keys import ending
 from gatepost_core.states import State
 
 if TYPE_CHECKING:

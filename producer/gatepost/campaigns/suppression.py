@@ -17,7 +17,7 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.points_in_time import require_near
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.scripts import starting
+from gatepost_core.redis.keys import starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

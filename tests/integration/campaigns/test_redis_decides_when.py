@@ -12,7 +12,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.kinds import Channel
-from gatepost_core.redis.scripts import SERVER_CLOCK
+from gatepost_core.redis.keys import SERVER_CLOCK
 from gatepost_core.states import State
 from gatepost_worker.bulk.store import BatchStore
 from support.campaign_parts import rows

@@ -34,7 +34,18 @@ if TYPE_CHECKING:
 
 SECRET = "canary-q7x2v9"
 # Values without methods that check or do anything. A row holds a person, and its repr masks it.
-_VALUES = {"Campaign", "Channel", "Enqueued", "Outcome", "Reason", "Row", "SendingHours", "State", "SuppressionReason"}
+_VALUES = {
+    "Campaign",
+    "Channel",
+    "Completion",
+    "Enqueued",
+    "Outcome",
+    "Reason",
+    "Row",
+    "SendingHours",
+    "State",
+    "SuppressionReason",
+}
 PLAIN = {*_VALUES, "CampaignConflict", "CampaignNotFound"}
 CLASSES = [
     *(getattr(gatepost, name) for name in gatepost.__all__ if name not in PLAIN and name[0].isupper()),

@@ -17,7 +17,7 @@ from gatepost_core.campaigns.scripts import library
 from gatepost_core.campaigns.store import picks
 from gatepost_core.errors import Unavailable
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.scripts import SERVER_CLOCK, ending, starting
+from gatepost_core.redis.keys import SERVER_CLOCK, ending, starting
 from gatepost_core.states import State
 from gatepost_worker.limiter import lua_library, pack_settings
 from gatepost_worker.limiter.readings import pack_readings

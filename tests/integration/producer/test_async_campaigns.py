@@ -1,0 +1,102 @@
+"""Campaigns from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost import AsyncCampaigns, AsyncProducer, Campaigns, Channel, Row
+from gatepost.errors import CampaignNotFound, InvalidCommand, ProducerClosed
+from gatepost_core.commands import SendEmail
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gatepost_core.settings import Settings
+
+# Parts of `Campaigns` that commands use. Applications open `Campaigns` for them.
+ONLY_IN_THREADS = {
+    "block_of_tenant",
+    "recount",
+    "close",
+    "store",
+    "audit",
+    "suppressions",
+    "repair",
+    "reports",
+    "settings",
+}
+
+
+async def rows(number: int) -> AsyncIterator[Row]:
+    for n in range(number):
+        await asyncio.sleep(0)
+        yield Row(n + 1, Channel.EMAIL, f"guest-{n}@example.com")
+
+
+def test_a_campaign_runs_from_an_event_loop(settings: Settings) -> None:
+    """Rows come from an asynchronous iterable; each call gives what the call of `Campaigns` gives."""
+
+    async def run() -> tuple[int, int, list[str], str, str]:
+        async with AsyncProducer(settings) as producer:
+            campaign = await producer.campaigns.create("spring")
+            added = await producer.campaigns.add(campaign, rows(300))
+            again = await producer.campaigns.add(campaign, [Row(1, Channel.EMAIL, "guest-0@example.com")])
+            started = await producer.campaigns.start(campaign)
+            listed = [each.campaign_id for each in await producer.campaigns.list()]
+            found = [report.row.recipient async for report in producer.campaigns.export(campaign)]
+            assert listed == [campaign]
+            cancelled = await producer.campaigns.cancel(campaign)
+            return added.added, again.duplicates, found, started.status.value, cancelled.status.value
+
+    added, duplicates, found, started, cancelled = asyncio.run(run())
+
+    assert (added, duplicates, started) == (300, 1, "running")
+    assert found == [f"guest-{n}@example.com" for n in range(300)]
+    assert cancelled in {"cancelling", "cancelled"}
+
+
+def test_errors_reach_the_event_loop(settings: Settings) -> None:
+    """Typed as those of `Campaigns`; also after the producer was closed."""
+
+    async def run() -> None:
+        producer = AsyncProducer(settings)
+        campaigns = producer.campaigns
+        with pytest.raises(CampaignNotFound):
+            await campaigns.status("0f8fad5b-d9cb-469f-a165-70867728950e")
+        campaign = await campaigns.create("spring")
+        with pytest.raises(InvalidCommand):
+            await campaigns.add(campaign, [Row(1, Channel.EMAIL, "nobody")])
+        await producer.close()
+        with pytest.raises(ProducerClosed):
+            await campaigns.list()
+
+    asyncio.run(run())
+
+
+def test_a_command_is_enqueued_from_an_event_loop(settings: Settings) -> None:
+    """The same key gives the same operation."""
+
+    async def run() -> tuple[str, str]:
+        async with AsyncProducer(settings) as producer:
+            one = await producer.enqueue(SendEmail(email="ana@example.com"), "a key")
+            other = await producer.enqueue(SendEmail(email="ana@example.com"), "a key")
+            return one.operation_id, other.operation_id
+
+    one, other = asyncio.run(run())
+
+    assert one == other
+
+
+PUBLIC = sorted(name for name in set(dir(Campaigns)) - ONLY_IN_THREADS if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_method_has_the_parameters_of_its_twin(name: str) -> None:
+    """A new method or option of `Campaigns` reaches `AsyncCampaigns`."""
+    expected, found = (inspect.signature(getattr(cls, name)) for cls in (Campaigns, AsyncCampaigns))
+
+    assert [each.name for each in expected.parameters.values()] == [each.name for each in found.parameters.values()]
