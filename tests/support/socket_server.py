@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import struct
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
@@ -181,17 +182,20 @@ def relay(wire: Wire, heard: Heard) -> bool:
     host, _, port = heard.target.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as upstream:
         wire.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=_carry, args=(upstream, wire.sock), daemon=True)
-        back.start()
-        _carry(wire.sock, upstream)
-        back.join(30)
+        _carry_both_ways(wire.sock, upstream)
     return False
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    for end in (source, target):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+def _carry_both_ways(one: socket.socket, other: socket.socket) -> None:
+    """Carry bytes on one thread. Two threads must not use one TLS socket: a read beside a write can look like the end."""
+    target = {one: other, other: one}
+    with suppress(OSError), selectors.DefaultSelector() as selector:
+        for end in target:
+            selector.register(end, selectors.EVENT_READ)
+        while ready := selector.select(30):
+            for key, _ in ready:
+                source = cast("socket.socket", key.fileobj)
+                data = source.recv(65536)  # more than one TLS record, so OpenSSL keeps none back
+                if not data:
+                    return
+                target[source].sendall(data)
