@@ -70,15 +70,16 @@ class _Command(BaseModel):
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
+        if not self.extra:
+            return self
         taken = sorted((_RESERVED_FIELDS | _IN_REQUEST | type(self).model_fields.keys()) & self.extra.keys())
         if taken:
             raise ValueError(f"extra must not hold {', '.join(taken)}: use the command's own fields and the tenant")
         return self
 
-    def timed(self, now: datetime | None = None) -> tuple[Self, datetime]:
-        """Return the command with its deadline, and the deadline: its own, or now plus the lifetime of its kind."""
-        deadline = self.deadline or (now or datetime.now(UTC)) + self.kind.lifetime
-        return self.model_copy(update={"deadline": deadline}), deadline
+    def ends_at(self, now: datetime | None = None) -> datetime:
+        """Return the command's deadline, or now plus the lifetime of its kind."""
+        return self.deadline or (now or datetime.now(UTC)) + self.kind.lifetime
 
 
 class SendCommand(_Command, MessageFields):
@@ -182,6 +183,16 @@ def parse_command(document: Mapping[str, Any]) -> Command:
 def dump_command(command: Command) -> bytes:
     """Return the command as JSON, with personal values in clear. Only for sealing."""
     return command.model_dump_json(context=REVEAL, exclude_none=True).encode()
+
+
+def dump_without_deadline(command: Command) -> bytes:
+    """Return what `dump_command` returns for the same command without a deadline."""
+    return dump_command(command if command.deadline is None else command.model_copy(update={"deadline": None}))
+
+
+def with_deadline(dumped: bytes, deadline: datetime) -> bytes:
+    """Return what `dump_without_deadline` returned, with a deadline."""
+    return b'%s,"deadline":"%s"}' % (dumped[:-1], deadline.isoformat().encode())
 
 
 @boundary

@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gatepost_core.commands import OnUnknown, SendCommand, dump_command, recipient_of
+from gatepost_core.broker.messages import log_postponed
+from gatepost_core.commands import OnUnknown, SendCommand, dump_without_deadline, recipient_of, with_deadline
 from gatepost_core.errors import GatepostError, IdempotencyConflict, RecordGone, Unavailable
+from gatepost_core.ledger.recording import Recorded
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
@@ -78,13 +80,16 @@ class Recorder:
             Unavailable: Redis did not answer. The command may have been recorded, and is then sent later.
         """
         new = self._new(command, idempotency_key, origin, seal)
-        recorded = self._ledger.record(new)
-        if recorded == new.operation_id:
-            self._publish([new])
-        return recorded
+        recorded = self._ledger.record_many([new])
+        (found,) = recorded.operations
+        if isinstance(found, GatepostError):
+            raise found
+        if found == new.operation_id:
+            self._publish([new], recorded)
+        return found
 
     def enqueue_many(self, items: Sequence[tuple[Command, str | None]]) -> list[Enqueued]:
-        """Record and publish commands in two round trips, and return a result for each, in their order.
+        """Record and publish commands in one or two round trips, and return a result for each, in their order.
 
         Args:
             items: each command with its idempotency key, if it has one.
@@ -96,53 +101,62 @@ class Recorder:
                 prepared[number] = self._new(command, key, Origin.PRODUCER, None)
             except GatepostError as failure:
                 results[number] = Enqueued(error=failure)
-        for (number, new), recorded in zip(prepared.items(), self._record(list(prepared.values())), strict=True):
-            if isinstance(recorded, str):
-                results[number] = Enqueued(recorded, existed=recorded != new.operation_id)
+        recorded = self._record(list(prepared.values()))
+        for (number, new), found in zip(prepared.items(), recorded.operations, strict=True):
+            if isinstance(found, str):
+                results[number] = Enqueued(found, existed=found != new.operation_id)
             else:
                 # After a lost answer, the operation may have been recorded under this id.
-                sure = isinstance(recorded, IdempotencyConflict | RecordGone)
-                results[number] = Enqueued(None if sure else new.operation_id, error=recorded)
-        self._publish([new for number, new in prepared.items() if results[number] == Enqueued(new.operation_id)])
+                sure = isinstance(found, IdempotencyConflict | RecordGone)
+                results[number] = Enqueued(None if sure else new.operation_id, error=found)
+        self._publish(
+            [new for number, new in prepared.items() if results[number] == Enqueued(new.operation_id)], recorded
+        )
         return [results[number] for number in range(len(items))]
 
-    def _record(self, operations: Sequence[NewOperation]) -> list[str | GatepostError]:
+    def _record(self, operations: Sequence[NewOperation]) -> Recorded:
         try:
-            return self._ledger.record_many(operations) if operations else []
+            return self._ledger.record_many(operations) if operations else Recorded([])
         except Unavailable as failure:
-            return [failure] * len(operations)
+            return Recorded([failure] * len(operations))
 
     def _new(self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None) -> NewOperation:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         application = self._applications.get(tenant)
-        timed, deadline = command.timed()
+        deadline, dumped = command.ends_at(), dump_without_deadline(command)
         operation_id = str(uuid.uuid4())
+        queue, message = self._messages.for_script(command.kind, operation_id)
         return NewOperation(
             operation_id=operation_id,
             kind=command.kind,
             tenant=tenant,
-            sealed_command=self._keyring.seal(dump_command(timed), Purpose.command(operation_id)),
+            sealed_command=self._keyring.seal(with_deadline(dumped, deadline), Purpose.command(operation_id)),
+            kid=self._keyring.kids[0],
             deadline=deadline,
             application=application.stored if application else "",
             on_unknown=command.on_unknown if isinstance(command, SendCommand) else OnUnknown.HOLD,
             recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
-            seal_fingerprint=seal and self._fingerprints.digest("seal", seal).hex(),
-            **self._idempotency(command, idempotency_key, origin),
+            seal_fingerprint=self._fingerprints.digest("seal", seal).hex() if seal else "",
+            queue=queue,
+            message=message,
+            **self._idempotency(dumped, idempotency_key, origin),
         )
 
-    def _idempotency(self, command: Command, key: str | None, origin: Origin) -> dict[str, str]:
+    def _idempotency(self, dumped: bytes, key: str | None, origin: Origin) -> dict[str, str]:
         if not key:
             return {}
-        # Without the deadline: a repeated call computes a later one.
-        payload = dump_command(command.model_copy(update={"deadline": None})).decode()
         return {
             "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),
-            # With the key, so that fingerprints of the same command under two keys differ.
-            "payload_fingerprint": self._fingerprints.digest("payload", origin, key, payload).hex(),
+            # Without the deadline: a repeated call computes a later one. With the key, so that fingerprints of the same command under two
+            # keys differ.
+            "payload_fingerprint": self._fingerprints.digest("payload", origin, key, dumped.decode()).hex(),
         }
 
-    def _publish(self, operations: Sequence[NewOperation]) -> None:
+    def _publish(self, operations: Sequence[NewOperation], recorded: Recorded) -> None:
         postponed = self._messages.publish([(new.kind, new.operation_id) for new in operations])
+        for operation_id, error in recorded.unpublished.items():
+            log_postponed(error=error, operation_id=operation_id)
+            postponed.append(operation_id)
         # Without this note, the sweep first waits for messages that were published later.
         with suppress(Unavailable):
             for operation_id in postponed:

@@ -1,7 +1,8 @@
-"""Publishing the messages of recorded operations, many in one round trip where the broker is Redis.
+"""The messages of operations: where the ledger's script pushes them, or how they are published after it.
 
-A message on a Redis list is the JSON text that kombu would write, prepared once for each kind; a test compares the two. Other brokers get
-their messages through kombu.
+If the ledger's Redis is the broker, the script that records an operation also pushes its message. Any other Redis gets many messages in one
+round trip, and other brokers get theirs through kombu. A message on a Redis list is the JSON text that kombu would write, prepared once for
+each kind; a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import base64
 import json
 import os
 import socket
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ from gatepost_core.redis.connections import connect_to_broker
 from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from celery import Celery
     from redis import Redis
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
 _ID: Final = "(operation)"
 _BODY: Final = "(body)"
-_TAG: Final = "(tag)"
 _NOTHING_FOLLOWS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 class OperationMessages:
-    """Publishes operations' messages. Thread-safe.
+    """Makes and publishes operations' messages. Thread-safe.
 
     Args:
         app: returns the Celery app. Called only for brokers other than Redis.
@@ -46,44 +45,52 @@ class OperationMessages:
 
     def __init__(self, app: Callable[[], Celery], settings: Settings, client: Redis | None) -> None:
         self._keys = RedisKeys(settings.namespace)
-        is_ledger = settings.broker == settings.redis_url.get_secret_value()
-        self._own = None if is_ledger or client is None else connect_to_broker(settings)
-        self._redis: Redis | None = client if is_ledger else self._own
+        self._in_ledger = client is not None and settings.broker == settings.redis_url.get_secret_value()
+        self._redis: Redis | None = None if self._in_ledger or client is None else connect_to_broker(settings)
         self._app = app
-        if self._redis is None:
+        if self._redis is None and not self._in_ledger:
             # A wrong configuration is an error now, not at the first message.
             app()
 
+    def for_script(self, kind: Kind, operation_id: str) -> tuple[str, str]:
+        """Return the key of the list and the message that the ledger's script pushes; both empty if another broker takes the message."""
+        if not self._in_ledger:
+            return "", ""
+        queue = self._keys.queue(kind.queue)
+        return self._keys.queue_key(queue), envelope(kind, queue, operation_id)
+
     def publish(self, operations: Sequence[tuple[Kind, str]]) -> list[str]:
-        """Publish operations' messages, and return the ids of those that the broker may not have taken.
+        """Publish messages that the script has not pushed, and return the ids of those that the broker may not have taken.
 
         Each of those is logged as `publish.postponed`. No error leaves: a caller who saw one would enqueue again.
 
         Args:
             operations: the kind and the id of each.
         """
-        if not operations:
+        if self._in_ledger or not operations:
             return []
         if self._redis is None:
             return [operation_id for kind, operation_id in operations if not self._through_kombu(kind, operation_id)]
+        by_queue: dict[str, dict[str, str]] = {}
+        for kind, operation_id in operations:
+            queue = self._keys.queue(kind.queue)
+            by_queue.setdefault(self._keys.queue_key(queue), {})[operation_id] = envelope(kind, queue, operation_id)
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                for kind, operation_id in operations:
-                    queue = self._keys.queue(kind.queue)
-                    pipe.lpush(self._keys.queue_key(queue), envelope(kind, queue, operation_id))
+                for key, messages in by_queue.items():
+                    pipe.lpush(key, *messages.values())
                 replies = pipe.execute(raise_on_error=False)
         except (RedisError, OSError) as failure:
-            replies = [failure] * len(operations)
+            replies = [failure] * len(by_queue)
+        refused = zip(by_queue.values(), replies, strict=True)
         return [
-            _postponed(operation_id, reply)
-            for (_, operation_id), reply in zip(operations, replies, strict=True)
-            if isinstance(reply, Exception)
+            one for messages, reply in refused if isinstance(reply, Exception) for one in _postponed(messages, reply)
         ]
 
     def close(self) -> None:
-        """Close the connections to a broker of its own."""
-        if self._own is not None:
-            self._own.close()
+        """Close the connections to a Redis that is the broker alone."""
+        if self._redis is not None:
+            self._redis.close()
 
     def _through_kombu(self, kind: Kind, operation_id: str) -> bool:
         # Imported here, because a Redis broker needs neither kombu nor Celery.
@@ -107,13 +114,14 @@ def envelope(kind: Kind, queue: str, operation_id: str) -> str:
         queue: the queue's name.
         operation_id: the operation's id.
     """
-    arguments = json.dumps([[], operation_message(operation_id), _NOTHING_FOLLOWS]).encode()
-    prepared = _prepared(kind, queue).replace(_ID, operation_id)
-    return prepared.replace(_BODY, base64.b64encode(arguments).decode()).replace(_TAG, str(uuid.uuid4()))
+    message, arguments = _prepared(kind, queue)
+    body = base64.b64encode(arguments.replace(_ID, operation_id).encode()).decode()
+    return message.replace(_ID, operation_id).replace(_BODY, body)
 
 
 @cache
-def _prepared(kind: Kind, queue: str) -> str:
+def _prepared(kind: Kind, queue: str) -> tuple[str, str]:
+    """Return the message and its arguments, with marks for the operation's id and the encoded arguments."""
     # Celery's protocol 2, in an envelope of kombu's virtual transports.
     headers: dict[str, Any] = {
         "lang": "py",
@@ -143,9 +151,10 @@ def _prepared(kind: Kind, queue: str) -> str:
         "delivery_info": {"exchange": "", "routing_key": queue},
         "priority": 0,
         "body_encoding": "base64",
-        "delivery_tag": _TAG,
+        # Workers give every delivery a new tag.
+        "delivery_tag": _ID,
     }
-    return json.dumps(
+    message = json.dumps(
         {
             "body": _BODY,
             "content-encoding": "utf-8",
@@ -154,8 +163,11 @@ def _prepared(kind: Kind, queue: str) -> str:
             "properties": properties,
         }
     )
+    return message, json.dumps([[], operation_message(_ID), _NOTHING_FOLLOWS])
 
 
-def _postponed(operation_id: str, failure: Exception) -> str:
-    log_postponed(error=type(failure).__name__, operation_id=operation_id)
-    return operation_id
+def _postponed(operation_ids: Iterable[str], failure: Exception) -> list[str]:
+    postponed = list(operation_ids)
+    for operation_id in postponed:
+        log_postponed(error=type(failure).__name__, operation_id=operation_id)
+    return postponed

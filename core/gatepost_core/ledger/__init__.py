@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.errors import (
-    CorruptRecord,
-    GatepostError,
-    IdempotencyConflict,
-    NothingToRedeem,
-    OperationNotFound,
-    RecordGone,
-    Unavailable,
-)
+from gatepost_core.errors import CorruptRecord, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost_core.kinds import Kind
+from gatepost_core.ledger.recording import Recorded, dump_new, read_recorded
 from gatepost_core.ledger.script import Call, LedgerScript
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of, operation_of
-from gatepost_core.redis.errors import PERHAPS_RECORDED, READING, translated_errors
+from gatepost_core.redis.errors import READING, translated_errors
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.stored_values import as_text, milliseconds
+from gatepost_core.redis.stored_values import as_text
 from gatepost_core.sealing import kid_of
 from gatepost_core.states import State
 
@@ -86,41 +79,20 @@ class Ledger:
             RecordGone: the key or the seal is known, but its operation's record no longer exists.
             Unavailable: Redis did not answer. The operation may have been recorded.
         """
-        recorded = _recorded(self._script.texts(self._recording(new), starts=True, if_lost=PERHAPS_RECORDED))
+        (recorded,) = self.record_many([new]).operations
         if isinstance(recorded, str):
             return recorded
         raise recorded
 
-    def record_many(self, operations: Sequence[NewOperation]) -> list[str | GatepostError]:
-        """Record operations in one round trip, and return for each what `record` returns or raises.
+    def record_many(self, operations: Sequence[NewOperation]) -> Recorded:
+        """Record operations in one round trip, and push the messages of those that have one.
 
         Raises:
             Unavailable: Redis did not answer. Any of the operations may have been recorded.
         """
-        calls = [self._recording(new) for new in operations]
-        replies = self._script.start_many(calls, if_lost=PERHAPS_RECORDED)
-        return [reply if isinstance(reply, Unavailable) else _recorded(reply) for reply in replies]
-
-    def _recording(self, new: NewOperation) -> Call:
-        own = self._keys.operation(new.operation_id)
-        by_idempotency = (
-            own if new.idempotency_fingerprint is None else self._keys.idempotency(new.idempotency_fingerprint)
-        )
-        by_recipient = own if new.recipient_fingerprint is None else self._keys.recipient(new.recipient_fingerprint)
-        by_seal = own if new.seal_fingerprint is None else self._keys.idempotency(new.seal_fingerprint)
-        arguments = (
-            new.kind,
-            new.tenant,
-            new.sealed_command,
-            kid_of(new.sealed_command) or "",
-            milliseconds(new.deadline),
-            new.on_unknown,
-            new.payload_fingerprint,
-            self.look_after_ms,
-            self._record_lifetime_ms,
-            new.application,
-        )
-        return Call("record", new.operation_id, arguments, [self._keys.kids, by_idempotency, by_recipient, by_seal])
+        messages = [new.message for new in operations]
+        reply = self._script.record(dump_new(operations), self.look_after_ms, self._record_lifetime_ms, *messages)
+        return read_recorded(operations, reply)
 
     def ready(self, operation_id: str, *, delivered: bool = False) -> Operation | Answer:
         """Return an operation that can begin now, with its sealed command; otherwise the reason why it cannot.
@@ -380,16 +352,6 @@ class Ledger:
 
     def _call(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> list[str]:
         return self._script.texts(Call(call, operation_id, arguments, keys))
-
-
-def _recorded(reply: Sequence[str]) -> str | GatepostError:
-    match reply:
-        case ["conflict", _]:
-            return IdempotencyConflict()
-        case ["gone", _]:
-            return RecordGone()
-        case _:
-            return reply[1]
 
 
 def _swept(reply: Sequence[Any]) -> Answer:

@@ -3,6 +3,7 @@
 --
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by their next sweep
 -- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
+-- recording.lua writes new records.
 -- ARGV[1] the call   ARGV[2] the operation's id   ARGV[3..] its arguments
 -- redis-py repeats a call whose reply was lost, so a repeated call gives the same answer. `redeem` cannot: the first call deleted the result.
 -- Times are milliseconds since the epoch. `now` comes from the server: one clock for all workers.
@@ -93,88 +94,8 @@ local function need_key(kids, kid)
   if kid ~= '' then redis.call('HSET', kids, kid, now) end
 end
 
--- Adds to the index of one recipient's operations, by when the index may drop them: later than their records expire.
-local function index_by_recipient(index, lasts)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  redis.call('ZADD', index, now + lasts, id)
-  if redis.call('PTTL', index) < lasts then redis.call('PEXPIRE', index, lasts) end
-end
-
 local function record_of(other)
   return operation:sub(1, -#id - 1) .. other
-end
-
-local function fingerprint_in(key)
-  return key:sub(#IDEMPOTENCY + 1)
-end
-
--- Returns answer, operation and the command's fingerprint; nil for a new key.
-local function known_under(key, lifetime)
-  local found = redis.call('HMGET', key, 'answer', 'operation', 'fingerprint')
-  if not found[1] or redis.call('HGET', record_of(found[2]), 'state') then return found[1] and found end
-  -- The record did not expire, it was deleted, so nothing else lets the key expire.
-  if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, lifetime) end
-  return { 'gone', found[2], found[3] }
-end
-
-local function name_by(key, fingerprint)
-  redis.call('HSET', key, 'operation', id, 'fingerprint', fingerprint, 'answer', 'existing')
-  -- It may have named a command that came too late, and would expire with that record.
-  if redis.call('PTTL', key) > 0 then redis.call('PERSIST', key) end
-  redis.call('HSET', operation, 'keys', (get('keys') or '') .. fingerprint_in(key) .. ' ')
-end
-
--- Stores the answer to a sealed command whose idempotency key names another operation.
-local function remember(seal, answer, of, lifetime)
-  redis.call('HSET', seal, 'operation', of, 'fingerprint', '', 'answer', answer)
-  local record = record_of(of)
-  local left = redis.call('PTTL', record)
-  if left == -1 then
-    redis.call('HSET', record, 'keys', (redis.call('HGET', record, 'keys') or '') .. fingerprint_in(seal) .. ' ')
-  else
-    redis.call('PEXPIRE', seal, left > 0 and left or lifetime)
-  end
-end
-
--- Returns the answer for a command whose seal or idempotency key is known, or nil.
-local function recorded_before(key, seal, fingerprint, late, lifetime)
-  local known = seal and known_under(seal, lifetime)
-  if known then return { known[1], known[2] } end
-  known = key and known_under(key, lifetime)
-  -- A command that came too late was never sent and left no fingerprint. A later command in time may use its key.
-  if not known or known[3] == '' and not late then return nil end
-  local answer = known[1]
-  if answer == 'existing' and known[3] ~= '' and known[3] ~= fingerprint then answer = 'conflict' end
-  if seal then remember(seal, answer, known[2], lifetime) end
-  return { answer, known[2] }
-end
-
--- KEYS[4] the key ids in use   KEYS[5] the idempotency key's own key, KEYS[6] the recipient's index, KEYS[7] the key of the seal that the
--- command came under: the operation's key again when there is none
--- ARGV: kind, tenant, sealed command, its key's id, deadline, on_unknown, payload fingerprint, look again after, lifetime, application ('' when
--- the producer does not know it)
--- A command past its deadline is recorded without its recipient: no command, no fingerprint.
-function calls.record(kind, tenant, command, kid, deadline, on_unknown, fingerprint, look_after, lifetime, application)
-  if get('state') then return { 'recorded', id } end
-  local left = deadline - now
-  local late = left <= 0
-  local key, seal = KEYS[5] ~= operation and KEYS[5], KEYS[7] ~= operation and KEYS[7]
-  local before = recorded_before(key, seal, fingerprint, late, lifetime)
-  if before then return before end
-  redis.call('HSET', operation, 'kind', kind, 'state', QUEUED, 'tenant', tenant, 'deadline', deadline, 'on_unknown', on_unknown,
-    'attempts', 0, 'lifetime', lifetime, 'created', now, 'updated', now)
-  if application ~= '' then redis.call('HSET', operation, 'application', application) end
-  redis.call('HINCRBY', counts, kind .. ':' .. QUEUED, 1)
-  redis.call('ZADD', due, late and now or now + look_after, id)
-  if key then name_by(key, late and '' or fingerprint) end
-  if seal then name_by(seal, '') end
-  if late then return { 'recorded', id } end
-  redis.call('HSET', operation, 'command', command)
-  need_key(KEYS[4], kid)
-  if KEYS[6] ~= operation then
-    index_by_recipient(KEYS[6], left + 2 * lifetime)
-  end
-  return { 'recorded', id }
 end
 
 -- Returns the answer if no attempt can begin now; else nil, and the state from which it would begin.

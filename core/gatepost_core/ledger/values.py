@@ -26,7 +26,10 @@ class NewOperation:
     """A command to record before it is published.
 
     Attributes:
+        kid: the id of the key that sealed the command.
         application: the Auth0 application in its stored form; empty when the producer does not know it.
+        queue: the key of the list that takes the message; empty if another broker takes it.
+        message: the message for the list.
     """
 
     operation_id: str
@@ -35,11 +38,14 @@ class NewOperation:
     sealed_command: str
     deadline: datetime
     on_unknown: OnUnknown
+    kid: str = ""
     payload_fingerprint: str = ""
     application: str = ""
-    idempotency_fingerprint: str | None = None
-    recipient_fingerprint: str | None = None
-    seal_fingerprint: str | None = None
+    idempotency_fingerprint: str = ""
+    recipient_fingerprint: str = ""
+    seal_fingerprint: str = ""
+    queue: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

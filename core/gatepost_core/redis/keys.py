@@ -238,6 +238,7 @@ class RedisKeys:
             "SUPPRESSION": self.suppression,
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),
+            "RECIPIENT": self.recipient(""),
             "DELIVERED": self.delivered,
             "LIMITER": f"{self.namespace}:{_LIMITER}:",
             "BATCH_KEY": _BATCH,

@@ -15,6 +15,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -33,6 +34,9 @@ _KID: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
 LONGEST_VALUE: Final = 6 << 20
 """Most bytes of one value, to limit the memory that opening it takes."""
 _LONGEST_HEADER: Final = 1024
+# Of A256GCM: RFC 7518 5.3.
+_NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 
 
 class _Registry(jwe.JWERegistry):
@@ -144,6 +148,10 @@ class Key:
         return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).decode().rstrip('=')}"
 
 
+def _encoded(value: bytes) -> bytes:
+    return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+
 def kid_of(sealed: str) -> str | None:
     """Return the id of the key that sealed a value, without opening it; None for any other text."""
     header = sealed[:_LONGEST_HEADER].partition(".")[0]
@@ -173,6 +181,8 @@ class Keyring:
         if len(self._keys) != len(ring):
             raise ConfigurationError("two sealing keys have the same id")
         self._first = ring[0].kid
+        self._header = b'{"alg":"dir","enc":"A256GCM","kid":"%s",' % self._first.encode()
+        self._cipher = AESGCM(self._keys[self._first].raw_value)
 
     @property
     def kids(self) -> tuple[str, ...]:
@@ -187,8 +197,12 @@ class Keyring:
         """
         if len(value) > LONGEST_VALUE:
             raise InvalidValue(f"a value of {len(value)} bytes is too long to seal; the limit is {LONGEST_VALUE}")
-        header = {"alg": "dir", "enc": "A256GCM", "kid": self._first, "for": str(purpose)}
-        return jwe.encrypt_compact(header, value, self._keys[self._first], registry=_REGISTRY)
+        # As joserfc does, which opens it. joserfc checks the header and makes a cipher each time, which takes three times as long.
+        header = _encoded(b'%s"for":%s}' % (self._header, json.dumps(str(purpose)).encode()))
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, value, header)
+        parts = header, b"", _encoded(nonce), _encoded(sealed[:-_TAG_BYTES]), _encoded(sealed[-_TAG_BYTES:])
+        return b".".join(parts).decode()
 
     def open(self, sealed: str, purpose: Purpose) -> bytes:
         """Return the value.

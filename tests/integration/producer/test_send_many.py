@@ -8,9 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis import Redis
+from structlog.testing import capture_logs
 
 from gatepost import AsyncProducer, Producer, State
-from gatepost.errors import IdempotencyConflict, InvalidCommand, OperationNotFound, Unavailable
+from gatepost.errors import CorruptRecord, IdempotencyConflict, InvalidCommand, OperationNotFound, Unavailable
 from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.operation_messages import envelope
 from gatepost_core.broker.publishing import publish
@@ -43,18 +45,43 @@ def producer(settings: Settings) -> Iterator[Producer]:
         yield made
 
 
-def test_each_command_is_recorded_and_published_once(producer: Producer, redis_client: redis.Redis) -> None:
+@pytest.fixture(params=[0, 1], ids=["the ledger's Redis is the broker", "another Redis is the broker"])
+def brokered(
+    request: pytest.FixtureRequest, make_settings: Callable[..., Settings], valkey: EmbeddedValkey
+) -> Iterator[tuple[Producer, redis.Redis]]:
+    """A producer, and its broker: the database of the ledger, or another one."""
+    url = f"{valkey.url.rpartition('/')[0]}/{request.param}"
+    with Producer(make_settings(broker_url=url)) as made, Redis.from_url(url) as broker:
+        yield made, broker
+        broker.flushdb()
+
+
+def test_each_command_is_recorded_and_published_once(brokered: tuple[Producer, redis.Redis]) -> None:
     """More than two round trips of them, in their order."""
+    producer, broker = brokered
+
     results = list(producer.send_many(sends(250)))
 
-    published = [json.loads(message)["headers"]["id"] for message in redis_client.lrange(QUEUE, 0, -1)]
+    published = [json.loads(message)["headers"]["id"] for message in broker.lrange(QUEUE, 0, -1)]
     assert [result.error for result in results] == [None] * 250
     assert published[::-1] == [result.operation_id for result in results]
     assert producer.ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 250}
 
 
-def test_known_keys_name_their_operations_and_publish_nothing(producer: Producer, redis_client: redis.Redis) -> None:
+def test_one_script_records_and_publishes_a_hundred_commands(producer: Producer, redis_client: redis.Redis) -> None:
+    """So no failure of the producer leaves a record without its message, where the ledger's Redis is the broker."""
+    list(producer.send_many(sends(1)))
+    redis_client.config_resetstat()
+
+    list(producer.send_many(sends(CHUNK, start=1)))
+
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert redis_client.llen(QUEUE) == CHUNK + 1
+
+
+def test_known_keys_name_their_operations_and_publish_nothing(brokered: tuple[Producer, redis.Redis]) -> None:
     """A second call gives the same ids; a key that was used with another command is refused."""
+    producer, broker = brokered
     first = list(producer.send_many(sends(3)))
     other = {"kind": "send_email", "email": "other@example.com", "idempotency_key": "guest 0"}
 
@@ -64,7 +91,7 @@ def test_known_keys_name_their_operations_and_publish_nothing(producer: Producer
     assert [result.existed for result in again[:3]] == [True] * 3
     assert isinstance(again[3].error, IdempotencyConflict)
     assert again[3].operation_id is None
-    assert redis_client.llen(QUEUE) == 3
+    assert broker.llen(QUEUE) == 3
 
 
 def test_a_key_twice_in_one_call_is_one_operation(producer: Producer) -> None:
@@ -95,6 +122,20 @@ def test_a_wrong_command_stops_no_other(producer: Producer, wrong: Any) -> None:
     assert result.error.__traceback__ is None
     assert "no address" not in str(result.error)
     assert (before.error, after.error) == (None, None)
+
+
+def test_a_damaged_index_stops_no_other_command(
+    producer: Producer, settings: Settings, redis_client: redis.Redis
+) -> None:
+    """Its command is not recorded, and the error says so."""
+    redis_client.set(KEYS.recipient(settings.fingerprints().operation("guest-1@example.com")), "no index")
+
+    before, result, after = producer.send_many(sends(3))
+
+    assert isinstance(result.error, CorruptRecord)
+    assert (before.error, after.error) == (None, None)
+    assert producer.ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 2}
+    assert redis_client.llen(QUEUE) == 2
 
 
 def test_items_are_read_one_round_trip_at_a_time(producer: Producer) -> None:
@@ -164,6 +205,26 @@ def test_recorded_commands_that_the_broker_refused_are_published_by_the_reconcil
     assert redis_client.llen(QUEUE) == 3
 
 
+def test_commands_whose_queue_takes_no_message_are_published_by_the_reconciler(
+    app: Celery, producer: Producer, redis_client: redis.Redis
+) -> None:
+    """The queue is in the ledger's Redis and is damaged. The log names each command that waits."""
+    redis_client.set(QUEUE, "no list")
+    with capture_logs() as logs:
+        results = list(producer.send_many(sends(3)))
+    noted = {redis_client.hget(KEYS.operation(result.operation_id or ""), "published_at") for result in results}
+    redis_client.delete(QUEUE)
+    redis_client.zadd(KEYS.due, {result.operation_id or "": 1 for result in results})
+
+    Reconciler(app, producer.ledger, redis_client, KEYS).run()
+
+    assert [result.error for result in results] == [None] * 3
+    assert [log["event"] for log in logs] == ["publish.postponed"] * 3
+    assert noted == {b"0"}
+    assert {log["operation_id"] for log in logs} == {result.operation_id for result in results}
+    assert redis_client.llen(QUEUE) == 3
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_a_prepared_message_is_the_one_that_kombu_writes(
     producer: Producer, redis_client: redis.Redis, kind: Kind
@@ -175,5 +236,5 @@ def test_a_prepared_message_is_the_one_that_kombu_writes(
 
     theirs, ours = json.loads(redis_client.lpop(queue) or ""), json.loads(envelope(kind, queue, operation_id))
 
-    assert ours["properties"].pop("delivery_tag") != theirs["properties"].pop("delivery_tag")
+    del ours["properties"]["delivery_tag"], theirs["properties"]["delivery_tag"]
     assert ours == theirs

@@ -32,7 +32,7 @@ def test_any_document_is_a_command_or_is_refused_without_being_repeated(document
     command = given_or_refused(lambda: parse_command(document), InvalidCommand)
 
     assert command is None or load_command(dump_command(command)) == command
-    assert command is None or isinstance(milliseconds(command.timed()[1]), int)
+    assert command is None or isinstance(milliseconds(command.ends_at()), int)
 
 
 @settings(deadline=None, max_examples=examples(300))

@@ -131,15 +131,15 @@ def test_the_deadline_defaults_to_the_kinds_lifetime() -> None:
     """A code lives 180 s; a message may leave a while later."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    assert build(LoginWithEmail, {"email": "a@example.com", "code": "1"}).timed(now)[1] == now + CODE_LIFETIME
-    assert build(SendEmail, {"email": "a@example.com"}).timed(now)[1] == now + SEND_LIFETIME
+    assert build(LoginWithEmail, {"email": "a@example.com", "code": "1"}).ends_at(now) == now + CODE_LIFETIME
+    assert build(SendEmail, {"email": "a@example.com"}).ends_at(now) == now + SEND_LIFETIME
     own = build(SendEmail, {"email": "a@example.com", "deadline": now + timedelta(seconds=5)})
-    assert own.timed(now)[1] == now + timedelta(seconds=5)
+    assert own.ends_at(now) == now + timedelta(seconds=5)
 
 
 def test_a_deadline_may_be_a_time_from_now() -> None:
     """A timedelta."""
     before = datetime.now(UTC)
-    _, deadline = build(SendEmail, {"email": "a@example.com", "deadline": timedelta(minutes=2)}).timed()
+    deadline = build(SendEmail, {"email": "a@example.com", "deadline": timedelta(minutes=2)}).ends_at()
 
     assert before < deadline - timedelta(minutes=2) <= datetime.now(UTC)
