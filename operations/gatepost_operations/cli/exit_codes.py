@@ -47,7 +47,10 @@ def exit_code_of_error(error: BaseException) -> ExitCode:
 
 def _of_campaign_error(error: BaseException) -> ExitCode:
     # Imported only after an error: the readers of files would slow every start.
-    if isinstance(error, import_module("gatepost_operations.files.text_reader").FileError):
+    files = import_module("gatepost_operations.files.output")
+    if isinstance(error, files.FileExistsAlready):
+        return ExitCode.REFUSED
+    if isinstance(error, files.FileError):
         return ExitCode.INVALID
     return ExitCode.UNEXPECTED
 

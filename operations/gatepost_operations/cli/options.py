@@ -31,6 +31,7 @@ UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", he
 
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")]
 
 

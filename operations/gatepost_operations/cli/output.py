@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatepost_core.errors import GatepostError, InvalidCommand
@@ -61,4 +62,9 @@ def sentence_of(error: BaseException) -> str:
     """Return an error as a sentence. Only Gatepost's errors are known to contain no personal data; others give their type."""
     if isinstance(error, GatepostError):
         return str(error)
+    if isinstance(error, OSError):
+        # Imported only after an error: the readers of files would slow every start.
+        full = import_module("gatepost_operations.files.output").full_disk(error)
+        if full:
+            return f"the output or a temporary file cannot be written: {full}"
     return f"unexpected {type(error).__name__}; for the traceback: gatepost --debug COMMAND"

@@ -112,6 +112,7 @@ def check_file(
     delimiter: str | None = None,
     columns: Mapping[str, str] | None = None,
     rejects: str | os.PathLike[str] | None = None,
+    replace_rejects: bool = False,
     keep_errors: int = FIRST_ERRORS,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
@@ -125,6 +126,7 @@ def check_file(
         delimiter: the CSV delimiter.
         columns: column names by field.
         rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
+        replace_rejects: replace an existing file for invalid rows.
         keep_errors: the number of errors in the report.
         progress: called every 2,000 rows and at the end.
 
@@ -146,7 +148,9 @@ def check_file(
     progress = progress and callback_of_caller(progress)
     with ExitStack() as stack:
         stack.enter_context(reader)
-        rejected = stack.enter_context(reject_file(Path(rejects), reader, source)) if rejects is not None else None
+        rejected = None
+        if rejects is not None:
+            rejected = stack.enter_context(reject_file(Path(rejects), reader, source, replace=replace_rejects))
         for item in reader:
             if isinstance(item, Row):
                 tally.count(item)

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gatepost.campaigns.report import COLUMNS
 from gatepost_core.safe_text import visible_json
-from gatepost_operations.files.output import guarded, output_file, write_errors
+from gatepost_operations.files.output import Output, guarded, output_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,29 +24,33 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
 
-def write_outcomes(reports: Iterable[RecipientReport], target: Path | IO[str], how: ExportFormat) -> int:
+def write_outcomes(
+    reports: Iterable[RecipientReport], target: Path | IO[str], how: ExportFormat, *, replace: bool = False
+) -> int:
     """Write one line per recipient.
 
     Args:
         reports: the outcomes, read as a stream.
-        target: an open text stream, or a file. The file appears when it is complete, with mode 0600.
+        target: an open text stream, or a file, which is written as `output_file` says.
         how: the format. In CSV, formulas get a leading apostrophe.
+        replace: replace an existing file.
 
     Returns:
         The number of recipients.
 
     Raises:
+        FileExistsAlready: the file exists, and is not to be replaced.
         FileError: the file cannot be written.
     """
     if isinstance(target, Path):
-        with output_file(target, as_csv=how is ExportFormat.CSV) as stream, write_errors(target.name):
+        with output_file(target, as_csv=how is ExportFormat.CSV, replace=replace) as stream:
             return _write_all(reports, stream, how)
     number = _write_all(reports, target, how)
     target.flush()
     return number
 
 
-def _write_all(reports: Iterable[RecipientReport], stream: IO[str], how: ExportFormat) -> int:
+def _write_all(reports: Iterable[RecipientReport], stream: Output | IO[str], how: ExportFormat) -> int:
     writer = csv.writer(stream) if how is ExportFormat.CSV else None
     if writer:
         writer.writerow(COLUMNS)

@@ -7,16 +7,17 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_operations.files.formats import FileFormat
-from gatepost_operations.files.output import guarded, output_file, write_errors
+from gatepost_operations.files.output import guarded, output_file
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from gatepost_operations.files.output import Output
     from gatepost_operations.files.rows import RowError, RowReader
     from gatepost_operations.files.text_reader import Source
 
@@ -28,27 +29,25 @@ _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
-def reject_file(path: Path, reader: RowReader, source: Source) -> Iterator[Callable[[RowError, Original], None]]:
-    """Open a reject file and yield a function that writes an invalid row. The file appears when the block ends without an error.
+def reject_file(
+    path: Path, reader: RowReader, source: Source, *, replace: bool = False
+) -> Iterator[Callable[[RowError, Original], None]]:
+    """Open a reject file as `output_file` does, and yield a function that writes an invalid row.
 
     Args:
         path: `.csv` gives CSV with a byte order mark, for spreadsheets; any other name gives JSON Lines.
         reader: the reader of the rows.
         source: the source of the rows, which the reject file must not replace.
+        replace: replace an existing file.
 
     Raises:
-        FileError: the name belongs to something else, the rows of JSON Lines cannot become CSV, or the disk is full.
+        FileExistsAlready: the file exists, and is not to be replaced.
+        FileError: the file cannot be written, or the rows of JSON Lines cannot become CSV.
     """
     as_csv = path.suffix.lower() == ".csv"
     _check_path(path, reader, source, as_csv=as_csv)
-    with output_file(path, as_csv=as_csv) as file:
-        write = (_csv_writer if as_csv else _json_writer)(file, reader.columns or ())
-
-        def write_row(error: RowError, original: Original) -> None:
-            with write_errors(path.name):
-                write(error, original)
-
-        yield write_row
+    with output_file(path, as_csv=as_csv, replace=replace) as file:
+        yield (_csv_writer if as_csv else _json_writer)(file, reader.columns or ())
 
 
 def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) -> None:
@@ -56,15 +55,13 @@ def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) 
         raise FileError(
             "the invalid rows of JSON Lines are written as JSON Lines; give the reject file a name that ends in .jsonl"
         )
-    if not path.exists():
+    if not isinstance(source, (str, os.PathLike)) or source == STANDARD_INPUT:
         return
-    if not path.is_file():
-        raise FileError("the reject file's name belongs to something that is not a file")
-    if isinstance(source, (str, os.PathLike)) and source != STANDARD_INPUT and path.samefile(source):
+    if path.exists() and path.samefile(source):
         raise FileError("the reject file must not be the file that is being checked")
 
 
-def _csv_writer(file: IO[str], columns: tuple[str, ...]) -> Callable[[RowError, Original], None]:
+def _csv_writer(file: Output, columns: tuple[str, ...]) -> Callable[[RowError, Original], None]:
     kept = [place for place, name in enumerate(columns) if name.strip() not in ERROR_COLUMNS]
     writer = csv.writer(file)
     writer.writerow([*ERROR_COLUMNS, *(_cell(columns[place]) for place in kept)])
@@ -77,7 +74,7 @@ def _csv_writer(file: IO[str], columns: tuple[str, ...]) -> Callable[[RowError, 
     return write
 
 
-def _json_writer(file: IO[str], columns: tuple[str, ...]) -> Callable[[RowError, Original], None]:
+def _json_writer(file: Output, columns: tuple[str, ...]) -> Callable[[RowError, Original], None]:
     def write(error: RowError, original: Original) -> None:
         text, named = _parts(original, columns)
         values = (error.line, error.field, error.problem, *([text] if text else []))

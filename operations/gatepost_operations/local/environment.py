@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from gatepost_core.errors import Unavailable
 from gatepost_core.sealing import KEY_BYTES, Key
+from gatepost_operations.files.output import output_file
 from gatepost_operations.processes import Child, simulator_command
 
 if TYPE_CHECKING:
@@ -116,8 +116,6 @@ def read_export_lines(file: Path) -> dict[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file with mode 0600."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(descriptor, 0o600)
+    """Write a file with mode 0600. Errors are those of `output_file`."""
+    with output_file(file, replace=True) as stream:
         stream.write(text)

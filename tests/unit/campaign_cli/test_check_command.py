@@ -52,6 +52,38 @@ def test_bad_rows_are_named_and_written(capsys: pytest.CaptureFixture[str]) -> N
     assert [row.recipient for row in read_rows(rejects) if isinstance(row, Row)] == ["no@example.com"]
 
 
+def test_a_file_of_invalid_rows_that_exists_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may hold corrections. The report is shown all the same, and says how to replace the file."""
+    Path("people.rejects.csv").write_text("corrected", encoding="utf-8")
+    kept = main(["campaign", "check", written(BAD)])
+    said = capsys.readouterr()
+    good = main(["campaign", "check", written(GOOD)])
+
+    assert (kept, good, Path("people.rejects.csv").read_text(encoding="utf-8")) == (6, 0, "corrected")
+    assert "line 3, email: is not an e-mail address" in said.out
+    assert "people.rejects.csv exists already and was not changed" in said.err
+    assert "--force" in said.err
+    assert main(["campaign", "check", written(BAD), "--force"]) == 6
+    assert "error_line" in Path("people.rejects.csv").read_text(encoding="utf-8-sig")
+
+
+def test_a_chosen_file_of_invalid_rows_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 5, before the file is read."""
+    Path("mine.csv").write_text("mine", encoding="utf-8")
+    code = main(["campaign", "check", written(BAD), "--rejects", "mine.csv"])
+
+    assert (code, Path("mine.csv").read_text(encoding="utf-8")) == (5, "mine")
+    assert capsys.readouterr().err == (
+        "gatepost: mine.csv exists already; give another name, or replace it with --force\n"
+    )
+
+
+def test_invalid_rows_can_be_written_to_a_device() -> None:
+    """A device stays a device, and a full one is named."""
+    assert main(["campaign", "check", written(BAD), "--rejects", "/dev/null"]) == 6
+    assert Path("/dev/null").is_char_device()
+
+
 def test_with_json_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     """With the counts, the problems, and where the bad rows are."""
     code = main(["campaign", "check", written(BAD), "--json", "--rejects", "bad.jsonl"])

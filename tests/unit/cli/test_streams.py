@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +130,21 @@ def test_an_empty_standard_input_is_said(capsys: pytest.CaptureFixture[str], mon
 
     assert code == 6
     assert "standard input" in capsys.readouterr().err
+
+
+def test_a_full_disk_under_the_output_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, and the way out."""
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails, too
+    monkeypatch.setattr(sys, "stdout", full)
+    code = main(["keys", "new"])
+    monkeypatch.undo()
+    with suppress(OSError):
+        full.close()
+
+    assert code == 1
+    assert "the disk is full; free some space" in capsys.readouterr().err
 
 
 def test_redeem_does_not_go_with_no_wait(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gatepost_core.kinds import Channel
 from gatepost_operations.files.check import CheckReport, Problem, Progress, check_file
+from gatepost_operations.files.output import FileExistsAlready
 from gatepost_operations.files.rows import FileError, FileFormat, RowError
 from support.examples import examples
 
@@ -175,12 +176,14 @@ def test_rejects_in_csv_are_safe_in_a_spreadsheet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl"])
 def test_rejects_are_for_the_owner_alone(tmp_path: Path, name: str) -> None:
-    """Mode 0600, also where an older file was open to others; nothing else is left behind."""
+    """Mode 0600, also where a replaced file was open to others; nothing else is left behind."""
     rejects = tmp_path / name
     rejects.write_text("old")
     rejects.chmod(0o644)
 
-    check(PEOPLE, rejects=rejects)
+    with pytest.raises(FileExistsAlready):
+        check(PEOPLE, rejects=rejects)
+    check(PEOPLE, rejects=rejects, replace_rejects=True)
 
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
     assert b"old" not in rejects.read_bytes()
@@ -202,10 +205,10 @@ def test_rejects_never_replace_the_file_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("", "something that is not a file"), ("none/bad.jsonl", "No such file"), ("/dev/full", "not a file")],
+    [("", "is a directory"), ("none/bad.jsonl", "No such file"), ("/dev/full", "the disk is full")],
 )
 def test_rejects_that_cannot_be_written_say_why(tmp_path: Path, name: str, problem: str) -> None:
-    """The check ends before it has begun."""
+    """The error names the file and the cause."""
     with pytest.raises(FileError, match=problem):
         check(PEOPLE, rejects=tmp_path / name)
 
@@ -264,7 +267,7 @@ def test_untouched_rejects_are_rejected_again(tmp_path: Path, rows: list[list[st
     """No bad row is lost on the way, and none turns good by being written and read."""
     text = io.StringIO()
     csv.writer(text, quoting=quoting).writerows([["=x", "email", "Phone", "language", "authParams.state"], *rows])
-    first = check(text.getvalue().encode("utf-8", "replace"), rejects=tmp_path / name)
+    first = check(text.getvalue().encode("utf-8", "replace"), rejects=tmp_path / name, replace_rejects=True)
 
     if first.invalid:
         second = check_file(tmp_path / name)

@@ -30,7 +30,7 @@ from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.limiter import open_limiter
-from gatepost_operations.cli.options import JsonOption, grouped
+from gatepost_operations.cli.options import ForceOption, JsonOption, grouped
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.files.check import CheckReport
 from gatepost_operations.files.duplicates import DuplicateFinder
@@ -48,6 +48,7 @@ def check(
         typer.Option("--rejects", metavar="FILE", help="File for invalid rows [default: NAME.rejects.csv or .jsonl]."),
     ] = None,
     no_rejects: Annotated[bool, typer.Option("--no-rejects", help="Write no file of invalid rows.")] = False,
+    force: ForceOption = False,
     errors: Annotated[int, typer.Option("--errors", metavar="N", min=0, help="Number of invalid rows to show.")] = 20,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -57,15 +58,22 @@ def check(
     when every row is valid, 6 when not. Needs no configuration.
     """
     with open_recipient_file(file, reading) as recipients:
-        chosen = None if no_rejects else rejects or rejects_beside(recipients, file)
-        report = recipients.check(rejects=chosen, keep_errors=errors)
-        if chosen is not None and rejects is None and not report.invalid:
-            chosen.unlink(missing_ok=True)
+        beside = rejects_beside(recipients, file)
+        # It may hold corrections.
+        kept = not (rejects or no_rejects or force) and beside.exists()
+        chosen = None if no_rejects or kept else rejects or beside
+        report = recipients.check(rejects=chosen, replace_rejects=force, keep_errors=errors)
+        if chosen == beside and rejects is None and not report.invalid:
+            beside.unlink(missing_ok=True)
         written = chosen if report.invalid else None
     lines = (*check_lines(report, recipients.name), *error_lines(report))
     show(check_document(report, recipients.name, written), *lines, as_json=as_json)
     if written and not as_json:
         say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
+    if kept and report.invalid and not as_json:
+        say(
+            f"{beside} exists already and was not changed, because it may hold corrections. To replace it, add --force."
+        )
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
 
 

@@ -101,7 +101,9 @@ class RecipientFile:
     name: str
     keywords: dict[str, Any] = field(default_factory=dict)
 
-    def check(self, *, rejects: Path | None = None, keep_errors: int = check.FIRST_ERRORS) -> CheckReport:
+    def check(
+        self, *, rejects: Path | None = None, replace_rejects: bool = False, keep_errors: int = check.FIRST_ERRORS
+    ) -> CheckReport:
         """Check the whole file, with a bar on a terminal.
 
         Raises:
@@ -111,6 +113,7 @@ class RecipientFile:
             return check_file(
                 self._source(),
                 rejects=rejects,
+                replace_rejects=replace_rejects,
                 keep_errors=keep_errors,
                 progress=lambda seen: move(seen.bytes_read, seen.bytes_total),
                 **self.keywords,

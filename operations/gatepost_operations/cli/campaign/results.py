@@ -20,10 +20,11 @@ from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campa
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted
-from gatepost_operations.cli.options import JsonOption
+from gatepost_operations.cli.options import ForceOption, JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.files.export import ExportFormat, write_outcomes
+from gatepost_operations.files.output import require_free
 
 _GROUP = "failed"
 
@@ -107,6 +108,7 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="File that only its owner can read [default: stdout]."),
     ] = None,
+    force: ForceOption = False,
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
@@ -117,9 +119,11 @@ def export(
     reasons = reasons_of(reason)
     by_name = ExportFormat.CSV if output is not None and output.suffix.lower() == ".csv" else ExportFormat.NDJSON
     chosen = format_ or by_name
+    if output is not None:
+        require_free(output, replace=force)
     with open_campaign(campaign) as (campaigns, found):
         reports = _chosen(campaigns.export(found.campaign_id, states), reasons)
-        number = write_outcomes(reports, output or sys.stdout, chosen)
+        number = write_outcomes(reports, output or sys.stdout, chosen, replace=force)
         if output is not None:
             say(f"{counted(number, 'recipient')} in {output}")
     return ExitCode.DONE
