@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, PlainValidator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, PlainValidator
 from pydantic_core import from_json
 
+from gatepost_core.languages import language_problem, normalise_language
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LONGEST_OBJECT: Final = 65_536
 """Characters of one object as JSON."""
@@ -32,13 +34,17 @@ class InRequest:
         member: its name in the request's body; empty if a header carries it.
         header: the header that carries it; empty if the body does.
         columns: its column in a recipient file may also have these names. None if recipients have no value of their own.
-        flaw: why a value in a file is refused. It follows the field's name and does not repeat the value.
+        flaw: why a value in a file is refused. It follows the field's name and does not repeat the value. A function gets the value.
     """
 
     member: str = ""
     header: str = ""
     columns: tuple[str, ...] | None = None
-    flaw: str = "is not valid"
+    flaw: str | Callable[[str], str] = "is not valid"
+
+    def flaw_of(self, value: str) -> str:
+        """Return why this value in a file is refused, without the value."""
+        return self.flaw if isinstance(self.flaw, str) else self.flaw(value)
 
 
 def _survives_sealing(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
@@ -58,10 +64,6 @@ def _survives_sealing(members: Mapping[str, JsonValue]) -> Mapping[str, JsonValu
 
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_survives_sealing)]
 """A JSON object that survives sealing."""
-
-
-def _hyphenated(language: object) -> object:
-    return language.replace("_", "-") if isinstance(language, str) else language
 
 
 def _ip_address(given: object) -> IPv4Address | IPv6Address:
@@ -85,14 +87,10 @@ Connection = Annotated[ConnectionName, InRequest(member="connection")]
 """The passwordless connection of a send."""
 
 Language = Annotated[
-    Annotated[str, BeforeValidator(_hyphenated), Field(pattern=r"^[A-Za-z0-9*,;=. -]{1,100}$")] | None,
-    InRequest(
-        header="x-request-language",
-        columns=("lang", "locale"),
-        flaw="is not a language; write it as a tag such as fr or pt-BR",
-    ),
+    Annotated[str, AfterValidator(normalise_language)] | None,
+    InRequest(header="x-request-language", columns=("lang", "locale"), flaw=language_problem),
 ]
-"""The language of the message's template. `pt_BR` becomes `pt-BR`."""
+"""The language of the message's template, one that Auth0 takes. `pt_BR` becomes `pt-BR`."""
 
 ClientIp = Annotated[
     Annotated[IPv4Address | IPv6Address, PlainValidator(_ip_address)] | None,

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The share of letters that a suggestion has in common with the given name, as `difflib` counts it.
 _CLOSE: Final = 0.6
 
 
-def nearest(given: str, known: Iterable[str]) -> str | None:
+def nearest(given: str, known: Iterable[str], *, share: float = _CLOSE) -> str | None:
     """Return the known name that is most like a given one, or None if none is. Case does not count.
 
     Args:
         given: the name as typed.
         known: the names that exist.
+        share: the least share of letters in common, from 0 to 1, as `difflib` counts it.
     """
     by_lower = {name.casefold(): name for name in known}
-    found = get_close_matches(given.strip().casefold(), by_lower, n=1, cutoff=_CLOSE)
+    found = get_close_matches(given.strip().casefold(), by_lower, n=1, cutoff=share)
     return by_lower[found[0]] if found else None
 
 

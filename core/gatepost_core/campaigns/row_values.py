@@ -102,7 +102,7 @@ def message_value_of(text: str, field: Field) -> str:
     try:
         return str(_VALIDATED[field](text))
     except ValidationError:
-        raise BadValue(field, IN_REQUEST[field].flaw) from None
+        raise BadValue(field, IN_REQUEST[field].flaw_of(text)) from None
 
 
 def auth_params_of(cell: Any, parameters: Iterable[tuple[str, str]]) -> str | None:

@@ -74,16 +74,30 @@ def test_number_that_a_spreadsheet_changed_is_not_guessed(cell: str) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["fr", "pt-BR", "zh-Hant-TW", "de;q=0.8, en", "*"])
-def test_language_is_what_the_header_takes(value: str) -> None:
-    """Tags and lists of tags pass as they are."""
-    assert one_row(f'email,language\nguest@example.com,"{value}"').language == value
+@pytest.mark.parametrize(
+    ("value", "tag"), [("fr", "fr"), ("PT_br", "pt-BR"), ("zh-hant-tw", "zh-Hant-TW"), ("de-AT", "de-AT")]
+)
+def test_a_language_is_a_tag_that_auth0_takes(value: str, tag: str) -> None:
+    """Every region of a language passes, in the usual form of its tag."""
+    assert one_row(f'email,language\nguest@example.com,"{value}"').language == tag
 
 
-@pytest.mark.parametrize("value", ["français", "fr\r\nX-Injected: 1", "x" * 101, "<fr>"])
+@pytest.mark.parametrize(
+    "value", ["fr\r\nX-Injected: 1", "x" * 101, "<fr>", "de;q=0.8, en", "*", "xx", "none", "klingonese"]
+)
 def test_other_language_is_an_error(value: str) -> None:
     """Nothing gets into a header that does not belong there."""
     assert one_error(f'email,language\nguest@example.com,"{value}"').field == "language"
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"), [("English", "en"), ("french", "fr"), ("français", "fr"), ("Deutsch", "de"), ("Portugese", "pt")]
+)
+def test_a_language_by_its_name_gets_the_tag(value: str, tag: str) -> None:
+    """The English and the own name of a language, also mistyped."""
+    error = one_error(f'email,language\nguest@example.com,"{value}"')
+
+    assert error.problem == f"is not a language that Auth0 takes. Did you mean {tag}?"
 
 
 @pytest.mark.parametrize(
