@@ -64,7 +64,7 @@ class Side:
 
 
 @contextmanager
-def side_of(how: str, folder: Path, *, over_wire: bool = False) -> Iterator[Side]:
+def side_of(how: str, folder: Path, *, transport: str = "direct") -> Iterator[Side]:
     """Start an upstream that is reached in one way, and make a client of it."""
     certificate, bundle = None, None
     if how != "http":
@@ -78,24 +78,27 @@ def side_of(how: str, folder: Path, *, over_wire: bool = False) -> Iterator[Side
             ca_bundle=bundle,
             proxies={"https": f"http://127.0.0.1:{upstream.port}"} if how == "https by proxy" else {},
             trust_env=False,
+            adapter=auth.DeadlineAdapter(ca_bundle=None if bundle is None else str(bundle))
+            if transport == "requests"
+            else None,
         )
         with auth.Passwordless(
             domain="tenant.example.com", client_id="client", client_secret="s3cret", configuration=configuration
         ) as client:
-            wire = OverWire(client) if over_wire else None
+            wire = OverWire(client) if transport == "wire" else None
             yield Side(upstream, client, how == "https by proxy", wire)
             if wire is not None:
                 wire.close()
 
 
-WAYS = [(how, transport) for transport in ("requests", "wire") for how in ("http", "https", "https by proxy")]
+WAYS = [(how, transport) for transport in ("direct", "requests", "wire") for how in ("http", "https", "https by proxy")]
 
 
 @pytest.fixture(scope="module", params=WAYS, ids=" over ".join)
 def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """One upstream process for each way to reach it, and for each transport."""
     how, transport = request.param
-    with side_of(how, tmp_path_factory.mktemp("upstream"), over_wire=transport == "wire") as started:
+    with side_of(how, tmp_path_factory.mktemp("upstream"), transport=transport) as started:
         yield started
 
 

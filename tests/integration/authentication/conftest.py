@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_worker.authentication import Configuration, DeadlineAdapter, Passwordless, Timeouts
+from support.over_direct import OverDirect
 from support.over_wire import OverWire
 from support.signed_tokens import CLIENT_ID
 
@@ -40,21 +41,24 @@ def make_client() -> Iterator[Callable[..., Passwordless]]:
         client.close()
 
 
-@pytest.fixture(params=["requests", "wire"])
+@pytest.fixture(params=["direct", "requests", "wire"])
 def make_sender(
     request: pytest.FixtureRequest, make_client: Callable[..., Passwordless]
-) -> Iterator[Callable[..., Passwordless | OverWire]]:
-    """Make clients as `make_client` does, for each of the two transports. `resolver` resolves names in place of the system."""
+) -> Iterator[Callable[..., Passwordless | OverDirect | OverWire]]:
+    """Make clients as `make_client` does, for each of the three transports. `resolver` resolves names in place of the system."""
     made: list[OverWire] = []
 
-    def make(*args: Any, resolver: Any = None, **given: Any) -> Passwordless | OverWire:
+    def make(*args: Any, resolver: Any = None, **given: Any) -> Passwordless | OverDirect | OverWire:
+        if request.param == "direct":
+            client = make_client(*args, **given)
+            return client if resolver is None else OverDirect(client, resolver=resolver)
         if request.param == "requests":
-            if resolver is not None:
-                given["configuration"] = {
-                    **given.get("configuration", {}),
-                    "adapter": DeadlineAdapter(resolver=resolver),
-                }
-            return make_client(*args, **given)
+            configuration = given.get("configuration", {})
+            options = {} if resolver is None else {"resolver": resolver}
+            if "idle_connection" in configuration:
+                options["idle_limit_s"] = configuration["idle_connection"].total_seconds()
+            adapter = DeadlineAdapter(ca_bundle=configuration.get("ca_bundle"), **options)
+            return make_client(*args, **{**given, "configuration": {**configuration, "adapter": adapter}})
         made.append(OverWire(make_client(*args, **given), **({} if resolver is None else {"resolver": resolver})))
         return made[-1]
 

@@ -12,6 +12,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from gatepost_worker.authentication.classify import classify
 from gatepost_worker.authentication.configuration import RequestOverrides, Timeouts
+from gatepost_worker.authentication.direct import Direct
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.error_attributes import Remedy
 from gatepost_worker.authentication.errors import AuthenticationError
@@ -114,6 +115,7 @@ class Caller:
         """
         self._templates = RequestTemplates(urls, configuration.headers, telemetry)
         self._transport = Transport(configuration, urls, certificate, os.environ)
+        self._direct = Direct(kept=configuration.pool_size)
         self._credentials = credentials
         self._hooks = tuple(configuration.middleware)
         self._retry = configuration.retry
@@ -140,13 +142,15 @@ class Caller:
         return self._templates.encode(call.endpoint, self._body(call), call.headers)
 
     def exchange(self, call: Call) -> HttpResponse:
-        """Return the response to a call, of any status, without hooks and retries.
+        """Return the response to a call, of any status, without hooks and retries. It goes the direct way where there is one.
 
         Raises:
             AuthenticationError: there is no response.
         """
-        request = self._templates.build(call.endpoint, self._body(call), call.headers)
-        return self._transport.send(call.endpoint, call.timeouts, request)
+        route = self._transport.route(call.endpoint)
+        if isinstance(route, str):
+            return self._transport.send(call.endpoint, call.timeouts, self._request(call))
+        return self._direct.send(route, self.encode(call), call.timeouts)
 
     def read(self, endpoint: Endpoint, response: HttpResponse) -> HttpResponse:
         """Return a response if it is a success.
@@ -194,11 +198,16 @@ class Caller:
 
     def close(self) -> None:
         """Close the pooled connections."""
+        self._direct.close()
         self._transport.close()
 
     def _attempt(self, call: Call) -> HttpResponse:
-        request = self._templates.build(call.endpoint, self._body(call), call.headers)
-        return self._send(call.endpoint, request, call.timeouts)
+        if self._hooks:
+            return self._send(call.endpoint, self._request(call), call.timeouts)
+        return self.read(call.endpoint, self.exchange(call))
+
+    def _request(self, call: Call) -> PreparedRequest:
+        return self._templates.build(call.endpoint, self._body(call), call.headers)
 
     def _body(self, call: Call) -> bytes:
         credential = self._credentials.members(call.endpoint, call.client_id, call.members)

@@ -97,7 +97,7 @@ class Configuration:
         proxies: as in requests, by scheme; None for the environment's.
         ca_bundle: a file or directory of CA certificates; None for the environment's, or certifi's.
         trust_env: whether to read `HTTPS_PROXY`, `NO_PROXY`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE`. `.netrc` is never read.
-        adapter: a transport adapter of requests in place of the built-in one; closed with the client.
+        adapter: a transport adapter of requests in place of the client's own connections; closed with the client.
         middleware: hooks around every HTTP attempt, in order.
         retry: the client's retries, off by default.
         pool_size: connections kept open; use at least the number of threads.

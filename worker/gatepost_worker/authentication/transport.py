@@ -15,6 +15,7 @@ from gatepost_worker.authentication.http_exchange import open_exchange
 from gatepost_worker.authentication.rate_limits import parse_rate_limits
 from gatepost_worker.authentication.responses import HttpResponse
 from gatepost_worker.authentication.routes import Route, route_to
+from gatepost_worker.authentication.sockets import DeadlineTlsSocket
 from gatepost_worker.authentication.transport_failures import TRANSPORT_ERRORS, translate
 from gatepost_worker.authentication.trust import tls_context
 
@@ -104,7 +105,7 @@ class Transport:
         raise failure  # outside the handler, so that it is not chained: requests' exceptions hold the request
 
     def route(self, endpoint: Endpoint) -> Route | str:
-        """Return the way to an endpoint for `wire`, or why it cannot go it. The certificates are loaded once."""
+        """Return the way to an endpoint for `wire` and `direct`, or why they cannot go it. The certificates are loaded once."""
         if endpoint not in self._routes:
             self._routes[endpoint] = self._way_to(endpoint)
         return self._routes[endpoint]
@@ -115,7 +116,9 @@ class Transport:
         if self._cert is not None:
             return "it uses mutual TLS"
         url = self._urls[endpoint]
-        return route_to(url, self._proxies[url], tls_context(self._ca_bundle), self._idle_s)
+        context = tls_context(self._ca_bundle)
+        context.sslsocket_class = DeadlineTlsSocket
+        return route_to(url, self._proxies[url], context, self._idle_s)
 
     def close(self) -> None:
         """Close the adapters, a custom one included."""
