@@ -19,7 +19,7 @@ from pydantic import (
 
 from gatepost_core.error_boundary import boundary, model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.identifiers import REVEAL, CodeField, EmailField, PhoneField
+from gatepost_core.identifiers import NUMBER_RULES, REVEAL, STORED, CodeField, EmailField, PhoneField, SentPhoneField
 from gatepost_core.kinds import Kind
 from gatepost_core.message_fields import (
     ClientIp,
@@ -35,6 +35,8 @@ from gatepost_core.points_in_time import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gatepost_core.number_rules import NumberRules
 
 # As in the settings.
 _TENANT_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -131,7 +133,7 @@ class LoginWithSms(LoginCommand):
     """Exchange the code that a phone received for a token set."""
 
     kind: Literal[Kind.LOGIN_WITH_SMS] = Kind.LOGIN_WITH_SMS
-    phone_number: PhoneField
+    phone_number: SentPhoneField
     realm: ConnectionName = Kind.LOGIN_WITH_SMS.connection
 
 
@@ -155,14 +157,19 @@ def recipient_of(command: Command) -> str:
 
 
 @boundary
-def build(model: type[C], fields: Mapping[str, Any]) -> C:
+def build(model: type[C], fields: Mapping[str, Any], rules: NumberRules | None = None) -> C:
     """Validate fields into a command.
+
+    Args:
+        model: the command's class.
+        fields: its fields.
+        rules: the rules for a phone number that gets a message.
 
     Raises:
         InvalidCommand: a field is not valid. The message names each field and its problem, never a value.
     """
     try:
-        return model.model_validate(dict(fields))
+        return model.model_validate(dict(fields), context={NUMBER_RULES: rules})
     except ValidationError as failure:
         raise _named(failure) from None
 
@@ -203,7 +210,7 @@ def load_command(document: bytes) -> Command:
         InvalidCommand: another version wrote it in an unknown form. The message names fields, never a value.
     """
     try:
-        return _ANY_COMMAND.validate_json(document)
+        return _ANY_COMMAND.validate_json(document, context=STORED)
     except ValidationError as failure:
         raise _named(failure) from None
 

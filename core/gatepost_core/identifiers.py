@@ -7,15 +7,19 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo
+from pydantic import AfterValidator, PlainSerializer, SecretStr, SerializationInfo, ValidationInfo
 
 from gatepost_core.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from gatepost_core.number_rules import NumberRules
 
 REVEAL: Final = {"reveal": True}
 """The serialization context that writes values in clear. Only for sealing."""
+STORED: Final = {"stored": True}
+"""The validation context of a value that was checked before it was stored. Another version's number plans do not count."""
+NUMBER_RULES: Final = "number_rules"
+"""The key of the validation context for the rules of phone numbers."""
 
 
 class Personal(SecretStr):
@@ -65,50 +69,39 @@ def normalise_email(address: str) -> str:
     return f"{normal}@{known}"
 
 
-def normalise_phone(number: str, region: str | None = None) -> str:
+def normalise_phone(number: str, region: str | None = None, rules: NumberRules | None = None) -> str:
     """Return the number in E.164. Normalising twice changes nothing.
 
     Args:
-        number: a number as typed by a person or read from a file. Spaces and punctuation are allowed; an extension is dropped.
+        number: a number as typed by a person or read from a file. Spaces and punctuation are allowed; a named extension is dropped.
         region: ISO 3166-1 code for numbers without a country code.
+        rules: the rules of `gatepost_core.phone_numbers`; by default, those for a message.
 
     Returns:
         `+` and up to 15 digits.
 
     Raises:
-        ValueError: it cannot be a phone number; the message never repeats it.
+        ValueError: it is no phone number, has two readings, or the rules refuse it; the message never repeats it.
     """
-    for _ in range(_MOST_READINGS):
-        if _E164(number) and _is_in_plan(number):
-            return number
-        normal = _read_phone(number, region)
-        if normal == number:
-            return number
-        # The library removes one national prefix at a time, and a number may have several.
-        number = normal
-    raise InvalidValue(_NOT_A_NUMBER)
+    # Imported with the first number: an application that sends e-mails needs no number plans.
+    from gatepost_core.phone_numbers import read_phone  # noqa: PLC0415
+
+    return read_phone(number, region, rules)
 
 
 def normalise_recipient(recipient: str) -> str:
-    """Return an address or a number in its normal form. A text with `@` is an address.
+    """Return an address or a number in the form in which Gatepost has stored it. A text with `@` is an address.
+
+    The number may be in no plan, and may be a land line: other rules may have accepted it.
 
     Raises:
         ValueError: it is neither; the message never repeats it.
     """
-    return normalise_email(recipient) if "@" in recipient else normalise_phone(recipient)
+    if "@" in recipient:
+        return normalise_email(recipient)
+    from gatepost_core.number_rules import TO_FIND  # noqa: PLC0415 - as above
 
-
-def _read_phone(number: str, region: str | None) -> str:
-    import phonenumbers  # noqa: PLC0415 - with the first number
-
-    try:
-        parsed = phonenumbers.parse(number, region)
-    except phonenumbers.NumberParseException:
-        raise InvalidValue(_NOT_A_NUMBER) from None
-    # "Possible" includes numbers without an area code, which work only locally.
-    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        raise InvalidValue("has the wrong number of digits for its country; write it in E.164")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return normalise_phone(recipient, None, TO_FIND)
 
 
 def reveal_in_context(value: SecretStr, info: SerializationInfo[Any]) -> str:
@@ -122,8 +115,19 @@ def _checked_email(value: EmailAddress) -> EmailAddress:
     return EmailAddress(normalise_email(value.get_secret_value()))
 
 
-def _checked_phone(value: PhoneNumber) -> PhoneNumber:
-    return PhoneNumber(normalise_phone(value.get_secret_value()))
+def _checked_phone(value: PhoneNumber, info: ValidationInfo) -> PhoneNumber:
+    """Check a number to send to, by the rules in the validation's context."""
+    number = value.get_secret_value()
+    if info.context == STORED and _E164(number):
+        return value
+    rules = info.context.get(NUMBER_RULES) if info.context else None
+    return PhoneNumber(normalise_phone(number, None, rules))
+
+
+def _checked_sent_phone(value: PhoneNumber, info: ValidationInfo) -> PhoneNumber:
+    """Check a number that has received a code, by whatever rules."""
+    number = value.get_secret_value()
+    return value if info.context == STORED and _E164(number) else PhoneNumber(normalise_recipient(number))
 
 
 def _checked_code(value: OneTimeCode) -> OneTimeCode:
@@ -163,36 +167,6 @@ def _normalised_by_library(address: str) -> str:
     return lowered if lowered == checked.normalized or lowered.isascii() else _normalised_by_library(lowered)
 
 
-def _is_in_plan(number: str) -> bool:
-    # As the library does for most numbers in E.164: the length fits, and there is no national prefix to remove.
-    plan = _plan_of(number[1:4])
-    if plan is None:
-        return False
-    start, lengths, has_prefix = plan
-    return len(number) - start in lengths and not has_prefix(number[start:])
-
-
-@lru_cache(maxsize=1000)
-def _plan_of(digits: str) -> tuple[int, frozenset[int], Callable[[str], object]] | None:
-    """Return the position after the country code, the possible lengths, and the match of a national prefix, by the first digits."""
-    import phonenumbers  # noqa: PLC0415 - with the first number
-
-    for size in range(1, len(digits) + 1):
-        code = int(digits[:size])
-        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            region = phonenumbers.region_code_for_country_code(code)
-            plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
-            if plan is None or plan.general_desc is None:
-                return None
-            prefix = re.compile(plan.national_prefix_for_parsing or _NOTHING)
-            return 1 + size, frozenset(plan.general_desc.possible_length), prefix.match
-    return None
-
-
-_NOTHING: Final = r"(?!)"
-_NOT_A_NUMBER: Final = "is not a phone number; write it in E.164, such as + country code and number"
-# One per digit that can be removed.
-_MOST_READINGS: Final = 16
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 
 _NOT_AN_ADDRESS: Final = "is not an e-mail address; write it as local-part@domain"
@@ -210,4 +184,5 @@ _IN_CLEAR_ONLY_WHEN_SEALED = PlainSerializer(reveal_in_context, when_used="json"
 
 EmailField = Annotated[EmailAddress, AfterValidator(_checked_email), _IN_CLEAR_ONLY_WHEN_SEALED]
 PhoneField = Annotated[PhoneNumber, AfterValidator(_checked_phone), _IN_CLEAR_ONLY_WHEN_SEALED]
+SentPhoneField = Annotated[PhoneNumber, AfterValidator(_checked_sent_phone), _IN_CLEAR_ONLY_WHEN_SEALED]
 CodeField = Annotated[OneTimeCode, AfterValidator(_checked_code), _IN_CLEAR_ONLY_WHEN_SEALED]

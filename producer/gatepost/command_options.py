@@ -54,6 +54,18 @@ class SendEmailOptions(SendOptions, total=False):
     send: Literal["code", "link", "link_ios", "link_android"]
 
 
+class SmsOptions(SendOptions, total=False):
+    """The options of an SMS.
+
+    Attributes:
+        numbers: `plan` accepts the numbers of their country's number plan; `length` also others of a possible length.
+        allow_landlines: accept a number that cannot receive SMS.
+    """
+
+    numbers: Literal["plan", "length"]
+    allow_landlines: bool
+
+
 class LoginOptions(CommandOptions, total=False):
     """The options of all logins.
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from gatepost.campaigns.async_control import AsyncCampaigns
     from gatepost.campaigns.control import Campaigns
-    from gatepost.command_options import LoginOptions, SendEmailOptions, SendOptions
+    from gatepost.command_options import LoginOptions, SendEmailOptions, SmsOptions
     from gatepost.many import Item
     from gatepost_core.enqueue import Enqueued
+    from gatepost_core.number_rules import NumberRules
 
 
 @boundary
@@ -101,9 +102,25 @@ class Producer:
         """
         return self._enqueue(commands.SendEmail, {"email": email, **options})
 
-    def send_sms(self, phone_number: str, **options: Unpack[SendOptions]) -> Handle:
-        """Enqueue an SMS with a one-time code. Options and errors are those of `send_email`, without `send`."""
-        return self._enqueue(commands.SendSms, {"phone_number": phone_number, **options})
+    def send_sms(self, phone_number: str, **options: Unpack[SmsOptions]) -> Handle:
+        """Enqueue an SMS with a one-time code.
+
+        Args:
+            phone_number: the number, with its country code.
+            options: see `gatepost.command_options.SmsOptions`.
+
+        Returns:
+            The handle of the operation.
+
+        Raises:
+            InvalidCommand: a field is wrong, or the number cannot receive SMS; nothing was recorded. Other errors are those of `send_email`.
+        """
+        # Imported with the first number, as its plans are.
+        from gatepost_core.number_rules import number_rules  # noqa: PLC0415
+
+        numbers, allow = options.pop("numbers", "plan"), options.pop("allow_landlines", False)
+        rules = number_rules(numbers, allow_landlines=allow)
+        return self._enqueue(commands.SendSms, {"phone_number": phone_number, **options}, rules)
 
     def login_with_email(self, email: str, code: str, **options: Unpack[LoginOptions]) -> Handle:
         """Enqueue the exchange of an e-mailed code for a token set.
@@ -186,9 +203,11 @@ class Producer:
         if "app" in vars(self):
             self.app.close()
 
-    def _enqueue(self, model: type[commands.Command], fields: dict[str, Any]) -> Handle:
+    def _enqueue(
+        self, model: type[commands.Command], fields: dict[str, Any], rules: NumberRules | None = None
+    ) -> Handle:
         idempotency_key = fields.pop("idempotency_key", None)
-        return self.enqueue(commands.build(model, fields), idempotency_key)
+        return self.enqueue(commands.build(model, fields, rules), idempotency_key)
 
     def __enter__(self) -> Self:
         return self
@@ -228,7 +247,7 @@ class AsyncProducer:
         """Enqueue an e-mail with a one-time code, or with a magic link. Options and errors are those of `Producer.send_email`."""
         return await self._call(self._producer.send_email, email, **options)
 
-    async def send_sms(self, phone_number: str, **options: Unpack[SendOptions]) -> AsyncHandle:
+    async def send_sms(self, phone_number: str, **options: Unpack[SmsOptions]) -> AsyncHandle:
         """Enqueue an SMS with a one-time code. Options and errors are those of `Producer.send_sms`."""
         return await self._call(self._producer.send_sms, phone_number, **options)
 

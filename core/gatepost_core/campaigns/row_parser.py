@@ -19,6 +19,8 @@ from gatepost_core.kinds import Channel, Identifier
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gatepost_core.number_rules import NumberRules
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -53,13 +55,14 @@ class Layout:
 class RowParser:
     """Turns the cells of one row into a recipient."""
 
-    def __init__(self, channel: Channel, region: str | None) -> None:
+    def __init__(self, channel: Channel, region: str | None, rules: NumberRules | None = None) -> None:
         self._by_email = channel.identifier is not Identifier.PHONE_NUMBER
         self._by_phone = channel.identifier is not Identifier.EMAIL
         self._email_channel = channel if channel.identifier is Identifier.EMAIL else Channel.EMAIL
         self._phone_channel = channel if channel.identifier is Identifier.PHONE_NUMBER else Channel.SMS
         self._missing = channel.identifier or Field.RECIPIENT
         self._region = region
+        self._rules = rules
 
     def parse(self, layout: Layout, line: int, cells: Sequence[Any]) -> Row:
         """Return the recipient.
@@ -80,13 +83,13 @@ class RowParser:
         if self._by_email and (text := _text(places, cells, Field.EMAIL)):
             return self._email_channel, email_of(text, Field.EMAIL)
         if self._by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
-            return self._phone_channel, phone_of(text, Field.PHONE_NUMBER, self._region)
+            return self._phone_channel, phone_of(text, Field.PHONE_NUMBER, self._region, self._rules)
         text = _text(places, cells, Field.RECIPIENT)
         if not text:
             raise BadValue(self._missing, "is missing")
         if self._by_email and ("@" in text or not self._by_phone):
             return self._email_channel, email_of(text, Field.RECIPIENT)
-        return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region)
+        return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region, self._rules)
 
 
 def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> str:

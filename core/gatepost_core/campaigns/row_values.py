@@ -18,6 +18,8 @@ from gatepost_core.identifiers import normalise_email, normalise_phone
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gatepost_core.number_rules import NumberRules
+
 LONGEST_AUTH_PARAMS: Final = 8_192
 """Most characters of the JSON text."""
 
@@ -26,6 +28,7 @@ LONGEST_AUTH_PARAMS: Final = 8_192
 _GUARDED: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _UNDECODED: Final = re.compile("[\ud800-\udfff\ufffd]")
 _SPREADSHEET_NUMBER: Final = re.compile(r"\+?\d+(?:[.,]\d+)?[Ee]\+?\d+|\+?\d{5,}[.,]0+")
+_NUMBER_FIELDS: Final = frozenset({Field.PHONE_NUMBER, Field.RECIPIENT})
 # The rules of the command, so that a valid row makes a valid command.
 _ANNOTATIONS: Final[dict[str, Any]] = {field: SendEmail.model_fields[field].annotation for field in MESSAGE_FIELDS}
 _VALIDATED: Final = {
@@ -59,11 +62,20 @@ def text_of(cell: Any, field: Field) -> str:
     if cell is None:
         return ""
     if not isinstance(cell, str):
-        raise BadValue(field, "must be text, in quotation marks")
+        cell = _digits_of(cell, field)
     text = unguarded(cell)
     if not text.isascii() and _UNDECODED.search(text):
         raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
     return text.strip()
+
+
+def _digits_of(cell: Any, field: Field) -> str:
+    """Return a whole number of JSON or of a spreadsheet as a phone number's digits. It has lost a plus and zeros in front."""
+    if field in _NUMBER_FIELDS and isinstance(cell, int) and not isinstance(cell, bool):
+        return str(cell)
+    if field in _NUMBER_FIELDS and isinstance(cell, float):
+        raise BadValue(field, "is a decimal number, which may have lost digits; write it as text")
+    raise BadValue(field, "must be text, in quotation marks")
 
 
 def email_of(text: str, field: Field) -> str:
@@ -78,8 +90,8 @@ def email_of(text: str, field: Field) -> str:
         raise BadValue(field, str(problem)) from None
 
 
-def phone_of(text: str, field: Field, region: str | None) -> str:
-    """Return the number in E.164.
+def phone_of(text: str, field: Field, region: str | None, rules: NumberRules | None) -> str:
+    """Return the number in E.164. See `normalise_phone`.
 
     Raises:
         BadValue: it is not a number, or a spreadsheet has turned it into something else.
@@ -87,7 +99,7 @@ def phone_of(text: str, field: Field, region: str | None) -> str:
     if _SPREADSHEET_NUMBER.fullmatch(text):
         raise BadValue(field, "was changed by a spreadsheet; format the column as text and enter it again")
     try:
-        return normalise_phone(text, region)
+        return normalise_phone(text, region, rules)
     except ValueError as problem:
         raise BadValue(field, str(problem)) from None
 

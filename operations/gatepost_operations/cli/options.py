@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from gatepost_core.number_rules import Numbers
+
 # Modules that declare options have no `from __future__ import annotations`: Typer reads the annotations as objects.
 
 AddressArgument = Annotated[
@@ -19,6 +21,13 @@ TenantOption = Annotated[
 ]
 AllTenantsOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="Only this configured tenant [default: all].")
+]
+NumbersOption = Annotated[
+    Numbers,
+    typer.Option("--numbers", help="Accept phone numbers of the number plan, or also others of a possible length."),
+]
+LandlinesOption = Annotated[
+    bool, typer.Option("--allow-landlines", help="Accept phone numbers that cannot receive SMS.")
 ]
 LanguageOption = Annotated[
     str | None, typer.Option("--language", metavar="TAG", help="Language of the message's template, such as pt-BR.")

@@ -7,12 +7,20 @@ import typer
 
 from gatepost_core.commands import OnUnknown
 from gatepost_core.message_fields import Send
+from gatepost_core.number_rules import Numbers
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from
 from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
-from gatepost_operations.cli.options import AddressArgument, command_app, examples, grouped
+from gatepost_operations.cli.options import (
+    AddressArgument,
+    LandlinesOption,
+    NumbersOption,
+    command_app,
+    examples,
+    grouped,
+)
 
 send_email_app = command_app()
 send_sms_app = command_app()
@@ -70,13 +78,19 @@ def send_email(
 )
 @grouped
 def send_sms(
-    address: AddressArgument, *, sending: SendOptions, shared: CommandOptions, waiting: WaitOptions
+    address: AddressArgument,
+    *,
+    numbers: NumbersOption = Numbers.PLAN,
+    allow_landlines: LandlinesOption = False,
+    sending: SendOptions,
+    shared: CommandOptions,
+    waiting: WaitOptions,
 ) -> ExitCode:
     """Send a one-time code to a phone number.
 
     `accepted` means that Auth0 accepted the request, not that the message was delivered.
     """
-    fields = shared.fields(**sending.fields())
+    fields = shared.fields(**sending.fields(), numbers=numbers, allow_landlines=allow_landlines)
     phone_number = address_from(address)
     with open_producer() as producer:
         return follow(producer, producer.send_sms(phone_number, **fields), waiting)

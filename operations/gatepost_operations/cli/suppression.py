@@ -1,5 +1,6 @@
 """`gatepost suppression`: the list of people to whom no campaign sends."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -108,6 +109,8 @@ def import_file(
     """Add all people of a file in the format of a campaign's file."""
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
     counts = RowCounts()
+    # A land line on the list does no harm.
+    reading = replace(reading, allow_landlines=True)
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients.name)

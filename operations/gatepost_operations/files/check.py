@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import phonenumbers
 
 from gatepost_core.campaigns.row import Row
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_core.kinds import Channel, Identifier
+from gatepost_core.number_rules import Numbers
+from gatepost_core.phone_numbers import NO_SMS, NOT_IN_PLAN, plan_and_use
+from gatepost_core.phone_plans import Use
 from gatepost_operations.files.duplicates import DuplicateFinder
 from gatepost_operations.files.rejects import reject_file
 from gatepost_operations.files.rows import RowError, RowReader, read_rows
@@ -74,6 +74,8 @@ class CheckReport:
         duplicates: valid rows that repeat a normalised recipient (`DuplicateFinder` gives the probability of an error).
         kinds: valid rows by `email` and `sms`.
         regions: valid rows with a phone number, by ISO 3166-1 code; `001` for numbers of no country.
+        cannot_receive_sms: rows with a land line, or a toll-free or premium number. They are invalid, unless such numbers are accepted.
+        valid_by_length: invalid rows with a number in no plan, which `--numbers length` accepts.
         domains: valid rows with an address, by domain, for the ten most frequent domains.
         other_domains: valid rows with an address in any other domain.
         problems: the kinds of errors, the most frequent first.
@@ -91,6 +93,8 @@ class CheckReport:
     duplicates: int
     kinds: Mapping[str, int]
     regions: Mapping[str, int]
+    cannot_receive_sms: int
+    valid_by_length: int
     domains: Mapping[str, int]
     other_domains: int
     problems: tuple[Problem, ...]
@@ -111,6 +115,8 @@ def check_file(
     encoding: str | None = None,
     delimiter: str | None = None,
     columns: Mapping[str, str] | None = None,
+    numbers: Numbers = Numbers.PLAN,
+    allow_landlines: bool = False,
     rejects: str | os.PathLike[str] | None = None,
     replace_rejects: bool = False,
     keep_errors: int = FIRST_ERRORS,
@@ -119,12 +125,14 @@ def check_file(
     """Read the whole file. The memory grows by six bytes a recipient.
 
     Args:
-        source: see `read_rows`, also for channel, default_region, encoding, delimiter and columns.
+        source: see `read_rows`, also for the options up to `allow_landlines`.
         channel: the channel of the rows.
         default_region: the region of phone numbers without a country code.
         encoding: the file's encoding.
         delimiter: the CSV delimiter.
         columns: column names by field.
+        numbers: the rule for phone numbers.
+        allow_landlines: accept numbers that cannot receive SMS.
         rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
         replace_rejects: replace an existing file for invalid rows.
         keep_errors: the number of errors in the report.
@@ -143,6 +151,8 @@ def check_file(
         encoding=encoding,
         delimiter=delimiter,
         columns=columns,
+        numbers=numbers,
+        allow_landlines=allow_landlines,
     )
     tally = _Tally(keep_errors)
     progress = progress and callback_of_caller(progress)
@@ -174,6 +184,7 @@ class _Tally:
         self._duplicates = 0
         self._kinds: Counter[str] = Counter()
         self._regions: Counter[str] = Counter()
+        self._voice_only = 0
         self._domains: Counter[str] = Counter()
         self._further_domains = 0
         self._problems: Counter[tuple[str, str]] = Counter()
@@ -186,7 +197,9 @@ class _Tally:
         if not self._seen.add(row.recipient):
             self._duplicates += 1
         if row.kind.identifier is Identifier.PHONE_NUMBER:
-            self._regions[_region_of(row.recipient)] += 1
+            region, use = plan_and_use(row.recipient)
+            self._regions[region] += 1
+            self._voice_only += use is Use.VOICE
             return
         domain = row.recipient.rpartition("@")[2]
         if domain in self._domains or len(self._domains) < _MOST_DOMAINS:
@@ -199,6 +212,9 @@ class _Tally:
         self._problems[error.field, error.problem] += 1
         if len(self._first_errors) < self._keep_errors:
             self._first_errors.append(error)
+
+    def _rows_with(self, problem: str) -> int:
+        return sum(rows for (_, text), rows in self._problems.items() if text == problem)
 
     def report(self, reader: RowReader) -> CheckReport:
         valid = self._kinds.total()
@@ -215,33 +231,10 @@ class _Tally:
             duplicates=self._duplicates,
             kinds=dict(self._kinds),
             regions=dict(self._regions.most_common()),
+            cannot_receive_sms=self._voice_only + self._rows_with(NO_SMS),
+            valid_by_length=self._rows_with(NOT_IN_PLAN),
             domains=top,
             other_domains=self._domains.total() - sum(top.values()) + self._further_domains,
             problems=tuple(Problem(*kind, rows) for kind, rows in self._problems.most_common()),
             first_errors=tuple(self._first_errors),
         )
-
-
-def _region_of(number: str) -> str:
-    size, regions = _regions_of(number[1:4])
-    if len(regions) == 1:
-        return regions[0]
-    national = number[1 + size :]
-    # Built from its parts, because parsing the number again would take longer than the rest of the check.
-    parts = phonenumbers.PhoneNumber(
-        country_code=int(number[1 : 1 + size]),
-        national_number=int(national),
-        italian_leading_zero=national.startswith("0"),
-    )
-    # A number outside all known ranges counts for the first country of its code.
-    return phonenumbers.region_code_for_number(parts) or regions[0]
-
-
-@lru_cache(maxsize=1000)
-def _regions_of(digits: str) -> tuple[int, tuple[str, ...]]:
-    """Return the length of the country code at the beginning of a number, and the countries that share it."""
-    for size in range(1, len(digits) + 1):
-        regions = phonenumbers.region_codes_for_country_code(int(digits[:size]))
-        if regions:
-            return size, regions
-    return len(digits), ("ZZ",)

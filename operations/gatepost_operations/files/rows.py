@@ -13,6 +13,7 @@ from gatepost_core.campaigns.row_parser import Layout, RowParser
 from gatepost_core.campaigns.row_values import BadValue
 from gatepost_core.error_boundary import boundary
 from gatepost_core.kinds import Channel
+from gatepost_core.number_rules import NumberRules, Numbers
 from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of
 from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
 from gatepost_operations.files.records import Malformed
@@ -166,6 +167,8 @@ def read_rows(
     encoding: str | None = None,
     delimiter: str | None = None,
     columns: Mapping[str, str] | None = None,
+    numbers: Numbers = Numbers.PLAN,
+    allow_landlines: bool = False,
 ) -> RowReader:
     """Open a recipient file and check it row by row, in constant memory.
 
@@ -176,6 +179,8 @@ def read_rows(
         encoding: the file's encoding [default: that of its byte order mark, else UTF-8].
         delimiter: the CSV delimiter [default: detected].
         columns: column names by field, such as `email` or `language`, for columns that Gatepost does not recognise by name.
+        numbers: `plan` accepts the numbers of their country's number plan; `length` also others of a possible length.
+        allow_landlines: accept numbers that cannot receive SMS.
 
     Returns:
         The rows in the file's order, with duplicates and without blank rows.
@@ -193,7 +198,7 @@ def read_rows(
     lines = TextLines(source, encoding=encoding)
     try:
         opened = open_records(lines, mapping, delimiter=delimiter)
-        parser = RowParser(channel, region)
+        parser = RowParser(channel, region, NumberRules(numbers, allow_landlines))
         if isinstance(opened, CsvFile):
             _check_layout(channel, lines.name, opened.layout)
     except BaseException:

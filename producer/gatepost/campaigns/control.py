@@ -24,6 +24,7 @@ from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import CampaignNotFound, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
+from gatepost_core.number_rules import Numbers, number_rules
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
@@ -129,7 +130,13 @@ class Campaigns:
         return campaign_id
 
     def add(
-        self, campaign_id: str, rows: Iterable[Row], *, on_progress: Callable[[Added], None] | None = None
+        self,
+        campaign_id: str,
+        rows: Iterable[Row],
+        *,
+        numbers: str = Numbers.PLAN,
+        allow_landlines: bool = False,
+        on_progress: Callable[[Added], None] | None = None,
     ) -> Added:
         """Add recipients, each once. Recipients that the campaign already has count as duplicates.
 
@@ -138,6 +145,8 @@ class Campaigns:
         Args:
             campaign_id: the campaign.
             rows: the valid rows of a file, or rows of your own, which are checked and normalised like those of a file. They are streamed.
+            numbers: for rows of your own: `plan` accepts the phone numbers of the number plan; `length` also others of a possible length.
+            allow_landlines: accept phone numbers of your own rows that cannot receive SMS.
             on_progress: called after every batch.
 
         Raises:
@@ -153,7 +162,7 @@ class Campaigns:
             keyring=self._keyring,
             fingerprints=self._fingerprints,
             on_progress=on_progress,
-        ).run(rows)
+        ).run(rows, number_rules(numbers, allow_landlines=allow_landlines))
         self._publisher.feed(campaign_id)
         return added
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.store import CampaignStore
+    from gatepost_core.number_rules import NumberRules
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
 
@@ -69,8 +70,12 @@ class Import:
         self._added = 0
         self._duplicates = 0
 
-    def run(self, rows: Iterable[Row]) -> Added:
+    def run(self, rows: Iterable[Row], rules: NumberRules | None = None) -> Added:
         """Add the rows that the campaign does not have. After an error, the rows added so far stay.
+
+        Args:
+            rows: the rows.
+            rules: the rules for the phone numbers of rows that do not come from a file.
 
         Raises:
             CampaignNotFound: the campaign does not exist.
@@ -78,7 +83,7 @@ class Import:
             Unavailable: Redis did not answer, or its memory is full.
             InvalidCommand: a row of the caller's own is invalid.
         """
-        for chunk in in_chunks(checked_rows(rows), BATCH_ROWS):
+        for chunk in in_chunks(checked_rows(rows, rules), BATCH_ROWS):
             self._take(chunk)
             while len(self._pending) >= BATCH_ROWS:
                 self._append()

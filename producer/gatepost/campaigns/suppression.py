@@ -15,6 +15,7 @@ from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import normalise_recipient
+from gatepost_core.number_rules import TO_FIND
 from gatepost_core.points_in_time import require_near
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import starting
@@ -138,7 +139,7 @@ class Suppressions:
                 after 2099.
         """
         entry = _entry(reason, expires_at)
-        known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows))
+        known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows, TO_FIND))
         with self._audit.act("suppression.import", reason=reason.value) as found:
             found.update(rows=0, new=0)
             for chunk in in_chunks(known, _CHUNK):

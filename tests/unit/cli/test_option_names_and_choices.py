@@ -15,6 +15,7 @@ from gatepost_core.campaigns.model import Options
 from gatepost_core.commands import LoginWithEmail, OnUnknown, SendEmail, SendSms
 from gatepost_core.kinds import Channel, Endpoint
 from gatepost_core.message_fields import Send
+from gatepost_core.number_rules import Numbers
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.command_table import TABLE
@@ -42,6 +43,7 @@ CHOICES = {
     "--send": values_of(Send),
     "--on-unknown": values_of(OnUnknown),
     "--channel": values_of(Channel),
+    "--numbers": values_of(Numbers),
     "--format": values_of(ExportFormat),
     "--reason": values_of(SuppressionReason),
     "--endpoint": values_of(Endpoint),
@@ -51,7 +53,7 @@ CHOICES = {
 # Whom a file is read for is an option of the file, and guests are given as a file.
 ELSEWHERE = {"channel", "guests"}
 NOT_FIELDS = {"timezone", "guest_list"}
-OF_A_SEND = {"address", "send", "idempotency_key", "wait", "timeout", "as_json"} | {"code_file", "redeem"} | {"email"}
+OF_A_SEND = {"address", "send", "idempotency_key", "wait", "timeout", "as_json"} | {"code_file", "redeem"} | {"email", "numbers", "allow_landlines"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

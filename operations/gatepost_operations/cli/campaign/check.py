@@ -102,7 +102,7 @@ def plan_command(
         options = delivery.options(reading.channel)
         report = recipients.check()
         quota, failure = known_quota(campaigns.settings, options.tenant, offline=offline)
-        made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
+        made = planned(campaigns, recipients, report, options, guests=delivery.guests(reading), quota=quota)
         if as_json:
             document = made.as_json() | {"file": recipients.name, "rows": report.rows, "kinds": dict(report.kinds)}
             write_json(document | {"regions": dict(report.regions), "quota_failure": failure})

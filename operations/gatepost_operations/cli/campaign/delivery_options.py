@@ -15,6 +15,7 @@ from gatepost_core.commands import OnUnknown
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Send
+from gatepost_operations.cli.campaign.recipient_file import FileOptions
 from gatepost_operations.cli.inputs import given_only
 from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.cli.time_input import read_moment
@@ -127,8 +128,11 @@ class DeliveryOptions(MessageOptions):
             problems = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in errors]
             raise InvalidCommand(problems) from None
 
-    def guests(self) -> list[str] | None:
+    def guests(self, reading: FileOptions | None = None) -> list[str] | None:
         """Return the recipients of the guest list, in clear; None without one.
+
+        Args:
+            reading: the options of the campaign's file. Its phone numbers and those of the list are read in the same way.
 
         Raises:
             FileError: the list cannot be read.
@@ -136,7 +140,8 @@ class DeliveryOptions(MessageOptions):
         """
         if self.guest_list is None:
             return None
-        with read_rows(self.guest_list) as reader:
+        options = reading.number_keywords() if reading else {}
+        with read_rows(self.guest_list, **options) as reader:
             guests = []
             for item in reader:
                 if not isinstance(item, Row):

@@ -15,6 +15,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
+from gatepost_core.number_rules import Numbers
+from gatepost_operations.cli.options import LandlinesOption, NumbersOption
 from gatepost_operations.cli.terminal import Description, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file
@@ -59,6 +61,9 @@ class FileOptions:
         str | None, typer.Option("--delimiter", metavar="CHARACTER", help="CSV delimiter [default: detected].")
     ] = None
 
+    numbers: NumbersOption = Numbers.PLAN
+    allow_landlines: LandlinesOption = False
+
     def as_keywords(self) -> dict[str, Any]:
         """Return the options of `read_rows`.
 
@@ -70,11 +75,15 @@ class FileOptions:
             raise InvalidCommand([FieldError("column", "must have the form FIELD=NAME, such as email=Kontakt")])
         return {
             "channel": self.channel,
-            "default_region": self.region,
             "encoding": self.encoding,
             "delimiter": self.delimiter,
+            **self.number_keywords(),
             "columns": {name: column for name, _, column in pairs},
         }
+
+    def number_keywords(self) -> dict[str, Any]:
+        """Return the options of `read_rows` that decide how phone numbers are read."""
+        return {"default_region": self.region, "numbers": self.numbers, "allow_landlines": self.allow_landlines}
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ def send(
     """
     events = Events() if as_json else None
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
-        options = delivery.options(reading.channel)
+        options, guests = delivery.options(reading.channel), delivery.guests(reading)
         called = name or _name_of(file, rehearsal=delivery.guest_list is not None)
         before = _existing(campaigns, called, options, rehearsal=delivery.guest_list is not None)
         if before is None:
@@ -72,7 +72,7 @@ def send(
         if not skip_invalid:
             refuse_invalid(report, file)
         quota, failure = known_quota(campaigns.settings, options.tenant, offline=before is not None)
-        made = planned(campaigns, recipients, report, options, guests=delivery.guests(), quota=quota)
+        made = planned(campaigns, recipients, report, options, guests=guests, quota=quota)
         if events:
             events.event("checked", check_document(report, recipients.name, None))
             events.event("planned", made.as_json() | {"quota_failure": failure})
@@ -82,7 +82,7 @@ def send(
             return _nothing_sent(events)
         if sys.stdin.isatty() and file != STANDARD_INPUT:
             confirm(f"Send to {counted(made.recipients, 'recipient')}?", sure=yes)
-        campaign_id = _create(campaigns, called, delivery, options, before)
+        campaign_id = _create(campaigns, called, guests, options, before)
         return _run(campaigns, campaign_id, recipients, watch=watch, events=events)
 
 
@@ -131,16 +131,16 @@ def _existing(campaigns: Campaigns, name: str, options: Options, *, rehearsal: b
 
 
 def _create(
-    campaigns: Campaigns, name: str, delivery: DeliveryOptions, options: Options, before: Campaign | None
+    campaigns: Campaigns, name: str, guests: list[str] | None, options: Options, before: Campaign | None
 ) -> str:
     if before is not None:
         return before.campaign_id
     campaign_id = campaign_id_of(campaigns.settings, name, options.tenant)
     try:
-        return campaigns.create(name, options, guest_list=delivery.guests(), campaign_id=campaign_id)
+        return campaigns.create(name, options, guest_list=guests, campaign_id=campaign_id)
     except CampaignConflict:
         # Another process created it meanwhile, with other options or with times relative to another moment.
-        if _existing(campaigns, name, options, rehearsal=delivery.guest_list is not None) is None:
+        if _existing(campaigns, name, options, rehearsal=guests is not None) is None:
             raise
         return campaign_id
 

@@ -47,6 +47,10 @@ def check_lines(report: CheckReport, name: str) -> Iterator[str]:
         shown = dict(list(report.domains.items())[:_MOST_DOMAINS])
         others = sum(report.domains.values()) + report.other_domains - sum(shown.values())
         yield _line("domains", _most(shown, _MOST_DOMAINS) + (f", {others:,} in others" if others else ""))
+    if report.cannot_receive_sms:
+        yield _line("no SMS", f"{counted(report.cannot_receive_sms, 'number')} cannot receive SMS")
+    if report.valid_by_length:
+        yield _line("no plan", f"{counted(report.valid_by_length, 'number')} would pass with --numbers length")
     if report.ignored_columns:
         yield _line("ignored", f"columns {', '.join(report.ignored_columns)}")
 
