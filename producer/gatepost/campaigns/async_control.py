@@ -58,6 +58,8 @@ class AsyncCampaigns:
         campaign_id: str,
         rows: Iterable[Row] | AsyncIterable[Row],
         *,
+        numbers: str = "plan",
+        allow_landlines: bool = False,
         on_progress: Callable[[Added], None] | None = None,
     ) -> Added:
         """Add recipients, each once.
@@ -65,11 +67,17 @@ class AsyncCampaigns:
         Args:
             campaign_id: the campaign.
             rows: the rows. An asynchronous iterable is read in this event loop, a few rows ahead.
+            numbers: as for `Campaigns.add`.
+            allow_landlines: as for `Campaigns.add`.
             on_progress: called after every batch, in a thread.
         """
         if isinstance(rows, AsyncIterable):
             rows = _read_in(asyncio.get_running_loop(), rows)
-        return await asyncio.to_thread(lambda: self._open().add(campaign_id, rows, on_progress=on_progress))
+        return await asyncio.to_thread(
+            lambda: self._open().add(
+                campaign_id, rows, numbers=numbers, allow_landlines=allow_landlines, on_progress=on_progress
+            )
+        )
 
     async def start(self, campaign_id: str) -> Campaign:
         """Start a draft."""

@@ -17,6 +17,7 @@ from gatepost.campaigns.row_validation import checked_rows
 from gatepost.errors import InvalidCommand
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
+from gatepost_core.number_rules import number_rules
 from gatepost_operations.files.rows import RowError, read_rows
 
 E, S = Channel.EMAIL, Channel.SMS
@@ -136,3 +137,17 @@ def test_a_file_and_a_program_are_judged_alike(
         assert from_program == (from_file.field, from_file.problem)
     else:
         assert from_program == from_file
+
+
+def test_rows_of_a_program_follow_the_rules_of_the_call() -> None:
+    """A land line, and a number of a range that the plan does not know, are accepted on request."""
+    rows = [Row(1, S, "+44 20 7946 0991"), Row(2, S, "+1 999 555 0123")]
+
+    assert [row.recipient for row in checked_rows(rows, number_rules("length", allow_landlines=True))] == [
+        "+442079460991",
+        "+19995550123",
+    ]
+    with pytest.raises(InvalidCommand, match="cannot receive SMS"):
+        list(checked_rows(rows))
+    with pytest.raises(InvalidCommand, match="numbers: must be one of plan, length"):
+        number_rules("guess", allow_landlines=False)

@@ -53,7 +53,11 @@ CHOICES = {
 # Whom a file is read for is an option of the file, and guests are given as a file.
 ELSEWHERE = {"channel", "guests"}
 NOT_FIELDS = {"timezone", "guest_list"}
-OF_A_SEND = {"address", "send", "idempotency_key", "wait", "timeout", "as_json"} | {"code_file", "redeem"} | {"email", "numbers", "allow_landlines"}
+OF_A_SEND = (
+    {"address", "send", "idempotency_key", "wait", "timeout", "as_json"}
+    | {"code_file", "redeem"}
+    | {"email", "numbers", "allow_landlines"}
+)
 
 
 def commands() -> Iterator[tuple[str, Any]]:
