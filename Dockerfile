@@ -11,6 +11,7 @@ COPY producer producer
 COPY worker worker
 COPY operations operations
 COPY simulator simulator
+COPY testing testing
 RUN pip --python /opt/gatepost/bin/python wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/gatepost/bin/python install --no-deps dist/*.whl \
  && pip --python /opt/gatepost/bin/python uninstall --yes hatchling editables

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DOCS = CHECKOUT / "docs"
 INDEX = DOCS / "README.md"
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")
-_ROOTS = ("core", "producer", "worker", "operations", "simulator")
+_ROOTS = ("core", "producer", "worker", "operations", "simulator", "testing")
 _DEPTH = 3
 _README_LINES = 120
 _FIRST_SCREEN = 32
@@ -95,12 +95,17 @@ def test_contributing_lists_every_folder_of_the_source() -> None:
     """A newcomer finds each folder, and no folder that is gone."""
     text = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     listed = set(
-        re.findall(r"^\| `((?:core|producer|worker|operations|simulator)/\w+(?:/\w+)?)` \|", text, re.MULTILINE)
+        re.findall(r"^\| `((?:core|producer|worker|operations|simulator|testing)/\w+(?:/\w+)?)` \|", text, re.MULTILINE)
     )
     packages = [path.parent for root in _ROOTS for path in (CHECKOUT / root).rglob("__init__.py")]
     folders = {str(path.relative_to(CHECKOUT)) for path in packages if len(path.relative_to(CHECKOUT).parts) <= _DEPTH}
 
-    assert folders - listed - {"simulator/gatepost_simulator", "operations/gatepost_operations"} == set()
+    assert (
+        folders
+        - listed
+        - {"simulator/gatepost_simulator", "operations/gatepost_operations", "testing/gatepost_testing"}
+        == set()
+    )
     assert [folder for folder in listed if not (CHECKOUT / folder).is_dir()] == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import gatepost
 import gatepost.errors
+import gatepost.testing
 import gatepost_worker.authentication
 from support.checkout import CHECKOUT
 from support.markdown_blocks import blocks_of
@@ -21,6 +22,7 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])
 NAMES = {
     "gatepost": set(gatepost.__all__),
     "gatepost.errors": set(gatepost.errors.__all__),
+    "gatepost.testing": set(gatepost.testing.__all__),
     "gatepost_worker.authentication": set(gatepost_worker.authentication.__all__),
     "gatepost_simulator.server": {"SimulatorServer"},
     "gatepost_simulator.control": {"ControlClient"},

@@ -25,8 +25,19 @@ _ROOTS = {
     "gatepost_worker": "worker",
     "gatepost_operations": "operations",
     "gatepost_simulator": "simulator",
+    "gatepost_testing": "testing",
 }
-_SOURCES = ("core", "producer", "worker", "operations", "simulator", "pyproject.toml", "README.md", "LICENSE")
+_SOURCES = (
+    "core",
+    "producer",
+    "worker",
+    "operations",
+    "simulator",
+    "testing",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 def _build(source: Path, kind: str, target: Path) -> Path:
