@@ -73,6 +73,10 @@ class _Deliveries:
     def __init__(self, producer: MemoryProducer) -> None:
         self._producer = producer
 
+    def for_script(self, kind: Kind, operation_id: str) -> tuple[str, str]:  # noqa: ARG002 - as `OperationMessages` has it
+        """Return that no script pushes the message."""
+        return "", ""
+
     def publish(self, operations: Sequence[tuple[Kind, str]]) -> list[str]:
         """Hand operations to the producer, which carries them out or keeps them."""
         self._producer.take([operation_id for _, operation_id in operations])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gatepost_core.errors import GatepostError, IdempotencyConflict, NothingToRedeem, OperationNotFound, ProducerClosed
+from gatepost_core.ledger.recording import Recorded
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.outcomes import Outcome
 from gatepost_core.states import State
@@ -67,13 +68,13 @@ class MemoryLedger:
         self.owner.require_open()
         with self._lock:
             key = new.idempotency_fingerprint
-            if key is not None and key in self._by_key:
+            if key and key in self._by_key:
                 earlier = self._by_key[key]
                 if self._records[earlier].new.payload_fingerprint != new.payload_fingerprint:
                     raise IdempotencyConflict
                 return earlier
             now = datetime.now(UTC)
-            if key is not None and new.deadline > now:
+            if key and new.deadline > now:
                 self._by_key[key] = new.operation_id
             self._records[new.operation_id] = Record(
                 new,
@@ -83,9 +84,9 @@ class MemoryLedger:
             )
             return new.operation_id
 
-    def record_many(self, operations: Sequence[NewOperation]) -> list[str | GatepostError]:
+    def record_many(self, operations: Sequence[NewOperation]) -> Recorded:
         """Record operations, and return for each what `record` returns or raises."""
-        return [_or_error(self.record, new) for new in operations]
+        return Recorded([_or_error(self.record, new) for new in operations])
 
     def unpublished(self, operation_id: str) -> None:
         """Nothing follows: no message is lost in memory."""
