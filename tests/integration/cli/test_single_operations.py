@@ -144,7 +144,7 @@ def test_an_end_is_told_to_people_too(producer: Producer, run: Run, capsys: pyte
     seen = capsys.readouterr()
 
     assert seen.out == f"{queued['operation_id']} rejected recipient_rejected\n"
-    assert "correct it at its source" in seen.err
+    assert "correct it, or leave it out" in seen.err
     assert "bad.email" in seen.err
 
 

@@ -83,12 +83,13 @@ def test_a_pause_says_why_and_what_to_do() -> None:
 
 def test_an_end_with_failures_names_the_commands_that_follow() -> None:
     """The file of those who failed, and the retry; `unknown` apart, because it may send twice."""
-    failed = campaign_with(Status.FINISHED, accepted=1, rejected=1, unknown=1)
+    reasons = {(State.REJECTED, Reason.SIGNUP_DISABLED): 1, (State.UNKNOWN, Reason.ANSWER_LOST): 1}
+    failed = campaign_with(Status.FINISHED, accepted=1, rejected=1, unknown=1, reasons=reasons)
     text = "\n".join(what_next(failed))
 
     assert "export" in text
     assert "--state failed --state unknown" in text
-    assert "retry spring --state failed" in text
+    assert "retry spring --dry-run" in text
     assert "retry spring --state unknown" in text
 
 

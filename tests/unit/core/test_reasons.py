@@ -9,7 +9,7 @@ import pytest
 from gatepost import errors
 from gatepost_core.doubt import end_after, kept_for_retry
 from gatepost_core.errors import OperationFailed, failure_of
-from gatepost_core.reasons import Reason
+from gatepost_core.reasons import Reason, Retry
 from gatepost_core.states import FAILED_STATES, NOT_ACCEPTED, OPEN_STATES, Outlook, State
 from support.checkout import CHECKOUT
 
@@ -18,7 +18,12 @@ PAGE = DOCS / "reference" / "failures.md"
 FINAL_STATES = DOCS / "how-to" / "final-states.md"
 EXIT_CODES = DOCS / "reference" / "command-line.md"
 STATE_ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
-ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| `(\w+)` \| ([^|]*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| `(\w+)` \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)
+RETRIES = {
+    "can succeed": Retry.CAN_SUCCEED,
+    "needs a correction": Retry.NEEDS_CORRECTION,
+    "cannot succeed": Retry.CANNOT_SUCCEED,
+}
 EFFECTS = {"": (False, False), "may have been carried out": (True, False), "pauses a campaign": (False, True)}
 
 
@@ -33,15 +38,33 @@ def test_each_reason_names_a_public_error(reason: Reason) -> None:
 
 
 def test_the_page_of_failures_has_each_reason_as_its_entry_says() -> None:
-    """States, error and effect."""
+    """States, error, effect, and whether a retry can succeed."""
     found = {
-        name: (tuple(re.findall(r"`(\w+)`", states)), error, *EFFECTS[effect.strip()])
-        for name, states, error, effect in ROW.findall(PAGE.read_text(encoding="utf-8"))
+        name: (tuple(re.findall(r"`(\w+)`", states)), error, *EFFECTS[effect.strip()], RETRIES[retry])
+        for name, states, error, effect, retry in ROW.findall(PAGE.read_text(encoding="utf-8"))
     }
 
     assert found == {
-        reason.value: (tuple(state.value for state in reason.states), reason.error, reason.doubt, reason.pauses)
+        reason.value: (
+            *(tuple(state.value for state in reason.states), reason.error),
+            *(reason.doubt, reason.pauses, reason.retry),
+        )
         for reason in Reason
+    }
+
+
+def test_the_advice_fits_whether_a_retry_can_succeed() -> None:
+    """Advice for a reason that a retry cannot change never says to retry, ask again or send it again."""
+    hopeless = {reason: reason.advice for reason in Reason if reason.retry is Retry.CANNOT_SUCCEED}
+    said = {
+        reason for reason, advice in hopeless.items() if re.search(r"\bretry|\bask again|\bsend (it )?again", advice)
+    }
+
+    assert "correct it, or leave it out" in hopeless[Reason.RECIPIENT_REJECTED]
+    assert said == set()
+    assert {reason for reason in Reason if reason.doubt and reason.retry is Retry.CANNOT_SUCCEED} == set()
+    assert {reason for reason in Reason if reason.pauses} <= {
+        reason for reason in Reason if reason.retry is Retry.NEEDS_CORRECTION
     }
 
 

@@ -44,7 +44,7 @@ __all__ = [
 
 
 class RecipientRejected(Refusal):
-    """Auth0 refused the address or number; correct it at its source."""
+    """Auth0 refused the address or number; correct it, or leave it out."""
 
     cause = Cause.RECIPIENT_REJECTED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost_operations.cli.campaign import check, control, create, results, send, status, watch
+from gatepost_operations.cli.campaign import check, control, create, results, retry, send, status, watch
 from gatepost_operations.cli.options import command_app, examples
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ _verb("recount", control.recount, "gatepost campaign recount spring")
 _verb("cancel", control.cancel, "gatepost campaign cancel spring", "gatepost campaign cancel spring --yes")
 _verb(
     "retry",
-    results.retry,
+    retry.retry,
     "gatepost campaign retry spring --dry-run",
     "gatepost campaign retry spring --state exhausted --state expired --deadline 2d --watch",
     "gatepost campaign retry spring --reason not_reached",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
 from gatepost_core.kinds import CHANNELS
+from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.formatting import counted, duration_text, in_zone, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
@@ -226,13 +227,18 @@ def what_next(campaign: Campaign) -> Iterator[str]:
     """Give the commands that follow a campaign's end."""
     name = campaign.reference
     failed = sum(campaign.counts[state] for state in FAILED_STATES)
+    hopeful = sum(
+        number
+        for (state, reason), number in campaign.reasons.items()
+        if state in FAILED_STATES and reason.retry is not Retry.CANNOT_SUCCEED
+    )
     unknown = campaign.counts[State.UNKNOWN]
     if campaign.status not in {Status.FINISHED, Status.CANCELLED} or not (failed or unknown):
         return
     states = " ".join(f"--state {one}" for one, number in (("failed", failed), ("unknown", unknown)) if number)
     yield f"who, and why:     gatepost campaign export {name} {states} --output failed.ndjson"
-    if failed:
-        yield f"retry the failed: gatepost campaign retry {name} --state failed"
+    if hopeful:
+        yield f"retry {hopeful:,} of them: gatepost campaign retry {name} --dry-run"
     if unknown:
         yield f"send again to the unknown (voids a code that did arrive): gatepost campaign retry {name} --state unknown"
 
