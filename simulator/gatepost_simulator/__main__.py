@@ -15,26 +15,40 @@ from pydantic import ValidationError
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET, SimulatorSettings
 from gatepost_simulator.simulator import Simulator
 
-app = typer.Typer(add_completion=False, help="Serve a local Authentication API: the passwordless part of Auth0.")
+# Plain help, like that of the `gatepost` command.
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 
-@app.command()
+@app.command(epilog="\b\nExamples:\n  gatepost simulator\n  gatepost simulator --port 0 --tls --cert-dir certs\n")
 def simulate(
     *,
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to bind; 0 takes a free one.")] = 4430,
-    tls: Annotated[bool, typer.Option(help="Serve https with certificates of a fresh authority.")] = False,
-    cert_dir: Annotated[Path | None, typer.Option(help="Write certificates and keys here and keep them.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Issuer domain; the default is the bound host and port.")] = None,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to bind; 0 takes a free one.")
+    ] = 4430,
+    tls: Annotated[
+        bool, typer.Option("--tls/--no-tls", help="Serve https with certificates of a new authority.")
+    ] = False,
+    cert_dir: Annotated[
+        Path | None,
+        typer.Option("--cert-dir", metavar="DIRECTORY", help="Write certificates and keys here, and keep them."),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option("--domain", metavar="DOMAIN", help="Issuer domain [default: the bound host and port].")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Settings as .json or .toml; the environment wins over it.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings as .json or .toml; the environment is stronger."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ready line as JSON.")] = False,
     until_stdin_closes: Annotated[
         bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends.")
     ] = False,
 ) -> None:
-    """Serve until interrupted. A ready line on standard output shows that connections are accepted."""
+    """Serve a local Authentication API: the passwordless part of Auth0.
+
+    Serves until it is interrupted. A line on standard output shows that connections are accepted.
+    """
     settings = _settings(config, domain)
     try:
         simulator = Simulator(settings, host=host, port=port, tls=tls, cert_dir=cert_dir)
@@ -82,7 +96,7 @@ def _stop_with_stdin(simulator: Simulator) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="gatepost simulator")
 
 
 if __name__ == "__main__":

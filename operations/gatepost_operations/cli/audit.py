@@ -29,7 +29,7 @@ def audit() -> None:
     epilog=examples(
         "gatepost audit list --since 2d",
         "gatepost audit list --action campaign.export",
-        "gatepost audit list --limit 1000 --json | jq '.entries[] | select(.who != \"deploy\")'",
+        "gatepost audit list --json | jq '.entries[] | select(.who != \"deploy\")'",
     ),
 )
 def list_entries(

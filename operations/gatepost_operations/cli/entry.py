@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from gatepost_operations.cli.command_table import TABLE, Entry
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
+from gatepost_operations.cli.help_style import PlainGroup
 from gatepost_operations.cli.options import examples
 from gatepost_operations.cli.output import say, show_error, write, write_json
 
@@ -28,7 +29,7 @@ class Asked:
     debug: bool = False
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(PlainGroup):
     """Lists commands from the table, and imports one when it is run or completed."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -65,8 +66,10 @@ _EPILOG: Final = (
     + """
 \b
 Exit codes:
-  0 done     1 unexpected     2 usage     3 ended, and not accepted     4 configuration or credentials
-  5 refused by a guard     6 invalid input     130 interrupted
+  0    done                        4    configuration or credentials
+  1    unexpected                  5    refused by a guard
+  2    usage                       6    invalid input
+  3    ended, and not accepted     130  interrupted
 """
 )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from gatepost_core.number_rules import Numbers
+from gatepost_operations.cli.help_style import PlainCommand, PlainGroup
 
 # Modules that declare options have no `from __future__ import annotations`: Typer reads the annotations as objects.
 
@@ -44,9 +45,17 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")]
 
 
+class PlainApp(typer.Typer):
+    """An app whose commands have plain help."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Register a command."""
+        return super().command(name, **{"cls": PlainCommand, **options})
+
+
 def command_app() -> typer.Typer:
     """Return the app that a command or a noun registers with."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return PlainApp(cls=PlainGroup, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def examples(*lines: str) -> str:

@@ -47,7 +47,7 @@ class SendOptions(MessageOptions):
 @send_email_app.command(
     epilog=examples(
         "gatepost send-email ana@example.com",
-        'gatepost send-email ana@example.com --send link --auth-params \'{"scope": "openid"}\' --json',
+        "gatepost send-email ana@example.com --send link --auth-params @link.json",
         "echo ana@example.com | gatepost send-email - --no-wait",
     )
 )

@@ -43,7 +43,7 @@ _ACCEPT_S: Final = 60
 @app.command(
     epilog=examples(
         "gatepost dev",
-        'eval "$(cat .gatepost/dev.env)" && gatepost send-email ana@example.com   # in a second terminal',
+        'eval "$(cat .gatepost/dev.env)"   # in a second terminal',
         "AUTH0_DOMAIN=… AUTH0_CLIENT_ID=… AUTH0_CLIENT_SECRET=… gatepost dev --real",
     )
 )

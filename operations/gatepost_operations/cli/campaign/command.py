@@ -34,20 +34,20 @@ _verb(
     "check",
     check.check,
     "gatepost campaign check people.csv",
-    "gatepost campaign check kunden.csv --column email=Kontakt --encoding cp1252 --region DE",
+    "gatepost campaign check kunden.csv --column email=Kontakt --region DE",
     "zcat people.jsonl.gz | gatepost campaign check - --json",
 )
 _verb(
     "plan",
     check.plan_command,
     "gatepost campaign plan people.csv",
-    "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Europe/Berlin --rate 20",
+    "gatepost campaign plan people.csv --hours 9:00-18:00 --timezone Europe/Berlin",
 )
 _verb(
     "send",
     send.send,
     "gatepost campaign send people.csv",
-    "gatepost campaign send people.csv --name spring --skip-invalid --deadline 2d --yes",
+    "gatepost campaign send people.csv --name spring --deadline 2d --yes",
     "gatepost campaign send people.csv --dry-run",
 )
 _verb(
@@ -75,7 +75,7 @@ _verb(
     "retry",
     retry.retry,
     "gatepost campaign retry spring --dry-run",
-    "gatepost campaign retry spring --state exhausted --state expired --deadline 2d --watch",
+    "gatepost campaign retry spring --state expired --deadline 2d --watch",
     "gatepost campaign retry spring --reason not_reached",
 )
 _verb(
