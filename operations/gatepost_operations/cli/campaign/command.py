@@ -41,7 +41,7 @@ _verb(
     "plan",
     check.plan_command,
     "gatepost campaign plan people.csv",
-    "gatepost campaign plan people.csv --hours 9:00-18:00 --timezone Europe/Berlin",
+    "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Asia/Tokyo",
 )
 _verb(
     "send",
