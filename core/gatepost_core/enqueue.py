@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.broker.messages import log_postponed
 from gatepost_core.commands import OnUnknown, SendCommand, dump_without_deadline, recipient_of, with_deadline
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gatepost_core.ledger import Ledger
     from gatepost_core.sealing import Keyring
     from gatepost_core.settings import Settings
+
+
+_NAME_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Recorder:
             application=application.stored if application else "",
             on_unknown=command.on_unknown if isinstance(command, SendCommand) else OnUnknown.HOLD,
             recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
-            seal_fingerprint=self._fingerprints.digest("seal", seal).hex() if seal else "",
+            seal_fingerprint=self._name("seal", seal) if seal else "",
             queue=queue,
             message=message,
             **self._idempotency(dumped, idempotency_key, origin),
@@ -146,11 +149,15 @@ class Recorder:
         if not key:
             return {}
         return {
-            "idempotency_fingerprint": self._fingerprints.digest("idempotency", origin, key).hex(),
+            "idempotency_fingerprint": self._name("idempotency", origin, key),
             # Without the deadline: a repeated call computes a later one. With the key, so that fingerprints of the same command under two
             # keys differ.
-            "payload_fingerprint": self._fingerprints.digest("payload", origin, key, dumped.decode()).hex(),
+            "payload_fingerprint": self._name("payload", origin, key, dumped.decode()),
         }
+
+    def _name(self, *parts: str) -> str:
+        # 128 bits: two of 10^12 keys are equal with a probability of 10^-15.
+        return self._fingerprints.digest(*parts)[:_NAME_BYTES].hex()
 
     def _publish(self, operations: Sequence[NewOperation], recorded: Recorded) -> None:
         postponed = self._messages.publish([(new.kind, new.operation_id) for new in operations])

@@ -23,7 +23,8 @@ _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b"}
 _PLACES: Final = {
     "ID": r"[0-9a-fA-F-]{36}",
     "N": r"\d+",
-    "DIGEST": r"[0-9a-f]{64}",
+    "DIGEST": r"[0-9a-f]{32}",
+    "PREFIX": r"[0-9a-f]{3}",
     "FINGERPRINT": r"(?:[0-9a-f]{16}|.{8})",
     "WORD": r"[a-z][a-z0-9_-]*",
     "TENANT": r"[a-z0-9_-]*",

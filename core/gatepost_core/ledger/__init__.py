@@ -14,7 +14,7 @@ from gatepost_core.ledger.recording import Recorded, dump_new, read_recorded
 from gatepost_core.ledger.script import Call, LedgerScript
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of, operation_of
 from gatepost_core.redis.errors import READING, translated_errors
-from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.redis.keys import RedisKeys, recipient_entry
 from gatepost_core.redis.stored_values import as_text
 from gatepost_core.sealing import kid_of
 from gatepost_core.states import State
@@ -91,7 +91,9 @@ class Ledger:
             Unavailable: Redis did not answer. Any of the operations may have been recorded.
         """
         messages = [new.message for new in operations]
-        reply = self._script.record(dump_new(operations), self.look_after_ms, self._record_lifetime_ms, *messages)
+        reply = self._script.record(
+            dump_new(operations, self._keys), self.look_after_ms, self._record_lifetime_ms, *messages
+        )
         return read_recorded(operations, reply)
 
     def ready(self, operation_id: str, *, delivered: bool = False) -> Operation | Answer:
@@ -319,8 +321,9 @@ class Ledger:
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
         """Return the ids of a recipient's operations whose records may still exist."""
         with translated_errors():
-            found: Any = self._redis.zrange(self._keys.recipient(recipient_fingerprint), 0, -1)
-        return [as_text(one) for one in found]
+            entries: Any = self._redis.zrange(self._keys.recipients(recipient_fingerprint), 0, -1)
+        theirs = recipient_entry(recipient_fingerprint, "")
+        return [entry.removeprefix(theirs) for entry in map(as_text, entries) if entry.startswith(theirs)]
 
     def forget(self, operation_id: str, recipient_fingerprint: str) -> Forgotten:
         """Cancel an operation without an attempt under way, and delete its links to the recipient: command, result, index.
@@ -329,11 +332,12 @@ class Ledger:
             Unavailable: Redis did not answer.
         """
         keys = [
-            self._keys.recipient(recipient_fingerprint),
+            self._keys.recipients(recipient_fingerprint),
             self._keys.result(operation_id),
             self._keys.celery_result(operation_id),
         ]
-        match self._call("forget", operation_id, keys=keys):
+        entry = recipient_entry(recipient_fingerprint, operation_id)
+        match self._call("forget", operation_id, entry, keys=keys):
             case ["forgotten", state, results]:
                 known = State(state) if state else None
                 return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")

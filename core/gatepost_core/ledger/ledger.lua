@@ -35,15 +35,33 @@ local function let_keys_expire(lifetime)
   end
 end
 
--- A finished operation keeps its state, reason and times until its record expires. The sealed command is deleted at once.
+-- A finished operation keeps these fields until its record expires. All others are deleted at once, the sealed command with them.
+local KEPT = { 'kind', 'state', 'attempts', 'created', 'updated', 'deadline', 'reason', 'detail', 'http_status' }
+
+-- Writes the record again: only a new hash of short values has Redis's compact form, which takes a quarter of the memory.
+local function keep_outcome(reason, detail, http_status)
+  local values = redis.call('HMGET', operation, unpack(KEPT))
+  values[7], values[8], values[9] = reason, detail, http_status
+  local fields = {}
+  for number, name in ipairs(KEPT) do
+    local value = values[number]
+    if value and value ~= '' then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  -- This deletes it too. A redeemer, who cancels, may not use DEL.
+  redis.call('PEXPIRE', operation, -1)
+  redis.call('HSET', operation, unpack(fields))
+end
+
 -- `doubt` is the reason why an earlier attempt may have been carried out, with on_unknown=resend.
 local function finish(from, state, reason, detail, http_status)
   state, reason = end_after(get('doubt'), state, reason)
   move(from, state)
-  redis.call('HSET', operation, 'reason', reason or '', 'detail', detail or '', 'http_status', http_status or '')
   local lifetime = get('lifetime')
   let_keys_expire(lifetime)
-  redis.call('HDEL', operation, 'command', 'lease', 'not_before', 'attempt', 'blocked', 'keys', 'published', 'published_at')
+  keep_outcome(reason, detail, http_status)
   redis.call('PEXPIRE', operation, lifetime)
   redis.call('ZREM', due, id)
   redis.call('PUBLISH', operation, state)
@@ -302,15 +320,15 @@ function calls.unpublished(look_after)
   return { 'unpublished' }
 end
 
--- KEYS[4] the recipient's index   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
+-- KEYS[4] the recipients' index, ARGV[3] the operation's entry in it   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
 -- Ends an operation that no attempt has begun, and deletes everything that leads to the recipient. A finished record holds nothing of them.
-function calls.forget()
+function calls.forget(entry)
   local state = get('state')
   if state == IN_FLIGHT then return busy() end
   if OPEN[state] then
     finish(state, CANCELLED, 'cancelled_by_caller')
   end
-  redis.call('ZREM', KEYS[4], id)
+  redis.call('ZREM', KEYS[4], entry)
   local results = redis.call('DEL', KEYS[5])
   redis.call('DEL', KEYS[6])
   return { 'forgotten', state or '', results }

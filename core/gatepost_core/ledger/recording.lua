@@ -15,26 +15,28 @@ local look_after, lifetime = ARGV[2], ARGV[3]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- Adds to the index of one recipient's operations, by when the index may drop them: later than their records expire.
-local function index_by_recipient(index, id, lasts)
+-- Adds an operation to the index of recipients, by when the index may drop it: later than its record expires.
+local function index_by_recipient(index, entry, lasts)
   local left = redis.call('PTTL', index)
   if left ~= -2 then redis.call('ZREMRANGEBYSCORE', index, '-inf', now) end
-  redis.call('ZADD', index, now + lasts, id)
+  redis.call('ZADD', index, now + lasts, entry)
   if left < lasts then redis.call('PEXPIRE', index, lasts) end
 end
 
 -- Returns answer, operation and the command's fingerprint; nil for a new key.
 local function known_under(key)
-  local found = redis.call('HMGET', key, 'answer', 'operation', 'fingerprint')
-  if not found[1] or redis.call('HGET', prefix .. found[2], 'state') then return found[1] and found end
+  local found = redis.call('HMGET', key, 'operation', 'fingerprint', 'answer')
+  local operation, fingerprint = found[1], found[2] or ''
+  if not operation then return nil end
+  if redis.call('HGET', prefix .. operation, 'state') then return { found[3] or 'existing', operation, fingerprint } end
   -- The record did not expire, it was deleted, so nothing else lets the key expire.
   if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, lifetime) end
-  return { 'gone', found[2], found[3] }
+  return { 'gone', operation, fingerprint }
 end
 
 local function name_by(key, id, fingerprint)
   key = IDEMPOTENCY .. key
-  redis.call('HSET', key, 'operation', id, 'fingerprint', fingerprint, 'answer', 'existing')
+  redis.call('HSET', key, 'operation', id, 'fingerprint', fingerprint)
   -- It may have named a command that came too late, and would expire with that record.
   if redis.call('PTTL', key) > 0 then redis.call('PERSIST', key) end
 end
@@ -71,9 +73,7 @@ local function record(new, late)
   if redis.call('HGET', operation, 'state') then return 'existing', new.id end
   local answer, known = recorded_before(new, late)
   if answer then return answer, known end
-  if new.recipient ~= '' and not late then
-    index_by_recipient(RECIPIENT .. new.recipient, new.id, new.deadline - now + 2 * lifetime)
-  end
+  if new.index ~= '' and not late then index_by_recipient(new.index, new.entry, new.deadline - now + 2 * lifetime) end
   local fields = { 'kind', new.kind, 'state', QUEUED, 'tenant', new.tenant, 'deadline', new.deadline, 'on_unknown', new.on_unknown,
     'attempts', '0', 'lifetime', lifetime, 'created', now, 'updated', now }
   local keys = (key ~= '' and key .. ' ' or '') .. (seal ~= '' and seal .. ' ' or '')

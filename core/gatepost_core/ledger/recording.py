@@ -10,12 +10,14 @@ from redis.exceptions import ResponseError
 
 from gatepost_core.errors import GatepostError, IdempotencyConflict, RecordGone
 from gatepost_core.redis.errors import translate
+from gatepost_core.redis.keys import recipient_entry
 from gatepost_core.redis.stored_values import as_text, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gatepost_core.ledger.values import NewOperation
+    from gatepost_core.redis.keys import RedisKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Recorded:
     unpublished: dict[str, str] = field(default_factory=dict)
 
 
-def dump_new(operations: Sequence[NewOperation]) -> str:
+def dump_new(operations: Sequence[NewOperation], keys: RedisKeys) -> str:
     """Return new operations as JSON for the script."""
     return json.dumps(
         [
@@ -44,7 +46,8 @@ def dump_new(operations: Sequence[NewOperation]) -> str:
                 "deadline": milliseconds(new.deadline),
                 "on_unknown": new.on_unknown.value,
                 "application": new.application,
-                "recipient": new.recipient_fingerprint,
+                "index": new.recipient_fingerprint and keys.recipients(new.recipient_fingerprint),
+                "entry": recipient_entry(new.recipient_fingerprint, new.operation_id),
                 "key": new.idempotency_fingerprint,
                 "fingerprint": new.payload_fingerprint,
                 "seal": new.seal_fingerprint,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gatepost_core.kinds import Queue
 
 _OPERATION: Final = "operation"
+# Of a recipient's fingerprint: 4,096 indexes. Redis keeps an index compact up to 128 entries.
+_SHARED: Final = 3
 _DEAD_LETTER: Final = "dead_letter"
 _CAMPAIGN: Final = "campaign"
 _LIMITER: Final = "limiter"
@@ -73,9 +75,12 @@ class RedisKeys:
         """Return the key under which an idempotency key's fingerprint names its operation."""
         return f"{self.namespace}:idempotency:{fingerprint}"
 
-    def recipient(self, fingerprint: str) -> str:
-        """Return the key of the index that names one recipient's operations, for as long as their records live."""
-        return f"{self.namespace}:recipient:{fingerprint}"
+    def recipients(self, fingerprint: str) -> str:
+        """Return the key of the index that names a recipient's operations, for as long as their records live.
+
+        One index holds the recipients of all fingerprints with the same beginning: many small keys would take three times the memory.
+        """
+        return f"{self.namespace}:recipient:{fingerprint[:_SHARED]}"
 
     @cached_property
     def due(self) -> str:
@@ -238,7 +243,6 @@ class RedisKeys:
             "SUPPRESSION": self.suppression,
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),
-            "RECIPIENT": self.recipient(""),
             "DELIVERED": self.delivered,
             "LIMITER": f"{self.namespace}:{_LIMITER}:",
             "BATCH_KEY": _BATCH,
@@ -249,3 +253,8 @@ class RedisKeys:
         }
         values = ", ".join(f"'{name}'" for name in names.values())
         return f"local {', '.join(names)} = {values}\n"
+
+
+def recipient_entry(fingerprint: str, operation_id: str) -> str:
+    """Return the entry of an operation in its recipient's index. An empty id gives the beginning of all entries of the recipient."""
+    return f"{fingerprint[_SHARED:]}:{operation_id}"

@@ -216,7 +216,7 @@ def test_each_role_is_refused_other_commands_and_keys(guarded: Stack, words: tup
 # Redis cannot limit the time of PEXPIRE, and a time in the past deletes the key.
 DELETABLE = [
     ("producer", KEYS.idempotency("x")),
-    ("producer", KEYS.recipient("x")),
+    ("producer", KEYS.recipients("x")),
     ("redeemer", OPERATION),
 ]
 

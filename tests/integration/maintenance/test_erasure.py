@@ -15,6 +15,7 @@ from gatepost.errors import NothingToRedeem, Unavailable
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.reasons import Reason
+from gatepost_core.redis.keys import recipient_entry
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.maintenance.erasure import Erasure
@@ -89,16 +90,35 @@ def test_the_index_of_a_recipient_forgets_what_has_expired(
     producer: Producer, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """One person who logs in every day for years has no list that grows for years."""
-    key = KEYS.recipient(settings.fingerprints().operation(PERSON))
+    fingerprint = settings.fingerprints().operation(PERSON)
+    key = KEYS.recipients(fingerprint)
     producer.send_email(PERSON)
     redis_client.zadd(key, {"long ago": 1})
-    newest = producer.send_email(PERSON).operation_id
+    newest = recipient_entry(fingerprint, producer.send_email(PERSON).operation_id)
     lives_s = redis_client.ttl(key)
 
     members: Any = redis_client.zrange(key, 0, -1)
     assert newest.encode() in members
     assert b"long ago" not in members
     assert settings.record_lifetime < lives_s <= 2 * settings.record_lifetime + 15 * 60
+
+
+def test_people_whose_fingerprints_begin_alike_share_an_index_and_are_erased_one_by_one(
+    erasure: Erasure, producer: Producer, settings: Settings
+) -> None:
+    """One index holds several people, so the erasure of one leaves the others."""
+    fingerprints = settings.fingerprints()
+    index = KEYS.recipients(fingerprints.operation(PERSON))
+    others = (f"guest-{number}@example.com" for number in range(1_000_000))
+    other = next(one for one in others if KEYS.recipients(fingerprints.operation(one)) == index)
+    erased, kept = producer.send_email(PERSON), producer.send_email(other)
+
+    done = erasure.erase(PERSON)
+
+    assert done.operations == 1
+    assert erased.state() is State.CANCELLED
+    assert kept.state() is State.QUEUED
+    assert producer.ledger.operations_of(fingerprints.operation(other)) == [kept.operation_id]
 
 
 def test_rows_keep_their_state_and_lose_the_person(erasure: Erasure, bench: Bench) -> None:
@@ -341,7 +361,7 @@ def test_an_erasure_that_breaks_off_has_put_the_person_on_the_list(
     erasure: Erasure, campaigns: Campaigns, redis_client: redis.Redis, settings: Settings
 ) -> None:
     """The list comes first, so that no campaign begins with them meanwhile."""
-    index = KEYS.recipient(settings.fingerprints().operation(PERSON))
+    index = KEYS.recipients(settings.fingerprints().operation(PERSON))
     redis_client.set(index, "damaged")
 
     with pytest.raises(Unavailable):

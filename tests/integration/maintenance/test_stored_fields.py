@@ -49,7 +49,9 @@ PHONE = "+447700900847"
 BY_WORKERS = {"unacked", "unacked_index", "unacked_mutex", "_kombu.binding_deadlines", "ANY.celery.pidbox"}
 """What Celery stores in workers alone; `acceptance/sealed/test_canaries.py` looks at those."""
 # Eight bytes, or digests of 32 as hexadecimal digits, also several; a late command has none.
-IS_FINGERPRINT = re.compile(r".{8}|(?:[0-9a-f]{64} ?)*|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL)
+IS_FINGERPRINT = re.compile(
+    r".{8}|(?:[0-9a-f]{32} ?)*|[0-9a-f]{13}:[0-9a-f-]{36}|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL
+)
 
 
 class Journey:
@@ -78,9 +80,11 @@ class Journey:
         run(producer.send_email(f"{NAME}+503-after@example.com", on_unknown="resend").operation_id)
         submissions = Submissions(self.app, self.process)
         command = {"kind": "send_email", "email": PERSON}
-        sealed = self.process.keyring.seal(json.dumps(command).encode(), Purpose.submission())
+        sealed, again = (
+            self.process.keyring.seal(json.dumps(command).encode(), Purpose.submission()) for _ in range(2)
+        )
         late = {**command, "deadline": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
-        for one in (command, sealed, late):
+        for one in (command, sealed, again, late):
             submissions.accept(str(uuid.uuid4()), one, None if one is late else "its key")
         blocked = producer.send_email(PERSON).operation_id
         self.client.hset(KEYS.operation(blocked), "command", "not a seal")

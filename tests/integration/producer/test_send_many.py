@@ -128,7 +128,7 @@ def test_a_damaged_index_stops_no_other_command(
     producer: Producer, settings: Settings, redis_client: redis.Redis
 ) -> None:
     """Its command is not recorded, and the error says so."""
-    redis_client.set(KEYS.recipient(settings.fingerprints().operation("guest-1@example.com")), "no index")
+    redis_client.set(KEYS.recipients(settings.fingerprints().operation("guest-1@example.com")), "no index")
 
     before, result, after = producer.send_many(sends(3))
 

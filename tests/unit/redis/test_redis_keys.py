@@ -134,7 +134,7 @@ def test_the_documented_keys_are_those_that_exist() -> None:
 
 
 def _plain(key: str) -> str:
-    return re.sub(r"(?<=:)(ID|N|DIGEST|FINGERPRINT|ANY|WORD)\b(:(ID|N|ANY|WORD))?", "…", key)
+    return re.sub(r"(?<=:)(ID|N|DIGEST|FINGERPRINT|PREFIX|ANY|WORD)\b(:(ID|N|ANY|WORD))?", "…", key)
 
 
 def _parts(keys: RedisKeys) -> set[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -155,7 +155,7 @@ class Runner:
         slot = _Slot(self._sleep)
         delivered, checked = True, None
         while True:
-            attempt = uuid.uuid4().hex
+            attempt = secrets.token_hex(8)
             opened = self._attempts.open(
                 operation_id, attempt, patience=slot.left, delivered=delivered, checked=checked
             )
