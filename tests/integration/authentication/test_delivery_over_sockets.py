@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from gatepost_worker import authentication as auth
 from gatepost_worker.authentication import AuthenticationError, Delivery
+from support.addresses import address_of, closed_port, silent_address
 from support.socket_server import Heard, SocketServer, Wire, relay
 
 if TYPE_CHECKING:
@@ -31,12 +32,6 @@ def failure_of(client: Passwordless) -> AuthenticationError:
     with pytest.raises(AuthenticationError) as caught:
         client.send_email(EMAIL)
     return caught.value
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 # Not reached
@@ -73,18 +68,32 @@ def test_a_malformed_name_is_not_sent(make_sender: MakeClient, name: str) -> Non
 
 def test_a_full_backlog_times_the_connection_out(make_sender: MakeClient, limited: auth.Timeouts) -> None:
     """The handshake of TCP is never completed."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        error = failure_of(make_sender(f"http://127.0.0.1:{listener.getsockname()[1]}", limits=limited))
-        for filler in fillers:
-            filler.close()
+    with silent_address() as port:
+        error = failure_of(make_sender(f"http://127.0.0.1:{port}", limits=limited))
 
     assert (type(error), error.delivery) == (auth.ConnectTimedOut, Delivery.NOT_SENT)
+
+
+@pytest.mark.parametrize("first", ["refuses", "is silent"])
+def test_the_next_address_of_a_name_is_tried(make_sender: MakeClient, first: str) -> None:
+    """Nothing was written to the first one, and it has a part of the connect timeout only."""
+    limits = auth.Timeouts(connect=timedelta(seconds=4), read=timedelta(seconds=60), total=timedelta(seconds=60))
+    with silent_address() as silent, SocketServer(lambda wire, _: wire.respond()) as server:
+        addresses = [address_of(closed_port() if first == "refuses" else silent), address_of(server.port)]
+        sender = make_sender("http://tenant.example.com", limits=limits, resolver=lambda *_: addresses)
+
+        assert sender.send_email(EMAIL).status == 200
+        assert len(server.heard) == 1
+
+
+def test_no_other_address_is_tried_once_the_request_was_written(make_sender: MakeClient) -> None:
+    """The first server may have carried it out."""
+    with SocketServer(lambda _wire, _heard: False) as one, SocketServer(lambda wire, _: wire.respond()) as other:
+        addresses = [address_of(one.port), address_of(other.port)]
+        error = failure_of(make_sender("http://tenant.example.com", resolver=lambda *_: addresses))
+
+        assert error.delivery is Delivery.MAYBE_SENT
+        assert (len(one.heard), len(other.heard)) == (1, 0)
 
 
 @pytest.fixture

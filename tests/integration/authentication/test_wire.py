@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import socket
+import ssl
 import threading
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from gatepost_worker import authentication as auth
 from gatepost_worker.authentication.responses import HttpResponse
 from gatepost_worker.authentication.wire import Wire
 from gatepost_worker.authentication.wire_connection import Connection, Readiness, WireCall
+from support.addresses import address_of, silent_address
+from support.scarce_threads import no_more_threads
 from support.socket_server import Heard, SocketServer
 from support.socket_server import Wire as ServerEnd
 
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 60
 
 
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    opened = Wire(calls=10)
+@pytest.fixture(params=["uvloop", "asyncio"])
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """On the loop that is used where it is installed, and on the one in its place."""
+    opened = Wire(calls=10, **({"new_event_loop": asyncio.new_event_loop} if request.param == "asyncio" else {}))
     yield opened
     opened.close()
 
@@ -160,6 +165,58 @@ def test_calls_under_way_end_when_the_wire_is_closed(wire: Wire, make_client: Ma
     assert outcome.may_have_taken_effect
 
 
+def test_calls_that_begin_while_the_wire_is_closed_have_outcomes(wire: Wire, make_client: MakeClient) -> None:
+    """A call that reached a loop after its end would hold its slot until the lease of its batch ends."""
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    with SocketServer(lambda end, _: end.respond()) as server:
+        client = make_client(server.url)
+        call = client.starts.email("a@example.com", send="code", connection="email")
+        request, route = client.starts.encode(call), client.starts.route()
+        assert not isinstance(route, str)
+
+        def send_many() -> None:
+            for _ in range(200):
+                wire.send(route, [WireCall(request, call.timeouts, outcomes.put)])
+
+        sending = threading.Thread(target=send_many)
+        sending.start()
+        while sending.is_alive():
+            wire.close()
+        sending.join()
+        ended = [outcomes.get(timeout=PATIENCE_S) for _ in range(200)]
+
+    assert {type(outcome) for outcome in ended} <= {HttpResponse, auth.ConnectFailed, auth.ConnectionLost}
+
+
+def test_a_refusal_in_the_handshake_is_known_as_such_before_the_write(
+    wire: Wire, make_client: MakeClient, authority: Authority
+) -> None:
+    """Under TLS 1.3 the alert comes when the handshake is over on this side, and the loop may read it first."""
+    with SocketServer(lambda end, _: end.respond(), tls=authority.server_context(demand=ssl.CERT_REQUIRED)) as server:
+        client = make_client(server.url, configuration={"ca_bundle": authority.bundle})
+        outcomes = [begin(wire, client, "a@example.com").get(timeout=PATIENCE_S) for _ in range(20)]
+
+    # A reset can overtake the alert, but only after the write.
+    assert {type(outcome) for outcome in outcomes} <= {auth.TlsFailed, auth.ConnectionLost}
+    assert auth.TlsFailed in map(type, outcomes)
+
+
+def test_an_address_that_answers_is_tried_first_next_time(make_client: MakeClient) -> None:
+    """Otherwise every new connection would wait for the silent address."""
+    with silent_address() as silent, SocketServer(lambda _end, _heard: False) as server:
+        wire = Wire(resolver=lambda *_: [address_of(silent), address_of(server.port)])
+        limits = auth.Timeouts(connect=timedelta(seconds=6), read=timedelta(seconds=20), total=timedelta(seconds=20))
+        client = make_client("http://tenant.example.com", limits=limits)
+        begin(wire, client, "a@example.com").get(timeout=PATIENCE_S)
+        started = time.monotonic()
+        begin(wire, client, "b@example.com").get(timeout=PATIENCE_S)
+        took_s = time.monotonic() - started
+        wire.close()
+
+        assert [heard.connection for heard in server.heard] == [0, 1]
+        assert took_s < 3
+
+
 def test_a_connection_with_an_unwritten_rest_of_a_request_is_not_used_again(
     wire: Wire, make_client: MakeClient
 ) -> None:
@@ -182,16 +239,6 @@ def test_a_connection_with_an_unwritten_rest_of_a_request_is_not_used_again(
             statuses.append(getattr(outcomes.get(timeout=PATIENCE_S), "status", None))
 
     assert statuses == [413, 413]
-
-
-@contextmanager
-def no_more_threads() -> Iterator[None]:
-    """The memory that the system gives is too small for the stack of another thread."""
-    usual = threading.stack_size(1 << 46)
-    try:
-        yield
-    finally:
-        threading.stack_size(usual)
 
 
 def test_calls_without_a_thread_for_the_loop_are_not_sent(wire: Wire, make_client: MakeClient) -> None:

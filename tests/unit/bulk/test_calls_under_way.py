@@ -46,6 +46,18 @@ def test_what_was_given_up_is_not_heard_again() -> None:
     assert len(under_way) == 1
 
 
+def test_a_call_that_is_given_up_frees_its_slot_once() -> None:
+    """Its late outcome must not free another call's slot."""
+    ended: list[int] = []
+    under_way = UnderWay(lambda: ended.append(1))
+    late = under_way.add(3, 7)
+    under_way.give_up()
+    at_once = len(ended)
+    late(OSError())
+
+    assert (at_once, len(ended)) == (1, 1)
+
+
 def test_outcomes_are_heard_in_the_order_in_which_their_calls_began() -> None:
     """Whatever order the answers come in."""
     under_way = UnderWay(lambda: None)

@@ -114,7 +114,7 @@ def connect(
     resolver: Resolver,
     options: Sequence[tuple[int, int, int | bytes]] = (),
 ) -> DeadlineSocket:
-    """Return a connected socket. The name's addresses are tried in order.
+    """Return a connected socket. The name's addresses are tried in order, each for an equal part of the time that is left.
 
     Args:
         host: a name or an address.
@@ -130,12 +130,13 @@ def connect(
     """
     until = None if timeout is None else time.monotonic() + timeout
     failure: OSError = OSError("the name has no addresses")
-    for family, kind, protocol, _, address in _resolve(host.strip("[]"), port, timeout, resolver):
+    found = _resolve(host.strip("[]"), port, timeout, resolver)
+    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         sock = DeadlineSocket(family, kind, protocol)
         try:
             for option in options:
                 sock.setsockopt(*option)
-            sock.settimeout(None if until is None else max(0.001, until - time.monotonic()))
+            sock.settimeout(None if until is None else max(0.001, (until - time.monotonic()) / left))
             _bound_wait(sock)
             sock.connect(address)
         except OSError as error:

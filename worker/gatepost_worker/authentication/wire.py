@@ -23,36 +23,38 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.routes import Route
     from gatepost_worker.authentication.sockets import Resolver
 
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+fast_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop
+    from uvloop import new_event_loop as fast_event_loop
 except ImportError:  # there is no wheel for this platform
-    new_event_loop = asyncio.new_event_loop
+    fast_event_loop = asyncio.new_event_loop
 
 MOST_CALLS: Final = 400
 _LOOKS: Final = 3
 _JOIN_S: Final = 5.0
+_END_LOOK_S: Final = 0.005
 
 
 class Wire:
     """The calls and the connections of one process. Safe for many threads; create it after a fork."""
 
-    def __init__(self, *, calls: int = MOST_CALLS, resolver: Resolver = socket.getaddrinfo) -> None:
+    def __init__(
+        self,
+        *,
+        calls: int = MOST_CALLS,
+        resolver: Resolver = socket.getaddrinfo,
+        new_event_loop: Callable[[], asyncio.AbstractEventLoop] = fast_event_loop,
+    ) -> None:
         """Prepare; the loop starts with the first call.
 
         Args:
             calls: connections at once, at most. The callers see to it that no more calls are under way.
             resolver: resolves names.
+            new_event_loop: makes the loop.
         """
-        self._most = calls
-        self._resolver = resolver
+        self._new_traffic = partial(_Traffic, calls, resolver, new_event_loop)
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        # Of the loop's thread alone.
-        self._idle: dict[Route, list[Connection]] = {}
-        self._connections: set[Connection] = set()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._traffic: _Traffic | None = None
 
     def send(self, route: Route, calls: Sequence[WireCall]) -> None:
         """Begin calls. Each call's `done` takes its outcome, on the loop's thread; on this one if the loop cannot run.
@@ -62,58 +64,71 @@ class Wire:
             calls: the calls.
         """
         try:
-            self._running().call_soon_threadsafe(self._begin_all, route, calls)
-        except (RuntimeError, OSError):  # no thread or no file descriptor is left, or the loop has just ended
+            # Within the lock, so that no call reaches a loop after its end.
+            with self._lock:
+                if self._traffic is None:
+                    self._traffic = _start(self._new_traffic())
+                self._traffic.loop.call_soon_threadsafe(self._traffic.begin, route, calls)
+        except (RuntimeError, OSError):  # no thread or no file descriptor is left
             for call in calls:
                 call.fail(ConnectionError("the loop does not run"))
 
     def close(self) -> None:
-        """Close every connection and end the loop. Calls under way end as lost."""
+        """Close every connection and end the loop. Calls under way end as lost. A later call starts another loop."""
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is None:
-            return
-        loop.call_soon_threadsafe(self._stop, loop)
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)
+            traffic, self._traffic = self._traffic, None
+            if traffic is not None:
+                traffic.loop.call_soon_threadsafe(traffic.end)
+        if traffic is not None:
+            traffic.thread.join(_JOIN_S)
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._loop.is_closed():
-                loop = new_event_loop()
-                loop.set_exception_handler(_ignore)
-                self._addresses = Addresses(self._resolver)
-                self._idle, self._connections, self._opening = {}, set(), set()
-                self._thread = threading.Thread(target=self._run, args=(loop,), name="gatepost-wire", daemon=True)
-                try:
-                    self._thread.start()
-                except RuntimeError:
-                    loop.close()
-                    raise
-                self._loop = loop
-            return self._loop
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
+class _Traffic:
+    """One loop with its calls and connections. Its methods run on the loop's thread."""
+
+    def __init__(self, most: int, resolver: Resolver, new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self.loop = new_event_loop()
+        self.loop.set_exception_handler(_ignore)
+        self.thread = threading.Thread(target=self._run, name="gatepost-wire", daemon=True)
+        self._most = most
+        self._addresses = Addresses(resolver)
+        self._idle: dict[Route, list[Connection]] = {}
+        self._connections: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._ends = False
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
         try:
-            loop.run_forever()
+            self.loop.run_forever()
         finally:
-            loop.close()
+            self.loop.close()
 
-    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def begin(self, route: Route, calls: Sequence[WireCall]) -> None:
+        """Begin calls."""
+        for call in calls:
+            self._begin(route, call)
+
+    def end(self) -> None:
+        """End the calls under way, and then the loop."""
+        self._ends = True
         for task in self._opening:
             task.cancel()
         for connection in tuple(self._connections):
             connection.close()
         self._idle.clear()
-        # After the callbacks that end the calls.
-        loop.call_later(0.01, loop.stop)
+        self.loop.call_later(_END_LOOK_S, self._stop_when_empty, time.monotonic() + _JOIN_S)
 
-    def _begin_all(self, route: Route, calls: Sequence[WireCall]) -> None:
-        for call in calls:
-            self._begin(route, call)
+    def _stop_when_empty(self, until: float) -> None:
+        if (self._connections or self._opening) and time.monotonic() < until:
+            self.loop.call_later(_END_LOOK_S, self._stop_when_empty, until)
+        else:
+            self.loop.stop()
 
     def _begin(self, route: Route, call: WireCall, looks: int = 0) -> None:
+        if self._ends:
+            call.fail(ConnectionError("the client was closed"))
+            return
         try:
             self._carry(route, call, looks)
         except Exception as error:  # noqa: BLE001 - the call must end, and must not take the others along
@@ -129,7 +144,7 @@ class Wire:
             if readiness is Readiness.UNREAD and looks < _LOOKS:
                 # The loop reads the bytes first: after session tickets the connection is still good.
                 idle.append(connection)
-                asyncio.get_running_loop().call_soon(self._begin, route, call, looks + 1)
+                self.loop.call_soon(self._begin, route, call, looks + 1)
                 return
             if readiness is Readiness.READY:
                 connection.carry(call)
@@ -137,9 +152,9 @@ class Wire:
             connection.close()
         if len(self._connections) + len(self._opening) >= self._most:
             self._close_an_idle_one()
-        task = asyncio.get_running_loop().create_task(self._open(route, call))
+        task = self.loop.create_task(self._open(route, call))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(partial(self._opened, call))
 
     async def _open(self, route: Route, call: WireCall) -> None:
         try:
@@ -150,15 +165,18 @@ class Wire:
                     break
                 await asyncio.sleep(0)
             if connection.readiness() is Readiness.CLOSED:
-                connection.close()
-                self._connections.discard(connection)
-                call.fail(ConnectionError("the peer sent bytes before the request or closed the connection"))
+                self._connections.discard(connection)  # it may be lost already
+                connection.refuse(call)
             else:
                 connection.carry(call)
-        except asyncio.CancelledError:
-            call.fail(ConnectionError("the client was closed"))
-        except BaseException as error:  # noqa: BLE001 - the call must end, whatever broke
+        except Exception as error:  # noqa: BLE001 - the call must end, whatever broke
             call.fail(error)
+
+    def _opened(self, call: WireCall, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        # A task that is cancelled before its first step runs nothing of its own.
+        if task.cancelled():
+            call.fail(ConnectionError("the client was closed"))
 
     def _connection(self, route: Route, sock: socket.socket) -> Connection:
         return Connection(
@@ -179,6 +197,20 @@ class Wire:
             if idle:
                 idle.pop(0).close()
                 return
+
+
+def _start(traffic: _Traffic) -> _Traffic:
+    """Start a loop's thread.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+    try:
+        traffic.thread.start()
+    except RuntimeError:
+        traffic.loop.close()
+        raise
+    return traffic
 
 
 def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:

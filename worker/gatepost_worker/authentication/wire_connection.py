@@ -106,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._read_until = 0.0
         self.used_at = time.monotonic()
+        self._ended_by: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -139,6 +140,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(call.request)
 
+    def refuse(self, call: WireCall) -> None:
+        """Close, and end a call whose request was not written with the error that ended the connection, such as a TLS alert."""
+        if self._transport is None:
+            call.fail(self._ended_by or ConnectionError("the peer closed the connection"))
+            return
+        self._reader.begin()
+        self._call = call
+        self._transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Read a piece of the response."""
         if self._call is None:
@@ -153,6 +163,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the call. Some responses end with the stream."""
+        self._ended_by = exc
         if self._call is not None and exc is not None:
             self._failed(exc)
         elif self._call is not None:

@@ -28,7 +28,7 @@ class Addresses:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._found: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[Address]]]] = {}
+        self._found: dict[tuple[str, int], tuple[float, asyncio.Future[list[Address]]]] = {}
 
     async def of(self, host: str, port: int) -> Sequence[Address]:
         """Return a host's addresses.
@@ -41,7 +41,7 @@ class Addresses:
         if found is None or stale:
             found = self._look_up(host, port)
         try:
-            return await asyncio.shield(found)
+            return tuple(await asyncio.shield(found))
         except OSError:
             self.forget(host, port)
             raise
@@ -50,9 +50,15 @@ class Addresses:
         """Look a host up again next time."""
         self._found.pop((host, port), None)
 
-    def _look_up(self, host: str, port: int) -> asyncio.Future[Sequence[Address]]:
+    def prefer(self, host: str, port: int, chosen: Address) -> None:
+        """Try an address first from now on."""
+        _, found = self._found.get((host, port), (0.0, None))
+        if found is not None and found.done() and found.exception() is None:
+            found.result().sort(key=lambda one: one != chosen)
+
+    def _look_up(self, host: str, port: int) -> asyncio.Future[list[Address]]:
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[Sequence[Address]] = loop.create_future()
+        found: asyncio.Future[list[Address]] = loop.create_future()
         # Not awaited by a call that ran out of time.
         found.add_done_callback(lambda done: done.cancelled() or done.exception())
 
@@ -62,7 +68,7 @@ class Addresses:
             if error is not None or addresses is None:
                 found.set_exception(error or OSError("the name has no addresses"))
             else:
-                found.set_result(addresses)
+                found.set_result(list(addresses))
 
         def resolve() -> None:
             addresses: Sequence[Address] | None = None
@@ -100,11 +106,12 @@ async def open_connection(
         OSError: the connection failed; `translate` names the cause.
         TimeoutError: it took too long.
     """
+    until = time.monotonic() + _patience(call)
     async with asyncio.timeout(_patience(call)):
         if route.proxy is None:
-            sock = await _connect(route.host, route.port, addresses)
+            sock = await _connect(route.host, route.port, addresses, until)
         else:
-            sock = await _connect_through(route.proxy, route, addresses)
+            sock = await _connect_through(route.proxy, route, addresses, until)
     try:
         async with asyncio.timeout(_patience(call)):
             _, connection = await asyncio.get_running_loop().create_connection(
@@ -123,15 +130,19 @@ def _patience(call: WireCall) -> float:
     return max(0.0, min(call.connect_s, call.exchange.remaining()))
 
 
-async def _connect(host: str, port: int, addresses: Addresses) -> socket.socket:
+async def _connect(host: str, port: int, addresses: Addresses, until: float) -> socket.socket:
+    """Return a connection to the first address that accepts one. Each address has an equal part of the time that is left."""
     loop = asyncio.get_running_loop()
     failure: OSError = OSError("the name has no addresses")
-    for family, kind, protocol, _, address in await addresses.of(host, port):
+    found = await addresses.of(host, port)
+    for left, one in zip(range(len(found), 0, -1), found, strict=True):
+        family, kind, protocol, _, address = one
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(sock, address)
+            async with asyncio.timeout((until - time.monotonic()) / left):
+                await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()
             failure = error
@@ -139,14 +150,16 @@ async def _connect(host: str, port: int, addresses: Addresses) -> socket.socket:
             sock.close()
             raise
         else:
+            if left < len(found):
+                addresses.prefer(host, port, one)
             return sock
     addresses.forget(host, port)
     raise failure
 
 
-async def _connect_through(proxy: Proxy, route: Route, addresses: Addresses) -> socket.socket:
+async def _connect_through(proxy: Proxy, route: Route, addresses: Addresses, until: float) -> socket.socket:
     try:
-        sock = await _connect(proxy.host, proxy.port, addresses)
+        sock = await _connect(proxy.host, proxy.port, addresses, until)
     except OSError as error:
         if isinstance(error, TimeoutError):
             raise

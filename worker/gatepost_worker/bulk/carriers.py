@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gatepost_worker.authentication.boundary import bare
+from gatepost_worker.authentication.errors import ConnectFailed
 from gatepost_worker.authentication.wire import Wire
 from gatepost_worker.authentication.wire_connection import WireCall
 from gatepost_worker.bulk.slots import Slots
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gatepost_worker.authentication.caller import Call
+    from gatepost_worker.authentication.responses import HttpResponse
     from gatepost_worker.authentication.routes import Route
     from gatepost_worker.authentication.starts import Starts
     from gatepost_worker.authentication.wire_connection import Outcome
@@ -36,7 +38,7 @@ class Carrier(Protocol):
         """
 
     def send(self, prepared: Sequence[object]) -> None:
-        """Begin calls."""
+        """Begin calls. It raises nothing: a call that cannot begin ends as unsent."""
 
 
 class WireCarrier:
@@ -56,6 +58,31 @@ class WireCarrier:
         self._wire.send(self._route, cast("Sequence[WireCall]", prepared))
 
 
+class ThreadCall:
+    """A call that is either made or withdrawn: a withdrawn call is never made, even if a thread takes it later."""
+
+    def __init__(self, exchange: Callable[[], HttpResponse], done: Done) -> None:
+        self._exchange = exchange
+        self._done = done
+        self._taken = threading.Lock()
+
+    def make(self) -> None:
+        """Make the call, unless it was withdrawn."""
+        if not self._taken.acquire(blocking=False):
+            return
+        outcome: Outcome
+        try:
+            outcome = self._exchange()
+        except BaseException as error:  # noqa: BLE001 - the batch must hear of every outcome
+            outcome = bare(error)
+        self._done(outcome)
+
+    def withdraw(self) -> None:
+        """End the call as unsent, unless it is being made."""
+        if self._taken.acquire(blocking=False):
+            self._done(ConnectFailed(origin="RuntimeError"))
+
+
 class ThreadCarrier:
     """Makes calls over the client's own connections, each on a thread: for tenants whose route the wire cannot go."""
 
@@ -63,27 +90,21 @@ class ThreadCarrier:
         self.slots = slots
         self._pool = ThreadPoolExecutor(slots.calls, thread_name_prefix="gatepost-call")
 
-    def prepare(self, starts: Starts, call: Call, done: Done) -> Callable[[], None]:
-        """Return a function that makes the call."""
-        return partial(_exchange, starts, call, done)
+    def prepare(self, starts: Starts, call: Call, done: Done) -> ThreadCall:
+        """Return a call that a thread can make."""
+        return ThreadCall(partial(starts.exchange, call), done)
 
     def send(self, prepared: Sequence[object]) -> None:
         """Begin calls on threads."""
-        for call in cast("Sequence[Callable[[], None]]", prepared):
-            self._pool.submit(call)
+        for call in cast("Sequence[ThreadCall]", prepared):
+            try:
+                self._pool.submit(call.make)
+            except RuntimeError:  # no thread can be started; the pool has queued the call nevertheless
+                call.withdraw()
 
     def close(self) -> None:
         """Wait for the calls under way."""
         self._pool.shutdown()
-
-
-def _exchange(starts: Starts, call: Call, done: Done) -> None:
-    outcome: Outcome
-    try:
-        outcome = starts.exchange(call)
-    except BaseException as error:  # noqa: BLE001 - the batch must hear of every outcome
-        outcome = bare(error)
-    done(outcome)
 
 
 class Carriers:

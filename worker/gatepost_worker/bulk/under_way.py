@@ -16,6 +16,7 @@ ENOUGH: Final = 64
 """Outcomes that are worth a step."""
 GATHER_S: Final = 0.02
 """How long outcomes are gathered, from the first one on."""
+_ENDED: Final = object()
 
 
 class UnderWay:
@@ -25,10 +26,12 @@ class UnderWay:
         """Begin without calls.
 
         Args:
-            ended: called at the end of each call, on the thread that brings the outcome.
+            ended: called once for each call: on the thread that brings the outcome, or when the call is given up.
         """
         self._ended = ended
         self._tickets: dict[int, int] = {}
+        # The calls that still have a slot. Removing one is atomic, so that two threads cannot free its slot twice.
+        self._open: dict[tuple[int, int], None] = {}
         self._outcomes: list[tuple[int, int, Any]] = []
         self._first = threading.Event()
         self._enough = threading.Event()
@@ -41,14 +44,9 @@ class UnderWay:
     def add(self, row: int, ticket: int) -> Callable[[Outcome], None]:
         """Note a call that is about to begin, and return what takes its outcome."""
         self._tickets[row] = ticket
+        self._open[(row, ticket)] = None
         self._goal = min(ENOUGH, len(self._tickets))
         return partial(self._put, row, ticket)
-
-    def add_ended(self, row: int, ticket: int, outcome: Exception) -> None:
-        """Note a call that ended before it began; it has no slot any more."""
-        self._tickets[row] = ticket
-        self._outcomes.append((row, ticket, outcome))
-        self._first.set()
 
     def wait(self, seconds: float) -> list[tuple[int, int, Any]]:
         """Return the outcomes of rows in the order of their tickets, once there are enough.
@@ -73,13 +71,22 @@ class UnderWay:
         return sorted(heard, key=itemgetter(1))
 
     def give_up(self) -> list[tuple[int, int, Any]]:
-        """Return the calls without an outcome, each with an error in its place. Their outcomes are not heard any more."""
+        """Return the calls without an outcome, each with an error in its place.
+
+        Their slots are free: their deadlines have passed, so they carry out nothing more. Their outcomes are not heard any more.
+        """
         lost = [(row, ticket, TimeoutError("no outcome")) for row, ticket in self._tickets.items()]
         self._tickets.clear()
+        for row, ticket, _ in lost:
+            self._end(row, ticket)
         return lost
 
+    def _end(self, row: int, ticket: int) -> None:
+        if self._open.pop((row, ticket), _ENDED) is not _ENDED:
+            self._ended()
+
     def _put(self, row: int, ticket: int, outcome: Outcome) -> None:
-        self._ended()
+        self._end(row, ticket)
         self._outcomes.append((row, ticket, outcome))
         if len(self._outcomes) >= self._goal:
             self._enough.set()

@@ -263,8 +263,7 @@ class BatchWork:
             try:
                 prepared.append(self._carrier.prepare(self._sender.starts, self._sender.call_of(self._rows[row]), done))
             except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
-                self._carrier.slots.give_back(self._campaign_id)
-                self._under_way.add_ended(row, ticket, Unmade(failure))
+                done(Unmade(failure))
         self._carrier.send(prepared)
 
     def _settle(self, outcomes: Sequence[tuple[int, int, Any]]) -> tuple[list[Settlement], list[Reading]]:
