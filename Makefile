@@ -7,12 +7,13 @@ DEMO   := .venv-demo
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
+SITE   := .venv-site
 LOWEST := .venv-lowest
 # For all targets together.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit format lock clean
+.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -56,6 +57,13 @@ $(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml
 
 test-lowest: $(LOWEST)/.ready ## Run the same tests on the lowest versions that pyproject.toml allows
 	@$(LOWEST)/bin/python -m pytest -n $(JOBS)
+
+$(SITE)/.ready: requirements/uv.txt requirements/docs.txt pyproject.toml
+	$(call environment,$(SITE),requirements/docs.txt)
+
+docs: $(SITE)/.ready ## Build the documentation as a site in build/docs
+	@$(SITE)/bin/sphinx-build -q -W --keep-going -E -d build/docs-cache -c docs . build/docs
+	@echo "Open build/docs/index.html"
 
 smoke: $(DEMO)/.ready ## Import every module and run every command once
 	@$(DEMO)/bin/python tests/smoke.py
@@ -121,6 +129,7 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	$$compile pyproject.toml --extra all --group build --group dev -o requirements/dev.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev --resolution lowest-direct -o requirements/lowest.txt; \
 	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
+	$$compile pyproject.toml --extra all --group build --group docs -c requirements/dev.txt -o requirements/docs.txt; \
 	$$compile pyproject.toml --group build --group audit -o requirements/audit.txt; \
 	echo uv | $$compile - -o requirements/uv.txt; \
 	peer() { printf '%s\n' "$${@:2}" | $$compile - -o benchmarks/peers/$$1.txt; }; \
@@ -128,4 +137,4 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	peer dramatiq 'dramatiq[redis]' requests; peer saq 'saq[hiredis]' redis aiohttp
 
 clean: ## Remove the files that the other targets made
-	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) $(LOWEST) .venv-matrix build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(DEV) $(DEMO) $(FUZZ) $(AUDIT) $(SITE) $(LOWEST) .venv-matrix build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,6 +26,7 @@ SOURCES = {
     "dev": (["all"], ["build", "dev"]),
     "lowest": (["all"], ["build", "dev"]),
     "fuzz": (["all"], ["build", "fuzz"]),
+    "docs": (["all"], ["build", "docs"]),
     "audit": ([], ["build", "audit"]),
 }
 
