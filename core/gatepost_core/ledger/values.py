@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gatepost_core.commands import OnUnknown
 from gatepost_core.errors import CorruptRecord
@@ -21,8 +21,7 @@ UNREADABLE: Final = (ValueError, LookupError, OverflowError, OSError)
 """Raised by stored values that are not a number, a known name, text or a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewOperation:
+class NewOperation(NamedTuple):
     """A command to record before it is published.
 
     Attributes:
