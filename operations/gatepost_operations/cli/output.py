@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatepost_core.errors import GatepostError, InvalidCommand
 from gatepost_core.safe_text import visible, visible_json
+from gatepost_operations.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def write(*lines: str) -> None:
-    """Write data on stdout, one line per text. Control characters and line ends are escaped."""
+    """Write data on stdout, one line per text. Control characters and line ends are escaped. On a terminal, long lines wrap at words."""
     _write_lines(sys.stdout, lines)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Write the command's one JSON object on stdout."""
-    write(visible_json(document))
+    _write_text(sys.stdout, f"{visible_json(document)}\n")
 
 
 def show(document: Mapping[str, Any], *lines: str, as_json: bool) -> None:
@@ -38,8 +40,23 @@ def say(*lines: str) -> None:
     _write_lines(sys.stderr, lines)
 
 
+def width_of(stream: TextIO) -> int | None:
+    """Return the columns of the terminal that a stream writes to; None if it writes to something else."""
+    if not stream.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
 def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
-    stream.write("".join(f"{visible(line)}\n" for line in lines))
+    shown: Iterable[str] = map(visible, lines)
+    width = width_of(stream)
+    if width is not None:
+        shown = (part for line in shown for part in wrapped(line, width))
+    _write_text(stream, "".join(f"{line}\n" for line in shown))
+
+
+def _write_text(stream: TextIO, text: str) -> None:
+    stream.write(text)
     stream.flush()
 
 
