@@ -54,7 +54,7 @@ def campaigns(settings: Settings) -> Iterator[Campaigns]:
 @pytest.fixture
 def ledger(redis_client: redis.Redis) -> Ledger:
     """A ledger in the test's Valkey."""
-    return Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(redis_client, KEYS, record_lifetime_s=3600, republish_after_s=30)
 
 
 @pytest.fixture

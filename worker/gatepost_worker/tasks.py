@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.exceptions import Ignore, Reject, Retry
@@ -38,18 +38,6 @@ _UNFORESEEN: Final = "The command failed unexpectedly and may have been recorded
 _boundary: Final = Boundary(GatepostError, Ignore, Reject, Retry)
 
 
-class OperationTask(SealedTask):
-    """A task whose only argument is an operation's id, which is also the task's id."""
-
-    abstract = True
-    process: ClassVar[Process]
-
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Delete a result that was redeemed before Celery stored it."""
-        if retval is not None and self.process.ledger.sealed_result(task_id) is None:
-            self.app.backend.forget(task_id)
-
-
 def register(app: Any, process: Process) -> None:
     """Add Gatepost's tasks to an app, and to no other."""
     campaigns = CampaignParts(app, process)
@@ -57,10 +45,12 @@ def register(app: Any, process: Process) -> None:
     for kind in Kind:
         app.task(
             _operation(process),
-            base=OperationTask,
+            base=SealedTask,
             bind=True,
             shared=False,
             name=kind.task,
+            # The ledger's script stores the result.
+            ignore_result=True,
             Strategy=staticmethod(checked),
             process=process,
         )
@@ -78,10 +68,10 @@ def _is_foreseen(failure: Exception) -> bool:
     return isinstance(failure, GatepostError) and not isinstance(failure, Unforeseen)
 
 
-def _operation(process: Process) -> Callable[..., str | None]:
+def _operation(process: Process) -> Callable[..., None]:
     @_boundary
-    def operation(task: OperationTask, operation_id: str, version: int = 1) -> str | None:  # noqa: ARG001 - checked at intake
-        """Carry out one operation and return its sealed token set, if it has one."""
+    def operation(task: SealedTask, operation_id: str, version: int = 1) -> None:  # noqa: ARG001 - checked at intake
+        """Carry out one operation."""
         try:
             progress = process.runner.run(operation_id)
         except Unavailable as failure:
@@ -95,8 +85,8 @@ def _operation(process: Process) -> Callable[..., str | None]:
             _log.error("operation.failed_unexpectedly", correlation_id=operation_id, failure=account(failure))
             raise Ignore from None
         match progress:
-            case Ended(state=State.ACCEPTED, sealed_result=sealed):
-                return sealed
+            case Ended(state=State.ACCEPTED):
+                return
             case Ended(state=state, reason=reason, detail=detail) if reason is not None:
                 raise failure_of(operation_id, reason, detail, state)
             case Later(wait=wait):
@@ -104,7 +94,7 @@ def _operation(process: Process) -> Callable[..., str | None]:
             case _ if getattr(progress, "verdict", None) is Verdict.MISSING:
                 raise OperationNotFound
             case _:
-                # Another attempt is under way: its worker or the reconciler ends the operation and stores the result.
+                # Another attempt is under way: its worker or the reconciler ends the operation.
                 raise Ignore
 
     return operation

@@ -57,7 +57,7 @@ def build_app(settings: Settings) -> Celery:
         redis_socket_connect_timeout=SOCKETS["socket_connect_timeout"],
         redis_socket_keepalive=True,
         redis_backend_health_check_interval=SOCKETS["health_check_interval"],
-        result_expires=settings.result_lifetime,
+        result_expires=settings.record_lifetime,
         result_extended=False,
         task_serializer="json",
         result_serializer="json",

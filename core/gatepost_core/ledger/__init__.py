@@ -45,7 +45,6 @@ class Ledger:
         keys: RedisKeys,
         *,
         record_lifetime_s: int,
-        result_lifetime_s: int,
         republish_after_s: float,
         wait_replicas: int = 0,
         library: str = "",
@@ -56,8 +55,7 @@ class Ledger:
         Args:
             client: the connection.
             keys: the names in this Redis.
-            record_lifetime_s: seconds that a finished operation is remembered.
-            result_lifetime_s: seconds that a token set waits to be redeemed.
+            record_lifetime_s: seconds that a finished operation and its result are kept.
             republish_after_s: seconds until the sweep first checks an operation.
             wait_replicas: how many replicas must have an attempt before it may begin.
             library: Lua to put in front of the script.
@@ -67,7 +65,6 @@ class Ledger:
         self._keys = keys
         self._script = LedgerScript(client, keys, library=library, calls=calls)
         self._record_lifetime_ms = record_lifetime_s * 1000
-        self._result_lifetime_ms = result_lifetime_s * 1000
         self.look_after_ms = int(republish_after_s * 1000)
         self._wait_replicas = wait_replicas
 
@@ -181,8 +178,6 @@ class Ledger:
             http_status or "",
             sealed_result or "",
             kid_of(sealed_result or "") or "",
-            self._result_lifetime_ms,
-            keys=[self._keys.result(operation_id), self._keys.kids],
         )
 
     def postpone(
@@ -298,9 +293,12 @@ class Ledger:
 
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result, unless it has been redeemed or has expired."""
+        # Imported here, because an application that only sends should not load it.
+        from gatepost_core.ledger.records import sealed_part  # noqa: PLC0415
+
         with translated_errors(READING, READING):
-            found = self._redis.get(self._keys.result(operation_id))
-        return None if found is None else as_text(found)
+            found: Any = self._redis.get(self._keys.celery_result(operation_id))
+        return None if found is None else sealed_part(found)
 
     def redeem(self, operation_id: str) -> str:
         """Take the sealed result, once. Of two calls at the same time, only one gets it.
@@ -309,14 +307,17 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             NothingToRedeem: the result was redeemed or has expired, or there never was one.
         """
-        keys = [self._keys.result(operation_id), self._keys.celery_result(operation_id)]
-        match self._call("redeem", operation_id, keys=keys):
+        match self._call("redeem", operation_id):
             case ["redeemed", sealed]:
                 return sealed
             case ["missing"]:
                 raise OperationNotFound
             case _:
                 raise NothingToRedeem
+
+    def answer_missing(self, operation_id: str) -> None:
+        """Store `OperationNotFound` as the result of an operation that has neither a record nor a result."""
+        self._call("answer_missing", operation_id, self._record_lifetime_ms)
 
     def operations_of(self, recipient_fingerprint: str) -> list[str]:
         """Return the ids of a recipient's operations whose records may still exist."""
@@ -331,13 +332,8 @@ class Ledger:
         Raises:
             Unavailable: Redis did not answer.
         """
-        keys = [
-            self._keys.recipients(recipient_fingerprint),
-            self._keys.result(operation_id),
-            self._keys.celery_result(operation_id),
-        ]
         entry = recipient_entry(recipient_fingerprint, operation_id)
-        match self._call("forget", operation_id, entry, keys=keys):
+        match self._call("forget", operation_id, entry, keys=[self._keys.recipients(recipient_fingerprint)]):
             case ["forgotten", state, results]:
                 known = State(state) if state else None
                 return Forgotten(known, cancelled=bool(known and not known.is_terminal), result=results != "0")
@@ -371,7 +367,6 @@ def ledger_at(client: Redis, settings: Settings, *, library: str = "", calls: st
         client,
         RedisKeys(settings.namespace),
         record_lifetime_s=settings.record_lifetime,
-        result_lifetime_s=settings.result_lifetime,
         republish_after_s=settings.republish_after,
         wait_replicas=settings.wait_replicas,
         library=library,

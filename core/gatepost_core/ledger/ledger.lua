@@ -1,5 +1,5 @@
 -- One operation's record. Every change of state goes through this script, so the counts always add up.
--- Python puts constants in front of it: a name for each state, `OPEN`, the rule of doubt, and `IDEMPOTENCY` of redis/keys.py.
+-- Python puts constants in front of it: a name for each state, `OPEN`, the rule of doubt, the names of redis/keys.py, and celery_result.lua.
 --
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by their next sweep
 -- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
@@ -55,8 +55,14 @@ local function keep_outcome(reason, detail, http_status)
   redis.call('HSET', operation, unpack(fields))
 end
 
+-- Stores the outcome as Celery's result, the only copy of what can be redeemed, and tells Celery's clients that wait for it.
+local function store_celery_result(result, lifetime)
+  redis.call('SET', META .. id, result, 'PX', lifetime)
+  redis.call('PUBLISH', META .. id, result)
+end
+
 -- `doubt` is the reason why an earlier attempt may have been carried out, with on_unknown=resend.
-local function finish(from, state, reason, detail, http_status)
+local function finish(from, state, reason, detail, http_status, sealed)
   state, reason = end_after(get('doubt'), state, reason)
   move(from, state)
   local lifetime = get('lifetime')
@@ -64,6 +70,7 @@ local function finish(from, state, reason, detail, http_status)
   keep_outcome(reason, detail, http_status)
   redis.call('PEXPIRE', operation, lifetime)
   redis.call('ZREM', due, id)
+  store_celery_result(celery_result(id, state, reason, detail, sealed, now), lifetime)
   redis.call('PUBLISH', operation, state)
 end
 
@@ -168,20 +175,16 @@ function calls.begin(attempt, lease)
   return answer or start(state, attempt, lease)
 end
 
--- KEYS[4] the sealed result's key   KEYS[5] the key ids in use
--- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its key's id, its lifetime
+-- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its key's id
 -- Only the attempt that began may settle. One that lost its lease gets the present state.
-function calls.settle(attempt, state, reason, detail, http_status, result, kid, result_lifetime)
+function calls.settle(attempt, state, reason, detail, http_status, sealed, kid)
   if get('settled_by') == attempt then return { 'settled' } end
   if get('state') ~= IN_FLIGHT or get('attempt') ~= attempt then
     return get('state') and finished() or { 'missing' }
   end
-  finish(IN_FLIGHT, state, reason, detail, http_status)
+  finish(IN_FLIGHT, state, reason, detail, http_status, sealed)
   redis.call('HSET', operation, 'settled_by', attempt)
-  if result ~= '' then
-    redis.call('SET', KEYS[4], result, 'PX', result_lifetime)
-    need_key(KEYS[5], kid)
-  end
+  need_key(KIDS, kid)
   return { 'settled' }
 end
 
@@ -320,7 +323,20 @@ function calls.unpublished(look_after)
   return { 'unpublished' }
 end
 
--- KEYS[4] the recipients' index, ARGV[3] the operation's entry in it   KEYS[5] the sealed result's key   KEYS[6] Celery's copy of it
+-- Removes the sealed part of the stored result, and returns it, or nil. The error of a refusal stays, without its message.
+local function take_sealed(state)
+  local sealed = sealed_part(redis.call('GET', META .. id))
+  if not sealed then return nil end
+  if state and state ~= ACCEPTED then
+    local rest = celery_result(id, state, get('reason'), get('detail'), '', get('updated'))
+    redis.call('SET', META .. id, rest, 'KEEPTTL')
+  else
+    redis.call('DEL', META .. id)
+  end
+  return sealed
+end
+
+-- KEYS[4] the recipients' index   ARGV: the operation's entry in it
 -- Ends an operation that no attempt has begun, and deletes everything that leads to the recipient. A finished record holds nothing of them.
 function calls.forget(entry)
   local state = get('state')
@@ -329,18 +345,24 @@ function calls.forget(entry)
     finish(state, CANCELLED, 'cancelled_by_caller')
   end
   redis.call('ZREM', KEYS[4], entry)
-  local results = redis.call('DEL', KEYS[5])
-  redis.call('DEL', KEYS[6])
-  return { 'forgotten', state or '', results }
+  return { 'forgotten', state or '', take_sealed(state) and 1 or 0 }
 end
 
--- KEYS[4] the sealed result's key   KEYS[5] Celery's copy of it
 function calls.redeem()
   local state = get('state')
   if not state then return { 'missing' } end
-  local result = redis.call('GETDEL', KEYS[4])
-  if not result then return OPEN[state] and { 'open' } or { 'nothing' } end
+  if OPEN[state] then return { 'open' } end
+  local sealed = take_sealed(state)
+  if not sealed then return { 'nothing' } end
   redis.call('HSET', operation, 'redeemed', now)
-  redis.call('DEL', KEYS[5])
-  return { 'redeemed', result }
+  return { 'redeemed', sealed }
+end
+
+-- ARGV: how long to keep the result
+-- Answers a message whose operation has no record, unless a result is stored.
+function calls.answer_missing(lifetime)
+  if not get('state') and redis.call('EXISTS', META .. id) == 0 then
+    store_celery_result(celery_form(id, 'FAILURE', celery_error(OPERATION_NOT_FOUND, ''), '', now), lifetime)
+  end
+  return { 'missing' }
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_block
@@ -21,6 +22,7 @@ OUTCOME_FIELDS: Final = (
     "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
 )  # fmt: skip
 """The fields of a record that make an outcome."""
+_SUCCESS: Final = "SUCCESS"
 
 
 def outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
@@ -57,3 +59,17 @@ def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
         deadline=moment(fields["deadline"]),
         blocked=read_block(fields.get("blocked", "")),
     )
+
+
+def sealed_part(stored: bytes | str) -> str | None:
+    """Return the sealed part of an operation's result: a token set, or a message that came with a refusal.
+
+    Raises:
+        CorruptRecord: the result is damaged.
+    """
+    try:
+        document = json.loads(stored)
+        sealed = document["result"] if document["status"] == _SUCCESS else document.get("sealed")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise CorruptRecord(f"The operation's result is damaged. {READING}") from None
+    return sealed if isinstance(sealed, str) else None

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import OutOfMemoryError
 
 from gatepost_core.doubt import rule_in_lua
-from gatepost_core.errors import Unavailable
+from gatepost_core.errors import OperationFailed, OperationNotFound, OutcomeUnknown, Unavailable
 from gatepost_core.kinds import Kind
+from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import PERHAPS_RECORDED, translate, translated_errors
 from gatepost_core.redis.keys import ending, starting
 from gatepost_core.redis.stored_values import as_text
@@ -23,16 +24,29 @@ if TYPE_CHECKING:
 
     from gatepost_core.redis.keys import RedisKeys
 
+_ERRORS: Final = {
+    "OUTCOME_UNKNOWN": OutcomeUnknown.__name__,
+    "OPERATION_FAILED": OperationFailed.__name__,
+    "OPERATION_NOT_FOUND": OperationNotFound.__name__,
+    "ERRORS": OperationFailed.__module__,
+}
+
+
+def _file(name: str) -> str:
+    return resources.files("gatepost_core.ledger").joinpath(name).read_text(encoding="utf-8")
+
+
 _SOURCE: Final = (
     states_in_lua(lambda state: state.value)
     + f"local OPEN = {{ {', '.join(f'{state} = true' for state in OPEN_STATES)} }}\n"
     + f"local QUEUE_OF = {{ {', '.join(f'{kind} = {kind.queue.value!r}' for kind in Kind)} }}\n"
     + rule_in_lua(lambda state: state.value)
-    + resources.files("gatepost_core.ledger").joinpath("ledger.lua").read_text(encoding="utf-8")
+    + f"local ERROR_OF = {{ {', '.join(f'{reason} = {reason.error!r}' for reason in Reason)} }}\n"
+    + "".join(f"local {name} = {text!r}\n" for name, text in _ERRORS.items())
+    + _file("celery_result.lua")
+    + _file("ledger.lua")
 )
-_RECORDING: Final = states_in_lua(lambda state: state.value) + resources.files("gatepost_core.ledger").joinpath(
-    "recording.lua"
-).read_text(encoding="utf-8")
+_RECORDING: Final = states_in_lua(lambda state: state.value) + _file("recording.lua")
 _DISPATCH: Final = "\nreturn calls[ARGV[1]](unpack(ARGV, 3))\n"
 
 

@@ -63,12 +63,11 @@ class RedisKeys:
         """Return the id in the key of an operation's record."""
         return key.removeprefix(self.operation(""))
 
-    def result(self, operation_id: str) -> str:
-        """Return the key of an operation's sealed result."""
-        return f"{self.namespace}:result:{operation_id}"
-
     def celery_result(self, operation_id: str) -> str:
-        """Return the key of Celery's result. A task has the id of its operation."""
+        """Return the key of a task's result in Celery's form, which is also the channel it is published on.
+
+        An operation's task has the operation's id.
+        """
         return f"{self.of_libraries}celery-task-meta-{operation_id}"
 
     def idempotency(self, fingerprint: str) -> str:
@@ -244,6 +243,7 @@ class RedisKeys:
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),
             "DELIVERED": self.delivered,
+            "META": self.celery_result(""),
             "LIMITER": f"{self.namespace}:{_LIMITER}:",
             "BATCH_KEY": _BATCH,
             "OUT_KEY": _OUT,

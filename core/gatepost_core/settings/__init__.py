@@ -135,9 +135,8 @@ class Settings(BaseSettings):
         Field(ge=1, le=86_400, description="Seconds. A longer hint of the server is ignored."),
     ] = 900.0
     record_lifetime: Annotated[
-        int, Field(ge=60, description="Seconds that the record of a finished operation is kept.")
+        int, Field(ge=60, description="Seconds that the record and the result of a finished operation are kept.")
     ] = 86_400
-    result_lifetime: Annotated[int, Field(ge=10, description="Seconds that a token set can be redeemed.")] = 300
     submissions: Literal["any", "sealed"] = Field(
         default="any", description="Whether `gatepost.submit` accepts plain commands, or sealed ones only."
     )

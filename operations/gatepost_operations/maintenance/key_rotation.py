@@ -6,7 +6,6 @@ After an interruption, run it again: values that are sealed with the first key a
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.error_boundary import boundary, callback_of_caller
-from gatepost_core.errors import SealError
+from gatepost_core.errors import CorruptRecord, SealError
+from gatepost_core.ledger.records import sealed_part
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import moment
 from gatepost_core.sealing import Purpose, kid_of
@@ -34,7 +34,7 @@ _PAGE: Final = 500
 _TRIES: Final = 3
 _DOTS: Final = 4
 
-# The header names the key, so the rest of a batch stays on the server. Celery's copy of a result is short JSON.
+# The header names the key, so the rest of a batch stays on the server. A result is short JSON.
 _HEADERS: Final = """#!lua flags=no-writes
 local found = {}
 for at, key in ipairs(KEYS) do
@@ -70,7 +70,6 @@ class Sealed(StrEnum):
 
     COMMAND = "command"
     RESULT = "result"
-    CELERY_RESULT = "celery_result"
     ROWS = "rows"
     AUTH_PARAMS = "auth_params"
     DEAD_LETTER = "dead_letter"
@@ -241,11 +240,10 @@ class Rotation:
         done.left.counts[kid, place.kind] += 1
 
     def _fresh(self, place: _Place, text: str) -> str:
-        if place.kind is not Sealed.CELERY_RESULT:
+        if place.kind is not Sealed.RESULT:
             return self._keyring.seal(self._keyring.open(text, place.purpose), place.purpose)
-        document = json.loads(text)
-        opened = self._keyring.open(document["result"], place.purpose)
-        return json.dumps({**document, "result": self._keyring.seal(opened, place.purpose)})
+        sealed = sealed_part(text) or ""
+        return text.replace(sealed, self._keyring.seal(self._keyring.open(sealed, place.purpose), place.purpose))
 
 
 class _Places:
@@ -254,8 +252,7 @@ class _Places:
     def __init__(self, keys: RedisKeys) -> None:
         self._prefixes = (
             (keys.operation(""), Sealed.COMMAND, "command", Purpose.command),
-            (keys.result(""), Sealed.RESULT, "", Purpose.result),
-            (keys.celery_result(""), Sealed.CELERY_RESULT, "", Purpose.result),
+            (keys.celery_result(""), Sealed.RESULT, "", Purpose.result),
             (keys.dead_letter(""), Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
         )
         self._campaign, self._batch = keys.campaign_pattern, keys.batch_pattern
@@ -278,11 +275,11 @@ def _text(value: bytes | str) -> str:
 
 def _kid(place: _Place, text: str) -> str | None:
     """Return the id of the key that sealed a value, or None if the value is not sealed."""
-    if place.kind is not Sealed.CELERY_RESULT:
+    if place.kind is not Sealed.RESULT:
         return kid_of(text)
     try:
-        result = json.loads(text)["result"]
-    except (ValueError, KeyError, TypeError):
+        sealed = sealed_part(text)
+    except CorruptRecord:
         return None
     # Other applications can store their results in the same Redis.
-    return kid_of(result) if isinstance(result, str) and result.count(".") == _DOTS else None
+    return kid_of(sealed) if sealed is not None and sealed.count(".") == _DOTS else None

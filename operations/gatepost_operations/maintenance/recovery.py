@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from celery import states as celery_states
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -14,7 +12,7 @@ from gatepost.campaigns.control import Campaigns
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.campaigns.model import Status
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord, Unavailable, failure_of
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord, Unavailable
 from gatepost_core.ledger import ledger_at
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect
@@ -187,13 +185,9 @@ class Recovery:
     def _recover_operation(self, operation_id: str, done: RecoveryResult) -> None:
         try:
             answer = self._ledger.recover(operation_id)
-            if answer.verdict is not Verdict.FINISHED or answer.reason is None:
+            if answer.verdict is not Verdict.FINISHED:
                 return
         except (CorruptRecord, ValueError):
             done.unreadable.append(operation_id)
             return
         done.operations += 1
-        # For callers that wait for Celery's copy of the outcome. The ledger has the outcome in any case.
-        with suppress(RedisError, KombuError, OSError):
-            failure = failure_of(operation_id, answer.reason, answer.detail)
-            self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)

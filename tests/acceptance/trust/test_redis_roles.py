@@ -140,11 +140,12 @@ COMMON = [
     ("SET", "anything", "x"),
     ("HGETALL", "gatepost:campaign:00000000-0000-4000-8000-000000000000"),
 ]
-RESULT, CELERY, OPERATION = KEYS.result("x"), KEYS.celery_result("x"), KEYS.operation("x")
+RESULT, OPERATION = KEYS.celery_result("x"), KEYS.operation("x")
 NOT_A_PRODUCER = [
     ("GET", RESULT),
     ("GETDEL", RESULT),
-    ("GET", CELERY),
+    ("SET", RESULT, "x"),
+    ("PUBLISH", RESULT, "x"),
     ("DEL", RESULT),
     ("DEL", OPERATION),
     ("UNLINK", OPERATION),
@@ -167,6 +168,8 @@ NOT_A_REDEEMER = [
     ("ZREMRANGEBYSCORE", KEYS.due, "-inf", "+inf"),
     ("LPUSH", "gatepost.bulk", "x"),
     ("HSET", RESULT, "a", "b"),
+    ("EXPIRE", RESULT, "1"),
+    ("PSUBSCRIBE", "celery-task-meta-*"),
     ("EVAL", "return 1", "0"),
 ]
 NOT_A_READER = [

@@ -12,8 +12,9 @@ import pytest
 from celery.concurrency.thread import TaskPool
 from kombu import Message
 
-from gatepost_core.broker.messages import SUBMIT
+from gatepost_core.broker.messages import SUBMIT, operation_message
 from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.kinds import Kind
 from gatepost_worker.celery_guard.intake import strategy
 from support.keys import KEYS
 
@@ -79,7 +80,7 @@ def received(channel: Channel, **headers: Any) -> Message:
 
 
 def hand_over(app: Celery, letters: DeadLetters, message: Message, take: Callable[[Any], None]) -> None:
-    handle = strategy(app.tasks[SUBMIT], app, Consumer(app, take), dead_letters=lambda: letters)
+    handle = strategy(app.tasks[message.headers["task"]], app, Consumer(app, take), dead_letters=lambda: letters)
     handle(message, None, message.ack_log_error, message.reject_log_error, [])
 
 
@@ -138,6 +139,19 @@ def test_an_empty_header_is_none(app: Celery, letters: DeadLetters, header: str,
     assert len(letters) == 0
 
 
+def test_a_message_cannot_make_celery_overwrite_the_stored_result(app: Celery, letters: DeadLetters) -> None:
+    """Celery's header for it is stronger than the task's own setting, and a sender may write anything there."""
+    taken: list[Any] = []
+
+    operation_id = str(uuid.uuid4())
+    message = received(Channel(), task=Kind.SEND_EMAIL.task, id=operation_id, ignore_result=False)
+    message.body = json.dumps([[], operation_message(operation_id), {}])
+
+    hand_over(app, letters, message, taken.append)
+
+    assert [request.ignore_result for request in taken] == [True]
+
+
 def test_a_submission_that_waits_holds_none_of_its_arguments(app: Celery, letters: DeadLetters) -> None:
     """A worker with all slots busy holds messages for a while, and Celery can be asked for them."""
     taken: list[Any] = []
@@ -148,7 +162,9 @@ def test_a_submission_that_waits_holds_none_of_its_arguments(app: Celery, letter
         sealed.append((task_id, arguments["command"]["email"]))
         return "sealed"
 
-    handle = strategy(app.tasks[SUBMIT], app, Consumer(app, taken.append), dead_letters=lambda: letters, seal=seal)
+    handle = strategy(
+        app.tasks[message.headers["task"]], app, Consumer(app, taken.append), dead_letters=lambda: letters, seal=seal
+    )
     handle(message, None, message.ack_log_error, message.reject_log_error, [])
 
     assert sealed == [(message.headers["id"], CANARY)]

@@ -217,7 +217,7 @@ def test_an_answer_in_hand_waits_for_redis(
     world: Callable[..., World], redis_client: redis.Redis, settings: Settings
 ) -> None:
     """A Redis that restarts between the answer and its record does not make a success unknown."""
-    flaky = Flaky(redis_client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+    flaky = Flaky(redis_client, KEYS, record_lifetime_s=60, republish_after_s=30)
     flaky.away = 4
     here = world(ledger=flaky)
 

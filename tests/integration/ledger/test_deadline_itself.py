@@ -33,7 +33,7 @@ def client(valkey: EmbeddedValkey) -> Iterator[ClockedRedis]:
 
 @pytest.fixture
 def ledger(client: ClockedRedis) -> Ledger:
-    return Ledger(client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=30)
+    return Ledger(client, KEYS, record_lifetime_s=3600, republish_after_s=30)
 
 
 def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:

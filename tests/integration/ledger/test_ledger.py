@@ -267,11 +267,10 @@ def test_an_idempotency_key_refuses_another_command(ledger: Ledger) -> None:
 
 
 def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Ledger, redis_client: redis.Redis) -> None:
-    """Of twenty that ask at once one gets it, and Celery's copy is gone with it."""
+    """Of twenty that ask at once one gets it, and the stored result is gone with it."""
     ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL))
     ledger.begin("op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED, sealed_result="sealed tokens")
-    redis_client.set(KEYS.celery_result("op-1"), "sealed tokens")
     redeemed: list[str] = []
     start = threading.Barrier(20)
 
@@ -303,7 +302,7 @@ def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
 
 def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: redis.Redis) -> None:
     """Every publication doubles the time to the next look."""
-    ledger = Ledger(redis_client, KEYS, record_lifetime_s=3600, result_lifetime_s=60, republish_after_s=0.05)
+    ledger = Ledger(redis_client, KEYS, record_lifetime_s=3600, republish_after_s=0.05)
     ledger.record(new())
     time.sleep(0.06)
     assert ledger.due(10) == ["op-1"]

@@ -50,7 +50,7 @@ def _until_in_step(master: redis.Redis) -> bool:
 
 
 def _ledger(client: redis.Redis) -> Ledger:
-    return Ledger(client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=60, wait_replicas=1)
+    return Ledger(client, KEYS, record_lifetime_s=60, republish_after_s=60, wait_replicas=1)
 
 
 def _recorded(ledger: Ledger) -> str:

@@ -64,11 +64,10 @@ def test_a_token_set_that_waits_is_deleted(
     producer.ledger.begin(handle.operation_id, "attempt", 60)
     sealed = settings.keyring().seal(b"{}", Purpose.result(handle.operation_id))
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed)
-    redis_client.set(KEYS.celery_result(handle.operation_id), json.dumps({"result": sealed}))
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
 
     assert (looked.results, done.results, done.cancelled) == (1, 1, 0)
-    assert not redis_client.exists(KEYS.result(handle.operation_id), KEYS.celery_result(handle.operation_id))
+    assert not redis_client.exists(KEYS.celery_result(handle.operation_id))
     assert handle.outcome().state is State.ACCEPTED
     with pytest.raises(NothingToRedeem):
         handle.redeem(1)

@@ -47,8 +47,7 @@ class Filled:
             producer.ledger.begin(self.login, "attempt", 60)
             self.sealed_result = keyring.seal(TOKENS, Purpose.result(self.login))
             producer.ledger.settle(self.login, "attempt", State.ACCEPTED, sealed_result=self.sealed_result)
-        document = {"status": "SUCCESS", "result": self.sealed_result, "task_id": self.login}
-        client.set(KEYS.celery_result(self.login), json.dumps(document), px=50_000)
+            client.pexpire(KEYS.celery_result(self.login), 50_000)
         self.letter = DeadLetters(client, KEYS, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
         with Campaigns(settings) as campaigns:
             self.campaign = campaigns.create("spring", Options(auth_params=AUTH_PARAMS))
@@ -69,20 +68,20 @@ def rotation(client: redis.Redis, settings: Settings, *keys: Key) -> Rotation:
 def test_everything_stored_is_re_sealed_and_opens_with_the_new_key_alone(
     filled: Filled, redis_client: redis.Redis, make_settings: Callable[..., Settings]
 ) -> None:
-    """Commands, results, Celery's copies, rows and dead letters; times to live stay."""
-    lives = redis_client.pttl(KEYS.result(filled.login)), redis_client.pttl(KEYS.celery_result(filled.login))
+    """Commands, results, rows and dead letters; times to live stay."""
+    lives = redis_client.pttl(KEYS.celery_result(filled.login))
     done = rotation(redis_client, make_settings(), NEW, OLD).run()
 
-    after = redis_client.pttl(KEYS.result(filled.login)), redis_client.pttl(KEYS.celery_result(filled.login))
+    after = redis_client.pttl(KEYS.celery_result(filled.login))
     assert (done.resealed, done.left.kids, done.forgotten) == (filled.all, set(), ["k2025"])
-    assert all(0 < now <= before for now, before in zip(after, lives, strict=True))
+    assert 0 < after <= lives
     settings = make_settings(sealing_keys=ring(NEW))
     keyring = settings.keyring()
     command = redis_client.hget(KEYS.operation(filled.open_operation), "command")
-    celery_copy = json.loads(redis_client.get(KEYS.celery_result(filled.login)) or "{}")
+    stored = json.loads(redis_client.get(KEYS.celery_result(filled.login)) or "{}")
     letters = DeadLetters(redis_client, KEYS, keyring)
     assert b"ana@example.com" in keyring.open(str(command, "ascii"), Purpose.command(filled.open_operation))
-    assert keyring.open(celery_copy["result"], Purpose.result(filled.login)) == TOKENS
+    assert keyring.open(stored["result"], Purpose.result(filled.login)) == TOKENS
     assert letters.open(letters.find(filled.letter)) == {"raw": "x"}
     with Producer(settings) as producer:
         assert producer.handle(filled.login).redeem(1).access_token.get_secret_value() == "a"
@@ -135,7 +134,7 @@ def test_a_value_that_changes_meanwhile_is_not_put_back(
 
     def redeemed_meanwhile(place: Any, text: str) -> str:
         sealed = fresh(place, text)
-        if place.kind in {Sealed.RESULT, Sealed.CELERY_RESULT}:
+        if place.kind is Sealed.RESULT:
             redis_client.delete(place.key)
         if place.kind is Sealed.COMMAND:
             redis_client.hdel(place.key, "command")
@@ -146,7 +145,7 @@ def test_a_value_that_changes_meanwhile_is_not_put_back(
 
     assert set(done.resealed) == {Sealed.ROWS, Sealed.AUTH_PARAMS, Sealed.DEAD_LETTER}
     assert done.left.kids == set()
-    assert not redis_client.exists(KEYS.result(filled.login), KEYS.celery_result(filled.login))
+    assert not redis_client.exists(KEYS.celery_result(filled.login))
     assert redis_client.hget(KEYS.operation(filled.open_operation), "command") is None
 
 
@@ -184,7 +183,6 @@ def test_foreign_values_of_the_same_redis_are_left_alone(
         KEYS.celery_result(str(uuid.uuid4())): json.dumps({"status": "SUCCESS", "result": {"operation_id": "x"}}),
         KEYS.celery_result("a"): "no json",
         KEYS.celery_result("b"): json.dumps({"result": "a.b"}),
-        "gatepost:result:empty": "",
     }
     redis_client.mset(foreign)
     redis_client.lpush(KEYS.celery_result("list"), "x")

@@ -74,6 +74,9 @@ class Journey:
         login = producer.login_with_email(PERSON, self.simulator.control.latest_code(PERSON))
         run(login.operation_id)
         login.redeem(1)
+        with_mfa = f"{NAME}+mfa@example.com"
+        run(producer.send_email(with_mfa).operation_id)
+        run(producer.login_with_email(with_mfa, self.simulator.control.latest_code(with_mfa)).operation_id)
         producer.send_sms(PHONE).cancel()
         run(producer.send_email(f"{NAME}+429-once@example.com").operation_id)
         run(producer.send_email(f"{NAME}+bad-email@example.com").operation_id)

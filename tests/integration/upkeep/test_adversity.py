@@ -139,7 +139,7 @@ def test_a_redis_that_does_not_answer_for_once_sets_nothing_aside(
     handle = producer.send_email("guest@example.com")
     while not producer.ledger.due(10):
         time.sleep(0.01)
-    silent = Silent(redis_client, KEYS, record_lifetime_s=60, result_lifetime_s=60, republish_after_s=30)
+    silent = Silent(redis_client, KEYS, record_lifetime_s=60, republish_after_s=30)
 
     with pytest.raises(Unavailable):
         Reconciler(app, silent, redis_client, KEYS).run()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     [
         ("GATEPOST_MAX_ATEMPTS", "GATEPOST_MAX_ATTEMPTS"),
         ("gatepost_redsi_url", "GATEPOST_REDIS_URL"),
+        # An earlier version had it.
+        ("GATEPOST_RESULT_LIFETIME", "GATEPOST_RECORD_LIFETIME"),
         ("GATEPOST_SEALING_KEY", "GATEPOST_SEALING_KEYS"),
         ("GATEPOST_SEALING_KEY_FILE", "GATEPOST_SEALING_KEYS"),
     ],

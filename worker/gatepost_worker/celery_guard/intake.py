@@ -61,7 +61,7 @@ def strategy(
         headers, written = message.headers, message.body
         try:
             check_message(headers, lambda: message.payload)
-            message.headers = _celery_headers(headers)
+            message.headers = _celery_headers(headers, task)
             _check_request(task, app, message)
             if seal is not None:
                 _seal_arguments(message, seal)
@@ -87,9 +87,12 @@ def _check_request(task: Task[Any, Any], app: Celery, message: Any) -> None:
         raise Malformed(f"the headers are malformed ({type(failure).__name__})") from None
 
 
-def _celery_headers(headers: dict[str, Any]) -> dict[str, Any]:
+def _celery_headers(headers: dict[str, Any], task: Task[Any, Any]) -> dict[str, Any]:
     """Return the headers that Celery needs. Celery shows every header in events and logs, and a sender may write anything there."""
     kept = {name: headers[name] for name in _CELERY_HEADERS & headers.keys() if headers[name] not in (None, "")}
+    if task.ignore_result:
+        # The header would be stronger, and Celery would then overwrite the result that the ledger has stored.
+        kept["ignore_result"] = True
     return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 

@@ -67,7 +67,6 @@ class Ended:
     state: State
     reason: Reason | None = None
     detail: str | None = None
-    sealed_result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +269,7 @@ class Runner:
             sealed_result=sealed,
         )
         if answer.verdict is Verdict.SETTLED:
-            return Ended(end.state, end.reason, end.detail, sealed)
+            return Ended(end.state, end.reason, end.detail)
         _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
         return self._finished(operation_id)
 
@@ -287,8 +286,7 @@ class Runner:
             case Verdict.EARLY:
                 return Later(min(timedelta(milliseconds=answer.wait_ms), LONGEST_HOP))
             case Verdict.MISSING:
-                _log.warning("operation.missing", operation_id=operation_id)
-                return NotOurs(Verdict.MISSING)
+                return self._missing(operation_id)
             case _:
                 return NotOurs(answer.verdict)
 
@@ -296,11 +294,15 @@ class Runner:
         try:
             outcome = self._ledger.outcome(operation_id)
         except OperationNotFound:
-            _log.warning("operation.missing", operation_id=operation_id)
-            return NotOurs(Verdict.MISSING)
+            return self._missing(operation_id)
         if not outcome.state.is_terminal:
             return NotOurs(Verdict.BUSY)
-        return Ended(outcome.state, outcome.reason, outcome.detail, self._ledger.sealed_result(operation_id))
+        return Ended(outcome.state, outcome.reason, outcome.detail)
+
+    def _missing(self, operation_id: str) -> NotOurs:
+        _log.warning("operation.missing", operation_id=operation_id)
+        self._ledger.answer_missing(operation_id)
+        return NotOurs(Verdict.MISSING)
 
     def _log_attempt(
         self,

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from celery import states as celery_states
 from redis.lock import Lock
 
 from gatepost_core.broker.messages import operation_message
 from gatepost_core.broker.publishing import BROKER_ERRORS, publish_recorded
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import failure_of
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.reasons import Reason
@@ -146,9 +144,6 @@ class Reconciler:
             case Answer(verdict=Verdict.PUBLISH, kind=Kind() as kind):
                 self._publish(operation_id, kind)
             case Answer(verdict=Verdict.FINISHED, reason=Reason() as reason):
-                # AsyncResult.get() raises the same typed error as for a failure in a worker.
-                failure = failure_of(operation_id, reason, answer.detail, answer.state)
-                self._app.backend.store_result(operation_id, failure, celery_states.FAILURE)
                 _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=reason.value)
             case Answer(verdict=Verdict.MISSING):
                 # Its record was evicted or deleted: the outcome is lost, and nothing is sent.
