@@ -25,6 +25,8 @@ from gatepost_core.message_fields import (
     ClientIp,
     Connection,
     ConnectionName,
+    Headers,
+    InRequest,
     JsonObject,
     Language,
     MessageFields,
@@ -69,6 +71,9 @@ class _Command(BaseModel):
     client_ip: ClientIp = Field(default=None, description="The recipient's IP address, sent as auth0-forwarded-for.")
     # Not printed, like auth_params: a hint or a state can hold an address.
     extra: JsonObject = Field(default_factory=dict, repr=False, description="Further fields of the request's body.")
+    headers: Headers | None = Field(
+        default=None, repr=False, description="Headers of this call, which the tenant's settings must allow."
+    )
 
     @model_validator(mode="after")
     def _extra_takes_nothing_reserved(self) -> Self:
@@ -99,8 +104,10 @@ class LoginCommand(_Command):
     language: Language = Field(default=None, description="Language of the request, sent as x-request-language.")
     scope: str | None = None
     audience: str | None = None
-    organization: str | None = Field(default=None, description="An org_… id or a name; compared with the id_token.")
-    nonce: str | None = None
+    organization: Annotated[str | None, InRequest(member="organization")] = Field(
+        default=None, description="An org_… id or a name; sent, and compared with the id_token."
+    )
+    nonce: str | None = Field(default=None, description="Compared with the id_token; not sent.")
     max_age: Annotated[int, Field(ge=0, description="Seconds.")] | None = None
 
 

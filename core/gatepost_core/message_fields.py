@@ -6,6 +6,7 @@ Commands, campaign options, rows, recipient files and the worker's requests foll
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -100,6 +101,39 @@ ClientIp = Annotated[
 
 AuthParams = Annotated[JsonObject | None, InRequest(member="authParams", columns=("authparams",))]
 """Parameters of a magic link: scope, redirect_uri, state …"""
+
+
+# RFC 9110, 5.6.2 and 5.5: a token, and visible ASCII with spaces inside.
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]{0,4094}[!-~])?")
+_FORBIDDEN_HEADERS: Final = frozenset(
+    {
+        *("authorization", "cookie", "host", "connection", "transfer-encoding", "te", "upgrade", "expect"),
+        *("content-type", "content-length", "content-encoding", "auth0-client"),
+        # These have fields of their own.
+        *("x-request-language", "auth0-forwarded-for"),
+    }
+)
+
+
+def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers that may be added to a request.
+
+    Raises:
+        ValueError: one is malformed, or Gatepost sets it. The message repeats no other name, and no value.
+    """
+    if len({name.lower() for name in headers}) != len(headers):
+        raise ValueError("must not name a header twice")
+    for name, value in headers.items():
+        if name.lower() in _FORBIDDEN_HEADERS:
+            raise ValueError(f"must not set {name.lower()}, which Gatepost sets")
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError("must be names of headers with values of at most 4,096 visible ASCII characters")
+    return headers
+
+
+Headers = Annotated[dict[str, str], AfterValidator(checked_headers)]
+"""Headers of one call, by name."""
 
 
 class MessageFields(BaseModel):

@@ -19,6 +19,7 @@ class CommandOptions(TypedDict, total=False):
         client_ip: the recipient's IP address, for Auth0's attack protection.
         language: the language of the message's template, such as `pt-BR`.
         extra: further fields of the request's body.
+        headers: headers of this call. The tenant's `allowed_headers` must name them, or workers do not carry the command out.
         idempotency_key: names the operation. The same key returns the same operation.
     """
 
@@ -27,6 +28,7 @@ class CommandOptions(TypedDict, total=False):
     client_ip: str | IPv4Address | IPv6Address | None
     language: str | None
     extra: Mapping[str, Any]
+    headers: Mapping[str, str] | None
     idempotency_key: str | None
 
 
@@ -73,8 +75,8 @@ class LoginOptions(CommandOptions, total=False):
         realm: the connection that sent the code; `email` or `sms` by default.
         scope: the requested scopes, separated by spaces.
         audience: the API that the access token is for.
-        organization: the organization's id or name that the id_token must have.
-        nonce: the nonce that the id_token must have.
+        organization: the organization's id or name, sent to Auth0; the id_token must have it.
+        nonce: the nonce that the id_token must have; compared only.
         max_age: seconds since the person authenticated, at most.
     """
 

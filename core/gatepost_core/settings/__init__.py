@@ -32,7 +32,7 @@ from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
 from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
-from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, Tenant
+from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, ClientInfo, Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,6 +108,12 @@ class Settings(BaseSettings):
     auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
     auth0_proxy: SecretStr | None = Field(default=None, validation_alias="AUTH0_PROXY")
     auth0_telemetry: bool = Field(default=True, validation_alias="AUTH0_TELEMETRY")
+    auth0_client_info: ClientInfo | None = Field(default=None, validation_alias="AUTH0_CLIENT_INFO")
+    auth0_headers: dict[str, SecretStr] = Field(default_factory=dict, validation_alias="AUTH0_HEADERS", repr=False)
+    auth0_allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), validation_alias="AUTH0_ALLOWED_HEADERS"
+    )
+    auth0_clock_tolerance: int = Field(default=60, validation_alias="AUTH0_CLOCK_TOLERANCE")
     auth0_max_rate: float | None = Field(default=None, validation_alias="AUTH0_MAX_RATE")
     tenants: tuple[Tenant, ...] = ()
 
@@ -178,6 +184,11 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("auth0_allowed_headers", mode="before")
+    @classmethod
+    def _names_by_comma(cls, value: Any) -> Any:
+        return tuple(name for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
     @field_validator("broker_url", "auth0_proxy")
     @classmethod
@@ -345,6 +356,10 @@ class Settings(BaseSettings):
             "ca_bundle": self.auth0_ca_bundle,
             "proxy": self.auth0_proxy,
             "telemetry": self.auth0_telemetry,
+            "client_info": self.auth0_client_info,
+            "headers": self.auth0_headers,
+            "allowed_headers": self.auth0_allowed_headers,
+            "clock_tolerance": self.auth0_clock_tolerance,
             "max_rate": self.auth0_max_rate,
         }
         try:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gatepost_core.error_boundary import model_boundary
+from gatepost_core.message_fields import checked_headers
 from gatepost_core.settings.secret_sources import resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
 
@@ -42,6 +43,22 @@ class Application:
         return {"domain": self.domain, "client_id": self.client_id}
 
 
+class ClientInfo(BaseModel):
+    """Who calls, for the header Auth0-Client.
+
+    Attributes:
+        name: the name of the program.
+        version: its version.
+        env: further versions, such as that of Python.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1)]
+    version: str | None = None
+    env: dict[str, str] | None = None
+
+
 @model_boundary
 class Tenant(BaseModel):
     """One Auth0 tenant, and Gatepost's application in it. The options have the names of node-auth0's `Passwordless`."""
@@ -66,6 +83,13 @@ class Tenant(BaseModel):
     )
     proxy: SecretStr | None = Field(default=None, description="Its URL may have a user name and a password in it.")
     telemetry: bool = True
+    client_info: ClientInfo | None = Field(
+        default=None, description="The payload of Auth0-Client instead of Gatepost's."
+    )
+    headers: dict[str, SecretStr] = Field(default_factory=dict, repr=False, description="Sent with every request.")
+    allowed_headers: tuple[str, ...] = Field(
+        default=(), description="Names of headers that a command may add to its call; by default, none."
+    )
     max_rate: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Calls a second, at most, an endpoint."
     )
@@ -90,6 +114,17 @@ class Tenant(BaseModel):
         if value:
             check_proxy_url(value.get_secret_value())
         return value or None
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        checked_headers({name: secret.get_secret_value() for name, secret in value.items()})
+        return value
+
+    @field_validator("allowed_headers")
+    @classmethod
+    def _in_lower_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_headers(dict.fromkeys((name.strip().lower() for name in value), "x")))
 
     @field_validator("base_url", "mtls_base_url")
     @classmethod

@@ -30,9 +30,9 @@ class LoginOptions:
     organization: Annotated[
         str | None, typer.Option("--organization", metavar="ID|NAME", help="Log in to this organization.")
     ] = None
-    nonce: Annotated[str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must have.")] = (
-        None
-    )
+    nonce: Annotated[
+        str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must have; compared only.")
+    ] = None
     max_age: Annotated[
         int | None,
         typer.Option(

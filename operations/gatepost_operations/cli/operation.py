@@ -43,6 +43,10 @@ class CommandOptions:
     extra: Annotated[
         str | None, typer.Option("--extra", metavar="JSON|@FILE", help="More fields for the request's body.")
     ] = None
+    headers: Annotated[
+        str | None,
+        typer.Option("--headers", metavar="JSON|@FILE", help="Headers of this call that the tenant allows."),
+    ] = None
     deadline: Annotated[
         float | None,
         typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Make no attempt after this many seconds."),
@@ -58,7 +62,8 @@ class CommandOptions:
         Raises:
             InvalidCommand: one of them is malformed.
         """
-        read = {"extra": json_object(self.extra, "extra"), "deadline": deadline_in(self.deadline)}
+        objects = {name: json_object(getattr(self, name), name) for name in ("extra", "headers")}
+        read = {**objects, "deadline": deadline_in(self.deadline)}
         return given_only({**others, **vars(self), **read})
 
 

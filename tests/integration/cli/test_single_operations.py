@@ -71,7 +71,16 @@ def test_a_send_without_waiting_is_queued(run: Run) -> None:
 def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
     """The sealed command has the typed options."""
     options = ["--language", "pt-BR", "--client-ip", "203.0.113.7", "--on-unknown", "resend", "--deadline", "90"]
-    bodies = ["--auth-params", '{"scope": "openid"}', "--extra", '{"x": 1}', "--connection", "vip"]
+    bodies = [
+        "--auth-params",
+        '{"scope": "openid"}',
+        "--extra",
+        '{"x": 1}',
+        "--connection",
+        "vip",
+        "--headers",
+        '{"x-a": "b"}',
+    ]
     _, queued = run("send-email", "Ana@Example.com", "--no-wait", *options, *bodies)
     operation = producer.ledger.ready(queued["operation_id"])
 
@@ -89,6 +98,7 @@ def test_the_options_become_the_command(run: Run, producer: Producer) -> None:
         "on_unknown": "resend",
         "auth_params": {"scope": "openid"},
         "extra": {"x": 1},
+        "headers": {"x-a": "b"},
     }
 
 

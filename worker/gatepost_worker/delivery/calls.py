@@ -36,11 +36,9 @@ def carry_out(command: Command, client: Passwordless) -> StartResponse | TokenRe
             recipient_of(command),
             command.code.get_secret_value(),
             **_of_login(command),
-            overrides=overrides_of(_in_request(command), command.extra),
+            overrides=_overrides_of_command(command),
         )
-    return start_of(command.kind, client)(
-        recipient_of(command), overrides=overrides_of(_in_request(command), command.extra)
-    )
+    return start_of(command.kind, client)(recipient_of(command), overrides=_overrides_of_command(command))
 
 
 def start_of(kind: Kind, client: Passwordless) -> Callable[..., StartResponse]:
@@ -49,15 +47,22 @@ def start_of(kind: Kind, client: Passwordless) -> Callable[..., StartResponse]:
     return partial(start, connection=None, send=None)
 
 
-def overrides_of(fields: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> RequestOverrides:
+def _overrides_of_command(command: Command) -> RequestOverrides:
+    return overrides_of(_in_request(command), command.extra, command.headers)
+
+
+def overrides_of(
+    fields: Mapping[str, Any], extra: Mapping[str, Any] | None = None, added: Mapping[str, str] | None = None
+) -> RequestOverrides:
     """Return the part of a request that a command's fields make.
 
     Args:
         fields: fields of a command; those that do not reach Auth0 are left out, and those without a value.
         extra: more members of the body.
+        added: more headers.
     """
     body: dict[str, Any] = {}
-    headers: dict[str, str | None] = {}
+    headers: dict[str, str | None] = dict(added or {})
     for name, value in fields.items():
         if value is None or (place := IN_REQUEST.get(name)) is None:
             continue

@@ -11,6 +11,8 @@ from gatepost_worker.authentication import ClientCertificate, Configuration, Pas
 from gatepost_worker.authentication.errors import ConfigurationError as UnusableClient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import SecretStr
 
     from gatepost_core.settings import Settings
@@ -40,8 +42,10 @@ def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = 
         id_token_signing_alg=tenant.id_token_signing_alg,
         clock_tolerance=timedelta(seconds=tenant.clock_tolerance),
         telemetry=tenant.telemetry,
+        client_info=tenant.client_info.model_dump(exclude_none=True) if tenant.client_info else None,
         configuration=Configuration(
             base_url=tenant.base_url,
+            headers={name: value.get_secret_value() for name, value in tenant.headers.items()},
             timeouts=_timeouts(settings.email_deadline, settings),
             sms_timeouts=_timeouts(settings.sms_deadline, settings),
             login_timeouts=_timeouts(settings.login_deadline, settings),
@@ -85,6 +89,18 @@ class Clients:
             if tenant_name not in self._clients:
                 self._clients[tenant_name] = self._create(tenant_name)
             return self._clients[tenant_name]
+
+    def require_allowed(self, tenant_name: str, headers: Iterable[str]) -> None:
+        """Check that a tenant's settings allow the headers of a call.
+
+        Raises:
+            ConfigurationError: they do not allow one. The message names those that they allow.
+        """
+        allowed = self._tenants[tenant_name].allowed_headers
+        if not {name.lower() for name in headers} <= set(allowed):
+            raise ConfigurationError(
+                f"a command has a header that its tenant {tenant_name} does not allow; allowed_headers has: {', '.join(allowed) or 'none'}"
+            )
 
     def _create(self, tenant_name: str) -> Passwordless:
         tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)

@@ -186,7 +186,11 @@ class Runner:
     def _open(self, operation: Operation) -> tuple[Command, Passwordless]:
         self._ownership.require(operation.tenant, operation.application)
         purpose = Purpose.command(operation.operation_id)
-        return load_command(self._keyring.open(operation.sealed_command, purpose)), self._clients.of(operation.tenant)
+        command = load_command(self._keyring.open(operation.sealed_command, purpose))
+        client = self._clients.of(operation.tenant)
+        if command.headers:
+            self._clients.require_allowed(operation.tenant, command.headers)
+        return command, client
 
     def _put_back(self, operation: Operation, attempt: str, failure: GatepostError) -> Progress:
         _log.error("operation.blocked", operation_id=operation.operation_id, error=str(failure))
