@@ -161,6 +161,10 @@ class Options(MessageFields):
         """Return the options as JSON in clear, without `auth_params`, which are sealed separately."""
         return self.model_dump_json(exclude={"auth_params"})
 
+    def not_personal(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults as JSON values, without those that may contain personal data."""
+        return self.model_dump(mode="json", exclude={"auth_params", "guests"}, exclude_defaults=True)
+
     def for_scripts(self) -> dict[str, int | float | str]:
         """Return the fields of the record that the scripts read. Times are milliseconds since the epoch."""
         marks = {

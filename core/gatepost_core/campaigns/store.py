@@ -34,13 +34,13 @@ _KEYS_PAGE: Final = 50
 _NAMES_PAGE: Final = 1000
 
 _REFUSALS: Final = {
-    Status.DRAFT: "It has not been started; start it first.",
-    Status.RUNNING: "It is running; pause or cancel it first.",
-    Status.PAUSED: "It is paused; resume it first.",
-    Status.CANCELLING: "It is being cancelled; wait until it is cancelled.",
-    Status.CANCELLED: "It was cancelled; retry its recipients with states=cancelled, or make a new campaign.",
-    Status.FINISHED: "It is finished; retry recipients, or make a new campaign.",
-    Status.DELETING: "It is being deleted.",
+    Status.DRAFT: "The campaign has not been started; start it first.",
+    Status.RUNNING: "The campaign is running; pause or cancel it first.",
+    Status.PAUSED: "The campaign is paused; resume it first.",
+    Status.CANCELLING: "The campaign is being cancelled; wait until it is cancelled.",
+    Status.CANCELLED: "The campaign was cancelled; retry its cancelled recipients, or create another campaign.",
+    Status.FINISHED: "The campaign is finished; retry or add recipients, or create another campaign.",
+    Status.DELETING: "The campaign is being deleted.",
 }
 
 

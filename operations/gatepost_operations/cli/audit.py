@@ -2,21 +2,25 @@
 
 import json
 from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from gatepost_core.audit_log import Entry
+from gatepost_core.audit_log import Entry, Verification
+from gatepost_core.campaigns.model import SHORT_ID
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import in_zone
+from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.terminal import show_table
 from gatepost_operations.cli.time_input import read_period
 
 app = command_app()
+
+_MOST_NAMES: Final = 1000
+_SAYS_NOTHING: Final[tuple[Any, ...]] = (None, [], {})
 
 
 @app.callback(epilog=examples("gatepost audit list --since 2d", "gatepost audit verify"))
@@ -56,10 +60,13 @@ def list_entries(
             and (last is None or _moment(entry) <= last)
         )
         entries = deque(found, maxlen=limit)
+        names = {one.campaign_id: one.reference for one in campaigns.list(_MOST_NAMES)}
     if as_json:
         write_json({"entries": [_document(entry) for entry in entries]})
-        return ExitCode.DONE
-    show_table(("number", "at", "who", "action", "about"), map(_row, entries))
+    elif entries:
+        write(*_lines(entries, names))
+    else:
+        say("The log has no such entries." if action or since or until else "The log has no entries.")
     return ExitCode.DONE
 
 
@@ -76,8 +83,8 @@ def verify(
 ) -> ExitCode:
     """Check that no entry was changed, removed or inserted.
 
-    Prints the number of entries and the head, the digest of the last one, or "no entries". Note the head elsewhere, and give it with
-    --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
+    Prints whether the log is intact, the number of entries, and the head, which is the digest of the last one. Note the head elsewhere, and
+    give it with --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
     """
     with open_campaigns() as campaigns:
         found = campaigns.audit.verify(expect_head)
@@ -85,7 +92,7 @@ def verify(
         document: dict[str, Any] = {"intact": found.intact, "entries": found.entries, "head": found.head}
         write_json(document | {"broken_at": found.broken_at, "cut_off": found.cut_off})
     else:
-        write(f"{found.entries} {found.head}" if found.entries or found.broken_at is not None else "no entries")
+        write(*_verified(found))
         if found.broken_at is not None:
             say(f"gatepost: entry {found.broken_at} was changed, or does not follow the entry before it.")
         elif found.cut_off and not found.entries:
@@ -101,14 +108,52 @@ def _moment(entry: Entry) -> datetime:
     return datetime.fromtimestamp(entry.at_ms / 1000, UTC)
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        for name, value in entry.about.items()
-        if value is not None
-    }
-    about = " ".join(f"{name}={text}" for name, text in texts.items())
-    return str(entry.number), in_zone(_moment(entry)), entry.who, entry.action, about
+def _verified(found: Verification) -> Iterator[str]:
+    if not found.entries and found.broken_at is None:
+        yield "no entries"
+        return
+    yield f"{'intact' if found.intact else 'NOT INTACT'}, {counted(found.entries, 'entry', 'entries')}"
+    yield f"head {found.head}"
+
+
+def _lines(entries: Collection[Entry], names: Mapping[str, str]) -> Iterator[str]:
+    number, who, action = (
+        max(len(str(getattr(entry, field))) for entry in entries) for field in ("number", "who", "action")
+    )
+    for entry in entries:
+        about = ", ".join(_about(entry.about, names))
+        at = in_zone(_moment(entry))
+        yield f"{entry.number:>{number}}  {at}  {entry.who:<{who}}  {entry.action:<{action}}  {about}".rstrip()
+
+
+def _about(about: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Give the facts of an entry in words, without those that say nothing."""
+    for name, value in about.items():
+        if value in _SAYS_NOTHING:
+            continue
+        match value:
+            case bool():
+                yield from [name] if value else []
+            case dict() if name == "changes":
+                yield from (f"{option} {_word(old)} → {_word(new)}" for option, (old, new) in value.items())
+            case dict():
+                yield from (f"{part} {_word(number)}" for part, number in value.items() if number)
+            case str() if name == "campaign":
+                yield f"campaign {names.get(value, value[:SHORT_ID])}"
+            case _:
+                yield f"{name} {_word(value)}"
+
+
+def _word(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case str():
+            return value
+        case list():
+            return " and ".join(map(_word, value))
+        case _:
+            return json.dumps(value, separators=(",", ":"))
 
 
 def _document(entry: Entry) -> dict[str, Any]:

@@ -70,6 +70,11 @@ def _two(seconds: int, large: int, large_name: str, small: int, small_name: str)
     return f"{first} {large_name} {second} {small_name}" if second else f"{first} {large_name}"
 
 
+def limit_text(per_second: float) -> str:
+    """Return a rate that somebody set, exactly: `20/s`, `0.0333/s`."""
+    return f"{f'{per_second:,.5f}'.rstrip('0').rstrip('.')}/s"
+
+
 def rate_text(per_second: float) -> str:
     """Return a rate for people: per second from 0.1 a second on, per hour below."""
     if per_second == 0 or per_second >= 0.1:  # noqa: PLR2004 - see the docstring

@@ -67,7 +67,7 @@ class Retried:
 class Campaigns:
     """All campaigns of one Redis. Thread-safe. Use it as a context manager, or close it.
 
-    The audit log records each act before it happens: starts, stops, changes, exports, deletions.
+    The audit log records each act before it happens: creation, added rows, starts, stops, changes, exports, deletions.
 
     Every method raises `CampaignNotFound` for an unknown campaign, `CampaignConflict` when the campaign's status does not allow the call,
     and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
@@ -125,8 +125,10 @@ class Campaigns:
         """
         check_name(name)
         self._keys.require_once()
-        campaign_id = checked_id(campaign_id)
-        self._creation.run(campaign_id, name, options or Options(), guest_list)
+        campaign_id, options = checked_id(campaign_id), options or Options()
+        about = {"options": options.not_personal(), "rehearsal": guest_list is not None}
+        with self.audit.act("campaign.create", campaign=campaign_id, **about):
+            self._creation.run(campaign_id, name, options, guest_list)
         return campaign_id
 
     def add(
@@ -155,14 +157,18 @@ class Campaigns:
         campaign = self.status(campaign_id)
         require_ours(campaign, self.settings)
         self._keys.require_once()
-        added = Import(
+        run = Import(
             campaign_id,
             campaign.batches,
             store=self.store,
             keyring=self._keyring,
             fingerprints=self._fingerprints,
             on_progress=on_progress,
-        ).run(rows, number_rules(numbers, allow_landlines=allow_landlines))
+        )
+        rules = number_rules(numbers, allow_landlines=allow_landlines)
+        with self.audit.act("campaign.add", campaign=campaign_id) as found:
+            added = run.run(rows, rules)
+            found.update(added=added.added, duplicates=added.duplicates)
         self._publisher.feed(campaign_id)
         return added
 
@@ -371,7 +377,9 @@ class Campaigns:
             return Options.model_validate({**dict(options), **changes})
 
         # Invalid options are refused before the audit log records the change.
-        changed(self.status(campaign_id).options)
-        with self.audit.act("campaign.change", campaign=campaign_id, options=sorted(changes)):
+        before = self.status(campaign_id).options
+        old, new = (one.model_dump(mode="json", include=set(changes)) for one in (before, changed(before)))
+        values = {name: [old[name], new[name]] for name in sorted(changes)}
+        with self.audit.act("campaign.change", campaign=campaign_id, changes=values):
             change_options(self.store, campaign_id, changed)
         return self.status(campaign_id)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
+from support.campaign_parts import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.campaign_parts import Bench
 
@@ -98,3 +101,72 @@ def test_the_next_steps_suggest_no_retry_that_cannot_succeed(shell: Shell, bench
     assert "gatepost campaign retry spring --dry-run" in before
     assert "correct it, or leave it out" in out
     assert "retry" not in out + after
+
+
+def test_each_verb_says_what_it_changed(shell: Shell, bench: Bench) -> None:
+    """Status, options and counts, with the old and the new value; nothing is repeated as if it were new."""
+    bench.campaigns.create("spring", Options(rate=20))
+    bench.campaigns.add(bench.campaigns.list()[0].campaign_id, rows(3))
+    said = [
+        shell("campaign", *line.split())[:2]
+        for line in (
+            "start spring",
+            "change spring --rate 30",
+            "change spring --rate 0.05 --deadline 2099-05-04T18:00Z",
+            "change spring --rate 0.05",
+            "change spring --rate none --deadline none",
+            "pause spring",
+            "pause spring",
+            "resume spring",
+            "cancel spring --yes",
+            "cancel spring --yes",
+        )
+    ]
+
+    assert [code for code, _ in said] == [0] * 10
+    assert [out for _, out in said if "2099" not in out] == [
+        "spring: draft → running, 3 recipients to send to\n",
+        "spring: rate 20/s → 30/s\n",
+        "spring: nothing changed\n",
+        "spring: running → paused, 3 recipients wait\n",
+        "spring is paused already\n",
+        "spring: paused → running, 3 recipients to send to\n",
+        "spring: running → cancelled, 3 recipients cancelled, 0 accepted before\n",
+        "spring is cancelled already, so there is nothing to cancel\n",
+    ]
+    assert [out.startswith("spring: rate 30/s → 0.05/s, deadline none → ") for _, out in said if "2099" in out] == [
+        True,
+        False,
+    ]
+
+
+def test_a_campaign_that_has_ended_is_not_cancelled(shell: Shell, ended: str, bench: Bench) -> None:
+    """Exit code 0 without a question, nothing changes, and nothing is recorded."""
+    recorded = len(list(bench.campaigns.audit.entries()))
+    code, out, _ = shell("campaign", "cancel", "spring")
+    _, again, _ = shell("campaign", "recount", "spring")
+
+    assert (code, out) == (0, "spring is finished already, so there is nothing to cancel\n")
+    assert again.startswith("spring: every count was right\n")
+    assert bench.status(ended).status is Status.FINISHED
+    assert [entry.action for entry in bench.campaigns.audit.entries()][recorded:] == [
+        "campaign.recount",
+        "campaign.recount.done",
+    ]
+
+
+@pytest.mark.usefixtures("ended")
+def test_adding_says_when_the_recipients_are_sent_to(shell: Shell, tmp_path: Path) -> None:
+    """A finished campaign sends at once, which is said before anything is added; a draft waits for its start."""
+    (tmp_path / "more.csv").write_text("email\nlate@example.com\n")
+    (tmp_path / "same.csv").write_text("email\nperson0@example.com\n")
+    _, same, stays = shell("campaign", "add", "spring", str(tmp_path / "same.csv"))
+    _, out, more = shell("campaign", "add", "spring", str(tmp_path / "more.csv"))
+    shell("campaign", "create", "later")
+    _, _, draft = shell("campaign", "add", "later", str(tmp_path / "more.csv"))
+
+    assert more.startswith("spring is finished, so it sends to new recipients at once.\n")
+    assert (same, out) == ("0 added, 1 duplicate\n", "1 added, 0 duplicates\n")
+    assert "spring stays finished" in stays
+    assert "spring runs again" in more
+    assert draft == "Nothing is sent yet. To start it: gatepost campaign start later\n"

@@ -113,7 +113,7 @@ def test_a_finished_campaign_is_not_cancelled(campaigns: Campaigns) -> None:
     campaign_id = campaigns.create("nobody")
     assert campaigns.start(campaign_id).status is Status.FINISHED
 
-    with pytest.raises(CampaignConflict, match="It is finished"):
+    with pytest.raises(CampaignConflict, match="The campaign is finished"):
         campaigns.cancel(campaign_id)
 
     assert campaigns.status(campaign_id).status is Status.FINISHED

@@ -8,6 +8,7 @@ import pytest
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import CampaignConflict, Unavailable
+from gatepost_core.campaigns.model import Options
 from gatepost_core.states import RETRYABLE
 from support.campaign_parts import email, rows
 from support.keys import KEYS
@@ -26,8 +27,9 @@ def recorded(campaigns: Campaigns) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_everything_that_is_done_to_a_campaign(campaigns: Campaigns) -> None:
-    """In the order it was done, by the campaign's id."""
-    campaign_id = campaigns.create("spring")
+    """In the order it was done, by the campaign's id, with the values that are not personal."""
+    options = Options(rate=2.0, send="link", auth_params={"state": "canary"})
+    campaign_id = campaigns.create("spring", options, guest_list=[email(1)])
     campaigns.add(campaign_id, rows(3))
     campaigns.start(campaign_id)
     campaigns.pause(campaign_id)
@@ -40,6 +42,9 @@ def test_everything_that_is_done_to_a_campaign(campaigns: Campaigns) -> None:
     campaigns.delete(campaign_id)
 
     assert [action for action, _ in recorded(campaigns)] == [
+        "campaign.create",
+        "campaign.add",
+        "campaign.add.done",
         "campaign.start",
         "campaign.pause",
         "campaign.change",
@@ -52,6 +57,14 @@ def test_everything_that_is_done_to_a_campaign(campaigns: Campaigns) -> None:
         "campaign.delete",
     ]
     about = dict(recorded(campaigns))
+    assert about["campaign.create"] == {
+        "campaign": campaign_id,
+        "options": {"rate": 2.0, "send": "link"},
+        "rehearsal": True,
+    }
+    assert about["campaign.add.done"] == {"entry": 1, "added": 3, "duplicates": 0}
+    assert about["campaign.change"] == {"campaign": campaign_id, "changes": {"rate": [2.0, 5.0]}}
+    assert "canary" not in str(about)
     assert about["campaign.start"] == {"campaign": campaign_id}
     assert about["campaign.retry.done"]["recipients"] == 3
 
@@ -62,7 +75,12 @@ def test_an_export_is_recorded_though_nobody_reads_it_to_its_end(campaigns: Camp
     campaigns.add(campaign_id, rows(3))
     campaigns.export(campaign_id)
 
-    assert [action for action, _ in recorded(campaigns)] == ["campaign.export"]
+    assert [action for action, _ in recorded(campaigns)] == [
+        "campaign.create",
+        "campaign.add",
+        "campaign.add.done",
+        "campaign.export",
+    ]
 
 
 def test_what_was_refused_is_recorded_as_failed(campaigns: Campaigns) -> None:
@@ -72,7 +90,7 @@ def test_what_was_refused_is_recorded_as_failed(campaigns: Campaigns) -> None:
         campaigns.pause(campaign_id)
 
     failed = recorded(campaigns)[-1]
-    assert failed == ("campaign.pause.failed", {"entry": 0, "error": "CampaignConflict"})
+    assert failed == ("campaign.pause.failed", {"entry": 1, "error": "CampaignConflict"})
 
 
 def test_nothing_starts_that_cannot_be_recorded(campaigns: Campaigns, redis_client: redis.Redis) -> None:
@@ -107,12 +125,23 @@ def test_a_shell_shows_and_verifies_the_log(campaigns: Campaigns, gatepost: Call
     campaigns.add(campaign_id, rows(1))
     gatepost("campaign", "start", campaign_id)
     gatepost("campaign", "pause", campaign_id)
+    gatepost("campaign", "change", campaign_id, "--rate", "30", "--deadline", "2099-05-04T18:00+02:00")
 
     listed = gatepost("audit", "list", "--json").document["entries"]
-    verified = gatepost("audit", "verify", "--json").document
-    assert [(one["who"], one["action"]) for one in listed] == [("ines", "campaign.start"), ("ines", "campaign.pause")]
+    shown = gatepost("audit", "list").out
+    verified, said = gatepost("audit", "verify", "--json").document, gatepost("audit", "verify").out
+    assert [one["action"] for one in listed if one["who"] == "ines"] == [
+        "campaign.start",
+        "campaign.pause",
+        "campaign.change",
+        "campaign.change",
+    ]
+    assert "campaign.create    campaign spring" in shown
+    assert "campaign.add.done  entry 1, added 1, duplicates 0" in shown
+    assert "campaign.change    campaign spring, rate none → 30.0" in shown
+    assert "campaign.change    campaign spring, deadline none → 2099-05-04T" in shown
     assert verified["intact"]
-    assert verified["entries"] == 2
+    assert said == f"intact, 7 entries\nhead {verified['head']}\n"
     assert gatepost("audit", "verify", "--expect-head", verified["head"]).code == 0
     assert "campaign.pause" in gatepost("audit", "list", "--action", "campaign.p", "--since", "1h").out
     assert gatepost("audit", "list", "--until", "1h", "--json").document["entries"] == []

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gatepost_core.campaigns.model import Campaign, Status
+from gatepost_core.campaigns.model import Status
 from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_operations.cli.campaign.changes import count_changes, option_changes, status_change
 from gatepost_operations.cli.campaign.create import report_started
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.text import campaign_lines
@@ -24,7 +25,8 @@ _NONE = "none"
 def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Pause a campaign: workers stop before their next recipient."""
     with open_campaign(campaign) as (campaigns, found):
-        _show(campaigns.pause(found.campaign_id), as_json=as_json)
+        paused = campaigns.pause(found.campaign_id)
+        show(paused.as_json(), status_change(found, paused), as_json=as_json)
         if not as_json:
             say(f"To resume: gatepost campaign resume {found.reference}")
     return ExitCode.DONE
@@ -46,18 +48,23 @@ def resume(
     """
     with open_campaign(campaign) as (campaigns, found):
         resumed = campaigns.resume(found.campaign_id, accept_tenant=accept_tenant)
-        return report_started(campaigns, resumed, watch=watch, as_json=as_json)
+        return report_started(campaigns, resumed, before=found, watch=watch, as_json=as_json)
 
 
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
     """Stop a campaign permanently.
 
-    Open recipients become cancelled.
+    Open recipients become cancelled. A campaign that has ended stays as it is.
     """
     with open_campaign(campaign) as (campaigns, found):
-        if found.status not in {Status.CANCELLING, Status.CANCELLED}:
+        if found.status in {Status.FINISHED, Status.CANCELLED}:
+            ended = f"{found.reference} is {found.status} already, so there is nothing to cancel"
+            show(found.as_json(), ended, as_json=as_json)
+            return ExitCode.DONE
+        if found.status is not Status.CANCELLING:
             confirm(f"Cancel {found.name}? {counted(found.open, 'recipient')} would get no message.", sure=yes)
-        _show(campaigns.cancel(found.campaign_id), as_json=as_json)
+        cancelled = campaigns.cancel(found.campaign_id)
+        show(cancelled.as_json(), status_change(found, cancelled), as_json=as_json)
     return ExitCode.DONE
 
 
@@ -79,15 +86,18 @@ def change(
     """Change a campaign's rate or deadline, also while it runs."""
     if rate is None and deadline is None:
         raise InvalidCommand([FieldError("change", "has nothing to change; give --rate or --deadline")])
+    now = datetime.now(UTC)
     with open_campaign(campaign) as (campaigns, found):
         changed = found
         if rate is not None:
             changed = campaigns.change_rate(found.campaign_id, None if rate == _NONE else _rate(rate))
         if deadline is not None:
             text = None if deadline == _NONE else deadline
-            moment = read_moment(text, "deadline", now=datetime.now(UTC), timezone=timezone)
+            moment = read_moment(text, "deadline", now=now, timezone=timezone)
             changed = campaigns.change_deadline(found.campaign_id, moment)
-        _show(changed, as_json=as_json)
+    show(changed.as_json(), option_changes(found, changed, now), as_json=as_json)
+    if found.status in {Status.FINISHED, Status.CANCELLED} and not as_json:
+        say(f"The campaign is {found.status}. The change applies to recipients that are added or retried.")
     return ExitCode.DONE
 
 
@@ -101,7 +111,8 @@ def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitC
         counted_anew = campaigns.recount(found.campaign_id)
         after = campaigns.status(found.campaign_id)
     document = {"campaign_id": found.campaign_id, "status": after.status.value, **counted_anew.as_json()}
-    show(document, *campaign_lines(after, datetime.now(UTC)), as_json=as_json)
+    lines = (count_changes(found, after), *campaign_lines(after, datetime.now(UTC)))
+    show(document, *lines, as_json=as_json)
     complete = after.adds_up and not counted_anew.gone
     return ExitCode.DONE if complete else ExitCode.UNEXPECTED
 
@@ -124,12 +135,9 @@ def delete(
         question = f"Delete {found.name} and the outcomes of {counted(found.total, 'recipient')} permanently?"
         confirm(question, sure=confirmed_id is not None, flag=f"--confirm {found.campaign_id}")
         campaigns.delete(found.campaign_id)
-    show({"campaign_id": found.campaign_id, "deleted": True}, f"{found.campaign_id} deleted", as_json=as_json)
+    text = f"{found.reference} deleted, with the outcomes of {counted(found.total, 'recipient')}"
+    show({"campaign_id": found.campaign_id, "deleted": True}, text, as_json=as_json)
     return ExitCode.DONE
-
-
-def _show(campaign: Campaign, *, as_json: bool) -> None:
-    show(campaign.as_json(), f"{campaign.campaign_id} {campaign.status}", as_json=as_json)
 
 
 def _rate(text: str) -> float:

@@ -1,15 +1,16 @@
 """`gatepost campaign create`, `add` and `start`: the three steps that `send` takes in one."""
 
 import shlex
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final
 
 import typer
 
 from gatepost.campaigns.control import Added, Campaigns
-from gatepost_core.campaigns.model import Campaign
+from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
+from gatepost_operations.cli.campaign.changes import status_change
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.recipient_file import (
@@ -30,6 +31,8 @@ from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import CheckReport
 
+_SENDS_AT_ONCE: Final = {Status.RUNNING, Status.FINISHED}
+
 
 @grouped
 def create(
@@ -48,7 +51,7 @@ def create(
         created = campaigns.status(campaign_id)
         show(created.as_json(), campaign_id, as_json=as_json)
     if not as_json:
-        say(f"Add recipients: gatepost campaign add {created.reference} FILE")
+        say(f"{created.reference} is a draft. To add recipients: gatepost campaign add {created.reference} FILE")
     return ExitCode.DONE
 
 
@@ -64,14 +67,35 @@ def add(
     """Add a file's recipients to a campaign, each once.
 
     Skips recipients that the campaign already has: after an interruption, run it again. Checks the whole file first, and adds nothing
-    when a row is invalid, unless --skip-invalid is given.
+    when a row is invalid, unless --skip-invalid is given. A campaign that runs or has finished sends to new recipients at once.
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if not skip_invalid:
             refuse_invalid(recipients.check(), file)
+        if found.status in _SENDS_AT_ONCE and not as_json:
+            say(f"{found.reference} is {found.status}, so it sends to new recipients at once.")
         added, counts = add_rows(campaigns, found, recipients)
     show(added_document(found.campaign_id, added, counts), added_text(added, counts), as_json=as_json)
+    if not as_json:
+        say(*_next_steps(found, added))
     return ExitCode.DONE
+
+
+def _next_steps(before: Campaign, added: Added) -> Iterator[str]:
+    name = before.reference
+    match before.status:
+        case Status.DRAFT:
+            yield f"Nothing is sent yet. To start it: gatepost campaign start {name}"
+        case Status.FINISHED if added.added:
+            yield f"{name} runs again. To watch it: gatepost campaign watch {name}"
+        case Status.FINISHED:
+            yield f"{name} stays finished, because it had these recipients already."
+        case Status.RUNNING:
+            yield f"To watch it: gatepost campaign watch {name}"
+        case Status.PAUSED:
+            yield f"{name} is paused. To resume it: gatepost campaign resume {name}"
+        case _:
+            pass
 
 
 def refuse_invalid(report: CheckReport, name: str) -> None:
@@ -126,17 +150,18 @@ def added_text(added: Added, counts: RowCounts) -> str:
 def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
     """Start a draft."""
     with open_campaign(campaign) as (campaigns, found):
-        return report_started(campaigns, campaigns.start(found.campaign_id), watch=watch, as_json=as_json)
+        started = campaigns.start(found.campaign_id)
+        return report_started(campaigns, started, before=found, watch=watch, as_json=as_json)
 
 
 def report_started(
-    campaigns: Campaigns, campaign: Campaign, *, watch: bool, as_json: bool, quiet: bool = False
+    campaigns: Campaigns, campaign: Campaign, *, before: Campaign | None = None, watch: bool, as_json: bool
 ) -> ExitCode:
-    """Watch a started campaign, or show its status (unless `quiet`) and the next step."""
+    """Watch a started campaign, or show how its status changed (if `before` is given) and the next step."""
     if watch:
         return follow(campaigns, campaign.campaign_id, as_json=as_json)
-    if not quiet:
-        show(campaign.as_json(), f"{campaign.campaign_id} {campaign.status}", as_json=as_json)
+    if before is not None:
+        show(campaign.as_json(), status_change(before, campaign), as_json=as_json)
     if campaign.open and count_bulk_workers(campaigns.settings) == 0:
         say(f"No worker accepts campaigns. To start one: {START_WORKER}")
     elif not as_json:

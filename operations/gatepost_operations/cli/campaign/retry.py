@@ -71,7 +71,7 @@ def retry(
         if dry_run or not retried.matched:
             return ExitCode.DONE
         now = campaigns.status(found.campaign_id)
-        return report_started(campaigns, now, watch=watch, as_json=as_json, quiet=True)
+        return report_started(campaigns, now, watch=watch, as_json=as_json)
 
 
 def _check_deadline(campaign: Campaign, new: datetime | None) -> None:
@@ -142,7 +142,8 @@ class Shown:
 
     def say(self, *, to_stderr: bool) -> None:
         """Print the counts, after a dry run with a table by reason, and the reasons of skipped recipients with their advice."""
-        by_state = ", ".join(f"{number:,} {state}" for state, number in self.retried.by_state.items())
+        counts = self.retried.by_state
+        by_state = ", ".join(f"{counts[state]:,} {state}" for state in State if state in counts)
         verb = "would be queued again" if self.retried.dry_run else "queued again"
         skipped = f"; {self.skipped:,} skipped, because a retry cannot succeed" if self.skipped else ""
         text = f"{counted(self.retried.matched, 'recipient')} {verb}{f' ({by_state})' if by_state else ''}{skipped}"

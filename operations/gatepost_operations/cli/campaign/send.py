@@ -163,4 +163,4 @@ def _run(
     campaign = campaigns.status(campaign_id)
     if events and not watch:
         events.result(campaign, ExitCode.DONE)
-    return report_started(campaigns, campaign, watch=watch, as_json=events is not None, quiet=True)
+    return report_started(campaigns, campaign, watch=watch, as_json=events is not None)
