@@ -48,12 +48,17 @@ def international_emails(rows: int) -> bytes:
 
 def phones(rows: int) -> bytes:
     """Numbers in E.164."""
-    return _lines("phone_number", (f"+4477009{row % 100_000:05}" for row in range(rows)))
+    return _lines("phone_number", (f"+4917{row % 100_000_000:08}" for row in range(rows)))
 
 
 def national_phones(rows: int) -> bytes:
-    """Numbers as people write them, which phonenumbers parses one by one."""
-    return _lines("phone_number", (f"07700 9{row % 100_000:05}" for row in range(rows)))
+    """Numbers as people write them."""
+    return _lines("phone_number", (f"07400 {row % 1_000_000:06}" for row in range(rows)))
+
+
+def competing_phones(rows: int) -> bytes:
+    """Numbers that begin with their country code, without a plus."""
+    return _lines("phone_number", (f"447400{row % 1_000_000:06}" for row in range(rows)))
 
 
 def _lines(header: str, rows: Iterator[str]) -> bytes:
@@ -87,7 +92,15 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     print(f"{rows:,} rows, one process, best of {REPEATS}; rows a second of CPU time")
     print(f"{'':34}{'read':>12}{'whole check':>14}")
-    for make in (emails, emails_with_columns, json_lines, international_emails, phones, national_phones):
+    for make in (
+        emails,
+        emails_with_columns,
+        json_lines,
+        international_emails,
+        phones,
+        national_phones,
+        competing_phones,
+    ):
         content = make(rows)
         print(f"{make.__name__:34}{rate(read, content, rows):12,.0f}{rate(check, content, rows):14,.0f}")
     packed = gzip.compress(emails(rows))

@@ -55,13 +55,25 @@ def normalise_email(address: str) -> str:
     """
     address = address.strip()
     local, at, domain = address.partition("@")
-    # email-validator checks both parts separately, except for the total length. Most domains are in the cache, and it accepts most
-    # local parts unchanged.
+    if at and len(local) <= _SHORT and len(domain) <= _SHORT and _PLAIN_LOCAL(local) and domain.isascii():
+        # Most domains are in the cache, and most local parts are accepted unchanged.
+        known = _normalised_domain(domain)
+        if known is not None:
+            return f"{local.lower()}@{known}"
+    from gatepost_core.address_text import address_in  # noqa: PLC0415 - most addresses need no second look
+
+    return _normalised(address_in(address))
+
+
+def _normalised(address: str) -> str:
+    # email-validator checks both parts separately, except for the total length.
+    local, at, domain = address.partition("@")
     known = _normalised_domain(domain) if at and len(local) <= _SHORT and len(domain) <= _SHORT else None
     if known is None:
         return _normalised_by_library(address)
-    if _PLAIN_LOCAL(local):
-        return f"{local.lower()}@{known}"
+    lowered = local.lower()
+    if _WORDS(local) and all(_is_short_and_composed(form) for form in (local, lowered)):
+        return f"{lowered}@{known}"
     normal = _normalised_by_library(local + _STAND_IN).removesuffix(_STAND_IN)
     composed = unicodedata.normalize("NFC", local)
     if max(len(form.encode()) for form in (local, composed, composed.lower(), normal)) > _SHORT:
@@ -89,15 +101,20 @@ def normalise_phone(number: str, region: str | None = None, rules: NumberRules |
     return read_phone(number, region, rules)
 
 
+def is_address(recipient: str) -> bool:
+    """Tell an e-mail address from a phone number by its form."""
+    return "@" in recipient or "\uff20" in recipient
+
+
 def normalise_recipient(recipient: str) -> str:
-    """Return an address or a number in the form in which Gatepost has stored it. A text with `@` is an address.
+    """Return an address or a number in the form in which Gatepost has stored it. A text with `@` is an address, also a full-width one.
 
     The number may be in no plan, and may be a land line: other rules may have accepted it.
 
     Raises:
         ValueError: it is neither; the message never repeats it.
     """
-    if "@" in recipient:
+    if is_address(recipient):
         return normalise_email(recipient)
     from gatepost_core.number_rules import TO_FIND  # noqa: PLC0415 - as above
 
@@ -111,8 +128,8 @@ def reveal_in_context(value: SecretStr, info: SerializationInfo[Any]) -> str:
     return str(value)
 
 
-def _checked_email(value: EmailAddress) -> EmailAddress:
-    return EmailAddress(normalise_email(value.get_secret_value()))
+def _checked_email(value: EmailAddress, info: ValidationInfo) -> EmailAddress:
+    return value if info.context == STORED else EmailAddress(normalise_email(value.get_secret_value()))
 
 
 def _checked_phone(value: PhoneNumber, info: ValidationInfo) -> PhoneNumber:
@@ -135,6 +152,10 @@ def _checked_code(value: OneTimeCode) -> OneTimeCode:
     if not code or len(code) > _LONGEST_CODE or not code.isalnum() or not code.isascii():
         raise InvalidValue(f"is not a one-time code; give its 1 to {_LONGEST_CODE} letters or digits")
     return OneTimeCode(code)
+
+
+def _is_short_and_composed(text: str) -> bool:
+    return unicodedata.is_normalized("NFC", text) and len(text.encode()) <= _SHORT
 
 
 @lru_cache(maxsize=16_384)
@@ -176,6 +197,9 @@ _SHORT: Final = 64
 _STAND_IN: Final = "@example.com"
 # RFC 5322 3.2.3, dot-atom.
 _ATOM: Final = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"
+_WORD: Final = r"[\w!#$%&'*+\-/=?^`{|}~]+"
+# The same with letters and digits of all scripts. email-validator accepts all of them in their composed form.
+_WORDS: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*").fullmatch
 _PLAIN_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch
 
 # A connection's `totp.length` is six by default, and Auth0 documents no maximum.

@@ -14,12 +14,21 @@ _INVISIBLE: Final = (
     "\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
 _ANY: Final = re.compile(f"[{_INVISIBLE}\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_MAY_STAY: Final = re.compile(f"[^{_INVISIBLE}\x00]").fullmatch
 _AROUND: Final = re.compile(rf"\A[\s{_INVISIBLE}\x00]+|[\s{_INVISIBLE}\x00]+\Z")
 
 
 def stripped(text: str) -> str:
     """Return the text without blank and invisible characters around it."""
-    return text.strip() if text.isascii() else _AROUND.sub("", text)
+    text = text.strip()
+    if not text or (_MAY_STAY(text[0]) and _MAY_STAY(text[-1])):
+        return text
+    return _AROUND.sub("", text)
+
+
+def without_invisible(text: str) -> str:
+    """Return the text without blanks around it and without invisible characters anywhere."""
+    return text.strip() if text.isascii() and text.isprintable() else _ANY.sub("", text).strip()
 
 
 def refuse_invisible(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_core.address_text import has_full_width
 from gatepost_core.campaigns.row import JSON_FIELDS, MESSAGE_FIELDS, RECIPIENT_FIELDS, Field, Row
 from gatepost_core.campaigns.row_values import (
     BadValue,
@@ -14,6 +15,7 @@ from gatepost_core.campaigns.row_values import (
     phone_of,
     text_of,
 )
+from gatepost_core.identifiers import is_address
 from gatepost_core.kinds import Channel, Identifier
 
 if TYPE_CHECKING:
@@ -53,7 +55,11 @@ class Layout:
 
 
 class RowParser:
-    """Turns the cells of one row into a recipient."""
+    """Turns the cells of one row into a recipient.
+
+    Attributes:
+        full_width: addresses so far whose full-width characters were read as the usual ones.
+    """
 
     def __init__(self, channel: Channel, region: str | None, rules: NumberRules | None = None) -> None:
         self._by_email = channel.identifier is not Identifier.PHONE_NUMBER
@@ -63,6 +69,7 @@ class RowParser:
         self._missing = channel.identifier or Field.RECIPIENT
         self._region = region
         self._rules = rules
+        self.full_width = 0
 
     def parse(self, layout: Layout, line: int, cells: Sequence[Any]) -> Row:
         """Return the recipient.
@@ -81,15 +88,21 @@ class RowParser:
 
     def _recipient(self, places: Mapping[Field, int], cells: Sequence[Any]) -> tuple[Channel, str]:
         if self._by_email and (text := _text(places, cells, Field.EMAIL)):
-            return self._email_channel, email_of(text, Field.EMAIL)
+            return self._email_channel, self._email(text, Field.EMAIL)
         if self._by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
             return self._phone_channel, phone_of(text, Field.PHONE_NUMBER, self._region, self._rules)
         text = _text(places, cells, Field.RECIPIENT)
         if not text:
             raise BadValue(self._missing, "is missing")
-        if self._by_email and ("@" in text or not self._by_phone):
-            return self._email_channel, email_of(text, Field.RECIPIENT)
+        if self._by_email and (is_address(text) or not self._by_phone):
+            return self._email_channel, self._email(text, Field.RECIPIENT)
         return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region, self._rules)
+
+    def _email(self, text: str, field: Field) -> str:
+        address = email_of(text, field)
+        if not text.isascii() and has_full_width(text):
+            self.full_width += 1
+        return address
 
 
 def _text(places: Mapping[Field, int], cells: Sequence[Any], field: Field) -> str:

@@ -14,6 +14,7 @@ from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
 from gatepost_core.commands import IN_REQUEST, SendEmail
 from gatepost_core.errors import InvalidValue
 from gatepost_core.identifiers import normalise_email, normalise_phone
+from gatepost_core.invisible_characters import stripped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,9 +65,11 @@ def text_of(cell: Any, field: Field) -> str:
     if not isinstance(cell, str):
         cell = _digits_of(cell, field)
     text = unguarded(cell)
-    if not text.isascii() and _UNDECODED.search(text):
+    if text.isascii():
+        return text.strip()
+    if _UNDECODED.search(text):
         raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
-    return text.strip()
+    return stripped(text)
 
 
 def _digits_of(cell: Any, field: Field) -> str:

@@ -112,11 +112,6 @@ def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def is_email(address: str) -> bool:
-    """Tell an e-mail address from a phone number by its form."""
-    return "@" in address
-
-
 def _line(field: str) -> str:
     line = sys.stdin.readline().strip()
     if not line:

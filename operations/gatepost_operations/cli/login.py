@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from gatepost_core.identifiers import is_address
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.inputs import address_from, code_from, is_email
+from gatepost_operations.cli.inputs import address_from, code_from
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import AddressArgument, LanguageOption, command_app, examples, grouped
 
@@ -74,5 +75,5 @@ def login(
     recipient = address_from(address)
     code = code_from(code_file, address=address)
     with open_producer() as producer:
-        enqueue = producer.login_with_email if is_email(recipient) else producer.login_with_sms
+        enqueue = producer.login_with_email if is_address(recipient) else producer.login_with_sms
         return follow(producer, enqueue(recipient, code, **fields), waiting, redeem=redeem)

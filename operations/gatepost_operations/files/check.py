@@ -30,6 +30,9 @@ FIRST_ERRORS: Final = 20
 
 _PROGRESS_EVERY: Final = 2_000
 _TOP_DOMAINS: Final = 10
+OTHER_PROBLEMS: Final = "has one of many other problems; see the reject file"
+# A problem can name a character, a position or countries.
+_MOST_KINDS: Final = 500
 # Above this number, new domains are counted together.
 _MOST_DOMAINS: Final = 10_000
 
@@ -76,6 +79,7 @@ class CheckReport:
         regions: valid rows with a phone number, by ISO 3166-1 code; `001` for numbers of no country.
         cannot_receive_sms: rows with a land line, or a toll-free or premium number. They are invalid, unless such numbers are accepted.
         valid_by_length: invalid rows with a number in no plan, which `--numbers length` accepts.
+        full_width: valid rows with an address whose full-width characters were read as the usual ones.
         domains: valid rows with an address, by domain, for the ten most frequent domains.
         other_domains: valid rows with an address in any other domain.
         problems: the kinds of errors, the most frequent first.
@@ -95,6 +99,7 @@ class CheckReport:
     regions: Mapping[str, int]
     cannot_receive_sms: int
     valid_by_length: int
+    full_width: int
     domains: Mapping[str, int]
     other_domains: int
     problems: tuple[Problem, ...]
@@ -209,7 +214,10 @@ class _Tally:
 
     def count_error(self, error: RowError) -> None:
         self.rows += 1
-        self._problems[error.field, error.problem] += 1
+        kind = (error.field, error.problem)
+        if kind not in self._problems and len(self._problems) >= _MOST_KINDS:
+            kind = (error.field, OTHER_PROBLEMS)
+        self._problems[kind] += 1
         if len(self._first_errors) < self._keep_errors:
             self._first_errors.append(error)
 
@@ -233,6 +241,7 @@ class _Tally:
             regions=dict(self._regions.most_common()),
             cannot_receive_sms=self._voice_only + self._rows_with(NO_SMS),
             valid_by_length=self._rows_with(NOT_IN_PLAN),
+            full_width=reader.full_width,
             domains=top,
             other_domains=self._domains.total() - sum(top.values()) + self._further_domains,
             problems=tuple(Problem(*kind, rows) for kind, rows in self._problems.most_common()),

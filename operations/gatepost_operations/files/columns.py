@@ -9,6 +9,7 @@ from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
 from gatepost_core.campaigns.row_parser import Layout
 from gatepost_core.commands import IN_REQUEST
 from gatepost_core.errors import InvalidValue
+from gatepost_core.invisible_characters import without_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class ColumnsError(InvalidValue):
 
 def field_of(name: str) -> Field | None:
     """Return the field of a column with this name, or None if the name is unknown."""
-    return _NAMES.get(name.strip().casefold().replace(" ", "_").replace("-", "_"))
+    return _NAMES.get(without_invisible(name).casefold().replace(" ", "_").replace("-", "_"))
 
 
 def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
@@ -74,7 +75,7 @@ def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped:
     places: dict[Field, int] = {}
     parameters: dict[str, int] = {}
     ignored: list[str] = []
-    for place, name in enumerate(map(str.strip, names)):
+    for place, name in enumerate(map(without_invisible, names)):
         field = by_column.get(name)
         if field is None and (known := field_of(name)) not in mapping:
             field = known

@@ -92,6 +92,11 @@ class RowReader:
         return tuple(self._ignored)
 
     @property
+    def full_width(self) -> int:
+        """Addresses so far whose full-width characters were read as the usual ones."""
+        return self._parser.full_width
+
+    @property
     def bytes_read(self) -> int:
         """Bytes read from the stored file so far."""
         return self._lines.bytes_read

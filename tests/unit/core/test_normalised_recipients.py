@@ -7,6 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gatepost_core.address_text import address_in
+from gatepost_core.errors import InvalidValue
 from gatepost_core.identifiers import normalise_email, normalise_phone
 from support.examples import examples
 
@@ -46,10 +48,10 @@ ADDRESSES = st.one_of(
 
 
 def library_email(address: str) -> str | None:
-    """What email-validator makes of the address, in lower case, as long as that is an address itself."""
+    """What email-validator makes of the address in the text, in lower case, as long as that is an address itself."""
     try:
-        lowered = email_validator.validate_email(address.strip(), check_deliverability=False).normalized.lower()
-    except email_validator.EmailNotValidError:
+        lowered = email_validator.validate_email(address_in(address), check_deliverability=False).normalized.lower()
+    except (email_validator.EmailNotValidError, InvalidValue):
         return None
     return lowered if lowered == address else library_email(lowered)
 

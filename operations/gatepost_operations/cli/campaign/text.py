@@ -52,6 +52,8 @@ def check_lines(report: CheckReport, name: str) -> Iterator[str]:
         yield _line("no SMS", f"{counted(report.cannot_receive_sms, 'number')} cannot receive SMS")
     if report.valid_by_length:
         yield _line("no plan", f"{counted(report.valid_by_length, 'number')} would pass with --numbers length")
+    if report.full_width:
+        yield _line("full width", f"{counted(report.full_width, 'address', 'addresses')} read with usual characters")
     if report.ignored_columns:
         yield _line("ignored", f"columns {', '.join(report.ignored_columns)}")
 
