@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit format lock clean
+.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -118,6 +118,9 @@ $(AUDIT)/.ready: requirements/uv.txt requirements/audit.txt pyproject.toml
 # --strict fails if the service gives no answer for a package.
 audit: $(AUDIT)/.ready ## Ask PyPI for known vulnerabilities of every pinned package; needs the network
 	@$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(wildcard requirements/*.txt))
+
+screens: $(DEV)/.ready ## Draw the screens that the documentation shows
+	@$(DEV)/bin/python tests/support/campaign_screens.py
 
 format: $(DEV)/.ready ## Format the code and apply the safe fixes
 	$(DEV)/bin/ruff check --fix-only --quiet .

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gatepost_core.campaigns.model import Campaign, Options, Status
 from gatepost_core.states import State
+from gatepost_operations.planning.observer import CampaignView
+from gatepost_operations.planning.watch import snapshot_of
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 CAMPAIGN_ID = "5f4d656c-493c-5302-a052-a231f4161fb0"
@@ -29,3 +31,9 @@ def campaign_with(status: Status = Status.RUNNING, **given: Any) -> Campaign:
         "updated_at": NOW,
     }
     return Campaign(**{**fields, **given})
+
+
+def view_of(campaign: Campaign, *, idle_s: float = 0.0, after_s: float = 0.0, **given: Any) -> CampaignView:
+    """Make a view of a campaign, `after_s` seconds after `NOW`; other names are the view's fields."""
+    at = NOW + timedelta(seconds=after_s)
+    return CampaignView(snapshot_of(campaign, at, idle_s), **{"at": at, **given})

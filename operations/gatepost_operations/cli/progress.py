@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gatepost_core.safe_text import visible
 from gatepost_operations.cli.output import say
-from gatepost_operations.cli.terminal import Description, console
+from gatepost_operations.cli.terminal import Description, can_draw, console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +58,7 @@ def progress_display(*, every_s: float, first_after_s: float = 0.0) -> Iterator[
         every_s: seconds between two lines.
         first_after_s: seconds before the first line.
     """
-    if not sys.stderr.isatty():
+    if not can_draw(sys.stderr):
         yield Lines(every_s, first_after_s)
         return
     bars = Bars()

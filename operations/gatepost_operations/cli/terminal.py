@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+import termios
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rich.console import Console
 from rich.progress import ProgressColumn
@@ -13,12 +16,15 @@ from rich.text import Text
 from gatepost_core.safe_text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.progress import Task
 
 # A pipe has no width. With a small width, Rich would break lines that scripts search.
 _PIPE_WIDTH = 160
+# The index in the list of `termios.tcgetattr`.
+_LOCAL_MODES: Final = 3
+_DUMB: Final = {"dumb", "unknown"}
 
 
 class _Screen(Console):
@@ -30,6 +36,33 @@ class _Screen(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as Rich shows it."""
         return super().render_str(visible(text), **options)
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that understands control codes."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
+
+
+@contextmanager
+def quiet_keys() -> Iterator[None]:
+    """Do not echo keys, so that Enter does not move what is drawn. Ctrl-C still works."""
+    if not _has_the_keyboard():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = termios.tcgetattr(sys.stdin)
+    quiet[_LOCAL_MODES] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        if _has_the_keyboard():
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _has_the_keyboard() -> bool:
+    # A background job that changes the terminal is stopped.
+    return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from gatepost_operations.planning.tenant_quota import TenantQuota
 
 STALLED_AFTER_S: Final = 5.0
-"""A running campaign without a change for this time waits for a worker."""
+"""A running campaign without a change for this time makes no progress. At a low rate, that takes the time of three recipients."""
+_STALLED_AFTER_RECIPIENTS: Final = 3
+# After a longer silence, the campaign may have moved unseen.
+_SILENCE_S: Final = 1.0
 _SLOWEST: Final = 1e-6
 
 
@@ -49,7 +52,7 @@ class CampaignSnapshot:
         at: when it was read.
         activity: its activity.
         finish_at: the forecast finish time at the current rate and within the sending hours; None if it is unknown.
-        idle_s: seconds since the last change.
+        idle_s: seconds since the last change that was seen, without interruption of the connection.
     """
 
     campaign: Campaign
@@ -57,6 +60,22 @@ class CampaignSnapshot:
     activity: Activity
     finish_at: datetime | None
     idle_s: float = 0.0
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the campaign should send, and no count has changed for longer than its rate explains."""
+        return self.activity in {Activity.SENDING, Activity.WAITING} and self.idle_s >= stalled_after_s(self.campaign)
+
+    @property
+    def rate_now(self) -> float:
+        """Recipients a second now. The campaign's record keeps the last rate when nothing moves any more."""
+        return self.campaign.rate if self.activity is Activity.SENDING and not self.is_stalled else 0.0
+
+    @property
+    def mean_rate(self) -> float | None:
+        """Recipients a second since the start, rests and pauses included; None before the start."""
+        elapsed = elapsed_s(self.campaign, self.at)
+        return self.campaign.done / elapsed if elapsed else None
 
     @property
     def is_last(self) -> bool:
@@ -97,7 +116,8 @@ def watch(
     patience_s: float = 60.0,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
+    on_failure: Callable[[Unavailable], None] = lambda _: None,
 ) -> Iterator[CampaignSnapshot]:
     """Yield snapshots of a campaign until it has ended or paused itself.
 
@@ -111,6 +131,7 @@ def watch(
         clock: returns the current time.
         monotonic: returns the seconds of a monotonic clock.
         sleep: waits for a number of seconds.
+        on_failure: called after each failure within `patience_s`.
 
     Raises:
         CampaignNotFound: there is no such campaign.
@@ -120,12 +141,15 @@ def watch(
     while True:
         try:
             campaign = campaigns.status(campaign_id)
-        except Unavailable:
+        except Unavailable as failure:
             if monotonic() - answered_at >= patience_s:
                 raise
+            on_failure(failure)
             sleep(every_s)
             continue
         now, tick = clock(), monotonic()
+        if tick - answered_at > every_s + _SILENCE_S:
+            before = None
         answered_at = tick
         seen = (campaign.status, campaign.total, campaign.done, campaign.counts[State.IN_FLIGHT])
         if seen != before or campaign.status is not Status.RUNNING or _rests(campaign, now):
@@ -159,6 +183,13 @@ def finish_at(campaign: Campaign, now: datetime, quota: TenantQuota | None = Non
     return forecast(campaign.open, Supply(0.0, rate), start, hours=campaign.options.hours).ends
 
 
+def elapsed_s(campaign: Campaign, now: datetime) -> float | None:
+    """Return the seconds from a campaign's start to its end, or until now; None before the start."""
+    if campaign.started_at is None:
+        return None
+    return max(0.0, ((campaign.ended_at or now) - campaign.started_at).total_seconds())
+
+
 def _activity(campaign: Campaign, now: datetime, idle_s: float) -> Activity:
     match campaign.status:
         case Status.DRAFT:
@@ -180,7 +211,13 @@ def _activity_of_running(campaign: Campaign, now: datetime, idle_s: float) -> Ac
     idle = campaign.counts[State.IN_FLIGHT] == 0
     if idle and campaign.blocks:
         return Activity.BLOCKED
-    return Activity.WAITING if idle and idle_s >= STALLED_AFTER_S else Activity.SENDING
+    return Activity.WAITING if idle and idle_s >= stalled_after_s(campaign) else Activity.SENDING
+
+
+def stalled_after_s(campaign: Campaign) -> float:
+    """Return the seconds without a change after which a running campaign makes no progress."""
+    rates = [rate for rate in (campaign.rate, campaign.options.rate) if rate and rate > _SLOWEST]
+    return max([STALLED_AFTER_S, *(_STALLED_AFTER_RECIPIENTS / rate for rate in rates)])
 
 
 def _rests(campaign: Campaign, now: datetime) -> bool:

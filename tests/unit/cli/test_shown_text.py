@@ -23,8 +23,7 @@ from gatepost_operations.cli.doctor.command import _show as show_checks
 from gatepost_operations.cli.entry import main
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.terminal import console
-from gatepost_operations.planning.watch import snapshot_of
-from support.campaign_views import NOW, campaign_with
+from support.campaign_views import campaign_with, view_of
 from support.hostile_texts import HOSTILE, steering
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def test_a_bar_shows_a_campaigns_name_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     """Neither its markup nor its control characters take effect."""
     stream = terminal(monkeypatch)
     with campaign_display(as_json=False, every_s=1) as bar:
-        bar.show(snapshot_of(campaign_with(queued=1, name=HOSTILE), NOW), None, HOSTILE)
+        bar.show(view_of(campaign_with(queued=1, name=HOSTILE), failure=HOSTILE, lost_for_s=3.0))
 
     assert stream.getvalue().count(r"[/x] \x1b]0;spoofed\x07") > 1
     assert not steering(without_richs_own(stream.getvalue()))

@@ -171,3 +171,38 @@ def test_a_snapshot_as_json_names_nobody() -> None:
     assert document["activity"] == "sending"
     assert (document["done"], document["total"]) == (1, 4)
     assert document["finish_at"] == "2026-05-04T09:00:01.500000+00:00"
+
+
+def test_a_stall_counts_only_from_an_outages_end() -> None:
+    """What happened without a connection was not seen."""
+    same = campaign_with(queued=5)
+    seen = Played(same, *[None] * 30, same, same).watched(3)
+
+    assert [one.idle_s for one in seen] == [0.0, 0.0, 1.0]
+
+
+def test_a_slow_rate_is_no_stall() -> None:
+    """At one recipient in twenty seconds, a worker is missing after a minute, not after five seconds."""
+    slow = Played(campaign_with(queued=5, options=Options(tenant="default", rate=0.05))).watched(62)
+
+    assert {one.activity for one in slow[:60]} == {Activity.SENDING}
+    assert slow[-1].activity is Activity.WAITING
+
+
+def test_the_rate_now_is_none_when_nothing_moves() -> None:
+    """The record keeps the last rate that was measured."""
+    sending = campaign_with(queued=5, rate=40.0)
+
+    assert snapshot_of(sending, NOW, 1).rate_now == 40.0
+    assert snapshot_of(sending, NOW, 6).rate_now == 0.0
+    assert snapshot_of(campaign_with(Status.PAUSED, queued=5, rate=40.0), NOW).rate_now == 0.0
+
+
+def test_the_mean_rate_counts_from_the_start_to_the_end() -> None:
+    """Rests and pauses are part of it; a draft has none."""
+    hour = timedelta(hours=1)
+    ended = campaign_with(Status.FINISHED, accepted=7200, started_at=NOW - hour, ended_at=NOW)
+
+    assert snapshot_of(ended, NOW + hour).mean_rate == 2.0
+    assert snapshot_of(campaign_with(accepted=3600, started_at=NOW - hour), NOW).mean_rate == 1.0
+    assert snapshot_of(campaign_with(Status.DRAFT, queued=1), NOW).mean_rate is None

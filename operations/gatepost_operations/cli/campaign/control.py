@@ -10,6 +10,7 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.campaign.changes import count_changes, option_changes, status_change
 from gatepost_operations.cli.campaign.create import report_started
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
+from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
@@ -40,15 +41,17 @@ def resume(
         typer.Option("--accept-tenant", help="Move it to this configuration's client id and domain."),
     ] = False,
     watch: WatchOption = False,
+    notify: NotifyOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Resume a paused campaign.
 
     A campaign is sent through the client id and domain that it was created for. If they were changed on purpose, give --accept-tenant.
     """
+    notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
         resumed = campaigns.resume(found.campaign_id, accept_tenant=accept_tenant)
-        return report_started(campaigns, resumed, before=found, watch=watch, as_json=as_json)
+        return report_started(campaigns, resumed, before=found, watch=watch, as_json=as_json, notifier=notifier)
 
 
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:

@@ -13,6 +13,7 @@ from gatepost_core.kinds import Channel
 from gatepost_operations.cli.campaign.changes import status_change
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
+from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
@@ -147,19 +148,28 @@ def added_text(added: Added, counts: RowCounts) -> str:
     return f"{added.added:,} added, {counted(added.duplicates, 'duplicate')}{skipped}"
 
 
-def start(campaign: CampaignArgument, *, watch: WatchOption = False, as_json: JsonOption = False) -> ExitCode:
+def start(
+    campaign: CampaignArgument, *, watch: WatchOption = False, notify: NotifyOption = None, as_json: JsonOption = False
+) -> ExitCode:
     """Start a draft."""
+    notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
         started = campaigns.start(found.campaign_id)
-        return report_started(campaigns, started, before=found, watch=watch, as_json=as_json)
+        return report_started(campaigns, started, before=found, watch=watch, as_json=as_json, notifier=notifier)
 
 
 def report_started(
-    campaigns: Campaigns, campaign: Campaign, *, before: Campaign | None = None, watch: bool, as_json: bool
+    campaigns: Campaigns,
+    campaign: Campaign,
+    *,
+    before: Campaign | None = None,
+    watch: bool,
+    as_json: bool,
+    notifier: Notifier | None = None,
 ) -> ExitCode:
     """Watch a started campaign, or show how its status changed (if `before` is given) and the next step."""
     if watch:
-        return follow(campaigns, campaign.campaign_id, as_json=as_json)
+        return follow(campaigns, campaign.campaign_id, as_json=as_json, notifier=notifier)
     if before is not None:
         show(campaign.as_json(), status_change(before, campaign), as_json=as_json)
     if campaign.open and count_bulk_workers(campaigns.settings) == 0:

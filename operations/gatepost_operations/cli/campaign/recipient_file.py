@@ -17,7 +17,7 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.number_rules import Numbers
 from gatepost_operations.cli.options import LandlinesOption, NumbersOption
-from gatepost_operations.cli.terminal import Description, console
+from gatepost_operations.cli.terminal import Description, can_draw, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file
 from gatepost_operations.files.rows import FileFormat, RowReader, read_rows
@@ -186,7 +186,7 @@ _MOVE_EVERY: Final = 2_000
 
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    if not sys.stderr.isatty():
+    if not can_draw(sys.stderr):
         yield lambda *_: None
         return
     columns = (Description(), BarColumn(), DownloadColumn(), TimeRemainingColumn())

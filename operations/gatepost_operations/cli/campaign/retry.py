@@ -14,6 +14,7 @@ from gatepost_core.reasons import Reason, Retry
 from gatepost_core.states import FAILED_STATES, RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
+from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.results import ReasonOption, StateOption, reasons_of, states_of
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
@@ -43,6 +44,7 @@ def retry(
         str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline: Europe/Berlin.")
     ] = None,
     watch: WatchOption = False,
+    notify: NotifyOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send again to recipients who failed.
@@ -55,6 +57,7 @@ def retry(
     reasons = reasons_of(reason)
     if refused := sorted(states - RETRYABLE):
         raise InvalidCommand([FieldError("state", f"{', '.join(refused)} cannot be retried")])
+    notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
         new_deadline = read_moment(deadline, "deadline", now=datetime.now(UTC), timezone=timezone)
         parts = parts_of(found, states, reasons)
@@ -71,7 +74,7 @@ def retry(
         if dry_run or not retried.matched:
             return ExitCode.DONE
         now = campaigns.status(found.campaign_id)
-        return report_started(campaigns, now, watch=watch, as_json=as_json)
+        return report_started(campaigns, now, watch=watch, as_json=as_json, notifier=notifier)
 
 
 def _check_deadline(campaign: Campaign, new: datetime | None) -> None:

@@ -14,6 +14,7 @@ from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.check import check_document, known_quota, plan_of_file, planned
 from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid, report_started
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
+from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.progress import Events
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
@@ -51,6 +52,7 @@ def send(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch the campaign until it ends.")] = True,
+    notify: NotifyOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line; the last is the result.")
     ] = False,
@@ -62,6 +64,7 @@ def send(
     and 6 when rows are invalid.
     """
     events = Events() if as_json else None
+    notifier = notifier_of(notify, watch=watch)
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options, guests = delivery.options(reading.channel), delivery.guests(reading)
         called = name or _name_of(file, rehearsal=delivery.guest_list is not None)
@@ -83,7 +86,7 @@ def send(
         if sys.stdin.isatty() and file != STANDARD_INPUT:
             confirm(f"Send to {counted(made.recipients, 'recipient')}?", sure=yes)
         campaign_id = _create(campaigns, called, guests, options, before)
-        return _run(campaigns, campaign_id, recipients, watch=watch, events=events)
+        return _run(campaigns, campaign_id, recipients, watch=watch, events=events, notifier=notifier)
 
 
 def _nothing_sent(events: Events | None) -> ExitCode:
@@ -146,7 +149,13 @@ def _create(
 
 
 def _run(
-    campaigns: Campaigns, campaign_id: str, file: RecipientFile, *, watch: bool, events: Events | None
+    campaigns: Campaigns,
+    campaign_id: str,
+    file: RecipientFile,
+    *,
+    watch: bool,
+    events: Events | None,
+    notifier: Notifier,
 ) -> ExitCode:
     if events:
         events.event("created", {"campaign_id": campaign_id})
@@ -163,4 +172,4 @@ def _run(
     campaign = campaigns.status(campaign_id)
     if events and not watch:
         events.result(campaign, ExitCode.DONE)
-    return report_started(campaigns, campaign, watch=watch, as_json=events is not None)
+    return report_started(campaigns, campaign, watch=watch, as_json=events is not None, notifier=notifier)

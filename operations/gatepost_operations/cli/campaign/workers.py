@@ -18,14 +18,26 @@ _ASK_S: Final = 1
 
 def count_bulk_workers(settings: Settings) -> int | None:
     """Return the number of workers that accept batches; None when the broker does not answer."""
+    names = bulk_workers(settings)
+    return None if names is None else len(names)
+
+
+def bulk_workers(settings: Settings, *, answer_within_s: float = _ASK_S) -> frozenset[str] | None:
+    """Return the names of the workers that accept batches; None when the broker does not answer.
+
+    Args:
+        settings: the configuration.
+        answer_within_s: seconds in which a worker must answer.
+    """
     app = build_app(settings)
     bulk = RedisKeys(settings.namespace).queue(Queue.BULK)
     try:
         with app.connection_for_write(connect_timeout=_ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)
-            replies = app.control.inspect(timeout=_ASK_S, connection=connection).active_queues() or {}
+            inspect = app.control.inspect(timeout=answer_within_s, connection=connection)
+            replies = inspect.active_queues() or {}
     except BROKER_ERRORS:
         return None
     finally:
         app.close()
-    return sum(any(queue["name"] == bulk for queue in queues) for queues in replies.values())
+    return frozenset(name for name, queues in replies.items() if any(queue["name"] == bulk for queue in queues))
