@@ -277,11 +277,11 @@ def test_events_are_one_object_a_line_and_end_with_one_result(capsys: pytest.Cap
     display.result(finished, ExitCode.NOT_ACCEPTED)
     seen = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
-    assert [one["event"] for one in seen] == ["notice", "progress", "progress", "result"]
-    assert (seen[0]["kind"], seen[0]["at"], seen[0]["text"]) == (
+    assert [one["event"] for one in seen] == ["progress", "notice", "progress", "result"]
+    assert (seen[1]["kind"], seen[1]["at"], seen[1]["text"]) == (
         "workers_gone",
         NOW.isoformat(),
         "9 bulk workers gone",
     )
-    assert seen[1]["quota_left"] == 28
+    assert seen[0]["quota_left"] == 28
     assert (seen[-1]["status"], seen[-1]["exit_code"], seen[-1]["counts"]["rejected"]) == ("finished", 3, 1)

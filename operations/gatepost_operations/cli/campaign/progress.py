@@ -45,15 +45,28 @@ class Events:
         write_json({"event": kind, **document})
 
     def show(self, view: CampaignView) -> None:
-        """Write the new notices, and the progress unless nothing has changed."""
+        """Write the progress unless nothing has changed, and the new notices."""
+        if not view.is_lost:
+            self._progress(view)
         for happened in view.events:
             if happened not in self._noticed:
                 self._notice(happened, view)
         self._noticed = set(view.events)
+
+    def result(self, campaign: Campaign, code: ExitCode) -> None:
+        """Write the last event."""
+        self.event("result", campaign.as_json() | {"exit_code": int(code)})
+
+    def _notice(self, happened: CampaignEvent, view: CampaignView) -> None:
+        text = event_text(happened, timezone_of(view.snapshot.campaign))
+        notice = {"kind": happened.kind.value, "at": happened.at.isoformat(), "text": text}
+        self.event("notice", {"campaign_id": view.snapshot.campaign.campaign_id, **notice})
+
+    def _progress(self, view: CampaignView) -> None:
         snapshot, quota = view.snapshot, view.quota
-        note = None if view.is_lost else " ".join(next_steps(view)) or None
+        note = " ".join(next_steps(view)) or None
         state = (snapshot.activity, snapshot.campaign.status, tuple(snapshot.campaign.counts.values()), note)
-        if view.is_lost or state == self._before:
+        if state == self._before:
             return
         self._before = state
         finish = finish_at(snapshot.campaign, view.at, quota)
@@ -64,12 +77,3 @@ class Events:
             "note": note,
         }
         self.event("progress", snapshot.as_json() | more)
-
-    def result(self, campaign: Campaign, code: ExitCode) -> None:
-        """Write the last event."""
-        self.event("result", campaign.as_json() | {"exit_code": int(code)})
-
-    def _notice(self, happened: CampaignEvent, view: CampaignView) -> None:
-        text = event_text(happened, timezone_of(view.snapshot.campaign))
-        notice = {"kind": happened.kind.value, "at": happened.at.isoformat(), "text": text}
-        self.event("notice", {"campaign_id": view.snapshot.campaign.campaign_id, **notice})
