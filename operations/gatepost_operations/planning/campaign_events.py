@@ -19,8 +19,8 @@ _KEPT: Final = 100
 _SHORTEST_REST: Final = timedelta(seconds=30)
 _SHORTEST_BLOCK: Final = timedelta(seconds=3)
 _SAME_BLOCK: Final = timedelta(seconds=2)
-# A worker that did not answer once may be busy.
-_MISSED_ASKS: Final = 2
+# A worker that does not answer at once may be busy.
+_MISSED_ASKS: Final = 3
 # Workers connect again after an outage of Redis, each in its own time.
 _WORKERS_RETURN: Final = timedelta(seconds=30)
 _STOPPED: Final = {Activity.PAUSED_BY_HAND, Activity.PAUSED_ITSELF}

@@ -28,7 +28,7 @@ def test_screens_tell_of_a_killed_worker_and_a_stopped_redis(stack: Stack, termi
     stack.worker("gatepost.bulk")
     doomed = stack.worker("gatepost.bulk")
     file = terminal.people(*(f"person{number}@example.com" for number in range(PEOPLE)))
-    send = [*GATEPOST, "campaign", "send", file, "--name", "spring", "--rate", "20", "--yes"]
+    send = [*GATEPOST, "campaign", "send", file, "--name", "spring", "--rate", "5", "--yes"]
     watch = [*GATEPOST, "campaign", "watch", "spring"]
     environment = {**terminal.environment, "TZ": "Europe/Berlin"}
     del environment["NO_COLOR"]
@@ -38,7 +38,7 @@ def test_screens_tell_of_a_killed_worker_and_a_stopped_redis(stack: Stack, termi
         wide = terminals.open("wide", 140, 40, watch)
         dumb = terminals.open("dumb", 80, 24, watch, TERM="dumb")
         wide.until("2 workers for campaigns")
-        dumb.until("20.0/s by its own rate")
+        dumb.until("5.0/s by its own rate")
         doomed.kill()
         gone = [one.until("one bulk worker gone") for one in (narrow, wide, dumb)]
         os.kill(stack.valkey.pid, signal.SIGSTOP)

@@ -137,10 +137,11 @@ def test_a_blocked_quota_is_one_event_with_its_newest_end() -> None:
     assert log.events[1].until == NOW + seconds(60)
 
 
-def test_a_worker_is_gone_after_two_missing_answers() -> None:
-    """One missing answer may be a busy worker; one that comes back joins."""
+def test_a_worker_is_gone_after_three_missing_answers() -> None:
+    """Fewer may be a busy worker; one that comes back joins."""
     log = EventLog()
-    for second, names in ((0, "ab"), (3, "a"), (6, "ab"), (9, "a"), (10, "a"), (13, "a"), (16, "ac")):
+    looks = ((0, "ab"), (2, "a"), (3, "a"), (6, "ab"), (7, "a"), (9, "a"), (10, "a"), (13, "a"), (16, "ac"))
+    for second, names in looks:
         log.look_at_workers(NOW + seconds(second), set(names))
 
     assert kinds(log) == [EventKind.WORKERS_GONE, EventKind.WORKERS_JOINED]
