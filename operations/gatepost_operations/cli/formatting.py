@@ -28,6 +28,14 @@ def in_zone(moment: datetime, timezone: str | None = None) -> str:
     return local.replace(microsecond=0).isoformat(sep=" ")
 
 
+def clock_text(moment: datetime, beside: datetime) -> str:
+    """Return a moment in this machine's timezone, without what it shares with another: `14:32`, `Nov 29 14:32`, `2025-11-29`."""
+    local, other = moment.astimezone(), beside.astimezone()
+    if local.date() == other.date():
+        return f"{local:%H:%M}"
+    return f"{local:%b %d %H:%M}" if local.year == other.year else f"{local:%Y-%m-%d}"
+
+
 def day_text(moment: datetime, now: datetime, timezone: str | None = None) -> str:
     """Return a moment near `now` in plain words: `today 16:40 CEST`, `Friday 09:00 CET`, `2027-03-28 03:30 CEST`.
 

@@ -152,7 +152,7 @@ def test_the_next_step_of_a_shared_name_has_a_short_id(
 def test_status_shows_the_rates_that_are_set(
     run: Run, draft: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The campaign's own and the tenant's; without either there is no such line."""
+    """The lowest first, and who set it; without any, a draft has no such line, and a running campaign has its present rate."""
     without = main(["campaign", "status", draft]), capsys.readouterr().out
     monkeypatch.setenv("AUTH0_MAX_RATE", "50")
     run("campaign", "change", draft, "--rate", "7")
@@ -163,7 +163,12 @@ def test_status_shows_the_rates_that_are_set(
     assert without[0] == 0
     assert "at most" not in without[1]
     assert (shown["options"]["rate"], shown["max_rate"]) == (7, 50)
-    assert "rate        at most 7.0/s (the campaign's rate), at most 50.0/s (the tenant's max_rate)" in lines
+    assert "rate        at most 7/s, set for this campaign; 50/s set for the tenant (AUTH0_MAX_RATE)" in lines
+    monkeypatch.delenv("AUTH0_MAX_RATE")
+    run("campaign", "change", draft, "--rate", "none")
+    run("campaign", "start", draft)
+    main(["campaign", "status", draft])
+    assert "rate        0.0/s now, at most what the quota allows" in capsys.readouterr().out.splitlines()
 
 
 def test_pause_resume_and_cancel(run: Run, draft: str) -> None:
@@ -215,14 +220,14 @@ def test_on_a_terminal_it_asks(draft: str, monkeypatch: pytest.MonkeyPatch, answ
     given = main(["campaign", "delete", draft])
 
     assert given == code
-    assert len(_ids(monkeypatch)) == left
+    assert len(_listed(monkeypatch)) == left
 
 
-def _ids(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def _listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
     main(["campaign", "list"])
-    return output.getvalue().split("\n")[:-1]
+    return output.getvalue().splitlines()[1:]
 
 
 def test_rate_and_deadline_can_be_changed(run: Run, draft: str) -> None:

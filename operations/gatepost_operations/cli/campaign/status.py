@@ -1,5 +1,6 @@
 """`gatepost campaign status`, `list` and `show`: the status of campaigns, and the outcome of one recipient."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,13 +10,14 @@ from gatepost_core.blocks import BlockKind
 from gatepost_core.campaigns.model import Campaign, PauseReason, Status
 from gatepost_core.errors import failure_of
 from gatepost_core.states import NOT_ACCEPTED, State
+from gatepost_operations.cli.campaign.list_text import list_lines
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
-from gatepost_operations.cli.campaign.text import campaign_lines, list_lines, recipient_line, what_next
+from gatepost_operations.cli.campaign.text import campaign_lines, recipient_line, what_next
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.inputs import address_from, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption
-from gatepost_operations.cli.output import say, show, write, write_json
+from gatepost_operations.cli.output import say, show, width_of, write, write_json
 
 
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
@@ -71,7 +73,7 @@ def list_command(
         if as_json:
             write_json({"campaigns": [one.as_json() for one in found]})
         elif found:
-            write(*list_lines(found))
+            write(*list_lines(found, datetime.now(UTC), width_of(sys.stdout)))
         else:
             say("There are no campaigns.")
     return ExitCode.DONE if all(one.adds_up for one in found) else ExitCode.UNEXPECTED

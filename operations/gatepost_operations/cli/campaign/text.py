@@ -8,7 +8,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.kinds import CHANNELS
 from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, State
-from gatepost_operations.cli.formatting import counted, duration_text, in_zone, rate_text
+from gatepost_operations.cli.formatting import counted, duration_text, in_zone, limit_text, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
     timezone = campaign.options.hours.timezone if campaign.options.hours else None
     yield _line("campaign", f"{campaign.name}  {campaign.campaign_id}")
     yield _line("status", _status(campaign, now, timezone))
-    if ceilings := _ceilings(campaign.options.rate, max_rate):
-        yield _line("rate", ceilings)
+    if pace := _pace(campaign, max_rate):
+        yield _line("rate", pace)
     yield _line("recipients", f"{campaign.total:,}")
     for state in State:
         if number := campaign.counts[state]:
@@ -175,9 +175,18 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
     yield from reason_lines(campaign)
 
 
-def _ceilings(rate: float | None, max_rate: float | None) -> str:
-    parts = [(rate, "the campaign's rate"), (max_rate, "the tenant's max_rate")]
-    return ", ".join(f"at most {rate_text(number)} ({whose})" for number, whose in parts if number is not None)
+def _pace(campaign: Campaign, max_rate: float | None) -> str:
+    """Return the present rate, the ceiling that applies, and whose it is."""
+    runs = campaign.status is Status.RUNNING
+    now = f"{rate_text(campaign.rate)} now, " if runs else ""
+    own = campaign.options.rate
+    ceilings = [(own, "set for this campaign"), (max_rate, "set for the tenant (AUTH0_MAX_RATE)")]
+    given = sorted((rate, whose) for rate, whose in ceilings if rate is not None)
+    if not given:
+        return f"{now}at most what the quota allows" if runs else ""
+    (lowest, whose), *others = given
+    rest = "".join(f"; {limit_text(rate)} {other}" for rate, other in others)
+    return f"{now}at most {limit_text(lowest)}, {whose}{rest}"
 
 
 def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
@@ -191,7 +200,7 @@ def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
             return f"{campaign.status}, blocked"
         case Activity.SENDING if snapshot.finish_at is not None:
             finish = in_zone(snapshot.finish_at, timezone)
-            return f"{campaign.status}, {rate_text(campaign.rate)}, finishes about {finish}"
+            return f"{campaign.status}, finishes about {finish}"
         case _:
             return campaign.status.value
 
@@ -243,14 +252,6 @@ def what_next(campaign: Campaign) -> Iterator[str]:
         yield f"retry {hopeful:,} of them: gatepost campaign retry {name} --dry-run"
     if unknown:
         yield f"send again to the unknown (voids a code that did arrive): gatepost campaign retry {name} --state unknown"
-
-
-def list_lines(campaigns: Sequence[Campaign]) -> Iterator[str]:
-    """Give a line a campaign, the newest first."""
-    for one in campaigns:
-        created = in_zone(one.created_at)
-        yield f"{one.campaign_id}  {one.status:<10}  {one.done:>10,} of {one.total:>10,}  {created}  {one.name}"
-        yield from (f"  {line}" for line in (*sum_lines(one), *block_lines(one)))
 
 
 def recipient_line(report: RecipientReport) -> str:
