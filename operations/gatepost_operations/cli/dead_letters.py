@@ -12,7 +12,6 @@ from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
-from gatepost_operations.cli.terminal import show_table
 from gatepost_operations.cli.time_input import read_period
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes
 
@@ -57,8 +56,9 @@ def list_letters(
     if as_json:
         write_json({"total": total, "dead_letters": [letter.as_json() for letter in found]})
         return ExitCode.DONE
-    show_table(("id", "at", "queue", "reason"), map(_row, found))
-    say(f"{counted(len(found), 'dead letter')} of {total:,}")
+    if found:
+        write(*map(_line, found))
+    say(f"{counted(len(found), 'dead letter')} of {total:,}" if total else "There are no dead letters.")
     return ExitCode.DONE
 
 
@@ -151,9 +151,9 @@ def drop(
     return ExitCode.DONE
 
 
-def _row(letter: DeadLetter) -> tuple[str, ...]:
+def _line(letter: DeadLetter) -> str:
     note = " (possibly replayed)" if letter.published_perhaps else ""
-    return letter.id, in_zone(letter.at), letter.queue, letter.reason + note
+    return f"{letter.id}  {in_zone(letter.at)}  {letter.queue}  {letter.reason}{note}"
 
 
 def _selection(reason: str | None, since: str | None, until: str | None, ids: list[str] | None) -> Selection:

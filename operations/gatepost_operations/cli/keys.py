@@ -139,7 +139,11 @@ def forget(
         confirm(f"Forget {kid} permanently?", sure=yes)
         with parts.audit.act("keys.forget", kid=kid):
             forgotten = parts.checks.forget_fingerprint() if kid == _FINGERPRINT_KEY else parts.use.forget(kid)
-    show({"kid": kid, "forgotten": forgotten}, "forgotten" if forgotten else "not in use", as_json=as_json)
+    show(
+        {"kid": kid, "forgotten": forgotten},
+        f"{kid} forgotten" if forgotten else f"{kid} is not in use; nothing changed",
+        as_json=as_json,
+    )
     return ExitCode.DONE
 
 

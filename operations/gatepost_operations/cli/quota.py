@@ -1,5 +1,6 @@
 """`gatepost quota`: the tenants' quotas as the limiter has learned them."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +9,10 @@ from rich.table import Table
 from gatepost_core.kinds import Endpoint
 from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import duration_text, rate_text
+from gatepost_operations.cli.formatting import duration_text, limit_text, rate_text
 from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
-from gatepost_operations.cli.output import say, show, write_json
+from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
@@ -51,6 +52,7 @@ def quota(
         write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
     else:
         console().print(_table(quotas))
+        write(*(line for one in quotas for line in _notes(one)))
         if not probe and any(not one.is_known and one.endpoint == Endpoint.START for one in quotas):
             say("Not known yet. The limiter learns it from the first sends, or from --probe.")
         for failure in failures:
@@ -102,17 +104,20 @@ def _endpoints(chosen: Endpoint | None) -> list[Endpoint]:
 def _table(quotas: list[TenantQuota]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("tenant", "endpoint"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("left", "limit", "reserve", "free", "refill", "others"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+        table.add_column(name, justify="right", no_wrap=True)
     for one in quotas:
-        table.add_row(one.tenant, one.endpoint, *_numbers(one.bucket), _state(one))
+        table.add_row(one.tenant, one.endpoint, *_numbers(one.bucket))
         if one.policy is not None:
-            table.add_row("", "  policy for this client", *_numbers(one.policy), "")
-        for campaign in one.campaigns:
-            table.add_row("", f"  campaign {campaign.name}", *_numbers(None), f"at most {rate_text(campaign.rate)}")
+            table.add_row("", "  client's policy", *_numbers(one.policy))
     return table
+
+
+def _notes(quota: TenantQuota) -> Iterator[str]:
+    yield f"{quota.tenant}, {quota.endpoint}: {_state(quota)}"
+    for campaign in quota.campaigns:
+        yield f"  campaign {campaign.name}: at most {limit_text(campaign.rate)}"
 
 
 def _numbers(bucket: Bucket | None) -> list[str]:
@@ -137,7 +142,7 @@ def _state(quota: TenantQuota) -> str:
         wait, age = duration_text(quota.ignored_hint_s), duration_text(quota.ignored_hint_age_s)
         parts.append(f"ignored a hint to wait {wait}, {age} ago")
     if quota.max_rate is not None:
-        parts.append(f"at most {rate_text(quota.max_rate)}")
+        parts.append(f"at most {limit_text(quota.max_rate)} (AUTH0_MAX_RATE)")
     if quota.reading_age_s is not None:
         parts.append(f"read {duration_text(quota.reading_age_s)} ago")
     return ", ".join(parts)

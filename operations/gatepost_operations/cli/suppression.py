@@ -17,7 +17,7 @@ from gatepost_operations.cli.campaign.recipient_file import (
 )
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted, in_zone
+from gatepost_operations.cli.formatting import in_zone
 from gatepost_operations.cli.inputs import address_from, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples, grouped
 from gatepost_operations.cli.output import say, show
@@ -62,9 +62,13 @@ def add(
     """Add a person to the list, or change the entry."""
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
     with open_campaigns() as campaigns, naming("address"):
-        new = campaigns.suppressions.add(address_from(address), reason, expires_at=expires_at)
+        person = address_from(address)
+        before = campaigns.suppressions.find(person)
+        new = campaigns.suppressions.add(person, reason, expires_at=expires_at)
     document = {"new": new, "reason": reason, "expires_at": expires_at and expires_at.isoformat()}
-    show(document, "added" if new else "changed", as_json=as_json)
+    entry = _entry_text(reason, expires_at)
+    old = f"{_entry_text(before.reason, before.expires_at)} → " if before and not new else ""
+    show(document, f"{'added' if new else 'changed'}: {old}{entry}", as_json=as_json)
     return ExitCode.DONE
 
 
@@ -72,9 +76,16 @@ def add(
 def remove(address: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Remove a person from the list."""
     with open_campaigns() as campaigns, naming("address"):
-        removed = campaigns.suppressions.remove(address_from(address))
-    show({"removed": removed}, "removed" if removed else "not on the list", as_json=as_json)
+        person = address_from(address)
+        before = campaigns.suppressions.find(person)
+        removed = campaigns.suppressions.remove(person)
+    entry = f": {_entry_text(before.reason, before.expires_at)}" if before else ""
+    show({"removed": removed}, f"removed{entry}" if removed else "not on the list; nothing changed", as_json=as_json)
     return ExitCode.DONE
+
+
+def _entry_text(reason: SuppressionReason, expires_at: datetime | None) -> str:
+    return f"{reason.value}, {f'until {in_zone(expires_at)}' if expires_at else 'without end'}"
 
 
 @app.command("show", epilog=examples("gatepost suppression show ana@example.com"))
@@ -129,5 +140,5 @@ def list_count(*, as_json: JsonOption = False) -> ExitCode:
         number = len(campaigns.suppressions)
     show({"count": number}, f"{number:,}", as_json=as_json)
     if not as_json:
-        say(f"{counted(number, 'entry', 'entries')}, including expired ones that were not changed or removed")
+        say("This includes expired entries that were not changed or removed.")
     return ExitCode.DONE
