@@ -215,6 +215,7 @@ function calls.sweep(most)
     local batch = load_batch(tonumber(number))
     if not batch then
       redis.call('ZREM', out, number)
+      redis.call('ZREM', held, number)
       note_blocked(number, GONE)
     elseif batch.token and batch.lease > now then
       redis.call('ZADD', out, batch.lease, number)
@@ -265,7 +266,7 @@ function calls.erase(from, size)
     if number < buckets then redis.call('UNLINK', campaign .. INDEX_KEY .. string.format('%d', number)) end
   end
   if last + 1 < math.max(batches, buckets) then return { 'more', last + 1 } end
-  redis.call('UNLINK', campaign, out, waiting, blocked)
+  redis.call('UNLINK', campaign, out, waiting, blocked, held)
   redis.call('ZREM', CAMPAIGNS, campaign)
   return { 'erased' }
 end

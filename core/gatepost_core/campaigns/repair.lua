@@ -135,9 +135,8 @@ function calls.recount_end(before, batches, counts, gone)
   for _, name in pairs(NAME) do counts[name] = counts[name] or 0 end
   counts.unreadable = nil
   for field, number in pairs(counts) do redis.call('HSET', campaign, field, string.format('%d', number)) end
-  redis.call('HSET', campaign, 'leased', 0) -- no batch is leased, or a page would have been busy
   redis.call('HSET', campaign, 'batches', batches, 'updated', now, 'next', math.min(tonumber(get('next')) or 0, batches))
-  redis.call('DEL', blocked)
+  redis.call('DEL', blocked, held) -- no batch is leased, or a page would have been busy
   for _, number in ipairs(cjson.decode(gone)) do note_blocked(number, GONE) end
   new_baseline()
   local status, open = get('status'), 0

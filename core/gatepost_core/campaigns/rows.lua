@@ -6,13 +6,14 @@
 --   OUT_KEY       batches on the broker or leased, by the time of their next check
 --   WAITING_KEY   batches given back, by the time from which they may be published
 --   BLOCKED_KEY   batches that a worker could not send, with time and reason
+--   HELD_KEY      leased batches, by their worker's last step
 --   INDEX_KEY N   the index of recipients
 -- Batches from `next` on were never published. A batch in neither set has no open row, or was lost.
 -- redis-py repeats a call whose reply was lost, so a repeated call changes nothing.
 -- Times are milliseconds since the epoch by the server's clock. `now_us` (microseconds) comes from the text in front of this one.
 
 local campaign = KEYS[1]
-local out, waiting, blocked = campaign .. OUT_KEY, campaign .. WAITING_KEY, campaign .. BLOCKED_KEY
+local out, waiting, blocked, held = campaign .. OUT_KEY, campaign .. WAITING_KEY, campaign .. BLOCKED_KEY, campaign .. HELD_KEY
 local now = math.floor(now_us / 1000)
 
 local RECORD, RECORD_BYTES = '<BBHBI4', 9
@@ -163,7 +164,7 @@ end
 local function drop_lease(batch, keep_published)
   redis.call('HDEL', batch_key(batch.number), 'token', 'lease', 'seq', 'reply')
   if not keep_published then redis.call('HDEL', batch_key(batch.number), 'published') end
-  if batch.token then count('leased', -1) end
+  redis.call('ZREM', held, batch.number)
   batch.token = nil
 end
 
@@ -232,7 +233,7 @@ local function end_if_done()
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'rests_until')
   redis.call('HSET', campaign, 'ended', now, 'rate', 0)
   redis.call('SREM', ACTIVE, campaign)
-  redis.call('DEL', out, waiting, blocked)
+  redis.call('DEL', out, waiting, blocked, held)
   set_status(ended)
 end
 
@@ -257,20 +258,39 @@ local function note_rate()
   redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done, 'rate', string.format('%.3f', (rate + found[3]) / 2))
 end
 
+-- The batches of a silent worker wait for their leases. They do not count, so that the other workers keep their pace.
+local function silent_number()
+  return redis.call('ZCOUNT', held, '-inf', now - SILENT)
+end
+
+local function silent_calls()
+  local calls = 0
+  for _, number in ipairs(redis.call('ZRANGE', held, '-inf', now - SILENT, 'BYSCORE')) do
+    local states = redis.call('HGET', batch_key(number), 'states') or ''
+    calls = calls + select(2, states:gsub(IN_FLIGHT, ''))
+  end
+  return calls
+end
+
+local function batches_out()
+  return redis.call('ZCARD', out) - silent_number()
+end
+
 local function set_in_flight_limit()
-  local found = redis.call('HMGET', campaign, 'in_flight', 'leased', 'calls', 'calls_at', 'max_in_flight')
-  local in_flight, leased, calls = tonumber(found[1]) or 0, tonumber(found[2]) or 0, tonumber(found[3]) or 0
-  local newest = math.min(1, (now - (tonumber(found[4]) or 0)) / 2000)
+  local found = redis.call('HMGET', campaign, 'in_flight', 'calls', 'calls_at', 'max_in_flight')
+  local in_flight, calls = (tonumber(found[1]) or 0) - silent_calls(), tonumber(found[2]) or 0
+  local leased = redis.call('ZCARD', held) - silent_number()
+  local newest = math.min(1, (now - (tonumber(found[3]) or 0)) / 2000)
   calls = math.max(0, in_flight, calls + (in_flight - calls) * newest)
   local workers = live_workers() + math.min(SPARE - 1, redis.call('HLEN', blocked))
-  local limit = math.min(math.ceil(2 * calls / ROWS) + workers, math.max(0, leased) + math.max(workers, SPARE), tonumber(found[5]))
+  local limit = math.min(math.ceil(2 * calls / ROWS) + workers, leased + math.max(workers, SPARE), tonumber(found[4]))
   redis.call('HSET', campaign, 'calls', string.format('%.3f', calls), 'calls_at', now, 'in_flight_limit', limit)
   return limit
 end
 
 -- Returns whether more batches are out than the limit allows. Then a batch that waits for a permit ends.
 local function is_surplus()
-  return redis.call('ZCARD', out) > tonumber(get('in_flight_limit'))
+  return batches_out() > tonumber(get('in_flight_limit'))
 end
 
 -- Publishing -------------------------------------------------------------------------------------------------------
@@ -282,7 +302,7 @@ local function feed(look_after)
   local deadline = tonumber(found[5])
   if found[1] ~= 'running' or deadline and now >= deadline then return {} end
   note_rate()
-  local room = set_in_flight_limit() - redis.call('ZCARD', out)
+  local room = set_in_flight_limit() - batches_out()
   local rest = math.max(0, (tonumber(found[4]) or 0) - now)
   if room <= 0 or rest > HOP then return {} end
   local picked = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.reasons import IMPLIED, Reason
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatepost_core.redis.keys import RedisKeys
+
+
+SILENT_MS: Final = 3000
+"""A worker that has made no step for longer is silent: its batches do not count as out. Workers make a step each second."""
 
 
 @cache
@@ -46,6 +50,7 @@ def lua_constants() -> str:
         "OPEN": f"'[{_chars(OPEN_STATES)}]'",
         "NOT_A_STATE": f"'[^{_chars(State)}]'",
         "OPEN_FIELDS": _fields(OPEN_STATES),
+        "SILENT": str(SILENT_MS),
         "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
     }
     constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())

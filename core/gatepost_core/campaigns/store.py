@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_blocks
 from gatepost_core.campaigns.model import Status
-from gatepost_core.campaigns.scripts import library, part
+from gatepost_core.campaigns.scripts import SILENT_MS, library, part
 from gatepost_core.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import SERVER_CLOCK, ending, starting
@@ -131,6 +131,23 @@ class CampaignStore:
             return sorted(
                 self.keys.campaign_id_of(as_text(key)) for key in self.redis.smembers(self.keys.active_campaigns)
             )
+
+    def ids_with_silent_workers(self) -> list[str]:
+        """Return the ids of the active campaigns of which silent workers hold batches.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        active = self.active_ids()
+        if not active:
+            return []
+        with translated_errors(), self.redis.pipeline(transaction=False) as pipeline:
+            seconds, microseconds = self.redis.time()
+            silent_before_ms = seconds * 1000 + microseconds // 1000 - SILENT_MS
+            for campaign_id in active:
+                pipeline.zcount(self.keys.held(campaign_id), "-inf", silent_before_ms)
+            numbers = pipeline.execute()
+        return [campaign_id for campaign_id, number in zip(active, numbers, strict=True) if number]
 
     def probe(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[bool]:
         """Return for each fingerprint whether the campaign has it."""

@@ -26,6 +26,7 @@ _BATCH: Final = ":batch:"
 _OUT: Final = ":out"
 _WAITING: Final = ":waiting"
 _BLOCKED: Final = ":blocked"
+_HELD: Final = ":held"
 _INDEX: Final = ":i:"
 
 SERVER_CLOCK: Final = "local now_us = (function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()\n"
@@ -126,6 +127,10 @@ class RedisKeys:
     def blocked(self, campaign_id: str) -> str:
         """Return the key of the batches that a worker could not work on."""
         return f"{self.campaign(campaign_id)}{_BLOCKED}"
+
+    def held(self, campaign_id: str) -> str:
+        """Return the key of the batches that workers hold, by when each worker made its last step."""
+        return f"{self.campaign(campaign_id)}{_HELD}"
 
     @cached_property
     def campaign_pattern(self) -> re.Pattern[str]:
@@ -249,6 +254,7 @@ class RedisKeys:
             "OUT_KEY": _OUT,
             "WAITING_KEY": _WAITING,
             "BLOCKED_KEY": _BLOCKED,
+            "HELD_KEY": _HELD,
             "INDEX_KEY": _INDEX,
         }
         values = ", ".join(f"'{name}'" for name in names.values())

@@ -320,7 +320,8 @@ class Interleavings(RuleBasedStateMachine):
         held: list[Any] = [
             self.redis.hmget(KEYS.batch(CAMPAIGN, batch), "token", "states") for batch in range(int(record["batches"]))
         ]
-        assert int(record.get("leased", 0)) == sum(token is not None for token, _ in held)
+        leased = {str(batch).encode() for batch, (token, _) in enumerate(held) if token is not None}
+        assert set(self.redis.zrange(KEYS.held(CAMPAIGN), 0, -1)) == leased
 
     @invariant()
     def no_more_than_the_window_is_out(self) -> None:

@@ -14,6 +14,7 @@ from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Queue
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
+from gatepost_worker.bulk.silent_workers import SilentWorkers
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
@@ -400,3 +401,17 @@ def test_a_message_is_small_and_says_nothing(bench: Bench) -> None:
     assert headers["argsrepr"] == headers["kwargsrepr"] == "(sealed)"
     assert headers["task"] == "gatepost.send_batch"
     assert len(bench.messages()[0]["raw"]) < 1500
+
+
+def test_a_silent_workers_batches_are_replaced_by_a_process_without_batches(bench: Bench) -> None:
+    """It looks at the campaigns by itself, and finds nothing to replace as long as the worker makes its steps."""
+    campaign_id = bench.started(3000)
+    assert bench.take() is not None
+    assert isinstance(bench.store.claim(Claim(campaign_id, 0, "killed"), 60), Claimed)
+    silent_workers = SilentWorkers(bench.campaigns.store, bench.runner.publisher)
+    while_it_steps = silent_workers.look()
+    bench.redis.zadd(KEYS.held(campaign_id), {"0": 1})
+    afterwards = silent_workers.look()
+
+    assert (while_it_steps, afterwards) == (0, 1)
+    assert [message["batch"] for message in bench.messages()] == [1]

@@ -89,11 +89,11 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
     packed = b"".join(record.pack() for record in records)
     redis_client.hset(KEYS.batch(campaign_id, 0), mapping={"states": b"aruscfqd", "details": packed})
     redis_client.hset(KEYS.batch(campaign_id, 0), mapping={"token": "gone", "lease": 1})
-    redis_client.hset(KEYS.campaign(campaign_id), mapping={"leased": -2})
+    redis_client.zadd(KEYS.held(campaign_id), {"7": 1})
 
     campaigns.recount(campaign_id)
     campaign = campaigns.status(campaign_id)
-    leased: Any = redis_client.hget(KEYS.campaign(campaign_id), "leased")
+    leased = redis_client.zcard(KEYS.held(campaign_id))
 
     assert_adds_up(campaign)
     assert {state: number for state, number in campaign.counts.items() if number} == {
@@ -111,7 +111,7 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
         (State.UNKNOWN, Reason.WORKER_LOST): 1,
         (State.CANCELLED, Reason.CANCELLED_BY_CALLER): 1,
     }
-    assert leased == b"0"
+    assert leased == 0
 
 
 def test_a_running_campaign_is_not_recounted(campaigns: Campaigns) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_worker.bulk.store import BatchStore, Claim, Claimed, PermitSource, Stopped, Waiting
+from gatepost_worker.bulk.store import BatchStore, Claim, Claimed, NotClaimed, PermitSource, Step, Stopped, Waiting
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, TestClock, rows
 from support.keys import KEYS
@@ -38,6 +38,7 @@ class Fleet:
         campaigns.add(self.campaign_id, rows(40 * ROWS))
         self.published: list[int] = []
         self.held: list[int] = []
+        self.silent: set[int] = set()
         self._seq = 0
         self.store.start(self.campaign_id, None)
 
@@ -47,6 +48,7 @@ class Fleet:
         By default each batch that is held has all of its calls in flight.
         """
         self.clock.advance(seconds)
+        self._keep_leases()
         calls = ROWS * len(self.held) if in_flight is None else in_flight
         self.redis.hset(KEYS.campaign(self.campaign_id), "in_flight", calls)
         self.published += [number for number, _ in self.store.feed(self.campaign_id)]
@@ -57,15 +59,23 @@ class Fleet:
             self.held.append(number)
         return len(self.published) + len(self.held)
 
-    def ask_in_vain(self) -> None:
-        """Every batch asks for a permit that there is not; one that is surplus goes back."""
+    def _keep_leases(self) -> None:
+        for number in self.held:
+            if number not in self.silent:
+                self._step(number, want=0)
+
+    def _step(self, number: int, *, want: int) -> Step:
         self.redis.set(KEYS.ceiling("none"), f"{4e15:.0f} 0")
         source = PermitSource(
             key=LimiterKey("tenant", "start"), settings=LimiterSettings(), ceiling=Ceiling("none", 1e-5)
         )
-        for number in list(self.held):
-            self._seq += 1
-            step = self.workers[0].step(self._claim(number), self._seq, LEASE_S, source=source, want=1)
+        self._seq += 1
+        return self.workers[0].step(self._claim(number), self._seq, LEASE_S, source=source, want=want)
+
+    def ask_in_vain(self) -> None:
+        """Every batch of a worker that is not silent asks for a permit that there is not; one that is surplus goes back."""
+        for number in [number for number in self.held if number not in self.silent]:
+            step = self._step(number, want=1)
             assert isinstance(step, Waiting) or step == Stopped("surplus")
             if isinstance(step, Stopped):
                 self.held.remove(number)
@@ -155,5 +165,52 @@ def test_what_a_killed_worker_held_counts_no_more(make_fleet: Callable[..., Flee
     fleet.store.feed(fleet.campaign_id)
 
     assert before > 10
-    assert fleet.redis.hget(KEYS.campaign(fleet.campaign_id), "leased") == b"0"
+    assert fleet.redis.zcard(KEYS.held(fleet.campaign_id)) == 0
     assert fleet.campaigns.status(fleet.campaign_id).in_flight_limit == 1
+
+
+def test_the_batches_of_a_silent_worker_do_not_count_as_out(make_fleet: Callable[..., Fleet]) -> None:
+    """Three seconds after its last step the others get as many batches in place of its own, which stay leased."""
+    fleet = make_fleet(workers=2)
+    for _ in range(20):
+        fleet.feed(in_flight=100)
+        fleet.ask_in_vain()
+    before = list(fleet.held)
+    fleet.silent = set(before)
+    soon = [fleet.feed(1, in_flight=100) for _ in range(2)]
+    later = [fleet.feed(1, in_flight=100) for _ in range(4)]
+    other = fleet.workers[1].claim(Claim(fleet.campaign_id, before[0], "another"), LEASE_S)
+
+    assert soon == [len(before)] * 2
+    assert later[-1] == 2 * len(before)
+    assert other == NotClaimed("busy")
+
+
+def test_the_calls_of_a_silent_worker_ask_for_no_further_batches(make_fleet: Callable[..., Fleet]) -> None:
+    """Its rows stay in flight until the lease ends, and the window follows the calls of the others."""
+    fleet = make_fleet()
+    fleet.feed(in_flight=0)
+    [number] = fleet.silent = fleet.held[:]
+    fleet.redis.hset(KEYS.batch(fleet.campaign_id, number), "states", "f" * ROWS)
+    for _ in range(8):
+        fleet.feed(1, in_flight=ROWS)
+
+    assert fleet.campaigns.status(fleet.campaign_id).in_flight_limit == 2
+
+
+def test_a_worker_that_was_silent_and_steps_again_counts_again(make_fleet: Callable[..., Fleet]) -> None:
+    """Then too many are out, and those that wait for permits go back."""
+    fleet = make_fleet(workers=2)
+    for _ in range(20):
+        fleet.feed(in_flight=100)
+        fleet.ask_in_vain()
+    before = len(fleet.held)
+    fleet.silent = set(fleet.held)
+    for _ in range(5):
+        fleet.feed(1, in_flight=100)
+    fleet.silent = set()
+    for _ in range(5):
+        fleet.feed(in_flight=100)
+        fleet.ask_in_vain()
+
+    assert len(fleet.held) == before

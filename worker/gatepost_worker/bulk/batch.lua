@@ -20,6 +20,7 @@ end
 local function hold(batch, lease, ...)
   save_batch(batch, 'token', batch.token, 'lease', now + lease, ...)
   redis.call('ZADD', out, now + lease, batch.number)
+  redis.call('ZADD', held, now, batch.number)
 end
 
 -- ARGV: the batch's number, the lease's token, its milliseconds, the worker
@@ -29,6 +30,7 @@ function calls.claim(number, token, lease, worker)
   redis.call('ZADD', WORKERS, now, worker)
   local batch = load_batch(number)
   if not batch or number >= tonumber(get('next')) then
+    redis.call('ZREM', held, number)
     if get('status') and redis.call('ZREM', out, number) == 1 then note_blocked(number, GONE) end
     return { 'missing' }
   end
@@ -50,7 +52,6 @@ function calls.claim(number, token, lease, worker)
     end
     redis.call('HDEL', batch_key(number), 'seq', 'reply', 'published', 'retried')
     redis.call('ZREM', waiting, number)
-    if not batch.token then count('leased', 1) end
     batch.token = token
     hold(batch, lease)
     save_counts()

@@ -20,12 +20,13 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import check_stored
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, SealError
-from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint
+from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint, Queue
 from gatepost_core.redis.replication import Replication
 from gatepost_worker.bulk.carriers import Carriers
 from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender
+from gatepost_worker.bulk.silent_workers import SilentWorkers
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork, Tools
@@ -195,6 +196,7 @@ class CampaignParts:
         self._process = process
         self._stopping = threading.Event()
         # By default Celery keeps only a weak reference to the receiver.
+        signals.worker_ready.connect(self._watch, weak=False)
         signals.worker_shutting_down.connect(self._stop, weak=False)
         signals.worker_shutdown.connect(self._close, weak=False)
 
@@ -237,8 +239,19 @@ class CampaignParts:
         """Repairs campaigns."""
         return CampaignSweep(self._process.redis, self._process.keys, self.store, self.publisher)
 
+    @cached_property
+    def silent_workers(self) -> SilentWorkers:
+        """Looks for workers that were killed."""
+        return SilentWorkers(self.store, self.publisher)
+
+    def _watch(self, **_: Any) -> None:
+        if self._process.keys.queue(Queue.BULK) in self._app.amqp.queues.consume_from:
+            self.silent_workers.start()
+
     def _stop(self, **_: Any) -> None:
         self._stopping.set()
+        if "silent_workers" in self.__dict__:
+            self.silent_workers.stop()
 
     def _close(self, **_: Any) -> None:
         if "carriers" in self.__dict__:
