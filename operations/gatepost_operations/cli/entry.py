@@ -126,15 +126,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code_of_error(error)
         if asked.debug:
             say(*traceback.format_exc().rstrip("\n").split("\n"))
-        show_error(error, code, as_json=as_json)
+        show_error(error, code, as_json=as_json, options=given)
     return int(code or ExitCode.DONE)
 
 
 def _show_misuse(misuse: typer.TyperException, *, as_json: bool) -> int:
     command = getattr(getattr(misuse, "ctx", None), "command_path", "gatepost")
+    # Typer's words for a wrong value are those of pydantic.
+    problem = misuse.format_message().replace("Value error, ", "").replace("Input should be", "must be")
     if as_json:
-        message = {"type": "UsageError", "message": misuse.format_message(), "exit_code": misuse.exit_code}
+        message = {"type": "UsageError", "message": problem, "exit_code": misuse.exit_code}
         write_json({"error": message})
-    elif misuse.format_message():
-        say(f"{command}: {misuse.format_message()} Try: {command} --help")
+    elif problem:
+        say(f"{command}: {problem}{'' if problem.endswith(('.', '?')) else '.'} Try: {command} --help")
     return misuse.exit_code

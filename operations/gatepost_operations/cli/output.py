@@ -7,12 +7,12 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gatepost_core.errors import GatepostError, InvalidCommand
+from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.safe_text import visible, visible_json
 from gatepost_operations.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from gatepost_operations.cli.exit_codes import ExitCode
 
@@ -60,10 +60,17 @@ def _write_text(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
-    """Show an error: one sentence on stderr, or one JSON object on stdout."""
+def show_error(error: BaseException, code: ExitCode, *, as_json: bool, options: Collection[str] = ()) -> None:
+    """Show an error: one sentence on stderr, or one JSON object on stdout.
+
+    Args:
+        error: the error.
+        code: the exit code.
+        as_json: whether the command was asked for JSON.
+        options: the words of the command line. A field whose option is among them is named as that option.
+    """
     if not as_json:
-        say(f"gatepost: {sentence_of(error)}")
+        say(f"gatepost: {_with_options(error, options)}")
         return
     document: dict[str, Any] = {
         "type": type(error).__name__,
@@ -73,6 +80,18 @@ def show_error(error: BaseException, code: ExitCode, *, as_json: bool) -> None:
     if isinstance(error, InvalidCommand):
         document["problems"] = [{"field": one.field, "problem": one.problem} for one in error.problems]
     write_json({"error": document})
+
+
+def _with_options(error: BaseException, words: Collection[str]) -> str:
+    if not isinstance(error, InvalidCommand):
+        return sentence_of(error)
+    given = {word.partition("=")[0] for word in words}
+    named = [f"--{problem.field.replace('_', '-')}" for problem in error.problems]
+    problems = [
+        FieldError(option if option in given else problem.field, problem.problem)
+        for option, problem in zip(named, error.problems, strict=True)
+    ]
+    return str(InvalidCommand(problems))
 
 
 def sentence_of(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import termios
 from contextlib import contextmanager
@@ -76,11 +77,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Description(ProgressColumn):
-    """A bar's description, escaped and without markup."""
+    """A bar's description, escaped and without markup, and cut to two fifths of the terminal so that the bar stays on one line."""
 
     def render(self, task: Task) -> Text:
         """Return the bar's description as Rich shows it."""
-        return Text(visible(task.description))
+        text = Text(visible(task.description), no_wrap=True, overflow="ellipsis")
+        text.truncate(shutil.get_terminal_size().columns * 2 // 5, overflow="ellipsis")
+        return text
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -13,12 +13,15 @@ _COMMAND: Final = r"gatepost [a-z][^;`]*(?=[;`]|$)"
 _WORD: Final = re.compile(r"\s*\S+")
 _PIECE: Final = re.compile(rf"\s*(?:{_COMMAND}|\S+)")
 _INDENT: Final = "  "
+# A text and at least two spaces after it, or the place of such a text without one.
+_LABEL: Final = re.compile(r"(?: *\S+(?: \S+)* {2,}| {8,})(?=\S)")
+_LONGEST_LABEL: Final = 24
 # A narrower terminal would get one word a line.
 _NARROWEST: Final = 20
 
 
 def wrapped(line: str, width: int) -> list[str]:
-    """Return a line as lines of at most `width` columns. Further lines are indented by two more columns.
+    """Return a line as lines of at most `width` columns. Further lines are indented, below the text of a label if there is one.
 
     Args:
         line: the text. A command of Gatepost that fits into a line is not broken, and neither is a word.
@@ -26,7 +29,11 @@ def wrapped(line: str, width: int) -> list[str]:
     """
     if columns_of(line) <= width or width < _NARROWEST:
         return [line]
-    indent = " " * (len(line) - len(line.lstrip())) + _INDENT
+    label = _LABEL.match(line)
+    if label and columns_of(label[0]) <= _LONGEST_LABEL:
+        indent = " " * columns_of(label[0])
+    else:
+        indent = " " * (len(line) - len(line.lstrip())) + _INDENT
     words = list(_words(line, width - len(indent)))
     lines = words[:1]
     for word in words[1:]:

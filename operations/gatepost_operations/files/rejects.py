@@ -47,7 +47,8 @@ def reject_file(
     as_csv = path.suffix.lower() == ".csv"
     _check_path(path, reader, source, as_csv=as_csv)
     with output_file(path, as_csv=as_csv, replace=replace) as file:
-        yield (_csv_writer if as_csv else _json_writer)(file, reader.columns or ())
+        columns = reader.columns or ()
+        yield _csv_writer(file, columns, reader.delimiter or ",") if as_csv else _json_writer(file, columns)
 
 
 def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) -> None:
@@ -61,9 +62,10 @@ def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) 
         raise FileError("the reject file must not be the file that is being checked")
 
 
-def _csv_writer(file: Output, columns: tuple[str, ...]) -> Callable[[RowError, Original], None]:
+def _csv_writer(file: Output, columns: tuple[str, ...], delimiter: str) -> Callable[[RowError, Original], None]:
     kept = [place for place, name in enumerate(columns) if name.strip() not in ERROR_COLUMNS]
-    writer = csv.writer(file)
+    # A spreadsheet that opens the checked file opens this one, too.
+    writer = csv.writer(file, delimiter=delimiter)
     writer.writerow([*ERROR_COLUMNS, *(_cell(columns[place]) for place in kept)])
 
     def write(error: RowError, original: Original) -> None:

@@ -147,6 +147,47 @@ def test_a_full_disk_under_the_output_is_named(
     assert "the disk is full; free some space" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["campaign", "change", "spring"], "change: has nothing to change; give --rate or --deadline"),
+        (["campaign", "create", "x", "--start-at", "soon"], "--start-at: is not a moment; write it as "),
+        (["campaign", "create", "x", "--start-at=9999-12-31T23:00Z"], "--start-at: is too far away; give a time "),
+        (["campaign", "create", "x", "--hours", "9-18", "--timezone", "UTC"], "--hours: write them as 09:00-18:00"),
+        (["campaign", "retry", "x", "--state", "foo"], "--state: must be failed, or one of "),
+        (["campaign", "retry", "x", "--reason", "not_reachd"], "--reason: is unknown; "),
+        (["audit", "list", "--since", "foo"], "--since: is not a moment; "),
+    ],
+)
+def test_a_wrong_value_names_its_option(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 6, the option as it was typed, the fault of its value, and the way out."""
+    code = main(arguments)
+
+    assert code == 6
+    assert capsys.readouterr().err.startswith(f"gatepost: {says}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["campaign", "list", "--limit", "0"], "'--limit': must be greater than or equal to 1. Try:"),
+        (["campaign", "export", "x", "--format", "xml"], "'--format': 'xml' is not one of 'ndjson', 'csv'. Try:"),
+        (["campaign", "pause"], "Missing argument 'CAMPAIGN'. Try: gatepost campaign pause --help"),
+    ],
+)
+def test_misuse_is_said_without_words_of_python(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2; the option, its values, and where to find help."""
+    code = main(arguments)
+    said = capsys.readouterr().err
+
+    assert code == 2
+    assert says in said
+    assert "Value error" not in said
+
+
 def test_redeem_does_not_go_with_no_wait(capsys: pytest.CaptureFixture[str]) -> None:
     """A token set is there at the login's end."""
     code = main(["login", "ana@example.com", "--redeem", "--no-wait"])

@@ -43,6 +43,14 @@ class Terminal(io.StringIO):
                 "  correct them, or skip them",
             ],
         ),
+        (
+            "not known   The refill is not known yet. The plan uses the refill that Auth0 documents for this size.",
+            [
+                "not known   The refill is not known yet. The plan uses the refill that Auth0",
+                "            documents for this size.",
+            ],
+        ),
+        (" " * 12 + "word " * 15, [" " * 12 + "word " * 12 + "word", " " * 12 + "word word"]),
         ("x" * 100, ["x" * 100]),
         ("漢字 " * 20, ["漢字 " * 15 + "漢字", "  漢字 漢字 漢字 漢字"]),
     ],
