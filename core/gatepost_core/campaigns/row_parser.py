@@ -11,6 +11,7 @@ from gatepost_core.campaigns.row_values import (
     BadValue,
     auth_params_of,
     email_of,
+    is_no_value,
     message_value_of,
     phone_of,
     text_of,
@@ -120,7 +121,7 @@ def _message_values(layout: Layout, cells: Sequence[Any]) -> list[str | None]:
     for at, name in layout.message_fields:
         if name in JSON_FIELDS:
             values[at] = _auth_params(layout, cells)
-        elif text := text_of(cells[layout.places[name]], name):
+        elif (text := text_of(cells[layout.places[name]], name)) and not is_no_value(text, name):
             values[at] = message_value_of(text, name)
     return values
 

@@ -30,6 +30,28 @@ _GUARDED: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _UNDECODED: Final = re.compile("[\ud800-\udfff\ufffd]")
 _SPREADSHEET_NUMBER: Final = re.compile(r"\+?\d+(?:[.,]\d+)?[Ee]\+?\d+|\+?\d{5,}[.,]0+")
 _NUMBER_FIELDS: Final = frozenset({Field.PHONE_NUMBER, Field.RECIPIENT})
+_NO_LANGUAGE: Final = frozenset(
+    {
+        *(
+            "none",
+            "null",
+            "nil",
+            "nan",
+            "na",
+            "n/a",
+            "#n/a",
+            "-",
+            "--",
+            "\u2013",
+            "?",
+            "unknown",
+            "undefined",
+            "undetermined",
+            "und",
+        ),
+        *("default", "not set", "unset", "empty", "(none)", "(null)", "(blank)", "blank", "<null>", "no language"),
+    }
+)
 # The rules of the command, so that a valid row makes a valid command.
 _ANNOTATIONS: Final[dict[str, Any]] = {field: SendEmail.model_fields[field].annotation for field in MESSAGE_FIELDS}
 _VALIDATED: Final = {
@@ -70,6 +92,11 @@ def text_of(cell: Any, field: Field) -> str:
     if _UNDECODED.search(text):
         raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
     return stripped(text)
+
+
+def is_no_value(text: str, field: Field) -> bool:
+    """Whether a text is what programs write for a language that is not known."""
+    return field is Field.LANGUAGE and text.casefold() in _NO_LANGUAGE
 
 
 def _digits_of(cell: Any, field: Field) -> str:

@@ -5,39 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
+from gatepost_core.campaigns.row import Field
 from gatepost_core.campaigns.row_parser import Layout
-from gatepost_core.commands import IN_REQUEST
 from gatepost_core.errors import InvalidValue
 from gatepost_core.invisible_characters import without_invisible
+from gatepost_operations.files.column_names import field_of, is_of_mobiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
-_NAMES: Final[dict[str, Field]] = {
-    "recipient": Field.RECIPIENT,
-    "email": Field.EMAIL,
-    "e_mail": Field.EMAIL,
-    "mail": Field.EMAIL,
-    "email_address": Field.EMAIL,
-    "phone": Field.PHONE_NUMBER,
-    "phone_number": Field.PHONE_NUMBER,
-    "mobile": Field.PHONE_NUMBER,
-    **{name: field for field in MESSAGE_FIELDS for name in (field.value, *(IN_REQUEST[field].columns or ()))},
-}
 _ONE_PARAMETER: Final = re.compile(r"(?:authParams|auth_params)\.(?P<name>.+)", re.IGNORECASE)
+_PLACE: Final = re.compile(r"#([1-9][0-9]{0,4})")
 # Without a header row, a name is personal data. Messages repeat only names that cannot be personal data.
 _SHOWABLE: Final = re.compile(r"(?!.*\d{4})[^\W\d][\w .-]{0,39}")
 
 
 class ColumnsError(InvalidValue):
     """The columns are not clear. The message names columns, and never their values."""
-
-
-def field_of(name: str) -> Field | None:
-    """Return the field of a column with this name, or None if the name is unknown."""
-    return _NAMES.get(without_invisible(name).casefold().replace(" ", "_").replace("-", "_"))
 
 
 def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
@@ -53,7 +37,7 @@ def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
             raise ColumnsError(f"a column is given for an unknown field; the fields are {', '.join(Field)}")
         if field in known or column.strip() in known.values():
             raise ColumnsError(f"{field} is given two columns, or shares its column with another field")
-        known[field] = column.strip()
+        known[field] = without_invisible(column)
     return known
 
 
@@ -62,39 +46,65 @@ def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped:
 
     Args:
         names: the column names in their order.
-        mapping: column names by field. A mapped field has no other column.
+        mapping: column names by field; `#2` is the second column. A mapped field has no other column.
         all_mapped: whether every mapped column must exist.
 
     Returns:
-        The layout. Columns that are not recognised are ignored.
+        The layout. Columns that are not recognised are ignored. Beside a column of mobile numbers, other columns of phone numbers are too.
 
     Raises:
         ColumnsError: a field has two columns, or a mapped column is missing.
     """
-    by_column = {column: field for field, column in mapping.items()}
+    names = [without_invisible(name) for name in names]
+    found = _places_by_field(names, mapping)
     places: dict[Field, int] = {}
-    parameters: dict[str, int] = {}
-    ignored: list[str] = []
-    for place, name in enumerate(map(without_invisible, names)):
-        field = by_column.get(name)
-        if field is None and (known := field_of(name)) not in mapping:
-            field = known
-        parameter = _ONE_PARAMETER.fullmatch(name)
-        if field is not None:
-            if field in places:
-                raise ColumnsError(f"{field} has two columns; say which one counts (--column {field}=NAME)")
-            places[field] = place
-        elif parameter is None:
-            ignored.append(shown(name, place))
-        elif parameters.setdefault(parameter["name"], place) != place:
-            raise ColumnsError("authParams has two columns of the same name; leave one")
+    for field, candidates in found.items():
+        kept = candidates
+        if field is Field.PHONE_NUMBER and field not in mapping:
+            kept = [place for place in candidates if is_of_mobiles(names[place])] or candidates
+        if len(kept) > 1:
+            raise ColumnsError(_two_columns(field, kept, names))
+        places[field] = kept[0]
     missing = [field for field in mapping if field not in places] if all_mapped else []
     if missing:
         raise ColumnsError(f"there is no column of the name given for {', '.join(missing)}")
-    return Layout(len(names), places, tuple(parameters.items()), tuple(ignored))
+    parameters = _parameters(names, set(places.values()))
+    taken = {*places.values(), *parameters.values()}
+    ignored = tuple(shown(name, place) for place, name in enumerate(names) if place not in taken)
+    return Layout(len(names), places, tuple(parameters.items()), ignored)
 
 
 def shown(name: str, place: int) -> str:
     """Return the column's name, or its number if the name may be personal data."""
-    name = name.strip()
+    name = without_invisible(name)
     return name if _SHOWABLE.fullmatch(name) else f"column {place + 1}"
+
+
+def _places_by_field(names: Sequence[str], mapping: Mapping[Field, str]) -> dict[Field, list[int]]:
+    by_column: dict[str | int, Field] = {}
+    for field, column in mapping.items():
+        number = _PLACE.fullmatch(column)
+        by_column[int(number[1]) - 1 if number and column not in names else column] = field
+    found: dict[Field, list[int]] = {}
+    for place, name in enumerate(names):
+        field_here = by_column.get(place, by_column.get(name))
+        if field_here is None and (known := field_of(name)) not in mapping:
+            field_here = known
+        if field_here is not None:
+            found.setdefault(field_here, []).append(place)
+    return found
+
+
+def _parameters(names: Sequence[str], taken: set[int]) -> dict[str, int]:
+    parameters: dict[str, int] = {}
+    for place, name in enumerate(names):
+        parameter = _ONE_PARAMETER.fullmatch(name) if place not in taken else None
+        if parameter and parameters.setdefault(parameter["name"], place) != place:
+            raise ColumnsError("authParams has two columns of the same name; leave one")
+    return parameters
+
+
+def _two_columns(field: Field, places: Sequence[int], names: Sequence[str]) -> str:
+    first, second = places[:2]
+    one, other = (f"{shown(names[place], place)} (#{place + 1})" for place in (first, second))
+    return f"{field} has two columns, {one} and {other}; say which one counts (--column {field}=#{first + 1})"

@@ -10,9 +10,10 @@ from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.row import Field
+from gatepost_core.campaigns.row import RECIPIENT_FIELDS, Field
 from gatepost_core.campaigns.row_values import unguarded
-from gatepost_operations.files.columns import ColumnsError, field_of, layout_of
+from gatepost_operations.files.column_names import field_of
+from gatepost_operations.files.columns import ColumnsError, layout_of
 from gatepost_operations.files.records import CsvRecords, Malformed, json_records, looks_like_json
 from gatepost_operations.files.text_reader import FileError, TextLines
 
@@ -88,7 +89,7 @@ def open_records(
         number, first = number + 1, next(lines, "") or ""
         following = chain([first], lines)
     known = _checked(delimiter) or (given and given[1]) or _likely_delimiter(first, lines.name, mapping)
-    return _csv_file(lines.name, CsvRecords(following, known, number), known, mapping)
+    return _csv_file(lines.name, CsvRecords(lines.name, following, known, number), known, mapping)
 
 
 def _first_line(lines: TextLines) -> tuple[int, str]:
@@ -148,5 +149,5 @@ def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Fi
             f"{name} has no column of recipients; it has {', '.join(layout.ignored)}."
             " Call one email or phone_number, or name it (--column email=NAME)"
         )
-    source.expect(len(header))
+    source.expect(len(header), [place for field, place in layout.places.items() if field in RECIPIENT_FIELDS])
     return CsvFile(delimiter, tuple(header), layout, records)

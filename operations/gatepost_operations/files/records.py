@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from gatepost_operations.files.text_reader import LONGEST_LINE
+from gatepost_operations.files.text_reader import LONGEST_LINE, FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+LONGEST_RECORD: Final = 1_048_576
+"""Characters of one row, whose quoted cells can have many lines."""
 TOO_LONG: Final = f"is longer than {LONGEST_LINE:,} characters"
 _NOT_AN_OBJECT: Final = "is not a JSON object; write one on each line"
-_MISQUOTED: Final = "has a quotation mark out of place or never closed; double the ones inside a quoted field"
-# A quoted field can contain line breaks. A field of more lines has a missing quotation mark, which must not swallow the file.
-_MOST_LINES: Final = 64
-_TOO_FEW: Final = "has fewer columns than the header row"
+_TWICE: Final = "has a key twice; leave one"
+_MISQUOTED: Final = "has a quotation mark out of place; double the ones inside a quoted field"
+_NOT_CLOSED: Final = "{name}: line {line} opens a quotation mark that is never closed properly, so the rows after it cannot be told apart; close it, or double it"
+_LOOKS_LIKE_ROWS: Final = "has a cell whose lines look like rows: its quotation mark opens in line {first} and closes in line {last}; correct the marks, or leave the cell out"
+_RECIPIENT: Final = re.compile(r"@|(?:\d\D*){5}")
 _TOO_MANY: Final = "has more columns than the header row"
 _JSON_OBJECT: Final = re.compile(r'\s*\{\s*["}]')
 
@@ -65,31 +68,67 @@ def _json_object(line: str) -> dict[str, Any] | Malformed:
         document = from_json(line)
     except (ValueError, TypeError):
         document = None
-    return document if isinstance(document, dict) else Malformed(_NOT_AN_OBJECT, line.rstrip("\r\n"))
+    if not isinstance(document, dict):
+        return Malformed(_NOT_AN_OBJECT, line.rstrip("\r\n"))
+    return Malformed(_TWICE, line.rstrip("\r\n")) if _repeats_a_key(document, line) else document
+
+
+def _repeats_a_key(document: dict[str, Any], line: str) -> bool:
+    # The parser keeps the last of equal keys. Most lines have exactly the quotation marks of their keys and texts.
+    texts = sum(isinstance(value, str) for value in document.values())
+    if "\\" not in line and line.count('"') == 2 * (len(document) + texts):
+        return False
+    repeated = False
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal repeated
+        repeated = repeated or len({key for key, _ in pairs}) != len(pairs)
+
+    try:
+        json.loads(line, object_pairs_hook=note)
+    except (ValueError, RecursionError):
+        # Python's parser refuses what the other one accepts: very deep values.
+        return False
+    return repeated
 
 
 class CsvRecords:
-    """The rows of a CSV file. A malformed row does not affect the rows after it.
+    """The rows of a CSV file. A malformed row of one line does not affect the rows after it.
 
-    If a quotation mark is never closed, only the first line of the row is malformed. The lines after it are read again.
+    A quoted cell may have any number of lines, up to `LONGEST_RECORD` characters for the row. If a quotation mark is closed in an unexpected place or
+    never, the rows after it cannot be told from the cell, so reading ends.
 
     Args:
+        name: the file's name in messages.
         lines: the lines; None for a line that is too long.
         delimiter: the CSV delimiter.
         start: the number of the first line.
     """
 
-    def __init__(self, lines: Iterator[str | None], delimiter: str, start: int = 1) -> None:
+    def __init__(self, name: str, lines: Iterator[str | None], delimiter: str, start: int = 1) -> None:
+        self._name = name
         self._feed = _Feed(lines, start)
+        self._delimiter = delimiter
         self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
         self._width = 0
+        self._recipients: tuple[int, ...] = ()
 
-    def expect(self, width: int) -> None:
-        """From now on, rows with another number of columns are malformed. Blank columns at the end do not count."""
+    def expect(self, width: int, recipients: Iterable[int]) -> None:
+        """From now on, rows have this number of columns. Missing cells at the end are empty; blank ones beyond it do not count.
+
+        Args:
+            width: the number of columns.
+            recipients: the positions of addresses and numbers.
+        """
         self._width = width
+        self._recipients = tuple(recipients)
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | Malformed]]:
-        """Yield the number of each row's first line, and its cells. Blank lines are skipped."""
+        """Yield the number of each row's first line, and its cells. Blank lines are skipped.
+
+        Raises:
+            FileError: a quotation mark is not closed.
+        """
         feed, reader = self._feed, self._reader
         while True:
             first = feed.begin()
@@ -100,18 +139,36 @@ class CsvRecords:
             except _LineTooLong:
                 yield first, Malformed(TOO_LONG, "")
             except (csv.Error, _RecordTooLong):
-                yield first, feed.give_up()
+                if len(feed.taken) > 1 or feed.is_at_end(self._delimiter):
+                    raise FileError(_NOT_CLOSED.format(name=self._name, line=first)) from None
+                yield first, Malformed(_MISQUOTED, feed.text)
             else:
-                if cells and (len(cells) == self._width or not self._width):
+                if len(feed.taken) > 1 and self._swallows_rows():
+                    yield (
+                        first,
+                        Malformed(_LOOKS_LIKE_ROWS.format(first=first, last=first + len(feed.taken) - 1), feed.text),
+                    )
+                elif cells and (len(cells) == self._width or not self._width):
                     yield first, cells
                 elif any(map(str.strip, cells)):
                     yield first, self._fitted(cells)
 
     def _fitted(self, cells: list[str]) -> list[str] | Malformed:
-        if len(cells) >= self._width and not any(map(str.strip, cells[self._width :])):
+        if len(cells) < self._width:
+            return cells + [""] * (self._width - len(cells))
+        if not any(map(str.strip, cells[self._width :])):
             return cells[: self._width]
-        problem = _TOO_FEW if len(cells) < self._width else _TOO_MANY
-        return Malformed(problem, "".join(self._feed.taken).rstrip("\r\n"))
+        return Malformed(_TOO_MANY, self._feed.text)
+
+    def _swallows_rows(self) -> bool:
+        """Whether most lines inside a cell look like rows, as after a quotation mark that somebody forgot."""
+        inner = self._feed.taken[1:]
+        rows = sum(map(self._is_like_a_row, inner))
+        return self._width > 0 and rows * 2 >= len(inner)
+
+    def _is_like_a_row(self, line: str) -> bool:
+        cells = line.rstrip("\r\n").split(self._delimiter)
+        return len(cells) == self._width and any(_RECIPIENT.search(cells[place]) for place in self._recipients)
 
 
 class _LineTooLong(Exception):
@@ -119,7 +176,7 @@ class _LineTooLong(Exception):
 
 
 class _RecordTooLong(Exception):
-    """The row has too many lines."""
+    """The row has too many characters."""
 
 
 class _Feed:
@@ -127,38 +184,39 @@ class _Feed:
 
     def __init__(self, lines: Iterator[str | None], start: int) -> None:
         self._lines = lines
-        self._returned: deque[str | None] = deque()
         self._next_number = start
+        self._size = 0
         self.taken: list[str] = []
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._lines)
+        line = next(self._lines)
         self._next_number += 1
         if line is None:
-            if not self.taken:
-                raise _LineTooLong
-            self._put_back([None])
-            raise _RecordTooLong
+            raise _RecordTooLong if self.taken else _LineTooLong
         self.taken.append(line)
-        if len(self.taken) > 1 and (len(self.taken) > _MOST_LINES or sum(map(len, self.taken)) > LONGEST_LINE):
+        self._size += len(line)
+        if self._size > LONGEST_RECORD:
             raise _RecordTooLong
         return line
+
+    @property
+    def text(self) -> str:
+        """The current row as in the file."""
+        return "".join(self.taken).rstrip("\r\n")
 
     def begin(self) -> int:
         """Begin a row, and return the number of its first line."""
         self.taken.clear()
+        self._size = 0
         return self._next_number
 
-    def give_up(self) -> Malformed:
-        """Return the row's first line as malformed. Its other lines are read again."""
-        first, *others = self.taken
-        self._put_back(others)
-        self.taken = [first]
-        return Malformed(_MISQUOTED, first.rstrip("\r\n"))
-
-    def _put_back(self, lines: list[Any]) -> None:
-        self._returned.extendleft(reversed(lines))
-        self._next_number -= len(lines)
+    def is_at_end(self, delimiter: str) -> bool:
+        """Whether the row is the file's last line and opens a quotation mark that nothing closes."""
+        try:
+            next(csv.reader(self.taken, delimiter=delimiter, strict=True))
+        except csv.Error as problem:
+            return "end of data" in str(problem)
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -15,6 +15,7 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.kinds import Channel
 from gatepost_core.number_rules import NumberRules, Numbers
 from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of
+from gatepost_operations.files.first_rows import first_rows
 from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
 from gatepost_operations.files.records import Malformed
 from gatepost_operations.files.text_reader import FileError, Source, TextLines
@@ -203,9 +204,16 @@ def read_rows(
     lines = TextLines(source, encoding=encoding)
     try:
         opened = open_records(lines, mapping, delimiter=delimiter)
-        parser = RowParser(channel, region, NumberRules(numbers, allow_landlines))
         if isinstance(opened, CsvFile):
             _check_layout(channel, lines.name, opened.layout)
+        first, records = first_rows(opened, mapping)
+        opened = replace(opened, records=records)
+        first.refuse_unclear_columns(channel, mapping, region)
+        national = first.prove_national_numbers(region)
+        parser = RowParser(channel, region, NumberRules(numbers, allow_landlines, bare_is_national=national))
+    except ColumnsError as problem:
+        lines.close()
+        raise FileError(f"{lines.name}: {problem}") from None
     except BaseException:
         lines.close()
         raise

@@ -38,7 +38,7 @@ guest-2@xn--bcher-kva.example,,,
 not an address,,en,-1
 ,12,en,
 guest-3@example.com,,<en>,
-guest-4@example.com,en
+guest-4@example.com,,en,,x
 """
 
 
@@ -159,8 +159,8 @@ def test_rejects_in_json_lines_tell_what_is_wrong(tmp_path: Path) -> None:
     assert documents[-1] == {
         "error_line": 14,
         "error_field": "row",
-        "error_problem": "has fewer columns than the header row",
-        "error_original": "guest-4@example.com,en",
+        "error_problem": "has more columns than the header row",
+        "error_original": "guest-4@example.com,,en,,x",
     }
 
 
@@ -246,7 +246,7 @@ def test_corrected_rejects_can_be_read_again(tmp_path: Path, name: str) -> None:
 
     assert (second.valid, second.invalid) == (1, 5)
     assert again.read_text(encoding="utf-8-sig").count("error_line") == (1 if name.endswith("csv") else 5)
-    assert "guest-4@example.com,en" in again.read_text(encoding="utf-8")
+    assert "guest-4@example.com,,en,,x" in again.read_text(encoding="utf-8")
 
 
 CELLS = st.one_of(
@@ -270,7 +270,11 @@ def test_untouched_rejects_are_rejected_again(tmp_path: Path, rows: list[list[st
     """No bad row is lost on the way, and none turns good by being written and read."""
     text = io.StringIO()
     csv.writer(text, quoting=quoting).writerows([["=x", "email", "Phone", "language", "authParams.state"], *rows])
-    first = check(text.getvalue().encode("utf-8", "replace"), rejects=tmp_path / name, replace_rejects=True)
+    try:
+        first = check(text.getvalue().encode("utf-8", "replace"), rejects=tmp_path / name, replace_rejects=True)
+    except FileError as unclear:
+        assert "is not known" in str(unclear)  # noqa: PT017 - a column of addresses whose name is not known
+        return
 
     if first.invalid:
         second = check_file(tmp_path / name)

@@ -78,12 +78,12 @@ def test_column_name_that_may_be_data_is_shown_by_number(name: str) -> None:
 
 def test_mapping_names_the_columns() -> None:
     """A mapped field is found in its column only, whatever other names say."""
-    content = "Kontakt,email,Sprache\nguest@example.com,old@example.org,de"
+    content = "Kontakt,email,Mundart\nguest@example.com,old@example.org,de"
 
-    row = one_row(content, columns={"email": "Kontakt", "language": "Sprache"})
+    row = one_row(content, columns={"email": "Kontakt", "language": "Mundart"})
 
     assert (row.recipient, row.language) == ("guest@example.com", "de")
-    assert reader_of(content, columns={"email": "Kontakt"}).ignored_columns == ("email", "Sprache")
+    assert reader_of(content, columns={"email": "Kontakt"}).ignored_columns == ("email", "Mundart")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,8 @@ def test_mapping_that_does_not_fit_is_refused(mapping: dict[str, str], problem: 
     ("header", "problem"),
     [
         ("email,mail", "email has two columns"),
-        ("phone,mobile", "phone_number has two columns"),
+        ("phone,telephone", "phone_number has two columns"),
+        ("mobile,cell", "phone_number has two columns"),
         ("email,authParams.state,authParams.state", "two columns of the same name"),
     ],
 )

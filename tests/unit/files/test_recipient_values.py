@@ -82,9 +82,7 @@ def test_a_language_is_a_tag_that_auth0_takes(value: str, tag: str) -> None:
     assert one_row(f'email,language\nguest@example.com,"{value}"').language == tag
 
 
-@pytest.mark.parametrize(
-    "value", ["fr\r\nX-Injected: 1", "x" * 101, "<fr>", "de;q=0.8, en", "*", "xx", "none", "klingonese"]
-)
+@pytest.mark.parametrize("value", ["fr\r\nX-Injected: 1", "x" * 101, "<fr>", "de;q=0.8, en", "*", "xx", "klingonese"])
 def test_other_language_is_an_error(value: str) -> None:
     """Nothing gets into a header that does not belong there."""
     assert one_error(f'email,language\nguest@example.com,"{value}"').field == "language"

@@ -119,7 +119,7 @@ class RecipientFile:
             FileError: the file as a whole cannot be used.
         """
         with _bar(f"checking {self.name}") as move:
-            return check_file(
+            report = check_file(
                 self._source(),
                 rejects=rejects,
                 replace_rejects=replace_rejects,
@@ -127,6 +127,9 @@ class RecipientFile:
                 progress=lambda seen: move(seen.bytes_read, seen.bytes_total),
                 **self.keywords,
             )
+        if not report.rows:
+            raise FileError(_NO_RECIPIENTS.format(self.name))
+        return report
 
     def rows(self, counts: RowCounts, label: str) -> Iterator[Row]:
         """Give the valid rows, with a bar on a terminal, and count all.
@@ -143,6 +146,8 @@ class RecipientFile:
                     counts.invalid += 1
                 if (counts.valid + counts.invalid) % _MOVE_EVERY == 0:
                     move(reader.bytes_read, reader.bytes_total)
+        if not counts.valid + counts.invalid:
+            raise FileError(_NO_RECIPIENTS.format(self.name))
 
     def reader(self) -> RowReader:
         """Open the file at its beginning."""
@@ -182,6 +187,7 @@ def rejects_beside(file: RecipientFile, given: str) -> Path:
 
 
 _MOVE_EVERY: Final = 2_000
+_NO_RECIPIENTS: Final = "{} has no recipients: no row follows its header row"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import grouped
 from gatepost_operations.cli.output import say, write
-from gatepost_operations.files.text_reader import STANDARD_INPUT
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
 
 _NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
 # Times relative to now differ from run to run.
@@ -74,6 +74,8 @@ def send(
         report = recipients.check()
         if not skip_invalid:
             refuse_invalid(report, file)
+        if not report.valid:
+            raise FileError(f"{recipients.name} has no valid recipient. Nothing was created")
         quota, failure = known_quota(campaigns.settings, options.tenant, offline=before is not None)
         made = planned(campaigns, recipients, report, options, guests=guests, quota=quota)
         if events:
