@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gatepost.errors import InvalidCommand
-from gatepost_operations.cli.inputs import address_from, code_from, deadline_in, given_only, is_email, json_object
+from gatepost_core.identifiers import is_address
+from gatepost_operations.cli.inputs import address_from, code_from, deadline_in, given_only, json_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,4 +80,4 @@ def test_only_what_was_given_travels_on() -> None:
 @pytest.mark.parametrize(("address", "email"), [("ana@example.com", True), ("+34600000001", False)])
 def test_the_channel_follows_from_the_form(address: str, *, email: bool) -> None:
     """An @ makes it an e-mail address."""
-    assert is_email(address) is email
+    assert is_address(address) is email
