@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,8 +76,10 @@ class FirstRows:
 _OTHER: Final = {Field.EMAIL: "sms", Field.PHONE_NUMBER: "email"}
 
 
-def first_rows(opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str]) -> tuple[FirstRows, Iterator[Any]]:
-    """Read the first rows of a file, and return their values and all its records."""
+def first_rows(
+    opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str]
+) -> tuple[FirstRows, CsvFile | JsonLinesFile]:
+    """Read the first rows of a file, and return their values and the file with all its records."""
     taken: list[Any] = list(islice(opened.records, _ROWS))
     chosen: dict[Field, list[str]] = defaultdict(list)
     others: dict[tuple[str, int], list[str]] = defaultdict(list)
@@ -90,7 +92,9 @@ def first_rows(opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str]) ->
             except ColumnsError:
                 continue
             _note(tuple(record), layout, [*record.values()], chosen, others)
-    return FirstRows(chosen, others), chain(taken, opened.records)
+    records: Iterator[Any] = chain(taken, opened.records)
+    whole = replace(opened, records=records) if isinstance(opened, CsvFile) else JsonLinesFile(records)
+    return FirstRows(chosen, others), whole
 
 
 def _note(

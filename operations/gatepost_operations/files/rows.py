@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -206,8 +206,7 @@ def read_rows(
         opened = open_records(lines, mapping, delimiter=delimiter)
         if isinstance(opened, CsvFile):
             _check_layout(channel, lines.name, opened.layout)
-        first, records = first_rows(opened, mapping)
-        opened = replace(opened, records=records)
+        first, opened = first_rows(opened, mapping)
         first.refuse_unclear_columns(channel, mapping, region)
         national = first.prove_national_numbers(region)
         parser = RowParser(channel, region, NumberRules(numbers, allow_landlines, bare_is_national=national))
