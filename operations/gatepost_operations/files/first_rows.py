@@ -14,10 +14,9 @@ from gatepost_core.errors import InvalidValue
 from gatepost_core.kinds import Channel, Identifier
 from gatepost_core.number_rules import NumberRules
 from gatepost_core.phone_numbers import is_only_national, read_phone
-from gatepost_operations.files.column_names import field_of
+from gatepost_operations.files.column_names import ERROR_COLUMNS, field_of
 from gatepost_operations.files.columns import ColumnsError, layout_of, shown
 from gatepost_operations.files.formats import CsvFile, JsonLinesFile
-from gatepost_operations.files.rejects import ERROR_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

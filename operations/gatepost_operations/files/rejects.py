@@ -9,6 +9,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from gatepost_operations.files.column_names import ERROR_COLUMNS
 from gatepost_operations.files.formats import FileFormat
 from gatepost_operations.files.output import guarded, output_file
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from gatepost_operations.files.rows import RowError, RowReader
     from gatepost_operations.files.text_reader import Source
 
-ERROR_COLUMNS: Final = ("error_line", "error_field", "error_problem", "error_original")
-"""The columns added to an invalid row. `error_original` holds the text of a row that does not fit the columns."""
 
 Original = list[str] | dict[str, Any] | str
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
