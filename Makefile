@@ -101,7 +101,7 @@ fuzz: $(FUZZ)/.ready ## Fuzz the parsers for a minute, or FUZZ_SECONDS=600 (Linu
 		grep -E 'executed_units|new_units_added' $$found.log; \
 	done
 
-bench: $(DEV)/.ready ## Measure beside other task queues, and write the report; an hour. Options: BENCH="--scale 0.1 --rounds 2"
+bench: $(DEV)/.ready ## Measure beside other task queues, and write the report; 45 minutes. BENCH="--half": about 20
 	@$(DEV)/bin/python benchmarks/bench.py $(BENCH)
 
 bench-smoke: $(DEV)/.ready ## A minute of it. Fails when something breaks, never on a timing

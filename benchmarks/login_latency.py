@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
@@ -39,10 +39,10 @@ QUOTA = {"tenant": {"size": 100, "refill": 100, "period_s": 1}, "endpoints": {}}
 RESULT = Path(__file__).parent / "results" / "login_latency.json"
 
 
-def measure(producer: Producer) -> list[float]:
+def measure(producer: Producer, count: int) -> list[float]:
     """Enqueue logins at an even rate and return how many milliseconds each took. Their codes are wrong; the path is the same."""
     handles = []
-    for number in range(LOGINS):
+    for number in range(count):
         handles.append(producer.login_with_email(f"login-{number}@example.com", "000000"))
         time.sleep(EVERY_S)
     outcomes = [handle.wait(60) for handle in handles]
@@ -55,8 +55,13 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
-def main() -> None:
-    """Run both cases in turn and print the figures."""
+def compare(rounds: int = ROUNDS, logins: int = LOGINS) -> dict[str, Any]:
+    """Run both cases in turns, and return the figures.
+
+    Args:
+        rounds: how often each case runs.
+        logins: how many logins each case has in a round.
+    """
     alone: list[float] = []
     beside: list[float] = []
     directory = Path(tempfile.mkdtemp(prefix="gatepost-bench-"))
@@ -72,10 +77,10 @@ def main() -> None:
         stack.beat()
         simulator.control.script_fault(endpoint="/oauth/token", delay_s=0.05, when="before", count=0)
         simulator.control.script_fault(endpoint="/passwordless/start", delay_s=0.05, when="before", count=0)
-        measure(producer)  # a warm-up, not counted
+        measure(producer, logins)  # a warm-up, not counted
         campaigns = producer.campaigns
-        for round_number in range(ROUNDS):
-            alone += measure(producer)
+        for round_number in range(rounds):
+            alone += measure(producer, logins)
             campaign = campaigns.create(
                 f"bench {round_number}", Options(pause_after_errors=None, pause_above_error_share=None)
             )
@@ -86,12 +91,11 @@ def main() -> None:
             campaigns.start(campaign)
             stack.until(lambda id_=campaign: campaigns.status(id_).done > 100, "the campaign runs", timeout=60)
             before, began = campaigns.status(campaign).done, time.monotonic()
-            beside += measure(producer)
+            beside += measure(producer, logins)
             rate = (campaigns.status(campaign).done - before) / (time.monotonic() - began)
             campaigns.cancel(campaign)
             time.sleep(3)
-    figures = {
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+    return {
         "logins": len(alone),
         "campaign_rate": round(rate, 1),
         "alone_ms": {"p50": round(statistics.median(alone), 1), "p99": round(percentile(alone, 0.99), 1)},
@@ -99,6 +103,12 @@ def main() -> None:
         "p99_ratio": round(percentile(beside, 0.99) / percentile(alone, 0.99), 2),
         "p50_ratio": round(statistics.median(beside) / statistics.median(alone), 2),
     }
+
+
+def main() -> None:
+    """Compare, and print and keep the figures."""
+    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    figures = {"machine": machine, **compare()}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))

@@ -78,7 +78,7 @@ def measure(make: Callable[[str, Path], Contender], stub: Stub, count: int) -> B
         try:
             times = _follow(contender, stub, count, watch)
         except SystemExit as error:
-            raise SystemExit(f"{error}\n{_ends_of_logs(directory)}") from None
+            raise SystemExit(f"{error}\n{ends_of_logs(directory)}") from None
         cpu_s = watch.cpu_s()
     bins = figures.rates(times, BIN_S, min(times))
     return BulkRun(
@@ -162,7 +162,8 @@ def _start_times(stub: Stub) -> list[float]:
     return [answer.at for answer in answers]
 
 
-def _ends_of_logs(directory: Path) -> str:
+def ends_of_logs(directory: Path) -> str:
+    """Return the ends of the logs of a run's workers."""
     logs = sorted(directory.glob("worker*.log"))
     return "\n".join(log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:] for log in logs)
 

@@ -1,4 +1,4 @@
-"""The peers: what each runs, with which settings, and what it loses or doubles when it crashes."""
+"""The peers: what each runs, with which settings, and why it loses or doubles messages in a crash."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Peer:
         share: the share of the recipients that it gets with answers at once and late ones, so that slow peers take about as long as
             fast ones; 0 leaves it out.
         settings: how it is set up, in words.
-        lost: what a crash of a worker or of Redis loses.
-        doubled: what a crash sends twice.
+        after_a_crash: why it loses or doubles messages in a crash; empty without a queue.
     """
 
     name: str
@@ -34,8 +33,7 @@ class Peer:
     calls: tuple[int, int]
     share: tuple[float, float]
     settings: str
-    lost: str
-    doubled: str
+    after_a_crash: str
 
 
 _CELERY: Final = ("{bin}/celery", "-A")
@@ -51,8 +49,7 @@ PEERS: Final = (
         calls=(1, 1),
         share=(0.2, 0.0),
         settings="no queue: two processes, each a loop around one Session, one call at a time",
-        lost="everything that was not sent: there is no queue",
-        doubled="everything that was sent, when the loop starts again",
+        after_a_crash="",
     ),
     Peer(
         name="usual",
@@ -63,8 +60,7 @@ PEERS: Final = (
         calls=(1, 1),
         share=(0.1, 0.04),
         settings="Celery's defaults: prefork with two processes, results in Redis, a new client in each task",
-        lost="the tasks that it was running: they are acknowledged before they run. Tasks that it had only fetched return after an hour",
-        doubled="none; with `acks_late`, each interrupted task, sent or not",
+        after_a_crash="tasks are acknowledged before they run, so an interrupted one is not repeated; tasks that a worker had fetched return after an hour",
     ),
     Peer(
         name="tuned",
@@ -89,8 +85,7 @@ PEERS: Final = (
         calls=(4, 100),
         share=(0.2, 0.4),
         settings="two processes of threads, one pool of connections each, no results, prefetch 4",
-        lost="the tasks that it was running. Tasks that it had only fetched return after an hour",
-        doubled="none; with `acks_late`, each interrupted task, sent or not",
+        after_a_crash="tasks are acknowledged before they run; those that a worker had fetched return after an hour",
     ),
     Peer(
         name="taskiq",
@@ -106,8 +101,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.4, 1.0),
         settings="two processes, list broker, one aiohttp session each, no results",
-        lost="the tasks that it had fetched: the list broker has no acknowledgement",
-        doubled="none; with its stream broker, each interrupted task",
+        after_a_crash="the list broker has no acknowledgement: tasks that a worker had fetched are gone, sent or not",
     ),
     Peer(
         name="dramatiq",
@@ -118,8 +112,7 @@ PEERS: Final = (
         calls=(8, 100),
         share=(0.2, 0.4),
         settings="two processes of threads, one pool of connections each",
-        lost="none: tasks are acknowledged when they end, and return after a minute",
-        doubled="each interrupted task, sent or not",
+        after_a_crash="tasks are acknowledged when they end; the others return after a minute or later, by chance, sent or not",
     ),
     Peer(
         name="saq",
@@ -130,8 +123,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes, one aiohttp session each",
-        lost="the tasks that it was running: the sweep aborts them, unless they have retries left",
-        doubled="with retries, each interrupted task, sent or not",
+        after_a_crash="the sweep aborts interrupted tasks, unless they have retries left",
     ),
     Peer(
         name="bullmq",
@@ -142,10 +134,17 @@ PEERS: Final = (
         calls=(100, 600),
         share=(1.0, 1.0),
         settings="two processes of Node.js, one undici pool each, finished jobs removed",
-        lost="none: a job whose lock expires goes back to the queue once, and fails the second time",
-        doubled="each interrupted job, sent or not",
+        after_a_crash="a job whose lock expires goes back to the queue once, sent or not, and fails the second time",
     ),
 )
 
-GATEPOST_LOST: Final = "none: the ledger is written before the queue, and a reconciler publishes again"
-GATEPOST_DOUBLED: Final = "none: an interrupted call that may have been sent ends `unknown`"
+GATEPOST: Final = "gatepost"
+BEST: Final = "gatepost-best"
+LABELS: Final = {
+    GATEPOST: "Gatepost",
+    BEST: "Gatepost, best settings",
+    **{peer.name: peer.label for peer in PEERS},
+}
+GATEPOST_AFTER_A_CRASH: Final = (
+    "an interrupted call that may have been sent ends `unknown`, and nothing else is lost or repeated"
+)

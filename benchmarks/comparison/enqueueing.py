@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
-from comparison.processes import redis_server, scratch
+from comparison.processes import redis_server, scratch, usage
 from comparison.runners import gatepost_settings, sealed_environment
 from gatepost import Producer
 
@@ -64,11 +64,17 @@ WAYS: Final = {
 
 
 def measure(name: str, count: int) -> dict[str, Any]:
-    """Enqueue operations into a new Redis, and return the rate and the CPU seconds of this process."""
-    with scratch() as directory, redis_server(directory) as (url, _):
+    """Enqueue operations into a new Redis, and return the rate, and the CPU seconds of this process and of Redis."""
+    with scratch() as directory, redis_server(directory) as (url, group):
         enqueue = WAYS[name](url)
         enqueue(_WARM_UP)
-        cpu, began = time.process_time(), time.perf_counter()
+        of_redis, cpu, began = usage([group])[0], time.process_time(), time.perf_counter()
         enqueue(count)
         rate = count / (time.perf_counter() - began)
-        return {"rate": rate, "cpu_s_per_1000": (time.process_time() - cpu) / count * 1000}
+        cpu_s = time.process_time() - cpu
+        of_redis_s = usage([group])[0] - of_redis
+        return {
+            "rate": rate,
+            "cpu_s_per_1000": cpu_s / count * 1000,
+            "redis_cpu_s_per_1000": of_redis_s / count * 1000,
+        }

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from comparison import charts, figures, summary
+from comparison import charts, figures, operations, summary
 from comparison.bulk import BIN_S
-from comparison.contenders import GATEPOST_DOUBLED, GATEPOST_LOST, PEERS
+from comparison.contenders import GATEPOST, LABELS, PEERS
+from comparison.tables import Column, cell, spread, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from comparison.contenders import Peer
 
-GATEPOST: Final = "gatepost"
-BEST: Final = "gatepost-best"
-LABELS: Final = {
-    GATEPOST: "Gatepost",
-    BEST: "Gatepost, best settings",
-    **{peer.name: peer.label for peer in PEERS},
-}
 _NOT_MEASURED: Final = (
     "a real tenant and a real network: all traffic stays on the loopback address",
     "more than one machine, and Redis on another host: workers, Redis and the stub share the cores",
-    "crashes: the table of losses follows the documentation of each project and its code",
+    "crashes of Redis and of a machine",
     "other brokers than Redis",
     "features that peers lack, such as the ledger, the shared limiter and sealing: Gatepost runs with all of them",
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table of runs: its title, the figure of a run, and its format."""
-
-    title: str
-    value: Callable[[Mapping[str, Any]], float | None]
-    form: str
 
 
 _BULK: Final = (
@@ -63,8 +47,9 @@ def write(report: Mapping[str, Any], page: Path, pictures: Path) -> None:
     for name, text in drawn.items():
         (pictures / f"{name}.svg").write_text(text, encoding="utf-8")
     place = pictures.relative_to(page.parent)
-    parts = [_head(report), *summary.section(report), _crashes(), *_bulk(report, place), *_logins(report, place)]
-    parts += [*_enqueueing(report), *_sizes(report, place)]
+    parts = [_head(report), *summary.section(report), *operations.crashes(report), *_bulk(report, place)]
+    parts += [*_logins(report, place), *operations.beside(report), *operations.enqueueing(report)]
+    parts += [*operations.producers(report), *operations.memory(report), *_sizes(report, place)]
     parts += [*_quota(report, place), _settings(report), _outside()]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -74,7 +59,7 @@ def draw(report: Mapping[str, Any]) -> dict[str, str]:
     drawn = {}
     for scenario in report["bulk"]:
         rates = {
-            LABELS[name].replace("`", ""): _spread(runs, _BULK[0]).median for name, runs in scenario["runs"].items()
+            LABELS[name].replace("`", ""): spread(runs, _BULK[0]).median for name, runs in scenario["runs"].items()
         }
         drawn[f"rate-{scenario['slug']}"] = charts.bars(f"Recipients a second: {scenario['name']}", rates, ",.0f")
         curves = {LABELS[name].replace("`", ""): _curve(_middle(runs)) for name, runs in scenario["runs"].items()}
@@ -136,29 +121,20 @@ processes and send to the same nginx, which answers like Auth0, with rate-limit 
 Redis."""
 
 
-def _crashes() -> str:
-    rows = [["Gatepost", GATEPOST_LOST, GATEPOST_DOUBLED], *([peer.label, peer.lost, peer.doubled] for peer in PEERS)]
-    return f"""## Losses and repetitions in a crash
-
-All peers run with the settings listed below. Redis itself can lose the last second of its append-only file, for Gatepost as well.
-
-{_table(["", "what a killed worker loses", "what is sent twice"], rows)}"""
-
-
 def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:
     parts = ["## Sending to many"]
     for scenario in report["bulk"]:
         gatepost = scenario["runs"].get(GATEPOST)
-        base = _spread(gatepost, _BULK[0]).median if gatepost else None
+        base = spread(gatepost, _BULK[0]).median if gatepost else None
         rows = []
         for name, runs in scenario["runs"].items():
-            rate = _spread(runs, _BULK[0])
+            rate = spread(runs, _BULK[0])
             beside = f"{rate.median / base:.0%}" if base else ""
-            cells = [_cell(runs, column) for column in _BULK]
+            cells = [cell(runs, column) for column in _BULK]
             rows.append([LABELS[name], f"{runs[0]['recipients']:,}", *cells, f"{rate.noise:.0%}", beside])
         titles = ["", "recipients", *(column.title for column in _BULK), "noise", "share of Gatepost's rate"]
         parts.append(
-            f"### {scenario['name']}\n\n![Rates]({place}/rate-{scenario['slug']}.svg)\n\n{_table(titles, rows)}\n\n"
+            f"### {scenario['name']}\n\n![Rates]({place}/rate-{scenario['slug']}.svg)\n\n{table(titles, rows)}\n\n"
             f"![Progress]({place}/progress-{scenario['slug']}.svg)"
         )
     parts.append(
@@ -181,31 +157,15 @@ def _logins(report: Mapping[str, Any], place: Path) -> list[str]:
         Column("70 % load p50, ms", lambda run: figures.percentile(run["loaded_ms"], 0.5), ".1f"),
         Column("70 % load p99, ms", lambda run: figures.percentile(run["loaded_ms"], 0.99), ".1f"),
     )
-    rows = [[LABELS[name], *(_cell(runs, column) for column in columns)] for name, runs in report["logins"].items()]
+    rows = [[LABELS[name], *(cell(runs, column) for column in columns)] for name, runs in report["logins"].items()]
     text = f"""## Logins with results, one process
 
 The time runs from the call that enqueues to the stored result, and includes the call to the stub: {bare:.1f} ms at the median with a bare Session. Gatepost verifies the
 id_token, and seals codes and tokens; the usual way does neither.
 
-{_table(["", *(column.title for column in columns)], rows)}
+{table(["", *(column.title for column in columns)], rows)}
 
 ![Distribution]({place}/logins.svg)"""
-    return [text]
-
-
-def _enqueueing(report: Mapping[str, Any]) -> list[str]:
-    columns = (
-        Column("operations/s", lambda run: run["rate"], ",.0f"),
-        Column("CPU-s per 1,000", lambda run: run["cpu_s_per_1000"], ".3f"),
-    )
-    rows = [[name, *(_cell(runs, column) for column in columns)] for name, runs in report["enqueueing"].items()]
-    if not rows:
-        return []
-    text = f"""## Enqueueing single operations, one process
-
-The CPU seconds are those of the producer.
-
-{_table(["", *(column.title for column in columns)], rows)}"""
     return [text]
 
 
@@ -213,12 +173,12 @@ def _sizes(report: Mapping[str, Any], place: Path) -> list[str]:
     if not report["sizes"]:
         return []
     columns = (_BULK[0], _BULK[1], _BULK[4], _BULK[5])
-    rows = [[f"{run['recipients']:,}", *(_cell([run], column) for column in columns)] for run in report["sizes"]]
+    rows = [[f"{run['recipients']:,}", *(cell([run], column) for column in columns)] for run in report["sizes"]]
     text = f"""## Gatepost by size
 
 Answers come at once over http, and all settings are at their defaults.
 
-{_table(["recipients", *(column.title for column in columns)], rows)}
+{table(["recipients", *(column.title for column in columns)], rows)}
 
 ![Rate of the largest]({place}/largest-rate.svg)
 
@@ -245,7 +205,7 @@ def _settings(report: Mapping[str, Any]) -> str:
         ["Gatepost, best settings", f"the same with `{' '.join(report['best'])}`"],
         *([peer.label, f"{peer.settings}{_calls(peer)}"] for peer in PEERS),
     ]
-    return f"## Settings\n\n{_table(['', 'setup'], rows)}"
+    return f"## Settings\n\n{table(['', 'setup'], rows)}"
 
 
 def _calls(peer: Peer) -> str:
@@ -255,18 +215,6 @@ def _calls(peer: Peer) -> str:
 
 def _outside() -> str:
     return "## Not measured\n\n" + "\n".join(f"- {each}" for each in _NOT_MEASURED)
-
-
-def _spread(runs: Sequence[Mapping[str, Any]], column: Column) -> figures.Spread:
-    values = [value for value in map(column.value, runs) if value is not None]
-    return figures.spread(values)
-
-
-def _cell(runs: Sequence[Mapping[str, Any]], column: Column) -> str:
-    """Return the median; nothing if a run was too short for the figure, or has none."""
-    if not any(column.value(run) is not None for run in runs):
-        return "n/a"
-    return f"{_spread(runs, column).median:{column.form}}"
 
 
 def _middle(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -280,8 +228,3 @@ def _curve(run: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 def _distribution(times: Sequence[float]) -> list[tuple[float, float]]:
     return [(share, figures.percentile(times, share / 100)) for share in range(1, 96)]
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])

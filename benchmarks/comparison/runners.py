@@ -25,7 +25,7 @@ from gatepost_core.states import State
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from comparison.stub import Stub
+    from comparison.stub import Target
 
 GATEPOST: Final = str(Path(sys.executable).with_name("gatepost"))
 _READY_S: Final = 60.0
@@ -54,11 +54,11 @@ class Contender(Protocol):
 class PeerOfGatepost:
     """A peer in one run."""
 
-    def __init__(self, peer: Peer, stub: Stub, redis_url: str, directory: Path, *, late: bool, tls: bool) -> None:
+    def __init__(self, peer: Peer, stub: Target, redis_url: str, directory: Path, *, calls: int, tls: bool) -> None:
         self.has_queue = bool(peer.enqueue)
         self._peer = peer
         self._directory = directory
-        self._calls = peer.calls[late]
+        self._calls = calls
         self._count = 0
         self._python = environments.interpreter(peer)
         self._environment = {
@@ -88,6 +88,13 @@ class PeerOfGatepost:
         time.sleep(_QUIET_S)
         return True
 
+    def is_finished(self) -> bool:
+        """Return False: a message may come back much later."""
+        return False
+
+    def unknown(self) -> None:
+        """Return nothing: no peer knows which messages may have been sent."""
+
     def _filled(self, command: tuple[str, ...]) -> list[str]:
         names = {
             "python": self._python,
@@ -102,7 +109,7 @@ class PeerOfGatepost:
 class Gatepost:
     """A campaign of Gatepost in one run, with workers as a user starts them."""
 
-    def __init__(self, stub: Stub, redis_url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> None:
+    def __init__(self, stub: Target, redis_url: str, directory: Path, *, tls: bool, options: tuple[str, ...]) -> None:
         self.has_queue = True
         self._redis_url = redis_url
         self._directory = directory
@@ -119,15 +126,16 @@ class Gatepost:
         self._campaigns.add(self._campaign_id, rows)
 
     def workers(self, stack: ExitStack) -> list[int]:
-        """Start two workers, wait until they listen, and start the campaign."""
+        """Start two workers, wait until they listen, and start the campaign if it is new."""
         groups = []
         for number in range(PROCESSES):
             schedule = ["--beat"] if number == 0 else []
-            command = [GATEPOST, "worker", "--queues", "bulk", *schedule, *self._options]
+            command = [GATEPOST, "worker", *schedule, *self._options]
             log = self._directory / f"worker-{number}.log"
             groups.append(stack.enter_context(started(command, self._environment, self._directory, log)))
         wait_for_listeners(self._redis_url, PROCESSES)
-        self._campaigns.start(self._campaign_id)
+        if self._campaigns.status(self._campaign_id).status is Status.DRAFT:
+            self._campaigns.start(self._campaign_id)
         return groups
 
     def settled(self) -> bool:
@@ -143,6 +151,14 @@ class Gatepost:
             raise SystemExit(f"not every recipient was accepted: {campaign.counts}")
         return True
 
+    def is_finished(self) -> bool:
+        """Whether every recipient is in a final state."""
+        return self._campaigns.status(self._campaign_id).status is Status.FINISHED
+
+    def unknown(self) -> int:
+        """Return how many recipients are `unknown`."""
+        return self._campaigns.status(self._campaign_id).counts[State.UNKNOWN]
+
 
 def sealed_environment(redis_url: str) -> dict[str, str]:
     """Return the variables of a producer."""
@@ -155,7 +171,7 @@ def sealed_environment(redis_url: str) -> dict[str, str]:
     }
 
 
-def gatepost_environment(stub: Stub, redis_url: str, *, tls: bool) -> dict[str, str]:
+def gatepost_environment(stub: Target, redis_url: str, *, tls: bool) -> dict[str, str]:
     """Return the variables of a worker."""
     own = {
         "AUTH0_CLIENT_SECRET": SECRET,

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trustme
 from joserfc import jwk, jwt
@@ -70,6 +70,17 @@ class Answer:
     at: float
     status: int
     path: str
+
+
+class Target(Protocol):
+    """Where contenders send."""
+
+    def url(self, *, tls: bool) -> str:
+        """Return the base URL."""
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority of the TLS port."""
 
 
 @dataclass

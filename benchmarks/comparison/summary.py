@@ -47,7 +47,12 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     found["logins a second: Gatepost's / the usual way's"] = _ratio(
         _best(logins, ("gatepost",), "rate", max), _best(logins, ("usual",), "rate", max)
     )
-    found |= _enqueueing(report["enqueueing"])
+    found |= _beside_first(report["enqueueing"], "operations enqueued a second", "rate", max)
+    made = report.get("producers", {})
+    found |= _beside_first(made, "CPU seconds to make a producer", "construct_cpu_s", min)
+    found |= _beside_first(made, "MiB of an application with a producer", "mib", min)
+    if beside := report.get("beside"):
+        found["p99 of a login: beside a campaign / alone"] = beside["p99_ratio"]
     sizes = report["sizes"]
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
@@ -56,16 +61,15 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     return {what: ratio for what, ratio in found.items() if ratio is not None}
 
 
-def _enqueueing(runs: Runs) -> dict[str, float | None]:
+def _beside_first(
+    runs: Runs, what: str, figure: str, choose: Callable[[list[float]], float]
+) -> dict[str, float | None]:
+    """Return the ratio of each way to the first, which is Celery's."""
     if not runs:
         return {}
     base, *ways = runs
-    return {
-        f"operations enqueued a second: {way} / {base}": _ratio(
-            _best(runs, (way,), "rate", max), _best(runs, (base,), "rate", max)
-        )
-        for way in ways
-    }
+    of_base = _best(runs, (base,), figure, choose)
+    return {f"{what}: {way} / {base}": _ratio(_best(runs, (way,), figure, choose), of_base) for way in ways}
 
 
 def _best(runs: Runs, names: tuple[str, ...], figure: str, choose: Callable[[list[float]], float]) -> float | None:

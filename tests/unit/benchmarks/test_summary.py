@@ -43,6 +43,21 @@ def test_cpu_seconds_are_those_of_the_defaults() -> None:
     assert found["http, at once: the usual way's CPU seconds a recipient / Gatepost's"] == pytest.approx(4)
 
 
+def test_the_cost_of_a_producer_is_compared_with_the_first() -> None:
+    """By CPU seconds and by memory."""
+    made = {"Celery": [{"construct_cpu_s": 0.1, "mib": 40}], "Gatepost": [{"construct_cpu_s": 0.2, "mib": 50}]}
+
+    assert ratios(report(producers=made)) == {
+        "CPU seconds to make a producer: Gatepost / Celery": pytest.approx(2),
+        "MiB of an application with a producer: Gatepost / Celery": pytest.approx(1.25),
+    }
+
+
+def test_logins_beside_a_campaign_are_compared_with_logins_alone() -> None:
+    """By their p99."""
+    assert ratios(report(beside={"p99_ratio": 1.25})) == {"p99 of a login: beside a campaign / alone": 1.25}
+
+
 def test_a_ratio_without_figures_is_left_out() -> None:
     """A report in which nothing ran has no section."""
     assert ratios(report()) == {}
