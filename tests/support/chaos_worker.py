@@ -1,6 +1,6 @@
 """A worker that faults strike at named points: `celery -A support.chaos_worker worker`, with CHAOS_FAULTS in its environment.
 
-The app is the product's own. Only two things around it are wrapped: the process's connection to Redis, through which every step of
+The app is the product's own. Only two things around it are wrapped: the process's connections to Redis, through which every step of
 an attempt goes as a script of a known name, and Python's clock. So the points need no hooks in the product.
 
 A point is a moment and a call: `before`, `amid` (the command has left, its answer is not read) or `after` one of the scripts' calls
@@ -34,13 +34,15 @@ time.time = _shifted_time
 
 import redis  # noqa: E402 - as above
 from celery import signals  # noqa: E402
-from kombu.transport.redis import QoS  # noqa: E402
 
 from gatepost_core.kinds import Kind  # noqa: E402
 from gatepost_core.redis.connections import connect  # noqa: E402
+from gatepost_core.redis.quick import QuickConnections  # noqa: E402
 from gatepost_worker.celery import app  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gatepost_worker.process import Process
 
 _SETTLING: Final = "settle-rows"
@@ -125,22 +127,39 @@ class StruckRedis(redis.Redis):
     points: Points
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        call = _call_of(args)
-        if call is None:
-            return self._execute(*args, **options)
-        self.points.reach(f"before {call}")
-        if f"amid {call}" in self.points:
-            connection: Any = self.connection_pool.get_connection()
-            connection.send_command(*args)
-            self.points.reach(f"amid {call}")
-        answer = self._execute(*args, **options)
-        self.points.reach(f"after {call}")
-        if call in {"step", _SETTLING} and answer[0] == b"begun":
-            self.points.reach("after begin-rows")
-        return answer
+        return _struck_around(
+            args,
+            self.points,
+            self.connection_pool,
+            lambda: super(StruckRedis, self).execute_command(*args, **options),  # type: ignore[no-untyped-call] # no hint
+        )
 
-    def _execute(self, *args: Any, **options: Any) -> Any:
-        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no hint for it
+
+def _struck_around(command: tuple[Any, ...], points: Points, pool: Any, execute: Callable[[], Any]) -> Any:
+    call = _call_of(command)
+    if call is None:
+        return execute()
+    points.reach(f"before {call}")
+    if f"amid {call}" in points:
+        pool.get_connection().send_command(*command)
+        points.reach(f"amid {call}")
+    answer = execute()
+    points.reach(f"after {call}")
+    if call in {"step", _SETTLING} and answer[0] == b"begun":
+        points.reach("after begin-rows")
+    return answer
+
+
+def _strike_around_quick_connections(points: Points) -> None:
+    quick: Any = QuickConnections
+    ask = quick.ask
+
+    def struck(self: Any, commands: Any) -> Any:
+        if commands[0][0] == "ZADD":
+            points.reach("before note")
+        return _struck_around(commands[0], points, self.pool, lambda: ask(self, commands))
+
+    quick.ask = struck
 
 
 def _call_of(args: tuple[Any, ...]) -> str | None:
@@ -157,6 +176,9 @@ def _call_of(args: tuple[Any, ...]) -> str | None:
         case "step" if arguments[4]:
             # A batch's step settles the rows that it sent, if any: batch, token, number, lease, settlements.
             return _SETTLING
+        case str() if name.startswith(("[", "{")):
+            # New operations as JSON.
+            return "record"
         case _:
             return str(name)
 
@@ -169,17 +191,9 @@ def _wrap(process: Process, points: Points) -> None:
 
 
 def _strike_around_messages(points: Points) -> None:
-    qos: Any = QoS
-    append = qos.append
-
-    def noted(self: Any, message: Any, delivery_tag: str) -> None:
-        points.reach("before note")
-        append(self, message, delivery_tag)
-
     def returned(**_: Any) -> None:
         points.reach("before ack")
 
-    qos.append = noted
     signals.task_postrun.connect(returned, weak=False)
 
 
@@ -188,6 +202,7 @@ def _install() -> None:
     task: Any = app.tasks[Kind.SEND_EMAIL.task]
     process: Process = task.process
     _wrap(process, points)
+    _strike_around_quick_connections(points)
     _strike_around_messages(points)
 
 

@@ -14,6 +14,7 @@ from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import PERHAPS_RECORDED, translate, translated_errors
 from gatepost_core.redis.keys import ending, starting
+from gatepost_core.redis.quick import QuickScript
 from gatepost_core.redis.stored_values import as_text
 from gatepost_core.states import OPEN_STATES, states_in_lua
 
@@ -85,9 +86,9 @@ class LedgerScript:
         """
         self._keys = keys
         text = f"{library}\n{keys.lua}{_SOURCE}{calls}{_DISPATCH}"
-        self._start = client.register_script(starting(text))
-        self._end = client.register_script(ending(text))
-        self._recording = client.register_script(starting(keys.lua + _RECORDING))
+        self._start = QuickScript(client, starting(text))
+        self._end = QuickScript(client, ending(text))
+        self._recording = QuickScript(client, starting(keys.lua + _RECORDING))
 
     def texts(self, call: Call) -> list[str]:
         """Make a call, and return its reply as texts.

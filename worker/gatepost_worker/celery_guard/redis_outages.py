@@ -7,6 +7,7 @@ acknowledged and its slot stays taken. The ledger holds the outcome in any case.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, RedisError
+
+from gatepost_core.redis.quick import Broken, QuickConnections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +79,7 @@ def tolerant_channel(base: Any) -> Any:
 def _sharing_channel(base: Any) -> Any:
     class SharingChannel(base):  # type: ignore[misc] # kombu has no hints
         _shared: Any = None
+        _quick: QuickConnections | None = None
 
         @contextmanager
         def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -84,6 +88,20 @@ def _sharing_channel(base: Any) -> Any:
                 self._shared = self._create_client()
             yield client or self._shared
 
+        def ask(self, *commands: tuple[Any, ...]) -> None:
+            """Carry out commands on keys in one round trip, in order but not as a transaction. kombu's pipeline takes twice as long.
+
+            Raises:
+                Broken: the connection broke; the commands may have been carried out.
+                RedisError: the first error among the replies.
+            """
+            if self._quick is None or self._quick.pool is not self.pool:
+                self._quick = QuickConnections(self.pool)
+            prefixed = [(name, self.global_keyprefix + key, *rest) for name, key, *rest in commands]
+            for reply in self._quick.ask(prefixed):
+                if isinstance(reply, Exception):
+                    raise reply
+
     return SharingChannel
 
 
@@ -91,11 +109,31 @@ def _tolerant_qos(base: Any) -> Any:
     class TolerantQoS(base):  # type: ignore[misc] # kombu has no hints
         def append(self, message: Any, delivery_tag: str) -> None:
             """Record a message as taken. Without free memory it is processed without a record."""
+            places = message.delivery_info["exchange"], message.delivery_info["routing_key"]
+            record = dumps([message._raw, *places])  # noqa: SLF001 - what kombu's own method stores
             try:
+                # An entry of the index without a record does no harm; a record without an entry would stay.
+                self.channel.ask(
+                    ("ZADD", self.unacked_index_key, time.time(), delivery_tag),
+                    ("HSET", self.unacked_key, delivery_tag, record),
+                )
+            except Broken:
                 super().append(message, delivery_tag)
+                return
             except OutOfMemoryError:
                 _log.warning("broker.full", step="record_taken")
-                virtual.QoS.append(self, message, delivery_tag)
+            virtual.QoS.append(self, message, delivery_tag)
+
+        def ack(self, delivery_tag: str) -> None:
+            """Remove the record of a message."""
+            try:
+                self.channel.ask(
+                    ("HDEL", self.unacked_key, delivery_tag), ("ZREM", self.unacked_index_key, delivery_tag)
+                )
+            except Broken:
+                super().ack(delivery_tag)
+                return
+            virtual.QoS.ack(self, delivery_tag)
 
         def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
             """Return a message. Without free memory it keeps its record as taken, or is dropped if it has none."""

@@ -1,0 +1,133 @@
+"""Commands over connections that are kept apart from a client's pool, for commands that may be sent a second time.
+
+redis-py looks into a connection before each command, in case its server has closed it. Here a broken connection shows when the command
+fails, and the command is sent again through the client.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import ConnectionError as Lost
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from gatepost_core.redis.errors import REPEATED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import ConnectionPool, Redis
+
+# No more than an eighth of the pool, which other commands need too.
+_KEPT: Final = 8
+_of_clients: Final[WeakKeyDictionary[Redis, QuickConnections]] = WeakKeyDictionary()
+_lock: Final = threading.Lock()
+
+
+class Broken(Exception):
+    """The connection broke; the commands may have been carried out."""
+
+
+class QuickConnections:
+    """A few connections of one pool. Safe for threads, and after a fork.
+
+    Attributes:
+        pool: the pool.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.pool = pool
+        self._most = min(_KEPT, pool.max_connections // 8)
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
+
+    def ask(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send commands in one round trip, and return each one's reply or its error.
+
+        Raises:
+            Broken: the connection broke.
+            RedisError: as the client raises it.
+        """
+        connection = self._take()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            replies = [_reply(connection) for _ in commands]
+        except BaseException as error:
+            # A reply that comes later must not be taken for the next one.
+            connection.disconnect()
+            if isinstance(error, Lost):
+                raise Broken from None
+            raise
+        finally:
+            self._put_back(connection)
+        return replies
+
+    def _take(self) -> Any:
+        if self._pid != os.getpid():
+            self._pid, self._idle = os.getpid(), []
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.pool.get_connection()
+
+    def _put_back(self, connection: Any) -> None:
+        if len(self._idle) < self._most:
+            self._idle.append(connection)
+        else:
+            self.pool.release(connection)
+
+
+def quick_connections(client: Redis) -> QuickConnections:
+    """Return the client's quick connections. They are closed with its pool."""
+    with _lock:
+        if client not in _of_clients:
+            _of_clients[client] = QuickConnections(client.connection_pool)
+        return _of_clients[client]
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response(disconnect_on_error=False)
+    except ResponseError as error:
+        return error
+
+
+class QuickScript:
+    """A script of redis-py that runs over quick connections. It must give the same answer when a call is repeated.
+
+    Attributes:
+        script: its text.
+        sha: the digest that Redis knows it by.
+    """
+
+    def __init__(self, client: Redis, text: str) -> None:
+        self._connections = quick_connections(client)
+        self._registered = client.register_script(text)
+        self.script = text
+        self.sha = self._registered.sha
+
+    def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run the script, and return its reply.
+
+        Raises:
+            RedisError: as the client raises it. It is marked if an earlier try may have been carried out.
+        """
+        try:
+            (reply,) = self._connections.ask([("EVALSHA", self.sha, len(keys), *keys, *args)])
+        except Broken:
+            return self._again(keys, args)
+        if isinstance(reply, NoScriptError):
+            return self._registered(keys=keys, args=args)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _again(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return self._registered(keys=keys, args=args)
+        except RedisError as error:
+            setattr(error, REPEATED, True)
+            raise

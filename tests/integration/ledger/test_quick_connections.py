@@ -1,0 +1,97 @@
+"""The ledger's scripts over connections that are kept: what they do when a connection breaks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from gatepost_core.redis.errors import REPEATED
+from gatepost_core.redis.quick import QuickScript
+from support.chaos_proxy import NO_ANSWER, Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+
+COUNT = "#!lua\nreturn redis.call('INCRBY', KEYS[1], ARGV[1])\n"
+
+
+@pytest.fixture
+def count(redis_client: redis.Redis) -> QuickScript:
+    """A script that adds to a counter and returns it."""
+    return QuickScript(redis_client, COUNT)
+
+
+def test_a_script_that_redis_has_forgotten_is_loaded_again(count: QuickScript, redis_client: redis.Redis) -> None:
+    """A restarted Redis knows no scripts."""
+    first = count(keys=["n"], args=[1])
+    redis_client.script_flush()
+
+    assert (first, count(keys=["n"], args=[1])) == (1, 2)
+
+
+def test_a_call_after_the_connection_was_closed_is_made_through_the_client(
+    count: QuickScript, redis_client: redis.Redis
+) -> None:
+    """Redis closes idle connections, and all of them when it restarts."""
+    count(keys=["n"], args=[1])
+    redis_client.client_kill_filter(_type="normal", skipme=True)
+
+    assert count(keys=["n"], args=[1]) == 2
+
+
+def test_a_late_reply_is_not_taken_for_the_next_one(valkey: EmbeddedValkey) -> None:
+    """A call that timed out leaves its reply on the connection."""
+    with redis.Redis(port=valkey.port, socket_timeout=0.2) as client:
+        slow = QuickScript(client, "#!lua\nredis.call('BLPOP', 'nothing', 1)\nreturn ARGV[1]\n")
+        answer = QuickScript(client, "#!lua\nreturn ARGV[1]\n")
+        answer(keys=[], args=["before"])
+        with redis.Redis(port=valkey.port) as other:
+            other.client_pause(600, all=True)
+            with pytest.raises(redis.TimeoutError):
+                slow(keys=[], args=["late"])
+            other.client_unpause()
+
+        assert answer(keys=[], args=["after"]) == b"after"
+
+
+def test_an_error_after_a_lost_reply_says_that_the_call_was_tried_before(valkey: EmbeddedValkey) -> None:
+    """So nobody concludes from the second try that nothing was recorded."""
+    with Proxy(valkey.port) as proxy, redis.Redis(port=proxy.port, retry=None) as client:
+        count = QuickScript(client, COUNT)
+        count(keys=["n"], args=[1])
+        proxy.cut_next(b"EVALSHA", NO_ANSWER)
+        with redis.Redis(port=valkey.port) as other:
+            other.set("n", "no number")
+        with pytest.raises(redis.ResponseError) as caught:
+            count(keys=["n"], args=[1])
+
+    assert getattr(caught.value, REPEATED)
+
+
+def test_a_forked_process_uses_connections_of_its_own(count: QuickScript) -> None:
+    """Two processes on one connection would read each other's replies."""
+    count(keys=["n"], args=[1])
+    child = os.fork()
+    if child == 0:
+        answered = count(keys=["child"], args=[7])
+        os._exit(0 if answered == 7 else 1)
+    answers: Iterator[int] = (count(keys=["n"], args=[1]) for _ in range(20))
+    counted = list(answers)
+    _, status = os.waitpid(child, 0)
+
+    assert counted == list(range(2, 22))
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_producers_that_nobody_closes_leave_the_pool_its_connections(redis_client: redis.Redis) -> None:
+    """All scripts of a client share the connections."""
+    redis_client.connection_pool.max_connections = 16
+    for number in range(30):
+        QuickScript(redis_client, COUNT)(keys=[str(number)], args=[1])
+
+    assert redis_client.ping()
