@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
 _PAGE: Final = 200
+_ANSWERABLE: Final = re.compile(r"[!-~]{1,255}")
+_ANSWER_MS: Final = 86_400_000
 # Fourteen digits, within Python's calendar.
 _LATEST_MS: Final = 99_999_999_999_999
 
@@ -39,6 +42,11 @@ redis.call('PEXPIRE', KEYS[1], lifetime)
 redis.call('ZADD', KEYS[2], now, id)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - lifetime)
 if kid ~= '' then redis.call('HSET', KEYS[3], kid, now) end
+"""
+# In the form of Celery's results, which a client waits for. An operation's own result is not overwritten.
+_ANSWER: Final = """
+local done = redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')
+if done then redis.call('PUBLISH', KEYS[1], ARGV[1]) end
 """
 # Moves a letter to its queue in one step.
 _MOVE: Final = """#!lua flags=allow-oom
@@ -131,6 +139,7 @@ class DeadLetters:
         self._keyring = keyring
         self._lifetime_ms = lifetime_s * 1000
         self._add = client.register_script(_ADD)
+        self._answer = client.register_script(_ANSWER)
         self._move = client.register_script(_MOVE)
         self._mark = client.register_script(_MARK)
 
@@ -148,6 +157,30 @@ class DeadLetters:
                 keys=[self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.kids], args=arguments
             )
         return letter_id
+
+    def answer(self, task_id: object, reason: str) -> None:
+        """Tell the sender of a refused message the reason, as a failed result under the task's id. An unusable id gets no answer.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        if not isinstance(task_id, str) or not _ANSWERABLE.fullmatch(task_id):
+            return
+        failure = {
+            "exc_type": "InvalidCommand",
+            "exc_message": [[["message", reason]]],
+            "exc_module": "gatepost.errors",
+        }
+        document: dict[str, Any] = {
+            "status": "FAILURE",
+            "result": failure,
+            "traceback": None,
+            "children": [],
+            "date_done": datetime.now(UTC).isoformat(),
+            "task_id": task_id,
+        }
+        with translated_errors():
+            self._answer(keys=[self._keys.celery_result(task_id)], args=[json.dumps(document), _ANSWER_MS])
 
     def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:
         """Return the newest dead letters of a selection, newest first.

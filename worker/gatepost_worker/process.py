@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,7 @@ class Process:
     def dead_letter(self, raw: str, *, reason: str, queue: str) -> None:
         """Store an envelope that cannot be read."""
         letter_id = self.dead_letters.add({"raw": raw}, reason=reason, queue=queue)
+        self.dead_letters.answer(_task_id_in(raw), reason)
         _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
 
     def prepare(self) -> None:
@@ -156,3 +158,11 @@ class Process:
             self.clients.close()
         if "redis" in self.__dict__:
             self.redis.close()
+
+
+def _task_id_in(envelope: str) -> object:
+    """Return the task's id in an envelope that may be damaged, or None."""
+    try:
+        return json.loads(envelope)["headers"]["id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,7 +107,9 @@ class Submissions:
                 # another id or key.
                 return recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
             # The queue delivers at least once, and a worker can die between recording and acknowledging.
-            return recorder.enqueue(parsed, idempotency_key or f"{SUBMIT}:{task_id.lower()}", origin=Origin.PLAIN)
+            return recorder.enqueue(
+                parsed, idempotency_key or f"{SUBMIT}:{_one_spelling(task_id)}", origin=Origin.PLAIN
+            )
         except Unavailable:
             raise
         except ConfigurationError as failure:
@@ -164,3 +167,11 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidCommand([("command", "is not JSON")]) from None
+
+
+def _one_spelling(task_id: str) -> str:
+    # A UUID is the same in upper and lower case; ids of other forms are not.
+    try:
+        return str(uuid.UUID(task_id))
+    except ValueError:
+        return task_id

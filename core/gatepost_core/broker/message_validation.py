@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 
 LONGEST_ENVELOPE: Final = 1 << 20
 """Bytes. Gatepost's own messages have a few hundred, a submitted command has a few thousand."""
+PLAIN_TEXT: Final = "utf-8"
+"""The `body_encoding` of celery-ts: the body is the text itself. kombu does not know it."""
 _BATCHES: Final = 1 << 24
 # Gatepost's own messages wait a minute at most; the rest allows for clocks that differ.
 _LATEST: Final = timedelta(hours=2)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE).fullmatch
 _COMPRESSED: Final = "the body is compressed, which Gatepost does not accept"
+# Of other clients: ULID, nanoid and the like. Neither an address nor a number has this form, because Celery shows ids in logs and events.
+_OTHER_ID: Final = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])[A-Za-z0-9_-]{16,64}").fullmatch
+# In the order of the task's parameters.
+_OF_COMMAND: Final = ("command", "idempotency_key", "version")
 # Celery's own headers have three. Python reads deeper JSON than it writes, so a deeper message could not be stored.
 _MOST_LEVELS: Final = 32
 
@@ -96,11 +102,11 @@ def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | No
     if headers.get("compression"):
         # kombu unpacks before any check, and a megabyte can become a gigabyte.
         return _COMPRESSED
-    if not isinstance(body, str) or encoding not in (None, "base64"):
+    if not isinstance(body, str) or encoding not in (None, "base64", PLAIN_TEXT):
         return "the envelope's body is not text, or its body_encoding is unknown"
     try:
         raw = body.encode()
-        if encoding:
+        if encoding == "base64":
             # As kombu does: it also accepts characters outside the alphabet.
             base64.b64decode(raw)
     except ValueError:
@@ -108,8 +114,8 @@ def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | No
     return None
 
 
-def check_message(headers: Any, payload: Callable[[], Any]) -> None:
-    """Check a message's headers and arguments.
+def check_message(headers: Any, payload: Callable[[], Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Check a message's headers and arguments, and return its named arguments and what it embeds.
 
     Args:
         headers: as received.
@@ -131,23 +137,54 @@ def check_message(headers: Any, payload: Callable[[], Any]) -> None:
         raise Malformed("the body has values that JSON does not have")
     match found:
         case [list() as positional, dict() as kwargs, dict() | None as embedded]:
-            if positional:
-                raise Malformed("the arguments are not named")
+            named = _named(positional, kwargs, TASKS[task])
             _check_nothing_follows(embedded or {})
-            _check_arguments(kwargs, TASKS[task])
+            _check_arguments(named, TASKS[task])
+            return named, embedded or {}
         case _:
             raise Malformed("the body is not [args, kwargs, embed]")
+
+
+def of_protocol_2(payload: Any) -> tuple[dict[str, Any], list[Any]] | None:
+    """Return headers and body in protocol 2 of a message in Celery's protocol 1, or None if it is neither."""
+    if not isinstance(payload, dict) or not isinstance(payload.get("task"), str):
+        return None
+    headers = {name: payload[name] for name in ("task", "id", "eta", "expires", "retries") if name in payload}
+    embedded = {name: payload[name] for name in ("callbacks", "errbacks", "chain", "chord") if name in payload}
+    return headers, [payload.get("args") or [], payload.get("kwargs") or {}, embedded]
+
+
+def _named(positional: list[Any], kwargs: dict[str, Any], carries: Carries) -> dict[str, Any]:
+    if not positional:
+        return kwargs
+    if carries is not Carries.COMMAND:
+        raise Malformed("the arguments are not named")
+    if len(positional) > len(_OF_COMMAND):
+        raise Malformed("there are more arguments than command, idempotency_key and version")
+    named = dict(zip(_OF_COMMAND, positional, strict=False))
+    if twice := sorted(named.keys() & kwargs.keys()):
+        raise Malformed(f"{twice[0]} is given by position and by name")
+    return {**named, **kwargs}
+
+
+def _check_id(task: str, text: str) -> None:
+    if TASKS[task] is not Carries.COMMAND:
+        _check_uuid("the header id", text)
+    elif not (_UUID(text) or _OTHER_ID(text)):
+        raise Malformed(
+            "the header id is neither a UUID nor 16 to 64 letters, digits, - and _ with a letter and a digit"
+        )
 
 
 def _checked_task(headers: Any) -> str:
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
         raise Malformed("the header id is missing or not text")
-    _check_uuid("the header id", headers["id"])
     task = headers.get("task")
     if not isinstance(task, str):
-        raise Malformed("the message is not of Celery's protocol 2")
+        raise Malformed("the message is not of Celery's protocol 1 or 2")
     if task not in TASKS:
         raise Malformed("there is no such task here")
+    _check_id(task, headers["id"])
     if headers.get("compression"):
         raise Malformed(_COMPRESSED)
     if (flaw := flaw_of_depth(headers)) is not None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
+TASK = "0f8fad5b-d9cb-469f-a165-70867728950e"
 COMMAND = {"kind": "send_email", "email": "guest@example.com"}
 
 
@@ -76,7 +77,9 @@ def test_a_plain_command_that_is_delivered_twice_is_one_operation(made: Callable
     """The queue delivers a message at least once; another message with the same command is another operation."""
     app, process = made()
     submissions = Submissions(app, process)
-    first, again, other = (submissions.accept(task, COMMAND, None) for task in ("a-task", "A-TASK", "another"))
+    first, again, other = (
+        submissions.accept(task, COMMAND, None) for task in (TASK, TASK.upper(), TASK.replace("0", "1"))
+    )
 
     assert first == again != other
     assert sum(process.ledger.counts().values()) == 2

@@ -5,12 +5,13 @@ Celery's own consumer logs such a message and drops it. The setting `worker_cons
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.worker.consumer import Consumer
 
-from gatepost_core.broker.message_validation import flaw_of_content, flaw_of_depth
-from gatepost_worker.celery_guard.intake import dead_letter
+from gatepost_core.broker.message_validation import flaw_of_content, flaw_of_depth, of_protocol_2
+from gatepost_worker.celery_guard.intake import dead_letter, replace_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +32,12 @@ class DeadLetterConsumer(Consumer):
 
         def checked(message: Any) -> Any:
             self.liveness.took()
-            headers = message.headers
-            task = headers.get("task") if isinstance(headers, dict) else None
-            if not isinstance(task, str):
+            if _is_without_task(message):
+                _change_protocol(message)
+            if _is_without_task(message):
                 # Celery looks the strategy up by this header, before the strategy can check it.
-                return self._dead_letter(message, "the message is not of Celery's protocol 2")
+                return self._dead_letter(message, "the message is not of Celery's protocol 1 or 2")
+            headers = message.headers
             flaw = flaw_of_depth(headers) or flaw_of_content(message.content_type, message.content_encoding)
             if flaw is not None:
                 return self._dead_letter(message, flaw)
@@ -45,7 +47,7 @@ class DeadLetterConsumer(Consumer):
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Store a message of a protocol that Celery does not know."""
-        self._dead_letter(message, "the message is not of Celery's protocol 2")
+        self._dead_letter(message, "the message is not of Celery's protocol 1 or 2")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
         """Store a message for a task that this worker does not have."""
@@ -61,6 +63,22 @@ class DeadLetterConsumer(Consumer):
 
     def _dead_letter(self, message: Any, reason: str) -> None:
         dead_letter(message, reason, self, type(self).dead_letters())
+
+
+def _is_without_task(message: Any) -> bool:
+    return not isinstance(message.headers, dict) or not isinstance(message.headers.get("task"), str)
+
+
+def _change_protocol(message: Any) -> None:
+    """Give a message of Celery's protocol 1 the form of protocol 2, which the checks know."""
+    if flaw_of_content(message.content_type, message.content_encoding) is not None:
+        return
+    # kombu's decoders can raise any class; the checks that follow name the flaw.
+    with suppress(Exception):
+        found = of_protocol_2(message.payload)
+        if found is not None:
+            message.headers, body = found
+            replace_body(message, body)
 
 
 def consumer_class(dead_letters: Callable[[], DeadLetters], liveness: Liveness) -> type[DeadLetterConsumer]:

@@ -60,11 +60,11 @@ def strategy(
     def checked(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers, written = message.headers, message.body
         try:
-            check_message(headers, lambda: message.payload)
+            arguments, embedded = check_message(headers, lambda: message.payload)
             message.headers = _celery_headers(headers, task)
             _check_request(task, app, message)
             if seal is not None:
-                _seal_arguments(message, seal)
+                _seal_arguments(message, arguments, embedded, seal)
             return handle(message, body, ack, reject, callbacks, **options)
         except Malformed as failure:
             message.headers = headers
@@ -96,15 +96,21 @@ def _celery_headers(headers: dict[str, Any], task: Task[Any, Any]) -> dict[str, 
     return {**kept, "argsrepr": SHOWN_ARGUMENTS, "kwargsrepr": SHOWN_ARGUMENTS, "root_id": headers["id"]}
 
 
-def _seal_arguments(message: Any, seal: Callable[[str, dict[str, Any]], str]) -> None:
-    positional, arguments, embedded = message.payload
+def _seal_arguments(
+    message: Any, arguments: dict[str, Any], embedded: dict[str, Any], seal: Callable[[str, dict[str, Any]], str]
+) -> None:
     if "sealed" in arguments:
         return  # a worker sealed them before it requeued the message
     try:
         sealed = seal(message.headers["id"], arguments)
     except InvalidValue as failure:
         raise Malformed(str(failure)) from None
-    message.body = json.dumps([positional, {"sealed": sealed}, embedded])
+    replace_body(message, [[], {"sealed": sealed}, embedded])
+
+
+def replace_body(message: Any, body: list[Any]) -> None:
+    """Give a message another body."""
+    message.body = json.dumps(body)
     message._decoded_cache = None  # noqa: SLF001 - kombu has no public way to drop the decoded body
 
 
@@ -122,6 +128,7 @@ def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLett
     }
     try:
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
+        dead_letters.answer(_id_of(message), reason)
     except Unavailable as failure:
         _log.error("message.malformed", reason=reason, error=str(failure))
         time.sleep(_PAUSE_S)
@@ -129,6 +136,10 @@ def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLett
         return
     _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
     message.ack_log_error(_consumer_log, consumer.connection_errors)
+
+
+def _id_of(message: Any) -> object:
+    return message.headers.get("id") if isinstance(message.headers, dict) else None
 
 
 def requeue(message: Any, failure: Exception, consumer: Any) -> None:

@@ -17,7 +17,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from gatepost_core.broker.message_validation import LONGEST_ENVELOPE, flaw_of_envelope
+from gatepost_core.broker.message_validation import LONGEST_ENVELOPE, PLAIN_TEXT, flaw_of_envelope
 from gatepost_core.errors import Unavailable
 from gatepost_worker.celery_guard.redis_outages import PUSH, tolerant_channel
 
@@ -79,9 +79,7 @@ def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
             if flaw is not None:
                 self._dead_letter(item, flaw, queue)
                 return
-            # kombu returns unacknowledged messages to the queue that the envelope names; a forged envelope could name any key.
-            envelope["properties"]["delivery_info"] = {"exchange": queue, "routing_key": queue}
-            envelope["properties"]["delivery_tag"] = str(uuid.uuid4())
+            _set_properties(envelope["properties"], queue)
             self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
 
         def _dead_letter(self, item: bytes, flaw: str, queue: str) -> None:
@@ -103,6 +101,14 @@ def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
         shown_as = scheme
 
     return CheckedTransport
+
+
+def _set_properties(properties: dict[str, Any], queue: str) -> None:
+    # kombu returns unacknowledged messages to the queue that the envelope names; a forged envelope could name any key.
+    properties["delivery_info"] = {"exchange": queue, "routing_key": queue}
+    properties["delivery_tag"] = str(uuid.uuid4())
+    if properties.get("body_encoding") == PLAIN_TEXT:
+        del properties["body_encoding"]
 
 
 def _opened(item: bytes) -> tuple[Any, str | None]:
