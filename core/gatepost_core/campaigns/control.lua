@@ -32,6 +32,30 @@ function calls.find(fingerprint)
   return { 'found', index_find(index_open(campaign, campaign .. INDEX_KEY), fingerprint) }
 end
 
+-- ARGV: fingerprints. Returns the letter of each recipient's state in order, '-' for one that the campaign does not have.
+function calls.states(fingerprints)
+  local index = index_open(campaign, campaign .. INDEX_KEY)
+  local batches, found = {}, {}
+  for at = 1, #fingerprints, 8 do
+    local number = index_find(index, fingerprints:sub(at, at + 7))
+    local state = ''
+    if number then
+      local batch, row = math.floor(number / 256), number % 256 + 1
+      batches[batch] = batches[batch] or redis.call('HGET', batch_key(batch), 'states') or ''
+      state = batches[batch]:sub(row, row)
+    end
+    found[#found + 1] = state == '' and '-' or state
+  end
+  return { 'states', table.concat(found) }
+end
+
+-- ARGV: the fingerprint of a file. Notes that the campaign got its rows.
+function calls.note_file(fingerprint)
+  if not get('status') then return { 'missing' } end
+  redis.call('HSETNX', campaign, FILE_FIELD .. fingerprint, now)
+  return { 'done' }
+end
+
 -- ARGV: the batch's number, its sealed rows, their fingerprints, the id of the key that sealed them
 -- Adds the whole batch or nothing. Returns 'taken' if another import has used the number, 'known' if it has added one of these recipients.
 function calls.append(number, rows, fingerprints, kid)

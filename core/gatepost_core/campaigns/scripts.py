@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from gatepost_core.redis.keys import RedisKeys
 
+FILE_FIELD: Final = "file:"
+"""In a campaign's record, before the fingerprint of a file whose rows it got."""
+
 
 SILENT_MS: Final = 3000
 """A worker that has made no step for longer is silent: its batches do not count as out. Workers make a step each second."""
@@ -51,6 +54,7 @@ def lua_constants() -> str:
         "NOT_A_STATE": f"'[^{_chars(State)}]'",
         "OPEN_FIELDS": _fields(OPEN_STATES),
         "SILENT": str(SILENT_MS),
+        "FILE_FIELD": f"'{FILE_FIELD}'",
         "FAILURE_FIELDS": _fields(state for state in State if state.counts_as_failure),
     }
     constants = "".join(f"local {name} = {value}\n" for name, value in tables.items())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_blocks
 from gatepost_core.campaigns.model import Status
-from gatepost_core.campaigns.scripts import SILENT_MS, library, part
+from gatepost_core.campaigns.scripts import FILE_FIELD, SILENT_MS, library, part
+from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import SERVER_CLOCK, ending, starting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gatepost_core.blocks import Block
     from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.settings.tenants import Application
+    from gatepost_core.states import State
 
 ROWS_PAGE: Final = 5
 """Batches whose rows one call reads. If every row has a record, the call blocks Redis, and so logins, for up to ten milliseconds."""
@@ -158,6 +160,27 @@ class CampaignStore:
         """Return the number of the recipient with this fingerprint, or None."""
         number = self.call(self._end, "find", campaign_id, fingerprint)[1]
         return None if number is None else int(number)
+
+    def states_of(self, campaign_id: str, fingerprints: Sequence[bytes]) -> list[State | None]:
+        """Return the state of each recipient in a campaign, by fingerprint; None for one that the campaign does not have."""
+        letters: bytes = self.call(self._end, "states", campaign_id, b"".join(fingerprints))[1]
+        return [STATES.get(letter) for letter in letters]
+
+    def note_file(self, campaign_id: str, fingerprint: str) -> None:
+        """Note that the rows of a file go into a campaign."""
+        self.call(self._start, "note_file", campaign_id, fingerprint)
+
+    def ids_with_file(self, fingerprint: str) -> list[str]:
+        """Return the ids of the campaigns that got the rows of a file, newest first."""
+        field, found, seen = f"{FILE_FIELD}{fingerprint}", [], 0
+        while page := self.campaign_ids(seen, _NAMES_PAGE):
+            with translated_errors(), self.redis.pipeline(transaction=False) as pipeline:
+                for campaign_id in page:
+                    pipeline.hexists(self.keys.campaign(campaign_id), field)
+                known = pipeline.execute()
+            found += [campaign_id for campaign_id, is_known in zip(page, known, strict=True) if is_known]
+            seen += len(page)
+        return found
 
     def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
         """Add one batch completely, or not at all.

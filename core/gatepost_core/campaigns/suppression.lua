@@ -38,16 +38,16 @@ function calls.find(fingerprint)
   return index_find(index_open(home, home .. INDEX_KEY), fingerprint)
 end
 
--- ARGV: fingerprints, now in seconds. Returns how many have an entry that has not expired.
-function calls.count(fingerprints, now)
+-- ARGV: fingerprints, now in seconds. Returns '1' for each with an entry that has not expired and '0' for each other, in order.
+function calls.probe(fingerprints, now)
   local index = index_open(home, home .. INDEX_KEY)
-  local holding = 0
+  local holding = {}
   for at = 1, #fingerprints, 8 do
     local entry = index_find(index, fingerprints:sub(at, at + 7))
     local expires = entry and struct.unpack('<I4', entry, 6)
-    if entry and (expires == 0 or expires > tonumber(now)) then holding = holding + 1 end
+    holding[#holding + 1] = entry and (expires == 0 or expires > tonumber(now)) and '1' or '0'
   end
-  return holding
+  return table.concat(holding)
 end
 
 local call = calls[ARGV[1]]

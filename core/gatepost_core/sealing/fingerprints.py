@@ -9,10 +9,14 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FINGERPRINT_BYTES: Final = 8
 """Bytes of a recipient's fingerprint, in storage and logs."""
+_FILE_BYTES: Final = 16
 
 
 class Origin(StrEnum):
@@ -29,6 +33,10 @@ class Origin(StrEnum):
     """Through `gatepost.submit`, in clear: anybody with write access to the broker can send it."""
 
 
+def _joined(*parts: str) -> bytes:
+    return "".join([f"{len(part)}:{part}" for part in parts]).encode("utf-8", "surrogatepass")
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
     """Makes fingerprints under one key."""
@@ -37,8 +45,7 @@ class Fingerprints:
 
     def digest(self, *parts: str) -> bytes:
         """Return 32 bytes for these parts, in this order."""
-        text = "".join([f"{len(part)}:{part}" for part in parts])
-        return hmac.digest(self.key, text.encode("utf-8", "surrogatepass"), "sha256")
+        return hmac.digest(self.key, _joined(*parts), "sha256")
 
     def operation(self, recipient: str, origin: Origin = Origin.PRODUCER) -> str:
         """Return a recipient's fingerprint in the index of operations, as hexadecimal digits.
@@ -51,9 +58,27 @@ class Fingerprints:
         """Return a recipient's fingerprint in one campaign: in its index and its guest list."""
         return self._short("campaign", campaign_id, recipient)
 
+    def in_campaign(self, campaign_id: str, recipients: Iterable[str]) -> list[bytes]:
+        """Return what `campaign` returns for each of many recipients, in half the time."""
+        begun = hmac.new(self.key, _joined("campaign", campaign_id), "sha256")
+        marks = []
+        for recipient in recipients:
+            one = begun.copy()
+            one.update(_joined(recipient))
+            marks.append(one.digest()[:FINGERPRINT_BYTES])
+        return marks
+
     def suppression(self, recipient: str) -> bytes:
         """Return a recipient's fingerprint in the suppression list."""
         return self._short("suppression", recipient)
+
+    def file(self, digest: str) -> str:
+        """Return the fingerprint of a recipient file as 32 hexadecimal digits. Without the key, nobody can test whether a file was sent.
+
+        Args:
+            digest: the SHA-256 of the file's bytes, as hexadecimal digits.
+        """
+        return self.digest("file", digest)[:_FILE_BYTES].hex()
 
     def log(self, recipient: str) -> str:
         """Return a recipient's fingerprint in logs, as hexadecimal digits."""

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from gatepost_operations.cli.command_table import TABLE, Entry
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
+from gatepost_operations.cli.given_command import note_command
 from gatepost_operations.cli.help_style import PlainGroup
 from gatepost_operations.cli.options import examples
 from gatepost_operations.cli.output import say, show_error, write, write_json
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments after the program's name [default: those of the process].
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    note_command(given)
     as_json = "--json" in given
     asked = Asked()
     try:

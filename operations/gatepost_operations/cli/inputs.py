@@ -77,6 +77,17 @@ def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
         raise Refused("Nothing was done.")
 
 
+def choose(question: str, letters: str) -> str:
+    """Ask on a terminal for one of some letters, and return it in lower case. Enter means the last letter."""
+    choices = "/".join([*letters[:-1], letters[-1].upper()])
+    while True:
+        answer = str(
+            typer.prompt(f"{visible(question)} [{choices}]", default=letters[-1], show_default=False, err=True)
+        )
+        if (first := answer.strip().lower()[:1]) in set(letters):
+            return first
+
+
 def json_object(given: str | None, field: str) -> dict[str, Any] | None:
     """Return the JSON object that an option holds, or that the file after its `@` holds.
 

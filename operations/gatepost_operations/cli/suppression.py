@@ -124,7 +124,7 @@ def import_file(
     reading = replace(reading, allow_landlines=True)
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         if not skip_invalid:
-            refuse_invalid(recipients.check(), recipients.name)
+            refuse_invalid(recipients.check(), recipients)
         rows = recipients.rows(counts, f"suppressing {recipients.name}")
         new = campaigns.suppressions.import_rows(rows, reason, expires_at=expires_at)
     skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""

@@ -53,6 +53,25 @@ def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetim
     return moment.replace(tzinfo=_zone(timezone)).astimezone(UTC)
 
 
+def read_duration(text: str, field: str) -> timedelta:
+    """Read a duration such as `90m`, `36h` or `7d`.
+
+    Args:
+        text: the text of the option.
+        field: the name of the option, for the error.
+
+    Raises:
+        InvalidCommand: the text has another form, or the duration is too long.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise InvalidCommand([FieldError(field, "is not a duration; write it as 90m, 36h or 7d")])
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise InvalidCommand([FieldError(field, "is too long")]) from None
+
+
 def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime | None:
     """Read a past moment: ISO 8601 with an offset, or a duration ago such as `90m`, `36h` or `2d`. Errors are those of `read_moment`."""
     if text is None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FIRST_ERRORS: Final = 20
 """The default number of errors in a report."""
+EXAMPLES: Final = 3
+"""The default number of lines for each kind of error."""
 
 _PROGRESS_EVERY: Final = 2_000
 _TOP_DOMAINS: Final = 10
@@ -54,11 +56,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One kind of error, and the number of rows with it."""
+    """One kind of error, the number of rows with it, and the first lines of these rows."""
 
     field: str
     problem: str
     rows: int
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class CheckReport:
         format: CSV or JSON Lines.
         encoding: the file's encoding.
         delimiter: the delimiter of a CSV file.
+        columns: the column of each field that was found, by the field's name.
         ignored_columns: the columns that were not recognised.
         rows: rows that are not blank, valid and invalid.
         valid: rows without an error.
@@ -80,6 +84,7 @@ class CheckReport:
         cannot_receive_sms: rows with a land line, or a toll-free or premium number. They are invalid, unless such numbers are accepted.
         valid_by_length: invalid rows with a number in no plan, which `--numbers length` accepts.
         full_width: valid rows with an address whose full-width characters were read as the usual ones.
+        languages: valid rows with a language, by tag, the most frequent first.
         domains: valid rows with an address, by domain, for the ten most frequent domains.
         other_domains: valid rows with an address in any other domain.
         problems: the kinds of errors, the most frequent first.
@@ -90,6 +95,7 @@ class CheckReport:
     format: FileFormat
     encoding: str
     delimiter: str | None
+    columns: Mapping[str, str]
     ignored_columns: tuple[str, ...]
     rows: int
     valid: int
@@ -100,6 +106,7 @@ class CheckReport:
     cannot_receive_sms: int
     valid_by_length: int
     full_width: int
+    languages: Mapping[str, int]
     domains: Mapping[str, int]
     other_domains: int
     problems: tuple[Problem, ...]
@@ -125,6 +132,7 @@ def check_file(
     rejects: str | os.PathLike[str] | None = None,
     replace_rejects: bool = False,
     keep_errors: int = FIRST_ERRORS,
+    keep_examples: int = EXAMPLES,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
     """Read the whole file. The memory grows by six bytes a recipient.
@@ -141,6 +149,7 @@ def check_file(
         rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
         replace_rejects: replace an existing file for invalid rows.
         keep_errors: the number of errors in the report.
+        keep_examples: the number of lines that each kind of error names.
         progress: called every 2,000 rows and at the end.
 
     Returns:
@@ -159,7 +168,7 @@ def check_file(
         numbers=numbers,
         allow_landlines=allow_landlines,
     )
-    tally = _Tally(keep_errors)
+    tally = _Tally(keep_errors, keep_examples)
     progress = progress and callback_of_caller(progress)
     with ExitStack() as stack:
         stack.enter_context(reader)
@@ -183,22 +192,26 @@ def check_file(
 class _Tally:
     """The counts of a check while it runs."""
 
-    def __init__(self, keep_errors: int) -> None:
+    def __init__(self, keep_errors: int, keep_examples: int) -> None:
         self.rows = 0
         self._keep_errors = keep_errors
+        self._keep_examples = keep_examples
         self._duplicates = 0
         self._kinds: Counter[str] = Counter()
         self._regions: Counter[str] = Counter()
         self._voice_only = 0
+        self._languages: Counter[str | None] = Counter()
         self._domains: Counter[str] = Counter()
         self._further_domains = 0
         self._problems: Counter[tuple[str, str]] = Counter()
+        self._examples: dict[tuple[str, str], list[int]] = {}
         self._first_errors: list[RowError] = []
         self._seen = DuplicateFinder()
 
     def count(self, row: Row) -> None:
         self.rows += 1
         self._kinds[row.kind] += 1
+        self._languages[row.language] += 1
         if not self._seen.add(row.recipient):
             self._duplicates += 1
         if row.kind.identifier is Identifier.PHONE_NUMBER:
@@ -218,6 +231,8 @@ class _Tally:
         if kind not in self._problems and len(self._problems) >= _MOST_KINDS:
             kind = (error.field, OTHER_PROBLEMS)
         self._problems[kind] += 1
+        if self._problems[kind] <= self._keep_examples:
+            self._examples.setdefault(kind, []).append(error.line)
         if len(self._first_errors) < self._keep_errors:
             self._first_errors.append(error)
 
@@ -232,6 +247,7 @@ class _Tally:
             format=reader.format,
             encoding=reader.encoding,
             delimiter=reader.delimiter,
+            columns=reader.taken_columns,
             ignored_columns=reader.ignored_columns,
             rows=self.rows,
             valid=valid,
@@ -242,8 +258,11 @@ class _Tally:
             cannot_receive_sms=self._voice_only + self._rows_with(NO_SMS),
             valid_by_length=self._rows_with(NOT_IN_PLAN),
             full_width=reader.full_width,
+            languages={tag: rows for tag, rows in self._languages.most_common() if tag is not None},
             domains=top,
             other_domains=self._domains.total() - sum(top.values()) + self._further_domains,
-            problems=tuple(Problem(*kind, rows) for kind, rows in self._problems.most_common()),
+            problems=tuple(
+                Problem(*kind, rows, tuple(self._examples.get(kind, ()))) for kind, rows in self._problems.most_common()
+            ),
             first_errors=tuple(self._first_errors),
         )

@@ -21,7 +21,7 @@ from gatepost_operations.files.records import Malformed
 from gatepost_operations.files.text_reader import FileError, Source, TextLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["FileError", "FileFormat", "RowError", "RowReader", "Source", "read_rows"]
 
@@ -74,6 +74,7 @@ class RowReader:
         self._parser = parser
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._ignored: dict[str, None] = {}
+        self._taken: dict[str, str] = {}
         self.delimiter: str | None = None
         self.columns: tuple[str, ...] | None = None
         match opened:
@@ -81,7 +82,7 @@ class RowReader:
                 self.format = FileFormat.CSV
                 self.delimiter = opened.delimiter
                 self.columns = opened.names
-                self._ignored.update(dict.fromkeys(opened.layout.ignored))
+                self._note(opened.layout, opened.names)
                 self._rows = self._read(opened.records, partial(parser.parse, opened.layout))
             case JsonLinesFile():
                 self.format = FileFormat.JSON_LINES
@@ -96,6 +97,11 @@ class RowReader:
     def full_width(self) -> int:
         """Addresses so far whose full-width characters were read as the usual ones."""
         return self._parser.full_width
+
+    @property
+    def taken_columns(self) -> dict[str, str]:
+        """The first column of each field so far, by the field's name."""
+        return dict(self._taken)
 
     @property
     def bytes_read(self) -> int:
@@ -158,10 +164,18 @@ class RowReader:
             if len(self._layouts) == _MOST_LAYOUTS:
                 self._layouts.clear()
             self._layouts[names] = layout
-            for name in layout.ignored:
-                if len(self._ignored) < _MOST_IGNORED:
-                    self._ignored[name] = None
+            self._note(layout, names)
         return layout
+
+    def _note(self, layout: Layout, names: Sequence[str]) -> None:
+        for name in layout.ignored:
+            if len(self._ignored) < _MOST_IGNORED:
+                self._ignored[name] = None
+        for field, place in layout.places.items():
+            self._taken.setdefault(field.value, names[place].strip())
+        if layout.parameters:
+            # The names of parameters are the file's own.
+            self._taken.setdefault(Field.AUTH_PARAMS.value, f"authParams.NAME ({len(layout.parameters)})")
 
 
 @boundary

@@ -43,6 +43,19 @@ class Supply:
     rate: float
     room: float = 0.0
 
+    def shared(self, recipients: int, others: Sequence[int]) -> Supply:
+        """Return the part of one campaign beside others.
+
+        Until it is done, each of the others gets as many permits as it, or as many as it needs.
+
+        Args:
+            recipients: the recipients of the campaign.
+            others: the open recipients of each other campaign.
+        """
+        taken = sum(min(recipients, one) for one in others)
+        part = recipients / (recipients + taken) if taken else 1.0
+        return Supply(self.burst * part, self.rate * part, self.room * part)
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -168,11 +181,56 @@ class Skipped:
     duplicates: int = 0
     suppressed: int = 0
     not_guests: int = 0
+    recent: int = 0
+
+    @property
+    def recipients(self) -> int:
+        """The number of different valid recipients among them."""
+        return self.suppressed + self.not_guests + self.recent
 
     @property
     def total(self) -> int:
         """The number of all these rows."""
-        return self.invalid + self.duplicates + self.suppressed + self.not_guests
+        return self.invalid + self.duplicates + self.recipients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentCampaign:
+    """Another campaign, and its part of a file's recipients, by their states there."""
+
+    campaign_id: str
+    name: str
+    accepted: int
+    open: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentlySent:
+    """What other campaigns of the last days have sent to a file's recipients.
+
+    Attributes:
+        within: how far back campaigns count.
+        duration: the same as an operator types it.
+        recipients: the recipients that at least one of them has accepted.
+        left_out: whether these recipients are left out.
+        campaigns: the campaigns that have some of the recipients, the newest first.
+        looked_at: the number of campaigns in which the recipients were looked up.
+        not_looked_at: names of the older campaigns, in which they were not.
+    """
+
+    within: timedelta
+    duration: str
+    recipients: int
+    left_out: bool
+    campaigns: tuple[RecentCampaign, ...]
+    looked_at: int
+    not_looked_at: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        values = asdict(self) | {"within_s": self.within.total_seconds()}
+        return {name: value for name, value in values.items() if name not in {"within", "duration"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +245,8 @@ class Plan:
             the quota is unknown.
         deadline: the campaign's deadline.
         unknowns: the uncertainties of the plan, in sentences.
+        recent: what other campaigns have sent to these recipients; None if there are none.
+        file_sent_by: names of the other campaigns that have sent this file.
     """
 
     recipients: int
@@ -195,6 +255,8 @@ class Plan:
     forecasts: tuple[Forecast, ...]
     deadline: datetime | None = None
     unknowns: tuple[str, ...] = ()
+    recent: RecentlySent | None = None
+    file_sent_by: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -205,6 +267,8 @@ class Plan:
             "forecasts": [one.as_json() for one in self.forecasts],
             "deadline": self.deadline and self.deadline.isoformat(),
             "unknowns": list(self.unknowns),
+            "recent": self.recent and self.recent.as_json(),
+            "file_sent_by": list(self.file_sent_by),
         }
 
 
@@ -216,6 +280,9 @@ def plan(
     *,
     skipped: Skipped | None = None,
     running: int = 0,
+    others: Sequence[int] = (),
+    recent: RecentlySent | None = None,
+    file_sent_by: Sequence[str] = (),
     blocks: Sequence[str] = (),
     others_blocked: Sequence[str] = (),
 ) -> Plan:
@@ -228,6 +295,9 @@ def plan(
         now: the time of the start.
         skipped: the rows that get no message.
         running: the number of other campaigns under the same quota.
+        others: the open recipients of each of them that has no rate and no block. They share the quota equally.
+        recent: what other campaigns have sent to these recipients.
+        file_sent_by: names of the other campaigns that have sent this file.
         blocks: sentences about the blocks of this campaign. With any, the finish time is unknown.
         others_blocked: sentences about the blocks of other campaigns.
     """
@@ -239,7 +309,7 @@ def plan(
     forecasts = tuple(
         forecast(
             recipients,
-            supply,
+            supply.shared(recipients, others),
             start,
             hours=options.hours,
             ceiling=min(ceilings, default=None),
@@ -254,6 +324,8 @@ def plan(
         forecasts=forecasts,
         deadline=options.deadline,
         unknowns=(*blocks, *_unknowns(quota, running), *others_blocked),
+        recent=recent,
+        file_sent_by=tuple(file_sent_by),
     )
 
 
@@ -280,5 +352,5 @@ def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
         yield "The load of other applications can change. These times assume the current load."
     if running:
         word = "campaign runs" if running == 1 else "campaigns run"
-        yield f"{running} more {word} under this quota, and will share it."
+        yield f"{running:,} more {word} under this quota. The times leave each an equal share."
     yield "Too few workers can make it slower. Accepted by Auth0 does not mean delivered."

@@ -13,6 +13,7 @@ from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.option_update import change_options
 from gatepost.campaigns.repair import CampaignRepair
 from gatepost.campaigns.report import Reports, campaign_of
+from gatepost.campaigns.sent_before import SentBefore
 from gatepost.campaigns.suppression import Suppressions
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.publishing import build_app
@@ -97,6 +98,7 @@ class Campaigns:
         self._publisher = BatchPublisher(self._app, self.store)
         self.repair = CampaignRepair(self.store)
         self.reports = Reports(self._redis, keys, self._keyring)
+        self.sent_before = SentBefore(self.settings, self.store, self._fingerprints, self._those_left)
         self._sharing: frozenset[str] = frozenset()
         self._creation = Creation(self.settings, self.store, self._keyring, self._fingerprints)
 

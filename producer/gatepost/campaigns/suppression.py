@@ -21,7 +21,7 @@ from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import starting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from redis import Redis
 
@@ -121,9 +121,17 @@ class Suppressions:
         Args:
             recipients: normalised addresses and numbers, each once.
         """
-        now = int(time.time())
-        marks = map(self._fingerprints.suppression, items_of_caller(recipients))
-        return sum(self._call("count", b"".join(chunk), now) for chunk in in_chunks(marks, _CHUNK))
+        return sum(sum(self.hold(chunk)) for chunk in in_chunks(items_of_caller(recipients), _CHUNK))
+
+    def hold(self, recipients: Sequence[str]) -> list[bool]:
+        """Return for each of these recipients whether it is on the list. Expired entries do not count.
+
+        Args:
+            recipients: normalised addresses and numbers, at most a thousand.
+        """
+        marks = b"".join(map(self._fingerprints.suppression, recipients))
+        holding: bytes = self._call("probe", marks, int(time.time())) if marks else b""
+        return [mark == ord("1") for mark in holding]
 
     def import_rows(
         self,

@@ -163,7 +163,7 @@ def test_adding_says_when_the_recipients_are_sent_to(shell: Shell, tmp_path: Pat
     _, same, stays = shell("campaign", "add", "spring", str(tmp_path / "same.csv"))
     _, out, more = shell("campaign", "add", "spring", str(tmp_path / "more.csv"))
     shell("campaign", "create", "later")
-    _, _, draft = shell("campaign", "add", "later", str(tmp_path / "more.csv"))
+    _, _, draft = shell("campaign", "add", "later", str(tmp_path / "more.csv"), "--again")
 
     assert more.startswith("spring is finished, so it sends to new recipients at once.\n")
     assert (same, out) == ("0 added, 1 duplicate\n", "1 added, 0 duplicates\n")

@@ -66,9 +66,9 @@ def test_the_same_name_is_the_same_campaign(run: Run, people: People, campaigns:
 
 
 def test_another_name_is_another_campaign(run: Run, people: People, campaigns: Campaigns) -> None:
-    """A second message needs another name."""
+    """A second message needs another name, and --again for the same file."""
     run("campaign", "send", people(3), "--no-watch")
-    run("campaign", "send", people(3), "--no-watch", "--name", "again")
+    run("campaign", "send", people(3), "--no-watch", "--name", "again", "--again")
 
     assert [one.name for one in campaigns.list()] == ["again", "people"]
 

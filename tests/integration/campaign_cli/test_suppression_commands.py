@@ -107,9 +107,9 @@ def test_a_plan_counts_whom_it_would_skip(run: Run, people: People, campaigns: C
     guests = people(2, name="guests.csv")
     _, rehearsal = run("campaign", "plan", file, "--offline", "--guest-list", guests)
 
-    assert made["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 0}
+    assert made["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 0, "recent": 0}
     assert made["recipients"] == 9
-    assert rehearsal["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 8}
+    assert rehearsal["skipped"] == {"invalid": 1, "duplicates": 0, "suppressed": 1, "not_guests": 8, "recent": 0}
     assert rehearsal["recipients"] == 1
     assert campaigns.list() == []
 

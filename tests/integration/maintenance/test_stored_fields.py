@@ -108,6 +108,7 @@ class Journey:
         people += [Row(1, Channel.EMAIL, f"{NAME}+bad-email@example.com", auth_params=f'{{"state":"{NAME}"}}')]
         guests = [row.recipient for row in people[1:]]
         campaign_id = bench.start(people, guest_list=guests, auth_params={"state": NAME}, rate=1000, language="de")
+        campaigns.sent_before.note_file(campaign_id, "ab" * 32)
         batch = bench.take()
         assert batch is not None
         bench.store.claim(Claim(campaign_id, batch["batch"], "token"), 0.01)

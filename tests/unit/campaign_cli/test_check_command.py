@@ -43,7 +43,7 @@ def test_bad_rows_are_named_and_written(capsys: pytest.CaptureFixture[str]) -> N
     rejects = Path("people.rejects.csv")
 
     assert code == 6
-    assert "line 3, email: is not an e-mail address" in seen.out
+    assert "1  email: is not an e-mail address; write it as local-part@domain\n           line 3\n" in seen.out
     assert "1 duplicate" in seen.out
     assert "canary" not in seen.out + seen.err
     assert rejects.stat().st_mode & 0o777 == 0o600
@@ -60,7 +60,7 @@ def test_a_file_of_invalid_rows_that_exists_is_kept(capsys: pytest.CaptureFixtur
     good = main(["campaign", "check", written(GOOD)])
 
     assert (kept, good, Path("people.rejects.csv").read_text(encoding="utf-8")) == (6, 0, "corrected")
-    assert "line 3, email: is not an e-mail address" in said.out
+    assert "           line 3\n" in said.out
     assert "people.rejects.csv exists already and was not changed" in said.err
     assert "--force" in said.err
     assert main(["campaign", "check", written(BAD), "--force"]) == 6

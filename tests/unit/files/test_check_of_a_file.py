@@ -66,8 +66,8 @@ def test_report_names_the_problems() -> None:
     report = check("email\n" + "bad\n" * 5 + "\ufffd@example.com\n", keep_errors=3)
 
     assert report.problems == (
-        Problem("email", "is not an e-mail address; write it as local-part@domain", 5),
-        Problem("email", "holds characters that could not be decoded; check the file's encoding", 1),
+        Problem("email", "is not an e-mail address; write it as local-part@domain", 5, (2, 3, 4)),
+        Problem("email", "holds characters that could not be decoded; check the file's encoding", 1, (7,)),
     )
     assert [error.line for error in report.first_errors] == [2, 3, 4]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost_operations.cli.campaign import check, control, create, results, retry, send, status, watch
+from gatepost_operations.cli.campaign import check, control, create, plan, results, retry, sample, send, status, watch
 from gatepost_operations.cli.options import command_app, examples
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ app = command_app()
     epilog=examples(
         "gatepost campaign check people.csv",
         "gatepost campaign plan people.csv",
+        "gatepost campaign test people.csv --to me@example.com",
         "gatepost campaign send people.csv",
         "gatepost campaign export people --state failed --output failed.ndjson",
         "gatepost campaign retry people --watch",
@@ -39,9 +40,15 @@ _verb(
 )
 _verb(
     "plan",
-    check.plan_command,
+    plan.plan_command,
     "gatepost campaign plan people.csv",
     "gatepost campaign plan people.csv --hours 09:00-18:00 --timezone Asia/Tokyo",
+)
+_verb(
+    "test",
+    sample.send_test,
+    "gatepost campaign test people.csv --to me@example.com",
+    "gatepost campaign test people.csv --to +34600000001 --rows 3",
 )
 _verb(
     "send",

@@ -11,9 +11,11 @@ from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_operations.cli.campaign.changes import status_change
+from gatepost_operations.cli.campaign.check_text import error_lines
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption, notifier_of
+from gatepost_operations.cli.campaign.reach import AgainOption, RecentOptions, file_sent_by, refuse_sent_file
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
@@ -22,12 +24,12 @@ from gatepost_operations.cli.campaign.recipient_file import (
     SkipInvalidOption,
     open_recipient_file,
 )
-from gatepost_operations.cli.campaign.text import error_lines
 from gatepost_operations.cli.campaign.watch import WatchOption, follow
 from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import counted
+from gatepost_operations.cli.given_command import same_command
 from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import CheckReport
@@ -62,7 +64,9 @@ def add(
     file: FileArgument,
     *,
     reading: FileOptions,
+    recent: RecentOptions,
     skip_invalid: SkipInvalidOption = False,
+    again: AgainOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add a file's recipients to a campaign, each once.
@@ -71,11 +75,14 @@ def add(
     when a row is invalid, unless --skip-invalid is given. A campaign that runs or has finished sends to new recipients at once.
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
+        if found.options.guests is None:
+            sent_by = file_sent_by(campaigns, recipients.digest(), found.options.tenant, found.campaign_id)
+            refuse_sent_file(sent_by, again=again)
         if not skip_invalid:
-            refuse_invalid(recipients.check(), file)
+            refuse_invalid(recipients.check(), recipients)
         if found.status in _SENDS_AT_ONCE and not as_json:
             say(f"{found.reference} is {found.status}, so it sends to new recipients at once.")
-        added, counts = add_rows(campaigns, found, recipients)
+        added, counts = add_rows(campaigns, found, recipients, recent)
     show(added_document(found.campaign_id, added, counts), added_text(added, counts), as_json=as_json)
     if not as_json:
         say(*_next_steps(found, added))
@@ -99,7 +106,7 @@ def _next_steps(before: Campaign, added: Added) -> Iterator[str]:
             pass
 
 
-def refuse_invalid(report: CheckReport, name: str) -> None:
+def refuse_invalid(report: CheckReport, file: RecipientFile) -> None:
     """Refuse a file with invalid rows.
 
     Raises:
@@ -108,26 +115,32 @@ def refuse_invalid(report: CheckReport, name: str) -> None:
     if not report.invalid:
         return
     say(*error_lines(report))
-    command = f"gatepost campaign check {shlex.quote(name)}"
+    command = shlex.join(["gatepost", "campaign", "check", *file.arguments])
     verb = "is" if report.invalid == 1 else "are"
     problem = f"{counted(report.invalid, 'row')} of {report.rows:,} {verb} not valid; see all: {command}; correct them, or skip them with --skip-invalid"
-    raise InvalidCommand([FieldError(name, problem)])
+    raise InvalidCommand([FieldError(file.name, problem)])
 
 
 def add_rows(
     campaigns: Campaigns,
     campaign: Campaign,
     file: RecipientFile,
+    recent: RecentOptions,
     on_progress: Callable[[Added], None] | None = None,
 ) -> tuple[Added, RowCounts]:
-    """Add a file's valid rows. After Ctrl-C, show the command that continues."""
+    """Add a file's valid rows, on request without those whom other campaigns reached. After Ctrl-C, show the command that continues."""
     counts = RowCounts()
+    rows = file.rows(counts, f"adding {file.name}")
+    if recent.skip_recent:
+        within, tenant = recent.within, campaign.options.tenant
+        others = campaigns.sent_before.recent(within, tenant=tenant, besides=campaign.campaign_id)
+        rows = others.without_accepted(rows)
+    if (digest := file.digest()) is not None:
+        campaigns.sent_before.note_file(campaign.campaign_id, digest)
     try:
-        rows = file.rows(counts, f"adding {file.name}")
         added = campaigns.add(campaign.campaign_id, rows, on_progress=on_progress)
     except KeyboardInterrupt:
-        continued = f"gatepost campaign add {campaign.reference} {shlex.quote(file.given)}"
-        say("gatepost: interrupted; added recipients stay. Continue with:", f"  {continued}")
+        say("gatepost: interrupted; added recipients stay. To continue, run the command again:", f"  {same_command()}")
         raise
     return added, counts
 
@@ -139,13 +152,16 @@ def added_document(campaign_id: str, added: Added, counts: RowCounts) -> dict[st
         "added": added.added,
         "duplicates": added.duplicates,
         "invalid": counts.invalid,
+        "left_out": counts.valid - added.seen,
     }
 
 
 def added_text(added: Added, counts: RowCounts) -> str:
     """Return the counts of added rows for people."""
     skipped = f", {counts.invalid:,} invalid skipped" if counts.invalid else ""
-    return f"{added.added:,} added, {counted(added.duplicates, 'duplicate')}{skipped}"
+    left_out = counts.valid - added.seen
+    recently = f", {left_out:,} sent to recently and left out" if left_out else ""
+    return f"{added.added:,} added, {counted(added.duplicates, 'duplicate')}{skipped}{recently}"
 
 
 def start(

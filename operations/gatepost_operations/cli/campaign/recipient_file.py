@@ -1,10 +1,11 @@
 """The recipient file of a command: its options, its check, and its valid rows as a stream."""
 
+import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -16,6 +17,7 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.number_rules import Numbers
+from gatepost_operations.cli.given_command import arguments_of
 from gatepost_operations.cli.options import LandlinesOption, NumbersOption
 from gatepost_operations.cli.terminal import Description, can_draw, console
 from gatepost_operations.files import check
@@ -100,18 +102,18 @@ class RecipientFile:
 
     Attributes:
         place: its path, or the open copy of standard input.
-        given: the argument that named it.
         name: its name for people.
+        arguments: the arguments that name it and say how it is read.
         keywords: options of `read_rows`.
     """
 
     place: Path | BinaryIO
-    given: str
     name: str
+    arguments: Sequence[str] = ()
     keywords: dict[str, Any] = field(default_factory=dict)
 
     def check(
-        self, *, rejects: Path | None = None, replace_rejects: bool = False, keep_errors: int = check.FIRST_ERRORS
+        self, *, rejects: Path | None = None, replace_rejects: bool = False, keep_examples: int = check.EXAMPLES
     ) -> CheckReport:
         """Check the whole file, with a bar on a terminal.
 
@@ -123,7 +125,7 @@ class RecipientFile:
                 self._source(),
                 rejects=rejects,
                 replace_rejects=replace_rejects,
-                keep_errors=keep_errors,
+                keep_examples=keep_examples,
                 progress=lambda seen: move(seen.bytes_read, seen.bytes_total),
                 **self.keywords,
             )
@@ -149,6 +151,17 @@ class RecipientFile:
         if not counts.valid + counts.invalid:
             raise FileError(_NO_RECIPIENTS.format(self.name))
 
+    def digest(self) -> str | None:
+        """Return the SHA-256 of the file as hexadecimal digits; None if it can be read only once, such as a pipe."""
+        source = self._source()
+        if isinstance(source, Path) and not source.is_file():
+            return None
+        with nullcontext(source) if not isinstance(source, Path) else source.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
     def reader(self) -> RowReader:
         """Open the file at its beginning."""
         return read_rows(self._source(), **self.keywords)
@@ -167,15 +180,15 @@ def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientF
         FileError: there is no such file.
         InvalidCommand: an option is malformed.
     """
-    keywords = options.as_keywords()
+    keywords, arguments = options.as_keywords(), [given, *arguments_of(options)]
     if given != STANDARD_INPUT:
-        yield RecipientFile(Path(given).expanduser(), given, Path(given).name, keywords)
+        yield RecipientFile(Path(given).expanduser(), Path(given).name, arguments, keywords)
         return
     if sys.stdin.isatty():
         raise FileError("standard input is a terminal; give a file, or pipe one in")
     with tempfile.TemporaryFile(prefix="gatepost-rows-") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield RecipientFile(copy, given, "standard input", keywords)
+        yield RecipientFile(copy, "standard input", arguments, keywords)
 
 
 def rejects_beside(file: RecipientFile, given: str) -> Path:
@@ -188,6 +201,7 @@ def rejects_beside(file: RecipientFile, given: str) -> Path:
 
 _MOVE_EVERY: Final = 2_000
 _NO_RECIPIENTS: Final = "{} has no recipients: no row follows its header row"
+_BLOCK: Final = 1 << 20
 
 
 @contextmanager

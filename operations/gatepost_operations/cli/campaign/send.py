@@ -8,14 +8,17 @@ from typing import Annotated, Final
 import typer
 
 from gatepost.campaigns.control import Campaigns
+from gatepost.producer import Producer
 from gatepost_core.campaigns.model import Campaign, Options, Status, check_name
-from gatepost_core.errors import CampaignConflict, CampaignNotFound
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, InvalidCommand
 from gatepost_core.settings import Settings
-from gatepost_operations.cli.campaign.check import check_document, known_quota, plan_of_file, planned
+from gatepost_operations.cli.campaign.check import check_document
 from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid, report_started
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption, notifier_of
+from gatepost_operations.cli.campaign.plan import Asked, known_quota, plan_of_file, planned
 from gatepost_operations.cli.campaign.progress import Events
+from gatepost_operations.cli.campaign.reach import AgainOption, RecentOptions, file_sent_by, refuse_sent_file
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
@@ -23,10 +26,11 @@ from gatepost_operations.cli.campaign.recipient_file import (
     SkipInvalidOption,
     open_recipient_file,
 )
+from gatepost_operations.cli.campaign.sample import sample_lines, send_samples
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted, in_zone
-from gatepost_operations.cli.inputs import confirm
+from gatepost_operations.cli.inputs import choose
 from gatepost_operations.cli.options import grouped
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
@@ -48,7 +52,9 @@ def send(
     ] = None,
     reading: FileOptions,
     delivery: DeliveryOptions,
+    recent: RecentOptions,
     skip_invalid: SkipInvalidOption = False,
+    again: AgainOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch the campaign until it ends.")] = True,
@@ -71,13 +77,17 @@ def send(
         before = _existing(campaigns, called, options, rehearsal=delivery.guest_list is not None)
         if before is None:
             check_name(called)
+        if guests is None and not dry_run:
+            own_id = campaign_id_of(campaigns.settings, called, options.tenant)
+            refuse_sent_file(file_sent_by(campaigns, recipients.digest(), options.tenant, own_id), again=again)
         report = recipients.check()
         if not skip_invalid:
-            refuse_invalid(report, file)
+            refuse_invalid(report, recipients)
         if not report.valid:
             raise FileError(f"{recipients.name} has no valid recipient. Nothing was created")
         quota, failure = known_quota(campaigns.settings, options.tenant, offline=before is not None)
-        made = planned(campaigns, recipients, report, options, guests=guests, quota=quota)
+        asked = Asked(options, recent, guests=guests, campaign=before)
+        made = planned(campaigns, recipients, report, asked, quota=quota)
         if events:
             events.event("checked", check_document(report, recipients.name, None))
             events.event("planned", made.as_json() | {"quota_failure": failure})
@@ -85,10 +95,30 @@ def send(
             (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))
         if dry_run:
             return _nothing_sent(events)
-        if sys.stdin.isatty() and file != STANDARD_INPUT:
-            confirm(f"Send to {counted(made.recipients, 'recipient')}?", sure=yes)
+        if sys.stdin.isatty() and file != STANDARD_INPUT and not yes:
+            _agree(campaigns, recipients, options, reading, made.recipients)
         campaign_id = _create(campaigns, called, guests, options, before)
-        return _run(campaigns, campaign_id, recipients, watch=watch, events=events, notifier=notifier)
+        return _run(campaigns, campaign_id, recipients, recent, watch=watch, events=events, notifier=notifier)
+
+
+def _agree(campaigns: Campaigns, file: RecipientFile, options: Options, reading: FileOptions, recipients: int) -> None:
+    """Ask until the operator agrees, and send tests to the operator on request.
+
+    Raises:
+        Refused: the operator does not agree.
+    """
+    question = f"Send to {counted(recipients, 'recipient')}? (t sends a test to yourself first)"
+    while (answer := choose(question, "ytn")) == "t":
+        address = str(typer.prompt("Your address or phone number", err=True)).strip()
+        try:
+            with Producer(campaigns.settings) as producer:
+                outcomes = send_samples(producer, file, options, reading, [address])
+        except InvalidCommand as problem:
+            say(f"gatepost: {problem}")
+        else:
+            say(*sample_lines(outcomes))
+    if answer == "n":
+        raise Refused("Nothing was done.")
 
 
 def _nothing_sent(events: Events | None) -> ExitCode:
@@ -154,6 +184,7 @@ def _run(
     campaigns: Campaigns,
     campaign_id: str,
     file: RecipientFile,
+    recent: RecentOptions,
     *,
     watch: bool,
     events: Events | None,
@@ -164,7 +195,7 @@ def _run(
     else:
         write(f"campaign {campaign_id}")
     campaigns.names()
-    added, counts = add_rows(campaigns, campaigns.status(campaign_id), file)
+    added, counts = add_rows(campaigns, campaigns.status(campaign_id), file, recent)
     if events:
         events.event("added", added_document(campaign_id, added, counts))
     else:

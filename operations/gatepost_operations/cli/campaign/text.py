@@ -1,156 +1,28 @@
-"""A check, a plan and a campaign as plain lines of text, for a terminal or a log."""
+"""A campaign as plain lines of text, for a terminal or a log."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
-from gatepost_core.kinds import CHANNELS
 from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, State
-from gatepost_operations.cli.formatting import counted, duration_text, in_zone, limit_text, rate_text
+from gatepost_operations.cli.formatting import counted, in_zone, limit_text, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from gatepost.campaigns.report import RecipientReport
-    from gatepost_core.campaigns.hours import SendingHours
     from gatepost_core.campaigns.model import Campaign
-    from gatepost_operations.files.check import CheckReport
-    from gatepost_operations.planning.plan import Forecast, Plan, Skipped
-    from gatepost_operations.planning.tenant_quota import TenantQuota
 
 _WIDTH: Final = 12
-_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_MOST_COUNTRIES: Final = 8
-_MOST_DOMAINS: Final = 5
 _MOST_BATCHES: Final = 8
-_PRECISE_S: Final = 1.0
 
 
 def _line(label: str, text: str) -> str:
     return f"{label:<{_WIDTH}}{text}"
-
-
-def check_lines(report: CheckReport, name: str) -> Iterator[str]:
-    """Describe a file. Names domains and countries, never people."""
-    delimiter = f", {_DELIMITERS.get(report.delimiter or '', repr(report.delimiter))}" if report.delimiter else ""
-    kind = "CSV" if report.delimiter else "JSON Lines"
-    yield _line("file", f"{name} ({kind}{delimiter}, {report.encoding})")
-    yield _line(
-        "rows",
-        f"{report.rows:,}: {report.valid:,} valid, {report.invalid:,} invalid, {counted(report.duplicates, 'duplicate')}",
-    )
-    yield _line("recipients", f"{report.recipients:,}{_kinds(report)}")
-    if report.domains:
-        shown = dict(list(report.domains.items())[:_MOST_DOMAINS])
-        others = sum(report.domains.values()) + report.other_domains - sum(shown.values())
-        yield _line("domains", _most(shown, _MOST_DOMAINS) + (f", {others:,} in others" if others else ""))
-    if report.cannot_receive_sms:
-        yield _line("no SMS", f"{counted(report.cannot_receive_sms, 'number')} cannot receive SMS")
-    if report.valid_by_length:
-        yield _line("no plan", f"{counted(report.valid_by_length, 'number')} would pass with --numbers length")
-    if report.full_width:
-        yield _line("full width", f"{counted(report.full_width, 'address', 'addresses')} read with usual characters")
-    if report.ignored_columns:
-        yield _line("ignored", f"columns {', '.join(report.ignored_columns)}")
-
-
-def error_lines(report: CheckReport) -> Iterator[str]:
-    """Give the first invalid rows, and the number of each kind."""
-    for error in report.first_errors:
-        yield f"  {error}"
-    if report.invalid > len(report.first_errors):
-        yield f"  … and {counted(report.invalid - len(report.first_errors), 'more row')}:"
-        for problem in report.problems:
-            yield f"  {problem.rows:>9,}  {problem.field}: {problem.problem}"
-
-
-def _kinds(report: CheckReport) -> str:
-    if not report.valid:
-        return ""
-    parts = [
-        counted(number, f"{channel.label} row") for channel in CHANNELS if (number := report.kinds.get(channel, 0))
-    ]
-    countries = f" ({_most(report.regions, _MOST_COUNTRIES)})" if report.regions else ""
-    return f", from {' and '.join(parts)}{countries}"
-
-
-def _most(counts: Mapping[str, int], most: int) -> str:
-    shown = [f"{name} {number:,}" for name, number in list(counts.items())[:most]]
-    return ", ".join(shown) + (" …" if len(counts) > most else "")
-
-
-def plan_lines(plan: Plan, hours: SendingHours | None, now: datetime) -> Iterator[str]:
-    """Describe a plan."""
-    timezone = hours.timezone if hours else None
-    if plan.skipped.total:
-        yield _line("skipped", _skipped(plan.skipped))
-    if plan.quota is not None:
-        yield _line("quota", quota_line(plan.quota))
-    if hours:
-        yield _line("hours", str(hours))
-    for forecast in plan.forecasts:
-        yield from _forecast_lines(forecast, plan, timezone, now)
-    if plan.deadline is not None:
-        yield _line("deadline", in_zone(plan.deadline, timezone))
-    for number, sentence in enumerate(plan.unknowns):
-        yield _line("" if number else "not known", sentence)
-
-
-def _skipped(skipped: Skipped) -> str:
-    parts = [
-        (skipped.invalid, "invalid"),
-        (skipped.duplicates, "duplicate" if skipped.duplicates == 1 else "duplicates"),
-        (skipped.suppressed, "on the suppression list"),
-        (skipped.not_guests, "not on the guest list"),
-    ]
-    return ", ".join(f"{number:,} {why}" for number, why in parts if number)
-
-
-def _forecast_lines(forecast: Forecast, plan: Plan, timezone: str | None, now: datetime) -> Iterator[str]:
-    yield _line("sends", _flow(forecast, several=len(plan.forecasts) > 1))
-    if (forecast.begins - now).total_seconds() > _PRECISE_S:
-        yield _line("  begins", in_zone(forecast.begins, timezone))
-    if forecast.ends is None:
-        if plan.deadline is not None:
-            yield _line("  leaves", f"{forecast.left:,} without a message at the deadline")
-        else:
-            yield _line("  finishes", "not within ten years")
-        return
-    took = duration_text(max(1.0, (forecast.ends - now).total_seconds()))
-    days = f", on {len(forecast.stretches):,} days" if len(forecast.stretches) > 1 else ""
-    yield _line("  finishes", f"{in_zone(forecast.ends, timezone)}, {took} from now{days}")
-
-
-def _flow(forecast: Forecast, *, several: bool) -> str:
-    supply, ceiling = forecast.supply, forecast.ceiling
-    if ceiling is not None and ceiling <= supply.rate:
-        return f"{rate_text(ceiling)}, the configured rate; the quota allows {rate_text(supply.rate)}"
-    burst = f"{int(supply.burst):,} at once, then " if supply.burst >= 1 else ""
-    slowed = f", never above {rate_text(ceiling)}" if ceiling is not None else ""
-    return f"{burst}{'if the refill is ' if several else ''}{rate_text(supply.rate)}{slowed}"
-
-
-def quota_line(quota: TenantQuota) -> str:
-    """Describe one quota in a line."""
-    if not quota.is_known:
-        return "not known yet"
-    if quota.blind:
-        return f"answers carry no headers; {rate_text(quota.fallback_rate)} until they do"
-    parts = []
-    for bucket, name in ((quota.bucket, ""), (quota.policy, "policy: ")):
-        if bucket is None:
-            continue
-        flow = "refill not learnt yet"
-        if bucket.is_learnt:
-            flow = f"{rate_text(max(0.0, bucket.available_rate))} of {rate_text(bucket.refill_rate)} free"
-        parts.append(f"{name}{bucket.level:,.0f} of {bucket.limit:,} left, {bucket.reserve:,} kept for logins, {flow}")
-    if quota.blocked_for_s > 0:
-        parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
-    return "; ".join(parts)
 
 
 def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = None) -> Iterator[str]:
