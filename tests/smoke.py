@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatepost_operations.cli.command_table import TABLE
+from gatepost_operations.cli.dev_environment import read_export_lines
 from gatepost_operations.cli.entry import load
-from gatepost_operations.local.environment import read_export_lines
 from gatepost_simulator.control import ControlClient
 
 if TYPE_CHECKING:

@@ -127,6 +127,14 @@ class Child:
         """Whether the process runs."""
         return self.process.poll() is None
 
+    @property
+    def ending(self) -> str:
+        """How the process ended: `ended with exit code 1`, `was killed (SIGKILL)`."""
+        code = self.process.poll()
+        if code is None:
+            return "runs"
+        return f"ended with exit code {code}" if code >= 0 else f"was killed ({signal.Signals(-code).name})"
+
     def kill(self) -> None:
         """Kill the process and its children (SIGKILL)."""
         if self.alive:
@@ -169,6 +177,11 @@ class Children:
         """Kill a child, as a crash would, and remove it."""
         child.kill()
         self._children.remove(child)
+
+    def replace(self, child: Child, successor: Child) -> None:
+        """Put another child in the place of one that ended."""
+        child.kill()
+        self._children[self._children.index(child)] = successor
 
     def dead(self) -> Child | None:
         """Return a child that ended by itself, if there is one."""

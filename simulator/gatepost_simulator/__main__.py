@@ -1,19 +1,22 @@
 """The simulator's command line: `python -m gatepost_simulator`."""
 
 import json
+import os
 import signal
 import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from pydantic import ValidationError
 
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET, SimulatorSettings
 from gatepost_simulator.simulator import Simulator
+
+_ANY_BYTES: Final = 1 << 16
 
 # Plain help, like that of the `gatepost` command.
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,7 +93,9 @@ def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _stop_with_stdin(simulator: Simulator) -> None:
-    sys.stdin.buffer.read()
+    # A buffered read holds a lock, and the interpreter ends with a fatal error if a daemon thread holds it.
+    while os.read(sys.stdin.fileno(), _ANY_BYTES):
+        pass
     simulator.stop()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +16,7 @@ from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.safe_text import visible_fields
 from gatepost_core.settings import load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.output import say
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from gatepost.campaigns.control import Campaigns
     from gatepost_core.settings import Settings
 
-ENV_FILE: Final = ".env"
-
 
 def read_settings() -> Settings:
     """Read the settings from the environment and the project's `.env`, and send the library's warnings to standard error.
@@ -36,7 +35,7 @@ def read_settings() -> Settings:
         ConfigurationError: the configuration is incomplete or malformed.
     """
     log_to_stderr()
-    return load_settings(env_file=ENV_FILE)
+    return load_settings(env_file=env_file())
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def _before_every_command(
     context: typer.Context,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="Use the running `gatepost dev`, with its simulator.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -105,6 +106,8 @@ def _before_every_command(
     """Send Auth0 passwordless messages in bulk and verify logins in the background."""
     del version
     context.obj.debug = debug
+    if dev:
+        import_module("gatepost_operations.cli.dev_environment").use_running_dev()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

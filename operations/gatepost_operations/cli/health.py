@@ -10,7 +10,7 @@ import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
@@ -52,7 +52,7 @@ def health(
 
 
 def _own_url(port: int | None) -> str:
-    settings = load_settings(env_file=ENV_FILE)
+    settings = load_settings(env_file=env_file())
     chosen = port or settings.health_port
     if chosen is None:
         raise InvalidCommand([FieldError("port", "is not known; give --port, or set GATEPOST_HEALTH_PORT")])

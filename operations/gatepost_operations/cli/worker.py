@@ -8,7 +8,7 @@ import typer
 
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
-from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.dev_environment import env_file, leave_project
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.together import run_together
 from gatepost_operations.extras import require_worker
@@ -72,7 +72,8 @@ def worker(
     """
     require_worker()
     # A configuration error is one sentence here; Celery would add a traceback.
-    settings = load_settings(env_file=ENV_FILE)
+    settings = load_settings(env_file=env_file())
+    leave_project()
     keys = RedisKeys(settings.namespace)
     environment = dict(os.environ)
     if calls:

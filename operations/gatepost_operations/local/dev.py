@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -16,34 +18,44 @@ from gatepost_core.errors import ConfigurationError
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import DEFAULT_NAMESPACE, load_settings
 from gatepost_core.settings.tenants import DEFAULT_TENANT
-from gatepost_operations.cli.connection import ENV_FILE
-from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.cli.dev_environment import (
+    DATA_DIRECTORY,
+    DevFiles,
+    env_file,
+    export_lines,
+    no_proxy_variables,
+    read_export_lines,
+    without_gatepost_variables,
+)
+from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.extras import require_simulator, require_worker
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.local.environment import (
-    export_lines,
-    no_proxy_variables,
-    read_export_lines,
     simulator_variables,
     start_simulator,
     store_variables,
-    without_gatepost_variables,
     write_private,
 )
+from gatepost_operations.local.ports import port_of, usable_port
 from gatepost_operations.processes import Child, Children, beat_command, worker_command
 
 app = command_app()
 
+_VALKEY_PORT: Final = 16379
+_SIMULATOR_PORT: Final = 4430
 _LOOK_EVERY_S: Final = 0.5
+# A worker that ends more often than this has a fault that a restart does not correct.
+_MOST_RESTARTS: Final = 3
+_RESTARTS_WITHIN_S: Final = 60.0
 _ACCEPT_S: Final = 60
 
 
 @app.command(
     epilog=examples(
         "gatepost dev",
-        'eval "$(cat .gatepost/dev.env)"   # in a second terminal',
+        "gatepost --dev send-email ana@example.com   # in a second terminal",
         "AUTH0_DOMAIN=… AUTH0_CLIENT_ID=… AUTH0_CLIENT_SECRET=… gatepost dev --real",
     )
 )
@@ -51,23 +63,38 @@ def dev(
     *,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", metavar="DIRECTORY", help="Directory for Valkey's data and dev.env.")
-    ] = Path(".gatepost"),
+    ] = DATA_DIRECTORY,
     real: Annotated[
         bool, typer.Option("--real", help="Use the tenant in the environment instead of the simulator.")
     ] = False,
     redis_port: Annotated[
-        int, typer.Option("--redis-port", metavar="PORT", min=0, max=65535, help="0 chooses a free port.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--redis-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port of Valkey; 0 chooses a free one [default: the last run's, or 16379].",
+        ),
+    ] = None,
     simulator_port: Annotated[
-        int, typer.Option("--simulator-port", metavar="PORT", min=0, max=65535, help="0 chooses a free port.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--simulator-port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port of the simulator; 0 chooses a free one [default: the last run's, or 4430].",
+        ),
+    ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads of each worker.")
     ] = 16,
 ) -> ExitCode:
     """Run Valkey, the simulator and workers in one terminal.
 
-    Prints the variables that a second terminal needs, and writes them to dev.env in the data directory. Ctrl-C stops everything.
+    Prints the variables that a second terminal needs, and writes them to dev.env in the data directory, until it ends. `gatepost --dev COMMAND`
+    uses them. A port that is taken is replaced by a free one. A worker that ends is started again. Ctrl-C stops everything.
     """
     require_worker()
     if real and not os.environ.get("AUTH0_DOMAIN"):
@@ -78,9 +105,14 @@ def dev(
             say("AUTH0_DOMAIN is set and ignored, because the simulator is used. To use the tenant, add --real.")
     directory = data_dir.resolve()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = DevFiles(directory)
     with ExitStack() as stack:
+        if not stack.enter_context(files.hold()):
+            raise Refused(
+                f"gatepost dev runs already in {data_dir}. Use it with: gatepost --dev COMMAND. For a second one, give another --data-dir."
+            )
         stop = _StopSignal(stack)
-        processes = _DevProcesses(stack, directory, real=real)
+        processes = _DevProcesses(stack, files, real=real)
         processes.start_valkey(redis_port)
         if not real:
             processes.start_simulator(simulator_port)
@@ -93,25 +125,29 @@ def dev(
 class _DevProcesses:
     """All processes of `gatepost dev`. The exit stack stops them in reverse order."""
 
-    def __init__(self, stack: ExitStack, directory: Path, *, real: bool) -> None:
+    def __init__(self, stack: ExitStack, files: DevFiles, *, real: bool) -> None:
         self._stack = stack
-        self._directory = directory
+        self._files = files
+        self._directory = directory = files.directory
         # The project's .env may name a real tenant, so it is not read beside the simulator.
         self._working_directory = Path.cwd() if real else directory
         outside = dict(os.environ) if real else without_gatepost_variables(os.environ)
         self._outside = {"GATEPOST_LOG_FORMAT": "console", **outside, **no_proxy_variables(os.environ)}
-        namespace = load_settings(env_file=ENV_FILE).namespace if real else DEFAULT_NAMESPACE
+        namespace = load_settings(env_file=env_file()).namespace if real else DEFAULT_NAMESPACE
         self._variables = {"GATEPOST_NAMESPACE": namespace}
         self._parts: list[Children] = []
         self._valkey = EmbeddedValkey(directory / "valkey")
-        self._earlier = read_export_lines(self._env_file)
+        self._earlier = read_export_lines(files.last)
+        self._workers: Workers | None = None
 
-    def start_valkey(self, port: int) -> None:
+    def start_valkey(self, asked: int | None) -> None:
+        port = usable_port("Valkey", asked, port_of(self._earlier.get("GATEPOST_REDIS_URL")), _VALKEY_PORT)
         self._valkey = self._stack.enter_context(EmbeddedValkey(self._directory / "valkey", port=port))
         self._variables |= store_variables(self._valkey.url, {**self._earlier, **self._outside})
         say(f"valkey     {self._valkey.url} (data in {self._valkey.directory})")
 
-    def start_simulator(self, port: int) -> None:
+    def start_simulator(self, asked: int | None) -> None:
+        port = usable_port("the simulator", asked, port_of(self._earlier.get("AUTH0_DOMAIN")), _SIMULATOR_PORT)
         child, address = start_simulator(
             self._directory / "simulator", environment=self._outside, port=port, stderr=sys.stderr
         )
@@ -132,27 +168,37 @@ class _DevProcesses:
 
     def show_variables(self) -> None:
         lines = export_lines(self._variables)
-        write_private(self._env_file, lines)
+        write_private(self._files.last, lines)
+        write_private(self._files.variables, lines)
+        self._stack.callback(self._files.variables.unlink, missing_ok=True)
         write(*lines.rstrip("\n").split("\n"))
-        say(f'In a second terminal: eval "$(cat {self._env_file})"')
+        say(f'In a second terminal: gatepost --dev COMMAND, or: eval "$(cat {self._files.variables})"')
 
     def start_workers(self, concurrency: int) -> None:
-        workers = self._group()
         keys = RedisKeys(self._variables["GATEPOST_NAMESPACE"])
         commands = {
             "worker": worker_command(["login", "send"], name="dev", keys=keys, concurrency=concurrency),
             "bulk": worker_command(["bulk"], name="dev", keys=keys, concurrency=concurrency),
             "beat": beat_command(self._directory / "beat-schedule"),
         }
-        for name, command in commands.items():
-            environment = {**self._outside, **self._variables}
-            child = Child(name, command, environment=environment, directory=self._working_directory, stdout=sys.stderr)
-            workers.add(child)
+        environment = {**self._outside, **self._variables}
 
-    def dead(self) -> str | None:
-        """Return a sentence about a process that ended by itself, if there is one."""
+        def start(name: str) -> Child:
+            return Child(
+                name,
+                commands[name],
+                environment=environment,
+                directory=self._working_directory,
+                stdout=sys.stderr,
+            )
+
+        self._workers = Workers(start, self._group(), commands)
+
+    def look(self) -> str | None:
+        """Start workers again that ended. Return a sentence about a process without which nothing works, if one ended."""
         for child in filter(None, (part.dead() for part in self._parts)):
-            return f"{child.name} ended with exit code {child.process.returncode}"
+            if self._workers is None or not self._workers.restart(child):
+                return f"{child.name} {child.ending}"
         return None if self._valkey.running else f"Valkey ended; see {self._valkey.log}"
 
     def _group(self) -> Children:
@@ -161,9 +207,43 @@ class _DevProcesses:
         self._parts.append(group)
         return group
 
-    @property
-    def _env_file(self) -> Path:
-        return self._directory / "dev.env"
+
+class Workers:
+    """The workers and beat. One that ends is started again, unless it ends again and again.
+
+    Args:
+        start: starts the child of a name.
+        children: the children that stop together.
+        names: the names.
+        monotonic: returns the seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[str], Child],
+        children: Children,
+        names: Iterable[str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start = start
+        self._children = children
+        self._monotonic = monotonic
+        self._restarts: dict[str, list[float]] = {name: [] for name in names}
+        for name in names:
+            children.add(start(name))
+
+    def restart(self, child: Child) -> bool:
+        """Start a child again that ended. Return False if it is no worker, or if it ended too often."""
+        if child.name not in self._restarts:
+            return False
+        now = self._monotonic()
+        recent = [at for at in self._restarts[child.name] if now - at < _RESTARTS_WITHIN_S]
+        if len(recent) >= _MOST_RESTARTS:
+            return False
+        say(f"gatepost: {child.name} {child.ending}; it starts again.")
+        self._restarts[child.name] = [*recent, now]
+        self._children.replace(child, self._start(child.name))
+        return True
 
 
 class _StopSignal:
@@ -188,7 +268,7 @@ class _StopSignal:
 
 def _watch(processes: _DevProcesses, stop: _StopSignal) -> ExitCode:
     while not stop.wait(_LOOK_EVERY_S):
-        if (dead := processes.dead()) is not None:
+        if (dead := processes.look()) is not None:
             say(f"gatepost: {dead}; stopping everything else.")
             return ExitCode.UNEXPECTED
     say("Stopping; press Ctrl-C again to stop at once.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 # The simulator's documented credentials, which work nowhere else.
 _CLIENT_ID: Final = "gatepost-dev"
 _CLIENT_SECRET: Final = "gatepost-dev-secret-of-the-local-simulator"  # noqa: S105 - as above
-_LOOPBACK: Final = "localhost,127.0.0.1,::1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,6 @@ def start_simulator(
     return child, SimulatorAddress(ready["url"], ready["domain"], ready["issuer"], ready["ca_file"])
 
 
-def without_gatepost_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables of a real tenant, Redis or broker."""
-    return {name: value for name, value in environment.items() if not name.upper().startswith(("AUTH0_", "GATEPOST_"))}
-
-
 def simulator_variables(address: SimulatorAddress) -> dict[str, str]:
     """Return the variables of a worker that uses the simulator."""
     return {
@@ -92,27 +85,6 @@ def store_variables(redis_url: str, known: Mapping[str, str] | None = None) -> d
     if known and keys.keys() <= known.keys():
         keys = {name: known[name] for name in keys}
     return {"GATEPOST_REDIS_URL": redis_url, "GATEPOST_BROKER_URL": redis_url, **keys}
-
-
-def no_proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that exclude loopback traffic from the host's proxy."""
-    before = environment.get("no_proxy") or environment.get("NO_PROXY")
-    value = f"{before},{_LOOPBACK}" if before else _LOOPBACK
-    return {"NO_PROXY": value, "no_proxy": value}
-
-
-def export_lines(variables: Mapping[str, str]) -> str:
-    """Return the variables as `export` lines for a shell."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-
-
-def read_export_lines(file: Path) -> dict[str, str]:
-    """Return the variables in a file of `export_lines`; none if the file does not exist."""
-    if not file.is_file():
-        return {}
-    words = shlex.split(file.read_text(encoding="utf-8"))
-    pairs = (word.partition("=") for word in words if word != "export")
-    return {name: value for name, _, value in pairs}
 
 
 def write_private(file: Path, text: str) -> None:

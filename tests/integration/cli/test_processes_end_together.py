@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gatepost_operations.local.environment import read_export_lines
+from gatepost_operations.cli.dev_environment import read_export_lines
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 GATEPOST = [sys.executable, "-m", "gatepost_operations.cli"]
 PATIENCE_S = 60.0
+REAL_TENANT = {"AUTH0_DOMAIN": "real.eu.auth0.com", "AUTH0_CLIENT_ID": "real", "AUTH0_CLIENT_SECRET": "s3cret-canary"}
 
 
 def outside() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("AUTH0_", "GATEPOST_"))}
 
 
-def run(*arguments: str, environment: dict[str, str], directory: Path) -> dict[str, Any]:
-    """Run one command with --json in the environment given."""
+def run(*arguments: str, directory: Path, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run one command with --json, in the environment given or with the running dev."""
     done = subprocess.run(
-        [*GATEPOST, *arguments, "--json"],
-        env={**outside(), **environment},
+        [*GATEPOST, *([] if environment else ["--dev"]), *arguments, "--json"],
+        env={**outside(), **(environment or REAL_TENANT)},
         cwd=directory,
         capture_output=True,
         text=True,
@@ -102,40 +103,88 @@ def alive(pids: dict[int, str]) -> list[int]:
 
 @pytest.mark.slow
 def test_a_second_terminal_sends_and_ctrl_c_ends_everything(dev: Dev) -> None:
-    """With the printed lines and nothing else. Ctrl-C exits with 130; the next start keeps the keys, accepts its new simulator, and exits with 0 on SIGTERM."""
+    """With the printed lines, or with --dev, beside a real tenant's variables and file.
+
+    Ctrl-C exits with 130 and removes dev.env. The next start keeps the keys and the ports, and exits with 0 on SIGTERM.
+    """
     printed = dict(
         line.removeprefix("export ").split("=", 1)
         for line in (dev.directory / "dev.out").read_text(encoding="utf-8").splitlines()
     )
-    sent = run("send-email", "ana@example.com", environment=dev.variables, directory=dev.directory)
+    lines = [f"{name}={value}\n" for name, value in REAL_TENANT.items()]
+    (dev.directory / ".env").write_text("".join([*lines, "GATEPOST_NAMESPACE=real\n"]), encoding="utf-8")
+    (dev.directory / "below").mkdir()
+    sent = run("send-email", "ana@example.com", directory=dev.directory)
+    below = run("send-email", "eva@example.com", directory=dev.directory / "below")
+    (dev.directory / ".env").unlink()
     checked = run("doctor", environment=dev.variables, directory=dev.directory)
+    second = subprocess.run(
+        [*GATEPOST, "dev"], env=outside(), cwd=dev.directory, capture_output=True, text=True, check=False
+    )
     interrupted = dev.end(signal.SIGINT)
+    files = {file.name for file in (dev.directory / ".gatepost").glob("*.env")}
+    without = run("quota", directory=dev.directory)
     again = Dev(dev.directory)
-    tenants = run("tenants", "list", environment=again.variables, directory=dev.directory)
+    tenants = run("tenants", "list", directory=dev.directory)
     terminated = again.end(signal.SIGTERM)
 
     assert printed == dev.variables
-    assert (sent["exit_code"], sent["state"]) == (0, "accepted")
+    assert [(one["exit_code"], one["state"]) for one in (sent, below)] == [(0, "accepted")] * 2
     # The reconciler's first run may be to come.
     assert {check["name"] for check in checked["checks"] if check["status"] != "ok"} <= {"reconciler"}
     assert checked["exit_code"] == 0
+    assert (second.returncode, "gatepost dev runs already in .gatepost" in second.stderr) == (5, True)
     assert (interrupted, len(dev.children), alive(dev.children)) == (130, 5, [])
-    assert again.variables["GATEPOST_SEALING_KEYS"] == dev.variables["GATEPOST_SEALING_KEYS"]
-    assert again.variables["AUTH0_DOMAIN"] != dev.variables["AUTH0_DOMAIN"]
+    assert files == {"last.env"}
+    assert (without["exit_code"], "start one with: gatepost dev" in without["error"]["message"]) == (4, True)
+    assert again.variables == dev.variables
     assert (tenants["exit_code"], [one["name"] for one in tenants["tenants"]]) == (0, ["default"])
     assert (terminated, alive(again.children)) == (0, [])
+    assert "Fatal Python error" not in dev.log.read_text(encoding="utf-8") + again.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_a_dead_child_ends_everything(dev: Dev) -> None:
-    """Exit code 1, the name of the dead process, and no process left behind."""
-    beat = next(pid for pid, command in dev.children.items() if " beat " in command)
-    os.kill(beat, signal.SIGKILL)
+def test_a_killed_worker_starts_again_and_a_killed_simulator_ends_everything(dev: Dev) -> None:
+    """The workers continue as before. Without the simulator nothing works: exit code 1, its name, and no process left behind."""
+    for part in (" beat ", "gatepost.login,gatepost.send"):
+        os.kill(next(pid for pid, command in dev.children.items() if part in command), signal.SIGKILL)
+    until(lambda: dev.log.read_text(encoding="utf-8").count("it starts again") == 2, "both start again")
+    sent = run("send-email", "ana@example.com", directory=dev.directory)
+    children = children_of(dev.process.pid)
+    os.kill(next(pid for pid, command in children.items() if "gatepost_simulator" in command), signal.SIGKILL)
     code = dev.process.wait(PATIENCE_S)
+    log = dev.log.read_text(encoding="utf-8")
 
+    assert (sent["exit_code"], sent["state"]) == (0, "accepted")
+    assert "gatepost: beat was killed (SIGKILL); it starts again." in log
+    assert "gatepost: worker was killed (SIGKILL); it starts again." in log
     assert code == 1
-    assert "beat ended with exit code -9" in dev.log.read_text(encoding="utf-8")
-    assert alive(dev.children) == []
+    assert "simulator was killed (SIGKILL); stopping everything else." in log
+    assert (alive(children), (dev.directory / ".gatepost" / "dev.env").exists()) == ([], False)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_simulator_that_waits_for_its_input_ends_cleanly(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """A thread that reads standard input delays neither the end nor the interpreter's clean-up."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gatepost_simulator", "--until-stdin-closes", "--port", "0"],
+        env=outside(),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as simulator:
+        assert simulator.stdout is not None
+        assert simulator.stderr is not None
+        ready = simulator.stdout.readline()
+        simulator.send_signal(number)
+        # Not `communicate`, which would close its input.
+        ended = simulator.wait(PATIENCE_S)
+        error = simulator.stderr.read()
+
+    assert "ready" in ready
+    assert (ended, error) == (code, "")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 
 from gatepost.errors import ConfigurationError, InvalidCommand
 from gatepost_core.sealing import Key
+from gatepost_operations.cli import dev_environment
 from gatepost_operations.extras import require_installed
 from gatepost_operations.local import environment
 from gatepost_operations.processes import worker_command
@@ -23,7 +24,7 @@ def test_nothing_of_a_real_tenant_is_left() -> None:
     """Whatever its case: no domain, secret, broker or key of the person who runs it."""
     outside = {"AUTH0_DOMAIN": "real", "auth0_client_secret": "real", "GATEPOST_BROKER_URL": "real", "PATH": "/bin"}
 
-    assert environment.without_gatepost_variables(outside) == {"PATH": "/bin"}
+    assert dev_environment.without_gatepost_variables(outside) == {"PATH": "/bin"}
 
 
 def test_a_shell_reads_what_is_written(tmp_path: Path) -> None:
@@ -32,15 +33,15 @@ def test_a_shell_reads_what_is_written(tmp_path: Path) -> None:
     file = tmp_path / "dev.env"
     file.write_text("old", encoding="utf-8")
     file.chmod(0o644)
-    environment.write_private(file, environment.export_lines(variables))
+    environment.write_private(file, dev_environment.export_lines(variables))
 
-    assert environment.read_export_lines(file) == variables
+    assert dev_environment.read_export_lines(file) == variables
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_no_file_gives_nothing(tmp_path: Path) -> None:
     """The first start has no earlier one."""
-    assert environment.read_export_lines(tmp_path / "dev.env") == {}
+    assert dev_environment.read_export_lines(tmp_path / "dev.env") == {}
 
 
 def test_the_broker_is_the_embedded_valkey_too() -> None:
@@ -71,7 +72,7 @@ def test_a_second_start_uses_the_keys_of_the_first() -> None:
 )
 def test_loopback_goes_past_a_proxy(before: dict[str, str], after: str) -> None:
     """Exceptions of the host remain."""
-    assert environment.no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
+    assert dev_environment.no_proxy_variables(before) == {"NO_PROXY": after, "no_proxy": after}
 
 
 def test_a_worker_takes_the_queues_it_is_told() -> None:

@@ -24,7 +24,7 @@ from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
-from gatepost_operations.cli.connection import ENV_FILE
+from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.doctor.broker import examine_broker
 from gatepost_operations.cli.doctor.checks import (
     Check,
@@ -75,7 +75,7 @@ def doctor(
 
 def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
     try:
-        settings = load_settings(env_file=ENV_FILE)
+        settings = load_settings(env_file=env_file())
     except ConfigurationError as failure:
         yield Check("settings", Status.FAILED, "malformed", str(failure), configuration=True)
         return

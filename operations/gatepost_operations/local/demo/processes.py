@@ -7,14 +7,13 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from gatepost_core.redis.keys import RedisKeys
+from gatepost_operations.cli.dev_environment import no_proxy_variables, without_gatepost_variables
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.local.environment import (
     SimulatorAddress,
-    no_proxy_variables,
     simulator_variables,
     start_simulator,
     store_variables,
-    without_gatepost_variables,
 )
 from gatepost_operations.processes import Child, Children, beat_command, worker_command
 from gatepost_simulator.control import ControlClient
