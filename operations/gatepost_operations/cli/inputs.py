@@ -15,6 +15,7 @@ from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
 from gatepost_core.points_in_time import TOO_FAR, require_near
 from gatepost_core.safe_text import visible
 from gatepost_operations.cli.exit_codes import Refused
+from gatepost_operations.cli.output import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def code_from(file: Path | None, *, address: str) -> str:
     """
     if file is not None:
         return _text_of(file, "code").strip()
-    if sys.stdin.isatty() and address != STANDARD_INPUT:
+    if is_terminal(sys.stdin) and address != STANDARD_INPUT:
         return str(typer.prompt("One-time code", hide_input=True, err=True))
     return _line("code")
 
@@ -71,7 +72,7 @@ def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
     """
     if sure:
         return
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise Refused(f"Without a terminal, this needs {flag}. Nothing was done.")
     if not typer.confirm(visible(question), err=True):
         raise Refused("Nothing was done.")
@@ -124,6 +125,8 @@ def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(field: str) -> str:
+    if sys.stdin is None:
+        raise InvalidCommand([FieldError(field, "is missing: standard input is closed")])
     line = sys.stdin.readline().strip()
     if not line:
         raise InvalidCommand([FieldError(field, "is missing: standard input is empty")])

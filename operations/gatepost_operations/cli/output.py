@@ -37,7 +37,8 @@ def show(document: Mapping[str, Any], *lines: str, as_json: bool) -> None:
 
 def say(*lines: str) -> None:
     """Write messages on stderr, one line per text, escaped in the same way."""
-    _write_lines(sys.stderr, lines)
+    if sys.stderr is not None:
+        _write_lines(sys.stderr, lines)
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -47,15 +48,24 @@ def width_of(stream: TextIO) -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is open and a terminal."""
+    return stream is not None and stream.isatty()
+
+
+def _write_lines(stream: TextIO | None, lines: Iterable[str]) -> None:
     shown: Iterable[str] = map(visible, lines)
-    width = width_of(stream)
+    width = None if stream is None else width_of(stream)
     if width is not None:
         shown = (part for line in shown for part in wrapped(line, width))
     _write_text(stream, "".join(f"{line}\n" for line in shown))
 
 
-def _write_text(stream: TextIO, text: str) -> None:
+def _write_text(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        raise GatepostError(
+            "standard output is closed, so the result cannot be shown; open it, such as with >/dev/null"
+        )
     stream.write(text)
     stream.flush()
 

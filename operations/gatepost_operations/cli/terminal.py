@@ -39,9 +39,9 @@ class _Screen(Console):
         return super().render_str(visible(text), **options)
 
 
-def can_draw(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that understands control codes."""
-    return stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
+def can_draw(stream: TextIO | None) -> bool:
+    """Return whether a stream is open, and a terminal that understands control codes."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
 
 
 @contextmanager

@@ -70,11 +70,12 @@ class CheckReport:
 
     Attributes:
         name: the file's name.
-        format: CSV or JSON Lines.
+        format: the file's format.
+        digest: the SHA-256 of the stored file, in hexadecimal digits.
         encoding: the file's encoding.
         delimiter: the delimiter of a CSV file.
         columns: the column of each field that was found, by the field's name.
-        ignored_columns: the columns that were not recognised.
+        ignored_columns: the first columns that were not recognised.
         rows: rows that are not blank, valid and invalid.
         valid: rows without an error.
         invalid: rows with an error. Each counts once, with its first error.
@@ -89,10 +90,12 @@ class CheckReport:
         other_domains: valid rows with an address in any other domain.
         problems: the kinds of errors, the most frequent first.
         first_errors: the first errors, in the file's order.
+        ignored_count: the number of columns that were not recognised.
     """
 
     name: str
     format: FileFormat
+    digest: str
     encoding: str
     delimiter: str | None
     columns: Mapping[str, str]
@@ -111,6 +114,7 @@ class CheckReport:
     other_domains: int
     problems: tuple[Problem, ...]
     first_errors: tuple[RowError, ...]
+    ignored_count: int = 0
 
     @property
     def recipients(self) -> int:
@@ -245,6 +249,7 @@ class _Tally:
         return CheckReport(
             name=reader.name,
             format=reader.format,
+            digest=reader.digest,
             encoding=reader.encoding,
             delimiter=reader.delimiter,
             columns=reader.taken_columns,
@@ -265,4 +270,5 @@ class _Tally:
                 Problem(*kind, rows, tuple(self._examples.get(kind, ()))) for kind, rows in self._problems.most_common()
             ),
             first_errors=tuple(self._first_errors),
+            ignored_count=reader.ignored_count,
         )

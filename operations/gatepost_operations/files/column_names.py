@@ -11,8 +11,8 @@ from gatepost_core.campaigns.row import MESSAGE_FIELDS, Field
 from gatepost_core.commands import IN_REQUEST
 from gatepost_core.invisible_characters import without_invisible
 
-ERROR_COLUMNS: Final = ("error_line", "error_field", "error_problem", "error_original")
-"""The columns added to an invalid row. `error_original` holds the text of a row that does not fit the columns."""
+ERROR_COLUMNS: Final = ("error_line", "error_field", "error_problem", "error_original", "error_stamp")
+"""The columns added to an invalid row. `error_original` holds the text of a row that does not fit the columns, `error_stamp` a hash of the row."""
 
 # Mailchimp, HubSpot, Salesforce, Auth0, Outlook, Google Contacts, Stripe, Brevo and spreadsheets, in English, German, French, Spanish,
 # Italian, Portuguese, Dutch and Polish. Without accents, and with one space between words.

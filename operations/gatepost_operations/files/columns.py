@@ -9,12 +9,13 @@ from gatepost_core.campaigns.row import Field
 from gatepost_core.campaigns.row_parser import Layout
 from gatepost_core.errors import InvalidValue
 from gatepost_core.invisible_characters import without_invisible
-from gatepost_operations.files.column_names import field_of, is_of_mobiles
+from gatepost_operations.files.column_names import ERROR_COLUMNS, field_of, is_of_mobiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _ONE_PARAMETER: Final = re.compile(r"(?:authParams|auth_params)\.(?P<name>.+)", re.IGNORECASE)
+_MOST_LISTED: Final = 20
 _PLACE: Final = re.compile(r"#([1-9][0-9]{0,4})")
 # Without a header row, a name is personal data. Messages repeat only names that cannot be personal data.
 _SHOWABLE: Final = re.compile(r"(?!.*\d{4})[^\W\d][\w .-]{0,39}")
@@ -70,7 +71,9 @@ def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped:
         raise ColumnsError(f"there is no column of the name given for {', '.join(missing)}")
     parameters = _parameters(names, set(places.values()))
     taken = {*places.values(), *parameters.values()}
-    ignored = tuple(shown(name, place) for place, name in enumerate(names) if place not in taken)
+    ignored = tuple(
+        shown(name, place) for place, name in enumerate(names) if place not in taken and name not in ERROR_COLUMNS
+    )
     return Layout(len(names), places, tuple(parameters.items()), ignored)
 
 
@@ -80,11 +83,23 @@ def shown(name: str, place: int) -> str:
     return name if _SHOWABLE.fullmatch(name) else f"column {place + 1}"
 
 
+def listed(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the first names, and how many more there are."""
+    if len(names) <= _MOST_LISTED + 1:
+        return tuple(names)
+    return (*names[:_MOST_LISTED], f"{len(names) - _MOST_LISTED:,} more")
+
+
 def _places_by_field(names: Sequence[str], mapping: Mapping[Field, str]) -> dict[Field, list[int]]:
+    # In a reject file, the positions are those of the checked file.
+    own = [place for place, name in enumerate(names) if name not in ERROR_COLUMNS]
     by_column: dict[str | int, Field] = {}
     for field, column in mapping.items():
         number = _PLACE.fullmatch(column)
-        by_column[int(number[1]) - 1 if number and column not in names else column] = field
+        if number and column not in names:
+            by_column[own[int(number[1]) - 1] if int(number[1]) <= len(own) else -1] = field
+        else:
+            by_column[column] = field
     found: dict[Field, list[int]] = {}
     for place, name in enumerate(names):
         field_here = by_column.get(place, by_column.get(name))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.campaigns.row import RECIPIENT_FIELDS, Field
 from gatepost_core.campaigns.row_values import unguarded
 from gatepost_operations.files.column_names import field_of
-from gatepost_operations.files.columns import ColumnsError, layout_of
+from gatepost_operations.files.columns import ColumnsError, layout_of, listed
 from gatepost_operations.files.records import CsvRecords, Malformed, json_records, looks_like_json
-from gatepost_operations.files.text_reader import FileError, TextLines
+from gatepost_operations.files.text_reader import PACKED_SUFFIXES, FileError, TextLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +102,10 @@ def _first_line(lines: TextLines) -> tuple[int, str]:
 
 
 def _suffix(name: str) -> str:
-    return PurePath(name.lower().removesuffix(".gz")).suffix
+    path = PurePath(name.lower())
+    while path.suffix in PACKED_SUFFIXES:
+        path = path.with_suffix("")
+    return path.suffix
 
 
 def _checked(delimiter: str | None) -> str | None:
@@ -146,7 +149,7 @@ def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Fi
         if any(map(_DATA.search, header)):
             raise FileError(f"{name} has no header row; begin it with the columns' names, such as email,language")
         raise FileError(
-            f"{name} has no column of recipients; it has {', '.join(layout.ignored)}."
+            f"{name} has no column of recipients; it has {', '.join(listed(layout.ignored))}."
             " Call one email or phone_number, or name it (--column email=NAME)"
         )
     source.expect(len(header), [place for field, place in layout.places.items() if field in RECIPIENT_FIELDS])

@@ -7,7 +7,8 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from gatepost_operations.files.column_names import ERROR_COLUMNS
 from gatepost_operations.files.formats import FileFormat
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 
 Original = list[str] | dict[str, Any] | str
+_ORIGINAL: Final = "error_original"
+_DELIMITERS: Final = frozenset(",;\t|")
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -61,6 +64,39 @@ def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) 
         raise FileError("the reject file must not be the file that is being checked")
 
 
+def is_untouched(path: Path) -> bool:
+    """Whether a file is a reject file that nobody has changed since it was written, so that it may be replaced."""
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            return False
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            is_json = file.read(1) == "{"
+            file.seek(0)
+            return all(_stamped_json(file) if is_json else _stamped_csv(file))
+    except (OSError, ValueError, csv.Error, RecursionError):
+        return False
+
+
+def _stamped_csv(file: IO[str]) -> Iterator[bool]:
+    header = file.readline()
+    delimiter = header.removeprefix(ERROR_COLUMNS[0])[:1]
+    names = next(csv.reader([header], delimiter=delimiter)) if delimiter in _DELIMITERS else []
+    yield tuple(names[: len(ERROR_COLUMNS)]) == ERROR_COLUMNS
+    place = len(ERROR_COLUMNS) - 1
+    for cells in csv.reader(file, delimiter=delimiter, strict=True):
+        yield len(cells) == len(names) and cells[place] == _stamp([*cells[:place], *cells[place + 1 :]])
+
+
+def _stamped_json(file: IO[str]) -> Iterator[bool]:
+    for line in file:
+        document = json.loads(line)
+        yield document.pop(ERROR_COLUMNS[-1], "") == _stamp(document)
+
+
+def _stamp(row: list[str] | dict[str, Any]) -> str:
+    return blake2b(json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def _csv_writer(file: Output, columns: tuple[str, ...], delimiter: str) -> Callable[[RowError, Original], None]:
     kept = [place for place, name in enumerate(columns) if name.strip() not in ERROR_COLUMNS]
     # A spreadsheet that opens the checked file opens this one, too.
@@ -70,7 +106,8 @@ def _csv_writer(file: Output, columns: tuple[str, ...], delimiter: str) -> Calla
     def write(error: RowError, original: Original) -> None:
         cells = [_cell(original[place]) for place in kept] if isinstance(original, list) else [""] * len(kept)
         text, _ = _parts(original, columns)
-        writer.writerow([error.line, error.field, error.problem, _cell(text), *cells])
+        first = [str(error.line), str(error.field), error.problem, _cell(text)]
+        writer.writerow([*first, _stamp([*first, *cells]), *cells])
 
     return write
 
@@ -79,8 +116,12 @@ def _json_writer(file: Output, columns: tuple[str, ...]) -> Callable[[RowError, 
     def write(error: RowError, original: Original) -> None:
         text, named = _parts(original, columns)
         values = (error.line, error.field, error.problem, *([text] if text else []))
-        document = named | dict(zip(ERROR_COLUMNS, values, strict=False))
-        file.write(_decoded(json.dumps(document, ensure_ascii=False)) + "\n")
+        own = {name: value for name, value in named.items() if name not in ERROR_COLUMNS}
+        document = json.loads(
+            _decoded(json.dumps(own | dict(zip(ERROR_COLUMNS, values, strict=False)), ensure_ascii=False))
+        )
+        document[ERROR_COLUMNS[-1]] = _stamp(document)
+        file.write(json.dumps(document, ensure_ascii=False) + "\n")
 
     return write
 
@@ -91,7 +132,7 @@ def _parts(original: Original, columns: tuple[str, ...]) -> tuple[str, dict[str,
         return original, {}
     named = original if isinstance(original, dict) else dict(zip(columns, original, strict=True))
     # A row from an earlier reject file may have its text in a column.
-    return str(named.get(ERROR_COLUMNS[-1], "")), named
+    return str(named.get(_ORIGINAL, "")), named
 
 
 def _cell(text: str) -> str:

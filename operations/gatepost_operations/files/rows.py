@@ -14,7 +14,7 @@ from gatepost_core.campaigns.row_values import BadValue
 from gatepost_core.error_boundary import boundary
 from gatepost_core.kinds import Channel
 from gatepost_core.number_rules import NumberRules, Numbers
-from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of
+from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of, listed
 from gatepost_operations.files.first_rows import first_rows
 from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
 from gatepost_operations.files.records import Malformed
@@ -74,6 +74,7 @@ class RowReader:
         self._parser = parser
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._ignored: dict[str, None] = {}
+        self._ignored_count = 0
         self._taken: dict[str, str] = {}
         self.delimiter: str | None = None
         self.columns: tuple[str, ...] | None = None
@@ -90,8 +91,13 @@ class RowReader:
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
-        """The columns not recognised so far, by number if the name may be personal data."""
+        """The first columns not recognised so far, by number if the name may be personal data."""
         return tuple(self._ignored)
+
+    @property
+    def ignored_count(self) -> int:
+        """The number of columns not recognised so far; in JSON Lines, at most that of `ignored_columns`."""
+        return self._ignored_count
 
     @property
     def full_width(self) -> int:
@@ -107,6 +113,11 @@ class RowReader:
     def bytes_read(self) -> int:
         """Bytes read from the stored file so far."""
         return self._lines.bytes_read
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bytes read from the stored file so far, in hexadecimal digits."""
+        return self._lines.digest
 
     @property
     def bytes_total(self) -> int | None:
@@ -168,9 +179,10 @@ class RowReader:
         return layout
 
     def _note(self, layout: Layout, names: Sequence[str]) -> None:
-        for name in layout.ignored:
+        for name in layout.ignored[:_MOST_IGNORED]:
             if len(self._ignored) < _MOST_IGNORED:
                 self._ignored[name] = None
+        self._ignored_count = len(layout.ignored) if self.columns else len(self._ignored)
         for field, place in layout.places.items():
             self._taken.setdefault(field.value, names[place].strip())
         if layout.parameters:
@@ -241,5 +253,5 @@ def _check_layout(channel: Channel, name: str, layout: Layout) -> None:
     """Refuse a file that has no column for the channel."""
     wanted = channel.identifier
     if wanted and Field(wanted) not in layout.places and Field.RECIPIENT not in layout.places:
-        seen = ", ".join([*layout.places, *layout.ignored])
+        seen = ", ".join([*layout.places, *listed(layout.ignored)])
         raise FileError(f"{name} has no {wanted} column; it has {seen}. Name one (--column {wanted}=NAME)")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import gzip
+import hashlib
 import io
 import os
 import stat
 import sys
-import zlib
 from contextlib import ExitStack
+from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 from gatepost_core.errors import GatepostError
+from gatepost_operations.files.unpacking import DAMAGES, STEEPEST_RATIO, TooSteep, how_to_unpack, unpacked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,11 +25,10 @@ STANDARD_INPUT: Final = "-"
 LONGEST_LINE: Final = 65_536
 """Characters. A longer line is skipped in pieces, so that no file can fill the memory."""
 
+PACKED_SUFFIXES: Final = frozenset({".gz", ".bz2", ".xz"})
+"""The ends of the names of compressed files that are read."""
+
 _HEAD: Final = 65_536
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-# Deflate reaches about 1,030. A recipient file stays below 100, even if its rows differ in a number only.
-_STEEPEST_RATIO: Final = 400
-_RATIO_COUNTS_FROM: Final = 8 * 1024 * 1024
 _FOREIGN: Final = {
     b"PK\x03\x04": "a spreadsheet or ZIP archive",
     b"\xd0\xcf\x11\xe0": "a spreadsheet",
@@ -45,7 +45,8 @@ _BYTE_ORDER_MARKS: Final = (
 # Text codecs of Python that no recipient file uses. Several raise errors where others replace characters.
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
 
-_READ_FAILURES: Final = (OSError, EOFError, zlib.error, ValueError)
+_READ_FAILURES: Final = (OSError, ValueError, TooSteep, *DAMAGES)
+_MOST_LAYERS: Final = 4
 
 
 class FileError(GatepostError):
@@ -93,6 +94,11 @@ class TextLines:
         """Bytes read from the stored file so far."""
         return self._counted.total
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the bytes read from the stored file so far."""
+        return self._counted.digest.hexdigest()
+
     def __iter__(self) -> Self:
         return self
 
@@ -123,8 +129,12 @@ class TextLines:
 
     def _translated(self, failure: Exception) -> FileError:
         match failure:
-            case EOFError() | zlib.error() | gzip.BadGzipFile():
-                return FileError(f"{self.name} is damaged: its gzip data ends early or is broken; copy it again")
+            case TooSteep():
+                return FileError(
+                    f"{self.name} unpacks to more than {STEEPEST_RATIO} times its size, so it is not a recipient file"
+                )
+            case failure if isinstance(failure, DAMAGES):
+                return FileError(f"{self.name} is damaged: its compressed data ends early or is broken; copy it again")
             case OSError():
                 return FileError(f"{self.name} cannot be read: {failure.strerror or failure}")
             case _:
@@ -135,7 +145,7 @@ class TextLines:
         if not isinstance(source, (str, os.PathLike)):
             return source
         if source == STANDARD_INPUT:
-            return sys.stdin.buffer
+            return standard_input()
         try:
             stream = self._own.enter_context(io.FileIO(source))
             status = os.fstat(stream.fileno())
@@ -148,9 +158,14 @@ class TextLines:
 
     def _unpack(self, counted: _Counted) -> tuple[io.BufferedReader[io.RawIOBase], bytes]:
         whole: io.BufferedReader[io.RawIOBase] = io.BufferedReader(counted, _HEAD)
-        if self._peek(whole).startswith(_GZIP_MAGIC):
-            whole = io.BufferedReader(_Unpacked(whole, counted, self.name), _HEAD)
-        head = self._peek(whole)
+        for _ in range(_MOST_LAYERS):
+            head = self._peek(whole)
+            inner = unpacked(head, whole, lambda: counted.total)
+            if inner is None:
+                break
+            whole = io.BufferedReader(inner, _HEAD)
+        else:
+            raise FileError(f"{self.name} is compressed more than {_MOST_LAYERS} times; unpack it first")
         if not head:
             raise FileError(f"{self.name} is empty")
         return whole, head
@@ -172,6 +187,12 @@ class TextLines:
         return found
 
     def _detect(self, head: bytes) -> str:
+        compression = how_to_unpack(head)
+        if compression:
+            name, command = compression
+            raise FileError(
+                f"{self.name} is compressed with {name}, which is not read; unpack it first: {command} FILE"
+            )
         for magic, what in _FOREIGN.items():
             if head.startswith(magic):
                 raise FileError(f"{self.name} is {what}, not a text file; export it as CSV")
@@ -192,11 +213,31 @@ class TextLines:
         return "utf-8"
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input.
+
+    Raises:
+        FileError: it is closed.
+    """
+    if sys.stdin is None:
+        raise FileError("standard input is closed; give a file, or pipe one in")
+    return sys.stdin.buffer
+
+
+def stem_of(name: str) -> str:
+    """Return the last part of a file's name, without the ends that name its format and compression."""
+    path = PurePath(name)
+    while path.suffix.lower() in PACKED_SUFFIXES:
+        path = path.with_suffix("")
+    return path.stem
+
+
 class _Counted(io.RawIOBase):
-    """Counts the bytes read from a stream, and leaves the stream open."""
+    """Counts and digests the bytes read from a stream, and leaves the stream open."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self.digest = hashlib.sha256()
         self.total = 0
 
     def readable(self) -> bool:
@@ -213,30 +254,9 @@ class _Counted(io.RawIOBase):
             if not chunk:
                 break
             view[size : size + len(chunk)] = chunk
+            self.digest.update(chunk)
             size += len(chunk)
         self.total += size
-        return size
-
-
-class _Unpacked(io.RawIOBase):
-    """Decompresses gzip data, up to a plausible ratio."""
-
-    def __init__(self, packed: io.BufferedReader[io.RawIOBase], counted: _Counted, name: str) -> None:
-        self._gzip = gzip.GzipFile(fileobj=packed, mode="rb")
-        self._counted = counted
-        self._name = name
-        self._total = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        size = self._gzip.readinto(memoryview(buffer))
-        self._total += size
-        if self._total > max(_RATIO_COUNTS_FROM, _STEEPEST_RATIO * self._counted.total):
-            raise FileError(
-                f"{self._name} unpacks to more than {_STEEPEST_RATIO} times its size, so it is not a recipient file"
-            )
         return size
 
 

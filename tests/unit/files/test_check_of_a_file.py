@@ -156,6 +156,7 @@ def test_rejects_in_json_lines_tell_what_is_wrong(tmp_path: Path) -> None:
     documents = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
     assert documents[-2]["language"] == "<en>"
     assert documents[-2]["error_field"] == "language"
+    assert len(documents[-1].pop("error_stamp")) == 16
     assert documents[-1] == {
         "error_line": 14,
         "error_field": "row",

@@ -18,6 +18,7 @@ from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import ForceOption, JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import EXAMPLES, CheckReport
+from gatepost_operations.files.rejects import is_untouched
 
 
 @grouped
@@ -43,10 +44,11 @@ def check(
     """
     with open_recipient_file(file, reading) as recipients:
         beside = rejects_beside(recipients, file)
-        # It may hold corrections.
-        kept = not (rejects or no_rejects or force) and beside.exists()
+        replaces = force or is_untouched(rejects or beside)
+        # It may hold corrections, or be another program's.
+        kept = not (rejects or no_rejects or replaces) and beside.exists()
         chosen = None if no_rejects or kept else rejects or beside
-        report = recipients.check(rejects=chosen, replace_rejects=force, keep_examples=errors)
+        report = recipients.check(rejects=chosen, replace_rejects=replaces, keep_examples=errors)
         if chosen == beside and rejects is None and not report.invalid:
             beside.unlink(missing_ok=True)
         written = chosen if report.invalid else None

@@ -62,13 +62,14 @@ def _kinds(report: CheckReport) -> str:
 def _column_lines(report: CheckReport) -> Iterator[str]:
     taken = [name if name == field else f"{name} as {field}" for field, name in report.columns.items()]
     yield from _names("columns", taken, lines=2)
-    yield from _names("ignored", report.ignored_columns, lines=1)
+    yield from _names("ignored", report.ignored_columns, lines=1, total=report.ignored_count)
 
 
-def _names(label: str, names: Sequence[str], *, lines: int) -> Sequence[str]:
+def _names(label: str, names: Sequence[str], *, lines: int, total: int = 0) -> Sequence[str]:
     if not names:
         return ()
-    return listed(label, names, lambda shown: f" and {len(names) - shown:,} more", lines=lines)
+    total = max(total, len(names))
+    return listed(label, names, lambda shown: f" and {total - shown:,} more", lines=lines)
 
 
 def error_lines(report: CheckReport, room: int = _SCREEN) -> Iterator[str]:

@@ -1,9 +1,7 @@
 """The recipient file of a command: its options, its check, and its valid rows as a stream."""
 
 import hashlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +21,8 @@ from gatepost_operations.cli.terminal import Description, can_draw, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file
 from gatepost_operations.files.rows import FileFormat, RowReader, read_rows
-from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
+from gatepost_operations.files.spool import copied, is_read_once
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, stem_of
 
 FileArgument = Annotated[
     str,
@@ -105,12 +104,14 @@ class RecipientFile:
         name: its name for people.
         arguments: the arguments that name it and say how it is read.
         keywords: options of `read_rows`.
+        checked: the digest of the file that was checked, once it was.
     """
 
     place: Path | BinaryIO
     name: str
     arguments: Sequence[str] = ()
     keywords: dict[str, Any] = field(default_factory=dict)
+    checked: list[str] = field(default_factory=list)
 
     def check(
         self, *, rejects: Path | None = None, replace_rejects: bool = False, keep_examples: int = check.EXAMPLES
@@ -131,6 +132,7 @@ class RecipientFile:
             )
         if not report.rows:
             raise FileError(_NO_RECIPIENTS.format(self.name))
+        self.checked[:] = [report.digest]
         return report
 
     def rows(self, counts: RowCounts, label: str) -> Iterator[Row]:
@@ -139,6 +141,7 @@ class RecipientFile:
         Raises:
             FileError: the file as a whole cannot be used.
         """
+        self._require_unchanged()
         with self.reader() as reader, _bar(label) as move:
             for item in reader:
                 if isinstance(item, Row):
@@ -162,6 +165,17 @@ class RecipientFile:
                 digest.update(block)
         return digest.hexdigest()
 
+    def _require_unchanged(self) -> None:
+        """Refuse a file that is another one than the file that was checked.
+
+        Raises:
+            FileError: its size or its digest has changed.
+        """
+        if self.checked and isinstance(self.place, Path) and self.digest() != self.checked[0]:
+            raise FileError(
+                f"{self.name} has changed since it was checked, so nothing was added; run the command again"
+            )
+
     def reader(self) -> RowReader:
         """Open the file at its beginning."""
         return read_rows(self._source(), **self.keywords)
@@ -174,29 +188,27 @@ class RecipientFile:
 
 @contextmanager
 def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientFile]:
-    """Give the file that an argument names. Standard input is copied to a temporary file.
+    """Give the file that an argument names. What can be read only once, such as standard input or a pipe, is copied to a temporary file.
 
     Raises:
-        FileError: there is no such file.
+        FileError: there is no such file, or there is no room for the copy.
         InvalidCommand: an option is malformed.
     """
     keywords, arguments = options.as_keywords(), [given, *arguments_of(options)]
-    if given != STANDARD_INPUT:
+    if not is_read_once(given):
         yield RecipientFile(Path(given).expanduser(), Path(given).name, arguments, keywords)
         return
-    if sys.stdin.isatty():
-        raise FileError("standard input is a terminal; give a file, or pipe one in")
-    with tempfile.TemporaryFile(prefix="gatepost-rows-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield RecipientFile(copy, "standard input", arguments, keywords)
+    with copied(given) as copy:
+        yield RecipientFile(copy, "standard input" if given == STANDARD_INPUT else given, arguments, keywords)
 
 
 def rejects_beside(file: RecipientFile, given: str) -> Path:
-    """Return the default file for invalid rows: in the working directory, with the name of the given file."""
+    """Return the default file for invalid rows: beside the given file; in the working directory for what has no place."""
     with file.reader() as reader:
-        suffix = ".csv" if reader.format is FileFormat.CSV else ".jsonl"
-    stem = "rows" if given == STANDARD_INPUT else Path(given.removesuffix(".gz")).stem
-    return Path(f"{stem}.rejects{suffix}")
+        suffix = ".jsonl" if reader.format is FileFormat.JSON_LINES else ".csv"
+    if is_read_once(given):
+        return Path(f"rows.rejects{suffix}")
+    return Path(given).expanduser().with_name(f"{stem_of(given)}.rejects{suffix}")
 
 
 _MOVE_EVERY: Final = 2_000

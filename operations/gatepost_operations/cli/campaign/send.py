@@ -2,7 +2,6 @@
 
 import sys
 import uuid
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -32,8 +31,9 @@ from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import choose
 from gatepost_operations.cli.options import grouped
-from gatepost_operations.cli.output import say, write
-from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError
+from gatepost_operations.cli.output import is_terminal, say, write
+from gatepost_operations.files.spool import is_read_once
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, stem_of
 
 _NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
 # Times relative to now differ from run to run.
@@ -95,7 +95,7 @@ def send(
             (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))
         if dry_run:
             return _nothing_sent(events)
-        if sys.stdin.isatty() and file != STANDARD_INPUT and not yes:
+        if is_terminal(sys.stdin) and file != STANDARD_INPUT and not yes:
             _agree(campaigns, recipients, options, reading, made.recipients)
         campaign_id = _create(campaigns, called, guests, options, before)
         return _run(campaigns, campaign_id, recipients, recent, watch=watch, events=events, notifier=notifier)
@@ -132,8 +132,10 @@ def _nothing_sent(events: Events | None) -> ExitCode:
 def _name_of(file: str, *, rehearsal: bool) -> str:
     if file == STANDARD_INPUT:
         raise Refused("Standard input has no file name; name the campaign with --name NAME. Nothing was done.")
+    if is_read_once(file):
+        raise Refused("A pipe has no file name; name the campaign with --name NAME. Nothing was done.")
     # Another name, so that the real campaign can follow under the file's name.
-    return Path(file.removesuffix(".gz")).stem + ("-rehearsal" if rehearsal else "")
+    return stem_of(file) + ("-rehearsal" if rehearsal else "")
 
 
 def campaign_id_of(settings: Settings, name: str, tenant: str | None) -> str:
