@@ -227,7 +227,7 @@ def test_lines_come_every_few_seconds_and_at_once_when_something_happens() -> No
         "11:00 9 bulk workers gone",
         "spring: 0 of 1",
         "Redis does not answer.",
-        "Check the server that GATEPOST_REDIS_URL names. Nothing is sent until it answers.",
+        "Check the server of GATEPOST_REDIS_URL. Nothing is sent until it answers.",
         "spring: 1 of 1",
     ]
 
@@ -249,17 +249,22 @@ def test_a_dumb_terminal_gets_lines_of_its_width(term: str, monkeypatch: pytest.
 
 
 def test_a_screen_is_for_terminals_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is drawn over itself, and erased at the end."""
+    """It is drawn over itself when something has changed, and erased at the end."""
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm-256color")
     with campaign_display(as_json=False, every_s=1) as display:
         display.show(worker_gone())
+        once = len(terminal.getvalue())
         display.show(worker_gone())
+        twice = len(terminal.getvalue())
+        display.show(SCREENS["connection-lost"]())
 
     assert isinstance(display, Screen)
-    assert terminal.getvalue().count("one bulk worker gone") >= 2
+    assert once == twice
+    assert "one bulk worker gone" in terminal.getvalue()[:once]
+    assert "connection lost" in terminal.getvalue()[twice:]
     assert "\x1b[1A\x1b[2K" in terminal.getvalue().rpartition("Ctrl-C")[2]
 
 

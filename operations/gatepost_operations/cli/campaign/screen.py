@@ -96,10 +96,15 @@ class Screen:
 
     def __init__(self, on: Console) -> None:
         self.live = Live(console=on, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._drawn: object = None
 
     def show(self, view: CampaignView) -> None:
-        """Draw a view."""
-        self.live.update(screen_of(view), refresh=True)
+        """Draw a view, unless it looks like the one before. A slow terminal would flicker."""
+        screen = screen_of(view)
+        now = (self.live.console.size, self.live.console.render_lines(screen))
+        if now != self._drawn:
+            self._drawn = now
+            self.live.update(screen, refresh=True)
 
 
 class Lines:

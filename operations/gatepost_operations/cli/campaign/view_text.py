@@ -154,7 +154,7 @@ def next_steps(view: CampaignView) -> Iterator[str]:
     campaign = snapshot.campaign
     if view.is_lost:
         yield view.failure.removesuffix(NOTHING_SENT).rstrip() or "Redis does not answer."
-        yield "Check the server that GATEPOST_REDIS_URL names. Nothing is sent until it answers."
+        yield "Check the server of GATEPOST_REDIS_URL. Nothing is sent until it answers."
         return
     yield from sum_lines(campaign)
     match snapshot.activity:
