@@ -7,5 +7,15 @@ from typing import Any
 
 def within_levels(value: Any, most: int) -> bool:
     """Return whether JSON has at most this many levels. Python reads deeper values than it can copy and write."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return most > 0 and all(within_levels(one, most - 1) for one in inner)
+    level = [value]
+    for _ in range(most):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        if not inner:
+            return True
+        level = inner
+    return False

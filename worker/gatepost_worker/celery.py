@@ -5,6 +5,7 @@ Importing it reads the settings; no other module does anything when imported. Co
 
 from __future__ import annotations
 
+import gc
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -103,6 +104,9 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     def ready(**_: Any) -> None:
         with _exit_for_configuration():
             process.check()
+        # What exists now stays until the end, and a full collection would look at all of it again.
+        gc.collect()
+        gc.freeze()
 
     def start_beat(sender: Any, **_: Any) -> None:
         forbid_core_dumps()

@@ -15,7 +15,7 @@ from gatepost_core.error_boundary import account
 from gatepost_core.safe_text import visible_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -94,6 +94,23 @@ def _frameless_record(make: Callable[..., logging.LogRecord], *args: Any, **opti
     return record
 
 
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Writes other libraries' records as structlog does, and Gatepost's own without the copy of the record that structlog makes."""
+
+    def __init__(self, shared: Sequence[Processor], renderers: Sequence[Callable[..., Any]]) -> None:
+        super().__init__(foreign_pre_chain=shared, processors=[self.remove_processors_meta, *renderers])
+        self._renderers = renderers
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as text."""
+        if not (isinstance(record.msg, dict) and hasattr(record, "_logger")):
+            return super().format(record)
+        event: Any = record.msg.copy()
+        for render in self._renderers:
+            event = render(None, record.levelname, event)
+        return str(event)
+
+
 def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     """Send every log record of the process through structlog to standard error or to a file.
 
@@ -120,12 +137,7 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     )
     _forbid_frames()
     handler = WatchedFileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
-        )
-    )
+    handler.setFormatter(_Formatter(shared, _renderers(log_format)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
