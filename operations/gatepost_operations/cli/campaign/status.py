@@ -12,7 +12,8 @@ from gatepost_core.errors import failure_of
 from gatepost_core.states import NOT_ACCEPTED, State
 from gatepost_operations.cli.campaign.list_text import list_lines
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
-from gatepost_operations.cli.campaign.text import campaign_lines, recipient_line, what_next
+from gatepost_operations.cli.campaign.summary import what_next
+from gatepost_operations.cli.campaign.text import campaign_lines, recipient_line
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.inputs import address_from, naming

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
-from gatepost_core.reasons import Retry
-from gatepost_core.states import FAILED_STATES, State
+from gatepost_core.states import State
+from gatepost_operations.cli.campaign.lines import labelled
+from gatepost_operations.cli.campaign.summary import cost_text, took_text
 from gatepost_operations.cli.formatting import counted, in_zone, limit_text, rate_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
@@ -36,6 +37,8 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
     timezone = campaign.options.hours.timezone if campaign.options.hours else None
     yield _line("campaign", f"{campaign.name}  {campaign.campaign_id}")
     yield _line("status", _status(campaign, now, timezone))
+    if took := took_text(campaign):
+        yield _line("took", took)
     if pace := _pace(campaign, max_rate):
         yield _line("rate", pace)
     yield _line("recipients", f"{campaign.total:,}")
@@ -43,6 +46,8 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
         if number := campaign.counts[state]:
             share = f"  {_share(number, campaign.total)}" if campaign.adds_up else ""
             yield f"  {state.value:<{_WIDTH}}{number:>10,}{share}"
+    if cost := cost_text(campaign):
+        yield from labelled("cost", cost)
     yield from sum_lines(campaign)
     yield from reason_lines(campaign)
 
@@ -104,26 +109,6 @@ def _batches(numbers: Sequence[int]) -> str:
     shown = ", ".join(str(number) for number in numbers[:_MOST_BATCHES])
     more = " …" if len(numbers) > _MOST_BATCHES else ""
     return f"{'batch' if len(numbers) == 1 else 'batches'} {shown}{more}"
-
-
-def what_next(campaign: Campaign) -> Iterator[str]:
-    """Give the commands that follow a campaign's end."""
-    name = campaign.reference
-    failed = sum(campaign.counts[state] for state in FAILED_STATES)
-    hopeful = sum(
-        number
-        for (state, reason), number in campaign.reasons.items()
-        if state in FAILED_STATES and reason.retry is not Retry.CANNOT_SUCCEED
-    )
-    unknown = campaign.counts[State.UNKNOWN]
-    if campaign.status not in {Status.FINISHED, Status.CANCELLED} or not (failed or unknown):
-        return
-    states = " ".join(f"--state {one}" for one, number in (("failed", failed), ("unknown", unknown)) if number)
-    yield f"who, and why:     gatepost campaign export {name} {states} --output failed.ndjson"
-    if hopeful:
-        yield f"retry {hopeful:,} of them: gatepost campaign retry {name} --dry-run"
-    if unknown:
-        yield f"send again to the unknown (voids a code that did arrive): gatepost campaign retry {name} --state unknown"
 
 
 def recipient_line(report: RecipientReport) -> str:

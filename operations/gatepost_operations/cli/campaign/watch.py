@@ -16,7 +16,8 @@ from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption
 from gatepost_operations.cli.campaign.progress import Events, campaign_display
 from gatepost_operations.cli.campaign.screen import Display
 from gatepost_operations.cli.campaign.status import exit_code_of_campaign
-from gatepost_operations.cli.campaign.text import campaign_lines, what_next
+from gatepost_operations.cli.campaign.summary import what_next
+from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.workers import bulk_workers
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.formatting import duration_text
