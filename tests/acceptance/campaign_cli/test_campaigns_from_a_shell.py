@@ -102,7 +102,7 @@ def test_ctrl_c_ends_the_watching_alone(working: Terminal, sent: Sent) -> None:
     assert "gatepost campaign watch people" in err
 
     _, paused, _ = working.run("campaign", "pause", campaign_id)
-    assert paused.split() == [campaign_id, "paused"]
+    assert "paused" in paused
     assert sum(sent().values()) < 300
     working.run("campaign", "change", campaign_id, "--rate", "none")
     code, events = working.events("campaign", "resume", campaign_id, "--watch")
