@@ -15,12 +15,15 @@ local look_after, lifetime = ARGV[2], ARGV[3]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
+-- Milliseconds between the removals of old entries from an index that is in use.
+local TIDIED_EVERY = 3600000
+
 -- Adds an operation to the index of recipients, by when the index may drop it: later than its record expires.
 local function index_by_recipient(index, entry, lasts)
-  local left = redis.call('PTTL', index)
-  if left ~= -2 then redis.call('ZREMRANGEBYSCORE', index, '-inf', now) end
   redis.call('ZADD', index, now + lasts, entry)
-  if left < lasts then redis.call('PEXPIRE', index, lasts) end
+  if redis.call('PTTL', index) >= lasts then return end
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+  redis.call('PEXPIRE', index, lasts + TIDIED_EVERY)
 end
 
 -- Returns answer, operation and the command's fingerprint; nil for a new key.
@@ -77,12 +80,14 @@ local function record(new, late)
   local fields = { 'kind', new.kind, 'state', QUEUED, 'tenant', new.tenant, 'deadline', new.deadline, 'on_unknown', new.on_unknown,
     'attempts', '0', 'lifetime', lifetime, 'created', now, 'updated', now }
   local keys = (key ~= '' and key .. ' ' or '') .. (seal ~= '' and seal .. ' ' or '')
-  for field, value in pairs({ application = new.application, keys = keys, command = late and '' or new.command }) do
-    if value ~= '' then
-      fields[#fields + 1] = field
-      fields[#fields + 1] = value
-    end
+  local function set(field, value)
+    if value == '' then return end
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
   end
+  set('application', new.application)
+  set('keys', keys)
+  set('command', late and '' or new.command)
   redis.call('HSET', operation, unpack(fields))
   if key ~= '' then name_by(key, new.id, late and '' or new.fingerprint) end
   if seal ~= '' then name_by(seal, new.id, '') end

@@ -39,12 +39,12 @@ def dump_new(operations: Sequence[NewOperation], keys: RedisKeys) -> str:
         [
             {
                 "id": new.operation_id,
-                "kind": new.kind.value,
+                "kind": new.kind,
                 "tenant": new.tenant,
                 "command": new.sealed_command,
                 "kid": new.kid,
                 "deadline": milliseconds(new.deadline),
-                "on_unknown": new.on_unknown.value,
+                "on_unknown": new.on_unknown,
                 "application": new.application,
                 "index": new.recipient_fingerprint and keys.recipients(new.recipient_fingerprint),
                 "entry": recipient_entry(new.recipient_fingerprint, new.operation_id),
