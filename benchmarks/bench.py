@@ -73,7 +73,7 @@ class Plan:
     sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     logins: tuple[int, int] = (1_000, 200)
     quota_people: int = 4_000
-    operations: int = 2_000
+    operations: int = 10_000
     beside: tuple[int, int] = (3, 150)
     crash_peers: tuple[str, ...] | None = None
     crash_s: float = 150.0

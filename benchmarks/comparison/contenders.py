@@ -123,7 +123,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes, one aiohttp session each",
-        after_a_crash="the sweep aborts interrupted tasks, unless they have retries left",
+        after_a_crash="a sweep ends or repeats the tasks of a dead worker, depending on how far they had come, sent or not",
     ),
     Peer(
         name="bullmq",

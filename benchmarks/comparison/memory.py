@@ -10,12 +10,16 @@ import redis
 from comparison.processes import redis_server, scratch, started
 from comparison.runners import GATEPOST, gatepost_environment, gatepost_settings, wait_for_listeners
 from gatepost import Producer
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from comparison.stub import Stub
 
 _TIMEOUT_S: Final = 300.0
+_WARM_UP: Final = 100
 
 
 def measure(stub: Stub, count: int) -> dict[str, float]:
@@ -26,37 +30,48 @@ def measure(stub: Stub, count: int) -> dict[str, float]:
         count: how many sends, each with and without an idempotency key.
 
     Returns:
-        `queued` and `settled`: bytes of one send with its entry for erasures, and before its end with its message; `result_expires_s`: Celery's
-        copy of the outcome, part of `settled`, is kept for so long. `idempotency_key`: bytes that a key adds to a settled send.
+        `queued` and `settled`: bytes of one send with its entry for erasures, and before its end with its message. `celery_result`: bytes of
+        its outcome in the form of Celery's results. `idempotency_key`: bytes that a key adds to a settled send.
 
     Raises:
         SystemExit: a send was not accepted.
     """
-    queued, settled = _bytes(stub, count, keyed=False)
-    _, keyed = _bytes(stub, count, keyed=True)
-    return {"queued": queued, "settled": settled, "idempotency_key": keyed - settled}
+    queued, with_result, settled = _bytes(stub, count, keyed=False)
+    _, _, keyed = _bytes(stub, count, keyed=True)
+    return {
+        "queued": queued,
+        "settled": settled,
+        "celery_result": with_result - settled,
+        "idempotency_key": keyed - settled,
+    }
 
 
-def _bytes(stub: Stub, count: int, *, keyed: bool) -> tuple[float, float]:
+def _bytes(stub: Stub, count: int, *, keyed: bool) -> tuple[float, float, float]:
     with ExitStack() as stack:
         directory = stack.enter_context(scratch())
         url, _ = stack.enter_context(redis_server(directory))
         client = stack.enter_context(redis.Redis.from_url(url))
         environment = gatepost_environment(stub, url, tls=False)
         producer = stack.enter_context(Producer(gatepost_settings(environment)))
-        _enqueue(producer, range(1), keyed=keyed)
+        # The scripts and the workers' own keys are not counted.
+        _carry_out(producer, _enqueue(producer, range(_WARM_UP), keyed=keyed), environment, directory, url)
         empty = _used(client)
-        ids = _enqueue(producer, range(1, count + 1), keyed=keyed)
+        ids = _enqueue(producer, range(_WARM_UP, _WARM_UP + count), keyed=keyed)
         queued = _used(client)
-        with ExitStack() as worker:
-            log = directory / "worker.log"
-            worker.enter_context(started([GATEPOST, "worker", "--beat"], environment, directory, log))
-            wait_for_listeners(url, 1)
-            for operation_id in ids:
-                outcome = producer.handle(operation_id).wait(_TIMEOUT_S)
-                if outcome.state is not State.ACCEPTED:
-                    raise SystemExit(f"a send ended {outcome.state}: {outcome.reason} {outcome.detail}")
-        return (queued - empty) / count, (_used(client) - empty) / count
+        _carry_out(producer, ids, environment, directory, url)
+        with_result = _used(client)
+        client.delete(*map(RedisKeys().celery_result, ids))
+        queued_bytes, with_result_bytes, settled_bytes = (used - empty for used in (queued, with_result, _used(client)))
+        return queued_bytes / count, with_result_bytes / count, settled_bytes / count
+
+
+def _carry_out(producer: Producer, ids: list[str], environment: dict[str, str], directory: Path, url: str) -> None:
+    with started([GATEPOST, "worker", "--beat"], environment, directory, directory / "worker.log"):
+        wait_for_listeners(url, 1)
+        for operation_id in ids:
+            outcome = producer.handle(operation_id).wait(_TIMEOUT_S)
+            if outcome.state is not State.ACCEPTED:
+                raise SystemExit(f"a send ended {outcome.state}: {outcome.reason} {outcome.detail}")
 
 
 def _enqueue(producer: Producer, numbers: range, *, keyed: bool) -> list[str]:

@@ -85,12 +85,13 @@ def memory(report: Mapping[str, Any]) -> list[str]:
         return []
     rows = [
         ["a send that waits, with its message", f"{found['queued']:,.0f}"],
-        ["a send that was accepted", f"{found['settled']:,.0f}"],
+        ["a send that was accepted, with its entry for erasures", f"{found['settled']:,.0f}"],
+        ["its outcome in the form of Celery's results", f"{found['celery_result']:,.0f}"],
         ["an idempotency key of such a send", f"{found['idempotency_key']:,.0f}"],
     ]
     text = f"""## Gatepost: Redis bytes of one operation
 
-By `used_memory`, with the entry for erasures and everything else that the operation leaves.
+By `used_memory`, from runs with a worker.
 
 {table(["", "bytes"], rows)}"""
     return [text]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from string import hexdigits
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.settings import DEFAULT_NAMESPACE
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from gatepost_core.kinds import Queue
 
 _OPERATION: Final = "operation"
-# Of a recipient's fingerprint: 4,096 indexes. Redis keeps an index compact up to 128 entries.
-_SHARED: Final = 3
+# Digits of a recipient's fingerprint that two indexes share: there are 2,048 indexes. Redis keeps an index compact up to 128 entries.
+_SHARED: Final = 2
 _DEAD_LETTER: Final = "dead_letter"
 _CAMPAIGN: Final = "campaign"
 _LIMITER: Final = "limiter"
@@ -80,7 +81,7 @@ class RedisKeys:
 
         One index holds the recipients of all fingerprints with the same beginning: many small keys would take three times the memory.
         """
-        return f"{self.namespace}:recipient:{fingerprint[:_SHARED]}"
+        return f"{self.namespace}:recipient:{fingerprint[:_SHARED]}{_pair(fingerprint[_SHARED : _SHARED + 1])}"
 
     @cached_property
     def due(self) -> str:
@@ -259,6 +260,11 @@ class RedisKeys:
         }
         values = ", ".join(f"'{name}'" for name in names.values())
         return f"local {', '.join(names)} = {values}\n"
+
+
+def _pair(digit: str) -> str:
+    """Return a hexadecimal digit without its last bit. Other texts stay as they are: patterns, and names in the documentation."""
+    return f"{int(digit, 16) & ~1:x}" if digit and digit in hexdigits else digit
 
 
 def recipient_entry(fingerprint: str, operation_id: str) -> str:

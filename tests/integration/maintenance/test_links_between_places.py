@@ -67,7 +67,7 @@ def marks_by_place(client: redis.Redis) -> dict[str, set[bytes]]:
         elif name.startswith("gatepost:recipient:"):
             entries: Any = client.zrange(key, 0, -1)
             rests = [entry.decode().partition(":")[0] for entry in entries]
-            places.setdefault(name, set()).update(bytes.fromhex(name.rpartition(":")[2] + rest) for rest in rests)
+            places.setdefault(name, set()).update(bytes.fromhex(name.rpartition(":")[2][:2] + rest) for rest in rests)
         elif b"options" in fields:
             guests = json.loads(fields[b"options"])["guests"] or []
             places.setdefault(f"{name} guests", set()).update(map(bytes.fromhex, guests))

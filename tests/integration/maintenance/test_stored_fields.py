@@ -50,7 +50,7 @@ BY_WORKERS = {"unacked", "unacked_index", "unacked_mutex", "_kombu.binding_deadl
 """What Celery stores in workers alone; `acceptance/sealed/test_canaries.py` looks at those."""
 # Eight bytes, or digests of 32 as hexadecimal digits, also several; a late command has none.
 IS_FINGERPRINT = re.compile(
-    r".{8}|(?:[0-9a-f]{32} ?)*|[0-9a-f]{13}:[0-9a-f-]{36}|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL
+    r".{8}|(?:[0-9a-f]{32} ?)*|[0-9a-f]{14}:[0-9a-f-]{36}|null|\[(?:\"[0-9a-f]{16}\"(?:, )?)*\]", re.DOTALL
 )
 
 

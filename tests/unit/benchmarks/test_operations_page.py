@@ -23,7 +23,7 @@ FULL: dict[str, Any] = {
     },
     "enqueueing": {"Gatepost": [{"rate": 1000.0, "cpu_s_per_1000": 0.2}]},
     "producers": {"Gatepost": [{"construct_s": 0.3, "construct_cpu_s": 0.25, "first_call_s": 0.31, "mib": 54.0}]},
-    "memory": {"queued": 2800.0, "settled": 480.0, "idempotency_key": 290.0},
+    "memory": {"queued": 2800.0, "settled": 480.0, "celery_result": 350.0, "idempotency_key": 290.0},
 }
 SECTIONS = [operations.crashes, operations.beside, operations.enqueueing, operations.producers, operations.memory]
 
