@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+import redis
 import requests
 
 from comparison import environments, figures
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 IDLE_EVERY_S: Final = 0.05
 LOAD: Final = 0.7
 _WARM_UP: Final = 20
+_QUIET_S: Final = 0.3
 _TIMEOUT_S: Final = 120.0
 _CODE: Final = "123456"
 
@@ -58,7 +60,11 @@ class Queue(Protocol):
         """Start one worker, and return its process group."""
 
     def settle(self) -> None:
-        """Wait until all results are there."""
+        """Check that every result is there.
+
+        Raises:
+            SystemExit: one is missing.
+        """
 
     def latencies(self, count: int, every_s: float) -> list[float]:
         """Enqueue logins at an even rate, and return the milliseconds of each."""
@@ -72,6 +78,7 @@ class CeleryLogins:
         self._python = environments.interpreter(peer)
         self._directory = directory
         self._redis_url = redis_url
+        self._count = 0
         self._environment = {
             **gatepost_environment(stub, redis_url, tls=False),
             "BENCH_REDIS_URL": redis_url,
@@ -80,6 +87,7 @@ class CeleryLogins:
 
     def load(self, count: int) -> None:
         """Run the script that enqueues."""
+        self._count = count
         self._run("login", str(count))
 
     def worker(self, stack: ExitStack) -> int:
@@ -91,8 +99,11 @@ class CeleryLogins:
         return group
 
     def settle(self) -> None:
-        """Give the last result time to be stored."""
-        time.sleep(0.3)
+        """Count the results in Redis."""
+        with redis.Redis.from_url(self._redis_url) as client:
+            results = sum(1 for _ in client.scan_iter("celery-task-meta-*", count=1000))
+        if results != self._count:
+            raise SystemExit(f"{results} of {self._count} logins have a result")
 
     def latencies(self, count: int, every_s: float) -> list[float]:
         """Run the script that measures."""
@@ -165,8 +176,10 @@ def measure(make: Callable[[str, Path], Queue], stub: Stub, count: int, idle: in
         group = queue.worker(stack)
         times, before = _answer_times(stub, 1), usage([group, redis_group])[0]
         times += _answer_times(stub, count - len(times))
-        queue.settle()
+        # The last result is stored after the last answer. Reading the results is not measured.
+        time.sleep(_QUIET_S)
         cpu_s = usage([group, redis_group])[0] - before
+        queue.settle()
         rate = count / (max(times) - min(times))
         idle_ms = queue.latencies(_WARM_UP + idle, IDLE_EVERY_S)[_WARM_UP:]
         loaded_ms = queue.latencies(_WARM_UP + idle, 1 / (LOAD * rate))[_WARM_UP:]
