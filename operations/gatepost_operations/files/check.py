@@ -133,6 +133,7 @@ def check_file(
     columns: Mapping[str, str] | None = None,
     numbers: Numbers = Numbers.PLAN,
     allow_landlines: bool = False,
+    sheet: str | None = None,
     rejects: str | os.PathLike[str] | None = None,
     replace_rejects: bool = False,
     keep_errors: int = FIRST_ERRORS,
@@ -142,7 +143,7 @@ def check_file(
     """Read the whole file. The memory grows by six bytes a recipient.
 
     Args:
-        source: see `read_rows`, also for the options up to `allow_landlines`.
+        source: see `read_rows`, also for the options up to `sheet`.
         channel: the channel of the rows.
         default_region: the region of phone numbers without a country code.
         encoding: the file's encoding.
@@ -150,6 +151,7 @@ def check_file(
         columns: column names by field.
         numbers: the rule for phone numbers.
         allow_landlines: accept numbers that cannot receive SMS.
+        sheet: the sheet of a workbook.
         rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
         replace_rejects: replace an existing file for invalid rows.
         keep_errors: the number of errors in the report.
@@ -171,6 +173,7 @@ def check_file(
         columns=columns,
         numbers=numbers,
         allow_landlines=allow_landlines,
+        sheet=sheet,
     )
     tally = _Tally(keep_errors, keep_examples)
     progress = progress and callback_of_caller(progress)

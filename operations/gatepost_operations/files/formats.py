@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gatepost_core.campaigns.row_parser import Layout
+    from gatepost_operations.files.workbook import Sheet, SheetRecords
 
 _DELIMITERS: Final = ",;\t|"
 # Excel's first line that names the delimiter of a CSV file.
@@ -35,14 +36,15 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     JSON_LINES = "jsonl"
+    WORKBOOK = "xlsx"
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A CSV file whose columns are known.
+    """A CSV file or a sheet of a workbook, whose columns are known.
 
     Attributes:
-        delimiter: the character between two cells.
+        delimiter: the character between two cells; empty in a workbook.
         names: the column names in the header row.
         layout: the fields of the columns.
         records: the rows after the header row, each with the number of its first line.
@@ -92,6 +94,11 @@ def open_records(
     return _csv_file(lines.name, CsvRecords(lines.name, following, known, number), known, mapping)
 
 
+def open_sheet(sheet: Sheet, mapping: Mapping[Field, str]) -> CsvFile:
+    """Read the header row of a sheet. Arguments and errors are those of `open_records`."""
+    return _csv_file(sheet.name, sheet.records(), "", mapping)
+
+
 def _first_line(lines: TextLines) -> tuple[int, str]:
     for number, line in enumerate(lines, 1):
         if line is None:
@@ -129,7 +136,7 @@ def _likely_delimiter(header: str, name: str, mapping: Mapping[Field, str]) -> s
     return max(_DELIMITERS, key=fit)
 
 
-def _csv_file(name: str, source: CsvRecords, delimiter: str, mapping: Mapping[Field, str]) -> CsvFile:
+def _csv_file(name: str, source: CsvRecords | SheetRecords, delimiter: str, mapping: Mapping[Field, str]) -> CsvFile:
     records = iter(source)
     number, header = next(records, (0, None))
     if header is None:

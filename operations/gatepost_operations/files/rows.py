@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -16,9 +17,10 @@ from gatepost_core.kinds import Channel
 from gatepost_core.number_rules import NumberRules, Numbers
 from gatepost_operations.files.columns import ColumnsError, known_mapping, layout_of, listed
 from gatepost_operations.files.first_rows import first_rows
-from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records
+from gatepost_operations.files.formats import CsvFile, FileFormat, JsonLinesFile, open_records, open_sheet
 from gatepost_operations.files.records import Malformed
 from gatepost_operations.files.text_reader import FileError, Source, TextLines
+from gatepost_operations.files.workbook import Sheet, is_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,8 +57,8 @@ class RowReader:
 
     Attributes:
         name: the file's name.
-        format: CSV or JSON Lines.
-        encoding: the file's encoding.
+        format: the file's format.
+        encoding: the file's encoding; empty for a workbook.
         delimiter: the delimiter of a CSV file.
         columns: the column names of a CSV file. A list without a header row has one column, `recipient`.
         original: the row of the last error as in the file: its cells, its object, or its text if it does not fit the columns. It contains
@@ -64,7 +66,7 @@ class RowReader:
     """
 
     def __init__(
-        self, lines: TextLines, opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str], parser: RowParser
+        self, lines: TextLines | Sheet, opened: CsvFile | JsonLinesFile, mapping: Mapping[Field, str], parser: RowParser
     ) -> None:
         self.name = lines.name
         self.encoding = lines.encoding
@@ -80,8 +82,8 @@ class RowReader:
         self.columns: tuple[str, ...] | None = None
         match opened:
             case CsvFile():
-                self.format = FileFormat.CSV
-                self.delimiter = opened.delimiter
+                self.format = FileFormat.CSV if opened.delimiter else FileFormat.WORKBOOK
+                self.delimiter = opened.delimiter or None
                 self.columns = opened.names
                 self._note(opened.layout, opened.names)
                 self._rows = self._read(opened.records, partial(parser.parse, opened.layout))
@@ -201,11 +203,12 @@ def read_rows(
     columns: Mapping[str, str] | None = None,
     numbers: Numbers = Numbers.PLAN,
     allow_landlines: bool = False,
+    sheet: str | None = None,
 ) -> RowReader:
     """Open a recipient file and check it row by row, in constant memory.
 
     Args:
-        source: a path, `-` for standard input, or a binary stream. CSV or JSON Lines, also compressed with gzip.
+        source: a path, `-` for standard input, or a binary stream. CSV or JSON Lines, also compressed, or an Excel workbook (`gatepost[xlsx]`).
         channel: the channel of the rows. With `auto`, a row with an address and a number counts as email.
         default_region: ISO 3166-1 code for phone numbers without a country code.
         encoding: the file's encoding [default: that of its byte order mark, else UTF-8].
@@ -213,6 +216,7 @@ def read_rows(
         columns: column names by field, such as `email` or `language`, for columns that Gatepost does not recognise by name.
         numbers: `plan` accepts the numbers of their country's number plan; `length` also others of a possible length.
         allow_landlines: accept numbers that cannot receive SMS.
+        sheet: the sheet of a workbook [default: the first].
 
     Returns:
         The rows in the file's order, with duplicates and without blank rows.
@@ -227,9 +231,8 @@ def read_rows(
         mapping = known_mapping(columns or {})
     except ColumnsError as problem:
         raise FileError(str(problem)) from None
-    lines = TextLines(source, encoding=encoding)
+    lines, opened = _opened(source, mapping, encoding=encoding, delimiter=delimiter, sheet=sheet)
     try:
-        opened = open_records(lines, mapping, delimiter=delimiter)
         if isinstance(opened, CsvFile):
             _check_layout(channel, lines.name, opened.layout)
         first, opened = first_rows(opened, mapping)
@@ -243,6 +246,29 @@ def read_rows(
         lines.close()
         raise
     return RowReader(lines, opened, mapping, parser)
+
+
+def _opened(
+    source: Source, mapping: Mapping[Field, str], *, encoding: str | None, delimiter: str | None, sheet: str | None
+) -> tuple[TextLines | Sheet, CsvFile | JsonLinesFile]:
+    if is_workbook(source):
+        book = Sheet(source, sheet=sheet)
+        with _closed_on_error(book):
+            return book, open_sheet(book, mapping)
+    if sheet is not None:
+        raise FileError("a sheet is given, and the file is not an Excel workbook; leave --sheet out")
+    lines = TextLines(source, encoding=encoding)
+    with _closed_on_error(lines):
+        return lines, open_records(lines, mapping, delimiter=delimiter)
+
+
+@contextmanager
+def _closed_on_error(lines: TextLines | Sheet) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        lines.close()
+        raise
 
 
 def _is_blank(record: list[str] | dict[str, Any]) -> bool:

@@ -72,7 +72,7 @@ class TextLines:
         Raises:
             FileError: the file does not exist, is empty, is not text, or has an unknown encoding.
         """
-        self.name = _name(source)
+        self.name = name_of(source)
         self.bytes_total: int | None = None
         self.encoding = encoding or "binary"
         self._own = ExitStack()
@@ -260,7 +260,8 @@ class _Counted(io.RawIOBase):
         return size
 
 
-def _name(source: Source) -> str:
+def name_of(source: Source) -> str:
+    """Return the name of a source in messages."""
     if isinstance(source, (str, os.PathLike)):
         return "standard input" if source == STANDARD_INPUT else os.fspath(source)
     return "the stream"

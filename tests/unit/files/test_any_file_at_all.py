@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import itertools
+import lzma
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -36,7 +38,11 @@ CONTENT = st.one_of(
     st.text(max_size=100).map(lambda text: text.encode("utf-16", "surrogatepass")),
 )
 PACKED = st.builds(
-    lambda content, end, byte: gzip.compress(content)[:end] + byte, CONTENT, st.integers(0, 400), st.binary(max_size=3)
+    lambda pack, content, end, byte: pack(content)[:end] + byte,
+    st.sampled_from([gzip.compress, bz2.compress, lzma.compress, lambda data: gzip.compress(bz2.compress(data))]),
+    CONTENT,
+    st.integers(0, 400),
+    st.binary(max_size=3),
 )
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -47,7 +53,8 @@ OPTIONS = st.fixed_dictionaries(
             ["utf-8", "utf-16", "cp1252", "ascii", "shift_jis", "utf-16-be", "cp037", "hz", "idna"]
         ),
         "delimiter": st.sampled_from([",", ";", "\\t", "x", '"', "\ud800"]),
-        "columns": st.dictionaries(st.sampled_from(["email", "lang", "x"]), st.sampled_from(["email", "x", ""])),
+        "columns": st.dictionaries(st.sampled_from(["email", "lang", "x"]), st.sampled_from(["email", "x", "", "#1", "#9"])),
+        "sheet": st.sampled_from([None, "x"]),
     },
 )
 

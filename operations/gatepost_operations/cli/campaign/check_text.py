@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gatepost_operations.files.check import CheckReport, Problem
 
+_FORMATS: Final = {"csv": "CSV", "jsonl": "JSON Lines", "xlsx": "Excel workbook"}
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # The prompt and the command take the other lines.
 _SCREEN: Final = 21
@@ -30,8 +31,8 @@ def check_lines(report: CheckReport, name: str) -> list[str]:
 def file_lines(report: CheckReport, name: str) -> Iterator[str]:
     """Describe a file's rows and recipients."""
     delimiter = f", {_DELIMITERS.get(report.delimiter or '', repr(report.delimiter))}" if report.delimiter else ""
-    kind = "CSV" if report.delimiter else "JSON Lines"
-    yield from labelled("file", f"{name} ({kind}{delimiter}, {report.encoding})")
+    encoding = f", {report.encoding}" if report.encoding else ""
+    yield from labelled("file", f"{name} ({_FORMATS[report.format]}{delimiter}{encoding})")
     duplicates = counted(report.duplicates, "duplicate")
     yield from labelled("rows", f"{report.rows:,}: {report.valid:,} valid, {report.invalid:,} invalid, {duplicates}")
     yield from labelled("recipients", f"{report.recipients:,}{_kinds(report)}")

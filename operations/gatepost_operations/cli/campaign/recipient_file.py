@@ -27,7 +27,9 @@ from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, ste
 FileArgument = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="CSV or JSON Lines, gzip-compressed or not; - reads standard input.", show_default=False
+        metavar="FILE",
+        help="CSV, JSON Lines or Excel (.xlsx), compressed or not; - reads standard input.",
+        show_default=False,
     ),
 ]
 SkipInvalidOption = Annotated[
@@ -62,6 +64,9 @@ class FileOptions:
         str | None, typer.Option("--delimiter", metavar="CHARACTER", help="CSV delimiter [default: detected].")
     ] = None
 
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", metavar="NAME", help="Sheet of an Excel workbook [default: the first].")
+    ] = None
     numbers: NumbersOption = Numbers.PLAN
     allow_landlines: LandlinesOption = False
 
@@ -78,6 +83,7 @@ class FileOptions:
             "channel": self.channel,
             "encoding": self.encoding,
             "delimiter": self.delimiter,
+            "sheet": self.sheet,
             **self.number_keywords(),
             "columns": {name: column for name, _, column in pairs},
         }
