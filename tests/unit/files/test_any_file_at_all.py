@@ -53,7 +53,9 @@ OPTIONS = st.fixed_dictionaries(
             ["utf-8", "utf-16", "cp1252", "ascii", "shift_jis", "utf-16-be", "cp037", "hz", "idna"]
         ),
         "delimiter": st.sampled_from([",", ";", "\\t", "x", '"', "\ud800"]),
-        "columns": st.dictionaries(st.sampled_from(["email", "lang", "x"]), st.sampled_from(["email", "x", "", "#1", "#9"])),
+        "columns": st.dictionaries(
+            st.sampled_from(["email", "lang", "x"]), st.sampled_from(["email", "x", "", "#1", "#9"])
+        ),
         "sheet": st.sampled_from([None, "x"]),
     },
 )
