@@ -36,7 +36,7 @@ def campaigns(chosen: list[str]) -> bool:
         if chosen and not any(part in case.name for part in chosen):
             continue
         with PacingRig(case.scenario) as rig:
-            outcome = rig.measure(case.people, **case.options)
+            outcome = rig.measure(case.people, settled_by=case.settled_by, **case.options)
         total, whole = outcome.total, outcome.whole
         figures = (
             f"{total.share_used:6.1%} used | {whole.share_429:6.2%} of ours | {whole.share_blamed:6.2%} of theirs "

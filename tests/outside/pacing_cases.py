@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from outside.pacing_rig import SETTLED_BY_S
 from outside.tenant import Scenario, bimodal, lognormal, sine, steps, uniform
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Case:
         scenario: how the tenant behaves.
         people: how many recipients.
         options: the campaign's.
+        settled_by: the second from which on the share is counted.
         least_used: the smallest allowed share of the quota that others leave.
         most_429: the share of our requests that may find no token.
         most_blamed: the share of the others' requests that may find none because of us.
@@ -29,6 +31,7 @@ class Case:
     scenario: Scenario
     people: int = 6000
     options: dict[str, Any] = field(default_factory=dict)
+    settled_by: int = SETTLED_BY_S
     least_used: float = 0.97
     most_429: float = 0.001
     most_blamed: float = 0.02
@@ -62,5 +65,11 @@ CASES: Final = (
         scenario=Scenario(foreign=steps((0, 50), (20, 100), (40, 0))),
         people=3500,
         least_used=0.85,
+    ),
+    Case(
+        name="0.5-3 s, 300 people at 25/s",
+        scenario=Scenario(limit=25, refill=25.0, latency=uniform(0.5, 3.0)),
+        people=300,
+        settled_by=5,
     ),
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Channel
 from gatepost_core.states import State
+from gatepost_worker.bulk.work import RUN_FOR_S
 from support.campaign_parts import Bench, email, rows
 
 if TYPE_CHECKING:
@@ -108,3 +111,70 @@ def test_a_tenant_that_the_wire_cannot_serve_is_sent_on_threads(
     assert isinstance(route, str)
     assert (counts[State.ACCEPTED], counts[State.REJECTED], counts[State.UNKNOWN]) == (20, 1, 1)
     assert simulator.control.count(email(3)) == 1
+
+
+@pytest.mark.parametrize(("threads", "runs"), [(2, 1), (1, 2)], ids=["a thread is free", "all threads are busy"])
+def test_a_batch_goes_back_to_the_queue_only_if_all_threads_are_busy(
+    make_bench: Callable[..., Bench], threads: int, runs: int
+) -> None:
+    """While its last answers come in, nothing else would use the quota. Ten seconds are a jump of the clock."""
+    bench, _ = _jumping_bench(make_bench, threads)
+    campaign_id = bench.started(30)
+    done = []
+    while (message := bench.take()) is not None:
+        bench.runner.run(campaign_id, message["batch"])
+        done.append(bench.status(campaign_id).done)
+
+    assert len(done) == runs
+    assert done[-1] == 30
+
+
+def test_a_batch_that_stays_reads_the_suppression_list_again(
+    make_bench: Callable[..., Bench], simulator: SimulatorServer
+) -> None:
+    """As the next task on it would."""
+    bench, jump = _jumping_bench(make_bench, threads=2)
+    campaign_id = bench.started(30)
+    jump.meanwhile = lambda: bench.campaigns.suppressions.add(email(29))
+    bench.work()
+
+    assert bench.status(campaign_id).counts[State.SUPPRESSED] == 1
+    assert simulator.control.count(email(29)) == 0
+
+
+def test_a_batch_whose_options_were_changed_does_not_stay(make_bench: Callable[..., Bench]) -> None:
+    """The next task reads them."""
+    bench, jump = _jumping_bench(make_bench, threads=2)
+    campaign_id = bench.started(30)
+    jump.meanwhile = lambda: bench.campaigns.change_rate(campaign_id, 1000)
+    message = bench.take()
+    assert message is not None
+    bench.runner.run(campaign_id, message["batch"])
+
+    assert 0 < bench.status(campaign_id).done < 30
+    assert len(bench.messages()) == 1
+
+
+class _Jump:
+    """Lets time pass once the batch has begun rows."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.meanwhile: Callable[[], object] = lambda: None
+        self._looks = 0
+
+    def look(self) -> bool:
+        self._looks += 1
+        if self._looks == 3:
+            self.meanwhile()
+            self.seconds = RUN_FOR_S + 1
+        return False
+
+
+def _jumping_bench(make_bench: Callable[..., Bench], threads: int) -> tuple[Bench, _Jump]:
+    jump = _Jump()
+    bench = make_bench(calls=3)
+    bench.runner.threads = threads
+    bench.runner.stopping = jump.look
+    bench.runner.monotonic = lambda: time.monotonic() + jump.seconds
+    return bench, jump

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gatepost_core.errors import Unavailable
+from gatepost_worker.bulk.store import Claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -70,6 +71,15 @@ class Lease:
         """The hash that the last step was written to, and the fields that identify the step."""
         key = self._store.keys.batch(self.claim.campaign_id, self.claim.batch)
         return key, {"token": self.claim.token, "seq": str(self._steps)}
+
+    def read_again(self) -> Claimed | None:
+        """Return the batch and its campaign's options now; None if the lease was lost.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        claimed = self._store.claim(self.claim, self._seconds)
+        return claimed if isinstance(claimed, Claimed) else None
 
     def screen(
         self,

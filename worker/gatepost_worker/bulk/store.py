@@ -98,6 +98,14 @@ class Claimed:
     now: datetime
     application: str = ""
 
+    def has_options_of(self, other: Claimed) -> bool:
+        """Return whether the campaign's options and application are those of another time."""
+        return (self.options, self.sealed_auth_params, self.application) == (
+            other.options,
+            other.sealed_auth_params,
+            other.application,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:

@@ -69,6 +69,7 @@ class BatchRunner:
         clients: Clients,
         ownership: Ownership,
         carriers: Carriers,
+        threads: int = 1,
         limits: RetryLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -86,6 +87,7 @@ class BatchRunner:
             clients: one Authentication client for each tenant.
             ownership: checks that a campaign is for this worker's Auth0 application.
             carriers: make the calls.
+            threads: how many batches the process can send at once.
             limits: how often a row is tried; taken from the settings by default.
             monotonic: a monotonic clock, in seconds.
             sleep: sleeps for a number of seconds.
@@ -100,12 +102,15 @@ class BatchRunner:
         self.clients = clients
         self.ownership = ownership
         self.carriers = carriers
+        self.threads = threads
         self.limits = limits or RetryLimits.of(settings)
         self.monotonic = monotonic
         self.sleep = sleep
         self.stopping = stopping
         self.replicated = replicated
         self._schedule = FeedSchedule(monotonic)
+        # The batches that are being sent. A set of tokens: adding and removing are atomic.
+        self._running: set[str] = set()
         self._sources = {
             name: PermitSource(key=LimiterKey(name, Endpoint.START), settings=LimiterSettings.of(settings, tenant))
             for name, tenant in settings.all_tenants().items()
@@ -152,7 +157,7 @@ class BatchRunner:
             monotonic=self.monotonic,
             sleep=self.sleep,
         )
-        return BatchWork(
+        work = BatchWork(
             self._tools(),
             lease,
             claimed=claimed,
@@ -162,7 +167,12 @@ class BatchRunner:
             carrier=carrier,
             source=self._source_of(campaign_id, options),
             longest_call_s=self._longest_call_s(channels),
-        ).run()
+        )
+        self._running.add(claim.token)
+        try:
+            return work.run()
+        finally:
+            self._running.discard(claim.token)
 
     def _tools(self) -> Tools:
         return Tools(
@@ -172,6 +182,7 @@ class BatchRunner:
             monotonic=self.monotonic,
             sleep=self.sleep,
             stopping=self.stopping,
+            crowded=lambda: len(self._running) >= self.threads,
             replicated=self.replicated,
         )
 
@@ -230,6 +241,7 @@ class CampaignParts:
             clients=process.clients,
             ownership=process.ownership,
             carriers=self.carriers,
+            threads=process.slots,
             stopping=self._stopping.is_set,
             replicated=Replication(process.redis, process.keys, process.settings.wait_replicas).reached,
         )

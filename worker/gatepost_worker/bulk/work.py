@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 RUN_FOR_S: Final = 10.0
-"""How long one task begins rows of a batch, at least; the remaining rows then return to the queue."""
+"""How long one task begins rows of a batch, at least, before it reads options and lists again. If all threads are busy, the rest returns to the queue."""
 SPREAD_RUNS: Final = 8
 """Batches stop after times that differ, up to twice as long, so that not all wait for their last answers at once."""
 SLOT_S: Final = SLEEP_IN_SLOT.total_seconds()
@@ -62,6 +62,7 @@ class Tools:
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
     stopping: Callable[[], bool]
+    crowded: Callable[[], bool]
     replicated: Callable[[str, Mapping[str, str]], bool]
 
 
@@ -115,7 +116,7 @@ class BatchWork:
         self._under_way = UnderWay(partial(carrier.slots.give_back, self._campaign_id))
         self._records: dict[int, Record] = unpack_records(claimed.details)
         self._started = self._stepped_at = tools.monotonic()
-        self._until = self._started + RUN_FOR_S * (1 + self._batch % SPREAD_RUNS / SPREAD_RUNS)
+        self._until = self._started + self._run_for_s
         self._closes_at = None if options.hours is None else options.hours.closes_at(lease.now())
         self._cursor = 0
         # Whether no row from the cursor on is left.
@@ -129,6 +130,10 @@ class BatchWork:
         self._leaving: Leaving | None = None
         self._ended: Counter[State] = Counter()
         self._log = AttemptLog(f"{self._campaign_id}:{self._batch}", options.tenant, tools.fingerprints)
+
+    @property
+    def _run_for_s(self) -> float:
+        return RUN_FOR_S * (1 + self._batch % SPREAD_RUNS / SPREAD_RUNS)
 
     def run(self) -> Counter[State] | None:
         """Send rows and give the batch back; return how many reached each final state, or None if the lease was lost.
@@ -319,7 +324,22 @@ class BatchWork:
     def _must_stop(self) -> bool:
         tools = self._tools
         closed = self._closes_at is not None and self._lease.now() >= self._closes_at
-        return closed or tools.monotonic() >= self._until or tools.stopping()
+        return closed or tools.stopping() or (tools.monotonic() >= self._until and not self._may_stay())
+
+    def _may_stay(self) -> bool:
+        """Read options and lists again; return whether the batch may go on, so that no quota is lost until its last answers have come."""
+        if self._tools.crowded():
+            return False
+        try:
+            claimed = self._lease.read_again()
+            if claimed is None or not claimed.has_options_of(self._claimed):
+                return False
+            self._claimed = claimed
+            stays = self._screen()
+        except Unavailable:
+            return False
+        self._until = self._tools.monotonic() + self._run_for_s
+        return stays
 
     def _leave(self, rest_s: float) -> None:
         now = self._tools.monotonic()
