@@ -233,7 +233,7 @@ local function end_if_done()
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'rests_until')
   redis.call('HSET', campaign, 'ended', now, 'rate', 0)
   redis.call('SREM', ACTIVE, campaign)
-  redis.call('DEL', out, waiting, blocked, held)
+  redis.call('DEL', out, waiting, blocked)
   set_status(ended)
 end
 

@@ -77,7 +77,7 @@ def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> Non
     [
         (" ", None, None, "name"),
         ("n" * 201, None, None, "name"),
-        ("spring", ["nobody"], None, "is not"),
+        ("spring", ["nobody"], None, "letters or words"),
         ("spring", [email(number) for number in range(1001)], None, "guest list"),
         ("spring", None, "no uuid", "UUID|hexadecimal"),
     ],
