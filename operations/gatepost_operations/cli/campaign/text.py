@@ -8,7 +8,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.lines import labelled
 from gatepost_operations.cli.campaign.summary import cost_text, took_text
-from gatepost_operations.cli.formatting import counted, in_zone, limit_text, rate_text
+from gatepost_operations.cli.formatting import counted, day_text, in_zone, limit_text, rate_text, time_left_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def _status(campaign: Campaign, now: datetime, timezone: str | None) -> str:
     snapshot = snapshot_of(campaign, now)
     match snapshot.activity:
         case Activity.RESTING if campaign.rests_until is not None:
-            return f"{campaign.status}, rests until {in_zone(campaign.rests_until, timezone)}"
+            return f"{campaign.status}, rests until {time_left_text(campaign.rests_until, now, timezone)}"
         case Activity.ENDED if campaign.ended_at is not None:
-            return f"{campaign.status} at {in_zone(campaign.ended_at, timezone)}"
+            return f"{campaign.status} {day_text(campaign.ended_at, now, timezone)}"
         case Activity.BLOCKED:
             return f"{campaign.status}, blocked"
         case Activity.SENDING if snapshot.finish_at is not None:
-            finish = in_zone(snapshot.finish_at, timezone)
+            finish = time_left_text(snapshot.finish_at, now, timezone)
             return f"{campaign.status}, finishes about {finish}"
         case _:
             return campaign.status.value
