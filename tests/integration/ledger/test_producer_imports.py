@@ -16,7 +16,7 @@ FOREIGN = {"csv": ["importlib.metadata"]}
 PROGRAM = """
 import builtins, json, sys
 
-WATCHED = ("celery", "csv", "gzip", "kombu", "requests", "structlog", "tenacity", "typer")
+WATCHED = ("celery", "csv", "gzip", "joserfc", "kombu", "requests", "structlog", "tenacity", "typer")
 importers = {}
 real_import = builtins.__import__
 
@@ -37,7 +37,7 @@ print(json.dumps([ours, loaded]))
 
 
 def test_a_producer_and_one_send_load_few_modules(settings: Settings) -> None:
-    """No file reader, command line, HTTP client, Celery or log library; campaigns, waits, results and the audit log only when they are used."""
+    """No file reader, command line, HTTP client, Celery, JOSE or log library; campaigns, waits, results and the audit log only when they are used."""
     environment = {
         "GATEPOST_REDIS_URL": settings.redis_url.get_secret_value(),
         "GATEPOST_SEALING_KEYS": settings.sealing_keys[0].get_secret_value(),
