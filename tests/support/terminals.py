@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -80,10 +81,10 @@ class Terminal:
         """Press keys, in tmux's notation."""
         self._tmux("send-keys", "-t", self._name, *keys)
 
-    def until(self, text: str) -> list[str]:
-        """Wait until a text is visible, and return the screen."""
+    def until(self, pattern: str) -> list[str]:
+        """Wait until a regular expression matches the screen, and return the screen."""
         give_up = time.monotonic() + _PATIENCE_S
-        while text not in "\n".join(screen := self.screen()):
+        while not re.search(pattern, "\n".join(screen := self.screen())):
             assert time.monotonic() < give_up, "\n".join(screen)
             time.sleep(0.1)
         return screen
