@@ -142,7 +142,7 @@ def campaigns(smoke: Smoke, directory: Path) -> None:
     smoke.run("campaign retry", "spring", "--dry-run")
     smoke.run("campaign recount", "spring")
     smoke.run("campaign create", "slow", "--rate", "0.1")
-    smoke.run("campaign add", "slow", "people.csv")
+    smoke.run("campaign add", "slow", "people.csv", "--again")
     smoke.run("campaign start", "slow")
     smoke.run("campaign pause", "slow")
     smoke.run("campaign change", "slow", "--rate", "0.2")
