@@ -294,7 +294,8 @@ def test_a_result_that_does_not_open_shows_nobody(
         }
         redis_client.hset(KEYS.operation(handle.operation_id), "state", "accepted")
         for text in sealed.values():
-            redis_client.set(KEYS.result(handle.operation_id), text)
+            document = json.dumps({"status": "SUCCESS", "result": text})
+            redis_client.set(KEYS.celery_result(handle.operation_id), document)
             error = raised_by(lambda: handle.redeem(1))
 
             assert isinstance(error, e.GatepostError), error
