@@ -95,3 +95,14 @@ def test_producers_that_nobody_closes_leave_the_pool_its_connections(redis_clien
         QuickScript(redis_client, COUNT)(keys=[str(number)], args=[1])
 
     assert redis_client.ping()
+
+
+def test_clients_of_a_small_pool_leave_its_connections_to_other_commands(valkey: EmbeddedValkey) -> None:
+    """The producers of a process share two connections."""
+    pool = redis.BlockingConnectionPool(port=valkey.port, max_connections=2, timeout=1)
+    clients = [redis.Redis(connection_pool=pool) for _ in range(3)]
+    for client in clients:
+        QuickScript(client, COUNT)(keys=["n"], args=[1])
+
+    assert [client.ping() for client in clients] == [True, True, True]
+    pool.disconnect()
