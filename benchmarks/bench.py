@@ -184,7 +184,7 @@ class Bench:
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in enqueueing.WAYS}
         for _ in range(self._plan.rounds):
             for name, done in runs.items():
-                once = partial(enqueueing.measure, name, 2 * self._plan.logins[0])
+                once = partial(enqueueing.measure, name, 5 * self._plan.logins[0])
                 self._attempt(f"enqueueing: {name}", once, done)
         return {name: done for name, done in runs.items() if done}
 

@@ -58,7 +58,7 @@ PEERS: Final = (
         enqueue=("{python}", "usual.py", "send", "{count}"),
         workers=((*_CELERY, "usual", "worker", "--concurrency", "2"),),
         calls=(1, 1),
-        share=(0.1, 0.04),
+        share=(0.08, 0.025),
         settings="Celery's defaults: prefork with two processes, results in Redis, a new client in each task",
         after_a_crash="tasks are acknowledged before they run, so an interrupted one is not repeated; tasks that a worker had fetched return after an hour",
     ),

@@ -31,7 +31,7 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     text = f"""## Losses and repetitions in a crash
 
 {recipients} recipients, two processes with {CALLS} calls at once each, and a stub that answers after {ANSWER_S:g} s and counts the requests for each recipient. Amid the calls, `SIGKILL` ends both
-processes. They start again at once, and the harness waits {report["crash_s"]:g} s for messages that come back later. Gatepost runs until every recipient has ended. *Lost* recipients got no
+processes. They start again at once, and the harness waits {report["crash_s"]:g} s for messages that come back later. Gatepost runs until every recipient has ended. *Interrupted* calls had no answer when both processes were dead. *Lost* recipients got no
 request at all, and *doubled* ones more than one. Redis itself can lose the last second of its append-only file, for Gatepost as well.
 
 {table(["", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
