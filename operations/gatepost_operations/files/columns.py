@@ -9,6 +9,7 @@ from gatepost_core.campaigns.row import Field
 from gatepost_core.campaigns.row_parser import Layout
 from gatepost_core.errors import InvalidValue
 from gatepost_core.invisible_characters import without_invisible
+from gatepost_core.nearest import did_you_mean
 from gatepost_operations.files.column_names import ERROR_COLUMNS, field_of, is_of_mobiles
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def known_mapping(mapping: Mapping[str, str]) -> dict[Field, str]:
     for name, column in mapping.items():
         field = field_of(name)
         if field is None:
-            raise ColumnsError(f"a column is given for an unknown field; the fields are {', '.join(Field)}")
+            fields = ", ".join(Field)
+            hint = did_you_mean(name, Field)
+            raise ColumnsError(f"a column is given for an unknown field; the fields are {fields}{hint and f'.{hint}'}")
         if field in known or column.strip() in known.values():
             raise ColumnsError(f"{field} is given two columns, or shares its column with another field")
         known[field] = without_invisible(column)

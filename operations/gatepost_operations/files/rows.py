@@ -226,7 +226,8 @@ def read_rows(
     """
     region = default_region.upper() if default_region else None
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
-        raise FileError("the default region is not known; give an ISO 3166-1 code of two letters, such as GB")
+        hint = " Did you mean GB?" if region == "UK" else ""
+        raise FileError(f"the default region is not known; give an ISO 3166-1 code of two letters, such as GB.{hint}")
     try:
         mapping = known_mapping(columns or {})
     except ColumnsError as problem:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gatepost_operations.files.output import full_disk
-from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, standard_input
+from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, standard_input, why_not_opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _opened(given: str) -> BinaryIO:
     try:
         return Path(given).expanduser().open("rb")
     except OSError as failure:
-        raise FileError(f"{given} cannot be opened: {failure.strerror}") from None
+        raise FileError(f"{given} cannot be opened: {why_not_opened(Path(given).expanduser(), failure)}") from None
 
 
 def _reason(failure: OSError) -> str:

@@ -9,10 +9,12 @@ import os
 import stat
 import sys
 from contextlib import ExitStack
-from pathlib import PurePath
+from encodings.aliases import aliases
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 from gatepost_core.errors import GatepostError
+from gatepost_core.nearest import did_you_mean
 from gatepost_operations.files.unpacking import DAMAGES, STEEPEST_RATIO, TooSteep, how_to_unpack, unpacked
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # Text codecs of Python that no recipient file uses. Several raise errors where others replace characters.
+_ENCODINGS: Final = frozenset(name.replace("_", "-") for name in {*aliases, *aliases.values()})
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
 
 _READ_FAILURES: Final = (OSError, ValueError, TooSteep, *DAMAGES)
@@ -51,6 +54,22 @@ _MOST_LAYERS: Final = 4
 
 class FileError(GatepostError):
     """The file cannot be read as a recipient file."""
+
+
+def why_not_opened(source: object, failure: Exception) -> str:
+    """Return why a file cannot be opened, for one that does not exist with the nearest name in its folder."""
+    if not isinstance(failure, OSError):
+        return "that is not a path"
+    reason = failure.strerror or "unknown error"
+    if not isinstance(failure, FileNotFoundError) or not isinstance(source, str | os.PathLike):
+        return reason
+    path = Path(source)
+    try:
+        beside = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        return reason
+    hint = did_you_mean(path.name, beside)
+    return f"{reason}.{hint}" if hint else reason
 
 
 class TextLines:
@@ -152,8 +171,7 @@ class TextLines:
             # A named pipe has no size.
             self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         except (OSError, ValueError) as failure:
-            reason = failure.strerror if isinstance(failure, OSError) else "that is not a path"
-            raise FileError(f"{self.name} cannot be opened: {reason}") from failure
+            raise FileError(f"{self.name} cannot be opened: {why_not_opened(source, failure)}") from failure
         return cast("BinaryIO", stream)
 
     def _unpack(self, counted: _Counted) -> tuple[io.BufferedReader[io.RawIOBase], bytes]:
@@ -183,7 +201,8 @@ class TextLines:
         except (LookupError, ValueError):
             found = ""
         if not found or found in _NOT_FOR_FILES:
-            raise FileError("the encoding is not known; use a name such as utf-8, utf-16, cp1252 or latin-1")
+            hint = did_you_mean(encoding, _ENCODINGS) or " Use a name such as utf-8, utf-16, cp1252 or latin-1."
+            raise FileError(f"the encoding is not known.{hint}")
         return found
 
     def _detect(self, head: bytes) -> str:

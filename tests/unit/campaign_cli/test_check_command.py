@@ -158,3 +158,22 @@ def test_what_cannot_be_used_is_invalid_input(
     assert (code, seen.out) == (6, "")
     assert says in seen.err
     assert len(seen.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["poeple.csv"], "Did you mean people.csv?"),
+        (["people.csv", "--column", "emial=Kontakt"], "Did you mean email?"),
+        (["people.csv", "--encoding", "utf-88"], "Did you mean utf-8?"),
+        (["people.csv", "--region", "UK"], "Did you mean GB?"),
+        (["people.csv", "--chanel", "sms"], "--channel"),
+    ],
+)
+def test_a_mistyped_name_gets_the_nearest(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files, fields, encodings, countries and options alike."""
+    written(GOOD)
+    code = main(["campaign", "check", *arguments])
+
+    assert code in {2, 6}
+    assert hint in " ".join(capsys.readouterr().err.split())
