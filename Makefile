@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos fuzz bench bench-smoke bench-parts audit screens format lock clean
+.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon fuzz bench bench-smoke bench-parts audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -82,6 +82,9 @@ mutants: $(DEV)/.ready ## Break the rules that carry the promises, one by one; t
 
 chaos: $(DEV)/.ready ## Inject faults into real processes for about half an hour (make test has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
+
+afternoon: $(DEV)/.ready ## Send to a file of 20,000 recipients in a terminal of 80 columns, from check to erase; about two minutes
+	@$(DEV)/bin/python -m pytest tests/acceptance/campaign_cli/test_whole_afternoon.py -m afternoon
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from gatepost import Producer
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the whole afternoon out unless it is asked for by name."""
+    if "afternoon" in config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("afternoon")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 @pytest.fixture(scope="session")
 def simulator_server() -> Iterator[SimulatorServer]:
     """The simulator over https, without limits."""

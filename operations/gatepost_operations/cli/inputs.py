@@ -15,7 +15,8 @@ from gatepost_core.errors import FieldError, InvalidCommand, InvalidValue
 from gatepost_core.points_in_time import TOO_FAR, require_near
 from gatepost_core.safe_text import visible
 from gatepost_operations.cli.exit_codes import Refused
-from gatepost_operations.cli.output import is_terminal
+from gatepost_operations.cli.output import is_terminal, say, width_of
+from gatepost_operations.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,6 +65,10 @@ def code_from(file: Path | None, *, address: str) -> str:
     return _line("code")
 
 
+# As typer.confirm adds them.
+_ANSWERS: Final = " [y/N]:"
+
+
 def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
     """Ask for confirmation on a terminal. Elsewhere the flag must have been given.
 
@@ -74,7 +79,9 @@ def confirm(question: str, *, sure: bool, flag: str = "--yes") -> None:
         return
     if not is_terminal(sys.stdin):
         raise Refused(f"Without a terminal, this needs {flag}. Nothing was done.")
-    if not typer.confirm(visible(question), err=True):
+    *first, last = wrapped(f"{visible(question)}{_ANSWERS}", width_of(sys.stderr) or sys.maxsize)
+    say(*first)
+    if not typer.confirm(last.removesuffix(_ANSWERS), err=True):
         raise Refused("Nothing was done.")
 
 

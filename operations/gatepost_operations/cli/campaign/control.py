@@ -105,9 +105,9 @@ def change(
 
 
 def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Count a campaign's recipients again when the counts do not add up.
+    """Count recipients again if the counts do not add up.
 
-    Counts them batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
+    Counts a campaign's recipients batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
     cannot be read.
     """
     with open_campaign(campaign) as (campaigns, found):

@@ -124,4 +124,7 @@ def recipient_line(report: RecipientReport) -> str:
 
 
 def _share(number: int, total: int) -> str:
-    return f"{number / total:.1%}" if total else ""
+    """Return a share in percent, rounded towards the middle: neither 0.0 % for some nor 100.0 % for less than all."""
+    if not total or number in {0, total}:
+        return f"{number / total:.1%}" if total else ""
+    return f"{min(max(round(1000 * number / total), 1), 999) / 1000:.1%}"
