@@ -44,6 +44,7 @@ def patient(valkey: EmbeddedValkey, simulator: SimulatorServer, tmp_path: Path) 
     """A shell next to a worker for campaigns with few and patient calls, of which a busy machine loses none."""
     with Stack(valkey, simulator, tmp_path, {"GATEPOST_EMAIL_DEADLINE": "60", "GATEPOST_CALLS": "32"}) as stack:
         stack.worker("gatepost.bulk")
+        stack.worker("gatepost.send")
         stack.beat()
         yield Terminal(stack, tmp_path)
 
@@ -80,7 +81,7 @@ def before_sending(afternoon: Afternoon, directory: Path) -> None:
     corrected = rejects.read_text(encoding="utf-8-sig").replace("@example;", "@example.com;")
     rejects.write_text(corrected, encoding="utf-8")
     afternoon.enter("corrected", f"campaign check '{NAME}.rejects.csv'")
-    afternoon.enter("test", f"campaign test '{NAME}.csv' --skip-invalid --to me@example.com", typed="y\n")
+    afternoon.enter("test", f"campaign test '{NAME}.csv' --to me@example.com", typed="y\n")
     afternoon.enter("plan", f"campaign plan '{NAME}.csv'")
 
 

@@ -99,6 +99,16 @@ def test_without_an_end_nothing_follows() -> None:
     assert list(what_next(campaign_with(queued=1, rejected=1))) == []
 
 
+def test_a_share_is_neither_nothing_for_some_nor_everything_for_less_than_all() -> None:
+    """One of 20,000 is not 0.0 %, and 19,999 of them are not 100.0 %."""
+    shown = "\n".join(campaign_lines(campaign_with(Status.FINISHED, accepted=19_999, unknown=1), NOW))
+    whole = "\n".join(campaign_lines(campaign_with(Status.FINISHED, accepted=19_999), NOW))
+
+    assert "accepted        19,999  99.9%" in shown
+    assert "unknown              1  0.1%" in shown
+    assert "accepted        19,999  100.0%" in whole
+
+
 def test_reasons_come_with_numbers_and_advice() -> None:
     """The most frequent first."""
     reasons = {

@@ -33,12 +33,16 @@ class RecentOptions:
         typer.Option(
             "--skip-recent",
             metavar="DURATION",
-            help="Leave out recipients whom another campaign of this time has reached, such as 7d.",
+            help="Leave out recipients whom another campaign reached within this time, such as 7d.",
         ),
     ] = None
     recent: Annotated[
         str | None,
-        typer.Option("--recent", metavar="DURATION", help="Only count them, for a time other than 7d [default: 7d]."),
+        typer.Option(
+            "--recent",
+            metavar="DURATION",
+            help="Count recipients whom another campaign reached within this time [default: 7d].",
+        ),
     ] = None
 
     @property

@@ -36,7 +36,9 @@ def retry(
     *,
     state: StateOption = None,
     reason: ReasonOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count the recipients.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only show counts by reason, and whether a retry can succeed.")
+    ] = False,
     deadline: Annotated[
         str | None, typer.Option("--deadline", metavar="MOMENT", help="A new deadline: 2026-05-04T18:00+02:00, 2d.")
     ] = None,

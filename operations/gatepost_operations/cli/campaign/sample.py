@@ -68,7 +68,7 @@ def send_test(
     delivery: DeliveryOptions,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send the message of some rows to yourself, before a campaign exists.
+    """Send the message of some rows to yourself.
 
     Takes the first rows of the file that give different messages, and sends each with the campaign's options to your own addresses and phone
     numbers. Nothing is sent to the people in the file, and nothing about them is recorded. Sends at once, whatever the hours and the rate. If
