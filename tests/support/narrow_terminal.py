@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 80
 _LINES: Final = 24
-_QUESTION: Final = b"[y/N]: "
+_QUESTION: Final = b"]: "
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END: Final = re.compile(r"\r*\n|\r")
 
