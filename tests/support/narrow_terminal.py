@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 80
 _LINES: Final = 24
-_QUESTION: Final = b"]: "
+_QUESTION: Final = "]:"
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END: Final = re.compile(r"\r*\n|\r")
 
@@ -67,7 +67,7 @@ def run_in_terminal(words: list[str], *, environment: dict[str, str], directory:
     shown = b""
     while read := _read(ours):
         shown += read
-        if typed and shown.endswith(_QUESTION):
+        if typed and _ESCAPE.sub("", shown[-100:].decode(errors="ignore")).rstrip().endswith(_QUESTION):
             os.write(ours, typed.encode())
     os.close(ours)
     lines = _LINE_END.split(_ESCAPE.sub("", shown.decode()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +15,7 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
+from gatepost_operations.cli.wrapping import columns_of
 from support.campaign_parts import rows
 
 if TYPE_CHECKING:
@@ -170,3 +174,59 @@ def test_adding_says_when_the_recipients_are_sent_to(shell: Shell, tmp_path: Pat
     assert "spring stays finished" in stays
     assert "spring runs again" in more
     assert draft == "Nothing is sent yet. To start it: gatepost campaign start later\n"
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is a terminal."""
+        return True
+
+
+LONG = "Einladung zur Mitgliederversammlung 2027, zweite Erinnerung an alle, 会員総会へのご招待、二回目のお知らせ"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "campaign list",
+        "campaign status {}",
+        "campaign change {} --rate 1234567.5 --deadline 2099-05-04T18:00Z",
+        "campaign retry {} --state failed --state unknown --dry-run",
+        "campaign retry {}",
+        "campaign recount {}",
+        "campaign pause {}",
+        "campaign cancel {}",
+        "campaign export {} --output failed.ndjson",
+        "campaign show {} person0@example.com",
+        "campaign status nothing-with-this-name",
+        "suppression add ana@example.com --reason bounced --expires 2099-05-04T18:00Z",
+        "suppression list-count",
+        "quota",
+        "audit list",
+        "audit verify",
+        "keys status",
+        "tenants list",
+        "dead-letters list",
+        "doctor --offline",
+        "erase person0@example.com --dry-run",
+    ],
+)
+@pytest.mark.usefixtures("shell")
+def test_no_output_is_wider_than_80_columns(command: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a long name in wide characters, and with messages of every kind."""
+    people = [Row(number, Channel.EMAIL, f"person{number}+bad-email@example.com") for number in range(3)]
+    campaign_id = bench.campaigns.create(LONG)
+    bench.campaigns.add(campaign_id, [*people, *rows(1)])
+    bench.campaigns.start(campaign_id)
+    bench.work()
+    screens = Screen(), Screen()
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, screen in zip(("stdout", "stderr"), screens, strict=True):
+        monkeypatch.setattr(sys, name, screen)
+    main(command.format(campaign_id).split())
+    lines = [line for screen in screens for line in re.sub(r"\x1b\[[\d;?]*\w", "", screen.getvalue()).splitlines()]
+
+    assert [line for line in lines if columns_of(line) > 80] == []
+    assert lines
