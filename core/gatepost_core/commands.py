@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,6 +35,7 @@ from gatepost_core.message_fields import (
     in_request,
 )
 from gatepost_core.points_in_time import Deadline
+from gatepost_core.redeem_tokens import RedeemTokenField
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,6 +111,9 @@ class LoginCommand(_Command):
     )
     nonce: str | None = Field(default=None, description="Compared with the id_token; not sent.")
     max_age: Annotated[int, Field(ge=0, description="Seconds.")] | None = None
+    redeem_token: RedeemTokenField | None = Field(
+        default=None, description="Opens the result: 32 random bytes as base64url. A producer makes one."
+    )
 
 
 class SendEmail(SendCommand):
@@ -199,14 +204,25 @@ def dump_command(command: Command) -> bytes:
     return command.model_dump_json(context=REVEAL, exclude_none=True).encode()
 
 
+def require_redeem_token(command: Command) -> None:
+    """Refuse a login whose result could not be opened.
+
+    Raises:
+        InvalidCommand: it has no redeem token.
+    """
+    if isinstance(command, LoginCommand) and command.redeem_token is None:
+        raise InvalidCommand([("redeem_token", "is missing: 32 random bytes as base64url, to open the result with")])
+
+
 def dump_without_deadline(command: Command) -> bytes:
     """Return what `dump_command` returns for the same command without a deadline."""
     return dump_command(command if command.deadline is None else command.model_copy(update={"deadline": None}))
 
 
-def with_deadline(dumped: bytes, deadline: datetime) -> bytes:
-    """Return what `dump_without_deadline` returned, with a deadline."""
-    return b'%s,"deadline":"%s"}' % (dumped[:-1], deadline.isoformat().encode())
+def with_members(dumped: bytes, **members: str) -> bytes:
+    """Return what `dump_without_deadline` returned, with more members, such as a deadline."""
+    more = "".join(f',"{name}":{json.dumps(text)}' for name, text in members.items())
+    return b"%s%s}" % (dumped[:-1], more.encode())
 
 
 @boundary

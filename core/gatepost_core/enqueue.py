@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.broker.messages import log_postponed
-from gatepost_core.commands import OnUnknown, SendCommand, dump_without_deadline, recipient_of, with_deadline
+from gatepost_core.commands import (
+    LoginCommand,
+    OnUnknown,
+    SendCommand,
+    dump_without_deadline,
+    recipient_of,
+    with_members,
+)
 from gatepost_core.errors import GatepostError, IdempotencyConflict, RecordGone, Unavailable
 from gatepost_core.ledger.recording import Recorded
 from gatepost_core.ledger.values import NewOperation
+from gatepost_core.redeem_tokens import derived_redeem_token, new_redeem_token, reference_of
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
 
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from gatepost_core.broker.operation_messages import OperationMessages
     from gatepost_core.commands import Command
     from gatepost_core.ledger import Ledger
+    from gatepost_core.redeem_tokens import RedeemToken
     from gatepost_core.sealing import Keyring
     from gatepost_core.settings import Settings
 
@@ -37,11 +46,18 @@ class Enqueued:
             and `OperationNotFound` says that it was not. None if nothing was recorded.
         existed: whether the idempotency key named an earlier operation.
         error: why the command was not enqueued; None if it was.
+        redeem_token: the secret of a login; None for a send.
     """
 
     operation_id: str | None = None
     existed: bool = False
     error: GatepostError | None = None
+    redeem_token: RedeemToken | None = field(default=None, repr=False)
+
+    @property
+    def reference(self) -> str | None:
+        """The operation's id, with the redeem token of a login, for `Producer.handle`. Treat it as a password. None without an id."""
+        return self.operation_id and reference_of(self.operation_id, self.redeem_token)
 
 
 class Recorder:
@@ -67,8 +83,8 @@ class Recorder:
         *,
         origin: Origin = Origin.PRODUCER,
         seal: str | None = None,
-    ) -> str:
-        """Record and publish a command, and return its operation's id. A known idempotency key returns the id of the earlier operation.
+    ) -> Enqueued:
+        """Record and publish a command, and return its operation. A known idempotency key returns the earlier operation.
 
         Args:
             command: the command.
@@ -82,14 +98,14 @@ class Recorder:
             RecordGone: the key is known, but its operation's record no longer exists. Nothing is sent.
             Unavailable: Redis did not answer. The command may have been recorded, and is then sent later.
         """
-        new = self._new(command, idempotency_key, origin, seal)
+        new, token = self._new(command, idempotency_key, origin, seal)
         recorded = self._ledger.record_many([new])
         (found,) = recorded.operations
         if isinstance(found, GatepostError):
             raise found
         if found == new.operation_id:
             self._publish([new], recorded)
-        return found
+        return Enqueued(found, existed=found != new.operation_id, redeem_token=token)
 
     def enqueue_many(self, items: Sequence[tuple[Command, str | None]]) -> list[Enqueued]:
         """Record and publish commands in one or two round trips, and return a result for each, in their order.
@@ -99,21 +115,24 @@ class Recorder:
         """
         results: dict[int, Enqueued] = {}
         prepared: dict[int, NewOperation] = {}
+        tokens: dict[int, RedeemToken | None] = {}
         for number, (command, key) in enumerate(items):
             try:
-                prepared[number] = self._new(command, key, Origin.PRODUCER, None)
+                prepared[number], tokens[number] = self._new(command, key, Origin.PRODUCER, None)
             except GatepostError as failure:
                 results[number] = Enqueued(error=failure)
         recorded = self._record(list(prepared.values()))
         for (number, new), found in zip(prepared.items(), recorded.operations, strict=True):
             if isinstance(found, str):
-                results[number] = Enqueued(found, existed=found != new.operation_id)
+                results[number] = Enqueued(found, existed=found != new.operation_id, redeem_token=tokens[number])
             else:
                 # After a lost answer, the operation may have been recorded under this id.
                 sure = isinstance(found, IdempotencyConflict | RecordGone)
-                results[number] = Enqueued(None if sure else new.operation_id, error=found)
+                known = (None, None) if sure else (new.operation_id, tokens[number])
+                results[number] = Enqueued(known[0], error=found, redeem_token=known[1])
         self._publish(
-            [new for number, new in prepared.items() if results[number] == Enqueued(new.operation_id)], recorded
+            [new for number, new in prepared.items() if not (results[number].existed or results[number].error)],
+            recorded,
         )
         return [results[number] for number in range(len(items))]
 
@@ -123,27 +142,46 @@ class Recorder:
         except Unavailable as failure:
             return Recorded([failure] * len(operations))
 
-    def _new(self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None) -> NewOperation:
+    def _new(
+        self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None
+    ) -> tuple[NewOperation, RedeemToken | None]:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         application = self._applications.get(tenant)
         deadline, dumped = command.ends_at(), dump_without_deadline(command)
+        token = self._redeem_token(command, dumped, idempotency_key, origin)
+        members = {"deadline": deadline.isoformat()}
+        if token is not None and token is not getattr(command, "redeem_token", None):
+            members["redeem_token"] = token.get_secret_value()
         operation_id = str(uuid.uuid4())
         queue, message = self._messages.for_script(command.kind, operation_id)
-        return NewOperation(
+        new = NewOperation(
             operation_id=operation_id,
             kind=command.kind,
             tenant=tenant,
-            sealed_command=self._keyring.seal(with_deadline(dumped, deadline), Purpose.command(operation_id)),
+            sealed_command=self._keyring.seal(with_members(dumped, **members), Purpose.command(operation_id)),
             kid=self._keyring.kids[0],
             deadline=deadline,
             application=application.stored if application else "",
             on_unknown=command.on_unknown if isinstance(command, SendCommand) else OnUnknown.HOLD,
             recipient_fingerprint=self._fingerprints.operation(recipient_of(command), origin),
             seal_fingerprint=self._name("seal", seal) if seal else "",
+            redeem_digest="" if token is None else token.digest,
             queue=queue,
             message=message,
             **self._idempotency(dumped, idempotency_key, origin),
         )
+        return new, token
+
+    def _redeem_token(
+        self, command: Command, dumped: bytes, idempotency_key: str | None, origin: Origin
+    ) -> RedeemToken | None:
+        if not isinstance(command, LoginCommand):
+            return None
+        if command.redeem_token is not None:
+            return command.redeem_token
+        if idempotency_key:
+            return derived_redeem_token(self._fingerprints, origin, idempotency_key, dumped.decode())
+        return new_redeem_token()
 
     def _idempotency(self, dumped: bytes, key: str | None, origin: Origin) -> dict[str, str]:
         if not key:

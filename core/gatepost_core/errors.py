@@ -20,7 +20,8 @@
     ├── OperationNotFound         never recorded, or its record has expired
     ├── NotFinished               no terminal state within the timeout
     ├── ProducerClosed            the producer was closed, before the call or while it waited
-    ├── NothingToRedeem           redeemed before, expired, or not a login
+    ├── NothingToRedeem           redeemed before, expired, or not a login; `why` says which
+    ├── WrongRedeemToken          the redeem token is missing or is not that of the login; nothing was redeemed
     ├── Unforeseen                a fault in Gatepost; the message names the error's class and place, never its text
     └── OperationFailed           the operation ended, and not in `accepted`
         ├── Rejected              Auth0 refused the request
@@ -48,6 +49,7 @@ No error refers to frames or to another error, because an error tracker would sh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from gatepost_core.reasons import Reason
@@ -55,6 +57,7 @@ from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from pydantic import SecretStr
 
@@ -65,7 +68,7 @@ __all__ = [  # the public ones, as `gatepost.errors`
     "InvalidValue", "KeyMismatch", "MfaRequired", "NotFinished", "NothingToRedeem", "OperationFailed",
     "OperationNotFound", "OutcomeUnknown", "ProducerClosed", "RecipientRejected", "RecordGone", "Rejected",
     "RequestRejected", "SealError", "Suppressed", "TenantMissing", "TooManyAttempts", "TooManyChanges", "Unavailable",
-    "Unforeseen", "UnknownKey", "Unusable", "WrongApplication",
+    "Unforeseen", "UnknownKey", "Unusable", "WrongApplication", "WrongRedeemToken",
 ]  # fmt: skip
 
 
@@ -203,8 +206,40 @@ class ProducerClosed(GatepostError):
     """The producer is closed; create another. Recorded operations continue."""
 
 
+class Absence(StrEnum):
+    """Why there is nothing to redeem."""
+
+    REDEEMED = "redeemed"
+    EXPIRED = "expired"
+    NOT_A_LOGIN = "not_a_login"
+
+
 class NothingToRedeem(GatepostError):
-    """There is no token set to redeem: it was redeemed before, it has expired, or there never was one."""
+    """There is nothing to redeem.
+
+    Attributes:
+        why: `redeemed`, `expired` or `not_a_login`.
+        redeemed_at: when it was redeemed, in UTC; None if it was not.
+    """
+
+    def __init__(self, why: Absence | str = Absence.EXPIRED, redeemed_at: datetime | None = None) -> None:
+        super().__init__(why, redeemed_at)
+        self.why = Absence(why)
+        self.redeemed_at = redeemed_at
+
+    def __str__(self) -> str:
+        match self.why:
+            case Absence.REDEEMED:
+                at = f" at {self.redeemed_at:%Y-%m-%d %H:%M:%S} UTC" if self.redeemed_at else ""
+                return f"The result was redeemed before{at}, and redeeming deleted it. To get tokens, log in again."
+            case Absence.EXPIRED:
+                return "The result has expired, or an erasure deleted it. To get tokens, log in again."
+            case Absence.NOT_A_LOGIN:
+                return "The operation is not a login, so it has no token set."
+
+
+class WrongRedeemToken(GatepostError):
+    """The redeem token is not that of this login. Nothing was redeemed. Use the handle's reference, which has the token."""
 
 
 class Unforeseen(GatepostError):

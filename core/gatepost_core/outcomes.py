@@ -124,9 +124,14 @@ Redeemable = TokenSet | MfaChallenge | Denial
 _REDEEMABLE: Final[TypeAdapter[Redeemable]] = TypeAdapter(Redeemable)
 
 
+def dump_redeemable(result: Redeemable) -> bytes:
+    """Return the result of a login as JSON, in clear. Only for sealing."""
+    return result.model_dump_json(context=REVEAL, exclude_none=True).encode()
+
+
 @boundary
 def load_redeemable(document: bytes) -> Redeemable:
-    """Read the opened result of a login.
+    """Read what `dump_redeemable` wrote.
 
     Raises:
         SealError: another version wrote it, in an unknown form.

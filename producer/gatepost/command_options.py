@@ -78,6 +78,7 @@ class LoginOptions(CommandOptions, total=False):
         organization: the organization's id or name, sent to Auth0; the id_token must have it.
         nonce: the nonce that the id_token must have; compared only.
         max_age: seconds since the person authenticated, at most.
+        redeem_token: the secret that opens the result, 32 random bytes as base64url; by default, a new one.
     """
 
     realm: str
@@ -86,3 +87,4 @@ class LoginOptions(CommandOptions, total=False):
     organization: str | None
     nonce: str | None
     max_age: int | None
+    redeem_token: str | None

@@ -9,9 +9,18 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import GatepostError, MfaRequired, NotFinished, OperationFailed, Rejected
+from gatepost_core.errors import (
+    Absence,
+    GatepostError,
+    MfaRequired,
+    NotFinished,
+    NothingToRedeem,
+    OperationFailed,
+    Rejected,
+    WrongRedeemToken,
+)
 from gatepost_core.reasons import Reason
-from gatepost_core.sealing import Keyring, Purpose
+from gatepost_core.redeem_tokens import reference_of
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -21,20 +30,35 @@ if TYPE_CHECKING:
     from gatepost.shared_redis import Lease
     from gatepost.waits import Answer
     from gatepost_core.ledger import Ledger
-    from gatepost_core.outcomes import Denial, MfaChallenge, Outcome, TokenSet
+    from gatepost_core.outcomes import Denial, MfaChallenge, Outcome, Redeemable, TokenSet
+    from gatepost_core.redeem_tokens import RedeemToken
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 
 
+_ID_ALONE: Final = "This handle has no redeem token. Make it with Producer.handle(reference), with the reference of the handle that login_* returned."
+
+
 @boundary
 class Handle:
-    """One operation."""
+    """One operation.
 
-    def __init__(self, operation_id: str, ledger: Ledger, lease: Lease, keyring: Keyring) -> None:
+    Attributes:
+        operation_id: its id. It is no secret: it shows the state and cancels, and redeems nothing.
+    """
+
+    def __init__(
+        self, operation_id: str, ledger: Ledger, lease: Lease, redeem_token: RedeemToken | None = None
+    ) -> None:
         self.operation_id = operation_id
         self._ledger = ledger
         self._lease = lease
-        self._keyring = keyring
+        self._redeem_token = redeem_token
+
+    @property
+    def reference(self) -> str:
+        """The operation's id, with the redeem token of a login. `Producer.handle` takes it back. Treat it as a password."""
+        return reference_of(self.operation_id, self._redeem_token)
 
     def __repr__(self) -> str:
         return f"Handle({self.operation_id!r})"
@@ -113,32 +137,52 @@ class Handle:
         Raises:
             MfaRequired: Auth0 asks for a second factor. `challenge` holds the MFA token, once.
             OperationFailed: the login ended in another state. `description` holds the message of an Action, once.
-            NothingToRedeem: redeemed before, expired, or not a login.
+            NothingToRedeem: redeemed before, expired, or not a login; `why` says which.
+            WrongRedeemToken: the handle has no redeem token, or that of another login. Nothing was deleted.
             NotFinished: there was no final state in time.
         """
         return self.open_result(self.wait(timeout))
 
     def open_result(self, outcome: Outcome) -> TokenSet:
-        """Redeem the sealed result of a finished login; `redeem` waits for it first.
+        """Redeem the sealed result of a finished login; `redeem` waits for it first. Errors are those of `redeem`.
 
         Raises:
-            UnknownKey: the result's key is not in this producer's ring. The result is not deleted.
             SealError: it was changed, or another version wrote it.
         """
         # Imported here, because an application that only sends should not load it.
-        from gatepost_core.outcomes import TokenSet, load_redeemable  # noqa: PLC0415
+        from gatepost_core.outcomes import TokenSet  # noqa: PLC0415
 
-        failure = outcome.failure()
-        sealed = self._ledger.sealed_result(self.operation_id)
-        if failure is not None and sealed is None and not isinstance(failure, MfaRequired):
-            raise failure
-        # Redeeming deletes the result, so a producer without its key must not redeem it.
-        self._keyring.require(sealed or "")
-        sealed = self._ledger.redeem(self.operation_id)
-        redeemed = load_redeemable(self._keyring.open(sealed, Purpose.result(self.operation_id)))
+        failure, token = outcome.failure(), self._redeem_token
+        try:
+            sealed = self._ledger.redeem(self.operation_id, "" if token is None else token.digest)
+        except WrongRedeemToken as wrong:
+            raise wrong if token else WrongRedeemToken(_ID_ALONE) from None
+        except NothingToRedeem as nothing:
+            if failure is None or (isinstance(failure, MfaRequired) and nothing.why is not Absence.NOT_A_LOGIN):
+                raise
+            raise failure from None
+        redeemed = self._opened(sealed)
         if isinstance(redeemed, TokenSet):
             return redeemed
         raise _with_words(failure or MfaRequired(self.operation_id, Reason.MFA_REQUIRED, outcome.detail), redeemed)
+
+    def look_at_result(self) -> Redeemable | None:
+        """Return the result of a login without redeeming it; None if there is none, or the handle has no redeem token.
+
+        Raises:
+            SealError: the redeem token is that of another login, or the result was changed.
+        """
+        sealed = self._ledger.sealed_result(self.operation_id)
+        return None if sealed is None or self._redeem_token is None else self._opened(sealed)
+
+    def _opened(self, sealed: str) -> Redeemable:
+        # Imported here, as above.
+        from gatepost_core.content_key import ContentKey  # noqa: PLC0415
+        from gatepost_core.outcomes import load_redeemable  # noqa: PLC0415
+
+        if self._redeem_token is None:
+            raise WrongRedeemToken(_ID_ALONE)
+        return load_redeemable(ContentKey(self._redeem_token, self.operation_id).open(sealed))
 
     def cancel(self) -> bool:
         """Cancel the operation if no attempt has begun. Return whether it is cancelled."""
@@ -164,6 +208,11 @@ class AsyncHandle:
 
     def __repr__(self) -> str:
         return f"AsyncHandle({self.operation_id!r})"
+
+    @property
+    def reference(self) -> str:
+        """The operation's id, with the redeem token of a login. `AsyncProducer.handle` takes it back. Treat it as a password."""
+        return self._handle.reference
 
     def waiting(self, tell: Callable[[Answer], object]) -> AbstractContextManager[None]:
         """Wait inside the block. Another thread calls `tell` with the final outcome or an error. Raises as `Handle.waiting` does."""

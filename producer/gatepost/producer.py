@@ -15,6 +15,7 @@ from gatepost_core.broker.operation_messages import OperationMessages
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.ledger import ledger_at
+from gatepost_core.redeem_tokens import read_reference
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gatepost.many import Item
     from gatepost_core.enqueue import Enqueued
     from gatepost_core.number_rules import NumberRules
+    from gatepost_core.redeem_tokens import RedeemToken
 
 
 @boundary
@@ -131,7 +133,7 @@ class Producer:
             options: see `gatepost.command_options.LoginOptions`. The deadline is the code's 180 s by default.
 
         Returns:
-            The handle; its `redeem()` gives the token set, once.
+            The handle; its `redeem()` gives the token set, once. Keep its `reference` in the person's session to redeem in a later request.
 
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
@@ -149,13 +151,14 @@ class Producer:
         """Enqueue a validated command; the four methods above end here.
 
         Raises:
-            ConfigurationError: stored values need a sealing key that this producer lacks, so it could not open what it is to redeem.
+            ConfigurationError: stored values need a sealing key that this producer lacks.
             KeyMismatch: the workers have other keys, so they could not open what this producer seals; nothing was recorded.
             Unusable: Redis refuses what Gatepost needs; the message names the cause and the setting.
         """
         # With the first command and not when the producer is made: making one needs no Redis.
         self._keys.require_once()
-        return self.handle(self._recorder.enqueue(command, idempotency_key))
+        enqueued = self._recorder.enqueue(command, idempotency_key)
+        return self._handle(str(enqueued.operation_id), enqueued.redeem_token)
 
     def send_many(self, items: Iterable[Item]) -> Iterator[Enqueued]:
         """Enqueue many commands, 100 in a round trip, and yield a result for each, in their order.
@@ -189,9 +192,16 @@ class Producer:
         self._keys.require_once()
         return enqueue_chunk(self._recorder, items)
 
-    def handle(self, operation_id: str) -> Handle:
-        """Return the handle of an operation known by its id; nothing is read yet."""
-        return Handle(operation_id, self.ledger, self._lease, self._keyring)
+    def handle(self, reference: str) -> Handle:
+        """Return the handle of an operation; nothing is read yet.
+
+        Args:
+            reference: the `reference` of an earlier handle. The operation's id alone is enough for all but `redeem`.
+
+        Raises:
+            WrongRedeemToken: the part after the id is not a redeem token.
+        """
+        return self._handle(*read_reference(reference))
 
     def close(self) -> None:
         """Close the connections. Those that wait, and every later call, get `ProducerClosed`; what was recorded goes on."""
@@ -202,6 +212,9 @@ class Producer:
         self._messages.close()
         if "app" in vars(self):
             self.app.close()
+
+    def _handle(self, operation_id: str, redeem_token: RedeemToken | None) -> Handle:
+        return Handle(operation_id, self.ledger, self._lease, redeem_token)
 
     def _enqueue(
         self, model: type[commands.Command], fields: dict[str, Any], rules: NumberRules | None = None
@@ -275,9 +288,9 @@ class AsyncProducer:
             for result in await asyncio.to_thread(self._producer.send_chunk, chunk):
                 yield result
 
-    def handle(self, operation_id: str) -> AsyncHandle:
-        """Return the handle of an operation known by its id; nothing is read yet."""
-        return AsyncHandle(self._producer.handle(operation_id))
+    def handle(self, reference: str) -> AsyncHandle:
+        """Return the handle of an operation; nothing is read yet. Arguments and errors are those of `Producer.handle`."""
+        return AsyncHandle(self._producer.handle(reference))
 
     async def close(self) -> None:
         """Close the connections. Those that wait, and every later call, get `ProducerClosed`."""

@@ -128,7 +128,7 @@ def _strike(ward: ChaosStack, case: Case) -> Victims:
         code = ward.simulator.control.latest_code(case.address("login"))
         victims = Victims(
             send=producer.send_email(case.address("send")).operation_id,
-            login=producer.login_with_email(case.address("login"), code, scope="openid").operation_id,
+            login=producer.login_with_email(case.address("login"), code, scope="openid").reference,
             campaign=_campaign(producer, case),
         )
     if not points:

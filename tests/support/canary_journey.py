@@ -117,8 +117,18 @@ def _send_and_log_in(stack: Stack, producer: Producer) -> list[str]:
         wrong = code[::-1] + "7"
         with contextlib.suppress(e.CodeRejected):
             login(recipient, wrong).result(120)
-        tokens = login(recipient, code, scope="openid offline_access").redeem(120).revealed()
-        secrets += [code, wrong, tokens["access_token"], tokens["id_token"], tokens["refresh_token"]]
+        handle = login(recipient, code, scope="openid offline_access")
+        with contextlib.suppress(e.WrongRedeemToken):
+            producer.handle(f"{handle.operation_id}.{'A' * 43}").redeem(120)
+        tokens = handle.redeem(120).revealed()
+        secrets += [
+            handle.reference.partition(".")[2],
+            code,
+            wrong,
+            tokens["access_token"],
+            tokens["id_token"],
+            tokens["refresh_token"],
+        ]
     return secrets
 
 

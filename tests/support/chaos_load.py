@@ -24,6 +24,7 @@ class Load:
     sends: dict[str, str] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
     campaigns: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
 
     def send(self, people: int) -> None:
         """Enqueue the given number of single sends."""
@@ -42,6 +43,7 @@ class Load:
         for recipient, code in codes.items():
             handle = self.producer.login_with_email(recipient, code, scope="openid")
             self.logins[recipient] = handle.operation_id
+            self.references.append(handle.reference)
 
     def campaign(self, people: int) -> None:
         """Start a campaign for the given number of people."""

@@ -11,7 +11,7 @@ import structlog
 
 from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.operation_messages import OperationMessages
-from gatepost_core.commands import parse_command
+from gatepost_core.commands import parse_command, require_redeem_token
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import (
@@ -56,6 +56,10 @@ class Submissions:
         """Return a submission's arguments as one sealed text, so that Celery never holds them in clear."""
         return self._process.keyring.seal(json.dumps(arguments).encode(), Purpose.arguments(task_id))
 
+    def is_operation(self, task_id: str) -> bool:
+        """Return whether an operation has this id. Raises `Unavailable` when Redis does not answer."""
+        return self._process.ledger.has(task_id)
+
     def accept_sealed(self, task_id: str, sealed: str, *, waited: timedelta = timedelta()) -> str:
         """Accept arguments that `seal` has sealed. Raises as `accept` does."""
         try:
@@ -96,6 +100,7 @@ class Submissions:
         if not isinstance(document, dict):
             raise InvalidCommand([("command", "must be a JSON object, its text, or a JWE of it")])
         parsed = parse_command(document)
+        require_redeem_token(parsed)
         self._require_ours(task_id, parsed, waited)
         process = self._process
         # Through kombu, whose channel here also takes messages without free memory.
@@ -105,11 +110,12 @@ class Submissions:
             if sealed:
                 # A JWE has one valid spelling. The seal names the operation, because anyone who reads the queue could push a copy under
                 # another id or key.
-                return recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
-            # The queue delivers at least once, and a worker can die between recording and acknowledging.
-            return recorder.enqueue(
-                parsed, idempotency_key or f"{SUBMIT}:{_one_spelling(task_id)}", origin=Origin.PLAIN
-            )
+                enqueued = recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
+            else:
+                # The queue delivers at least once, and a worker can die between recording and acknowledging.
+                key = idempotency_key or f"{SUBMIT}:{_one_spelling(task_id)}"
+                enqueued = recorder.enqueue(parsed, key, origin=Origin.PLAIN)
+            return str(enqueued.operation_id)
         except Unavailable:
             raise
         except ConfigurationError as failure:

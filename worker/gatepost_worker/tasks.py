@@ -56,7 +56,10 @@ def register(app: Any, process: Process) -> None:
         )
     shared = {"base": SealedTask, "shared": False, "Strategy": staticmethod(checked)}
     submissions = Submissions(app, process)
-    sealing = {**shared, "Strategy": staticmethod(partial(checked, seal=submissions.seal))}
+    sealing = {
+        **shared,
+        "Strategy": staticmethod(partial(checked, seal=submissions.seal, is_operation=submissions.is_operation)),
+    }
     app.task(_submit(submissions), name=SUBMIT, bind=True, **sealing)
     app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.errors import CorruptRecord, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost_core.errors import (
+    CorruptRecord,
+    NotFinished,
+    NothingToRedeem,
+    OperationNotFound,
+    Unavailable,
+    WrongRedeemToken,
+)
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.recording import Recorded, dump_new, read_recorded
 from gatepost_core.ledger.script import Call, LedgerScript
 from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of, operation_of
 from gatepost_core.redis.errors import READING, translated_errors
 from gatepost_core.redis.keys import RedisKeys, recipient_entry
-from gatepost_core.redis.stored_values import as_text
-from gatepost_core.sealing import kid_of
+from gatepost_core.redis.stored_values import as_text, moment
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -177,7 +183,6 @@ class Ledger:
             detail or "",
             http_status or "",
             sealed_result or "",
-            kid_of(sealed_result or "") or "",
         )
 
     def postpone(
@@ -291,6 +296,11 @@ class Ledger:
             values: Any = self._redis.hmget(self._keys.operation(operation_id), OUTCOME_FIELDS)
         return outcome_of(operation_id, values)
 
+    def has(self, operation_id: str) -> bool:
+        """Return whether there is a record of an operation."""
+        with translated_errors(READING, READING):
+            return bool(self._redis.exists(self._keys.operation(operation_id)))
+
     def sealed_result(self, operation_id: str) -> str | None:
         """Return the sealed result, unless it has been redeemed or has expired."""
         # Imported here, because an application that only sends should not load it.
@@ -300,20 +310,32 @@ class Ledger:
             found: Any = self._redis.get(self._keys.celery_result(operation_id))
         return None if found is None else sealed_part(found)
 
-    def redeem(self, operation_id: str) -> str:
-        """Take the sealed result, once. Of two calls at the same time, only one gets it.
+    def redeem(self, operation_id: str, digest: str) -> str:
+        """Take the sealed result of a login, once. Of two calls at the same time, only one gets it.
+
+        Args:
+            operation_id: the operation.
+            digest: the digest of its redeem token; empty without one.
 
         Raises:
+            NotFinished: it has not ended.
+            NothingToRedeem: the result was redeemed or has expired, or the operation is not a login.
             OperationNotFound: it was never recorded, or its record has expired.
-            NothingToRedeem: the result was redeemed or has expired, or there never was one.
+            WrongRedeemToken: the token is not that of the login. Nothing was deleted.
         """
-        match self._call("redeem", operation_id):
+        match self._call("redeem", operation_id, digest):
             case ["redeemed", sealed]:
                 return sealed
-            case ["missing"]:
-                raise OperationNotFound
+            case ["nothing", why]:
+                raise NothingToRedeem(why)
+            case ["nothing", why, at]:
+                raise NothingToRedeem(why, moment(at))
+            case ["wrong"]:
+                raise WrongRedeemToken
+            case ["open"]:
+                raise NotFinished
             case _:
-                raise NothingToRedeem
+                raise OperationNotFound
 
     def answer_missing(self, operation_id: str) -> None:
         """Store `OperationNotFound` as the result of an operation that has neither a record nor a result."""

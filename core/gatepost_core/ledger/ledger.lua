@@ -36,12 +36,12 @@ local function let_keys_expire(lifetime)
 end
 
 -- A finished operation keeps these fields until its record expires. All others are deleted at once, the sealed command with them.
-local KEPT = { 'kind', 'state', 'attempts', 'created', 'updated', 'deadline', 'reason', 'detail', 'http_status' }
+local KEPT = { 'kind', 'state', 'attempts', 'created', 'updated', 'deadline', 'redeem', 'reason', 'detail', 'http_status' }
 
 -- Writes the record again: only a new hash of short values has Redis's compact form, which takes a quarter of the memory.
 local function keep_outcome(reason, detail, http_status)
   local values = redis.call('HMGET', operation, unpack(KEPT))
-  values[7], values[8], values[9] = reason, detail, http_status
+  values[8], values[9], values[10] = reason, detail, http_status
   local fields = {}
   for number, name in ipairs(KEPT) do
     local value = values[number]
@@ -114,11 +114,6 @@ end
 
 local calls = {}
 
--- Notes that stored values need this key of the ring, and when it last sealed one.
-local function need_key(kids, kid)
-  if kid ~= '' then redis.call('HSET', kids, kid, now) end
-end
-
 local function record_of(other)
   return operation:sub(1, -#id - 1) .. other
 end
@@ -175,16 +170,15 @@ function calls.begin(attempt, lease)
   return answer or start(state, attempt, lease)
 end
 
--- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result, its key's id
+-- ARGV: the attempt's token, state, reason, Auth0's code, HTTP status, sealed result
 -- Only the attempt that began may settle. One that lost its lease gets the present state.
-function calls.settle(attempt, state, reason, detail, http_status, sealed, kid)
+function calls.settle(attempt, state, reason, detail, http_status, sealed)
   if get('settled_by') == attempt then return { 'settled' } end
   if get('state') ~= IN_FLIGHT or get('attempt') ~= attempt then
     return get('state') and finished() or { 'missing' }
   end
   finish(IN_FLIGHT, state, reason, detail, http_status, sealed)
   redis.call('HSET', operation, 'settled_by', attempt)
-  need_key(KIDS, kid)
   return { 'settled' }
 end
 
@@ -348,12 +342,18 @@ function calls.forget(entry)
   return { 'forgotten', state or '', take_sealed(state) and 1 or 0 }
 end
 
-function calls.redeem()
-  local state = get('state')
+-- ARGV: the SHA-256 of the redeem token; '' without one
+-- Returns the sealed result once, to a caller with the token. Another token deletes nothing.
+function calls.redeem(digest)
+  local state, expected = get('state'), get('redeem')
   if not state then return { 'missing' } end
+  if not expected then return { 'nothing', 'not_a_login' } end
+  if digest ~= expected then return { 'wrong' } end
   if OPEN[state] then return { 'open' } end
+  local redeemed = get('redeemed')
+  if redeemed then return { 'nothing', 'redeemed', redeemed } end
   local sealed = take_sealed(state)
-  if not sealed then return { 'nothing' } end
+  if not sealed then return { 'nothing', 'expired' } end
   redis.call('HSET', operation, 'redeemed', now)
   return { 'redeemed', sealed }
 end

@@ -51,6 +51,7 @@ def dump_new(operations: Sequence[NewOperation], keys: RedisKeys) -> str:
                 "key": new.idempotency_fingerprint,
                 "fingerprint": new.payload_fingerprint,
                 "seal": new.seal_fingerprint,
+                "redeem": new.redeem_digest,
                 "queue": new.queue,
             }
             for new in operations

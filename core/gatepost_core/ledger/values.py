@@ -27,6 +27,7 @@ class NewOperation(NamedTuple):
     Attributes:
         kid: the id of the key that sealed the command.
         application: the Auth0 application in its stored form; empty when the producer does not know it.
+        redeem_digest: the SHA-256 of a login's redeem token; empty for a send.
         queue: the key of the list that takes the message; empty if another broker takes it.
         message: the message for the list.
     """
@@ -43,6 +44,7 @@ class NewOperation(NamedTuple):
     idempotency_fingerprint: str = ""
     recipient_fingerprint: str = ""
     seal_fingerprint: str = ""
+    redeem_digest: str = ""
     queue: str = ""
     message: str = ""
 

@@ -32,19 +32,21 @@ _REGISTRY: Final = _Registry(
 _key: Final = cache(OctKey.import_key)
 
 
-def opened(sealed: str, secret_of: Callable[[Any], bytes]) -> tuple[str, bytes]:
+def opened(sealed: str, secret_of: Callable[[Any], bytes], *, remember: bool = True) -> tuple[str, bytes]:
     """Return the purpose of a sealed value, and the value.
 
     Args:
         sealed: a compact JWE.
         secret_of: returns the key for the `kid` of its header, which may be anything. Its errors leave unchanged.
+        remember: whether to keep the imported key for the next value; not for a key that opens one value only.
 
     Raises:
         SealError: it was changed, or is not a JWE of the expected form.
     """
 
     def key_of(message: GuestProtocol) -> OctKey:
-        return _key(secret_of(message.headers().get("kid")))
+        secret = secret_of(message.headers().get("kid"))
+        return _key(secret) if remember else OctKey.import_key(secret)
 
     try:
         found = jwe.decrypt_compact(sealed, key_of, registry=_REGISTRY)

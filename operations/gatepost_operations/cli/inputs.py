@@ -65,6 +65,43 @@ def code_from(file: Path | None, *, address: str) -> str:
     return _line("code")
 
 
+def reference_from(given: str) -> str:
+    """Return the operation's id: the argument itself. `-` takes the reference of a login from the first line of standard input.
+
+    Raises:
+        InvalidCommand: standard input is empty, or the argument is a reference, which other users could see.
+    """
+    if given == STANDARD_INPUT:
+        return _line("reference")
+    if "." in given:
+        raise InvalidCommand(
+            [
+                FieldError(
+                    "operation",
+                    "must not hold a redeem token, which is a secret: give -, and the reference on standard input",
+                )
+            ]
+        )
+    return given
+
+
+def write_reference(file: Path, reference: str) -> None:
+    """Write the reference of a login to a file that only this user can read.
+
+    Raises:
+        InvalidCommand: the file cannot be written.
+    """
+    try:
+        path = file.expanduser()
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(f"{reference}\n", encoding="utf-8")
+    except (OSError, ValueError, RuntimeError) as failure:
+        raise InvalidCommand(
+            [FieldError("reference_file", f"{file} cannot be written ({type(failure).__name__})")]
+        ) from None
+
+
 # As typer.confirm adds them.
 _ANSWERS: Final = " [y/N]:"
 

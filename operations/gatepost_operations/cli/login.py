@@ -9,7 +9,7 @@ import typer
 from gatepost_core.identifiers import is_address
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.inputs import address_from, code_from
+from gatepost_operations.cli.inputs import address_from, code_from, write_reference
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import AddressArgument, LanguageOption, command_app, examples, grouped
 
@@ -47,6 +47,7 @@ class LoginOptions:
         "gatepost login ana@example.com",
         "gatepost login +34600000001 --code-file code.txt --redeem --json",
         "gatepost login ana@example.com < code.txt",
+        "gatepost login ana@example.com --no-wait --reference-file reference.txt",
     )
 )
 @grouped
@@ -60,12 +61,19 @@ def login(
     logging_in: LoginOptions,
     shared: CommandOptions,
     redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set, and delete it.")] = False,
+    reference_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference-file", metavar="FILE", help="Write the secret to FILE that redeems the tokens later."
+        ),
+    ] = None,
     waiting: WaitOptions,
 ) -> ExitCode:
     """Exchange the code a person received for a token set.
 
     An address with an @ is an e-mail address; any other is a phone number. The code is never an option: the command prompts for it
-    without echo, or reads it from standard input or a file. Without --redeem it prints claims of the id_token, and no token.
+    without echo, or reads it from standard input or a file. Without --redeem it prints claims of the id_token, and no token. To
+    redeem the tokens later, write a reference file, and give its content to gatepost result.
     """
     if redeem and not waiting.wait:
         raise typer.BadParameter(
@@ -74,6 +82,12 @@ def login(
     fields = shared.fields(**vars(logging_in))
     recipient = address_from(address)
     code = code_from(code_file, address=address)
+    if reference_file is not None:
+        # A file that cannot be written is an error before the code is spent.
+        write_reference(reference_file, "")
     with open_producer() as producer:
         enqueue = producer.login_with_email if is_address(recipient) else producer.login_with_sms
-        return follow(producer, enqueue(recipient, code, **fields), waiting, redeem=redeem)
+        handle = enqueue(recipient, code, **fields)
+        if reference_file is not None:
+            write_reference(reference_file, handle.reference)
+        return follow(handle, waiting, redeem=redeem)

@@ -8,15 +8,13 @@ import typer
 from joserfc import jws
 
 from gatepost.handles import Handle
-from gatepost.producer import Producer
 from gatepost_core.blocks import ACCEPT_OPERATIONS
-from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected, said
+from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Rejected, WrongRedeemToken, said
 from gatepost_core.outcomes import Outcome, TokenSet
-from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
-from gatepost_operations.cli.inputs import deadline_in, given_only, json_object
+from gatepost_operations.cli.inputs import deadline_in, given_only, json_object, reference_from
 from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 
@@ -24,9 +22,19 @@ status_app = command_app()
 result_app = command_app()
 
 # `sub` is Auth0's id of the user. The claims that name the person (email, phone_number, name) stay sealed.
+_NO_REFERENCE: Final = (
+    "An operation's id does not open the result of a login. Give - in its place, and the reference on standard input: gatepost login "
+    "--reference-file writes it."
+)
 _SHOWN_CLAIMS: Final = ("iss", "sub", "aud", "org_id", "iat", "exp")
 
 OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's id.")]
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="OPERATION", help="The operation's id, or - to read the reference of a login from standard input."
+    ),
+]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Maximum wait. The operation continues after it.")
 ]
@@ -93,33 +101,38 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
 @result_app.command(
     epilog=examples(
         "gatepost result 0f8fad5b-d9cb-469f-a165-70867728950e",
-        "gatepost result $ID --redeem --json | jq -r .token_set.access_token",
+        "gatepost result - --redeem --json < reference.txt | jq .token_set",
     )
 )
 def result(
-    operation: OperationArgument,
+    operation: ReferenceArgument,
     *,
     redeem: Annotated[bool, typer.Option("--redeem", help="Print a login's token set, and delete it.")] = False,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Wait for an operation's result, and redeem its token set if asked."""
+    """Wait for an operation's result, and redeem its token set if asked.
+
+    Only the reference opens the result of a login: gatepost login --reference-file writes it. It is a secret, so it is never an argument.
+    """
+    reference = reference_from(operation)
     with open_producer() as producer:
         waiting = WaitOptions(timeout=timeout, as_json=as_json)
-        return follow(producer, producer.handle(operation), waiting, redeem=redeem)
+        return follow(producer.handle(reference), waiting, redeem=redeem)
 
 
-def follow(producer: Producer, handle: Handle, waiting: WaitOptions, *, redeem: bool = False) -> ExitCode:
+def follow(handle: Handle, waiting: WaitOptions, *, redeem: bool = False) -> ExitCode:
     """Wait for an operation as long as asked, show it, and return the exit code.
 
     Raises:
         NothingToRedeem: the token set was redeemed before, it has expired, or the operation is not a login.
+        WrongRedeemToken: the handle has no redeem token, or a wrong one.
     """
     outcome = _ended(handle, waiting.timeout) if waiting.wait else handle.outcome()
     if outcome is None:
         _show_state(handle.outcome(), as_json=waiting.as_json)
         return ExitCode.UNEXPECTED
-    name, document = _redeemed(handle, outcome) if redeem else ("claims", _claims(producer, outcome))
+    name, document = _redeemed(handle, outcome) if redeem else ("claims", _claims(handle, outcome))
     if waiting.as_json:
         write_json(outcome.as_json() | ({} if document is None else {name: document}))
     elif redeem and document is not None:
@@ -156,6 +169,8 @@ def _show_state(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _redeemed(handle: Handle, outcome: Outcome) -> tuple[str, dict[str, Any] | None]:
+    if outcome.kind.is_login and handle.reference == handle.operation_id:
+        raise WrongRedeemToken(_NO_REFERENCE)
     try:
         return "token_set", handle.open_result(outcome).revealed()
     except MfaRequired as failure:
@@ -165,12 +180,10 @@ def _redeemed(handle: Handle, outcome: Outcome) -> tuple[str, dict[str, Any] | N
         return "denial", None if words is None else {"description": words.get_secret_value()}
 
 
-def _claims(producer: Producer, outcome: Outcome) -> dict[str, Any] | None:
-    sealed = producer.ledger.sealed_result(outcome.operation_id) if outcome.state is State.ACCEPTED else None
-    if sealed is None:
+def _claims(handle: Handle, outcome: Outcome) -> dict[str, Any] | None:
+    tokens = handle.look_at_result() if outcome.state is State.ACCEPTED else None
+    if not isinstance(tokens, TokenSet):
         return None
-    opened = producer.settings.keyring().open(sealed, Purpose.result(outcome.operation_id))
-    tokens = TokenSet.model_validate_json(opened)
     claims: dict[str, Any] = {}
     if tokens.id_token is not None:
         # The worker verified it before it was sealed, so this needs no key of the tenant.

@@ -67,7 +67,7 @@ def send_email(
     fields = shared.fields(send=send, **sending.fields())
     email = address_from(address)
     with open_producer() as producer:
-        return follow(producer, producer.send_email(email, **fields), waiting)
+        return follow(producer.send_email(email, **fields), waiting)
 
 
 @send_sms_app.command(
@@ -93,4 +93,4 @@ def send_sms(
     fields = shared.fields(**sending.fields(), numbers=numbers, allow_landlines=allow_landlines)
     phone_number = address_from(address)
     with open_producer() as producer:
-        return follow(producer, producer.send_sms(phone_number, **fields), waiting)
+        return follow(producer.send_sms(phone_number, **fields), waiting)

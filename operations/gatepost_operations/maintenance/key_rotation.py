@@ -13,8 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.error_boundary import boundary, callback_of_caller
-from gatepost_core.errors import CorruptRecord, SealError
-from gatepost_core.ledger.records import sealed_part
+from gatepost_core.errors import SealError
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.stored_values import moment
 from gatepost_core.sealing import Purpose, kid_of
@@ -32,26 +31,20 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 # A value that changes during its re-sealing is read again. Most changes seal it with the first key, so three reads are enough.
 _TRIES: Final = 3
-_DOTS: Final = 4
 
-# The header names the key, so the rest of a batch stays on the server. A result is short JSON.
+# The header names the key, so the rest of a batch stays on the server.
 _HEADERS: Final = """#!lua flags=no-writes
 local found = {}
 for at, key in ipairs(KEYS) do
   local name = ARGV[at]
-  local value
-  if name == '' then value = redis.pcall('GET', key) else value = redis.pcall('HGET', key, name) end
-  if type(value) ~= 'string' then value = false end
-  if value and name ~= '' then value = value:match('^[^.]*') end
-  found[at] = value
+  local value = redis.pcall('HGET', key, name)
+  found[at] = type(value) == 'string' and value:match('^[^.]*')
 end
 return found
 """
 _REPLACE: Final = """
-local value
-if ARGV[1] == '' then value = redis.call('GET', KEYS[1]) else value = redis.call('HGET', KEYS[1], ARGV[1]) end
-if value ~= ARGV[2] then return 0 end
-if ARGV[1] == '' then redis.call('SET', KEYS[1], ARGV[3], 'KEEPTTL') else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 local clock = redis.call('TIME')
 redis.call('HSET', KEYS[2], ARGV[4], clock[1] * 1000 + math.floor(clock[2] / 1000))
 return 1
@@ -66,10 +59,9 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 
 
 class Sealed(StrEnum):
-    """The kinds of sealed values."""
+    """The kinds of values that are sealed with the ring. The results of logins are not: each has a key of its redeem token."""
 
     COMMAND = "command"
-    RESULT = "result"
     ROWS = "rows"
     AUTH_PARAMS = "auth_params"
     DEAD_LETTER = "dead_letter"
@@ -77,7 +69,7 @@ class Sealed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The Redis key and field of one sealed value; `field` is empty for a string."""
+    """The Redis key and field of one sealed value."""
 
     kind: Sealed
     key: str
@@ -218,16 +210,16 @@ class Rotation:
         with translated_errors():
             found = self._headers(keys=[place.key for place in places], args=[place.field for place in places])
         for place, value in zip(places, found, strict=True):
-            kid = None if value is None else _kid(place, _text(value))
+            kid = None if value is None else kid_of(_text(value))
             if kid is not None:
                 yield place, kid
 
     def _reseal(self, place: _Place, kid: str, done: RotationResult) -> None:
         for _ in range(_TRIES):
             with translated_errors():
-                value: Any = self._redis.hget(place.key, place.field) if place.field else self._redis.get(place.key)
+                value: Any = self._redis.hget(place.key, place.field)
             text = None if value is None else _text(value)
-            if text is None or _kid(place, text) in {done.first, None}:
+            if text is None or kid_of(text) in {done.first, None}:
                 return
             try:
                 fresh = self._fresh(place, text)
@@ -240,10 +232,7 @@ class Rotation:
         done.left.counts[kid, place.kind] += 1
 
     def _fresh(self, place: _Place, text: str) -> str:
-        if place.kind is not Sealed.RESULT:
-            return self._keyring.seal(self._keyring.open(text, place.purpose), place.purpose)
-        sealed = sealed_part(text) or ""
-        return text.replace(sealed, self._keyring.seal(self._keyring.open(sealed, place.purpose), place.purpose))
+        return self._keyring.seal(self._keyring.open(text, place.purpose), place.purpose)
 
 
 class _Places:
@@ -252,7 +241,6 @@ class _Places:
     def __init__(self, keys: RedisKeys) -> None:
         self._prefixes = (
             (keys.operation(""), Sealed.COMMAND, "command", Purpose.command),
-            (keys.celery_result(""), Sealed.RESULT, "", Purpose.result),
             (keys.dead_letter(""), Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
         )
         self._campaign, self._batch = keys.campaign_pattern, keys.batch_pattern
@@ -271,15 +259,3 @@ class _Places:
 
 def _text(value: bytes | str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _kid(place: _Place, text: str) -> str | None:
-    """Return the id of the key that sealed a value, or None if the value is not sealed."""
-    if place.kind is not Sealed.RESULT:
-        return kid_of(text)
-    try:
-        sealed = sealed_part(text)
-    except CorruptRecord:
-        return None
-    # Other applications can store their results in the same Redis.
-    return kid_of(sealed) if sealed is not None and sealed.count(".") == _DOTS else None

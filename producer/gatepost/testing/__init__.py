@@ -22,9 +22,11 @@ from gatepost.producer import AsyncProducer, Producer
 from gatepost.testing.delivery import ACCEPTED, End, Inbox
 from gatepost.testing.ledger import MemoryLease, MemoryLedger
 from gatepost_core.commands import LoginCommand, SendCommand, load_command, recipient_of
+from gatepost_core.content_key import ContentKey
 from gatepost_core.enqueue import Recorder
 from gatepost_core.errors import ConfigurationError, InvalidValue, OperationFailed
-from gatepost_core.identifiers import REVEAL, normalise_recipient
+from gatepost_core.identifiers import normalise_recipient
+from gatepost_core.outcomes import dump_redeemable
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_core.settings import Settings, load_settings
@@ -259,9 +261,8 @@ class MemoryProducer(Producer):
 
     def _end(self, operation_id: str, command: Command, end: End) -> None:
         result = None
-        if end.tokens is not None:
-            document = end.tokens.model_dump_json(context=REVEAL, exclude_none=True).encode()
-            result = self._keyring.seal(document, Purpose.result(operation_id))
+        if end.tokens is not None and isinstance(command, LoginCommand) and command.redeem_token is not None:
+            result = ContentKey(command.redeem_token, operation_id).seal(dump_redeemable(end.tokens))
         self._delivered.append(Delivered(operation_id, command.kind, recipient_of(command), command))
         self._memory.settle(operation_id, end.state, end.reason, attempts=1, result=result)
 

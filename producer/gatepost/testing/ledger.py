@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gatepost_core.errors import GatepostError, IdempotencyConflict, NothingToRedeem, OperationNotFound, ProducerClosed
+from gatepost_core.errors import (
+    Absence,
+    GatepostError,
+    IdempotencyConflict,
+    NotFinished,
+    NothingToRedeem,
+    OperationNotFound,
+    ProducerClosed,
+    WrongRedeemToken,
+)
 from gatepost_core.ledger.recording import Recorded
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.outcomes import Outcome
@@ -30,11 +40,13 @@ class Record:
         new: the operation as it was recorded.
         outcome: its outcome so far.
         result: the sealed result of a login, until it is redeemed.
+        redeemed_at: when it was redeemed.
     """
 
     new: NewOperation
     outcome: Outcome
     result: str | None = None
+    redeemed_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -111,18 +123,21 @@ class MemoryLedger:
         """Return the sealed result, unless it has been redeemed."""
         return self.found(operation_id).result
 
-    def redeem(self, operation_id: str) -> str:
-        """Take the sealed result, once.
-
-        Raises:
-            OperationNotFound: it was never recorded.
-            NothingToRedeem: the result was redeemed, or there never was one.
-        """
+    def redeem(self, operation_id: str, digest: str) -> str:
+        """Take the sealed result of a login, once. Arguments and errors are those of `Ledger.redeem`."""
         with self._lock:
             record = self.found(operation_id)
-            sealed, record.result = record.result, None
-        if sealed is None:
-            raise NothingToRedeem
+            if not record.new.redeem_digest:
+                raise NothingToRedeem(Absence.NOT_A_LOGIN)
+            if not hmac.compare_digest(digest, record.new.redeem_digest):
+                raise WrongRedeemToken
+            if not record.outcome.state.is_terminal:
+                raise NotFinished
+            if record.redeemed_at is not None:
+                raise NothingToRedeem(Absence.REDEEMED, record.redeemed_at)
+            if record.result is None:
+                raise NothingToRedeem(Absence.EXPIRED)
+            sealed, record.result, record.redeemed_at = record.result, None, datetime.now(UTC)
         return sealed
 
     def close(self, operation_id: str, state: State, reason: Reason) -> Answer:

@@ -69,16 +69,31 @@ def test_a_code_logs_in_once(served: Served, person: str) -> None:
     assert tokens.access_token.get_secret_value()
     assert tokens.id_token is not None
     assert login.wait().state is State.ACCEPTED
-    with pytest.raises(errors.NothingToRedeem):
+    with pytest.raises(errors.NothingToRedeem, match="redeemed before") as nothing:
         login.redeem()
+    assert nothing.value.redeemed_at is not None
     with pytest.raises(errors.CodeRejected):
         served.producer.login_with_email(person, code).redeem()
 
 
 def test_a_send_has_nothing_to_redeem(served: Served, person: str) -> None:
     """Only logins have tokens."""
-    with pytest.raises(errors.NothingToRedeem):
+    with pytest.raises(errors.NothingToRedeem, match="not a login"):
         served.producer.send_email(person).redeem()
+
+
+def test_only_the_reference_redeems(served: Served, person: str) -> None:
+    """The id alone and the token of another login redeem nothing, and burn nothing."""
+    served.producer.send_email(person).result()
+    login = served.producer.login_with_email(person, served.code_for(person))
+    other = served.producer.login_with_email(person, "000000")
+    login.wait()
+    wrong = f"{login.operation_id}.{other.reference.partition('.')[2]}"
+    for reference in (login.operation_id, wrong):
+        with pytest.raises(errors.WrongRedeemToken):
+            served.producer.handle(reference).redeem()
+
+    assert served.producer.handle(login.reference).redeem().access_token
 
 
 def test_a_wrong_code_is_rejected_and_three_void_it(served: Served, person: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def phone() -> str:
-    return f"+4477009{uuid.uuid4().int % 100_000:05d}"
+    return f"+447700900{uuid.uuid4().int % 1000:03d}"
 
 
 @pytest.fixture

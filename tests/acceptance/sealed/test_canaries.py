@@ -64,7 +64,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 def test_nothing_secret_is_readable(journey: Journey, subtests: pytest.Subtests) -> None:
     """Over success, retry, failure, submission, a campaign and a crash; with logs at DEBUG and Flower open to anybody."""
-    assert len(journey.secrets) == 6 + 10 + 1
+    assert len(journey.secrets) == 6 + 12 + 1
     assert journey.surfaces.keys() == SURFACES.keys()
     for surface, text in journey.surfaces.items():
         with subtests.test(surface):

@@ -71,12 +71,12 @@ def client_of(stack: Stack, role: str) -> redis.Redis:
 
 
 def logged_in(stack: Stack, producer: Producer, guest: str) -> str:
-    """Log a person in, and return the operation's id; its token set waits."""
+    """Log a person in, and return the login's reference; its token set waits."""
     assert producer.send_email(guest, idempotency_key=guest).result(120)
     code = stack.simulator.control.latest_code(guest, wait_s=10)
     handle = producer.login_with_email(guest, code, scope="openid")
     assert handle.wait(120).state is State.ACCEPTED
-    return handle.operation_id
+    return handle.reference
 
 
 def test_the_page_has_every_role() -> None:
@@ -90,8 +90,8 @@ def test_the_page_has_every_role() -> None:
 def test_a_producer_enqueues_and_watches_but_cannot_redeem(guarded: Stack, guest: str) -> None:
     """It cannot even redeem its own operation; the result stays for a redeemer."""
     with Producer(as_role(guarded, "producer")) as producer:
-        operation_id = logged_in(guarded, producer, guest)
-        handle = producer.handle(operation_id)
+        reference = logged_in(guarded, producer, guest)
+        handle = producer.handle(reference)
         with pytest.raises(Unavailable, match="does not allow this user"):
             handle.redeem(5)
         # An ended operation cannot be cancelled, so the worker must not be quicker.
@@ -102,7 +102,7 @@ def test_a_producer_enqueues_and_watches_but_cannot_redeem(guarded: Stack, guest
         finally:
             guarded.programs[0].process.send_signal(signal.SIGCONT)
     with Producer(as_role(guarded, "redeemer")) as redeemer:
-        assert redeemer.handle(operation_id).redeem(5).id_token
+        assert redeemer.handle(reference).redeem(5).id_token
 
 
 def test_a_redeemer_redeems_and_cancels_sync_and_async(guarded: Stack, guest: str) -> None:
@@ -116,9 +116,9 @@ def test_a_redeemer_redeems_and_cancels_sync_and_async(guarded: Stack, guest: st
             return await (await producer.login_with_email(guest, code, scope="openid")).redeem(120)
 
     with Producer(settings) as producer:
-        operation_id = logged_in(guarded, producer, guest)
-        assert producer.handle(operation_id).redeem(5).id_token
-        cancelled = producer.handle(operation_id).cancel()
+        reference = logged_in(guarded, producer, guest)
+        assert producer.handle(reference).redeem(5).id_token
+        cancelled = producer.handle(reference).cancel()
 
     assert cancelled is False
     assert asyncio.run(login()).id_token

@@ -13,18 +13,22 @@ from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
 from gatepost.producer import Producer
-from gatepost_core.identifiers import REVEAL
 from gatepost_core.ledger.values import Operation
 from gatepost_core.outcomes import Denial, MfaChallenge, TokenSet
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
+from support.redeeming import sealed_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gatepost import Handle
 
     Run = Callable[..., tuple[int, dict[str, Any]]]
+    WithReference = Callable[..., tuple[int, dict[str, Any]]]
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -46,17 +50,33 @@ def settle(producer: Producer, operation_id: str, state: State, **how: Any) -> N
     producer.ledger.settle(operation_id, "attempt", state, **how)
 
 
-def sealed(producer: Producer, operation_id: str, value: TokenSet | MfaChallenge | Denial) -> str:
-    document = value.model_dump_json(context=REVEAL).encode()
-    return producer.settings.keyring().seal(document, Purpose.result(operation_id))
-
-
-def finished_login(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture
+def queued_login(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Handle:
+    """A login that the shell enqueued without waiting, and its handle by the reference that the shell wrote."""
     monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
-    _, queued = run("login", "ana@example.com", "--no-wait")
-    operation_id = str(queued["operation_id"])
-    settle(producer, operation_id, State.ACCEPTED, sealed_result=sealed(producer, operation_id, TOKENS))
-    return operation_id
+    file = tmp_path / "reference.txt"
+    code, queued = run("login", "ana@example.com", "--no-wait", "--reference-file", str(file))
+    assert code == 0
+    reference = file.read_text().strip()
+    assert reference not in json.dumps(queued)
+    return producer.handle(reference)
+
+
+@pytest.fixture
+def finished_login(producer: Producer, queued_login: Handle) -> Handle:
+    settle(producer, queued_login.operation_id, State.ACCEPTED, sealed_result=sealed_for(queued_login, TOKENS))
+    return queued_login
+
+
+@pytest.fixture
+def with_reference(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Run `gatepost result` with a reference on standard input."""
+
+    def call(handle: Handle, *options: str) -> tuple[int, dict[str, Any]]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{handle.reference}\n"))
+        return run("result", "-", *options)
+
+    return call
 
 
 def test_a_send_without_waiting_is_queued(run: Run) -> None:
@@ -165,10 +185,9 @@ def test_an_unknown_operation_is_an_error(run: Run) -> None:
     assert (code, error["error"]["type"]) == (1, "OperationNotFound")
 
 
-def test_no_token_is_printed_unasked(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_token_is_printed_unasked(with_reference: WithReference, producer: Producer, finished_login: Handle) -> None:
     """The id_token's technical claims are; the person and the tokens are not, and nothing is used up."""
-    operation_id = finished_login(run, producer, monkeypatch)
-    code, shown = run("result", operation_id)
+    code, shown = with_reference(finished_login)
 
     assert code == 0
     assert shown["claims"] == {
@@ -180,55 +199,88 @@ def test_no_token_is_printed_unasked(run: Run, producer: Producer, monkeypatch: 
     }
     assert "canary" not in json.dumps(shown)
     assert ID_TOKEN not in json.dumps(shown)
-    assert producer.ledger.sealed_result(operation_id) is not None
+    assert producer.ledger.sealed_result(finished_login.operation_id) is not None
 
 
-def test_a_token_set_is_redeemed_once(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked for, it is printed and deleted; asked for again there is nothing."""
-    operation_id = finished_login(run, producer, monkeypatch)
-    first, shown = run("result", operation_id, "--redeem")
-    second, error = run("result", operation_id, "--redeem")
+def test_an_id_alone_shows_no_claims_and_redeems_nothing(
+    run: Run, producer: Producer, finished_login: Handle, with_reference: WithReference
+) -> None:
+    """The error says where the reference comes from, and the tokens stay for its holder."""
+    shown, document = run("result", finished_login.operation_id)
+    refused, error = run("result", finished_login.operation_id, "--redeem")
+    as_argument, said = run("result", finished_login.reference, "--redeem")
+
+    assert (shown, "claims" in document) == (0, False)
+    assert (refused, error["error"]["type"]) == (1, "WrongRedeemToken")
+    assert "--reference-file" in error["error"]["message"]
+    assert (as_argument, said["error"]["type"]) == (6, "InvalidCommand")
+    assert finished_login.reference not in json.dumps(said)
+    assert with_reference(finished_login, "--redeem")[0] == 0
+
+
+def test_a_reference_file_is_for_its_owner_alone(queued_login: Handle, tmp_path: Path) -> None:
+    """Whoever reads it can redeem the tokens."""
+    file = tmp_path / "reference.txt"
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() == f"{queued_login.reference}\n"
+
+
+def test_a_reference_file_that_cannot_be_written_spends_no_code(
+    run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error comes before the login is enqueued."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
+    code, error = run("login", "ana@example.com", "--no-wait", "--reference-file", str(tmp_path / "no" / "file"))
+
+    assert (code, error["error"]["type"]) == (6, "InvalidCommand")
+    assert producer.ledger.counts() == {}
+
+
+def test_a_token_set_is_redeemed_once(with_reference: WithReference, finished_login: Handle) -> None:
+    """Asked for, it is printed and deleted; asked for again there is nothing, and the error says since when."""
+    first, shown = with_reference(finished_login, "--redeem")
+    second, error = with_reference(finished_login, "--redeem")
 
     assert first == 0
     assert shown["token_set"]["access_token"] == "access-canary"
     assert shown["token_set"]["id_token"] == ID_TOKEN
     assert (second, error["error"]["type"]) == (1, "NothingToRedeem")
+    assert "redeemed before at 20" in error["error"]["message"]
 
 
 def test_redeemed_tokens_are_alone_on_stdout(
-    run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished_login: Handle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A pipe gets the token set as JSON, the rest is on stderr."""
-    operation_id = finished_login(run, producer, monkeypatch)
-    main(["result", operation_id, "--redeem"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{finished_login.reference}\n"))
+    main(["result", "-", "--redeem"])
     seen = capsys.readouterr()
 
     assert json.loads(seen.out)["access_token"] == "access-canary"
-    assert seen.err == f"{operation_id} accepted\n"
+    assert seen.err == f"{finished_login.operation_id} accepted\n"
 
 
-def test_an_actions_words_are_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actions_words_are_handed_over(
+    with_reference: WithReference, producer: Producer, queued_login: Handle
+) -> None:
     """It is redeemed like a token set; the login is not accepted, with or without it."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
-    _, queued = run("login", "+34600000001", "--no-wait")
-    operation_id = queued["operation_id"]
-    denial = sealed(producer, operation_id, Denial(description=SecretStr("Come back on Monday.")))
-    settle(producer, operation_id, State.REJECTED, reason=Reason.ACCESS_DENIED, sealed_result=denial)
-    first = run("result", operation_id, "--redeem")
-    second = run("result", operation_id, "--redeem")
+    denial = sealed_for(queued_login, Denial(description=SecretStr("Come back on Monday.")))
+    settle(producer, queued_login.operation_id, State.REJECTED, reason=Reason.ACCESS_DENIED, sealed_result=denial)
+    first = with_reference(queued_login, "--redeem")
+    second = with_reference(queued_login, "--redeem")
 
     assert (first[0], first[1]["denial"]) == (3, {"description": "Come back on Monday."})
     assert (second[0], "denial" in second[1]) == (3, False)
 
 
-def test_a_second_factor_is_handed_over(run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_factor_is_handed_over(
+    with_reference: WithReference, producer: Producer, queued_login: Handle
+) -> None:
     """The MFA token is redeemed like a token set; the login is not accepted."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
-    _, queued = run("login", "+34600000001", "--no-wait")
-    operation_id = queued["operation_id"]
-    challenge = sealed(producer, operation_id, MfaChallenge(mfa_token=SecretStr("mfa")))
-    settle(producer, operation_id, State.REJECTED, reason=Reason.MFA_REQUIRED, sealed_result=challenge)
-    code, shown = run("result", operation_id, "--redeem")
+    challenge = sealed_for(queued_login, MfaChallenge(mfa_token=SecretStr("mfa")))
+    settle(producer, queued_login.operation_id, State.REJECTED, reason=Reason.MFA_REQUIRED, sealed_result=challenge)
+    code, shown = with_reference(queued_login, "--redeem")
 
-    assert (code, shown["kind"]) == (3, "login_with_sms")
+    assert (code, shown["kind"]) == (3, "login_with_email")
     assert shown["mfa_challenge"]["mfa_token"] == "mfa"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from celery.concurrency.thread import TaskPool
 from kombu import Message
 
 from gatepost_core.broker.messages import SUBMIT, operation_message
+from gatepost_core.commands import OnUnknown
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.kinds import Kind
+from gatepost_core.ledger.values import NewOperation
+from gatepost_core.states import State
 from gatepost_worker.celery_guard.intake import strategy
 from support.keys import KEYS
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     import redis
     from celery import Celery
 
+    from gatepost_core.ledger import Ledger
     from gatepost_core.settings import Settings
 
 CANARY = "canary-q7x2v9@example.com"
@@ -150,6 +155,28 @@ def test_a_message_cannot_make_celery_overwrite_the_stored_result(app: Celery, l
     hand_over(app, letters, message, taken.append)
 
     assert [request.ignore_result for request in taken] == [True]
+
+
+def test_a_submission_cannot_take_the_place_of_a_stored_result(
+    app: Celery, ledger: Ledger, letters: DeadLetters, redis_client: redis.Redis
+) -> None:
+    """Celery would store its answer under the operation's id, and the tokens would be lost to their caller."""
+    operation_id, taken = str(uuid.uuid4()), list[Any]()
+    deadline = datetime.now(UTC) + timedelta(minutes=5)
+    ledger.record(NewOperation(operation_id, Kind.LOGIN_WITH_EMAIL, "default", "sealed", deadline, OnUnknown.HOLD))
+    ledger.begin(operation_id, "attempt", 10)
+    ledger.settle(operation_id, "attempt", State.ACCEPTED, sealed_result="sealed tokens")
+    stored = redis_client.get(KEYS.celery_result(operation_id))
+    message = received(Channel(), id=operation_id)
+    submit: Any = app.tasks[SUBMIT]
+    handle = submit.Strategy(submit, app, Consumer(app, taken.append))
+
+    handle(message, None, message.ack_log_error, message.reject_log_error, [])
+
+    assert taken == []
+    assert redis_client.get(KEYS.celery_result(operation_id)) == stored
+    (letter,) = letters.list()
+    assert letter.reason == "the task's id is that of an operation"
 
 
 def test_a_submission_that_waits_holds_none_of_its_arguments(app: Celery, letters: DeadLetters) -> None:

@@ -28,6 +28,7 @@ from gatepost_worker.process import Process
 from gatepost_worker.submission import PutBack, Submissions
 from support.held_attempts import HeldAttempts
 from support.keys import KEYS
+from support.redeeming import TOKEN
 from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
 
 COMMAND = {"kind": "send_email", "email": "guest@example.com"}
+LOGIN = {**COMMAND, "kind": "login_with_email", "redeem_token": TOKEN.get_secret_value()}
 STAGING = {"auth0_domain": "staging.example", "auth0_client_id": "staging-client"}
 NO_TENANT = {"auth0_domain": None, "auth0_client_id": None, "auth0_client_secret": None}
 
@@ -302,7 +304,7 @@ def test_a_submission_for_a_tenant_of_other_workers_is_put_back_and_for_none_is_
     ("command", "waited"),
     [
         (COMMAND, timedelta(minutes=15)),
-        ({**COMMAND, "kind": "login_with_email", "code": "123456"}, timedelta(minutes=3)),
+        ({**LOGIN, "code": "123456"}, timedelta(minutes=3)),
         ({**COMMAND, "deadline": "2020-01-01T00:00:00Z"}, timedelta()),
     ],
 )

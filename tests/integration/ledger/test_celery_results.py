@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 DETAIL = "a_code"
+DIGEST = "the digest of a redeem token"
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def recorded(ledger: Ledger, operation_id: str = "op-1", **changes: Any) -> None
         "sealed_command": "sealed",
         "deadline": datetime.now(UTC) + timedelta(minutes=5),
         "on_unknown": OnUnknown.HOLD,
+        "redeem_digest": DIGEST,
     }
     ledger.record(NewOperation(operation_id, **{**fields, **changes}))
 
@@ -141,7 +143,7 @@ def test_a_redeemed_result_is_gone_and_a_refusals_error_stays(ledger: Ledger, st
     settled(ledger, "tokens", sealed_result="sealed tokens")
     settled(ledger, "denied", State.REJECTED, reason=Reason.ACCESS_DENIED, detail=DETAIL, sealed_result="sealed words")
 
-    redeemed = [ledger.redeem(one) for one in ("tokens", "denied")]
+    redeemed = [ledger.redeem(one, DIGEST) for one in ("tokens", "denied")]
 
     assert redeemed == ["sealed tokens", "sealed words"]
     assert [ledger.sealed_result(one) for one in ("tokens", "denied")] == [None, None]
@@ -156,7 +158,7 @@ def test_a_refusals_error_lives_no_longer_because_its_message_was_redeemed(
 ) -> None:
     """It keeps the record's expiry."""
     settled(ledger, state=State.REJECTED, reason=Reason.ACCESS_DENIED, sealed_result="sealed words")
-    ledger.redeem("op-1")
+    ledger.redeem("op-1", DIGEST)
 
     assert redis_client.pexpiretime(KEYS.celery_result("op-1")) == redis_client.pexpiretime(KEYS.operation("op-1"))
 

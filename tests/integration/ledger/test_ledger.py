@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
+DIGEST = "the digest of a redeem token"
+
 
 def new(operation_id: str = "op-1", **changes: object) -> NewOperation:
     fields: dict[str, object] = {
@@ -268,7 +270,7 @@ def test_an_idempotency_key_refuses_another_command(ledger: Ledger) -> None:
 
 def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Of twenty that ask at once one gets it, and the stored result is gone with it."""
-    ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL))
+    ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL, redeem_digest=DIGEST))
     ledger.begin("op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED, sealed_result="sealed tokens")
     redeemed: list[str] = []
@@ -277,7 +279,7 @@ def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Led
     def redeem() -> None:
         start.wait()
         try:
-            redeemed.append(ledger.redeem("op-1"))
+            redeemed.append(ledger.redeem("op-1", DIGEST))
         except NothingToRedeem:
             redeemed.append("nothing")
 
@@ -296,7 +298,7 @@ def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
     with pytest.raises(OperationNotFound):
         ledger.outcome("nobody")
     with pytest.raises(OperationNotFound):
-        ledger.redeem("nobody")
+        ledger.redeem("nobody", DIGEST)
     assert ledger.begin("nobody", "first", lease_s=10).verdict is Verdict.MISSING
 
 

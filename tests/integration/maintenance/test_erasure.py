@@ -8,12 +8,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
 from gatepost.campaigns.control import Campaigns
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost.errors import NothingToRedeem, Unavailable
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.outcomes import TokenSet
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import recipient_entry
 from gatepost_core.sealing import Key, Keyring, Purpose
@@ -22,6 +24,7 @@ from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from support.campaign_parts import Bench, assert_adds_up, email, rows
 from support.keys import KEYS
+from support.redeeming import sealed_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,20 +59,18 @@ def test_open_operations_are_cancelled_and_lead_nowhere(
     assert producer.ledger.operations_of(settings.fingerprints().operation(PERSON)) == []
 
 
-def test_a_token_set_that_waits_is_deleted(
-    erasure: Erasure, producer: Producer, redis_client: redis.Redis, settings: Settings
-) -> None:
-    """Both copies: an id_token names its person."""
+def test_a_token_set_that_waits_is_deleted(erasure: Erasure, producer: Producer, redis_client: redis.Redis) -> None:
+    """An id_token names its person."""
     handle = producer.login_with_email(PERSON, "123456")
     producer.ledger.begin(handle.operation_id, "attempt", 60)
-    sealed = settings.keyring().seal(b"{}", Purpose.result(handle.operation_id))
+    sealed = sealed_for(handle, TokenSet(access_token=SecretStr("a")))
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed)
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
 
     assert (looked.results, done.results, done.cancelled) == (1, 1, 0)
     assert not redis_client.exists(KEYS.celery_result(handle.operation_id))
     assert handle.outcome().state is State.ACCEPTED
-    with pytest.raises(NothingToRedeem):
+    with pytest.raises(NothingToRedeem, match="erasure"):
         handle.redeem(1)
 
 

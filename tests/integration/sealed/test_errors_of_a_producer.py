@@ -14,6 +14,7 @@ from gatepost import AsyncProducer, CampaignOptions, Campaigns, Producer, Settin
 from gatepost import errors as e
 from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import LoginWithEmail, SendEmail, parse_command
+from gatepost_core.content_key import ContentKey
 from gatepost_core.kinds import Channel
 from gatepost_core.outcomes import load_redeemable
 from gatepost_core.sealing import Key, Purpose
@@ -23,6 +24,7 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_operations.maintenance.erasure import Erasure
 from support.error_tracker import assert_bare, raised_by
 from support.keys import KEYS
+from support.redeeming import TOKEN, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,30 +279,43 @@ def test_a_campaign_that_is_refused_shows_nobody(
 def test_a_result_that_does_not_open_shows_nobody(
     make_settings: Callable[..., Settings], redis_client: redis.Redis
 ) -> None:
-    """Under a key that the ring lacks, moved from another place, and in a form that this version does not know."""
+    """Under another redeem token, moved from another place, and in a form that this version does not know."""
     with Producer(make_settings()) as producer:
         handle = producer.login_with_email(EMAIL, CODE)
-        ring = producer.settings.keyring()
+        token, key = token_of(handle), KEYS.operation(handle.operation_id)
         tokens = json.dumps({"type": "token_set", "access_token": SECRET}).encode()
         sealed = {
-            "another key": make_settings(sealing_keys=Key.new("other").reveal())
-            .keyring()
-            .seal(tokens, Purpose.result(handle.operation_id)),
-            "another place": ring.seal(tokens, Purpose.result("another")),
-            "another form": ring.seal(
-                json.dumps({"type": "token_set", "token": SECRET}).encode(), Purpose.result(handle.operation_id)
+            "another token": ContentKey(TOKEN, handle.operation_id).seal(tokens),
+            "another place": ContentKey(token, "another").seal(tokens),
+            "the ring": producer.settings.keyring().seal(tokens, Purpose.result(handle.operation_id)),
+            "another form": ContentKey(token, handle.operation_id).seal(
+                json.dumps({"type": "token_set", "token": SECRET}).encode()
             ),
             "no seal": SECRET,
         }
-        redis_client.hset(KEYS.operation(handle.operation_id), "state", "accepted")
+        redis_client.hset(key, "state", "accepted")
         for text in sealed.values():
             document = json.dumps({"status": "SUCCESS", "result": text})
             redis_client.set(KEYS.celery_result(handle.operation_id), document)
+            redis_client.hdel(key, "redeemed")
             error = raised_by(lambda: handle.redeem(1))
 
-            assert isinstance(error, e.GatepostError), error
-            assert not isinstance(error, e.Unforeseen)
-            assert_bare(error, __file__, SECRETS)
+            assert isinstance(error, e.SealError), error
+            assert_bare(error, __file__, [*SECRETS, token.get_secret_value()])
+
+
+def test_a_wrong_redeem_token_shows_nobody(make_settings: Callable[..., Settings], redis_client: redis.Redis) -> None:
+    """Of another login, cut off, or missing; and a second redemption."""
+    with Producer(make_settings()) as producer:
+        handle, other = (producer.login_with_email(EMAIL, CODE) for _ in range(2))
+        secrets = [*SECRETS, *(token_of(one).get_secret_value() for one in (handle, other))]
+        redis_client.hset(KEYS.operation(handle.operation_id), mapping={"state": "accepted", "redeemed": 1})
+        wrong = f"{handle.operation_id}.{token_of(other).get_secret_value()}"
+        for reference in (handle.reference, wrong, handle.reference[:-1], handle.operation_id):
+            error = raised_by(lambda given=reference: producer.handle(given).redeem(1))
+
+            assert isinstance(error, e.NothingToRedeem | e.WrongRedeemToken), error
+            assert_bare(error, __file__, secrets)
 
 
 def test_an_export_under_another_key_shows_nobody(make_settings: Callable[..., Settings]) -> None:

@@ -55,7 +55,7 @@ ELSEWHERE = {"channel", "guests"}
 NOT_FIELDS = {"timezone", "guest_list"}
 OF_A_SEND = (
     {"address", "send", "idempotency_key", "wait", "timeout", "as_json"}
-    | {"code_file", "redeem"}
+    | {"code_file", "redeem", "reference_file"}
     | {"email", "numbers", "allow_landlines"}
 )
 
@@ -123,7 +123,7 @@ def test_a_campaigns_options_are_all_in_the_reference() -> None:
 def test_a_commands_fields_have_one_name_on_the_command_line_and_in_python(command: str, model: Any) -> None:
     """Personal fields and the operation's name are given in another way."""
     options = {param.name for name, one in commands() if name == command for param in one.params}
-    personal = {"email", "phone_number", "code", "kind"}
+    personal = {"email", "phone_number", "code", "kind", "redeem_token"}
 
     assert set(model.model_fields) - personal <= options
     assert options - set(model.model_fields) <= OF_A_SEND | {"help"}

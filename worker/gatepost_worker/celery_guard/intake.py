@@ -45,6 +45,7 @@ def strategy(
     *,
     dead_letters: Callable[[], DeadLetters],
     seal: Callable[[str, dict[str, Any]], str] | None = None,
+    is_operation: Callable[[str], bool] = lambda _task_id: False,
 ) -> Callable[..., Any]:
     """Return a task's `Strategy`: Celery's own message handler behind the checks.
 
@@ -54,6 +55,7 @@ def strategy(
         consumer: Celery's consumer.
         dead_letters: returns the store for malformed messages.
         seal: seals the task's arguments under the task's id, so that Celery and its monitors see none of them.
+        is_operation: whether a task's id is that of an operation. Celery would store the task's result in place of the operation's.
     """
     handle = celery_strategy(task, app, consumer)
 
@@ -63,6 +65,7 @@ def strategy(
             arguments, embedded = check_message(headers, lambda: message.payload)
             message.headers = _celery_headers(headers, task)
             _check_request(task, app, message)
+            _require_free_id(message.headers["id"], is_operation)
             if seal is not None:
                 _seal_arguments(message, arguments, embedded, seal)
             return handle(message, body, ack, reject, callbacks, **options)
@@ -77,6 +80,11 @@ def strategy(
         return None
 
     return checked
+
+
+def _require_free_id(task_id: str, is_operation: Callable[[str], bool]) -> None:
+    if is_operation(task_id):
+        raise Malformed("the task's id is that of an operation")
 
 
 def _check_request(task: Task[Any, Any], app: Celery, message: Any) -> None:

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from gatepost_core.blocks import block_of
-from gatepost_core.commands import load_command, recipient_of
+from gatepost_core.commands import LoginCommand, load_command, recipient_of, require_redeem_token
+from gatepost_core.content_key import ContentKey
 from gatepost_core.doubt import doubt_in
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, InvalidCommand, OperationNotFound, SealError, Unavailable
-from gatepost_core.identifiers import REVEAL
 from gatepost_core.ledger.values import Answer, Operation, Verdict
-from gatepost_core.outcomes import Denial, MfaChallenge, Redeemable
+from gatepost_core.outcomes import Denial, MfaChallenge, Redeemable, dump_redeemable
 from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
@@ -92,7 +92,7 @@ class _End:
     reason: Reason | None = None
     detail: str | None = None
     http_status: int | None = None
-    redeemable: Redeemable | None = None
+    sealed_result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +187,7 @@ class Runner:
         self._ownership.require(operation.tenant, operation.application)
         purpose = Purpose.command(operation.operation_id)
         command = load_command(self._keyring.open(operation.sealed_command, purpose))
+        require_redeem_token(command)
         client = self._clients.of(operation.tenant)
         if command.headers:
             self._clients.require_allowed(operation.tenant, command.headers)
@@ -224,16 +225,18 @@ class Runner:
             doubt=begun.doubt,
         )
         answered = _Answered(response, failure, _readings(begun.ticket, response, failure))
-        progress = self._conclude(operation, attempt, known, answered)
+        progress = self._conclude(operation, command, attempt, known, answered)
         self._log_attempt(operation, command, begun.number, seconds=seconds, failure=failure, progress=progress)
         return progress
 
-    def _conclude(self, operation: Operation, attempt: str, known: Attempt, answered: _Answered) -> Progress:
+    def _conclude(
+        self, operation: Operation, command: Command, attempt: str, known: Attempt, answered: _Answered
+    ) -> Progress:
         response, failure, readings = answered.response, answered.failure, answered.readings
         if failure is None:
             tokens = token_set_of(response) if isinstance(response, TokenResponse) else None
             status = None if response is None else response.status
-            end = _End(State.ACCEPTED, http_status=status, redeemable=tokens)
+            end = _End(State.ACCEPTED, http_status=status, sealed_result=_sealed(operation, command, tokens))
             return self._settle(operation, attempt, end, readings)
         match decide(failure, known, self._limits):
             case RetryAt(wait=wait, reason=reason):
@@ -242,7 +245,8 @@ class Runner:
                 return self._postpone(operation, wait, attempt, free=True, readings=readings)
             case Dead(state=state, reason=reason):
                 message = _message_for_person(failure) if operation.kind.is_login else None
-                end = _End(state, reason, failure.detail, failure.status, message)
+                sealed = _sealed(operation, command, message)
+                end = _End(state, reason, failure.detail, failure.status, sealed)
             case Unknown(reason=reason):
                 end = _End(State.UNKNOWN, reason, failure.detail, failure.status)
             case never:
@@ -251,9 +255,6 @@ class Runner:
 
     def _settle(self, operation: Operation, attempt: str, end: _End, readings: Sequence[Reading]) -> Progress:
         operation_id = operation.operation_id
-        sealed = None
-        if end.redeemable is not None:
-            sealed = self._keyring.seal(_document(end.redeemable), Purpose.result(operation_id))
         # A restart of Redis must not lose the answer: retry until the lease is nearly over.
         answer: Answer = Retrying(
             retry=retry_if_exception_type(Unavailable),
@@ -270,7 +271,7 @@ class Runner:
             reason=end.reason,
             detail=end.detail,
             http_status=end.http_status,
-            sealed_result=sealed,
+            sealed_result=end.sealed_result,
         )
         if answer.verdict is Verdict.SETTLED:
             return Ended(end.state, end.reason, end.detail)
@@ -352,8 +353,11 @@ def _readings(
     return (Reading(ticket=ticket, limits=answer.rate_limits, refused=isinstance(failure, RateLimited)),)
 
 
-def _document(redeemable: Redeemable) -> bytes:
-    return redeemable.model_dump_json(context=REVEAL, exclude_none=True).encode()
+def _sealed(operation: Operation, command: Command, result: Redeemable | None) -> str | None:
+    """Return the result of a login, sealed for the holder of its redeem token."""
+    if result is None or not isinstance(command, LoginCommand) or command.redeem_token is None:
+        return None
+    return ContentKey(command.redeem_token, operation.operation_id).seal(dump_redeemable(result))
 
 
 def _message_for_person(failure: AuthenticationError) -> Redeemable | None:
