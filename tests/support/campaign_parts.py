@@ -17,7 +17,7 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Queue
 from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
-from gatepost_worker.bulk.carriers import Carriers
+from gatepost_worker.bulk.calls import Carriers
 from gatepost_worker.bulk.store import BatchStore
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.task import BatchRunner

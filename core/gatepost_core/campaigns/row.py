@@ -63,6 +63,11 @@ class Row(_Marked):
             if value is not None
         }
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the row has no fields for its message beside the recipient."""
+        return all(value is None for value in _VALUES(self))
+
     def without_person(self) -> Self:
         """Return the row that replaces this one when the person is erased."""
         return type(self)(self.line, self.kind, "")

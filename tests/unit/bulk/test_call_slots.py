@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost_worker.bulk.slots import FIRST_CALLS, Slots
+from gatepost_worker.bulk.calls import FIRST_CALLS, Slots
 
 
 def test_no_more_calls_than_slots_are_under_way() -> None:

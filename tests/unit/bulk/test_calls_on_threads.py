@@ -6,8 +6,7 @@ import queue
 from typing import TYPE_CHECKING, Any
 
 from gatepost_worker.authentication import ConnectFailed
-from gatepost_worker.bulk.carriers import ThreadCarrier
-from gatepost_worker.bulk.slots import Slots
+from gatepost_worker.bulk.calls import Slots, ThreadCarrier
 from support.scarce_threads import no_more_threads
 
 if TYPE_CHECKING:
@@ -15,10 +14,17 @@ if TYPE_CHECKING:
 
 
 class Exchanges:
-    """Takes the place of a tenant's starts, and notes which calls are made."""
+    """Takes the place of a batch's sender and its starts, and notes which calls are made."""
 
     def __init__(self) -> None:
         self.made: list[Any] = []
+
+    @property
+    def starts(self) -> Exchanges:
+        return self
+
+    def call_of(self, row: Any) -> Any:
+        return row
 
     def exchange(self, call: Any) -> Any:
         self.made.append(call)
@@ -30,12 +36,12 @@ def test_a_call_without_a_thread_ends_as_unsent_and_is_never_made() -> None:
     exchanges: Any = Exchanges()
     carrier = ThreadCarrier(Slots(2))
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    call: Any = "unsent"
+    row: Any = "unsent"
     with no_more_threads():
-        carrier.send([carrier.prepare(exchanges, call, outcomes.put)])
+        carrier.send([carrier.prepare(exchanges, row, outcomes.put, plain=True)])
     unsent = outcomes.get(timeout=60)
-    call = "sent"
-    carrier.send([carrier.prepare(exchanges, call, outcomes.put)])
+    row = "sent"
+    carrier.send([carrier.prepare(exchanges, row, outcomes.put, plain=True)])
     sent = outcomes.get(timeout=60)
     carrier.close()
 

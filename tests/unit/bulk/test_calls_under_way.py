@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from gatepost_worker.bulk.under_way import ENOUGH, UnderWay
+from gatepost_worker.bulk.calls import ENOUGH, UnderWay
 
 LONG_S = 60.0
 

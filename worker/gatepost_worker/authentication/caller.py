@@ -133,6 +133,11 @@ class Caller:
             return self._attempt(call)
         return _retrying(self._retry, self._sleep)(self._attempt, call)
 
+    @property
+    def signs(self) -> bool:
+        """Whether each request has a new assertion."""
+        return self._credentials.signs
+
     def encode(self, call: Call) -> bytes:
         """Return a call's request as bytes, with a credential for one attempt.
 

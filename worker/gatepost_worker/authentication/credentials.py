@@ -47,6 +47,11 @@ class Credentials:
         kinds = {"assertion": self._signer, "secret": self._secret, "certificate": self._certificate}
         return f"Credentials({', '.join(kind for kind, value in kinds.items() if value)})"
 
+    @property
+    def signs(self) -> bool:
+        """Whether each attempt gets a new assertion."""
+        return self._signer is not None
+
     def members(self, endpoint: Endpoint, client_id: str, body: Mapping[str, Any]) -> dict[str, str]:
         """Return the body members that authenticate one attempt. Each attempt gets a new assertion.
 

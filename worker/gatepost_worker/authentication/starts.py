@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+from json.encoder import encode_basestring_ascii as _to_json
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-from gatepost_worker.authentication.boundary import boundary
 from gatepost_worker.authentication.caller import Caller, build_call
 from gatepost_worker.authentication.endpoints import Endpoint
 from gatepost_worker.authentication.errors import RequiredError
@@ -45,7 +46,38 @@ def required(field: str, value: object) -> str:
     return value
 
 
-@boundary
+class PreparedStart:
+    """A request of which only the recipient is missing. Each use is a few operations on bytes.
+
+    Attributes:
+        timeouts: of one attempt.
+    """
+
+    def __init__(self, encoded: bytes, place: str, field: str, timeouts: Timeouts) -> None:
+        """Cut a request at a place that no other part of it contains.
+
+        Args:
+            encoded: the request in bytes, with the place instead of a recipient.
+            place: the text.
+            field: the recipient's field, for errors.
+            timeouts: of one attempt.
+        """
+        head, _, body = encoded.partition(b"\r\n\r\n")
+        self._head = head.rpartition(b"Content-Length: ")[0]
+        self._before, _, self._after = body.partition(_to_json(place).encode("ascii"))
+        self._field = field
+        self.timeouts = timeouts
+
+    def request(self, recipient: str) -> bytes:
+        """Return the request in bytes.
+
+        Raises:
+            RequiredError: the recipient is missing.
+        """
+        body = self._before + _to_json(required(self._field, recipient)).encode("ascii") + self._after
+        return b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
+
+
 class Starts:
     """The starts of one client, for callers with a transport of their own, such as `wire`."""
 
@@ -81,6 +113,23 @@ class Starts:
         """Return a call without a recipient."""
         members = {"connection": connection, "client_id": self._client_id}
         return build_call(Endpoint.START, members, {}, self._configuration.timeouts, None)
+
+    def prepared(self, field: str, overrides: RequestOverrides) -> PreparedStart | None:
+        """Return the request to any recipient; None if each request needs a credential of its own.
+
+        Args:
+            field: the recipient's: `email` or `phone_number`.
+            overrides: the other fields of the request.
+
+        Raises:
+            AuthenticationError: the request cannot be made.
+        """
+        if self._caller.signs:
+            return None
+        place = uuid.uuid4().hex
+        call = (self.email if field == "email" else self.sms)(place, overrides=overrides)
+        encoded = self._caller.encode(call)
+        return PreparedStart(encoded, place, field, call.timeouts) if encoded.count(place.encode()) == 1 else None
 
     def encode(self, call: Call) -> bytes:
         """Return a call's request as bytes, with a credential for one attempt.

@@ -12,6 +12,7 @@ from gatepost_core.kinds import CAMPAIGN_KINDS, Identifier
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.authentication import AuthenticationError, HttpResponse, RateLimited
+from gatepost_worker.authentication.boundary import bare
 from gatepost_worker.bulk.store import Mark, Settlement
 from gatepost_worker.delivery.calls import overrides_of
 from gatepost_worker.delivery.policy import (
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.wire_format import Record
     from gatepost_core.kinds import Kind
     from gatepost_worker.authentication.caller import Call
-    from gatepost_worker.authentication.starts import Starts
+    from gatepost_worker.authentication.configuration import Timeouts
+    from gatepost_worker.authentication.starts import PreparedStart, Starts
     from gatepost_worker.authentication.wire_connection import Outcome
 
 
@@ -68,6 +70,7 @@ class Sender:
         self._limits = limits
         self._clock = clock
         self._fields = {kind: _fields_of(kind, options) for kind in CAMPAIGN_KINDS.values()}
+        self._prepared: dict[Kind, PreparedStart | None] = {}
         self._overrides = {kind: overrides_of(fields) for kind, fields in self._fields.items()}
 
     def call_of(self, row: Row) -> Call:
@@ -76,6 +79,23 @@ class Sender:
         overrides = overrides_of({**self._fields[kind], **own}) if own else self._overrides[kind]
         start = self.starts.email if kind.identifier is Identifier.EMAIL else self.starts.sms
         return start(row.recipient, overrides=overrides)
+
+    def request_of(self, row: Row, *, plain: bool) -> tuple[bytes, Timeouts]:
+        """Return a row's request in bytes, and its timeouts. A plain row has no fields beside its recipient.
+
+        Raises:
+            AuthenticationError: the request cannot be made.
+        """
+        if plain:
+            kind = CAMPAIGN_KINDS[row.kind]
+            if kind not in self._prepared:
+                field = "email" if kind.identifier is Identifier.EMAIL else "phone_number"
+                self._prepared[kind] = self.starts.prepared(field, self._overrides[kind])
+            prepared = self._prepared[kind]
+            if prepared is not None:
+                return prepared.request(row.recipient), prepared.timeouts
+        call = self.call_of(row)
+        return self.starts.encode(call), call.timeouts
 
     def settle(self, number: int, row: Row, ticket: int, record: Record | None, outcome: Outcome) -> Sent:
         """Return the result of a call that began. An unforeseen error ends this row alone.
@@ -92,14 +112,14 @@ class Sender:
         try:
             response = self.starts.read(outcome)
         except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
-            return self._ended(number, row, ticket, record, failure)
+            return self._ended(number, row, ticket, record, bare(failure))
         attempts = 1 if record is None else record.attempts + 1
         settlement = Settlement(
             number, State.ACCEPTED, http_status=response.status, attempts=attempts, at_s=self._seconds()
         )
         return Sent(settlement, Reading(ticket=ticket, limits=response.rate_limits))
 
-    def unmade(self, number: int, row: Row, record: Record | None, failure: Exception) -> Sent:
+    def unmade(self, number: int, row: Row, record: Record | None, failure: BaseException) -> Sent:
         """Return the result of a row of which no request could be made: nothing was sent."""
         if isinstance(failure, AuthenticationError):
             return self._failed(number, row, record, failure, None)

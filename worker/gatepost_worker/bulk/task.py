@@ -22,7 +22,7 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError, SealError
 from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint, Queue
 from gatepost_core.redis.replication import Replication
-from gatepost_worker.bulk.carriers import Carriers
+from gatepost_worker.bulk.calls import Carriers
 from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender

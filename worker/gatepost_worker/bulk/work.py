@@ -14,9 +14,10 @@ from gatepost_core.campaigns.wire_format import STATES, Record, unpack_records
 from gatepost_core.errors import CampaignNotFound, Unavailable
 from gatepost_core.redis.replication import AWAY_S as REPLICAS_AWAY_S
 from gatepost_core.states import State
+from gatepost_worker.authentication.boundary import bare
 from gatepost_worker.bulk.attempt_log import AttemptLog
+from gatepost_worker.bulk.calls import UnderWay
 from gatepost_worker.bulk.store import Begun, Full, Lost, NoRowLeft, Waiting
-from gatepost_worker.bulk.under_way import UnderWay
 from gatepost_worker.delivery.policy import SLEEP_IN_SLOT
 from gatepost_worker.limiter import WaitReason
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.publishing import BatchPublisher
     from gatepost_core.campaigns.row import Row
     from gatepost_core.sealing.fingerprints import Fingerprints
-    from gatepost_worker.bulk.carriers import Carrier
+    from gatepost_worker.bulk.calls import Carrier
     from gatepost_worker.bulk.feed_schedule import FeedSchedule
     from gatepost_worker.bulk.lease import Lease
     from gatepost_worker.bulk.sending import Sender, Sent
@@ -77,7 +78,7 @@ class Leaving:
 class Unmade(Exception):
     """No request could be made of a row."""
 
-    def __init__(self, failure: Exception) -> None:
+    def __init__(self, failure: BaseException) -> None:
         super().__init__()
         self.failure = failure
 
@@ -108,6 +109,8 @@ class BatchWork:
         self._lease = lease
         self._claimed = claimed
         self._rows = rows
+        # The rows with fields beside the recipient.
+        self._own = frozenset(number for number, row in enumerate(rows) if not row.is_plain)
         self._options = options
         self._sender = sender
         self._carrier = carrier
@@ -266,9 +269,10 @@ class BatchWork:
         for ticket, row in enumerate(begun.rows, begun.first_ticket):
             done = self._under_way.add(row, ticket)
             try:
-                prepared.append(self._carrier.prepare(self._sender.starts, self._sender.call_of(self._rows[row]), done))
+                one = self._carrier.prepare(self._sender, self._rows[row], done, plain=row not in self._own)
+                prepared.append(one)
             except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
-                done(Unmade(failure))
+                done(Unmade(bare(failure)))
         self._carrier.send(prepared)
 
     def _settle(self, outcomes: Sequence[tuple[int, int, Any]]) -> tuple[list[Settlement], list[Reading]]:
