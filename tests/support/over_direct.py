@@ -25,3 +25,8 @@ class OverDirect:
         route = starts.route()
         assert not isinstance(route, str)
         return starts.read(self._direct.send(route, starts.encode(call), call.timeouts))
+
+    def close(self) -> None:
+        """Close the connections of both."""
+        self._direct.close()
+        self._client.close()

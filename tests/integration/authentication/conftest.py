@@ -46,12 +46,15 @@ def make_sender(
     request: pytest.FixtureRequest, make_client: Callable[..., Passwordless]
 ) -> Iterator[Callable[..., Passwordless | OverDirect | OverWire]]:
     """Make clients as `make_client` does, for each of the three transports. `resolver` resolves names in place of the system."""
-    made: list[OverWire] = []
+    made: list[OverDirect | OverWire] = []
 
     def make(*args: Any, resolver: Any = None, **given: Any) -> Passwordless | OverDirect | OverWire:
         if request.param == "direct":
             client = make_client(*args, **given)
-            return client if resolver is None else OverDirect(client, resolver=resolver)
+            if resolver is None:
+                return client
+            made.append(OverDirect(client, resolver=resolver))
+            return made[-1]
         if request.param == "requests":
             configuration = given.get("configuration", {})
             options = {} if resolver is None else {"resolver": resolver}
