@@ -79,6 +79,11 @@ def _counts(campaign: Campaign, since: datetime, tenant: str) -> bool:
     return campaign.status is Status.RUNNING or (sent and campaign.updated_at >= since)
 
 
+def _sends(campaign: Campaign) -> bool:
+    sent = campaign.counts[State.ACCEPTED] + campaign.counts[State.UNKNOWN]
+    return sent > 0 or campaign.status in {Status.RUNNING, Status.PAUSED}
+
+
 @boundary
 class SentBefore:
     """What the campaigns of one Redis have sent. Deleted campaigns are forgotten."""
@@ -122,7 +127,9 @@ class SentBefore:
         return RecentSends(found, self._store, self._fingerprints)
 
     def with_file(self, digest: str, *, tenant: str | None = None) -> tuple[Campaign, ...]:
-        """Return the started campaigns of a tenant that got the rows of this file, the newest first. Rehearsals do not count.
+        """Return the campaigns of a tenant that got the rows of this file and have sent to some, or may still do so, the newest first.
+
+        Drafts and rehearsals do not count.
 
         Args:
             digest: the SHA-256 of the file, as hexadecimal digits.
@@ -130,9 +137,7 @@ class SentBefore:
         """
         found = self._read(self._store.ids_with_file(self._fingerprints.file(digest)))
         name = self._settings.tenant_name(tenant)
-        return tuple(
-            one for one in found if one.started_at and one.options.guests is None and one.options.tenant == name
-        )
+        return tuple(one for one in found if one.options.guests is None and one.options.tenant == name and _sends(one))
 
     def note_file(self, campaign_id: str, digest: str) -> None:
         """Note that the rows of a file go into a campaign. Only a keyed fingerprint of the digest is stored."""

@@ -145,3 +145,20 @@ def test_what_workers_accepted_is_found(bench: Bench) -> None:
     recent = bench.campaigns.sent_before.recent()
 
     assert recent.look([email(number) for number in range(4)]) == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("states", "sent_it"), [("cc", False), ("rc", False), ("ac", True), ("uc", True)])
+def test_a_cancelled_campaign_has_sent_a_file_if_somebody_may_have_got_a_message(
+    campaigns: Campaigns, redis_client: redis.Redis, states: str, *, sent_it: bool
+) -> None:
+    """Otherwise the same file can follow under another name."""
+    spring = campaigns.create("spring")
+    campaigns.add(spring, rows(len(states)))
+    campaigns.sent_before.note_file(spring, DIGEST)
+    campaigns.start(spring)
+    campaigns.cancel(spring)
+    set_states(redis_client, spring, states)
+    counted = {"accepted": states.count("a"), "unknown": states.count("u"), "cancelled": states.count("c")}
+    redis_client.hset(f"gatepost:campaign:{spring}", mapping=counted)
+
+    assert bool(campaigns.sent_before.with_file(DIGEST)) is sent_it
