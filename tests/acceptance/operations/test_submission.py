@@ -146,7 +146,7 @@ def test_a_bad_command_is_a_typed_error_and_not_a_lost_message(
         ({"body": [[], {"command": {}}, {"callbacks": [{"task": "gatepost.reconcile"}]}]}, "carries callbacks"),
         ({"compression": "zlib"}, "the body is compressed"),
         ({"callbacks": [{"task": "anything.at.all"}]}, "carries callbacks"),
-        ({"task": []}, "not of Celery's protocol 2"),
+        ({"task": []}, "not of Celery's protocol 1 or 2"),
         ({"eta": "2099-01-01T00:00:00"}, "the eta is too far away"),
         ({"eta": "0001-01-01T00:00:00+14:00"}, "the eta is"),
         ({"kwargs": {"command": {}, "ana@example.com": 1}}, "the arguments are not command"),
