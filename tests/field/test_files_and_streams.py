@@ -199,6 +199,24 @@ def test_a_file_of_somebody_else_is_never_replaced_or_deleted(
     assert "was not changed" in capsys.readouterr().err
 
 
+def test_a_file_without_rows_leaves_no_file_of_invalid_rows(tmp_path: Path) -> None:
+    """There is nothing to correct."""
+    path = tmp_path / "people.csv"
+    path.write_text("email,name\n")
+
+    assert main(["campaign", "check", str(path)]) == 6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_width_addresses_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The operator sees that some addresses were read with other characters."""
+    path = tmp_path / "people.csv"
+    path.write_text("email\n\uff41na@example.com\n", encoding="utf-8")
+    main(["campaign", "check", str(path)])
+
+    assert "1 address read with the usual characters" in capsys.readouterr().out
+
+
 def test_a_file_with_many_columns_gets_a_short_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten thousand columns are summed up, in the report and in an error."""
     path = tmp_path / "wide.csv"

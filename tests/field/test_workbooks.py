@@ -146,3 +146,15 @@ def test_a_check_of_a_workbook_writes_its_invalid_rows_as_csv(
     with read_rows(rejects) as rows:
         assert [row.recipient for row in rows if isinstance(row, Row)] == ["b@example.com"]
     assert check_file(path, rejects=tmp_path / "other.jsonl").invalid == 1
+
+
+def test_a_stream_that_can_only_be_read_is_no_workbook() -> None:
+    """It is read as text, as before."""
+
+    class OnlyRead:
+        def __init__(self, content: bytes) -> None:
+            self.read = io.BytesIO(content).read
+
+    stream: Any = OnlyRead(b"email\na@example.com\n")
+    with read_rows(stream) as rows:
+        assert [row.recipient for row in rows if isinstance(row, Row)] == ["a@example.com"]

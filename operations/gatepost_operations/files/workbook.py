@@ -37,7 +37,8 @@ def is_workbook(source: Source) -> bool:
             with open(source, "rb") as file:  # noqa: PTH123 - as above
                 return _holds_workbook(file)
         return source.seekable() and _holds_workbook(source)
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
+        # The reader names the problem. A stream may have no more than `read`.
         return False
 
 

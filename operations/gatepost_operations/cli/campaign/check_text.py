@@ -42,6 +42,9 @@ def file_lines(report: CheckReport, name: str) -> Iterator[str]:
         yield from labelled("no SMS", f"{counted(report.cannot_receive_sms, 'number')} cannot receive SMS")
     if report.valid_by_length:
         yield from labelled("no plan", f"{counted(report.valid_by_length, 'number')} would pass with --numbers length")
+    if report.full_width:
+        addresses = counted(report.full_width, "address", "addresses")
+        yield from labelled("full width", f"{addresses} read with the usual characters")
     if report.domains:
         others = f" and {report.other_domains:,} elsewhere" if report.other_domains else ""
         yield from counts_listed("domains", report.domains, lines=1, more=others)

@@ -20,6 +20,7 @@ from gatepost_operations.cli.options import LandlinesOption, NumbersOption
 from gatepost_operations.cli.terminal import Description, can_draw, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file
+from gatepost_operations.files.rejects import is_untouched
 from gatepost_operations.files.rows import FileFormat, RowReader, read_rows
 from gatepost_operations.files.spool import copied, is_read_once
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, stem_of
@@ -137,6 +138,8 @@ class RecipientFile:
                 **self.keywords,
             )
         if not report.rows:
+            if rejects is not None and is_untouched(rejects):
+                rejects.unlink()
             raise FileError(_NO_RECIPIENTS.format(self.name))
         self.checked[:] = [report.digest]
         return report
