@@ -105,6 +105,8 @@ class QuickScript:
 
     def __init__(self, client: Redis, text: str) -> None:
         self._connections = quick_connections(client)
+        # A producer's client, which refuses calls after it was closed.
+        self._require_open = getattr(client, "require_open", None)
         self._registered = client.register_script(text)
         self.script = text
         self.sha = self._registered.sha
@@ -115,6 +117,8 @@ class QuickScript:
         Raises:
             RedisError: as the client raises it. It is marked if an earlier try may have been carried out.
         """
+        if self._require_open is not None:
+            self._require_open()
         try:
             (reply,) = self._connections.ask([("EVALSHA", self.sha, len(keys), *keys, *args)])
         except Broken:
