@@ -1,0 +1,108 @@
+"""Log in with an e-mailed code: a page for the address, a page for the code, and the person's name in the session.
+
+uvicorn app:app        # with the variables of Gatepost, see README.md
+"""
+
+import base64
+import html
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import FastAPI, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.middleware.sessions import SessionMiddleware
+
+from gatepost import AsyncProducer
+from gatepost.errors import CodeExpired, CodeRejected, InvalidCommand, NotFinished, OperationFailed
+
+PATIENCE_S = 8.0
+ADDRESS = '<label>E-mail <input name="email" type="email" required autofocus></label> <button>Send code</button>'
+CODE = '<label>Code <input name="code" inputmode="numeric" autocomplete="one-time-code" required autofocus></label>'
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """One producer serves the process."""
+    async with AsyncProducer() as app.state.producer:
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+app.add_middleware(SessionMiddleware, secret_key=os.environ["SESSION_SECRET"], same_site="lax")
+
+
+def page(body: str, message: str = "", status: int = 200, *, refresh: bool = False) -> HTMLResponse:
+    """Return a page with a message."""
+    again = '<meta http-equiv="refresh" content="2">' if refresh else ""
+    note = f'<p role="alert">{html.escape(message)}</p>' if message else ""
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><title>Log in</title>{again}<main>{note}{body}</main></html>', status
+    )
+
+
+def form(action: str, fields: str) -> str:
+    """Return a form."""
+    return f'<form method="post" action="{action}">{fields}</form>'
+
+
+@app.get("/")
+async def home(request: Request) -> HTMLResponse:
+    """Greet a person, or ask for the address."""
+    if email := request.session.get("email"):
+        return page(f"<h1>Welcome, {html.escape(email)}</h1>")
+    return page(form("/address", ADDRESS))
+
+
+@app.post("/address")
+async def address(request: Request, email: Annotated[str, Form()]) -> HTMLResponse:
+    """Send a code. The page does not wait: the message leaves in the background."""
+    try:
+        await request.app.state.producer.send_email(email)
+    except InvalidCommand:
+        return page(form("/address", ADDRESS), "This is not an e-mail address.", 422)
+    request.session["address"] = email
+    return page(form("/code", f"{CODE} <button>Log in</button>"), "We have sent you a code.")
+
+
+@app.post("/code")
+async def code(request: Request, code: Annotated[str, Form()]) -> RedirectResponse:
+    """Hand the code to the background. The reference is a secret of this person's session: it redeems the tokens."""
+    try:
+        login = await request.app.state.producer.login_with_email(request.session["address"], code)
+        request.session["login"] = login.reference
+    except (InvalidCommand, KeyError):
+        request.session.pop("login", None)
+    return RedirectResponse("/login", status_code=303)
+
+
+@app.get("/login")
+async def login(request: Request) -> Response:
+    """Wait for the tokens, and show a page that looks again if they take longer than a request should."""
+    if "email" in request.session:
+        return RedirectResponse("/", status_code=303)
+    reference = request.session.get("login")
+    if reference is None:
+        return page(form("/code", f"{CODE} <button>Log in</button>"), "Please type the six digits of the code.", 422)
+    try:
+        tokens = await request.app.state.producer.handle(reference).redeem(timeout=PATIENCE_S)
+    except NotFinished:
+        return page("<p>This takes longer than usual. Please wait.</p>", refresh=True)
+    except OperationFailed as failure:
+        return refused(request, failure)
+    # The worker has verified the id_token.
+    claims = json.loads(base64.urlsafe_b64decode(tokens.id_token.get_secret_value().split(".")[1] + "=="))
+    request.session.clear()
+    request.session["email"] = claims["email"]
+    return page(f"<h1>Welcome, {html.escape(claims['email'])}</h1>")
+
+
+def refused(request: Request, failure: OperationFailed) -> HTMLResponse:
+    """Say what to do: type the code again, or ask for a new one."""
+    request.session.pop("login", None)
+    if isinstance(failure, CodeRejected):
+        return page(form("/code", f"{CODE} <button>Log in</button>"), "This is not the code. Please try again.", 403)
+    why = "This code is too old." if isinstance(failure, CodeExpired) else "The login did not work."
+    return page(form("/address", ADDRESS), f"{why} We can send you a new code.", 403)
