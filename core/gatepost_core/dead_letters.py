@@ -14,7 +14,7 @@ from gatepost_core.dead_letter_contents import contents_of
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import GatepostError
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.stored_values import milliseconds
+from gatepost_core.redis.keys import milliseconds
 from gatepost_core.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:

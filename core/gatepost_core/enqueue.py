@@ -17,8 +17,7 @@ from gatepost_core.commands import (
     with_members,
 )
 from gatepost_core.errors import GatepostError, IdempotencyConflict, RecordGone, Unavailable
-from gatepost_core.ledger.recording import Recorded
-from gatepost_core.ledger.values import NewOperation
+from gatepost_core.ledger.values import NewOperation, Recorded
 from gatepost_core.redeem_tokens import derived_redeem_token, new_redeem_token, reference_of
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin

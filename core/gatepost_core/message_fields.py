@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, PlainValidator
 from pydantic_core import from_json
 
-from gatepost_core.languages import language_problem, normalise_language
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -80,6 +78,20 @@ def _ip_address(given: object) -> IPv4Address | IPv6Address:
     return address
 
 
+def _normalised_language(tag: str) -> str:
+    # Imported here, because most sends name no language.
+    from gatepost_core.languages import normalise_language  # noqa: PLC0415
+
+    return normalise_language(tag)
+
+
+def _language_problem(given: str) -> str:
+    # Imported here, as above.
+    from gatepost_core.languages import language_problem  # noqa: PLC0415
+
+    return language_problem(given)
+
+
 Send = Annotated[Literal["code", "link", "link_ios", "link_android"], InRequest(member="send")]
 """The content of an e-mail."""
 
@@ -88,8 +100,8 @@ Connection = Annotated[ConnectionName, InRequest(member="connection")]
 """The passwordless connection of a send."""
 
 Language = Annotated[
-    Annotated[str, AfterValidator(normalise_language)] | None,
-    InRequest(header="x-request-language", columns=("lang", "locale"), flaw=language_problem),
+    Annotated[str, AfterValidator(_normalised_language)] | None,
+    InRequest(header="x-request-language", columns=("lang", "locale"), flaw=_language_problem),
 ]
 """The language of the message's template, one that Auth0 takes. `pt_BR` becomes `pt-BR`."""
 

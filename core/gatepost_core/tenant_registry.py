@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.stored_values import as_text
+from gatepost_core.redis.keys import as_text
 from gatepost_core.settings.tenants import Application
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from redis.exceptions import RedisError
 from gatepost_core.broker.app import ANSWER_TIMEOUT, GatepostCelery
 from gatepost_core.broker.messages import SHOWN_ARGUMENTS, log_postponed
 from gatepost_core.kinds import Queue
-from gatepost_core.redis.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels
+from gatepost_core.redis.connections import SOCKETS, of_all_sentinels, sockets_of_sentinels, tls_of_broker, tls_of_redis
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.tls import tls_of_broker, tls_of_redis
 
 if TYPE_CHECKING:
     from celery import Celery

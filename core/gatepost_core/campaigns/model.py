@@ -19,7 +19,7 @@ from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
 from gatepost_core.points_in_time import PointInTime  # noqa: TC001 - pydantic reads the annotation
-from gatepost_core.redis.stored_values import milliseconds
+from gatepost_core.redis.keys import milliseconds
 from gatepost_core.safe_text import require_shown, visible
 from gatepost_core.states import OPEN_STATES, State
 

@@ -13,8 +13,7 @@ from gatepost_core.campaigns.scripts import FILE_FIELD, SILENT_MS, library, part
 from gatepost_core.campaigns.wire_format import STATES
 from gatepost_core.errors import CampaignConflict, CampaignNotFound
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.keys import SERVER_CLOCK, ending, starting
-from gatepost_core.redis.stored_values import as_text
+from gatepost_core.redis.keys import SERVER_CLOCK, as_text, ending, starting
 from gatepost_core.sealing import kid_of
 
 if TYPE_CHECKING:

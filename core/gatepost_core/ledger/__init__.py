@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.errors import (
+    Absence,
     CorruptRecord,
     NotFinished,
     NothingToRedeem,
@@ -17,12 +18,21 @@ from gatepost_core.errors import (
     WrongRedeemToken,
 )
 from gatepost_core.kinds import Kind
-from gatepost_core.ledger.recording import Recorded, dump_new, read_recorded
 from gatepost_core.ledger.script import Call, LedgerScript
-from gatepost_core.ledger.values import Answer, Forgotten, NewOperation, Operation, Verdict, answer_of, operation_of
+from gatepost_core.ledger.values import (
+    Answer,
+    Forgotten,
+    NewOperation,
+    Operation,
+    Recorded,
+    Verdict,
+    answer_of,
+    dump_new,
+    operation_of,
+    read_recorded,
+)
 from gatepost_core.redis.errors import READING, translated_errors
-from gatepost_core.redis.keys import RedisKeys, recipient_entry
-from gatepost_core.redis.stored_values import as_text, moment
+from gatepost_core.redis.keys import RedisKeys, as_text, moment, recipient_entry
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -326,6 +336,8 @@ class Ledger:
         match self._call("redeem", operation_id, digest):
             case ["redeemed", sealed]:
                 return sealed
+            case ["gone"]:
+                raise NothingToRedeem(Absence.EXPIRED)
             case ["nothing", why]:
                 raise NothingToRedeem(why)
             case ["nothing", why, at]:

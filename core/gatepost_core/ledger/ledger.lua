@@ -353,7 +353,7 @@ function calls.redeem(digest)
   local redeemed = get('redeemed')
   if redeemed then return { 'nothing', 'redeemed', redeemed } end
   local sealed = take_sealed(state)
-  if not sealed then return { 'nothing', 'expired' } end
+  if not sealed then return { 'gone' } end
   redis.call('HSET', operation, 'redeemed', now)
   return { 'redeemed', sealed }
 end

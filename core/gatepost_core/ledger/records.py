@@ -12,7 +12,7 @@ from gatepost_core.ledger.values import UNREADABLE
 from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import READING
-from gatepost_core.redis.stored_values import as_text, moment
+from gatepost_core.redis.keys import as_text, moment
 from gatepost_core.states import State
 
 if TYPE_CHECKING:

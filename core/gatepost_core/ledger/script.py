@@ -13,9 +13,8 @@ from gatepost_core.errors import OperationFailed, OperationNotFound, OutcomeUnkn
 from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import PERHAPS_RECORDED, translate, translated_errors
-from gatepost_core.redis.keys import ending, starting
+from gatepost_core.redis.keys import as_text, ending, starting
 from gatepost_core.redis.quick import QuickScript
-from gatepost_core.redis.stored_values import as_text
 from gatepost_core.states import OPEN_STATES, states_in_lua
 
 if TYPE_CHECKING:

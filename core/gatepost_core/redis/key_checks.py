@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError, KeyMismatch
 from gatepost_core.redis.errors import REDIS_URL, diagnosed_errors, translated_errors
-from gatepost_core.redis.stored_values import as_text
+from gatepost_core.redis.keys import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

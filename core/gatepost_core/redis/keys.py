@@ -1,15 +1,16 @@
 """The names of all keys, channels and queues in Redis and on the broker, and the beginnings of the Lua scripts that use them.
 
-No other module spells a name. Each begins with a namespace, so that two installations can share a Redis or a RabbitMQ.
+Values are stored as UTF-8, times as milliseconds since the epoch. No other module spells a name. Each begins with a namespace, so that two installations can share a Redis or a RabbitMQ.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from string import hexdigits
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.settings import DEFAULT_NAMESPACE
 
@@ -32,6 +33,21 @@ _INDEX: Final = ":i:"
 
 SERVER_CLOCK: Final = "local now_us = (function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()\n"
 """Lua that defines the time: microseconds since the epoch, by the server's clock."""
+
+
+def as_text(value: Any) -> str:
+    """Return a reply of Redis as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a time as it is stored."""
+    return int(at.timestamp() * 1000)
+
+
+def moment(stored: str | int) -> datetime:
+    """Return the time that `milliseconds` stored, in UTC."""
+    return datetime.fromtimestamp(int(stored) / 1000, UTC)
 
 
 def starting(text: str) -> str:

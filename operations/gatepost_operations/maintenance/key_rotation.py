@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.error_boundary import boundary, callback_of_caller
 from gatepost_core.errors import SealError
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.stored_values import moment
+from gatepost_core.redis.keys import moment
 from gatepost_core.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:

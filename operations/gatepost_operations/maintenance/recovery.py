@@ -17,8 +17,7 @@ from gatepost_core.ledger import ledger_at
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.stored_values import milliseconds
+from gatepost_core.redis.keys import RedisKeys, milliseconds
 from gatepost_operations.maintenance.queue_drain import QueueDrain
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.number_rules import Numbers, number_rules
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.key_checks import KeyChecks
-from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.redis.stored_values import milliseconds
+from gatepost_core.redis.keys import RedisKeys, milliseconds
 from gatepost_core.settings import load_settings
 from gatepost_core.states import RETRYABLE
 from gatepost_core.tenant_registry import TenantRegistry

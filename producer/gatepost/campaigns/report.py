@@ -16,7 +16,7 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.kinds import Identifier
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.stored_values import moment
+from gatepost_core.redis.keys import moment
 from gatepost_core.settings.tenants import Application
 from gatepost_core.states import State
 

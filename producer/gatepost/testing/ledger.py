@@ -19,8 +19,7 @@ from gatepost_core.errors import (
     ProducerClosed,
     WrongRedeemToken,
 )
-from gatepost_core.ledger.recording import Recorded
-from gatepost_core.ledger.values import Answer, Verdict
+from gatepost_core.ledger.values import Answer, Recorded, Verdict
 from gatepost_core.outcomes import Outcome
 from gatepost_core.states import State
 

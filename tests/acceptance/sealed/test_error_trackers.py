@@ -84,7 +84,7 @@ def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
         campaign_id = producer.campaigns.create("spring")
         producer.campaigns.add(campaign_id, [Row(n, Channel.EMAIL, f"{NAME}{n}@example.com") for n in range(5)])
         producer.campaigns.start(campaign_id)
-        for result in results:
+        for result in results if ends else ():
             with contextlib.suppress(e.GatepostError):
                 result.get(timeout=120)
         for handle in asked if ends else ():
@@ -106,7 +106,9 @@ def test_nothing_that_breaks_in_a_worker_shows_anybody(stack: Stack, broken: str
     """Unexpected faults whose text quotes the person, in every kind of task."""
     tracked(stack, TRACKED_WORKER_BREAKS=broken, TRACKED_WORKER_HOLDS=f"{EMAIL} {CODE!r}")
     work_of_every_kind(stack, ends=False)
-    stack.until(lambda: "failed_unexpectedly" in stack.output(), "something has broken")
+    # Without the ledger, a worker returns submissions to their queue.
+    sign = "message.not_taken" if broken == "ledger" else "failed_unexpectedly"
+    stack.until(lambda: sign in stack.output(), "something has broken")
 
     text = assert_shows_nobody(stack)
     assert "Error at " in text

@@ -11,7 +11,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.campaigns.wire_format import Record
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_operations.cli.campaign.progress import state_text
+from gatepost_operations.cli.campaign.text import sum_lines
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import Bench, assert_adds_up, rows
 from support.keys import KEYS
@@ -60,7 +60,7 @@ def test_impossible_counts_are_reported_and_counted_again(
     assert not before.adds_up
     assert before.eta_s is None
     assert snapshot_of(before, before.updated_at).finish_at is None
-    assert state_text(snapshot_of(before, before.updated_at)).startswith(SENTENCE)
+    assert next(sum_lines(before)).startswith(SENTENCE)
     assert (counted.total, counted.counts[State.QUEUED]) == (300, 300)
     assert after.adds_up
     assert_adds_up(after)

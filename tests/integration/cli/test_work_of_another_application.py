@@ -13,7 +13,7 @@ from gatepost_core.blocks import Block, BlockKind
 from gatepost_core.campaigns.model import Options
 from gatepost_core.settings.tenants import Application
 from gatepost_core.tenant_registry import TenantRegistry
-from gatepost_operations.cli.campaign.progress import state_text
+from gatepost_operations.cli.campaign.text import block_lines
 from gatepost_operations.cli.entry import main
 from gatepost_operations.planning.watch import snapshot_of
 from support.campaign_parts import rows
@@ -236,7 +236,7 @@ def test_watching_says_what_blocks(production: Producer, capsys: pytest.CaptureF
     block = Block(BlockKind.DAMAGED, "A sealed value was moved from another place.", (0, 7))
     blocked = snapshot_of(replace(campaign, blocks=(block,)), campaign.updated_at)
 
-    assert state_text(blocked).startswith("blocked: batches 0, 7: It cannot be opened")
+    assert next(block_lines(blocked.campaign)).startswith("blocked: batches 0, 7: It cannot be opened")
     assert blocked.as_json()["blocks"][0]["batches"] == [0, 7]
 
 

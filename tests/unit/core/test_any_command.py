@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.commands import dump_command, load_command, parse_command
-from gatepost_core.redis.stored_values import milliseconds
+from gatepost_core.redis.keys import milliseconds
 from support.any_command import FOREIGN
 from support.any_json import MARK, TEXTS, given_or_refused
 from support.examples import examples

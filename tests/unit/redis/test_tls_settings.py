@@ -10,8 +10,7 @@ import pytest
 
 from gatepost.errors import ConfigurationError
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.redis.connections import connect
-from gatepost_core.redis.tls import Tls, tls_of_broker, tls_of_redis
+from gatepost_core.redis.connections import Tls, connect, tls_of_broker, tls_of_redis
 from gatepost_core.settings import Settings
 
 CA, CERTIFICATE, KEY = Path("/ca.pem"), Path("/c.pem"), Path("/k.pem")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from gatepost_core.redis.stored_values import as_text
+from gatepost_core.redis.keys import as_text
 from gatepost_worker.limiter.permits import (
     BucketState,
     LimiterSettings,
