@@ -12,7 +12,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from gatepost import Producer
-from gatepost.errors import CodeRejected, InvalidCommand, NotFinished, OperationFailed
+from gatepost.errors import (
+    CodeAttemptsExhausted,
+    CodeExpired,
+    CodeRejected,
+    GatepostError,
+    InvalidCommand,
+    NotFinished,
+    NothingToRedeem,
+    OperationFailed,
+    OperationNotFound,
+    WrongRedeemToken,
+)
 
 PATIENCE_S = 8.0
 
@@ -65,12 +76,27 @@ def login(request: HttpRequest) -> HttpResponse:
         producer().handle(request.session["login"]).redeem(timeout=PATIENCE_S)
     except NotFinished:
         return render(request, "wait.html")
-    except CodeRejected:
-        return render(request, "code.html", {"message": "This is not the code. Please try again."}, status=403)
-    except OperationFailed:
-        return render(request, "home.html", {"message": "The login did not work. We can send a new code."}, status=403)
+    except (OperationFailed, NothingToRedeem, WrongRedeemToken, OperationNotFound) as failure:
+        return refused(request, failure)
     user = get_user_model().objects.get(username=request.session["address"])
     # Django gives the session a new key here, and the old reference goes with it.
     request.session.flush()
     start_session(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("/")
+
+
+def refused(request: HttpRequest, failure: GatepostError) -> HttpResponse:
+    """Say what to do: type the code again, or ask for a new one."""
+    del request.session["login"]
+    match failure:
+        # Both are subclasses of CodeRejected.
+        case CodeExpired() | CodeAttemptsExhausted():
+            template, why = "home.html", "This code does not work any more. We can send a new one."
+        case CodeRejected():
+            template, why = "code.html", "This is not the code. Please try again."
+        case OperationFailed():
+            template, why = "home.html", "The login did not work. We can send a new code."
+        case _:
+            # The tokens were fetched before, or the record has expired.
+            template, why = "home.html", "Please log in again. We can send a new code."
+    return render(request, template, {"message": why}, status=403)

@@ -16,7 +16,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.middleware.sessions import SessionMiddleware
 
 from gatepost import AsyncProducer
-from gatepost.errors import CodeExpired, CodeRejected, InvalidCommand, NotFinished, OperationFailed
+from gatepost.errors import (
+    CodeAttemptsExhausted,
+    CodeExpired,
+    CodeRejected,
+    GatepostError,
+    InvalidCommand,
+    NotFinished,
+    NothingToRedeem,
+    OperationFailed,
+    OperationNotFound,
+    WrongRedeemToken,
+)
 
 PATIENCE_S = 8.0
 ADDRESS = '<label>E-mail <input name="email" type="email" required autofocus></label> <button>Send code</button>'
@@ -90,7 +101,7 @@ async def login(request: Request) -> Response:
         tokens = await request.app.state.producer.handle(reference).redeem(timeout=PATIENCE_S)
     except NotFinished:
         return page("<p>This takes longer than usual. Please wait.</p>", refresh=True)
-    except OperationFailed as failure:
+    except (OperationFailed, NothingToRedeem, WrongRedeemToken, OperationNotFound) as failure:
         return refused(request, failure)
     # The worker has verified the id_token.
     claims = json.loads(base64.urlsafe_b64decode(tokens.id_token.get_secret_value().split(".")[1] + "=="))
@@ -99,10 +110,21 @@ async def login(request: Request) -> Response:
     return page(f"<h1>Welcome, {html.escape(claims['email'])}</h1>")
 
 
-def refused(request: Request, failure: OperationFailed) -> HTMLResponse:
+def refused(request: Request, failure: GatepostError) -> HTMLResponse:
     """Say what to do: type the code again, or ask for a new one."""
     request.session.pop("login", None)
-    if isinstance(failure, CodeRejected):
-        return page(form("/code", f"{CODE} <button>Log in</button>"), "This is not the code. Please try again.", 403)
-    why = "This code is too old." if isinstance(failure, CodeExpired) else "The login did not work."
+    match failure:
+        # Both are subclasses of CodeRejected.
+        case CodeExpired():
+            why = "This code is too old."
+        case CodeAttemptsExhausted():
+            why = "Too many tries with this code."
+        case CodeRejected():
+            why = "This is not the code. Please try again."
+            return page(form("/code", f"{CODE} <button>Log in</button>"), why, 403)
+        case OperationFailed():
+            why = "The login did not work."
+        case _:
+            # The tokens were fetched before, or the record has expired.
+            why = "Please log in again."
     return page(form("/address", ADDRESS), f"{why} We can send you a new code.", 403)

@@ -39,10 +39,10 @@ _BUCKET: Final = Bucket(limit=100, level=28, reserve=20, available_rate=52, refi
 QUOTA: Final = TenantQuota(tenant="default", endpoint="passwordless/start", bucket=_BUCKET)
 
 
-def _campaign(accepted: int, status: Status = Status.RUNNING, **given: object) -> Campaign:
-    counts = {"accepted": accepted, "rejected": 12, "unknown": 3, "in_flight": 31}
+def _campaign(accepted: int, status: Status = Status.RUNNING, *, in_flight: int = 31, **given: object) -> Campaign:
+    counts = {"accepted": accepted, "rejected": 12, "unknown": 3, "in_flight": in_flight}
     fields = {"options": _BERLIN, "started_at": NOW - timedelta(seconds=240), "rate": 52.0, **counts, **given}
-    return campaign_with(status, queued=20_000 - accepted - 46, **fields)
+    return campaign_with(status, queued=20_000 - sum(counts.values()), **fields)
 
 
 def worker_gone() -> CampaignView:
@@ -71,7 +71,7 @@ def paused_by_hand() -> CampaignView:
     log = EventLog()
     log.look(snapshot_of(_campaign(12_400), NOW))
     at = NOW + timedelta(seconds=60)
-    paused = _campaign(12_400, Status.PAUSED, pause=Pause(PauseReason.BY_OPERATOR), updated_at=at, in_flight=0)
+    paused = _campaign(12_431, Status.PAUSED, pause=Pause(PauseReason.BY_OPERATOR), updated_at=at, in_flight=0)
     log.look(snapshot_of(paused, at))
     return view_of(paused, after_s=137, quota=QUOTA, workers=2, events=log.events)
 

@@ -53,7 +53,7 @@ def result(decision: Decision) -> str:
         case Unknown(reason):
             return f"`unknown` (`{reason}`)"
         case retry:
-            return f"retried; then `exhausted` (`{retry.reason}`)"
+            return f"retried; then `exhausted` (`{retry.reason}`), or `expired` at the deadline"
 
 
 def row(rule: Rule) -> str:
