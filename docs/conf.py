@@ -38,7 +38,15 @@ _MODULES: Final[dict[str, ModuleType]] = {
 project = "Gatepost"
 version = release = version_of("gatepost")
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**", "fuzz/README.md"]
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/**",
+    "examples/*/README.md",
+    "fuzz/README.md",
+]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 myst_heading_anchors = 4
 copybutton_prompt_text = r"\$ |>>> "
@@ -56,12 +64,15 @@ html_copy_source = False
 
 def contents() -> str:
     """Return the table of contents: the sections of docs/README.md with their pages, in Sphinx's form."""
+    examples = sorted(
+        f"/{path.relative_to(_DOCS.parent).with_suffix('')}" for path in _DOCS.parent.glob("examples/*/README.md")
+    )
     found = []
     for title, body in _SECTION.findall((_DOCS / "README.md").read_text(encoding="utf-8")):
         pages = [f"/{(_DOCS / page).resolve().relative_to(_DOCS.parent)}" for page in _PAGE.findall(body)]
         pages += [f"/{page}" for page in _MODULES if title == "Reference"]
         found.append(toctree(pages, title))
-    return "\n\n".join([toctree(["/docs/README", "/fuzz/README"]), *found])
+    return "\n\n".join([toctree(["/docs/README", *examples, "/fuzz/README"]), *found])
 
 
 def toctree(pages: list[str], title: str = "") -> str:
