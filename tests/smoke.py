@@ -134,6 +134,7 @@ def campaigns(smoke: Smoke, directory: Path) -> None:
     people.write_text("email\n" + "".join(f"person{number}@example.com\n" for number in range(20)))
     smoke.run("campaign check", "people.csv")
     smoke.run("campaign plan", "people.csv")
+    smoke.run("campaign test", "people.csv", "--to", "me@example.com")
     smoke.run("campaign send", "people.csv", "--name", "spring")
     smoke.run("campaign status", "spring")
     smoke.run("campaign watch", "spring")
