@@ -5,9 +5,11 @@
 
 import sys
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from gatepost import CampaignOptions, Producer, Row, SendingHours
+from gatepost.errors import CampaignConflict
 from gatepost_operations.files.rows import read_rows
 
 DAY = datetime.now(UTC).date()
@@ -30,7 +32,9 @@ def main(path: str) -> int:
             else:
                 invalid += 1
         added = campaigns.add(CAMPAIGN, valid)
-        campaigns.start(CAMPAIGN)
+        # A campaign of an earlier run that has ended sends to the new people by itself.
+        with suppress(CampaignConflict):
+            campaigns.start(CAMPAIGN)
     print(f"{added.added} added, {added.duplicates} known, {invalid} invalid")
     return INVALID_ROWS if invalid else 0
 

@@ -37,6 +37,8 @@ def test_screens_tell_of_a_killed_worker_and_a_stopped_redis(stack: Stack, termi
     watch = [*GATEPOST, "campaign", "watch", "spring"]
     environment = {**terminal.environment, "TZ": "Europe/Berlin"}
     del environment["NO_COLOR"]
+    # The terminal's size decides, and not a size that another test has left in the environment.
+    environment.pop("COLUMNS", None)
     with Terminals(terminal.directory, environment) as terminals:
         narrow = terminals.open("narrow", 80, 24, send)
         sending = narrow.until("2 workers for campaigns")
