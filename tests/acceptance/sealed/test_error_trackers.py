@@ -63,7 +63,7 @@ def assert_shows_nobody(stack: Stack) -> str:
     return text
 
 
-def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
+def work_of_every_kind(stack: Stack, *, ends: bool = True, answers: bool = True) -> None:
     """Sends, logins, submissions and a campaign, which go well or do not; wait for their ends, if they come."""
     with stack.producer() as producer:
         asked = [producer.send_email(EMAIL), producer.send_sms(PHONE), producer.login_with_email(EMAIL, CODE)]
@@ -84,7 +84,7 @@ def work_of_every_kind(stack: Stack, *, ends: bool = True) -> None:
         campaign_id = producer.campaigns.create("spring")
         producer.campaigns.add(campaign_id, [Row(n, Channel.EMAIL, f"{NAME}{n}@example.com") for n in range(5)])
         producer.campaigns.start(campaign_id)
-        for result in results if ends else ():
+        for result in results if answers else ():
             with contextlib.suppress(e.GatepostError):
                 result.get(timeout=120)
         for handle in asked if ends else ():
@@ -105,7 +105,7 @@ def test_nothing_that_fails_in_a_worker_shows_anybody(stack: Stack, pii: str) ->
 def test_nothing_that_breaks_in_a_worker_shows_anybody(stack: Stack, broken: str) -> None:
     """Unexpected faults whose text quotes the person, in every kind of task."""
     tracked(stack, TRACKED_WORKER_BREAKS=broken, TRACKED_WORKER_HOLDS=f"{EMAIL} {CODE!r}")
-    work_of_every_kind(stack, ends=False)
+    work_of_every_kind(stack, ends=False, answers=broken != "ledger")
     # Without the ledger, a worker returns submissions to their queue.
     sign = "message.not_taken" if broken == "ledger" else "failed_unexpectedly"
     stack.until(lambda: sign in stack.output(), "something has broken")
