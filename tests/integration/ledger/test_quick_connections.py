@@ -49,6 +49,8 @@ def test_a_late_reply_is_not_taken_for_the_next_one(valkey: EmbeddedValkey) -> N
     with redis.Redis(port=valkey.port, socket_timeout=0.2) as client:
         slow = QuickScript(client, "#!lua\nredis.call('BLPOP', 'nothing', 1)\nreturn ARGV[1]\n")
         answer = QuickScript(client, "#!lua\nreturn ARGV[1]\n")
+        # Both are loaded, so that the late reply is a value, and not the error of an unknown script.
+        slow(keys=[], args=["before"])
         answer(keys=[], args=["before"])
         with redis.Redis(port=valkey.port) as other:
             other.client_pause(600, all=True)
