@@ -1,4 +1,4 @@
-"""A message while the worker itself fails: it goes back to its queue, and not to the dead letters."""
+"""A message while the worker itself fails: it goes back to its queue once, and then to the dead letters."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kombu import Message
 from gatepost_core.broker.messages import SUBMIT, operation_message
 from gatepost_core.commands import OnUnknown
 from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import NewOperation
 from gatepost_core.states import State
@@ -75,13 +76,12 @@ def letters(redis_client: redis.Redis, settings: Settings) -> DeadLetters:
     return DeadLetters(redis_client, KEYS, settings.keyring(), lifetime_s=60)
 
 
-def received(channel: Channel, **headers: Any) -> Message:
+def received(channel: Channel, *, redelivered: bool = False, **headers: Any) -> Message:
     """A submission as it comes off the broker."""
     body = json.dumps([[], {"command": {"kind": "send_email", "email": CANARY}}, {}])
     given = {"id": str(uuid.uuid4()), "task": SUBMIT, "lang": "py", **headers}
-    return Message(
-        body, "tag", "application/json", "utf-8", {"routing_key": "gatepost.send"}, headers=given, channel=channel
-    )
+    delivery = {"routing_key": "gatepost.send", "redelivered": redelivered}
+    return Message(body, "tag", "application/json", "utf-8", delivery, headers=given, channel=channel)
 
 
 def hand_over(app: Celery, letters: DeadLetters, message: Message, take: Callable[[Any], None]) -> None:
@@ -101,6 +101,36 @@ def test_an_error_of_the_workers_own_gives_the_message_back(
     channel = Channel()
 
     hand_over(app, letters, received(channel), fails)
+
+    assert channel.done == [("given back", True)]
+    assert len(letters) == 0
+
+
+def test_a_message_that_the_worker_cannot_take_does_not_stop_its_queue(app: Celery, letters: DeadLetters) -> None:
+    """The broker delivers it first again, so after the second error it is kept as a dead letter, which names the worker."""
+
+    def fails(_request: Any) -> None:
+        raise AttributeError
+
+    channel = Channel()
+
+    hand_over(app, letters, received(channel, redelivered=True), fails)
+
+    assert channel.done == [("acknowledged", False)]
+    assert [letter.reason for letter in letters.list()] == [
+        "the worker failed while it took the message (AttributeError)"
+    ]
+
+
+def test_a_message_waits_while_redis_does_not_answer(app: Celery, letters: DeadLetters) -> None:
+    """However often it comes, it goes back to its queue: the next worker that reaches Redis takes it."""
+
+    def fails(_request: Any) -> None:
+        raise Unavailable("Redis does not answer.")
+
+    channel = Channel()
+
+    hand_over(app, letters, received(channel, redelivered=True), fails)
 
     assert channel.done == [("given back", True)]
     assert len(letters) == 0

@@ -76,7 +76,13 @@ def strategy(
             raise
         except Exception as failure:  # noqa: BLE001 - the message has passed the checks, so the fault is the worker's; raised, it would end the consumer
             message.headers, message.body = headers, written
-            requeue(message, failure, consumer)
+            _log.error("message.not_taken", task_id=message.headers.get("id"), failure=account(failure))
+            if isinstance(failure, Unavailable) or not _came_before(message):
+                requeue(message, consumer)
+            else:
+                # It would come first again, for ever, and the queue behind it would wait.
+                reason = f"the worker failed while it took the message ({type(failure).__name__})"
+                dead_letter(message, reason, consumer, dead_letters(), event="message.set_aside")
         return None
 
     return checked
@@ -122,7 +128,9 @@ def replace_body(message: Any, body: list[Any]) -> None:
     message._decoded_cache = None  # noqa: SLF001 - kombu has no public way to drop the decoded body
 
 
-def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters) -> None:
+def dead_letter(
+    message: Any, reason: str, consumer: Any, dead_letters: DeadLetters, *, event: str = "message.malformed"
+) -> None:
     """Move a message to the dead letters. It stays on its queue while Redis cannot store it."""
     routing_key = (message.delivery_info or {}).get("routing_key")
     # The name is stored unsealed, and an AMQP client can write any text there.
@@ -138,11 +146,10 @@ def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLett
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
         dead_letters.answer(_id_of(message), reason)
     except Unavailable as failure:
-        _log.error("message.malformed", reason=reason, error=str(failure))
-        time.sleep(_PAUSE_S)
-        message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
+        _log.error(event, reason=reason, error=str(failure))
+        requeue(message, consumer)
         return
-    _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
+    _log.error(event, reason=reason, queue=queue, dead_letter=letter_id)
     message.ack_log_error(_consumer_log, consumer.connection_errors)
 
 
@@ -150,9 +157,13 @@ def _id_of(message: Any) -> object:
     return message.headers.get("id") if isinstance(message.headers, dict) else None
 
 
-def requeue(message: Any, failure: Exception, consumer: Any) -> None:
-    """Log the error and return the message to its queue: the fault is the worker's, not the message's."""
-    _log.error("message.not_taken", task_id=message.headers.get("id"), failure=account(failure))
+def _came_before(message: Any) -> bool:
+    """Return whether the broker delivers the message again, after a fault or the end of a worker."""
+    return bool((message.delivery_info or {}).get("redelivered"))
+
+
+def requeue(message: Any, consumer: Any) -> None:
+    """Return a message to its queue after a pause: the fault is not the message's."""
     time.sleep(_PAUSE_S)
     message.reject_log_error(_consumer_log, consumer.connection_errors, requeue=True)
 
