@@ -186,7 +186,11 @@ def processes(smoke: Smoke) -> None:
     """Start the commands that run until a signal, and check a worker's health."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         health_port = free.getsockname()[1]
-    with smoke.background("simulator", "--port", "0"), smoke.background("worker", "--health-port", str(health_port)):
+    with (
+        smoke.background("simulator", "--port", "0"),
+        smoke.background("web", "--role", "api", "--port", "0"),
+        smoke.background("worker", "--health-port", str(health_port)),
+    ):
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             asked = subprocess.run(

@@ -25,3 +25,8 @@ def require_worker() -> None:
 def require_simulator() -> None:
     """Check that the simulator is installed. Errors are those of `require_installed`."""
     require_installed("gatepost_simulator", "fastapi", "uvicorn", "trustme", extra="simulator")
+
+
+def require_web() -> None:
+    """Check that the web roles are installed. Errors are those of `require_installed`."""
+    require_installed("fastapi", "uvicorn", "jinja2", "python_multipart", "httpx", extra="web")

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     health_patience: Annotated[
         float, Field(gt=0, le=3600, description="Seconds without progress after which a worker is unhealthy.")
     ] = 30.0
+    web_api_url: str = Field(default="http://127.0.0.1:8790", description="The URL at which the console finds the api.")
+    web_api_key: SecretStr | None = Field(
+        default=None, description="The key that the console shows to the api; the api accepts the same one."
+    )
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -1,0 +1,123 @@
+"""`gatepost web`: serve the HTTP API and the console, each in a process of its own."""
+
+import os
+import secrets
+import sys
+from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
+
+import typer
+
+from gatepost_core.errors import ConfigurationError, FieldError, InvalidCommand
+from gatepost_operations.cli.connection import read_settings
+from gatepost_operations.cli.dev_environment import env_file
+from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.cli.output import write
+from gatepost_operations.cli.together import run_together
+from gatepost_operations.extras import require_web
+
+app = command_app()
+
+
+class Role(StrEnum):
+    """The roles of a web process."""
+
+    API = "api"
+    CONSOLE = "console"
+
+
+_PORTS: Final = {Role.API: 8790, Role.CONSOLE: 8791}
+_LOOPBACK: Final = "127.0.0.1"
+_KEY: Final = "GATEPOST_WEB_API_KEY"
+_URL: Final = "GATEPOST_WEB_API_URL"
+_CONSOLE: Final = "gatepost_operations.web.console"
+
+
+@app.command(
+    epilog=examples("gatepost web", "gatepost web --role api --port 8790", "gatepost web --role console --port 8791")
+)
+def web(
+    *,
+    role: Annotated[Role | None, typer.Option("--role", help="Serve this role alone [default: both].")] = None,
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = _LOOPBACK,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port; 0 takes a free one [default: api 8790, console 8791].",
+        ),
+    ] = None,
+) -> None:
+    """Serve the HTTP API and the console.
+
+    Without --role, both run in this terminal, and --host and --port are those of the console: the api then listens on the loopback
+    address, with a key for the console that ends with this command. Ctrl-C finishes the requests under way.
+    """
+    require_web()
+    match role:
+        case Role.API:
+            _serve_api(host, _PORTS[role] if port is None else port)
+        case Role.CONSOLE:
+            _serve_console(host, _PORTS[role] if port is None else port)
+        case None:
+            raise typer.Exit(_run_both(host, _PORTS[Role.CONSOLE] if port is None else port))
+
+
+def _serve_api(host: str, port: int) -> None:
+    settings = read_settings()
+    _serve(Role.API, _loaded("gatepost_operations.web.api.app").create_app(settings), host, port)
+
+
+def _serve_console(host: str, port: int) -> None:
+    create_app = _console()
+    keyless = _loaded("gatepost_operations.web.keyless")
+    keyless.drop_keys(os.environ)
+    settings = keyless.keyless_settings(env_file())
+    if settings.web_api_key is None:
+        raise ConfigurationError(f"{_KEY} is not set; make a key with: gatepost api-keys create NAME --scope console")
+    _serve(Role.CONSOLE, create_app(settings, settings.web_api_url, settings.web_api_key), host, port)
+
+
+def _serve(role: Role, application: Any, host: str, port: int) -> None:
+    _loaded("gatepost_operations.web.server").serve(
+        application, host=host, port=port, on_ready=lambda url: write(f"{role:8} {url}")
+    )
+
+
+def _run_both(host: str, port: int) -> int:
+    _console()
+    # A wrong setting is one sentence here, and not one of each child.
+    read_settings()
+    if port == _PORTS[Role.API]:
+        raise InvalidCommand([FieldError("port", f"{port} is the port of the api; give another")])
+    environment = {**os.environ, _KEY: secrets.token_urlsafe(32), _URL: f"http://{_LOOPBACK}:{_PORTS[Role.API]}"}
+    without_keys = _loaded("gatepost_operations.web.keyless").without_keys
+    return run_together(
+        [
+            (_command(Role.API, _LOOPBACK, _PORTS[Role.API]), environment),
+            (_command(Role.CONSOLE, host, port), without_keys(environment)),
+        ]
+    )
+
+
+def _command(role: Role, host: str, port: int) -> list[str]:
+    options = ["--role", role.value, "--host", host, "--port", str(port)]
+    return [sys.executable, "-m", "gatepost_operations.cli", "web", *options]
+
+
+def _console() -> Any:
+    if find_spec(_CONSOLE) is None:
+        raise ConfigurationError(
+            "the console is not installed with this version; serve the HTTP API alone: gatepost web --role api"
+        )
+    return _loaded(f"{_CONSOLE}.app").create_app
+
+
+def _loaded(module: str) -> Any:
+    # FastAPI takes longer to import than all the rest of the command.
+    return import_module(module)

@@ -1,0 +1,1 @@
+"""The HTTP API: messages, logins, campaigns. It holds the sealing keys and knows no browser."""

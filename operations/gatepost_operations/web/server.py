@@ -1,0 +1,79 @@
+"""Serves one role over HTTP with uvicorn. Requests are not logged: their paths and addresses may name people."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from gatepost_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_GRACE_S: Final = 30
+_BACKLOG: Final = 2048
+# Open requests at once. Each may hold a body.
+_MOST_REQUESTS: Final = 1000
+
+
+class Server(uvicorn.Server):
+    """A server that reports its URL when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and report it."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], object]) -> None:
+    """Serve an app until SIGTERM or SIGINT. Requests under way have 30 s to end.
+
+    Args:
+        app: the ASGI app.
+        host: the address to bind.
+        port: the port; 0 takes a free one.
+        on_ready: called with the URL when connections are accepted.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    # uvicorn raises the signal again after a clean end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    with _bound(host, port) as listening:
+        url = _url(host, listening.getsockname()[1])
+        Server(_config(app), lambda: on_ready(url)).run(sockets=[listening])
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_REQUESTS,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as failure:
+        reason = failure.strerror or type(failure).__name__
+    raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
