@@ -216,6 +216,14 @@ class RedisKeys:
         """The lock of the sweep over campaigns."""
         return f"{self.namespace}:campaigns:sweep:lock"
 
+    def probe(self, tenant: str, channel: str) -> str:
+        """Return the key of the login probe's last result for a tenant and a channel. `gatepost_core.probe_results` describes its fields."""
+        return f"{self.namespace}:probe:{tenant}:{channel}"
+
+    def probe_lock(self, fingerprint: str) -> str:
+        """Return the key of the lock that a probe holds on a mailbox, which the fingerprint names."""
+        return f"{self.namespace}:probe_lock:{fingerprint}"
+
     @cached_property
     def replication(self) -> str:
         """The mark that is written to count the replicas that have earlier writes."""
