@@ -12,10 +12,10 @@ from gatepost_core.audit_log import Entry, Verification
 from gatepost_core.campaigns.model import SHORT_ID
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_period
+from gatepost_operations.formatting import counted, in_zone
 
 app = command_app()
 

@@ -8,11 +8,11 @@ import typer
 from gatepost_core.dead_letters import DeadLetter, Selection
 from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_period
+from gatepost_operations.formatting import counted, in_zone
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Replayed, Sizes
 
 app = command_app()

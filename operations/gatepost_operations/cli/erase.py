@@ -6,10 +6,10 @@ import typer
 
 from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import address_from, confirm, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, show
+from gatepost_operations.formatting import counted
 from gatepost_operations.maintenance.erasure import Erasure, ErasureResult
 
 app = command_app()

@@ -15,12 +15,12 @@ from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import KEY_BYTES, Key, Keyring
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.progress import Row, progress_display
 from gatepost_operations.cli.terminal import show_table
+from gatepost_operations.formatting import counted, in_zone
 from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, RotationResult, Sealed
 
 app = command_app()

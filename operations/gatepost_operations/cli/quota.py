@@ -9,11 +9,11 @@ from rich.table import Table
 from gatepost_core.kinds import Endpoint
 from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import duration_text, limit_text, rate_text
 from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.terminal import console
+from gatepost_operations.formatting import duration_text, limit_text, rate_text
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
 app = command_app()

@@ -8,11 +8,11 @@ import typer
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import DryRunOption, JsonOption, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_past_moment
+from gatepost_operations.formatting import counted, in_zone
 from gatepost_operations.maintenance.recovery import Recovery, RecoveryResult
 
 app = command_app()

@@ -17,11 +17,11 @@ from gatepost_operations.cli.campaign.recipient_file import (
 )
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import in_zone
 from gatepost_operations.cli.inputs import address_from, naming
 from gatepost_operations.cli.options import AddressArgument, JsonOption, command_app, examples, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.formatting import in_zone
 
 app = command_app()
 

@@ -11,10 +11,10 @@ from gatepost_core.ledger import ledger_at
 from gatepost_core.settings.tenants import Application
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import DryRunOption, JsonOption, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
+from gatepost_operations.formatting import counted
 from gatepost_operations.maintenance.tenants import Acceptance, TenantControl, TenantUse
 
 app = command_app()

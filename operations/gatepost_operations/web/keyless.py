@@ -36,10 +36,14 @@ def keyless_settings(env_file: str | None) -> Settings:
     Raises:
         ConfigurationError: a setting is malformed or does not exist.
     """
-    settings = load_settings(env_file=env_file, **_WITHOUT)
+    return without_secrets(load_settings(env_file=env_file, **_WITHOUT))
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """Return settings without sealing keys, the fingerprint key, and the credentials of tenants."""
     credentials = [name for name in type(settings).model_fields if name.startswith(_AUTH0.lower())]
     defaults = {name: type(settings).model_fields[name].get_default(call_default_factory=True) for name in credentials}
-    return settings.model_copy(update=defaults)
+    return settings.model_copy(update=_WITHOUT | defaults)
 
 
 def _is_key(name: str) -> bool:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.campaigns.hours import SendingHours
-from gatepost_operations.cli.formatting import duration_text, rate_text
 from gatepost_operations.cli.inputs import deadline_in, json_object
 from gatepost_operations.cli.time_input import read_moment, read_past_moment
+from gatepost_operations.formatting import duration_text, rate_text
 from support.any_json import TEXTS, given_or_refused
 from support.examples import examples
 

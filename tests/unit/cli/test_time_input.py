@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gatepost.errors import InvalidCommand
-from gatepost_operations.cli.formatting import day_text, duration_text, in_zone, rate_text, time_left_text
 from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.formatting import day_text, duration_text, in_zone, rate_text, time_left_text
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 

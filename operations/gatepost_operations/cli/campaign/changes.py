@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gatepost_core.campaigns.model import Status
 from gatepost_core.states import State
-from gatepost_operations.cli.formatting import counted, limit_text, time_left_text
+from gatepost_operations.formatting import counted, limit_text, time_left_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

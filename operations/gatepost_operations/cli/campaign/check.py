@@ -14,11 +14,11 @@ from gatepost_operations.cli.campaign.recipient_file import (
     rejects_beside,
 )
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import ForceOption, JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import EXAMPLES, CheckReport
 from gatepost_operations.files.rejects import is_untouched
+from gatepost_operations.formatting import counted
 
 
 @grouped

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.kinds import CHANNELS
 from gatepost_operations.cli.campaign.lines import WIDTH, counts_listed, labelled, listed
-from gatepost_operations.cli.formatting import counted
+from gatepost_operations.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

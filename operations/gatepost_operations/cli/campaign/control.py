@@ -14,11 +14,11 @@ from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.inputs import confirm
 from gatepost_operations.cli.options import JsonOption, YesOption
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.formatting import counted
 
 _NONE = "none"
 

@@ -28,11 +28,11 @@ from gatepost_operations.cli.campaign.watch import WatchOption, follow
 from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.given_command import same_command
 from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import CheckReport
+from gatepost_operations.formatting import counted
 
 _SENDS_AT_ONCE: Final = {Status.RUNNING, Status.FINISHED}
 

@@ -9,8 +9,8 @@ from gatepost_core.campaigns.model import SHORT_ID
 from gatepost_core.safe_text import visible
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.campaign.text import block_lines, sum_lines
-from gatepost_operations.cli.formatting import clock_text
 from gatepost_operations.cli.wrapping import columns_of
+from gatepost_operations.formatting import clock_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepost_operations.cli.campaign.lines import labelled
-from gatepost_operations.cli.formatting import counted, duration_text, rate_text, time_left_text
+from gatepost_operations.formatting import counted, duration_text, rate_text, time_left_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

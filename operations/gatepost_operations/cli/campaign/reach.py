@@ -15,9 +15,9 @@ from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.states import OPEN_STATES, State
 from gatepost_operations.cli.campaign.recipient_file import RecipientFile, RowCounts
 from gatepost_operations.cli.exit_codes import Refused
-from gatepost_operations.cli.formatting import counted, day_text
 from gatepost_operations.cli.time_input import read_duration
 from gatepost_operations.files.duplicates import DuplicateFinder
+from gatepost_operations.formatting import counted, day_text
 from gatepost_operations.planning.plan import RecentCampaign, RecentlySent
 
 DEFAULT_RECENT = "7d"

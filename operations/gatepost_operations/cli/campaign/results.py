@@ -14,11 +14,11 @@ from gatepost_core.reasons import Reason
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import ForceOption
 from gatepost_operations.cli.output import say
 from gatepost_operations.files.export import ExportFormat, write_outcomes
 from gatepost_operations.files.output import require_free
+from gatepost_operations.formatting import counted
 
 _GROUP = "failed"
 

@@ -18,10 +18,10 @@ from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.results import ReasonOption, StateOption, reasons_of, states_of
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
-from gatepost_operations.cli.formatting import counted
 from gatepost_operations.cli.options import JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.formatting import counted
 
 _WORDS: Final = {
     Retry.CAN_SUCCEED: "can succeed",

@@ -27,9 +27,9 @@ from gatepost_operations.cli.campaign.view_text import (
     quota_text,
     timezone_of,
 )
-from gatepost_operations.cli.formatting import counted, duration_text
 from gatepost_operations.cli.output import say
 from gatepost_operations.cli.terminal import can_draw, console, quiet_keys
+from gatepost_operations.formatting import counted, duration_text
 from gatepost_operations.planning.watch import elapsed_s
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from gatepost_operations.cli.campaign.recipient_file import (
 from gatepost_operations.cli.campaign.sample import sample_lines, send_samples
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
-from gatepost_operations.cli.formatting import counted, in_zone
 from gatepost_operations.cli.inputs import choose
 from gatepost_operations.cli.options import grouped
 from gatepost_operations.cli.output import is_terminal, say, write
 from gatepost_operations.files.spool import is_read_once
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, stem_of
+from gatepost_operations.formatting import counted, in_zone
 
 _NAMES: Final = uuid.UUID("5f1d6c0a-7f0e-4f55-9f43-2b7f0d1a8c61")
 # Times relative to now differ from run to run.

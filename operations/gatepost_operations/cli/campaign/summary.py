@@ -9,7 +9,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.commands import OnUnknown
 from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, State
-from gatepost_operations.cli.formatting import counted, duration_text, rate_text
+from gatepost_operations.formatting import counted, duration_text, rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.lines import labelled
 from gatepost_operations.cli.campaign.summary import cost_text, took_text
-from gatepost_operations.cli.formatting import counted, day_text, in_zone, limit_text, rate_text, time_left_text
+from gatepost_operations.formatting import counted, day_text, in_zone, limit_text, rate_text, time_left_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from gatepost_core.redis.errors import NOTHING_SENT
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.text import block_lines, sum_lines
 from gatepost_operations.cli.campaign.workers import START_WORKER
-from gatepost_operations.cli.formatting import counted, day_text, duration_text, rate_text, time_left_text
+from gatepost_operations.formatting import counted, day_text, duration_text, rate_text, time_left_text
 from gatepost_operations.planning.campaign_events import EventKind
 from gatepost_operations.planning.watch import Activity, finish_at
 

@@ -20,9 +20,9 @@ from gatepost_operations.cli.campaign.summary import what_next
 from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.workers import bulk_workers
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import duration_text
 from gatepost_operations.cli.limiter import poll_quota
 from gatepost_operations.cli.output import say, write
+from gatepost_operations.formatting import duration_text
 from gatepost_operations.planning.observer import CampaignView, Observer
 
 WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch the campaign until it ends.")]

@@ -1,0 +1,78 @@
+"""Reads campaigns without keys: their records, counts and names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gatepost.campaigns.blocks import with_own_block
+from gatepost.campaigns.report import campaign_of
+from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.keys import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+    from gatepost_core.campaigns.model import Campaign, Status
+    from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.settings import Settings
+
+_SHOWN: Final = ("name", "status")
+
+
+class CampaignReader:
+    """Reads campaigns. Every method raises `Unavailable` when Redis does not answer."""
+
+    def __init__(self, settings: Settings, client: Redis, keys: RedisKeys) -> None:
+        self._settings = settings
+        self._redis = client
+        self._keys = keys
+        self.store = CampaignStore(client, keys, republish_after_s=settings.republish_after)
+
+    def status(self, campaign_id: str) -> Campaign:
+        """Return a campaign.
+
+        Raises:
+            CampaignNotFound: there is none.
+        """
+        found = campaign_of(campaign_id, self.store.record(campaign_id), self.store.blocks(campaign_id))
+        return with_own_block(found, self._settings)
+
+    def find(self, words: str, status: Status | None) -> list[str]:
+        """Return the ids of campaigns, the newest first.
+
+        Args:
+            words: part of a name in any case, or the beginning of an id; empty for all.
+            status: the status; None for all.
+        """
+        wanted = words.strip().casefold()
+        return [
+            campaign_id
+            for campaign_id, name, now in self._names_and_statuses()
+            if (status is None or now == status)
+            and (not wanted or wanted in name.casefold() or campaign_id.startswith(wanted))
+        ]
+
+    def several(self, campaign_ids: Sequence[str]) -> list[Campaign]:
+        """Return campaigns in one round trip. Deleted ones are left out."""
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for campaign_id in campaign_ids:
+                pipeline.hgetall(self._keys.campaign(campaign_id))
+            found = pipeline.execute()
+        records = [{as_text(name): as_text(value) for name, value in one.items()} for one in found]
+        return [campaign_of(one, record) for one, record in zip(campaign_ids, records, strict=True) if record]
+
+    def _names_and_statuses(self) -> list[tuple[str, str, str]]:
+        with translated_errors():
+            keys = [as_text(key) for key in self._redis.zrevrange(self._keys.campaigns, 0, -1)]
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hmget(key, *_SHOWN)
+                found = pipeline.execute()
+        return [
+            (self._keys.campaign_id_of(key), as_text(name), as_text(status))
+            for key, (name, status) in zip(keys, found, strict=True)
+            if name is not None
+        ]

@@ -1,0 +1,54 @@
+"""Pages for failures: not signed in, not found, Redis or the API away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from gatepost_core.errors import CampaignNotFound, Unavailable
+from gatepost_operations.web.console.api import ApiUnavailable, Problem
+from gatepost_operations.web.console.rendering import render
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+    from starlette.responses import Response
+
+_TITLES = {403: "Not allowed", 404: "Not found", 405: "Not found", 409: "Not possible now"}
+
+
+def add_failure_pages(app: FastAPI) -> None:
+    """Answer exceptions with pages."""
+
+    @app.exception_handler(CampaignNotFound)
+    def no_campaign(request: Request, _: Exception) -> Response:
+        return _page(request, 404, "There is no such campaign. It may have been deleted.")
+
+    @app.exception_handler(Unavailable)
+    def no_redis(request: Request, _: Exception) -> Response:
+        return _page(
+            request,
+            503,
+            "Redis does not answer. Campaigns do not send meanwhile, and continue afterwards. Reload this page.",
+        )
+
+    @app.exception_handler(ApiUnavailable)
+    def no_api(request: Request, _: Exception) -> Response:
+        return _page(
+            request,
+            503,
+            "The HTTP API does not answer, so the console can change nothing. Check `gatepost web --role api`.",
+        )
+
+    @app.exception_handler(Problem)
+    def refused(request: Request, problem: Problem) -> Response:
+        return _page(request, problem.status if problem.status < 500 else 502, problem.detail, problem.errors)  # noqa: PLR2004 - HTTP
+
+    @app.exception_handler(HTTPException)
+    def other(request: Request, failure: HTTPException) -> Response:
+        return _page(request, failure.status_code, str(failure.detail))
+
+
+def _page(request: Request, status: int, sentence: str, errors: tuple[tuple[str, str], ...] = ()) -> Response:
+    title = _TITLES.get(status, "Not available" if status >= 500 else "Not possible")  # noqa: PLR2004 - HTTP
+    return render(request, "failure.html.j2", status=status, title=title, sentence=sentence, errors=errors)

@@ -1,0 +1,1 @@
+"""The pages, one module each. `app.py` says how to add one."""

@@ -1,0 +1,1 @@
+"""Who may use the console: operators, their access levels, and the protection of their sessions."""
