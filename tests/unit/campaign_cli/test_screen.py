@@ -13,12 +13,13 @@ from gatepost_core.blocks import Block, BlockKind
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options, Pause, PauseReason, Status
 from gatepost_core.states import State
+from gatepost_operations.cli.campaign.next_steps import next_steps
 from gatepost_operations.cli.campaign.progress import Events, campaign_display
 from gatepost_operations.cli.campaign.screen import Lines, Screen, cells_of
-from gatepost_operations.cli.campaign.view_text import event_text, next_steps, quota_text
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.planning.campaign_events import CampaignEvent, EventKind
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
+from gatepost_operations.planning.view_text import event_text, quota_text
 from support.campaign_screens import QUOTA, SCREENS, text_of, worker_gone
 from support.campaign_views import NOW, campaign_with, view_of
 

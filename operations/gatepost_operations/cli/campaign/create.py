@@ -25,7 +25,6 @@ from gatepost_operations.cli.campaign.recipient_file import (
     open_recipient_file,
 )
 from gatepost_operations.cli.campaign.watch import WatchOption, follow
-from gatepost_operations.cli.campaign.workers import START_WORKER, count_bulk_workers
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.given_command import same_command
@@ -33,6 +32,7 @@ from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import CheckReport
 from gatepost_operations.formatting import counted
+from gatepost_operations.planning.workers import START_WORKER, count_bulk_workers
 
 _SENDS_AT_ONCE: Final = {Status.RUNNING, Status.FINISHED}
 

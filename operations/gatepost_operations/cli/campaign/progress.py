@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gatepost_operations.cli.campaign.next_steps import next_steps
 from gatepost_operations.cli.campaign.screen import text_display
-from gatepost_operations.cli.campaign.view_text import event_text, next_steps, timezone_of
 from gatepost_operations.cli.output import write_json
+from gatepost_operations.planning.view_text import event_text, timezone_of
 from gatepost_operations.planning.watch import finish_at
 
 if TYPE_CHECKING:

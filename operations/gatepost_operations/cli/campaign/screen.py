@@ -17,19 +17,19 @@ from rich.text import Text
 
 from gatepost_core.safe_text import visible
 from gatepost_core.states import FAILED_STATES, Outlook, State
-from gatepost_operations.cli.campaign.view_text import (
+from gatepost_operations.cli.campaign.next_steps import next_steps
+from gatepost_operations.cli.output import say
+from gatepost_operations.cli.terminal import can_draw, console, quiet_keys
+from gatepost_operations.formatting import counted, duration_text
+from gatepost_operations.planning.view_text import (
     activity_text,
     event_text,
     event_time,
     finish_text,
-    next_steps,
     pace_text,
     quota_text,
     timezone_of,
 )
-from gatepost_operations.cli.output import say
-from gatepost_operations.cli.terminal import can_draw, console, quiet_keys
-from gatepost_operations.formatting import counted, duration_text
 from gatepost_operations.planning.watch import elapsed_s
 
 if TYPE_CHECKING:

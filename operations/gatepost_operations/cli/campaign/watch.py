@@ -18,12 +18,12 @@ from gatepost_operations.cli.campaign.screen import Display
 from gatepost_operations.cli.campaign.status import exit_code_of_campaign
 from gatepost_operations.cli.campaign.summary import what_next
 from gatepost_operations.cli.campaign.text import campaign_lines
-from gatepost_operations.cli.campaign.workers import bulk_workers
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.limiter import poll_quota
 from gatepost_operations.cli.output import say, write
 from gatepost_operations.formatting import duration_text
 from gatepost_operations.planning.observer import CampaignView, Observer
+from gatepost_operations.planning.workers import bulk_workers
 
 WatchOption = Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Watch the campaign until it ends.")]
 

@@ -1,4 +1,4 @@
-"""A watched campaign in words: its activity, rate, quota, times, events and the operator's next step."""
+"""A watched campaign in words: its activity, rate, quota, times and events."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from gatepost_core.campaigns.model import Options
-from gatepost_core.redis.errors import NOTHING_SENT
 from gatepost_core.states import State
-from gatepost_operations.cli.campaign.text import block_lines, sum_lines
-from gatepost_operations.cli.campaign.workers import START_WORKER
 from gatepost_operations.formatting import counted, day_text, duration_text, rate_text, time_left_text
 from gatepost_operations.planning.campaign_events import EventKind
 from gatepost_operations.planning.watch import Activity, finish_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from gatepost_core.campaigns.model import Campaign
@@ -146,44 +142,6 @@ def event_time(event: CampaignEvent, timezone: str | None, now: datetime) -> str
     """Return an event's local time, with the day if it is not today's."""
     local, today = (one.astimezone(ZoneInfo(timezone) if timezone else None) for one in (event.at, now))
     return f"{local:%H:%M}" if local.date() == today.date() else f"{local:%Y-%m-%d %H:%M}"
-
-
-def next_steps(view: CampaignView) -> Iterator[str]:
-    """Give the operator's next steps, if there is something to do or to know."""
-    snapshot = view.snapshot
-    campaign = snapshot.campaign
-    if view.is_lost:
-        yield view.failure.removesuffix(NOTHING_SENT).rstrip() or "Redis does not answer."
-        yield "Check the server of GATEPOST_REDIS_URL. Nothing is sent until it answers."
-        return
-    yield from sum_lines(campaign)
-    match snapshot.activity:
-        case Activity.NOT_STARTED:
-            yield f"To start it: gatepost campaign start {campaign.reference}"
-        case Activity.PAUSED_BY_HAND:
-            yield f"To resume: gatepost campaign resume {campaign.reference}"
-        case Activity.CANCELLING:
-            yield "Calls under way are finished first."
-        case Activity.BLOCKED:
-            yield from block_lines(campaign)
-        case Activity.WAITING:
-            yield waiting_text(view.workers)
-        case Activity.SENDING if snapshot.is_stalled:
-            calls = counted(campaign.counts[State.IN_FLIGHT], "call")
-            yield f"{calls} without an answer. If a worker ended, its calls become unknown when its lease ends."
-        case _:
-            return
-
-
-def waiting_text(workers: int | None) -> str:
-    """Return advice for a campaign without progress.
-
-    Args:
-        workers: how many accept batches; None when unknown.
-    """
-    if workers:
-        return "No progress, although a worker takes campaigns: check its log."
-    return f"No worker takes campaigns. To start one: {START_WORKER}"
 
 
 def _workers(number: int) -> str:
