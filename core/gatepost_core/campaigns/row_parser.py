@@ -11,7 +11,6 @@ from gatepost_core.campaigns.row_values import (
     BadValue,
     auth_params_of,
     email_of,
-    is_no_value,
     message_value_of,
     phone_of,
     text_of,
@@ -89,19 +88,19 @@ class RowParser:
 
     def _recipient(self, places: Mapping[Field, int], cells: Sequence[Any]) -> tuple[Channel, str]:
         if self._by_email and (text := _text(places, cells, Field.EMAIL)):
-            return self._email_channel, self._email(text, Field.EMAIL)
+            return self._email_channel, (email_of if text.isascii() else self._email)(text, Field.EMAIL)
         if self._by_phone and (text := _text(places, cells, Field.PHONE_NUMBER)):
             return self._phone_channel, phone_of(text, Field.PHONE_NUMBER, self._region, self._rules)
         text = _text(places, cells, Field.RECIPIENT)
         if not text:
             raise BadValue(self._missing, "is missing")
         if self._by_email and (is_address(text) or not self._by_phone):
-            return self._email_channel, self._email(text, Field.RECIPIENT)
+            return self._email_channel, (email_of if text.isascii() else self._email)(text, Field.RECIPIENT)
         return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region, self._rules)
 
     def _email(self, text: str, field: Field) -> str:
         address = email_of(text, field)
-        if not text.isascii() and has_full_width(text):
+        if has_full_width(text):
             self.full_width += 1
         return address
 
@@ -121,7 +120,7 @@ def _message_values(layout: Layout, cells: Sequence[Any]) -> list[str | None]:
     for at, name in layout.message_fields:
         if name in JSON_FIELDS:
             values[at] = _auth_params(layout, cells)
-        elif (text := text_of(cells[layout.places[name]], name)) and not is_no_value(text, name):
+        elif text := text_of(cells[layout.places[name]], name):
             values[at] = message_value_of(text, name)
     return values
 

@@ -86,17 +86,12 @@ def text_of(cell: Any, field: Field) -> str:
         return ""
     if not isinstance(cell, str):
         cell = _digits_of(cell, field)
-    text = unguarded(cell)
+    text = unguarded(cell) if cell.startswith("'") else cell
     if text.isascii():
         return text.strip()
     if _UNDECODED.search(text):
         raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
     return stripped(text)
-
-
-def is_no_value(text: str, field: Field) -> bool:
-    """Whether a text is what programs write for a language that is not known."""
-    return field is Field.LANGUAGE and text.casefold() in _NO_LANGUAGE
 
 
 def _digits_of(cell: Any, field: Field) -> str:
@@ -135,12 +130,14 @@ def phone_of(text: str, field: Field, region: str | None, rules: NumberRules | N
 
 
 @lru_cache(maxsize=1024)
-def message_value_of(text: str, field: Field) -> str:
-    """Return a field of the message in its plain form.
+def message_value_of(text: str, field: Field) -> str | None:
+    """Return a field of the message in its plain form, or None for what programs write for a language that is not known.
 
     Raises:
         BadValue: the command would refuse it.
     """
+    if field is Field.LANGUAGE and text.casefold() in _NO_LANGUAGE:
+        return None
     try:
         return str(_VALIDATED[field](text))
     except ValidationError:

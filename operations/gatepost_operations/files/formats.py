@@ -81,7 +81,7 @@ def open_records(
         FileError: the file has no rows, is a JSON array, or its columns are not clear.
     """
     number, first = _first_line(lines)
-    following = chain([first], lines)
+    following = chain([first], iter(lines))
     if _JSON_ARRAY.fullmatch(first):
         raise FileError(f"{lines.name} is a JSON array; write one object on each line (JSON Lines)")
     if looks_like_json(first) or _suffix(lines.name) in _JSON_SUFFIXES:
@@ -89,7 +89,7 @@ def open_records(
     given = _DELIMITER_LINE.fullmatch(first)
     if given:
         number, first = number + 1, next(lines, "") or ""
-        following = chain([first], lines)
+        following = chain([first], iter(lines))
     known = _checked(delimiter) or (given and given[1]) or _likely_delimiter(first, lines.name, mapping)
     return _csv_file(lines.name, CsvRecords(lines.name, following, known, number), known, mapping)
 

@@ -70,14 +70,15 @@ def _json_object(line: str) -> dict[str, Any] | Malformed:
         document = None
     if not isinstance(document, dict):
         return Malformed(_NOT_AN_OBJECT, line.rstrip("\r\n"))
-    return Malformed(_TWICE, line.rstrip("\r\n")) if _repeats_a_key(document, line) else document
+    # Most lines have exactly the quotation marks of their keys and texts, and so no key twice.
+    texts = list(map(type, document.values())).count(str)
+    if line.count('"') == 2 * (len(document) + texts) and "\\" not in line:
+        return document
+    return Malformed(_TWICE, line.rstrip("\r\n")) if _repeats_a_key(line) else document
 
 
-def _repeats_a_key(document: dict[str, Any], line: str) -> bool:
-    # The parser keeps the last of equal keys. Most lines have exactly the quotation marks of their keys and texts.
-    texts = sum(isinstance(value, str) for value in document.values())
-    if "\\" not in line and line.count('"') == 2 * (len(document) + texts):
-        return False
+def _repeats_a_key(line: str) -> bool:
+    # pydantic's parser keeps the last of equal keys.
     repeated = False
 
     def note(pairs: list[tuple[str, Any]]) -> None:
@@ -130,8 +131,11 @@ class CsvRecords:
             FileError: a quotation mark is not closed.
         """
         feed, reader = self._feed, self._reader
+        taken = feed.taken
         while True:
-            first = feed.begin()
+            taken.clear()
+            feed.later_size = 0
+            first = feed.next_number
             try:
                 cells = next(reader)
             except StopIteration:
@@ -139,14 +143,14 @@ class CsvRecords:
             except _LineTooLong:
                 yield first, Malformed(TOO_LONG, "")
             except (csv.Error, _RecordTooLong):
-                if len(feed.taken) > 1 or feed.is_at_end(self._delimiter):
+                if len(taken) > 1 or feed.is_at_end(self._delimiter):
                     raise FileError(_NOT_CLOSED.format(name=self._name, line=first)) from None
                 yield first, Malformed(_MISQUOTED, feed.text)
             else:
-                if len(feed.taken) > 1 and self._swallows_rows():
+                if len(taken) > 1 and self._swallows_rows():
                     yield (
                         first,
-                        Malformed(_LOOKS_LIKE_ROWS.format(first=first, last=first + len(feed.taken) - 1), feed.text),
+                        Malformed(_LOOKS_LIKE_ROWS.format(first=first, last=first + len(taken) - 1), feed.text),
                     )
                 elif cells and (len(cells) == self._width or not self._width):
                     yield first, cells
@@ -180,38 +184,41 @@ class _RecordTooLong(Exception):
 
 
 class _Feed:
-    """Passes lines to the CSV reader, and keeps the lines of the current row."""
+    """Passes lines to the CSV reader, and keeps the lines of the current row.
+
+    Attributes:
+        next_number: the number of the next line.
+        taken: the lines of the current row.
+        later_size: characters of them after the first line.
+    """
 
     def __init__(self, lines: Iterator[str | None], start: int) -> None:
-        self._lines = lines
-        self._next_number = start
-        self._size = 0
+        self._next_line = lines.__next__
+        self.next_number = start
+        self.later_size = 0
         self.taken: list[str] = []
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self._next_number += 1
+        line = self._next_line()
+        self.next_number += 1
+        taken = self.taken
         if line is None:
-            raise _RecordTooLong if self.taken else _LineTooLong
-        self.taken.append(line)
-        self._size += len(line)
-        if self._size > LONGEST_RECORD:
-            raise _RecordTooLong
+            raise _RecordTooLong if taken else _LineTooLong
+        taken.append(line)
+        # One line alone is never longer than a record may be.
+        if len(taken) > 1:
+            self.later_size += len(line)
+            if len(taken[0]) + self.later_size > LONGEST_RECORD:
+                raise _RecordTooLong
         return line
 
     @property
     def text(self) -> str:
         """The current row as in the file."""
         return "".join(self.taken).rstrip("\r\n")
-
-    def begin(self) -> int:
-        """Begin a row, and return the number of its first line."""
-        self.taken.clear()
-        self._size = 0
-        return self._next_number
 
     def is_at_end(self, delimiter: str) -> bool:
         """Whether the row is the file's last line and opens a quotation mark that nothing closes."""

@@ -6,18 +6,21 @@ import codecs
 import hashlib
 import io
 import os
+import re
 import stat
 import sys
 from contextlib import ExitStack
 from encodings.aliases import aliases
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from gatepost_core.errors import GatepostError
 from gatepost_core.nearest import did_you_mean
 from gatepost_operations.files.unpacking import DAMAGES, STEEPEST_RATIO, TooSteep, how_to_unpack, unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import WriteableBuffer
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -47,6 +50,10 @@ _BYTE_ORDER_MARKS: Final = (
 # Text codecs of Python that no recipient file uses. Several raise errors where others replace characters.
 _ENCODINGS: Final = frozenset(name.replace("_", "-") for name in {*aliases, *aliases.values()})
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
+
+# Bytes that are not UTF-8, and characters of more than one byte.
+_BROKEN: Final = re.compile("[\ud800-\udfff]")
+_WELL_FORMED: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
 _READ_FAILURES: Final = (OSError, ValueError, TooSteep, *DAMAGES)
 _MOST_LAYERS: Final = 4
@@ -103,10 +110,11 @@ class TextLines:
             # Bytes that cannot be decoded stay recognisable, so that they make only their own row invalid.
             errors = "surrogateescape" if self.encoding == "utf-8" else "replace"
             self._text = io.TextIOWrapper(unpacked, encoding=self.encoding, errors=errors, newline="")
-            self._first: str | None = self._read().removeprefix("\ufeff")
+            first = self._read().removeprefix("\ufeff")
         except BaseException:
             self.close()
             raise
+        self._lines = self._rest(first)
 
     @property
     def bytes_read(self) -> int:
@@ -118,27 +126,30 @@ class TextLines:
         """The SHA-256 of the bytes read from the stored file so far."""
         return self._counted.digest.hexdigest()
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[str | None]:
+        """Return the lines that were not read yet, each with its end. None is a line that is too long and was skipped."""
+        return self._lines
 
     def __next__(self) -> str | None:
-        """Return the next line with its end, or None for a line that is too long and was skipped."""
-        line = self._first
-        if line is None:
-            line = self._read()
-        else:
-            self._first = None
-        if not line:
-            raise StopIteration
-        if len(line) <= LONGEST_LINE:
-            return line
-        while line and line[-1] not in "\r\n":
-            line = self._read()
-        return None
+        return next(self._lines)
 
     def close(self) -> None:
         """Close the file, unless the source is a stream."""
         self._own.close()
+
+    def _rest(self, line: str) -> Iterator[str | None]:
+        readline = self._text.readline
+        while line:
+            if len(line) <= LONGEST_LINE:
+                yield line
+            else:
+                while line and line[-1] not in "\r\n":
+                    line = self._read()
+                yield None
+            try:
+                line = readline(LONGEST_LINE + 1)
+            except _READ_FAILURES as failure:
+                raise self._translated(failure) from None
 
     def _read(self) -> str:
         try:
@@ -223,9 +234,8 @@ class TextLines:
                 f"{self.name} is binary, or UTF-16 without a byte order mark; if so, name it (--encoding utf-16-le)"
             )
         text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(head, len(head) < _HEAD)
-        broken = sum("\ud800" <= character <= "\udfff" for character in text)
-        well_formed = sum(character > "\x7f" for character in text) - broken
-        if broken > well_formed:
+        broken = len(_BROKEN.findall(text))
+        if broken > len(_WELL_FORMED.findall(text)):
             raise FileError(
                 f"{self.name} is not UTF-8; name its encoding (--encoding cp1252 for Windows, latin-1, ...)"
             )
