@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
@@ -20,6 +21,7 @@ from gatepost_core.errors import ConfigurationError
 from gatepost_core.kinds import Queue
 from gatepost_core.safe_text import visible
 from gatepost_core.settings import load_settings
+from gatepost_core.settings.read_again import SettingsFiles
 from gatepost_worker import logs, tasks
 from gatepost_worker.celery_guard import remote_control, transport_guard
 from gatepost_worker.celery_guard.consumer import consumer_class
@@ -41,15 +43,20 @@ if TYPE_CHECKING:
 _SWEEP_EXPIRES_S: Final = 600.0
 
 
-def create(settings: Settings) -> Celery:
-    """Return the worker's app with its tasks, its schedule and the objects that the process shares."""
+def create(settings: Settings, files: SettingsFiles | None = None) -> Celery:
+    """Return the worker's app with its tasks, its schedule and the objects that the process shares.
+
+    Args:
+        settings: the configuration.
+        files: the files that it came from; see `Process`.
+    """
     refuse_compression()
     app = build_app(settings)
     check_options(app)
     # Celery caches the worker class under this name; its property would create another.
     vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
     install_result_backends(app)
-    process = Process(settings)
+    process = Process(settings, files)
     tasks.register(app, process)
     _drop_other_tasks(app)
     app.conf.worker_consumer = consumer_class(lambda: process.dead_letters, process.liveness)
@@ -104,6 +111,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     def ready(**_: Any) -> None:
         with _exit_for_configuration():
             process.check()
+        process.secrets.start()
         # What exists now stays until the end, and a full collection would look at all of it again.
         gc.collect()
         gc.freeze()
@@ -123,6 +131,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     signals.worker_shutdown.connect(lambda **_: process.close(), weak=False)
 
 
-app = create(load_settings(env_file=".env"))
+_files = SettingsFiles(partial(load_settings, env_file=".env"))
+app = create(_files.settings, _files)
 
 __all__ = ["app", "create"]

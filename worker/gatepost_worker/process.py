@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +21,7 @@ from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Runner
 from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
 from gatepost_worker.upkeep.liveness import Liveness
+from gatepost_worker.upkeep.secret_watch import SecretWatch
 from gatepost_worker.upkeep.start_checks import check_ledger
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gatepost_core.ledger import Ledger
     from gatepost_core.sealing import Keyring
     from gatepost_core.settings import Settings
+    from gatepost_core.settings.read_again import SettingsFiles
 
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
@@ -46,10 +48,18 @@ class Process:
         slots: how many tasks the process runs at once; set at the worker's start, before the clients are created.
         calls: how many calls its batches make at once; set at the worker's start.
         liveness: the record of the process's progress.
+        secrets: takes over credentials whose files have changed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, files: SettingsFiles | None = None) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            settings: the configuration.
+            files: the files that the settings came from, to look at again; None for settings that do not change.
+        """
         self.settings = settings
+        self.secrets = SecretWatch(files, self._take_over)
         self.keys = RedisKeys(settings.namespace)
         self.slots = settings.concurrency
         self.calls = settings.calls
@@ -80,7 +90,7 @@ class Process:
     @cached_property
     def clients(self) -> Clients:
         """The Authentication client of each tenant."""
-        return Clients(self.settings, connections=self.slots)
+        return Clients(self.settings, connections=self.slots, look_again=partial(self.secrets.look, at_once=True))
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -133,6 +143,17 @@ class Process:
             # Celery waits for its broker too. A value that does not open is reported and deferred later, when it is read.
             _log.warning("keys.not_checked", error=str(failure))
 
+    def _take_over(self, settings: Settings) -> None:
+        """Use the credentials and the sealing keys of newly read settings. All other settings need a restart."""
+        ring = settings.keyring()
+        checks = KeyChecks(self.redis, self.keys, ring, self.settings.fingerprints())
+        checks.require_used()
+        checks.publish()
+        kept = self.clients.renew(settings)
+        self.keyring.take_over(ring)
+        if kept:
+            _log.warning("tenants.need_restart", tenants=kept)
+
     def serve_health(self, app: Celery, queues: Collection[str]) -> None:
         """Serve health reports at the health port, if one is configured.
 
@@ -152,6 +173,7 @@ class Process:
 
     def close(self) -> None:
         """Close the open connections and stop the health server."""
+        self.secrets.stop()
         if self._health is not None:
             self._health.stop()
         if "clients" in self.__dict__:

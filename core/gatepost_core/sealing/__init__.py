@@ -185,9 +185,9 @@ class Keyring:
         self._keys = {key.kid: key.secret for key in ring}
         if len(self._keys) != len(ring):
             raise ConfigurationError("two sealing keys have the same id")
-        self._first = ring[0].kid
-        self._header = b'{"alg":"dir","enc":"A256GCM","kid":"%s",' % self._first.encode()
-        self._cipher = AESGCM(self._keys[self._first])
+        first = ring[0]
+        # One value, so that `take_over` never parts a key from its id.
+        self._sealing = AESGCM(first.secret), b'{"alg":"dir","enc":"A256GCM","kid":"%s",' % first.kid.encode()
 
     @property
     def kids(self) -> tuple[str, ...]:
@@ -200,7 +200,11 @@ class Keyring:
         Raises:
             ValueError: it has more than `LONGEST_VALUE` bytes, and would not open.
         """
-        return seal_with(self._cipher, self._header, value, purpose)
+        return seal_with(*self._sealing, value, purpose)
+
+    def take_over(self, other: Keyring) -> None:
+        """Use the keys of another ring from now on. Other threads may seal and open meanwhile."""
+        self._keys, self.checks, self._sealing = other._keys, other.checks, other._sealing
 
     def open(self, sealed: str, purpose: Purpose) -> bytes:
         """Return the value.

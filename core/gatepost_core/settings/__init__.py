@@ -143,6 +143,14 @@ class Settings(BaseSettings):
     record_lifetime: Annotated[
         int, Field(ge=60, description="Seconds that the record and the result of a finished operation are kept.")
     ] = 86_400
+    credential_patience: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="Seconds to wait for a new credential after Auth0 refused one that it had accepted.",
+        ),
+    ] = 60.0
     submissions: Literal["any", "sealed"] = Field(
         default="any", description="Whether `gatepost.submit` accepts plain commands, or sealed ones only."
     )

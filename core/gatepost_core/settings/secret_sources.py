@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +14,37 @@ from pydantic_settings import PydanticBaseSettingsSource
 from gatepost_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
 _SECONDS: Final = 20
+
+Version = tuple[int, int, int, int] | None
+"""What tells one version of a file from another: device, inode, size and time of the last change; None for no file."""
+
+_noted: ContextVar[dict[Path, Version] | None] = ContextVar("noted", default=None)
+
+
+def version_of(path: Path) -> Version:
+    """Return the version of a file. Links are followed, so a link to another file gives another version."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def noting_files() -> Iterator[dict[Path, Version]]:
+    """Collect the files that secrets are read from inside the `with` block, each with its version before the reading."""
+    files: dict[Path, Version] = {}
+    token = _noted.set(files)
+    try:
+        yield files
+    finally:
+        _noted.reset(token)
 
 
 def resolve_secret(name: str, values: Mapping[str, str]) -> str | None:
@@ -32,12 +59,19 @@ def resolve_secret(name: str, values: Mapping[str, str]) -> str | None:
     """
     if path := values.get(f"{name}_FILE") or values.get(f"{name}_file"):
         try:
-            return Path(path).expanduser().read_text(encoding="utf-8").strip()
+            return _text_of(Path(path).expanduser())
         except (OSError, UnicodeDecodeError) as failure:
             raise ConfigurationError(f"{name}_FILE: {path} cannot be read ({type(failure).__name__})") from None
     if command := values.get(f"{name}_COMMAND") or values.get(f"{name}_command"):
         return _printed_by(name, command)
     return None
+
+
+def _text_of(path: Path) -> str:
+    files = _noted.get()
+    if files is not None:
+        files[path] = version_of(path)
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _printed_by(name: str, command: str) -> str:

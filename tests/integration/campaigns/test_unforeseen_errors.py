@@ -42,6 +42,9 @@ class Breaking:
     def starts(self) -> Any:
         return self
 
+    def accepted(self, _tenant: str, used: Any) -> None:
+        """Nothing depends on it."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._starts, name)
 

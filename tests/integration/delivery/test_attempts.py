@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Later, Runner
 from gatepost_worker.limiter import LimiterKey, Reading, RedisLimiter
 from support.keys import KEYS
+from support.one_client import OneClient
 from support.scripted_adapter import Answer as HttpAnswer
 from support.scripted_adapter import ScriptedAdapter
 
@@ -91,7 +91,7 @@ def runner_of(settings: Settings, client: redis.Redis, auth0: ScriptedAdapter) -
         attempts=Attempts(client, settings),
         keyring=settings.keyring(),
         fingerprints=settings.fingerprints(),
-        clients=SimpleNamespace(of=lambda _: tenant),  # type: ignore[arg-type] # one tenant is enough
+        clients=OneClient(tenant),  # type: ignore[arg-type] # one tenant is enough
         ownership=Ownership(client, settings),
         sleep=lambda _: None,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
 from support.held_attempts import HeldAttempts
 from support.keys import KEYS
 from support.ledger_sweep import swept
+from support.one_client import OneClient
 from support.scripted_adapter import Answer, ScriptedAdapter
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def world(settings: Settings, redis_client: redis.Redis) -> Iterator[Callable[..
                 attempts=attempts,  # type: ignore[arg-type] # the same, step by step
                 keyring=settings.keyring(),
                 fingerprints=settings.fingerprints(),
-                clients=SimpleNamespace(of=lambda _: tenant),
+                clients=OneClient(tenant),
                 ownership=Ownership(redis_client, settings),
                 limits=RetryLimits(max_attempts=3, backoff=wait_none()),
                 sleep=slept.append,
@@ -239,8 +239,8 @@ def test_an_answer_after_the_lease_changes_nothing(world: Callable[..., World], 
             swept(here.ledger, operation_id)
             return super().send(request, **options)
 
-    here.runner._clients = SimpleNamespace(  # type: ignore[assignment] # another script for the same runner
-        of=lambda _: Passwordless(
+    here.runner._clients = OneClient(  # type: ignore[assignment] # another script for the same runner
+        Passwordless(
             domain="tenant.example",
             client_id="client",
             client_secret="secret",

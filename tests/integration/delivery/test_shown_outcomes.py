@@ -13,6 +13,7 @@ from gatepost_worker.authentication import ClientCertificate, Configuration, Pas
 from gatepost_worker.delivery.attempts import Attempts
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Ended, Runner
+from support.one_client import OneClient
 from support.scripted_adapter import Answer, ScriptedAdapter
 from support.signed_tokens import CLIENT_ID, ISSUER, NOW, id_token, jwks
 
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
 
 EMAIL = "guest@example.com"
 WORDS = "guest@example.com may come back on Monday"
-
-
-class OneClient:
-    """The clients of a worker with one tenant."""
-
-    def __init__(self, client: Passwordless) -> None:
-        self.client = client
-
-    def of(self, _tenant: str) -> Passwordless:
-        return self.client
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from gatepost_worker.process import Process
 from gatepost_worker.submission import PutBack, Submissions
 from support.held_attempts import HeldAttempts
 from support.keys import KEYS
+from support.one_client import OneClient
 from support.redeeming import TOKEN
 from support.scripted_adapter import Answer, ScriptedAdapter
 
@@ -69,7 +70,7 @@ class Environment:
             attempts=HeldAttempts(self.ledger, limiter),  # type: ignore[arg-type] # the same, step by step
             keyring=settings.keyring(),
             fingerprints=settings.fingerprints(),
-            clients=SimpleNamespace(of=lambda _: tenant),
+            clients=OneClient(tenant),
             ownership=self.ownership,
             sleep=lambda _: None,
         )

@@ -260,20 +260,25 @@ class Carriers:
         self._wire = Wire(calls=calls)
         self._thread_count = threads
         self._threads: ThreadCarrier | None = None
-        self._of_tenants: dict[str, Carrier] = {}
+        self._of_tenants: dict[str, tuple[Starts, Carrier]] = {}
         self._lock = threading.Lock()
 
     def of(self, tenant: str, starts: Starts) -> Carrier:
         """Return the carrier of a tenant's calls."""
         with self._lock:
-            if tenant not in self._of_tenants:
-                route = starts.route()
-                if isinstance(route, str):
-                    self._threads = self._threads or ThreadCarrier(Slots(self._thread_count))
-                    self._of_tenants[tenant] = self._threads
-                else:
-                    self._of_tenants[tenant] = WireCarrier(self._wire, route, self._slots)
-            return self._of_tenants[tenant]
+            known = self._of_tenants.get(tenant)
+            if known is not None and known[0] is starts:
+                return known[1]
+            carrier = self._new(starts)
+            self._of_tenants[tenant] = starts, carrier
+            return carrier
+
+    def _new(self, starts: Starts) -> Carrier:
+        route = starts.route()
+        if not isinstance(route, str):
+            return WireCarrier(self._wire, route, self._slots)
+        self._threads = self._threads or ThreadCarrier(Slots(self._thread_count))
+        return self._threads
 
     def forget(self, campaign_id: str) -> None:
         """Forget a campaign that has ended."""

@@ -17,6 +17,7 @@ from gatepost_worker.bulk.store import Mark, Settlement
 from gatepost_worker.delivery.calls import overrides_of
 from gatepost_worker.delivery.policy import (
     REASONS,
+    REFUSED_CREDENTIAL,
     Attempt,
     Dead,
     Decision,
@@ -29,17 +30,19 @@ from gatepost_worker.delivery.policy import (
 from gatepost_worker.limiter import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
     from gatepost_core.campaigns.model import Options
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.wire_format import Record
     from gatepost_core.kinds import Kind
+    from gatepost_worker.authentication import Passwordless
     from gatepost_worker.authentication.caller import Call
     from gatepost_worker.authentication.configuration import Timeouts
     from gatepost_worker.authentication.starts import PreparedStart, Starts
     from gatepost_worker.authentication.wire_connection import Outcome
+    from gatepost_worker.delivery.clients import TenantCredential
 
 
 @dataclass(slots=True)
@@ -64,14 +67,45 @@ class Sent:
 class Sender:
     """Makes the calls of one campaign's rows, and settles them. It sends nothing itself."""
 
-    def __init__(self, starts: Starts, options: Options, limits: RetryLimits, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        starts: Starts,
+        options: Options,
+        limits: RetryLimits,
+        *,
+        clock: Callable[[], datetime],
+        credential: TenantCredential | None = None,
+    ) -> None:
+        """Prepare the calls.
+
+        Args:
+            starts: make requests and read responses.
+            options: the campaign's options.
+            limits: how often a row is tried.
+            clock: returns the time, by Redis's clock.
+            credential: gives new starts when the tenant's credential changes; None if it does not change.
+        """
         self.starts = starts
+        self._credential = credential
+        # The client that made each row's request.
+        self._used: dict[int, Passwordless] = {}
+        self._accepted = False
         self._options = options
         self._limits = limits
         self._clock = clock
         self._fields = {kind: _fields_of(kind, options) for kind in CAMPAIGN_KINDS.values()}
         self._prepared: dict[Kind, PreparedStart | None] = {}
         self._overrides = {kind: overrides_of(fields) for kind, fields in self._fields.items()}
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """Note that rows are about to be sent. They take the tenant's present credential."""
+        if self._credential is None:
+            return
+        client = self._credential.client()
+        if client.starts is not self.starts:
+            self.starts, self._accepted = client.starts, False
+            self._prepared.clear()
+        self._used.update(dict.fromkeys(rows, client))
 
     def call_of(self, row: Row) -> Call:
         """Return a row's call."""
@@ -113,6 +147,9 @@ class Sender:
             response = self.starts.read(outcome)
         except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
             return self._ended(number, row, ticket, record, bare(failure))
+        if not self._accepted and self._credential is not None:
+            self._credential.accepted(self._used[number])
+            self._accepted = True
         attempts = 1 if record is None else record.attempts + 1
         settlement = Settlement(
             number, State.ACCEPTED, http_status=response.status, attempts=attempts, at_s=self._seconds()
@@ -157,7 +194,7 @@ class Sender:
         before = 0 if record is None else record.attempts
         doubt = _doubt_of(record)
         kept: Reason | None
-        match decision := self._decide(row, failure, before, doubt):
+        match decision := self._decide(number, row, failure, before, doubt):
             case RetryAt(reason=reason):
                 state, mark, attempts = State.QUEUED, Mark.FAILED, before + 1
                 kept = kept_for_retry(doubt, reason)
@@ -177,11 +214,27 @@ class Sender:
         again = decision.wait if isinstance(decision, RetryAt | Deferred) else None
         return Sent(settlement, reading, failure, again)
 
-    def _decide(self, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None) -> Decision:
+    def _decide(
+        self, number: int, row: Row, failure: AuthenticationError, before: int, doubt: Reason | None
+    ) -> Decision:
         now = self._clock()
-        # The batch script enforces the campaign's deadline, by Redis's clock.
-        attempt = Attempt(CAMPAIGN_KINDS[row.kind], before + 1, now, now + FAR_AWAY, self._options.on_unknown, doubt)
+        attempt = Attempt(
+            CAMPAIGN_KINDS[row.kind],
+            before + 1,
+            now,
+            # The batch script enforces the campaign's deadline, by Redis's clock.
+            now + FAR_AWAY,
+            self._options.on_unknown,
+            doubt,
+            self._new_credential_in(number, failure),
+        )
         return decide(failure, attempt, self._limits)
+
+    def _new_credential_in(self, number: int, failure: AuthenticationError) -> timedelta | None:
+        if failure.cause not in REFUSED_CREDENTIAL or self._credential is None:
+            return None
+        self._accepted = False
+        return self._credential.after_refusal(self._used[number])
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())

@@ -31,6 +31,7 @@ from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSour
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork, Tools
 from gatepost_worker.delivery.calls import deadline_of
+from gatepost_worker.delivery.clients import TenantCredential
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 
@@ -140,7 +141,8 @@ class BatchRunner:
             check_stored(claimed.states, claimed.details, len(rows))
             auth_params = open_auth_params(claimed.sealed_auth_params, self.keyring, campaign_id)
             options = options.model_copy(update={"auth_params": auth_params})
-            starts = self.clients.of(options.tenant or "").starts
+            credential = TenantCredential(self.clients, options.tenant or "")
+            starts = credential.client().starts
             carrier = self.carriers.of(options.tenant or "", starts)
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
@@ -163,7 +165,7 @@ class BatchRunner:
             claimed=claimed,
             rows=rows,
             options=options,
-            sender=Sender(starts, options, self.limits, clock=lease.now),
+            sender=Sender(starts, options, self.limits, clock=lease.now, credential=credential),
             carrier=carrier,
             source=self._source_of(campaign_id, options),
             longest_call_s=self._longest_call_s(channels),

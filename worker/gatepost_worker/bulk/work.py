@@ -18,7 +18,7 @@ from gatepost_worker.authentication.boundary import bare
 from gatepost_worker.bulk.attempt_log import AttemptLog
 from gatepost_worker.bulk.calls import UnderWay
 from gatepost_worker.bulk.store import Begun, Full, Lost, NoRowLeft, Waiting
-from gatepost_worker.delivery.policy import SLEEP_IN_SLOT
+from gatepost_worker.delivery.policy import REFUSED_CREDENTIAL, SLEEP_IN_SLOT
 from gatepost_worker.limiter import WaitReason
 
 if TYPE_CHECKING:
@@ -266,6 +266,7 @@ class BatchWork:
 
     def _send(self, begun: Begun) -> None:
         prepared = []
+        self._sender.begin(begun.rows)
         for ticket, row in enumerate(begun.rows, begun.first_ticket):
             done = self._under_way.add(row, ticket)
             try:
@@ -304,6 +305,9 @@ class BatchWork:
         now, settled = self._tools.monotonic(), result.settlement
         if result.wait is not None:
             self._due = max(self._due, now + result.wait.total_seconds())
+            if result.failure is not None and result.failure.cause in REFUSED_CREDENTIAL:
+                # Other rows would be refused too.
+                self._ask_at = max(self._ask_at, self._due)
         if settled.state.is_terminal:
             self._ended[settled.state] += 1
         if isinstance(result.unforeseen, MemoryError):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_worker.authentication import ClientCertificate, Configuration, Passwordless, Timeouts
 from gatepost_worker.authentication.errors import ConfigurationError as UnusableClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import SecretStr
 
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
+
+_NEXT_TRY: Final = timedelta(seconds=5)
+# Many calls are refused at the same time.
+_LOOKS_EVERY_S: Final = 1.0
 
 
 def client_for(tenant: Tenant, settings: Settings, *, connections: int | None = None) -> Passwordless:
@@ -69,15 +75,43 @@ def _clear(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+@dataclass(slots=True)
+class _InUse:
+    client: Passwordless
+    accepted: bool = False
+    refused_at: float | None = None
+
+
 class Clients:
     """The clients of all tenants, each created on first use and shared by the process's threads."""
 
-    def __init__(self, settings: Settings, *, connections: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connections: int | None = None,
+        look_again: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; a client is created on first use.
+
+        Args:
+            settings: the tenants and the timeouts.
+            connections: the size of each connection pool; by default the concurrency in the settings.
+            look_again: looks whether a file with a credential has changed, and calls `renew` if it has.
+            monotonic: a monotonic clock, in seconds.
+        """
         self._connections = connections
         self._settings = settings
         self._tenants = settings.all_tenants()
-        self._clients: dict[str, Passwordless] = {}
+        self._look_again = look_again
+        self._monotonic = monotonic
+        self._looked_at = float("-inf")
+        self._in_use: dict[str, _InUse] = {}
+        # Renewed clients may still have calls under way, so they are closed with the process.
+        self._replaced: list[Passwordless] = []
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
 
     def of(self, tenant_name: str) -> Passwordless:
         """Return the client of a tenant.
@@ -86,9 +120,9 @@ class Clients:
             ConfigurationError: no such tenant is configured here, or its settings are unusable.
         """
         with self._lock:
-            if tenant_name not in self._clients:
-                self._clients[tenant_name] = self._create(tenant_name)
-            return self._clients[tenant_name]
+            if tenant_name not in self._in_use:
+                self._in_use[tenant_name] = _InUse(self._create(tenant_name))
+            return self._in_use[tenant_name].client
 
     def require_allowed(self, tenant_name: str, headers: Iterable[str]) -> None:
         """Check that a tenant's settings allow the headers of a call.
@@ -102,8 +136,63 @@ class Clients:
                 f"a command has a header that its tenant {tenant_name} does not allow; allowed_headers has: {', '.join(allowed) or 'none'}"
             )
 
+    def renew(self, settings: Settings) -> list[str]:
+        """Replace the clients by those of newly read settings, and return the names of the tenants whose application or name has changed.
+
+        Those tenants keep their clients: recorded work is for the application that was configured at the start.
+
+        Raises:
+            ConfigurationError: a credential cannot be used. No client was replaced.
+        """
+        tenants = settings.all_tenants()
+        kept = [name for name, old in self._tenants.items() if not _is_same_application(old, tenants.get(name))]
+        renewed = {name: tenants[name] for name in self._tenants if name not in kept}
+        clients = {name: self._created(tenant) for name, tenant in renewed.items()}
+        with self._lock:
+            self._tenants = {**self._tenants, **renewed}
+            self._replaced += [self._in_use[name].client for name in clients if name in self._in_use]
+            self._in_use.update({name: _InUse(client) for name, client in clients.items()})
+        return kept
+
+    def accepted(self, tenant_name: str, used: Passwordless) -> None:
+        """Note that Auth0 accepted the credential of a tenant's client."""
+        with self._lock:
+            in_use = self._in_use.get(tenant_name)
+            if in_use is not None and in_use.client is used:
+                in_use.accepted, in_use.refused_at = True, None
+
+    def after_refusal(self, tenant_name: str, used: Passwordless) -> timedelta | None:
+        """Return when to try again after Auth0 refused the credential of a call, or None if the refusal is final.
+
+        The files of credentials are looked at again first. A credential that Auth0 accepted before is probably being rotated, so its
+        replacement is awaited for the time of the setting `credential_patience`.
+
+        Args:
+            tenant_name: the tenant.
+            used: the client that made the call.
+        """
+        with self._looking:
+            if self._is_in_use(tenant_name, used) and self._monotonic() - self._looked_at >= _LOOKS_EVERY_S:
+                self._look_again()
+                self._looked_at = self._monotonic()
+        with self._lock:
+            in_use = self._in_use[tenant_name]
+            if in_use.client is not used:
+                return timedelta()
+            now = self._monotonic()
+            if in_use.refused_at is None:
+                in_use.refused_at = now
+            left = in_use.refused_at + self._settings.credential_patience - now
+            return min(_NEXT_TRY, timedelta(seconds=left)) if in_use.accepted and left > 0 else None
+
+    def _is_in_use(self, tenant_name: str, used: Passwordless) -> bool:
+        with self._lock:
+            return self._in_use[tenant_name].client is used
+
     def _create(self, tenant_name: str) -> Passwordless:
-        tenant = self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name)
+        return self._created(self._tenants.get(tenant_name) or self._settings.tenant_named(tenant_name))
+
+    def _created(self, tenant: Tenant) -> Passwordless:
         try:
             return client_for(tenant, self._settings, connections=self._connections)
         except UnusableClient as failure:
@@ -113,6 +202,31 @@ class Clients:
     def close(self) -> None:
         """Close every client's connections."""
         with self._lock:
-            for client in self._clients.values():
+            for client in (*self._replaced, *(in_use.client for in_use in self._in_use.values())):
                 client.close()
-            self._clients.clear()
+            self._in_use.clear()
+            self._replaced.clear()
+
+
+class TenantCredential:
+    """The credential of one tenant, for calls that run for longer than it may be valid."""
+
+    def __init__(self, clients: Clients, tenant_name: str) -> None:
+        self._clients = clients
+        self._tenant_name = tenant_name
+
+    def client(self) -> Passwordless:
+        """Return the present client."""
+        return self._clients.of(self._tenant_name)
+
+    def accepted(self, used: Passwordless) -> None:
+        """Note that Auth0 accepted a call."""
+        self._clients.accepted(self._tenant_name, used)
+
+    def after_refusal(self, used: Passwordless) -> timedelta | None:
+        """Return when to try again after Auth0 refused a call's credential, or None if the refusal is final."""
+        return self._clients.after_refusal(self._tenant_name, used)
+
+
+def _is_same_application(old: Tenant, new: Tenant | None) -> bool:
+    return new is not None and (old.domain.lower(), old.client_id) == (new.domain.lower(), new.client_id)

@@ -126,6 +126,9 @@ REASONS: Final[dict[Cause, Reason]] = {
 }
 """The reason that each cause leaves in the ledger when nothing more is tried."""
 
+REFUSED_CREDENTIAL: Final = frozenset({Cause.CLIENT_REJECTED, Cause.CLIENT_AUTHENTICATION_REQUIRED})
+"""The causes that a new credential can remove."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
@@ -163,6 +166,7 @@ class Attempt:
         deadline: the time after which nothing is attempted.
         on_unknown: the caller's choice for attempts that may have been carried out.
         doubt: why an earlier attempt may have been carried out, if it may have.
+        new_credential_in: when to try again after Auth0 refused the credential, because there is another one or may soon be.
     """
 
     kind: Kind
@@ -171,6 +175,7 @@ class Attempt:
     deadline: datetime
     on_unknown: OnUnknown = OnUnknown.HOLD
     doubt: Reason | None = None
+    new_credential_in: timedelta | None = None
 
 
 def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) -> Decision:
@@ -178,10 +183,11 @@ def decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits) 
 
     - The request was surely not carried out: retry with backoff, within the attempts and the deadline.
     - 429 `too_many_requests`: defer until the server's hint, one hop at most. The attempt does not count.
+    - A refused credential that has been replaced, or may soon be: defer. The attempt does not count.
     - The request may have been carried out: `unknown`, except for a send whose caller chose to resend.
     - Any other answer: end with its reason. If an earlier attempt may have been carried out, end as `unknown` for that reason.
     """
-    decision = _decide(failure, attempt, limits)
+    decision = _with_new_credential(failure, attempt) or _decide(failure, attempt, limits)
     if not isinstance(decision, Dead):
         return decision
     state, reason = end_after(attempt.doubt, decision.state, decision.reason)
@@ -205,6 +211,12 @@ def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits)
     if _used_up(attempt, limits):
         return Dead(State.EXHAUSTED, reason)
     return _again(attempt, limits, reason)
+
+
+def _with_new_credential(failure: AuthenticationError, attempt: Attempt) -> Decision | None:
+    if failure.cause not in REFUSED_CREDENTIAL or attempt.new_credential_in is None:
+        return None
+    return _within_deadline(Deferred(attempt.new_credential_in), attempt)
 
 
 def _again(attempt: Attempt, limits: RetryLimits, reason: Reason) -> Decision:

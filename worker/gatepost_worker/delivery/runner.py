@@ -28,6 +28,7 @@ from gatepost_worker.delivery.attempts import Begun, PermitWait
 from gatepost_worker.delivery.calls import carry_out, token_set_of
 from gatepost_worker.delivery.policy import (
     LONGEST_HOP,
+    REFUSED_CREDENTIAL,
     SLEEP_IN_SLOT,
     Attempt,
     Dead,
@@ -212,9 +213,11 @@ class Runner:
         response: StartResponse | TokenResponse | None = None
         try:
             response = carry_out(command, client)
+            self._clients.accepted(operation.tenant, client)
         except AuthenticationError as error:
             failure = error
         seconds = time.monotonic() - started
+        refused = failure is not None and failure.cause in REFUSED_CREDENTIAL
         known = Attempt(
             kind=operation.kind,
             number=begun.number,
@@ -223,6 +226,7 @@ class Runner:
             deadline=operation.deadline,
             on_unknown=operation.on_unknown,
             doubt=begun.doubt,
+            new_credential_in=self._clients.after_refusal(operation.tenant, client) if refused else None,
         )
         answered = _Answered(response, failure, _readings(begun.ticket, response, failure))
         progress = self._conclude(operation, command, attempt, known, answered)
