@@ -107,6 +107,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
             check_broker(sender.app, settings)
             process.prepare()
             process.serve_health(sender.app, sender.app.amqp.queues.consume_from)
+            process.serve_metrics()
 
     def ready(**_: Any) -> None:
         with _exit_for_configuration():

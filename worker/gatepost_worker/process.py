@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,13 +20,15 @@ from gatepost_worker.delivery.attempts import Attempts
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
 from gatepost_worker.delivery.runner import Runner
+from gatepost_worker.metrics import names
+from gatepost_worker.metrics.counts import Sample, WorkerMetrics
 from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
 from gatepost_worker.upkeep.liveness import Liveness
 from gatepost_worker.upkeep.secret_watch import SecretWatch
 from gatepost_worker.upkeep.start_checks import check_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from celery import Celery
     from redis import Redis
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
+INSTALL: Final = "install it: pip install 'gatepost[metrics]'"
 
 
 class Process:
@@ -49,6 +53,7 @@ class Process:
         calls: how many calls its batches make at once; set at the worker's start.
         liveness: the record of the process's progress.
         secrets: takes over credentials whose files have changed.
+        metrics: the process's counts.
     """
 
     def __init__(self, settings: Settings, files: SettingsFiles | None = None) -> None:
@@ -64,7 +69,10 @@ class Process:
         self.slots = settings.concurrency
         self.calls = settings.calls
         self.liveness = Liveness(settings.health_patience)
+        self.metrics = WorkerMetrics()
+        self.metrics.live(self._progress)
         self._health: HealthServer | None = None
+        self._stop_metrics: Callable[[], None] = lambda: None
         self._checked = False
 
     @cached_property
@@ -103,11 +111,12 @@ class Process:
         return Runner(
             settings=self.settings,
             ledger=self.ledger,
-            attempts=Attempts(self.redis, self.settings),
+            attempts=Attempts(self.redis, self.settings, self.metrics),
             keyring=self.keyring,
             fingerprints=self.settings.fingerprints(),
             clients=self.clients,
             ownership=self.ownership,
+            metrics=self.metrics,
         )
 
     def dead_letter(self, raw: str, *, reason: str, queue: str) -> None:
@@ -155,12 +164,12 @@ class Process:
             _log.warning("tenants.need_restart", tenants=kept)
 
     def serve_health(self, app: Celery, queues: Collection[str]) -> None:
-        """Serve health reports at the health port, if one is configured.
+        """Sample the queues if reports or metrics are served, and serve reports at the health port, if one is configured.
 
         Raises:
             ConfigurationError: the port cannot be opened.
         """
-        if self.settings.health_port is None:
+        if self.settings.health_port is None and self.settings.metrics_port is None:
             return
         server = HealthServer(
             self.liveness,
@@ -171,9 +180,43 @@ class Process:
         )
         self._health = server.start()
 
+    def serve_metrics(self) -> None:
+        """Serve the metrics at their port, if one is configured and the extra is installed.
+
+        Raises:
+            ConfigurationError: the port cannot be opened.
+        """
+        if self.settings.metrics_port is None:
+            return
+        try:
+            # Imported here, because it needs the extra.
+            exposition = import_module("gatepost_worker.metrics.exposition")
+        except ModuleNotFoundError:
+            _log.warning("metrics.not_served", error=f"GATEPOST_METRICS_PORT needs an extra; {INSTALL}")
+            return
+        self._stop_metrics = exposition.serve(
+            exposition.WorkerSource(self.metrics),
+            host=self.settings.metrics_host,
+            port=self.settings.metrics_port,
+            setting="GATEPOST_METRICS_PORT",
+        )
+
+    def _progress(self) -> list[Sample]:
+        report = self.liveness.report()
+        samples = [
+            Sample(names.HEALTHY, (), report.healthy),
+            Sample(names.CONNECTED, (), report.connected),
+            Sample(names.TAKEN, (), report.taken),
+            Sample(names.SLOTS_FREE, (), report.slots_free),
+        ]
+        if report.loop_turned_s_ago is not None:
+            samples.append(Sample(names.LOOP_AGE, (), report.loop_turned_s_ago))
+        return samples
+
     def close(self) -> None:
-        """Close the open connections and stop the health server."""
+        """Close the open connections and stop the servers."""
         self.secrets.stop()
+        self._stop_metrics()
         if self._health is not None:
             self._health.stop()
         if "clients" in self.__dict__:

@@ -164,7 +164,7 @@ def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Calla
     def reconcile() -> None:
         """Repair operations and campaigns whose messages were lost."""
         try:
-            Reconciler(app, process.ledger, process.redis, process.keys).run()
+            Reconciler(app, process.ledger, process.redis, process.keys, metrics=process.metrics).run()
         finally:
             # Campaigns are swept even if the operations' sweep fails.
             campaigns.sweep.run()

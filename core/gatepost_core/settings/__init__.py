@@ -176,6 +176,10 @@ class Settings(BaseSettings):
     web_api_key: SecretStr | None = Field(
         default=None, description="The key that the console shows to the api; the api accepts the same one."
     )
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="The port on which a worker answers /metrics; by default, none."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="The address of that port.")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -58,6 +58,20 @@ def worker(
     health_host: Annotated[
         str | None, typer.Option("--health-host", metavar="HOST", help="Address of GET /health [default: 127.0.0.1].")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="Serve GET /metrics on this port; further processes take the next ones.",
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str | None,
+        typer.Option("--metrics-host", metavar="HOST", help="Address of GET /metrics [default: 127.0.0.1]."),
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
         typer.Option("--log-level", case_sensitive=False, help="Minimum level [default: info]."),
@@ -78,9 +92,14 @@ def worker(
     environment = dict(os.environ)
     if calls:
         environment["GATEPOST_CALLS"] = str(calls)
-    first_port = health_port or settings.health_port
+    first_ports = {
+        "GATEPOST_HEALTH_PORT": health_port or settings.health_port,
+        "GATEPOST_METRICS_PORT": metrics_port or settings.metrics_port,
+    }
     if health_host:
         environment["GATEPOST_HEALTH_HOST"] = health_host
+    if metrics_host:
+        environment["GATEPOST_METRICS_HOST"] = metrics_host
     if log_level:
         environment["GATEPOST_LOG_LEVEL"] = log_level.upper()
     if log_format:
@@ -94,7 +113,7 @@ def worker(
                 beat=beat and number == 0,
                 name=f"{os.getpid()}-{number}" if number else str(os.getpid()),
             ),
-            {**environment, "GATEPOST_HEALTH_PORT": str(first_port + number)} if first_port else environment,
+            environment | {name: str(port + number) for name, port in first_ports.items() if port},
         )
         for number in range(processes)
     ]

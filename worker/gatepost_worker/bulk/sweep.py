@@ -9,6 +9,8 @@ import structlog
 from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import CampaignNotFound, CorruptRecord
+from gatepost_worker.metrics.counts import WorkerMetrics
+from gatepost_worker.metrics.names import REPAIRS
 from gatepost_worker.upkeep.reconciler import sweep_lock
 
 if TYPE_CHECKING:
@@ -27,11 +29,20 @@ _log = structlog.stdlib.get_logger("gatepost.worker")
 class CampaignSweep:
     """Sweeps the active campaigns. One sweep runs at a time."""
 
-    def __init__(self, client: Redis, keys: RedisKeys, store: CampaignStore, publisher: BatchPublisher) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        keys: RedisKeys,
+        store: CampaignStore,
+        publisher: BatchPublisher,
+        *,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self._redis = client
         self._lock = keys.campaign_sweep_lock
         self._store = store
         self._publisher = publisher
+        self._metrics = metrics or WorkerMetrics()
 
     def run(self) -> int:
         """Sweep every campaign, and return how many batches were published.
@@ -57,6 +68,8 @@ class CampaignSweep:
             # A corrupt campaign must not stop the sweep of the others.
             _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
             return 0
+        if lost:
+            self._metrics.add(REPAIRS, "row_lost_its_worker", by=lost)
         if lost or published:
             _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)
         return published

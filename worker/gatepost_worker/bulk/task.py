@@ -29,11 +29,14 @@ from gatepost_worker.bulk.sending import Sender
 from gatepost_worker.bulk.silent_workers import SilentWorkers
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
-from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork, Tools
+from gatepost_worker.bulk.tools import Tools
+from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork
 from gatepost_worker.delivery.calls import deadline_of
 from gatepost_worker.delivery.clients import TenantCredential
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
+from gatepost_worker.metrics.counts import WorkerMetrics
+from gatepost_worker.metrics.names import BLOCKED
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -76,6 +79,7 @@ class BatchRunner:
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
         replicated: Callable[[str, Mapping[str, str]], bool] = lambda _key, _written: True,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         """Keep the parts that every batch uses.
 
@@ -94,6 +98,7 @@ class BatchRunner:
             sleep: sleeps for a number of seconds.
             stopping: returns whether the process is shutting down; a batch is then given back before its next row.
             replicated: returns whether enough replicas hold the fields just written to a hash; if not, nothing is sent.
+            metrics: the process's counts.
         """
         self.settings = settings
         self.store = store
@@ -109,6 +114,7 @@ class BatchRunner:
         self.sleep = sleep
         self.stopping = stopping
         self.replicated = replicated
+        self.metrics = metrics or WorkerMetrics()
         self._schedule = FeedSchedule(monotonic)
         # The batches that are being sent. A set of tokens: adding and removing are atomic.
         self._running: set[str] = set()
@@ -146,7 +152,9 @@ class BatchRunner:
             carrier = self.carriers.of(options.tenant or "", starts)
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
-            picked = self.store.block(claim, block_of(failure), wait_s=BLOCKED_WAIT_S)
+            block = block_of(failure)
+            self.metrics.add(BLOCKED, "batch", block.kind)
+            picked = self.store.block(claim, block, wait_s=BLOCKED_WAIT_S)
             self.publisher.publish(campaign_id, picked or ())
             return None
         channels = {row.kind for row in rows}
@@ -186,6 +194,7 @@ class BatchRunner:
             stopping=self.stopping,
             crowded=lambda: len(self._running) >= self.threads,
             replicated=self.replicated,
+            metrics=self.metrics,
         )
 
     def _source_of(self, campaign_id: str, options: Options) -> PermitSource:
@@ -246,12 +255,14 @@ class CampaignParts:
             threads=process.slots,
             stopping=self._stopping.is_set,
             replicated=Replication(process.redis, process.keys, process.settings.wait_replicas).reached,
+            metrics=process.metrics,
         )
 
     @cached_property
     def sweep(self) -> CampaignSweep:
         """Repairs campaigns."""
-        return CampaignSweep(self._process.redis, self._process.keys, self.store, self.publisher)
+        process = self._process
+        return CampaignSweep(process.redis, process.keys, self.store, self.publisher, metrics=process.metrics)
 
     @cached_property
     def silent_workers(self) -> SilentWorkers:

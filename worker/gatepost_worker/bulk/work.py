@@ -17,22 +17,21 @@ from gatepost_core.states import State
 from gatepost_worker.authentication.boundary import bare
 from gatepost_worker.bulk.attempt_log import AttemptLog
 from gatepost_worker.bulk.calls import UnderWay
+from gatepost_worker.bulk.step_counts import StepCounts
 from gatepost_worker.bulk.store import Begun, Full, Lost, NoRowLeft, Waiting
 from gatepost_worker.delivery.policy import REFUSED_CREDENTIAL, SLEEP_IN_SLOT
 from gatepost_worker.limiter import WaitReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from gatepost_core.campaigns.model import Options
-    from gatepost_core.campaigns.publishing import BatchPublisher
     from gatepost_core.campaigns.row import Row
-    from gatepost_core.sealing.fingerprints import Fingerprints
     from gatepost_worker.bulk.calls import Carrier
-    from gatepost_worker.bulk.feed_schedule import FeedSchedule
     from gatepost_worker.bulk.lease import Lease
     from gatepost_worker.bulk.sending import Sender, Sent
     from gatepost_worker.bulk.store import Claimed, PermitSource, Settlement
+    from gatepost_worker.bulk.tools import Tools
     from gatepost_worker.limiter import Reading
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
@@ -51,20 +50,6 @@ LOOKS_AGAIN_S: Final = 60.0
 """The longest rest of a campaign for its rate or for a 429's block: an operator may change either in the meantime."""
 _NO_SLOT_S: Final = 0.02
 _NO_OUTCOME_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What the batches of a process share; see `BatchRunner`."""
-
-    publisher: BatchPublisher
-    fingerprints: Fingerprints
-    schedule: FeedSchedule
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
-    stopping: Callable[[], bool]
-    crowded: Callable[[], bool]
-    replicated: Callable[[str, Mapping[str, str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +117,7 @@ class BatchWork:
         # How long the batch and the campaign wait, once nothing more is begun.
         self._leaving: Leaving | None = None
         self._ended: Counter[State] = Counter()
+        self._counts = StepCounts(tools.metrics, source.key)
         self._log = AttemptLog(f"{self._campaign_id}:{self._batch}", options.tenant, tools.fingerprints)
 
     @property
@@ -182,7 +168,10 @@ class BatchWork:
             guests is not None and fingerprints.campaign(self._campaign_id, person).hex() not in guests
             for person in people
         ]
-        return self._lease.screen(rows, list(map(fingerprints.suppression, people)), uninvited, erased) is not None
+        states = self._lease.screen(rows, list(map(fingerprints.suppression, people)), uninvited, erased)
+        if states is not None:
+            self._counts.screened(self._claimed.states, states)
+        return states is not None
 
     def _send_all(self) -> bool:
         """Settle and begin rows, step by step, until none is under way and none may begin; return whether the lease was kept."""
@@ -216,6 +205,8 @@ class BatchWork:
         finally:
             if taken > used:
                 self._carrier.slots.give_back(self._campaign_id, taken - used)
+        if isinstance(step, Waiting):
+            self._counts.waits(step.seconds)
         match step:
             case Begun():
                 self._begin(step)
@@ -290,15 +281,18 @@ class BatchWork:
                 readings.append(result.reading)
             if result.settlement.state is State.ACCEPTED:
                 self._ended[State.ACCEPTED] += 1
+                self._counts.accepted(self._rows[row].kind)
                 if record is not None:
                     self._keep(result.settlement)
                 if self._log.logs_successes:
                     self._log.write(self._rows[row], result)
             else:
                 failed += 1
+                self._counts.failed(self._rows[row].kind, result)
                 self._note_failure(result)
         if outcomes:
             self._carrier.slots.learn(self._campaign_id, succeeded=len(outcomes) - failed, failed=failed)
+            self._counts.record(readings)
         return settlements, readings
 
     def _note_failure(self, result: Sent) -> None:

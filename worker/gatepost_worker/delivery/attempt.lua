@@ -30,10 +30,10 @@ function calls.attempt(attempt, delivered, patience, hop, look_after, leases, ..
     local granted, first, wait = limiter_acquire(LIMITER .. tenant .. ':' .. ENDPOINT_OF[kind], now_us, LANE_OF[kind], 1,
       pacing, '')
     if granted < 1 then
-      if wait <= tonumber(patience) then return { 'wait', wait } end
+      if wait <= tonumber(patience) then return { 'wait', wait, tenant, kind } end
       local put_off = math.min(math.ceil(wait / 1000), tonumber(hop))
       answer = calls.postpone('', put_off, '1', look_after, '', '')
-      return answer[1] == 'postponed' and { 'early', put_off } or answer
+      return answer[1] == 'postponed' and { 'put_off', put_off, tenant, kind } or answer
     end
     ticket, answer = first, start(state, attempt, cjson.decode(leases)[kind])
   end

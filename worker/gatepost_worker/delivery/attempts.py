@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger import ledger_at
 from gatepost_core.ledger.script import MemoryFull
-from gatepost_core.ledger.values import Answer, Operation, answer_of, operation_of
+from gatepost_core.ledger.values import Answer, Operation, Verdict, answer_of, operation_of
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_worker.delivery.calls import deadline_of
 from gatepost_worker.delivery.policy import LONGEST_HOP
-from gatepost_worker.limiter import LimiterSettings, lua_library, pack_settings
+from gatepost_worker.limiter import LimiterKey, LimiterSettings, lua_library, pack_settings
 from gatepost_worker.limiter.readings import pack_readings
+from gatepost_worker.metrics.counts import WorkerMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +74,9 @@ Opened = Begun | Operation | PermitWait | Answer
 class Attempts:
     """Begins and ends attempts in Redis. Safe to share between threads."""
 
-    def __init__(self, client: Redis, settings: Settings) -> None:
+    def __init__(self, client: Redis, settings: Settings, metrics: WorkerMetrics | None = None) -> None:
         self._settings = settings
+        self._metrics = metrics or WorkerMetrics()
         self._keys = RedisKeys(settings.namespace)
         self._ledger = ledger_at(client, settings, library=lua_library(), calls=_CALLS)
         self._leases = json.dumps(
@@ -132,8 +134,11 @@ class Attempts:
                 return Begun(operation, int(number), timedelta(milliseconds=int(left)), why, int(ticket))
             case ["ready", *described]:
                 return operation_of(operation_id, described)
-            case ["wait", micros]:
-                return PermitWait(timedelta(microseconds=int(micros)))
+            case ["wait", micros, tenant, kind]:
+                return PermitWait(self._waited(tenant, kind, timedelta(microseconds=int(micros))))
+            case ["put_off", millis, tenant, kind]:
+                self._waited(tenant, kind, timedelta(milliseconds=int(millis)))
+                return Answer(Verdict.EARLY, wait_ms=int(millis))
             case reply:
                 return answer_of(reply)
 
@@ -155,6 +160,11 @@ class Attempts:
         return self._ledger.postpone(
             operation.operation_id, wait.total_seconds(), attempt=attempt, first=first, **options
         )
+
+    def _waited(self, tenant: str, kind: str, wait: timedelta) -> timedelta:
+        one = Kind(kind)
+        self._metrics.waited(LimiterKey(tenant, one.endpoint), one.lane, wait.total_seconds())
+        return wait
 
     def _applications(self, checked: Operation | None) -> list[Any]:
         applications = dict(self._remembered)

@@ -38,7 +38,10 @@ from gatepost_worker.delivery.policy import (
     Unknown,
     decide,
 )
-from gatepost_worker.limiter import Reading
+from gatepost_worker.limiter import LimiterKey, Reading
+from gatepost_worker.metrics.counts import Attempt as CountedAttempt
+from gatepost_worker.metrics.counts import WorkerMetrics
+from gatepost_worker.metrics.names import BLOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,6 +138,7 @@ class Runner:
         ownership: Ownership,
         limits: RetryLimits | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -145,6 +149,7 @@ class Runner:
         self._ownership = ownership
         self._limits = limits or RetryLimits.of(settings)
         self._sleep = sleep
+        self._metrics = metrics or WorkerMetrics()
 
     def run(self, operation_id: str) -> Progress:
         """Run an operation until it ends or must wait longer than this slot may sleep.
@@ -196,7 +201,9 @@ class Runner:
 
     def _put_back(self, operation: Operation, attempt: str, failure: GatepostError) -> Progress:
         _log.error("operation.blocked", operation_id=operation.operation_id, error=str(failure))
-        return self._postpone(operation, _CONFIGURATION_WAIT, attempt, free=True, blocked=block_of(failure))
+        block = block_of(failure)
+        self._metrics.add(BLOCKED, "operation", block.kind)
+        return self._postpone(operation, _CONFIGURATION_WAIT, attempt, free=True, blocked=block)
 
     def _attempt(self, begun: Begun, attempt: str) -> Progress:
         operation = begun.operation
@@ -230,6 +237,9 @@ class Runner:
         )
         answered = _Answered(response, failure, _readings(begun.ticket, response, failure))
         progress = self._conclude(operation, command, attempt, known, answered)
+        outcome, why, _ = _result_of(progress, failure)
+        self._metrics.attempts({CountedAttempt(operation.kind.value, outcome, why): 1})
+        self._metrics.answered(LimiterKey(operation.tenant, operation.kind.endpoint), answered.readings)
         self._log_attempt(operation, command, begun.number, seconds=seconds, failure=failure, progress=progress)
         return progress
 
@@ -324,14 +334,7 @@ class Runner:
         progress: Progress,
     ) -> None:
         # The one log line of an attempt. The recipient appears as a keyed fingerprint.
-        why: Reason | Cause | None
-        match progress:
-            case Ended(state=state, reason=reason):
-                shown, why, wait = state.value, reason, timedelta()
-            case Later(wait=wait):
-                shown, why = "postponed", failure.cause if failure is not None else None
-            case NotOurs(verdict=verdict):
-                shown, why, wait = verdict.value, None, timedelta()
+        shown, why, wait = _result_of(progress, failure)
         _log.info(
             "attempt.finished",
             command=operation.kind.value,
@@ -339,13 +342,25 @@ class Runner:
             correlation_id=operation.operation_id,
             recipient=self._fingerprints.log(recipient_of(command)),
             attempt=number,
-            state=shown,
-            reason=why and why.value,
+            state="postponed" if isinstance(progress, Later) else shown,
+            reason=why or None,
             auth0_code=failure and failure.code,
             http_status=failure.status if failure is not None else 200,
             wait_ms=int(wait.total_seconds() * 1000),
             total_ms=int(seconds * 1000),
         )
+
+
+def _result_of(progress: Progress, failure: AuthenticationError | None) -> tuple[str, str, timedelta]:
+    """Return the state after an attempt, why, and the wait."""
+    match progress:
+        case Ended(state=state, reason=reason):
+            return state.value, "" if reason is None else reason.value, timedelta()
+        case Later(wait=wait):
+            state = State.DEFERRED if isinstance(failure, RateLimited) else State.QUEUED
+            return state.value, "" if failure is None else failure.cause.value, wait
+        case NotOurs(verdict=verdict):
+            return verdict.value, "", timedelta()
 
 
 def _readings(

@@ -61,27 +61,27 @@ class QueueSampler:
 class HealthServer:
     """Serves one worker's health report and samples its queues."""
 
-    def __init__(self, liveness: Liveness, sampler: Sampler, *, host: str, port: int, patience_s: float) -> None:
+    def __init__(self, liveness: Liveness, sampler: Sampler, *, host: str, port: int | None, patience_s: float) -> None:
         """Prepare the server; `start` listens.
 
         Args:
             liveness: the record of the worker's progress.
             sampler: counts waiting messages and free slots.
             host: the address to listen at.
-            port: the port; 0 takes a free one.
+            port: the port; 0 takes a free one, and None listens at none.
             patience_s: seconds, the same as `liveness` has; a sample is taken several times within them.
         """
         self._liveness = liveness
         self._sampler = sampler
-        self._address = (host, port)
+        self._host, self._port = host, port
         self._interval_s = min(patience_s / _SAMPLES_IN_PATIENCE, _LONGEST_INTERVAL_S)
         self._ended = threading.Event()
         self._server: ThreadingHTTPServer | None = None
 
     @property
-    def port(self) -> int:
+    def port(self) -> int | None:
         """The port it listens at."""
-        return self._address[1] if self._server is None else int(self._server.server_address[1])
+        return self._port if self._server is None else int(self._server.server_address[1])
 
     def start(self) -> Self:
         """Listen, and sample the queues.
@@ -89,15 +89,21 @@ class HealthServer:
         Raises:
             ConfigurationError: the address is taken, or belongs to another machine.
         """
-        try:
-            self._server = ThreadingHTTPServer(self._address, _handler(self._liveness))
-        except (OSError, OverflowError) as failure:
-            host, port = self._address
-            raise ConfigurationError(f"GATEPOST_HEALTH_PORT: cannot listen at {host}:{port} ({failure})") from None
-        self._server.daemon_threads = True
-        self._run("health", self._server.serve_forever)
+        if self._port is not None:
+            self._server = self._listen(self._port)
+            self._run("health", self._server.serve_forever)
         self._run("health-sampler", self._sample)
         return self
+
+    def _listen(self, port: int) -> ThreadingHTTPServer:
+        try:
+            server = ThreadingHTTPServer((self._host, port), _handler(self._liveness))
+        except (OSError, OverflowError) as failure:
+            raise ConfigurationError(
+                f"GATEPOST_HEALTH_PORT: cannot listen at {self._host}:{port} ({failure})"
+            ) from None
+        server.daemon_threads = True
+        return server
 
     def stop(self) -> None:
         """Stop listening and sampling."""

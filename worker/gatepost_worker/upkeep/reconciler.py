@@ -16,6 +16,8 @@ from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translated_errors
+from gatepost_worker.metrics.counts import WorkerMetrics
+from gatepost_worker.metrics.names import REPAIRS
 from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
@@ -90,12 +92,14 @@ class Reconciler:
         keys: RedisKeys,
         *,
         clock: Callable[[], float] = time.monotonic,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._app = app
         self._ledger = ledger
         self._redis = client
         self._keys = keys
         self._clock = clock
+        self._metrics = metrics or WorkerMetrics()
         self._broker_takes = True
 
     def run(self) -> int:
@@ -144,11 +148,14 @@ class Reconciler:
             case Answer(verdict=Verdict.PUBLISH, kind=Kind() as kind):
                 self._publish(operation_id, kind)
             case Answer(verdict=Verdict.FINISHED, reason=Reason() as reason):
+                self._metrics.add(REPAIRS, "ended")
                 _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=reason.value)
             case Answer(verdict=Verdict.MISSING):
+                self._metrics.add(REPAIRS, "record_missing")
                 # Its record was evicted or deleted: the outcome is lost, and nothing is sent.
                 _log.warning("operation.missing", correlation_id=operation_id)
             case Answer(verdict=Verdict.CORRUPT):
+                self._metrics.add(REPAIRS, "set_aside")
                 _log.error("operation.set_aside", correlation_id=operation_id)
 
     def _publish(self, operation_id: str, kind: Kind) -> None:
@@ -162,6 +169,7 @@ class Reconciler:
             operation_id=operation_id,
         )
         if self._broker_takes:
+            self._metrics.add(REPAIRS, "published_again")
             _log.info("operation.published_again", correlation_id=operation_id, command=kind.value)
         else:
             self._ledger.unpublished(operation_id)

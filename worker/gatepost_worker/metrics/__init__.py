@@ -1,0 +1,1 @@
+"""The metrics of one worker process: names, counts and exposition."""

@@ -1,0 +1,116 @@
+"""The names of a worker's metrics. No other module spells one.
+
+A label holds a value of a closed set, or the name of a tenant. It never holds an id or a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Type(Enum):
+    """The types of metrics in Prometheus."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: its name in Prometheus. The name of a counter ends in `_total`.
+        type: its type.
+        meaning: one sentence for its `# HELP` line and the reference page.
+        labels: the names of its labels.
+    """
+
+    name: str
+    type: Type
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0)
+"""The upper bounds of the histogram's buckets, in seconds. An SMS may take 40 s."""
+
+ATTEMPTS: Final = Metric(
+    "gatepost_attempts_total",
+    Type.COUNTER,
+    "Attempts that ended, by the state that followed; `queued` is a retry and `deferred` a wait that costs no attempt.",
+    ("kind", "outcome", "reason"),
+)
+ANSWERS: Final = Metric(
+    "gatepost_answer_seconds",
+    Type.HISTOGRAM,
+    "Time from a request to the end of Auth0's answer, in seconds.",
+    ("tenant", "endpoint"),
+)
+THROTTLED: Final = Metric(
+    "gatepost_throttled_total", Type.COUNTER, "Answers 429: Auth0 refused for the quota.", ("tenant", "endpoint")
+)
+WAITS: Final = Metric(
+    "gatepost_limiter_waits_total",
+    Type.COUNTER,
+    "How often the limiter gave no permit.",
+    ("tenant", "endpoint", "lane"),
+)
+WAITED: Final = Metric(
+    "gatepost_limiter_wait_seconds_total",
+    Type.COUNTER,
+    "Seconds that the limiter told callers to wait.",
+    ("tenant", "endpoint", "lane"),
+)
+QUOTA_LIMIT: Final = Metric(
+    "gatepost_quota_limit",
+    Type.GAUGE,
+    "The size of the bucket in the newest answer: of the tenant, or of its policy for this client.",
+    ("tenant", "endpoint", "bucket"),
+)
+QUOTA_LEFT: Final = Metric(
+    "gatepost_quota_left",
+    Type.GAUGE,
+    "Requests left in the bucket in the newest answer.",
+    ("tenant", "endpoint", "bucket"),
+)
+QUOTA_USED: Final = Metric(
+    "gatepost_quota_used_ratio",
+    Type.GAUGE,
+    "The used share of the bucket in the newest answer, from 0 to 1.",
+    ("tenant", "endpoint", "bucket"),
+)
+SUPPRESSED: Final = Metric(
+    "gatepost_suppressed_total",
+    Type.COUNTER,
+    "Recipients of campaigns that got no message because of a list or an erasure.",
+)
+BLOCKED: Final = Metric(
+    "gatepost_blocked_total",
+    Type.COUNTER,
+    "Operations and batches that this worker put back because it could not send them.",
+    ("work", "why"),
+)
+REPAIRS: Final = Metric(
+    "gatepost_reconciler_repairs_total",
+    Type.COUNTER,
+    "Repairs by the reconciler in this worker.",
+    ("repair",),
+)
+HEALTHY: Final = Metric("gatepost_worker_healthy", Type.GAUGE, "1 if the worker makes progress, otherwise 0.")
+CONNECTED: Final = Metric(
+    "gatepost_worker_connected", Type.GAUGE, "1 if the worker has a connection to the broker, otherwise 0."
+)
+LOOP_AGE: Final = Metric(
+    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the loop of the consumer last turned."
+)
+TAKEN: Final = Metric("gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took.")
+SLOTS_FREE: Final = Metric(
+    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run at the last look."
+)
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+"""All metrics of a worker."""
