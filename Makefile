@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon fuzz bench bench-smoke bench-parts audit screens format lock clean
+.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon fuzz bench bench-smoke bench-parts audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -65,6 +65,9 @@ docs: $(SITE)/.ready ## Build the documentation as a site in build/docs
 	@$(SITE)/bin/sphinx-build -q -W --keep-going -E -d build/docs-cache -c docs . build/docs
 	@echo "Open build/docs/index.html"
 
+newcomer: $(DEV)/.ready ## Follow the tutorial and the examples on a fresh clone, typing what the pages say; about a minute
+	@PYTHONPATH=tests $(DEV)/bin/python tests/newcomer.py
+
 smoke: $(DEMO)/.ready ## Import every module and run every command once
 	@$(DEMO)/bin/python tests/smoke.py
 
@@ -110,8 +113,8 @@ bench: $(DEV)/.ready ## Measure beside other task queues, and write the report; 
 bench-smoke: $(DEV)/.ready ## A minute of it. Fails when something breaks, never on a timing
 	@$(DEV)/bin/python benchmarks/bench.py --smoke
 
-bench-parts: $(DEV)/.ready ## Measure parts alone: files, client, simulator, memory, limiter, logins beside a campaign
-	@set -e; for name in rows authentication_client simulator_throughput campaign_memory limiter_simulation login_latency; do \
+bench-parts: $(DEV)/.ready ## Measure parts alone: files, installation, client, simulator, memory, limiter, logins beside a campaign
+	@set -e; for name in rows install_size authentication_client simulator_throughput campaign_memory limiter_simulation login_latency; do \
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 

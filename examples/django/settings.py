@@ -1,7 +1,9 @@
 """The settings of the example. Gatepost reads its own from the environment."""
 
 import os
+from pathlib import Path
 
+HERE = Path(__file__).parent
 SECRET_KEY = os.environ["SESSION_SECRET"]
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
@@ -17,9 +19,11 @@ CONTEXT = ["django.template.context_processors.request", "django.contrib.auth.co
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": ["templates"],
+        "DIRS": [HERE / "templates"],
         "OPTIONS": {"context_processors": CONTEXT},
     }
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("DATABASE", "example.sqlite3")}}
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("DATABASE", HERE / "example.sqlite3")}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
