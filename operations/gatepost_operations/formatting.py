@@ -88,3 +88,10 @@ def rate_text(per_second: float) -> str:
     if per_second == 0 or per_second >= 0.1:  # noqa: PLR2004 - see the docstring
         return f"{per_second:,.1f}/s"
     return f"{per_second * _HOUR:,.1f}/h"
+
+
+def share_text(number: int, total: int) -> str:
+    """Return a share in percent, rounded towards the middle: neither 0.0 % for some nor 100.0 % for less than all."""
+    if not total or number in {0, total}:
+        return f"{number / total:.1%}" if total else ""
+    return f"{min(max(round(1000 * number / total), 1), 999) / 1000:.1%}"

@@ -137,7 +137,7 @@ def watch(
         CampaignNotFound: there is no such campaign.
         Unavailable: Redis did not answer for `patience_s` seconds. The campaign continues.
     """
-    moved_at, answered_at, before = monotonic(), monotonic(), None
+    movement, answered_at = Movement(monotonic(), every_s), monotonic()
     while True:
         try:
             campaign = campaigns.status(campaign_id)
@@ -147,18 +147,42 @@ def watch(
             on_failure(failure)
             sleep(every_s)
             continue
-        now, tick = clock(), monotonic()
-        if tick - answered_at > every_s + _SILENCE_S:
-            before = None
-        answered_at = tick
-        seen = (campaign.status, campaign.total, campaign.done, campaign.counts[State.IN_FLIGHT])
-        if seen != before or campaign.status is not Status.RUNNING or _rests(campaign, now):
-            moved_at, before = tick, seen
-        snapshot = snapshot_of(campaign, now, tick - moved_at)
+        answered_at = monotonic()
+        snapshot = movement.look(campaign, clock(), answered_at)
         yield snapshot
         if snapshot.is_last:
             return
         sleep(every_s)
+
+
+class Movement:
+    """Measures how long a watched campaign has not changed.
+
+    Args:
+        tick: the seconds of a monotonic clock.
+        every_s: seconds between two looks.
+    """
+
+    def __init__(self, tick: float, every_s: float) -> None:
+        self._moved_at = self._looked_at = tick
+        self._every_s = every_s
+        self._before: object = None
+
+    def look(self, campaign: Campaign, now: datetime, tick: float) -> CampaignSnapshot:
+        """Return a snapshot with the seconds since the last change.
+
+        Args:
+            campaign: the campaign as it was read just now.
+            now: the current time.
+            tick: the seconds of the monotonic clock.
+        """
+        if tick - self._looked_at > self._every_s + _SILENCE_S:
+            self._before = None
+        self._looked_at = tick
+        seen = (campaign.status, campaign.total, campaign.done, campaign.counts[State.IN_FLIGHT])
+        if seen != self._before or campaign.status is not Status.RUNNING or _rests(campaign, now):
+            self._moved_at, self._before = tick, seen
+        return snapshot_of(campaign, now, tick - self._moved_at)
 
 
 def snapshot_of(campaign: Campaign, now: datetime, idle_s: float = 0.0) -> CampaignSnapshot:

@@ -8,7 +8,7 @@ from gatepost_core.campaigns.model import Status
 from gatepost_core.states import State
 from gatepost_operations.cli.campaign.lines import labelled
 from gatepost_operations.cli.campaign.summary import cost_text, took_text
-from gatepost_operations.formatting import counted, day_text, in_zone, limit_text, rate_text, time_left_text
+from gatepost_operations.formatting import counted, day_text, in_zone, limit_text, rate_text, share_text, time_left_text
 from gatepost_operations.planning.watch import Activity, snapshot_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def campaign_lines(campaign: Campaign, now: datetime, max_rate: float | None = N
     yield _line("recipients", f"{campaign.total:,}")
     for state in State:
         if number := campaign.counts[state]:
-            share = f"  {_share(number, campaign.total)}" if campaign.adds_up else ""
+            share = f"  {share_text(number, campaign.total)}" if campaign.adds_up else ""
             yield f"  {state.value:<{_WIDTH}}{number:>10,}{share}"
     if cost := cost_text(campaign):
         yield from labelled("cost", cost)
@@ -121,10 +121,3 @@ def recipient_line(report: RecipientReport) -> str:
     if report.at:
         parts.append(in_zone(report.at))
     return ", ".join(parts)
-
-
-def _share(number: int, total: int) -> str:
-    """Return a share in percent, rounded towards the middle: neither 0.0 % for some nor 100.0 % for less than all."""
-    if not total or number in {0, total}:
-        return f"{number / total:.1%}" if total else ""
-    return f"{min(max(round(1000 * number / total), 1), 999) / 1000:.1%}"

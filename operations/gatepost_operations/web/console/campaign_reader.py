@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.campaigns.blocks import with_own_block
 from gatepost.campaigns.report import campaign_of
+from gatepost_core.blocks import read_blocks
 from gatepost_core.campaigns.store import CampaignStore
+from gatepost_core.errors import CampaignNotFound
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
 
@@ -37,8 +39,10 @@ class CampaignReader:
         Raises:
             CampaignNotFound: there is none.
         """
-        found = campaign_of(campaign_id, self.store.record(campaign_id), self.store.blocks(campaign_id))
-        return with_own_block(found, self._settings)
+        found = self.live([campaign_id])
+        if not found:
+            raise CampaignNotFound
+        return found[campaign_id]
 
     def find(self, words: str, status: Status | None) -> list[str]:
         """Return the ids of campaigns, the newest first.
@@ -55,14 +59,29 @@ class CampaignReader:
             and (not wanted or wanted in name.casefold() or campaign_id.startswith(wanted))
         ]
 
+    def live(self, campaign_ids: Sequence[str]) -> dict[str, Campaign]:
+        """Return campaigns with what blocks them, in one round trip. Deleted ones are left out."""
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for campaign_id in campaign_ids:
+                pipeline.hgetall(self._keys.campaign(campaign_id))
+                pipeline.hgetall(self._keys.blocked(campaign_id))
+            found = pipeline.execute()
+        pairs = zip(campaign_ids, found[::2], found[1::2], strict=True)
+        return {
+            campaign_id: with_own_block(
+                campaign_of(campaign_id, _text(record), read_blocks(_text(blocks))), self._settings
+            )
+            for campaign_id, record, blocks in pairs
+            if record
+        }
+
     def several(self, campaign_ids: Sequence[str]) -> list[Campaign]:
         """Return campaigns in one round trip. Deleted ones are left out."""
         with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for campaign_id in campaign_ids:
                 pipeline.hgetall(self._keys.campaign(campaign_id))
             found = pipeline.execute()
-        records = [{as_text(name): as_text(value) for name, value in one.items()} for one in found]
-        return [campaign_of(one, record) for one, record in zip(campaign_ids, records, strict=True) if record]
+        return [campaign_of(one, _text(record)) for one, record in zip(campaign_ids, found, strict=True) if record]
 
     def _names_and_statuses(self) -> list[tuple[str, str, str]]:
         with translated_errors():
@@ -76,3 +95,7 @@ class CampaignReader:
             for key, (name, status) in zip(keys, found, strict=True)
             if name is not None
         ]
+
+
+def _text(reply: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {as_text(name): as_text(value) for name, value in reply.items()}

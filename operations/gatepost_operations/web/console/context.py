@@ -1,16 +1,24 @@
 """The parts that pages share: Redis, the live campaigns and the API."""
 
-from typing import Annotated, Self
+from functools import partial
+from typing import Annotated, Final, Self
 
 import httpx
 from fastapi import Depends, Request
 from redis import Redis
 
+from gatepost_core.errors import Unavailable
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings
+from gatepost_operations.planning.workers import bulk_workers
 from gatepost_operations.web.console.api import Api
 from gatepost_operations.web.console.campaign_reader import CampaignReader
+from gatepost_operations.web.console.live import LiveCampaigns
+from gatepost_operations.web.console.quotas import Quotas
 from gatepost_operations.web.console.security.operators import operator_of
+
+# A busy worker answers late, and must not count as gone.
+_WORKERS_ANSWER_WITHIN_S: Final = 2.0
 
 
 class Console:
@@ -27,6 +35,9 @@ class Console:
         self.redis = client
         self.keys = RedisKeys(settings.namespace)
         self.campaigns = CampaignReader(settings, client, self.keys)
+        self.quotas = Quotas(settings, client, self.keys)
+        workers = partial(bulk_workers, settings, answer_within_s=_WORKERS_ANSWER_WITHIN_S)
+        self.live = LiveCampaigns(self.campaigns, quota=self.quotas.read, workers=workers)
         self._api = api
 
     def api_of(self, request: Request) -> Api:
@@ -34,9 +45,11 @@ class Console:
         return Api(self._api, operator_of(request).name)
 
     def __enter__(self) -> Self:
+        self.live.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.live.__exit__()
         self.redis.close()
 
 
@@ -45,5 +58,15 @@ def _console_of(request: Request) -> Console:
     return console
 
 
-ConsoleOf = Annotated[Console, Depends(_console_of)]
-"""The console, as a parameter of a handler."""
+def _answering(request: Request) -> Console:
+    console = _console_of(request)
+    if console.live.lost_for_s:
+        # Otherwise each request would wait for Redis in a thread.
+        raise Unavailable
+    return console
+
+
+ConsoleOf = Annotated[Console, Depends(_answering)]
+"""The console, as a parameter of a handler. While Redis does not answer, the handler is not called."""
+LiveConsole = Annotated[Console, Depends(_console_of)]
+"""The console, for handlers that also work while Redis does not answer."""

@@ -50,3 +50,8 @@ def bar_text(campaign: Campaign) -> str:
 def failed(campaign: Campaign) -> int:
     """Return the number of recipients who count as failed."""
     return sum(campaign.counts[state] for state in FAILED_STATES)
+
+
+def bar_width(number: int, total: int) -> float:
+    """Return the width of the bar of one state."""
+    return round(max(_NARROWEST, WIDTH * number / total), 1) if number and total else 0.0

@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse
 
 from gatepost_core.safe_text import visible
 from gatepost_operations.formatting import counted, day_text, duration_text, in_zone, rate_text
-from gatepost_operations.web.console.drawing import bar_parts, bar_text, failed
+from gatepost_operations.web.console.campaign_text import CAMPAIGN_GLOBALS
+from gatepost_operations.web.console.drawing import bar_parts, bar_text, bar_width, failed
 from gatepost_operations.web.console.security.operators import signed_in
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def build_templates(navigation: Sequence[Link]) -> Environment:
         "static": static_url,
         "bar_parts": bar_parts,
         "bar_text": bar_text,
+        "bar_width": bar_width,
         "failed": failed,
+        **CAMPAIGN_GLOBALS,
     }
     templates.filters |= {
         "number": lambda number: f"{number:,}",

@@ -1,0 +1,54 @@
+"""The quota of a tenant's starts, as the limiter has learned it. It needs no credential of the tenant."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.kinds import Endpoint
+from gatepost_core.settings.tenants import DEFAULT_TENANT
+from gatepost_operations.planning.limiter import quota_of
+from gatepost_worker.limiter import LimiterKey, LimiterSettings, RedisLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+    from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.settings import Settings
+    from gatepost_operations.planning.tenant_quota import TenantQuota
+
+_READ_EVERY_S: Final = 2.0
+
+
+class Quotas:
+    """Reads the quota of each tenant at most once in two seconds.
+
+    Args:
+        settings: the configuration.
+        client: an open client of Redis.
+        keys: the names in Redis.
+        monotonic: returns the seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self, settings: Settings, client: Redis, keys: RedisKeys, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pacing = LimiterSettings(longest_hint_s=settings.longest_hint)
+        self._limiter = RedisLimiter(client, keys, self._pacing)
+        self._monotonic = monotonic
+        self._known: dict[str, tuple[float, TenantQuota]] = {}
+
+    def read(self, tenant: str | None) -> TenantQuota | None:
+        """Return the quota of a tenant; None for the default tenant.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        name = tenant or DEFAULT_TENANT
+        at, known = self._known.get(name, (0.0, None))
+        if known is None or self._monotonic() - at >= _READ_EVERY_S:
+            known = quota_of(self._limiter, self._pacing, LimiterKey(name, Endpoint.START))
+            self._known[name] = (self._monotonic(), known)
+        return known
