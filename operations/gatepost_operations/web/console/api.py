@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -18,19 +17,23 @@ class ApiUnavailable(Exception):
     """The API does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
 class Problem(Exception):
     """The API refused a request.
 
     Attributes:
         status: the HTTP status.
-        detail: a sentence for the operator.
-        errors: what is wrong with fields: the JSON pointer or name, and a sentence.
+        detail: a sentence for the operator; empty if `errors` say everything.
+        errors: what is wrong with fields: the JSON pointer or the name of a parameter, and a sentence.
     """
 
-    status: int
-    detail: str
-    errors: tuple[tuple[str, str], ...] = ()
+    def __init__(self, status: int, detail: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(status)
+        self.status, self.detail, self.errors = status, detail, errors
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Each field with its error; an empty field for the whole request."""
+        return self.errors or (("", self.detail),)
 
 
 class Api:
@@ -43,7 +46,7 @@ class Api:
 
     def __init__(self, client: httpx.AsyncClient, operator: str) -> None:
         self._client = client
-        self._headers = {ACTOR: operator.encode("ascii", "backslashreplace").decode()}
+        self._headers = {ACTOR.encode(): operator.encode()}
 
     async def call(
         self,
@@ -53,7 +56,7 @@ class Api:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         content: AsyncIterator[bytes] | None = None,
-        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Call the API, and return its JSON.
 
@@ -63,23 +66,42 @@ class Api:
             json: a body of JSON values.
             params: the query.
             content: a body that is streamed.
-            content_type: the type of the streamed body.
+            headers: further headers, such as the type of the streamed body.
 
         Raises:
             Problem: the API refused the request.
             ApiUnavailable: it does not answer.
         """
-        headers = self._headers | ({"Content-Type": content_type} if content_type else {})
+        sent = self._headers | {name.encode(): value.encode() for name, value in (headers or {}).items()}
         try:
-            response = await self._client.request(
-                method, path, json=json, params=params, content=content, headers=headers
-            )
+            response = await self._client.request(method, path, json=json, params=params, content=content, headers=sent)
         except httpx.HTTPError:
             # httpx's errors hold the request, and so a streamed file.
             raise ApiUnavailable from None
         if response.is_error:
             raise problem_of(response)
         return response.json() if response.content else None
+
+    async def stream(self, path: str, *, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Return the body of an answer in parts, as they come. Errors are those of `call`."""
+        request = self._client.build_request("GET", path, params=params, headers=self._headers)
+        try:
+            response = await self._client.send(request, stream=True)
+            if response.is_error:
+                await response.aread()
+        except httpx.HTTPError:
+            raise ApiUnavailable from None
+        if response.is_error:
+            raise problem_of(response)
+        return _parts(response)
+
+
+async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for part in response.aiter_bytes():
+            yield part
+    finally:
+        await response.aclose()
 
 
 def problem_of(response: httpx.Response) -> Problem:
@@ -89,7 +111,7 @@ def problem_of(response: httpx.Response) -> Problem:
     except ValueError:
         body = {}
     errors = tuple(
-        (str(one.get("pointer", "")), str(one.get("detail", "")))
+        (str(one.get("pointer") or one.get("parameter") or "").strip("/"), str(one.get("detail", "")))
         for one in body.get("errors", [])
         if isinstance(one, dict)
     )

@@ -20,7 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from gatepost_core.redis.connections import connect
 from gatepost_operations.web.console.context import Console
 from gatepost_operations.web.console.failures import add_failure_pages
-from gatepost_operations.web.console.pages import campaign, campaigns
+from gatepost_operations.web.console.pages import campaign, campaign_actions, campaigns, new_campaign, recipients
 from gatepost_operations.web.console.rendering import build_templates
 from gatepost_operations.web.console.security.operators import Identify, add_sign_in, no_one
 from gatepost_operations.web.keyless import without_secrets
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-PAGES: Final[tuple[ModuleType, ...]] = (campaigns, campaign)
+PAGES: Final[tuple[ModuleType, ...]] = (campaigns, new_campaign, campaign, campaign_actions, recipients)
 """The modules of pages, in the order of the navigation."""
 _STATIC: Final = Path(__file__).parent / "static"
 # Uploads pass through, however long the check of a large file takes.

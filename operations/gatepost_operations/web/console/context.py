@@ -15,6 +15,7 @@ from gatepost_operations.web.console.api import Api
 from gatepost_operations.web.console.campaign_reader import CampaignReader
 from gatepost_operations.web.console.live import LiveCampaigns
 from gatepost_operations.web.console.quotas import Quotas
+from gatepost_operations.web.console.recipient_reader import RecipientReader
 from gatepost_operations.web.console.security.operators import operator_of
 
 # A busy worker answers late, and must not count as gone.
@@ -35,6 +36,7 @@ class Console:
         self.redis = client
         self.keys = RedisKeys(settings.namespace)
         self.campaigns = CampaignReader(settings, client, self.keys)
+        self.recipients = RecipientReader(client, self.keys)
         self.quotas = Quotas(settings, client, self.keys)
         workers = partial(bulk_workers, settings, answer_within_s=_WORKERS_ANSWER_WITHIN_S)
         self.live = LiveCampaigns(self.campaigns, quota=self.quotas.read, workers=workers)

@@ -66,6 +66,7 @@ def build_templates(navigation: Sequence[Link]) -> Environment:
         "duration": duration_text,
         "moment": in_zone,
         "day": lambda at: day_text(at, datetime.now(UTC)),
+        "iso_day": lambda text: day_text(datetime.fromisoformat(text), datetime.now(UTC)),
     }
     return templates
 
