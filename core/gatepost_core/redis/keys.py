@@ -201,6 +201,18 @@ class RedisKeys:
         """Return the key of a dead letter."""
         return f"{self.namespace}:{_DEAD_LETTER}:{letter_id}"
 
+    def console_session(self, digest: str) -> str:
+        """Return the key of a browser session of the console, by the hash of its id."""
+        return f"{self.namespace}:console:session:{digest}"
+
+    def console_sign_in(self, digest: str) -> str:
+        """Return the key of a sign-in at an identity provider that is under way."""
+        return f"{self.namespace}:console:sign_in:{digest}"
+
+    def console_tries(self, digest: str) -> str:
+        """Return the key of the tries to sign in to an account or from an address."""
+        return f"{self.namespace}:console:tries:{digest}"
+
     @cached_property
     def reconciler_last_run(self) -> str:
         """When the reconciler last ran, in milliseconds since the epoch."""

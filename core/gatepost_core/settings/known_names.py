@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _PREFIX: Final = "GATEPOST_"
 # GATEPOST_CONFIG names the configuration file, and docker-compose.yml reads GATEPOST_IMAGE.
 _ALSO_READ: Final = frozenset({"GATEPOST_CONFIG", "GATEPOST_IMAGE"})
-_SIMULATOR: Final = "GATEPOST_SIMULATOR_"
+# The simulator and the console check their own settings.
+_OF_OTHERS: Final = ("GATEPOST_SIMULATOR_", "GATEPOST_CONSOLE_")
 _SECRET_SOURCES: Final = ("_FILE", "_COMMAND")
 # Kubernetes sets these in every pod if the namespace has a Service whose name begins with `gatepost`.
 _OF_KUBERNETES: Final = re.compile(
@@ -34,9 +35,10 @@ def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, so
         ConfigurationError: a variable is no setting. The message names the nearest one, and no value.
     """
     names = set(known)
+    of_others = tuple(prefix for prefix in _OF_OTHERS if not any(name.startswith(prefix) for name in names))
     for variable in sorted(present):
         name = variable.upper()
-        if not name.startswith(_PREFIX) or name in names | _ALSO_READ or name.startswith(_SIMULATOR):
+        if not name.startswith(_PREFIX) or name in names | _ALSO_READ or name.startswith(of_others):
             continue
         if any(name.removesuffix(suffix) in names for suffix in _SECRET_SOURCES) or _OF_KUBERNETES.fullmatch(name):
             continue

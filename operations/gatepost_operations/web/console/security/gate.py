@@ -1,0 +1,120 @@
+"""Stands before all routes: checks the host and the origin, notes the operator, and adds the security headers to every answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+
+from gatepost_core.errors import Unavailable
+from gatepost_operations.web.console.security.csrf import SAFE_METHODS, is_from_own_page
+from gatepost_operations.web.console.security.refusals import ForgedRequest, WrongHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from gatepost_operations.web.console.security.operators import Operator
+    from gatepost_operations.web.console.security.refusals import RequestRefused
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+# Not `no-referrer`: with it, browsers send `Origin: null` with the console's own forms. Nothing leaves for other sites with either.
+HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""The headers of every answer. Answers without a `Cache-Control` also get `no-store`."""
+_YEAR_S: Final = 31_536_000
+HEALTH: Final = "/health"
+"""The path that load balancers ask, under any host name."""
+
+
+class Identify(Protocol):
+    """Returns the operator who sent a request and the token of the browser's forms."""
+
+    def __call__(self, request: Request, /) -> tuple[Operator | None, str]:
+        """Return the operator, None if no one is signed in, and the token, empty if the browser has no cookie."""
+
+
+class Gate:
+    """An ASGI middleware.
+
+    Args:
+        app: the app behind it.
+        url: the URL under which browsers reach the console.
+        identify: identifies the operator of a request.
+        refuse: makes the answer to a request that is refused.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, url: str, identify: Identify, refuse: Callable[[Request, Exception], Response]
+    ) -> None:
+        self._app = app
+        parts = urlsplit(url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._host = parts.netloc
+        self._identify = identify
+        self._refuse = refuse
+        self._headers = HEADERS | (
+            {"strict-transport-security": f"max-age={_YEAR_S}"} if parts.scheme == "https" else {}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a request, and pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        request = Request(scope, receive)
+        if request.url.path == HEALTH:
+            await self._app(scope, receive, send_with_headers)
+            return
+        if refusal := self._refusal_of(request):
+            await self._refuse(request, refusal)(scope, receive, send_with_headers)
+            return
+        try:
+            request.state.operator, request.state.token = await run_in_threadpool(self._identify, request)
+        except Unavailable as failure:
+            await self._refuse(request, failure)(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+    def _refusal_of(self, request: Request) -> RequestRefused | None:
+        # A name that resolves to this machine would otherwise give its page the rights of the console's own pages.
+        if request.headers.get("host") != self._host:
+            return WrongHost(self._origin)
+        return None if is_from_own_page(request.method, request.headers, self._origin) else ForgedRequest()
+
+
+def is_action(request: Request) -> bool:
+    """Return whether a person made the request, and not a page that refreshes itself."""
+    mode = request.headers.get("sec-fetch-mode", "navigate")
+    return request.method not in SAFE_METHODS or mode == "navigate"

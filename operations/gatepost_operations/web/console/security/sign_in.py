@@ -1,0 +1,134 @@
+"""The routes before and around the sign-in."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from gatepost_operations.web.console.rendering import render
+from gatepost_operations.web.console.security.gate import HEALTH
+from gatepost_operations.web.console.security.oidc import CALLBACK
+from gatepost_operations.web.console.security.operators import Level, require, signed_in, without_sign_in
+from gatepost_operations.web.console.security.refusals import SignInFailed, TooManyTries, WrongPassword
+
+if TYPE_CHECKING:
+    from gatepost_operations.web.console.security.guard import Guard
+    from gatepost_operations.web.console.security.operators import Operator
+
+router: Final = APIRouter()
+_START: Final = "/"
+_log = structlog.stdlib.get_logger("gatepost.console")
+
+
+@router.get(HEALTH, dependencies=[without_sign_in()])
+def health() -> Response:
+    """Tell a load balancer that the console runs."""
+    return JSONResponse({"healthy": True})
+
+
+@router.get("/sign-in", dependencies=[without_sign_in()])
+def sign_in_page(request: Request, next: Annotated[str, Query(max_length=2000)] = "") -> Response:  # noqa: A002 - the query's name
+    """Show the ways to sign in."""
+    if signed_in(request):
+        return RedirectResponse(local_path(next), 303)
+    return _page(request, local_path(next))
+
+
+@router.post("/sign-in", dependencies=[without_sign_in()])
+def sign_in_with_password(
+    request: Request,
+    name: Annotated[str, Form(max_length=200)] = "",
+    password: Annotated[str, Form(max_length=4096)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "",  # noqa: A002 - the field's name
+) -> Response:
+    """Sign in with a local account."""
+    guard = _guard_of(request)
+    address = request.client.host if request.client else ""
+    try:
+        operator = guard.password_sign_in(name, password, address)
+    except SignInFailed as failure:
+        _log.warning("console.sign_in_failed", address=address, error=type(failure).__name__)
+        response = _page(request, local_path(next), str(failure), status=failure.status)
+        if isinstance(failure, TooManyTries):
+            response.headers["Retry-After"] = str(failure.wait_s)
+        return response
+    return _signed_in(request, operator, local_path(next))
+
+
+@router.get("/sign-in/provider", dependencies=[without_sign_in()])
+def sign_in_at_provider(request: Request, next: Annotated[str, Query(max_length=2000)] = "") -> Response:  # noqa: A002 - the query's name
+    """Send the browser to the identity provider."""
+    guard = _guard_of(request)
+    browser = guard.browser_cookie.read(request) or secrets.token_urlsafe(32)
+    response = RedirectResponse(guard.provider().begin(browser, local_path(next)), 303)
+    guard.browser_cookie.set(response, browser)
+    return response
+
+
+@router.get(CALLBACK, dependencies=[without_sign_in()])
+def return_from_provider(request: Request) -> Response:
+    """Sign in the operator whom the identity provider names."""
+    guard = _guard_of(request)
+    try:
+        finished = guard.provider().finish(guard.browser_cookie.read(request) or "", request.query_params)
+    except SignInFailed as failure:
+        address = request.client.host if request.client else ""
+        _log.warning("console.sign_in_failed", address=address, error=type(failure).__name__)
+        raise
+    return _signed_in(request, finished.operator, finished.path)
+
+
+@router.post("/sign-out", dependencies=[require(Level.READ_ONLY)])
+def sign_out(request: Request) -> Response:
+    """End the session."""
+    guard = _guard_of(request)
+    session_id = guard.session_cookie.read(request)
+    if session_id:
+        guard.sessions.end(session_id)
+    response = RedirectResponse("/sign-in", 303)
+    guard.session_cookie.delete(response)
+    return response
+
+
+def local_path(given: str) -> str:
+    """Return a path of the console; its start page if the text could lead to another site."""
+    is_local = given.startswith("/") and not given.startswith(("//", "/\\", "/sign-")) and given.isprintable()
+    return given if is_local else _START
+
+
+def _page(request: Request, path: str, problem: str = "", *, status: int = 200) -> Response:
+    guard = _guard_of(request)
+    browser = guard.browser_cookie.read(request) or secrets.token_urlsafe(32)
+    request.state.token = guard.token_of(browser)
+    response = render(
+        request,
+        "sign_in/sign_in.html.j2",
+        status=status,
+        problem=problem,
+        next=path,
+        has_passwords=guard.has_passwords,
+        has_provider=guard.has_provider,
+    )
+    guard.browser_cookie.set(response, browser)
+    return response
+
+
+def _signed_in(request: Request, operator: Operator, path: str) -> Response:
+    guard = _guard_of(request)
+    # A new id, so that an id that someone planted before the sign-in opens nothing.
+    if before := guard.session_cookie.read(request):
+        guard.sessions.end(before)
+    response = RedirectResponse(path, 303)
+    guard.session_cookie.set(response, guard.sessions.open(operator))
+    guard.browser_cookie.delete(response)
+    _log.info("console.signed_in", operator=operator.name, level=str(operator.level))
+    return response
+
+
+def _guard_of(request: Request) -> Guard:
+    guard: Guard = request.app.state.guard
+    return guard
