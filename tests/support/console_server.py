@@ -14,20 +14,27 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
+TOKEN = "token-of-the-test"
+"""The token that the browser sends with each request, for an `identify` that returns it."""
+
+
 class WebServer:
     """Serves an ASGI application on loopback. Use it as a context manager.
 
     Attributes:
         url: its base URL.
-        browser: an HTTP client that keeps cookies and follows no redirect.
+        browser: an HTTP client that keeps cookies, follows no redirect, and sends what a page of the console sends.
     """
 
     def __init__(self, app: FastAPI) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, proxy_headers=False, timeout_graceful_shutdown=1)
+        )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self.browser = httpx.Client(base_url=self.url, timeout=30)
+        headers = {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": TOKEN}
+        self.browser = httpx.Client(base_url=self.url, timeout=30, headers=headers)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -58,6 +58,9 @@ TABLE: Final = (
     Entry("simulator", "cli.simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "local.dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
     Entry("demo", "local.demo.command:app", "Send and log in with real local processes, once.", PROCESSES),
+    Entry(
+        "console-users", "cli.console_users:app", "Manage the local accounts that sign in to the console.", SETTING_UP
+    ),
     Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry("tenants", "cli.tenants:app", "Show and change the Auth0 application of each tenant name.", SETTING_UP),
     Entry("keys", "cli.keys:app", "Create and rotate the keys that seal stored values.", SETTING_UP),

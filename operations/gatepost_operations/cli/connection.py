@@ -51,6 +51,14 @@ def open_redis() -> Iterator[tuple[Settings, Redis, AuditLog]]:
 
 
 @contextmanager
+def open_redis_without_keys() -> Iterator[tuple[Settings, Redis]]:
+    """Give the settings and a connection to Redis, for acts that need no key. Errors are those of `read_settings`."""
+    settings = read_settings()
+    with connect(settings) as client:
+        yield settings, client
+
+
+@contextmanager
 def open_producer() -> Iterator[Producer]:
     """Give a producer. Errors are those of `read_settings`."""
     settings = read_settings()

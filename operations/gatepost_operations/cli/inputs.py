@@ -65,6 +65,17 @@ def code_from(file: Path | None, *, address: str) -> str:
     return _line("code")
 
 
+def new_password() -> str:
+    """Return a new password: from a prompt that does not echo and asks twice, or the first line of standard input.
+
+    Raises:
+        InvalidCommand: standard input is empty.
+    """
+    if is_terminal(sys.stdin):
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return _line("password")
+
+
 def reference_from(given: str) -> str:
     """Return the operation's id: the argument itself. `-` takes the reference of a login from the first line of standard input.
 

@@ -78,9 +78,10 @@ def _serve_console(host: str, port: int) -> None:
     keyless = _loaded("gatepost_operations.web.keyless")
     keyless.drop_keys(os.environ)
     settings = keyless.keyless_settings(env_file())
+    access = _console_access(host)
     if settings.web_api_key is None:
         raise ConfigurationError(f"{_KEY} is not set; make a key with: gatepost api-keys create NAME --scope console")
-    _serve(Role.CONSOLE, create_app(settings, settings.web_api_url, settings.web_api_key), host, port)
+    _serve(Role.CONSOLE, create_app(settings, settings.web_api_url, settings.web_api_key, access=access), host, port)
 
 
 def _serve(role: Role, application: Any, host: str, port: int) -> None:
@@ -93,6 +94,7 @@ def _run_both(host: str, port: int) -> int:
     _console()
     # A wrong setting is one sentence here, and not one of each child.
     read_settings()
+    _console_access(host)
     if port == _PORTS[Role.API]:
         raise InvalidCommand([FieldError("port", f"{port} is the port of the api; give another")])
     environment = {**os.environ, _KEY: secrets.token_urlsafe(32), _URL: f"http://{_LOOPBACK}:{_PORTS[Role.API]}"}
@@ -108,6 +110,13 @@ def _run_both(host: str, port: int) -> int:
 def _command(role: Role, host: str, port: int) -> list[str]:
     options = ["--role", role.value, "--host", host, "--port", str(port)]
     return [sys.executable, "-m", "gatepost_operations.cli", "web", *options]
+
+
+def _console_access(host: str) -> Any:
+    module = _loaded(f"{_CONSOLE}.security.settings")
+    access = module.load_console_settings(env_file=env_file())
+    module.check_listening(access, host)
+    return access
 
 
 def _console() -> Any:

@@ -4,7 +4,8 @@ A page is a module in `pages/` with a `router`, and with a `LINK` if it has a pl
 order of the navigation. A handler gets the console as `ConsoleOf`, returns `render(request, "….html.j2", …)`, and is a plain `def` when it
 reads Redis. Pages read counts and states from Redis through `console.campaigns`, `console.live` or `console.redis`; changes and
 addresses go to the API through `console.api_of(request)`. Templates have no inline scripts or styles, because the content security policy
-refuses them: drawings are SVG with attributes. A form includes `_token.html.j2`.
+refuses them: drawings are SVG with attributes. A router declares its access level: `APIRouter(dependencies=[require(Level.OPERATOR)])`.
+A route that declares none stops the start. A form includes `_token.html.j2`; an upload needs htmx, which sends the token in a header.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from typing import TYPE_CHECKING, Final
 import httpx
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gatepost_core.redis.connections import connect
 from gatepost_operations.web.console.context import Console
-from gatepost_operations.web.console.failures import add_failure_pages
-from gatepost_operations.web.console.pages import campaign, campaign_actions, campaigns, new_campaign, recipients
+from gatepost_operations.web.console.failures import add_failure_pages, refusal_page
+from gatepost_operations.web.console.pages import (
+    campaign,
+    campaign_actions,
+    campaigns,
+    new_campaign,
+    recipients,
+    sign_in,
+)
 from gatepost_operations.web.console.rendering import build_templates
-from gatepost_operations.web.console.security.operators import Identify, add_sign_in, no_one
+from gatepost_operations.web.console.security.gate import Gate
+from gatepost_operations.web.console.security.guard import Guard
+from gatepost_operations.web.console.security.operators import require_levels
+from gatepost_operations.web.console.security.settings import ConsoleSettings
 from gatepost_operations.web.keyless import without_secrets
 
 if TYPE_CHECKING:
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from gatepost_core.settings import Settings
+    from gatepost_operations.web.console.security.gate import Identify
 
 PAGES: Final[tuple[ModuleType, ...]] = (campaigns, new_campaign, campaign, campaign_actions, recipients)
 """The modules of pages, in the order of the navigation."""
@@ -42,14 +55,22 @@ _STATIC: Final = Path(__file__).parent / "static"
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, read=600.0)
 
 
-def create_app(settings: Settings, api_url: str, api_key: SecretStr, *, identify: Identify = no_one) -> FastAPI:
+def create_app(
+    settings: Settings,
+    api_url: str,
+    api_key: SecretStr,
+    *,
+    access: ConsoleSettings | None = None,
+    identify: Identify | None = None,
+) -> FastAPI:
     """Return the console.
 
     Args:
         settings: the configuration. Its keys and credentials are dropped.
         api_url: the base URL of the HTTP API.
         api_key: the console's key for the API.
-        identify: returns the operator who sent a request; None if no one is signed in.
+        access: how operators sign in; without it, no one can.
+        identify: finds the operator who sent a request, in place of the sessions.
 
     Raises:
         ConfigurationError: the URL of Redis is malformed.
@@ -70,12 +91,22 @@ def create_app(settings: Settings, api_url: str, api_key: SecretStr, *, identify
     app = FastAPI(title="Gatepost console", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.console = console
     app.state.templates = build_templates([page.LINK for page in PAGES if hasattr(page, "LINK")])
-    for page in PAGES:
+    for page in (*PAGES, sign_in):
         app.include_router(page.router)
     app.mount("/static", _Static(directory=_STATIC), name="static")
     add_failure_pages(app)
-    add_sign_in(app, identify)
+    _guard(app, access or ConsoleSettings(), identify)
+    require_levels(app)
     return app
+
+
+def _guard(app: FastAPI, access: ConsoleSettings, identify: Identify | None) -> None:
+    console: Console = app.state.console
+    app.state.guard = Guard(access, console.redis, console.keys)
+    app.add_middleware(Gate, url=access.url, identify=identify or app.state.guard.identify, refuse=refusal_page)
+    if access.proxies:
+        # Outside the gate, which reads the scheme and the browser's address.
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(access.proxies))
 
 
 class _Static(StaticFiles):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
 from gatepost_core.errors import CampaignNotFound, Unavailable
 from gatepost_operations.web.console.api import ApiUnavailable, Problem
 from gatepost_operations.web.console.rendering import render
+from gatepost_operations.web.console.security.refusals import NotSignedIn, RequestRefused
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -19,6 +22,7 @@ _TITLES = {403: "Not allowed", 404: "Not found", 405: "Not found", 409: "Not pos
 
 def add_failure_pages(app: FastAPI) -> None:
     """Answer exceptions with pages."""
+    app.add_exception_handler(RequestRefused, refusal_page)
 
     @app.exception_handler(CampaignNotFound)
     def no_campaign(request: Request, _: Exception) -> Response:
@@ -47,6 +51,37 @@ def add_failure_pages(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def other(request: Request, failure: HTTPException) -> Response:
         return _page(request, failure.status_code, str(failure.detail))
+
+
+def refusal_page(request: Request, failure: Exception) -> Response:
+    """Answer a refused request. A browser without a session goes to the sign-in, and then to the page that it asked for."""
+    if isinstance(failure, NotSignedIn):
+        return _to_sign_in(request)
+    if isinstance(failure, RequestRefused):
+        return render(
+            request, "failure.html.j2", status=failure.status, title=failure.title, sentence=str(failure), errors=()
+        )
+    if isinstance(failure, Unavailable):
+        return _page(request, 503, "Redis does not answer, so the console cannot check your session. Reload this page.")
+    return _page(request, 500, "Something in the console went wrong. Its log names the place: console.request_failed.")
+
+
+def _to_sign_in(request: Request) -> Response:
+    query = f"?{request.url.query}" if request.url.query else ""
+    is_page = request.method == "GET" and "hx-request" not in request.headers
+    path = "/sign-in?" + urlencode({"next": f"{request.url.path}{query}" if is_page else ""})
+    if is_page and "text/event-stream" not in request.headers.get("accept", ""):
+        return RedirectResponse(path, 303)
+    response = render(
+        request,
+        "failure.html.j2",
+        status=401,
+        title="Sign in",
+        sentence="Your session has ended. Sign in again.",
+        errors=(),
+    )
+    response.headers["HX-Redirect"] = path
+    return response
 
 
 def _page(request: Request, status: int, sentence: str, errors: tuple[tuple[str, str], ...] = ()) -> Response:

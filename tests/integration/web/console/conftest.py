@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from gatepost_operations.web.console.app import create_app
 from gatepost_operations.web.console.security.operators import Level, Operator
-from support.console_server import WebServer
+from support.console_server import TOKEN, WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def console(settings: Settings) -> Iterator[httpx.Client]:
     """A browser of a signed-in operator, without JavaScript."""
     app = create_app(
-        settings, "http://127.0.0.1:1", SecretStr("key"), identify=lambda _: Operator("ada", Level.OPERATOR)
+        settings, "http://127.0.0.1:1", SecretStr("key"), identify=lambda _: (Operator("ada", Level.OPERATOR), TOKEN)
     )
     with WebServer(app) as server:
         yield server.browser

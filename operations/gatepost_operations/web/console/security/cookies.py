@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
+    from starlette.requests import Request
     from starlette.responses import Response
 
 _LONGEST: Final = 128
@@ -18,35 +17,37 @@ class Cookie:
     """One cookie. Scripts cannot read it, and other sites' forms do not send it.
 
     Attributes:
-        name: its name. Over https it begins with `__Host-`, so that no other host and no http page can set it.
-        secure: whether it is for https only.
+        purpose: the end of its name.
+        secure: whether it is for https only. Then its name begins with `__Host-`, so that no other host and no http page can set it.
         lifetime_s: seconds that the browser keeps it; None until the browser closes.
     """
 
-    name: str
+    purpose: str
     secure: bool
     lifetime_s: int | None = None
 
-    @classmethod
-    def of(cls, purpose: str, url: str, lifetime_s: int | None = None) -> Cookie:
-        """Return the cookie for a purpose of the console at a URL."""
-        parts = urlsplit(url)
-        if parts.scheme == "https":
-            return cls(f"__Host-gatepost-{purpose}", secure=True, lifetime_s=lifetime_s)
-        # Browsers send cookies to every port of a host, so two consoles on this machine need two names.
-        return cls(f"gatepost-{purpose}-{parts.port or 80}", secure=False, lifetime_s=lifetime_s)
-
-    def read(self, request: HTTPConnection) -> str | None:
+    def read(self, request: Request) -> str | None:
         """Return its value in a request; None if it is missing or too long."""
-        value = request.cookies.get(self.name)
+        value = request.cookies.get(self.name_in(request))
         return value if value and len(value) <= _LONGEST else None
 
-    def set(self, response: Response, value: str) -> None:
-        """Set it in a response."""
+    def set(self, request: Request, response: Response, value: str) -> None:
+        """Set it in the response to a request."""
         response.set_cookie(
-            self.name, value, max_age=self.lifetime_s, path="/", secure=self.secure, httponly=True, samesite="lax"
+            self.name_in(request),
+            value,
+            max_age=self.lifetime_s,
+            secure=self.secure,
+            httponly=True,
+            samesite="lax",
         )
 
-    def delete(self, response: Response) -> None:
-        """Delete it in a response."""
-        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
+    def delete(self, request: Request, response: Response) -> None:
+        """Delete it in the response to a request."""
+        response.delete_cookie(self.name_in(request), secure=self.secure, httponly=True, samesite="lax")
+
+    def name_in(self, request: Request) -> str:
+        """Return its name. Browsers send cookies to every port of a host, so two consoles on this machine need two names."""
+        if self.secure:
+            return f"__Host-gatepost-{self.purpose}"
+        return f"gatepost-{self.purpose}-{request.url.port or 80}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
+from gatepost_core.error_boundary import account
 from gatepost_core.errors import Unavailable
 from gatepost_operations.web.console.security.csrf import SAFE_METHODS, is_from_own_page
+from gatepost_operations.web.console.security.loopback import is_loopback
 from gatepost_operations.web.console.security.refusals import ForgedRequest, WrongHost
 
 if TYPE_CHECKING:
@@ -22,17 +25,9 @@ if TYPE_CHECKING:
     from gatepost_operations.web.console.security.operators import Operator
     from gatepost_operations.web.console.security.refusals import RequestRefused
 
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # Not `no-referrer`: with it, browsers send `Origin: null` with the console's own forms. Nothing leaves for other sites with either.
 HEADERS: Final = {
@@ -45,6 +40,7 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 """The headers of every answer. Answers without a `Cache-Control` also get `no-store`."""
+_log = structlog.stdlib.get_logger("gatepost.console")
 _YEAR_S: Final = 31_536_000
 HEALTH: Final = "/health"
 """The path that load balancers ask, under any host name."""
@@ -62,23 +58,20 @@ class Gate:
 
     Args:
         app: the app behind it.
-        url: the URL under which browsers reach the console.
+        url: the URL under which browsers reach the console; None for this machine's browsers, on any port.
         identify: identifies the operator of a request.
         refuse: makes the answer to a request that is refused.
     """
 
     def __init__(
-        self, app: ASGIApp, *, url: str, identify: Identify, refuse: Callable[[Request, Exception], Response]
+        self, app: ASGIApp, *, url: str | None, identify: Identify, refuse: Callable[[Request, Exception], Response]
     ) -> None:
         self._app = app
-        parts = urlsplit(url)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._host = parts.netloc
+        self._url = url
         self._identify = identify
         self._refuse = refuse
-        self._headers = HEADERS | (
-            {"strict-transport-security": f"max-age={_YEAR_S}"} if parts.scheme == "https" else {}
-        )
+        is_secure = url is not None and url.startswith("https://")
+        self._headers = HEADERS | ({"strict-transport-security": f"max-age={_YEAR_S}"} if is_secure else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, and pass it on."""
@@ -86,8 +79,12 @@ class Gate:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
                 headers.setdefault("cache-control", "no-store")
@@ -105,13 +102,36 @@ class Gate:
         except Unavailable as failure:
             await self._refuse(request, failure)(scope, receive, send_with_headers)
             return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as failure:  # noqa: BLE001 - the outermost frame: the server would log the error's text
+            _log.error("console.request_failed", error=account(failure))
+            if not begun:
+                await self._refuse(request, failure)(scope, receive, send_with_headers)
 
     def _refusal_of(self, request: Request) -> RequestRefused | None:
-        # A name that resolves to this machine would otherwise give its page the rights of the console's own pages.
-        if request.headers.get("host") != self._host:
-            return WrongHost(self._origin)
-        return None if is_from_own_page(request.method, request.headers, self._origin) else ForgedRequest()
+        origin = origin_of(request, self._url)
+        # Another site's name that resolves to this machine would otherwise give its pages the rights of the console's own.
+        if origin is None:
+            return WrongHost(self._url or "http://127.0.0.1")
+        return None if is_from_own_page(request.method, request.headers, origin) else ForgedRequest()
+
+
+def origin_of(request: Request, url: str | None) -> str | None:
+    """Return the console's origin in a browser; None if the request names another host.
+
+    Args:
+        request: the request.
+        url: the URL under which browsers reach the console; None for this machine's browsers, on any port.
+    """
+    host = request.headers.get("host", "")
+    if url is not None:
+        return url if host == urlsplit(url).netloc else None
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+    return f"http://{host}" if name is not None and is_loopback(name) else None
 
 
 def is_action(request: Request) -> bool:

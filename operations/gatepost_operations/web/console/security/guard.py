@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_operations.web.console.security.cookies import Cookie
 from gatepost_operations.web.console.security.csrf import csrf_token
-from gatepost_operations.web.console.security.gate import is_action
+from gatepost_operations.web.console.security.gate import is_action, origin_of
 from gatepost_operations.web.console.security.local_accounts import LocalAccounts
-from gatepost_operations.web.console.security.oidc import IdentityProvider
+from gatepost_operations.web.console.security.oidc import CALLBACK, IdentityProvider
 from gatepost_operations.web.console.security.refusals import SignInFailed, WrongPassword
 from gatepost_operations.web.console.security.sessions import Sessions
 from gatepost_operations.web.console.security.tries import Tries
@@ -29,22 +29,19 @@ class Guard:
 
     Args:
         settings: the console's configuration.
-        url: the URL under which browsers reach the console.
         client: a connection to Redis.
         keys: the names in this Redis.
     """
 
-    def __init__(self, settings: ConsoleSettings, url: str, client: Redis, keys: RedisKeys) -> None:
-        self.url = url
-        self.proxies = settings.proxies
-        self.sessions = Sessions(
-            client, keys, idle_s=settings.session_idle, lifetime_s=settings.session_lifetime
-        )
-        self.session_cookie = Cookie.of("session", url)
-        self.browser_cookie = Cookie.of("sign-in", url, _SIGNING_IN_S)
+    def __init__(self, settings: ConsoleSettings, client: Redis, keys: RedisKeys) -> None:
+        self._url = settings.url
+        self.sessions = Sessions(client, keys, idle_s=settings.session_idle, lifetime_s=settings.session_lifetime)
+        is_secure = (settings.url or "").startswith("https://")
+        self.session_cookie = Cookie("session", is_secure)
+        self.browser_cookie = Cookie("sign-in", is_secure, _SIGNING_IN_S)
         self._tries = Tries(client, keys)
-        self._accounts = None if settings.users is None else LocalAccounts(settings.users)
-        self._provider = None if settings.oidc_issuer is None else IdentityProvider(settings, url, client, keys)
+        self._accounts = LocalAccounts(settings.accounts_file) if settings.has_accounts else None
+        self._provider = None if settings.oidc_issuer is None else IdentityProvider(settings, client, keys)
 
     @property
     def has_passwords(self) -> bool:
@@ -71,9 +68,9 @@ class Guard:
         browser = self.browser_cookie.read(request)
         return None, "" if browser is None else csrf_token(browser)
 
-    def token_of(self, browser: str) -> str:
-        """Return the token for the sign-in form of a browser, by its cookie."""
-        return csrf_token(browser)
+    def callback_of(self, request: Request) -> str:
+        """Return the URL to which the identity provider returns the browser."""
+        return f"{origin_of(request, self._url)}{CALLBACK}"
 
     def password_sign_in(self, name: str, password: str, address: str) -> Operator:
         """Return the operator with a name and a password.

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-# OWASP's Password Storage Cheat Sheet: 32 MiB a hash.
-_COST: Final = {"n": 1 << 15, "r": 8, "p": 3}
-_MEMORY: Final = 64 << 20
+# OWASP's Password Storage Cheat Sheet: 32 MiB a hash, and about a tenth of a second.
+_COST: Final = (15, 8, 3)
+_MOST_MEMORY: Final = 256 << 20
 _SALT: Final = 16
-_HASH: Final = re.compile(r"scrypt\$(?P<salt>[0-9a-f]{32})\$(?P<key>[0-9a-f]{64})")
-# A hash takes memory and about a tenth of a second, and anyone can ask for one.
+_HASH: Final = re.compile(r"scrypt\$\d{1,2}\$\d{1,2}\$\d{1,2}\$[0-9a-f]{32}\$[0-9a-f]{64}")
+# Anyone can ask for a hash.
 _hashing: Final = BoundedSemaphore(2)
 
 
@@ -57,18 +57,15 @@ class LocalAccount:
         return f"LocalAccount(name={self.name!r}, level={self.level})"
 
 
-_NO_ONE: Final = LocalAccount("", Level.READ_ONLY, f"scrypt${'0' * 32}${'0' * 64}")
-
-
 class LocalAccounts:
     """The accounts of one file. A change of the file takes effect at once, also for open sessions.
 
-    Args:
+    Attributes:
         path: the file. It must be readable by its owner only.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.expanduser()
+        self.path = path.expanduser()
         self._seen: tuple[int, ...] = ()
         self._accounts: Mapping[str, LocalAccount] = {}
 
@@ -79,24 +76,30 @@ class LocalAccounts:
             ConfigurationError: the file is missing, malformed, or readable by others.
         """
         try:
-            with self._path.open(encoding="utf-8") as file:
+            with self.path.open(encoding="utf-8") as file:
                 about = os.fstat(file.fileno())
                 if about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                    raise ConfigurationError(f"{self._path} is open to other users of this machine; run: chmod 600 {self._path}")
+                    raise ConfigurationError(
+                        f"{self.path} is open to other users of this machine; run: chmod 600 {self.path}"
+                    )
                 seen = (about.st_ino, about.st_mtime_ns, about.st_size)
                 if seen != self._seen:
                     self._accounts = {one.name: one for one in map(self._account, file.read().splitlines())}
                     self._seen = seen
         except (OSError, UnicodeDecodeError) as failure:
-            problem = f"GATEPOST_CONSOLE_USERS: {self._path} cannot be read ({type(failure).__name__})"
+            problem = f"{self.path} cannot be read ({type(failure).__name__})"
         else:
             return self._accounts
         raise ConfigurationError(f"{problem}; make it with: gatepost console-users add NAME")
 
     def verify(self, name: str, password: str) -> Operator | None:
         """Return the operator with a name and a password; None if one of them is wrong. An unknown name takes as long as a known one."""
-        account = self.read().get(name)
-        is_right = _matches((account or _NO_ONE).hash, password)
+        accounts = self.read()
+        account = accounts.get(name)
+        # For an unknown name, another account's hash takes the time.
+        compared = account or next(iter(accounts.values()), None)
+        hashed = _hashed(password, bytes(_SALT)) if compared is None else compared.hash
+        is_right = _matches(hashed, password)
         return account.operator if account is not None and is_right else None
 
     def current(self, operator: Operator) -> Operator | None:
@@ -114,10 +117,14 @@ class LocalAccounts:
             ConfigurationError: the file cannot be read or written.
         """
         if not _NAME.fullmatch(name):
-            raise InvalidCommand([FieldError("name", "must be 1 to 64 letters, digits or . _ @ + -, and begin with a letter or digit")])
+            raise InvalidCommand(
+                [FieldError("name", "must be 1 to 64 letters, digits or . _ @ + -, and begin with a letter or digit")]
+            )
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise InvalidCommand([FieldError("password", f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} characters")])
-        accounts = dict(self.read()) if self._path.exists() else {}
+            raise InvalidCommand(
+                [FieldError("password", f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} characters")]
+            )
+        accounts = dict(self.read()) if self.path.exists() else {}
         is_new = name not in accounts
         accounts[name] = LocalAccount(name, level, _hashed(password, secrets.token_bytes(_SALT)))
         self._write(accounts)
@@ -134,15 +141,16 @@ class LocalAccounts:
     def _write(self, accounts: Mapping[str, LocalAccount]) -> None:
         lines = [f"{one.name}:{one.level}:{one.hash}\n" for _, one in sorted(accounts.items())]
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # mkstemp's files have mode 0600.
-            handle, written = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            handle, written = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.writelines(lines)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(written).replace(self._path)
+            Path(written).replace(self.path)
         except OSError as failure:
-            problem = f"{self._path} cannot be written ({type(failure).__name__})"
+            problem = f"{self.path} cannot be written ({type(failure).__name__})"
         else:
             return
         raise ConfigurationError(problem)
@@ -151,16 +159,26 @@ class LocalAccounts:
         name, _, rest = line.partition(":")
         level, _, hashed = rest.partition(":")
         if not _NAME.fullmatch(name) or level not in map(str, Level) or not _HASH.fullmatch(hashed):
-            raise ConfigurationError(f"{visible(str(self._path))} has a malformed line; each is NAME:LEVEL:HASH")
+            raise ConfigurationError(f"{visible(str(self.path))} has a malformed line; each is NAME:LEVEL:HASH")
         return LocalAccount(name, Level.named(level), hashed)
 
 
-def _hashed(password: str, salt: bytes) -> str:
+def _hashed(password: str, salt: bytes, cost: tuple[int, int, int] = _COST) -> str:
+    exponent, block, lanes = cost
     with _hashing:
-        key = hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, maxmem=_MEMORY, dklen=32, **_COST)
-    return f"scrypt${salt.hex()}${key.hex()}"
+        key = hashlib.scrypt(
+            password.encode("utf-8", "surrogatepass"),
+            salt=salt,
+            n=1 << exponent,
+            r=block,
+            p=lanes,
+            maxmem=_MOST_MEMORY,
+            dklen=32,
+        )
+    return f"scrypt${exponent}${block}${lanes}${salt.hex()}${key.hex()}"
 
 
 def _matches(hashed: str, password: str) -> bool:
-    salt = bytes.fromhex(hashed.split("$")[1])
-    return hmac.compare_digest(_hashed(password[:LONGEST_PASSWORD], salt), hashed)
+    _, exponent, block, lanes, salt, _ = hashed.split("$")
+    cost = (int(exponent), int(block), int(lanes))
+    return hmac.compare_digest(_hashed(password[:LONGEST_PASSWORD], bytes.fromhex(salt), cost), hashed)

@@ -39,7 +39,19 @@ _TIMEOUT_S: Final = 10
 _UNDER_WAY_S: Final = 600
 _METADATA_S: Final = 3600
 # No `none`, and no HMAC: its key is the client's secret.
-_ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+_ALGORITHMS: Final = [
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
 _LEEWAY_S: Final = 60
 _LONGEST_NAME: Final = 200
 
@@ -57,28 +69,27 @@ class IdentityProvider:
 
     Args:
         settings: the configuration, with an issuer.
-        url: the URL under which browsers reach the console.
         client: a connection to Redis.
         keys: the names in this Redis.
         now: the clock, in seconds since the epoch.
     """
 
     def __init__(
-        self, settings: ConsoleSettings, url: str, client: Redis, keys: RedisKeys, *, now: Callable[[], float] = time.time
+        self, settings: ConsoleSettings, client: Redis, keys: RedisKeys, *, now: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
         self._issuer = settings.oidc_issuer or ""
-        self._redirect = f"{url}{CALLBACK}"
         self._redis = client
         self._keys = keys
         self._now = now
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
 
-    def begin(self, browser: str, path: str) -> str:
+    def begin(self, browser: str, callback: str, path: str) -> str:
         """Return the URL at the provider to which the browser goes.
 
         Args:
             browser: the secret in the cookie of the browser that signs in.
+            callback: the URL to which the provider returns the browser.
             path: the page that was asked for.
 
         Raises:
@@ -89,7 +100,7 @@ class IdentityProvider:
         started = json.dumps({"browser": digest_of(browser), "path": path})
         with translated_errors():
             self._redis.set(self._keys.console_sign_in(digest_of(state)), started, ex=_UNDER_WAY_S)
-        with self._session() as session:
+        with self._session(callback) as session:
             url, _ = session.create_authorization_url(
                 metadata["authorization_endpoint"],
                 state=state,
@@ -98,11 +109,12 @@ class IdentityProvider:
             )
         return str(url)
 
-    def finish(self, browser: str, answer: Mapping[str, str]) -> Finished:
+    def finish(self, browser: str, callback: str, answer: Mapping[str, str]) -> Finished:
         """Return the operator whom the provider names.
 
         Args:
             browser: the secret in the cookie of the browser.
+            callback: the same URL as for `begin`.
             answer: the query with which the browser returned.
 
         Raises:
@@ -118,11 +130,16 @@ class IdentityProvider:
         if not browser or not hmac.compare_digest(started.get("browser", ""), digest_of(browser)):
             raise SignInFailed("This sign-in was begun in another browser, or took too long. Try again.")
         metadata = self._read_metadata()
-        if answer.get("iss", self._issuer if not metadata.get("authorization_response_iss_parameter_supported") else "") != self._issuer:
+        if (
+            answer.get(
+                "iss", self._issuer if not metadata.get("authorization_response_iss_parameter_supported") else ""
+            )
+            != self._issuer
+        ):
             raise SignInFailed("The answer came from another identity provider. Try again.")
         if "code" not in answer:
             raise SignInFailed("The identity provider did not sign you in. Try again.")
-        with self._session() as session:
+        with self._session(callback) as session:
             claims = self._claims(session, metadata, answer["code"], browser, state)
         return Finished(self._operator(claims), started["path"])
 
@@ -143,7 +160,9 @@ class IdentityProvider:
             problem = SignInFailed("The identity provider refused the code. Try again.") if refused else ProviderAway()
         else:
             claims = self._validated(str(tokens.get("id_token", "")), metadata, _derived(browser, state, "nonce"))
-            if claim(claims, self._settings.oidc_role_claim) is None and (endpoint := metadata.get("userinfo_endpoint")):
+            if claim(claims, self._settings.oidc_role_claim) is None and (
+                endpoint := metadata.get("userinfo_endpoint")
+            ):
                 about = self._json(session.get, endpoint)
                 # Another subject's claims must not count (OpenID Connect Core 5.3.2).
                 claims = claims | about if about.get("sub") == claims["sub"] else claims
@@ -172,7 +191,9 @@ class IdentityProvider:
         audience = claims.get("aud")
         others = isinstance(audience, list) and len(audience) > 1
         if not claims or claims.get("azp", None if others else client_id) != client_id:
-            raise SignInFailed("The identity provider's token is not valid for this console. Check GATEPOST_CONSOLE_OIDC_CLIENT_ID and the clock.")
+            raise SignInFailed(
+                "The identity provider's token is not valid for this console. Check GATEPOST_CONSOLE_OIDC_CLIENT_ID and the clock."
+            )
         return dict(claims)
 
     def _operator(self, claims: Mapping[str, Any]) -> Operator:
@@ -215,15 +236,17 @@ class IdentityProvider:
         bundle = self._settings.oidc_ca_bundle
         return True if bundle is None else str(bundle.expanduser())
 
-    def _session(self) -> OAuth2Session:
+    def _session(self, callback: str) -> OAuth2Session:
         secret = self._settings.oidc_client_secret
         methods = self._metadata[1].get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         session = OAuth2Session(
             self._settings.oidc_client_id,
             None if secret is None else secret.get_secret_value(),
-            token_endpoint_auth_method="client_secret_basic" if "client_secret_basic" in methods else "client_secret_post",
+            token_endpoint_auth_method="client_secret_basic"
+            if "client_secret_basic" in methods
+            else "client_secret_post",
             scope=self._settings.oidc_scopes,
-            redirect_uri=self._redirect,
+            redirect_uri=callback,
             code_challenge_method="S256",
         )
         session.verify = self._verify

@@ -126,7 +126,8 @@ def declared_levels(app: FastAPI) -> Iterator[tuple[str, str, Level | None, bool
 
     The mount of static files is the only one that needs none.
     """
-    contexts = getattr(fastapi.routing, "iter_route_contexts", iter)
+    # Older versions of FastAPI flatten included routers by themselves.
+    contexts: Any = getattr(fastapi.routing, "iter_route_contexts", iter)
     for route in contexts(app.routes):
         path = str(route.path)
         original = getattr(route, "original_route", route)

@@ -27,7 +27,9 @@ class LevelTooLow(RequestRefused):
     title = "Not allowed"
 
     def __init__(self, has: str, needs: str) -> None:
-        super().__init__(f"This needs the access level {needs}, and yours is {has}. An admin of the accounts can change it.")
+        super().__init__(
+            f"This needs the access level {needs}, and yours is {has}. An admin of the accounts can change it."
+        )
 
 
 class ForgedRequest(RequestRefused):

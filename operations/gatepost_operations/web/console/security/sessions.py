@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import RedisKeys, as_text
@@ -43,6 +43,11 @@ class Sessions:
         self._idle_s = idle_s
         self._lifetime_s = lifetime_s
         self._now = now
+
+    @classmethod
+    def at(cls, client: Redis, namespace: str) -> Self:
+        """Return the sessions of an installation, to end them."""
+        return cls(client, RedisKeys(namespace), idle_s=1, lifetime_s=1)
 
     def open(self, operator: Operator) -> str:
         """Open a session under a new random id, and return the id, for the cookie."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.settings.known_names import refuse_unknown_variables
 from gatepost_core.settings.secret_sources import SecretSource
+from gatepost_operations.web.console.security.loopback import is_loopback
 from gatepost_operations.web.console.security.operators import Level
 
 if TYPE_CHECKING:
@@ -92,6 +93,19 @@ class ConsoleSettings(BaseSettings):
                 raise ValueError("OIDC_SCOPES must contain openid")
         return self
 
+    @property
+    def accounts_file(self) -> Path:
+        """The file of local accounts: the configured one, or the one in the user's configuration directory."""
+        if self.users is not None:
+            return self.users.expanduser()
+        directory = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+        return Path(directory) / "gatepost" / "console-users"
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether local accounts can sign in: a file is configured, or the default one exists."""
+        return self.users is not None or self.accounts_file.exists()
+
     def roles(self) -> dict[str, Level]:
         """Return the access level of each value of the role claim; the highest if a value is listed twice."""
         lists = (self.oidc_read_only, self.oidc_operator, self.oidc_admin)
@@ -139,37 +153,26 @@ def console_environment_names() -> list[str]:
     return [f"{_PREFIX}{name.upper()}" for name in ConsoleSettings.model_fields]
 
 
-def console_url(settings: ConsoleSettings, host: str, port: int) -> str:
-    """Return the URL under which browsers reach the console, and check that it is safe to listen on this address.
+def check_listening(settings: ConsoleSettings, host: str) -> None:
+    """Check that the console may listen on an address, and that someone can sign in.
 
     Args:
         settings: the configuration.
         host: the address to listen on.
-        port: the port.
 
     Raises:
         ConfigurationError: other machines could reach the console, but no proxy with TLS is configured; or no way to sign in is.
     """
-    if settings.users is None and settings.oidc_issuer is None:
+    if not settings.has_accounts and settings.oidc_issuer is None:
         raise ConfigurationError(
-            "the console has no way to sign in; set GATEPOST_CONSOLE_USERS (see: gatepost console-users add), or GATEPOST_CONSOLE_OIDC_ISSUER"
+            "no one can sign in to the console; add a local account: gatepost console-users add NAME; or set "
+            "GATEPOST_CONSOLE_OIDC_ISSUER"
         )
     if not is_loopback(host) and not ((settings.url or "").startswith("https://") and settings.proxies):
         raise ConfigurationError(
             f"--host {host}: other machines could reach the console without TLS. Listen on 127.0.0.1; or put a proxy with TLS in "
             "front, and set GATEPOST_CONSOLE_URL=https://… and GATEPOST_CONSOLE_PROXIES to the proxy's address"
         )
-    return settings.url or _origin(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _origin(url: str) -> str:

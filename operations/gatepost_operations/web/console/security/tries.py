@@ -78,7 +78,9 @@ class Tries:
 
     def _keys_of(self, name: str, address: str) -> list[str]:
         # Hashed, because people type passwords into the field for the name.
-        return [self._keys.console_tries(digest_of(text)[:32]) for text in (f"name {name}", f"address {_network(address)}")]
+        return [
+            self._keys.console_tries(digest_of(text)[:32]) for text in (f"name {name}", f"address {_network(address)}")
+        ]
 
 
 def _network(address: str) -> str:

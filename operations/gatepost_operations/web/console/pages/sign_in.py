@@ -10,18 +10,26 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from gatepost_operations.web.console.rendering import render
+from gatepost_operations.web.console.security.csrf import csrf_token
 from gatepost_operations.web.console.security.gate import HEALTH
 from gatepost_operations.web.console.security.oidc import CALLBACK
 from gatepost_operations.web.console.security.operators import Level, require, signed_in, without_sign_in
-from gatepost_operations.web.console.security.refusals import SignInFailed, TooManyTries, WrongPassword
+from gatepost_operations.web.console.security.refusals import SignInFailed, TooManyTries
 
 if TYPE_CHECKING:
     from gatepost_operations.web.console.security.guard import Guard
     from gatepost_operations.web.console.security.operators import Operator
 
 router: Final = APIRouter()
-_START: Final = "/"
+_ROOT: Final = "/"
+_START: Final = "/campaigns"
 _log = structlog.stdlib.get_logger("gatepost.console")
+
+
+@router.get(_ROOT, dependencies=[require(Level.READ_ONLY)])
+def root() -> Response:
+    """Go to the first page."""
+    return RedirectResponse(_START, 303)
 
 
 @router.get(HEALTH, dependencies=[without_sign_in()])
@@ -64,8 +72,8 @@ def sign_in_at_provider(request: Request, next: Annotated[str, Query(max_length=
     """Send the browser to the identity provider."""
     guard = _guard_of(request)
     browser = guard.browser_cookie.read(request) or secrets.token_urlsafe(32)
-    response = RedirectResponse(guard.provider().begin(browser, local_path(next)), 303)
-    guard.browser_cookie.set(response, browser)
+    response = RedirectResponse(guard.provider().begin(browser, guard.callback_of(request), local_path(next)), 303)
+    guard.browser_cookie.set(request, response, browser)
     return response
 
 
@@ -74,7 +82,8 @@ def return_from_provider(request: Request) -> Response:
     """Sign in the operator whom the identity provider names."""
     guard = _guard_of(request)
     try:
-        finished = guard.provider().finish(guard.browser_cookie.read(request) or "", request.query_params)
+        browser = guard.browser_cookie.read(request) or ""
+        finished = guard.provider().finish(browser, guard.callback_of(request), request.query_params)
     except SignInFailed as failure:
         address = request.client.host if request.client else ""
         _log.warning("console.sign_in_failed", address=address, error=type(failure).__name__)
@@ -90,7 +99,7 @@ def sign_out(request: Request) -> Response:
     if session_id:
         guard.sessions.end(session_id)
     response = RedirectResponse("/sign-in", 303)
-    guard.session_cookie.delete(response)
+    guard.session_cookie.delete(request, response)
     return response
 
 
@@ -103,7 +112,7 @@ def local_path(given: str) -> str:
 def _page(request: Request, path: str, problem: str = "", *, status: int = 200) -> Response:
     guard = _guard_of(request)
     browser = guard.browser_cookie.read(request) or secrets.token_urlsafe(32)
-    request.state.token = guard.token_of(browser)
+    request.state.token = csrf_token(browser)
     response = render(
         request,
         "sign_in/sign_in.html.j2",
@@ -113,7 +122,7 @@ def _page(request: Request, path: str, problem: str = "", *, status: int = 200) 
         has_passwords=guard.has_passwords,
         has_provider=guard.has_provider,
     )
-    guard.browser_cookie.set(response, browser)
+    guard.browser_cookie.set(request, response, browser)
     return response
 
 
@@ -123,8 +132,8 @@ def _signed_in(request: Request, operator: Operator, path: str) -> Response:
     if before := guard.session_cookie.read(request):
         guard.sessions.end(before)
     response = RedirectResponse(path, 303)
-    guard.session_cookie.set(response, guard.sessions.open(operator))
-    guard.browser_cookie.delete(response)
+    guard.session_cookie.set(request, response, guard.sessions.open(operator))
+    guard.browser_cookie.delete(request, response)
     _log.info("console.signed_in", operator=operator.name, level=str(operator.level))
     return response
 
