@@ -26,6 +26,11 @@ from gatepost_core.settings import Settings
 from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
+from gatepost_operations.web.console.security.operators import Level, Operator
+from gatepost_operations.web.console.security.pending_sign_ins import PendingSignIns
+from gatepost_operations.web.console.security.refusals import TooManyTries
+from gatepost_operations.web.console.security.sessions import Sessions
+from gatepost_operations.web.console.security.tries import Tries
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from gatepost_worker import tasks
@@ -141,6 +146,15 @@ class Journey:
             erasure.erase(PERSON)
         Rotation(self.client, KEYS, self.process.keyring, self.bench.campaigns.audit).run()
 
+    def console(self) -> None:
+        """Sign in to the console, with a failed try."""
+        Tries(self.client, KEYS).count("ana", "192.0.2.7")
+        for number in range(6):
+            with contextlib.suppress(TooManyTries):
+                Tries(self.client, KEYS).count("ana", f"192.0.2.{number}")
+        PendingSignIns(self.client, KEYS).add("browser", "/campaigns")
+        Sessions(self.client, KEYS, idle_s=60, lifetime_s=60).open(Operator("ana", Level.ADMIN, "oidc:1"))
+
     def close(self) -> None:
         self.producer.close()
         self.bench.close()
@@ -169,6 +183,7 @@ def written(valkey_server: EmbeddedValkey) -> list[Written]:
             journey.operations()
             journey.campaigns()
             journey.trust()
+            journey.console()
     return list(written_in(recording.text()))
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
-import json
-import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,12 +14,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from gatepost_core.redis.errors import translated_errors
 from gatepost_core.safe_text import visible
 from gatepost_operations.web.console.security.operators import Operator
+from gatepost_operations.web.console.security.pending_sign_ins import PendingSignIns, derived
 from gatepost_operations.web.console.security.refusals import NoRole, ProviderAway, SignInFailed
 from gatepost_operations.web.console.security.roles import claim, level_in
-from gatepost_operations.web.console.security.sessions import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +31,6 @@ if TYPE_CHECKING:
 CALLBACK: Final = "/sign-in/callback"
 """The path to which the provider returns the browser. Register it there."""
 _TIMEOUT_S: Final = 10
-_UNDER_WAY_S: Final = 600
 _METADATA_S: Final = 3600
 # No `none`, and no HMAC: its key is the client's secret.
 _ALGORITHMS: Final = [
@@ -79,8 +73,7 @@ class IdentityProvider:
     ) -> None:
         self._settings = settings
         self._issuer = settings.oidc_issuer or ""
-        self._redis = client
-        self._keys = keys
+        self._pending = PendingSignIns(client, keys)
         self._now = now
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
 
@@ -96,16 +89,13 @@ class IdentityProvider:
             ProviderAway: the provider does not answer.
         """
         metadata = self._read_metadata()
-        state = secrets.token_urlsafe(32)
-        started = json.dumps({"browser": digest_of(browser), "path": path})
-        with translated_errors():
-            self._redis.set(self._keys.console_sign_in(digest_of(state)), started, ex=_UNDER_WAY_S)
+        state = self._pending.add(browser, path)
         with self._session(callback) as session:
             url, _ = session.create_authorization_url(
                 metadata["authorization_endpoint"],
                 state=state,
-                nonce=_derived(browser, state, "nonce"),
-                code_verifier=_derived(browser, state, "verifier"),
+                nonce=derived(browser, state, "nonce"),
+                code_verifier=derived(browser, state, "verifier"),
             )
         return str(url)
 
@@ -123,12 +113,7 @@ class IdentityProvider:
             ProviderAway: the provider does not answer.
         """
         state = answer.get("state", "")
-        with translated_errors():
-            # Deleted on first use: a repeated answer signs no one in.
-            raw = self._redis.getdel(self._keys.console_sign_in(digest_of(state)))
-        started: dict[str, str] = json.loads(raw or "{}")
-        if not browser or not hmac.compare_digest(started.get("browser", ""), digest_of(browser)):
-            raise SignInFailed("This sign-in was begun in another browser, or took too long. Try again.")
+        path = self._pending.take(browser, state)
         metadata = self._read_metadata()
         if (
             answer.get(
@@ -141,7 +126,7 @@ class IdentityProvider:
             raise SignInFailed("The identity provider did not sign you in. Try again.")
         with self._session(callback) as session:
             claims = self._claims(session, metadata, answer["code"], browser, state)
-        return Finished(self._operator(claims), started["path"])
+        return Finished(self._operator(claims), path)
 
     def _claims(
         self, session: OAuth2Session, metadata: Mapping[str, Any], code: str, browser: str, state: str
@@ -151,7 +136,7 @@ class IdentityProvider:
             tokens = session.fetch_token(
                 metadata["token_endpoint"],
                 code=code,
-                code_verifier=_derived(browser, state, "verifier"),
+                code_verifier=derived(browser, state, "verifier"),
                 grant_type="authorization_code",
                 timeout=_TIMEOUT_S,
             )
@@ -159,7 +144,7 @@ class IdentityProvider:
             refused = isinstance(failure, AuthlibBaseError)
             problem = SignInFailed("The identity provider refused the code. Try again.") if refused else ProviderAway()
         else:
-            claims = self._validated(str(tokens.get("id_token", "")), metadata, _derived(browser, state, "nonce"))
+            claims = self._validated(str(tokens.get("id_token", "")), metadata, derived(browser, state, "nonce"))
             if claim(claims, self._settings.oidc_role_claim) is None and (
                 endpoint := metadata.get("userinfo_endpoint")
             ):
@@ -251,9 +236,3 @@ class IdentityProvider:
         )
         session.verify = self._verify
         return session
-
-
-def _derived(browser: str, state: str, purpose: str) -> str:
-    """Return a value that only this browser's sign-in can know. So Redis does not hold it."""
-    digest = hmac.digest(browser.encode(), f"{purpose} {state}".encode(), "sha256")
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
