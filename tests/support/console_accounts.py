@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PASSWORD: Final = "correct horse battery"
 NAMES: Final = {Level.READ_ONLY: "rita", Level.OPERATOR: "otto", Level.ADMIN: "ada"}
-_TOKEN: Final = re.compile(r'name="token" value="([^"]+)"')
+_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
 _SALT: Final = secrets.token_bytes(16)
 # Far cheaper than what the command writes, because tests sign in often.
 _KEY: Final = hashlib.scrypt(PASSWORD.encode(), salt=_SALT, n=2, r=8, p=1, dklen=32)
@@ -55,7 +55,7 @@ class SignedInConsole:
     def try_password(self, browser: httpx.Client, name: str, password: str = PASSWORD, **fields: str) -> httpx.Response:
         """Fill in the sign-in form, and send it."""
         token = token_in(browser.get("/sign-in").text)
-        return browser.post("/sign-in", data={"name": name, "password": password, "token": token, **fields})
+        return browser.post("/sign-in", data={"name": name, "password": password, "csrf_token": token, **fields})
 
     def signed_in(self, level: Level) -> httpx.Client:
         """Return a browser of an operator with a level. It sends the token in the header, as htmx does."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-TOKEN_FIELD: Final = "token"  # noqa: S105 - a field's name
+TOKEN_FIELD: Final = "csrf_token"  # noqa: S105 - a field's name
 """The name of the field in a form."""
 TOKEN_HEADER: Final = "x-csrf-token"  # noqa: S105 - a header's name
 """The name of the header in a request of htmx."""

@@ -69,12 +69,12 @@ def test_a_change_must_come_from_a_page_of_the_console(
     ("headers", "form", "is_accepted"),
     [
         ({"X-CSRF-Token": TOKEN}, {}, True),
-        ({}, {"token": TOKEN}, True),
+        ({}, {"csrf_token": TOKEN}, True),
         ({}, {}, False),
-        ({"X-CSRF-Token": "wrong"}, {"token": TOKEN}, False),
-        ({}, {"token": "wrong"}, False),
-        ({}, {"token": ""}, False),
-        ({}, {"token": TOKEN, "more": "x" * 70_000}, False),
+        ({"X-CSRF-Token": "wrong"}, {"csrf_token": TOKEN}, False),
+        ({}, {"csrf_token": "wrong"}, False),
+        ({}, {"csrf_token": ""}, False),
+        ({}, {"csrf_token": TOKEN, "more": "x" * 70_000}, False),
     ],
 )
 def test_a_change_needs_the_token_in_a_header_or_a_small_form(
@@ -92,7 +92,7 @@ def test_a_body_that_is_no_form_is_not_read_for_a_token(browser: httpx.Client) -
         "/sign-out",
         headers={"Sec-Fetch-Site": "same-origin"},
         files={"file": b"ana@example.com"},
-        data={"token": TOKEN},
+        data={"csrf_token": TOKEN},
     )
 
     assert answer.status_code == 403

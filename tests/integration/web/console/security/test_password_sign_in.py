@@ -170,7 +170,7 @@ def test_a_sign_in_form_without_its_token_is_refused(console: SignedInConsole) -
     fields = {"name": "otto", "password": PASSWORD}
     without, other = (
         browser.post("/sign-in", data=fields),
-        console.browser().post("/sign-in", data=fields | {"token": token}),
+        console.browser().post("/sign-in", data=fields | {"csrf_token": token}),
     )
 
     assert (without.status_code, other.status_code) == (403, 403)
