@@ -200,6 +200,7 @@ def processes(smoke: Smoke) -> None:
                 break
             time.sleep(0.5)
         smoke.run("health", "--port", str(health_port))
+        smoke.run("metrics", "--once")
 
 
 def main() -> None:

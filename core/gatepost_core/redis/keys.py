@@ -145,6 +145,10 @@ class RedisKeys:
         """Return the key of the batches that a worker could not work on."""
         return f"{self.campaign(campaign_id)}{_BLOCKED}"
 
+    def out(self, campaign_id: str) -> str:
+        """Return the key of the batches that are published or held, by when the reconciler looks at them next."""
+        return f"{self.campaign(campaign_id)}{_OUT}"
+
     def held(self, campaign_id: str) -> str:
         """Return the key of the batches that workers hold, by when each worker made its last step."""
         return f"{self.campaign(campaign_id)}{_HELD}"

@@ -54,6 +54,7 @@ TABLE: Final = (
     Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could accept.", OPERATIONS),
     Entry("worker", "cli.worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("web", "cli.web:app", "Serve the HTTP API and the console.", PROCESSES),
+    Entry("metrics", "cli.metrics:app", "Serve the metrics of the fleet to Prometheus.", PROCESSES),
     Entry("health", "cli.health:app", "Ask a worker whether it makes progress.", PROCESSES),
     Entry("simulator", "cli.simulator:app", "Run the local Authentication API.", PROCESSES),
     Entry("dev", "local.dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),

@@ -133,7 +133,6 @@ COMMON = [
     ("MONITOR",),
     ("CLIENT", "LIST"),
     ("LRANGE", "gatepost.send", "0", "-1"),
-    ("ZRANGE", KEYS.due, "0", "-1"),
     ("SMEMBERS", "unacked_index"),
     ("LRANGE", "gatepost:audit", "0", "-1"),
     ("GET", "anything"),
@@ -154,6 +153,7 @@ NOT_A_PRODUCER = [
     ("RENAME", OPERATION, OPERATION),
     ("DEL", KEYS.due),
     ("ZREM", KEYS.due, "x"),
+    ("ZRANGE", KEYS.due, "0", "-1"),
     ("ZREMRANGEBYSCORE", KEYS.due, "-inf", "+inf"),
     ("DEL", "gatepost.send"),
     ("LPUSH", "gatepost.bulk", "x"),
@@ -163,6 +163,7 @@ NOT_A_PRODUCER = [
     ("EVAL", "return 1", "0"),
 ]
 NOT_A_REDEEMER = [
+    ("ZRANGE", KEYS.due, "0", "-1"),
     ("DEL", OPERATION),
     ("DEL", KEYS.due),
     ("ZREMRANGEBYSCORE", KEYS.due, "-inf", "+inf"),
@@ -175,6 +176,8 @@ NOT_A_REDEEMER = [
 NOT_A_READER = [
     ("HGETALL", OPERATION),
     ("GET", RESULT),
+    ("ZADD", KEYS.due, "0", "x"),
+    ("HSET", OPERATION, "state", "queued"),
     ("HSET", KEYS.counts, "send_email:queued", "0"),
     ("RPOP", "gatepost.send"),
     ("LPUSH", "gatepost.send", "x"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from gatepost_core.errors import ConfigurationError
@@ -44,6 +44,13 @@ def registry_of(source: Source) -> CollectorRegistry:
     registry.register(source)
     ProcessCollector(registry=registry)
     return registry
+
+
+def text_of(source: Source) -> str:
+    """Return the metrics of a source in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(source)
+    return generate_latest(registry).decode()
 
 
 def serve(source: Source, *, host: str, port: int, setting: str) -> Callable[[], None]:

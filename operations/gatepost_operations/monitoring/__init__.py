@@ -1,0 +1,1 @@
+"""The metrics of the fleet, read from Redis and the broker."""

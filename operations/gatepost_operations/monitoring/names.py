@@ -1,0 +1,99 @@
+"""The names of the fleet's metrics. No other module spells one.
+
+A label holds a value of a closed set. A campaign has no label: an installation makes any number of campaigns, and a name may be personal.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gatepost_worker.metrics.names import Metric, Type
+
+REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if the Redis of the records answered, otherwise 0.")
+BROKER_UP: Final = Metric("gatepost_broker_up", Type.GAUGE, "1 if the broker answered, otherwise 0.")
+REDIS_MEMORY: Final = Metric(
+    "gatepost_redis_memory_used_ratio", Type.GAUGE, "The used share of `maxmemory`; absent without a limit."
+)
+QUEUE_MESSAGES: Final = Metric(
+    "gatepost_queue_messages", Type.GAUGE, "Messages that wait on the broker's queue.", ("queue",)
+)
+QUEUE_OLDEST: Final = Metric(
+    "gatepost_queue_oldest_seconds",
+    Type.GAUGE,
+    "How long the oldest work of a queue that a worker could take now has waited, in seconds; 0 if there is none. Work that waits for its "
+    "time, or for a quota, does not count.",
+    ("queue",),
+)
+OPERATIONS_OPEN: Final = Metric(
+    "gatepost_operations_open", Type.GAUGE, "Single operations without a final state.", ("kind", "state")
+)
+OPERATIONS_ENDED: Final = Metric(
+    "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended in a state.", ("kind", "state")
+)
+CAMPAIGNS: Final = Metric(
+    "gatepost_campaigns", Type.GAUGE, "Campaigns by status: the open ones, and the newest thousand.", ("status",)
+)
+CAMPAIGNS_PAUSED: Final = Metric(
+    "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns by the reason of the pause.", ("reason",)
+)
+CAMPAIGNS_SENDING: Final = Metric(
+    "gatepost_campaigns_sending",
+    Type.GAUGE,
+    "Running campaigns with open recipients that do not rest for their start, their hours or a quota.",
+)
+CAMPAIGNS_BLOCKED: Final = Metric(
+    "gatepost_campaigns_blocked", Type.GAUGE, "Open campaigns with batches that workers could not send."
+)
+CAMPAIGNS_WRONG: Final = Metric(
+    "gatepost_campaigns_inconsistent", Type.GAUGE, "Open campaigns whose counts do not add up to their total."
+)
+CAMPAIGNS_UNREAD: Final = Metric(
+    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that the last look left out because there are too many."
+)
+RECIPIENTS: Final = Metric(
+    "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns by state.", ("state",)
+)
+CAMPAIGN_RATE: Final = Metric(
+    "gatepost_campaign_rate", Type.GAUGE, "Recipients a second that the running campaigns settled recently, together."
+)
+DEAD_LETTERS: Final = Metric("gatepost_dead_letters", Type.GAUGE, "Messages that workers refused, and that are kept.")
+RECONCILER_LAG: Final = Metric(
+    "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran; absent if it never ran."
+)
+BULK_WORKERS: Final = Metric(
+    "gatepost_bulk_workers", Type.GAUGE, "Worker processes that took a batch in the last minute."
+)
+SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries of the suppression list.")
+PROBE_SUCCESS: Final = Metric(
+    "gatepost_probe_success",
+    Type.GAUGE,
+    "1 if the last run of the login probe succeeded, otherwise 0.",
+    ("tenant", "channel"),
+)
+PROBE_RUN: Final = Metric(
+    "gatepost_probe_last_run_timestamp_seconds",
+    Type.GAUGE,
+    "When the login probe last ended, in seconds since the epoch.",
+    ("tenant", "channel"),
+)
+PROBE_LAST_SUCCESS: Final = Metric(
+    "gatepost_probe_last_success_timestamp_seconds",
+    Type.GAUGE,
+    "When a run of the login probe last succeeded, in seconds since the epoch; absent before the first success.",
+    ("tenant", "channel"),
+)
+PROBE_STEP: Final = Metric(
+    "gatepost_probe_step_seconds",
+    Type.GAUGE,
+    "The duration of a step in the last run of the login probe.",
+    ("tenant", "channel", "step"),
+)
+PROBE_FAILURE: Final = Metric(
+    "gatepost_probe_failure",
+    Type.GAUGE,
+    "1 for the step and the reason that the last run of the login probe failed with.",
+    ("tenant", "channel", "step", "reason"),
+)
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+"""All metrics of the fleet."""
