@@ -1,4 +1,4 @@
-"""`gatepost health`: ask a worker whether it makes progress."""
+"""`gatepost health`: ask a worker whether it makes progress, or Redis whether the reconciler runs."""
 
 import http.client
 import json
@@ -7,10 +7,14 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
+from redis import RedisError
 
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.settings import load_settings
+from gatepost_core.redis.connections import connect
+from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.settings import Settings, load_settings
 from gatepost_operations.cli.dev_environment import env_file
+from gatepost_operations.cli.doctor.checks import Status, judge_reconciler
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
@@ -22,7 +26,10 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # n
 
 @app.command(
     epilog=examples(
-        "gatepost health", "gatepost health --port 8788", "gatepost health --url http://worker-2:8787/health"
+        "gatepost health",
+        "gatepost health --port 8788",
+        "gatepost health --url http://worker-2:8787/health",
+        "gatepost health --reconciler",
     )
 )
 def health(
@@ -34,6 +41,9 @@ def health(
         ),
     ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
+    reconciler: Annotated[
+        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately; for beat.")
+    ] = False,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit.")] = 5.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -41,14 +51,31 @@ def health(
 
     Exit code 0 when it makes progress, 1 when it makes none or does not answer. A worker makes no progress if one of these lasts for 30 s
     (GATEPOST_HEALTH_PATIENCE): its consumer's loop does not run, the broker is down, or messages wait while slots are free.
+
+    With --reconciler, exit code 0 when it ran within three times GATEPOST_RECONCILE_EVERY and 15 s.
     """
-    found = _ask(url or _own_url(port), timeout)
+    if reconciler:
+        found = _last_run(load_settings(env_file=env_file()))
+    else:
+        found = _ask(url or _own_url(port), timeout)
     if as_json:
         write_json(found)
     else:
         write("healthy" if found["healthy"] else "unhealthy")
         say(*found["problems"])
     return ExitCode.DONE if found["healthy"] else ExitCode.UNEXPECTED
+
+
+def _last_run(settings: Settings) -> dict[str, Any]:
+    try:
+        with connect(settings) as client:
+            now, _ = client.time()
+            last = client.get(RedisKeys(settings.namespace).reconciler_last_run)
+    except RedisError as failure:
+        return {"healthy": False, "problems": [f"Redis does not answer ({type(failure).__name__})."]}
+    found = judge_reconciler(None if last is None else int(now) - int(last) / 1000, settings.reconcile_every)
+    healthy = found.status is Status.OK
+    return {"healthy": healthy, "problems": [] if healthy else [f"The reconciler {found.found}. {found.advice}"]}
 
 
 def _own_url(port: int | None) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.entry import main
 from support.hostile_texts import HOSTILE, steering
+from support.free_ports import free_port
 from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
+    from redis import Redis
+
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+
     from support.socket_server import Heard, Wire
 
 NONE_OF_OURS = "The answer is not a worker's health report.\n"
@@ -44,3 +51,34 @@ def test_what_is_no_workers_answer_is_unhealthy_and_steers_nothing(
     assert (code, seen.out) == (1, "unhealthy\n")
     assert says in seen.err
     assert not steering(seen.err.rstrip("\n"))
+
+
+@pytest.mark.parametrize(("ago_s", "code", "says"), [(None, 1, "has not run"), (600, 1, "ran 60"), (3, 0, "")])
+def test_a_reconciler_that_has_not_run_lately_is_unhealthy(
+    redis_client: Redis,
+    valkey: EmbeddedValkey,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ago_s: int | None,
+    code: int,
+    says: str,
+) -> None:
+    """The check of beat, which needs neither a key nor a credential."""
+    monkeypatch.setenv("GATEPOST_REDIS_URL", valkey.url)
+    if ago_s is not None:
+        redis_client.set(RedisKeys().reconciler_last_run, int((time.time() - ago_s) * 1000))
+
+    ended = main(["health", "--reconciler"])
+
+    assert ended == code
+    assert says in capsys.readouterr().err
+
+
+def test_the_reconciler_is_not_healthy_without_redis(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 and one sentence, no traceback."""
+    monkeypatch.setenv("GATEPOST_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+
+    assert main(["health", "--reconciler"]) == 1
+    assert "Redis does not answer (" in capsys.readouterr().err

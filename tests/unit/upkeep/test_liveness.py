@@ -176,6 +176,24 @@ def test_health_is_200_or_503_with_the_reasons(watch: Watch, server: HealthServe
     assert elsewhere.value.code == 404
 
 
+def test_only_a_fault_that_a_restart_cures_fails_the_live_path(watch: Watch, server: HealthServer) -> None:
+    """An orchestrator restarts a stuck worker, and leaves a fleet alone whose broker is down."""
+    url = f"http://127.0.0.1:{server.port}/live"
+    watch.liveness.disconnected()
+    watch.pass_time(600, turning=False, waiting=None)
+    with urllib.request.urlopen(url) as answer:
+        broker_down = json.load(answer)
+    watch.liveness.connected()
+    watch.pass_time(31, turning=False)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url)
+    stuck = json.load(refused.value)
+    refused.value.close()
+
+    assert (broker_down["healthy"], broker_down["restart_helps"]) == (False, False)
+    assert (refused.value.code, stuck["restart_helps"]) == (503, True)
+
+
 def test_the_command_asks_and_says_with_its_exit_code(
     watch: Watch, server: HealthServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

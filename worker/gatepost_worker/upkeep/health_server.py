@@ -1,4 +1,4 @@
-"""A worker's health over HTTP: `GET /health` answers 200 or 503 with a JSON object. It runs in daemon threads of the worker."""
+"""A worker's health over HTTP: `GET /health` and `GET /live` answer 200 or 503 with a JSON object, from daemon threads of the worker."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SAMPLES_IN_PATIENCE: Final = 6
 _LONGEST_INTERVAL_S: Final = 5.0
 _ANSWER_S: Final = 5
+_HEALTH: Final = "/health"
+_LIVE: Final = "/live"
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 
@@ -131,13 +133,15 @@ def _handler(liveness: Liveness) -> type[BaseHTTPRequestHandler]:
         timeout = _ANSWER_S
 
         def do_GET(self) -> None:
-            """Answer with the worker's health report."""
-            if self.path.partition("?")[0] != "/health":
+            """Answer with the worker's health report. The status of `/live` is 503 only if a restart helps."""
+            path = self.path.partition("?")[0]
+            if path not in {_HEALTH, _LIVE}:
                 self.send_error(HTTPStatus.NOT_FOUND)
                 return
             report = liveness.report()
             body = json.dumps(report.as_json()).encode()
-            self.send_response(HTTPStatus.OK if report.healthy else HTTPStatus.SERVICE_UNAVAILABLE)
+            good = report.healthy if path == _HEALTH else not report.restart_helps
+            self.send_response(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")

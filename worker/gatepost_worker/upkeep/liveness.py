@@ -25,6 +25,7 @@ class Report:
 
     Attributes:
         problems: one sentence for each; empty for a healthy worker.
+        restart_helps: whether a restart solves one of the problems; it solves none of a broker.
         connected: whether the consumer has a connection to the broker.
         loop_turned_s_ago: seconds since the consumer's loop last turned; None before the first turn.
         taken: messages taken since the start.
@@ -33,6 +34,7 @@ class Report:
     """
 
     problems: tuple[str, ...]
+    restart_helps: bool
     connected: bool
     loop_turned_s_ago: float | None
     taken: int
@@ -50,6 +52,7 @@ class Report:
         return {
             "healthy": self.healthy,
             "problems": list(self.problems),
+            "restart_helps": self.restart_helps,
             "connected": self.connected,
             "loop_turned_s_ago": None if turned is None else round(turned, 1),
             "taken": self.taken,
@@ -123,8 +126,11 @@ class Liveness:
         now = self._monotonic()
         with self._lock:
             turned = self._turned_at
+            broker = [] if self._stopping else self._problems_of_broker(now)
+            own = [] if self._stopping else self._own_problems(now)
             return Report(
-                problems=() if self._stopping else tuple(self._problems(now)),
+                problems=(*own, *broker),
+                restart_helps=bool(own),
                 connected=self._down_since is None,
                 loop_turned_s_ago=None if turned is None else now - turned,
                 taken=self._taken,
@@ -132,19 +138,23 @@ class Liveness:
                 slots_free=self._slots_free,
             )
 
-    def _problems(self, now: float) -> list[str]:
-        found = []
+    def _problems_of_broker(self, now: float) -> list[str]:
+        found: list[str] = []
         if self._turned_at is None:
             found.append("The worker is starting: its consumer's loop has not turned yet.")
         elif self._down_since is not None:
             self._add_if_long(
                 found, now - self._down_since, "The connection to the broker has been down for {0:.0f} s."
             )
-        else:
-            self._add_if_long(found, now - self._turned_at, "The consumer's loop has not turned for {0:.0f} s.")
         self._add_if_long(
             found, now - self._sampled_at, "The broker has not said for {0:.0f} s how many messages wait."
         )
+        return found
+
+    def _own_problems(self, now: float) -> list[str]:
+        found: list[str] = []
+        if self._turned_at is not None and self._down_since is None:
+            self._add_if_long(found, now - self._turned_at, "The consumer's loop has not turned for {0:.0f} s.")
         if self._idle_since is not None and self._taken == self._idle_taken:
             text = "Messages wait and slots are free, but none has been taken for {0:.0f} s."
             self._add_if_long(found, now - self._idle_since, text)
