@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon fuzz bench bench-smoke bench-parts audit screens format lock clean
+.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -118,6 +118,9 @@ bench-parts: $(DEV)/.ready ## Measure parts alone: files, installation, client, 
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 
+image-size: $(DEV)/.ready ## Carry out the package commands of the Dockerfile, and measure what they install; needs a package index
+	@$(DEV)/bin/python benchmarks/image_size.py
+
 $(AUDIT)/.ready: requirements/uv.txt requirements/audit.txt pyproject.toml
 	$(call environment,$(AUDIT),requirements/audit.txt)
 
@@ -136,6 +139,9 @@ lock: $(DEV)/.ready ## Renew the hash-pinned requirements
 	@compile="$(DEV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate"; \
 	$$compile pyproject.toml --extra all --group build -o requirements/run.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra worker --extra cli --extra xlsx --extra metrics --extra web --extra webhooks -c requirements/dev.txt -o requirements/image.txt; \
+	$$compile pyproject.toml --extra worker --extra cli --extra simulator -c requirements/dev.txt -o requirements/image-demo.txt; \
+	$$compile --group build -c requirements/dev.txt -o requirements/build.txt; \
 	$$compile pyproject.toml --extra all --group build --group dev --resolution lowest-direct -o requirements/lowest.txt; \
 	$$compile pyproject.toml --extra all --group build --group fuzz -o requirements/fuzz.txt; \
 	$$compile pyproject.toml --extra all --group build --group docs -c requirements/dev.txt -o requirements/docs.txt; \

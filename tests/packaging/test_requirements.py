@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 FILES = sorted((CHECKOUT / "requirements").glob("*.txt"))
 PEERS = sorted((CHECKOUT / "benchmarks" / "peers").glob("*.txt"))
-# What `make lock` compiles each file from: extras and groups of pyproject.toml.
+# What `make lock` compiles each file from: extras (None: not even the project's own dependencies) and groups of pyproject.toml.
 SOURCES = {
+    "image": (["worker", "cli", "xlsx", "metrics", "web", "webhooks"], []),
+    "image-demo": (["worker", "cli", "simulator"], []),
+    "build": (None, ["build"]),
     "run": (["all"], ["build"]),
     "dev": (["all"], ["build", "dev"]),
     "lowest": (["all"], ["build", "dev"]),
@@ -46,12 +49,13 @@ def pinned(file: Path) -> dict[str, set[str]]:
     return found
 
 
-def declared(extras: list[str], groups: list[str]) -> Iterator[Requirement]:
+def declared(extras: list[str] | None, groups: list[str]) -> Iterator[Requirement]:
     """What pyproject.toml asks for, extras that name extras resolved."""
     document = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     project: dict[str, Any] = document["project"]
-    texts = [*project["dependencies"], *(text for group in groups for text in document["dependency-groups"][group])]
-    waiting = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    texts = [text for group in groups for text in document["dependency-groups"][group]]
+    texts += [] if extras is None else project["dependencies"]
+    waiting = [text for extra in extras or () for text in project["optional-dependencies"][extra]]
     while waiting:
         requirement = Requirement(waiting.pop())
         if requirement.name == project["name"]:

@@ -27,11 +27,12 @@ exec '{python}' -c 'import redis; print("PONG" if redis.Redis(port={port}).ping(
 
 @dataclass
 class Deployment:
-    """Services as processes. The names of hosts become ports of the loopback address, /tmp a directory of the test."""
+    """Services as processes. The names of hosts become ports of the loopback address, /tmp and /run/secrets directories of the test."""
 
     directory: Path
     services: dict[str, Service]
     ports: dict[str, int]
+    secrets: dict[str, Path]
     programs: dict[str, Program] = field(default_factory=dict)
 
     @property
@@ -55,7 +56,8 @@ class Deployment:
             text = str(self.ports[name]) if text == name else text
         # A volume is a directory of the test.
         text = re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
-        return text.replace("0.0.0.0", "127.0.0.1").replace("/tmp/", f"{self.directory}/")  # noqa: S104, S108 - replaced
+        text = text.replace("0.0.0.0", "127.0.0.1").replace("/run/secrets", "/tmp/secrets")  # noqa: S104, S108 - replaced
+        return text.replace("/tmp/", f"{self.directory}/")  # noqa: S108 - replaced
 
     def environment(self, service: Service) -> dict[str, str]:
         """Return all that a container of the service has in its environment: the image's, and the file's."""
@@ -80,14 +82,22 @@ class Deployment:
                 )
             self.programs[name] = Program(name, process, log)
 
+    def run(self, name: str, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a service's command, or another one in its place as `docker compose run` does, until it ends."""
+        service = self.services[name]
+        return self._ended(service, [self.localized(part) for part in command or service.command], given)
+
     def health(self, name: str) -> subprocess.CompletedProcess[str]:
         """Run a service's health check as the engine does."""
         service = self.services[name]
-        command = [self.localized(part) for part in service.health]
+        return self._ended(service, [self.localized(part) for part in service.health])
+
+    def _ended(self, service: Service, command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.directory,
             env=self.environment(service),
+            input=given,
             capture_output=True,
             text=True,
             timeout=120,
@@ -103,6 +113,13 @@ class Deployment:
                 if program.process.poll() is not None or time.monotonic() > give_up:
                     raise AssertionError(f"{name} is not healthy: {found.stdout}{found.stderr}\n{program.output()}")
                 time.sleep(0.2)
+
+    def peak_bytes(self, name: str) -> int:
+        """Return the most memory that a service's process has had."""
+        status = Path(f"/proc/{self.programs[name].process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+        assert found is not None
+        return int(found[1]) << 10
 
     def stop(self, name: str) -> int:
         """Ask a service to end and wait as long as the engine would; return its exit code."""
@@ -120,6 +137,10 @@ class Deployment:
         return [found, *words]
 
     def __enter__(self) -> Self:
+        mounted = self.directory / "secrets"
+        mounted.mkdir()
+        for name, file in self.secrets.items():
+            (mounted / name).write_text(self.localized(file.read_text(encoding="utf-8")), encoding="utf-8")
         redis_cli = self.directory / "bin" / "redis-cli"
         redis_cli.parent.mkdir()
         redis_cli.write_text(_REDIS_CLI.format(python=sys.executable, port=self.ports["redis"]), encoding="utf-8")

@@ -20,13 +20,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Service:
-    """One service: its command and its environment."""
+    """One service: its command and its environment. `health` is empty if the file disables the check."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     health: list[str]
     grace_s: int
+    memory_bytes: int
     definition: dict[str, Any]
 
 
@@ -35,6 +36,12 @@ def read_services(directory: Path) -> dict[str, Service]:
     variables = env_file(directory / ".env")
     document = interpolated(yaml.safe_load((directory / "docker-compose.yml").read_text(encoding="utf-8")), variables)
     return {name: _service(name, found, directory) for name, found in document["services"].items()}
+
+
+def secret_files(directory: Path) -> dict[str, Path]:
+    """Return the files of the secrets, by the name under which a service mounts them."""
+    document = yaml.safe_load((directory / "docker-compose.yml").read_text(encoding="utf-8"))
+    return {name: directory / found["file"] for name, found in document["secrets"].items()}
 
 
 def env_file(path: Path) -> dict[str, str]:
@@ -75,15 +82,22 @@ def _service(name: str, definition: dict[str, Any], directory: Path) -> Service:
     for file in [files] if isinstance(files, str) else files:
         environment |= env_file(directory / file)
     environment |= {key: str(value) for key, value in definition.get("environment", {}).items()}
-    kind, *test = definition["healthcheck"]["test"]
+    kind, *test = definition["healthcheck"].get("test", [""])
     return Service(
         name=name,
         command=shlex.split(command) if isinstance(command, str) else [str(part) for part in command],
         environment=environment,
         health=["sh", "-c", *test] if kind == "CMD-SHELL" else test,
         grace_s=_seconds(definition["stop_grace_period"]),
+        memory_bytes=size_in_bytes(str(definition["mem_limit"])),
         definition=definition,
     )
+
+
+def size_in_bytes(text: str) -> int:
+    """Return the bytes of a size such as `512m` or `1gb`."""
+    number, unit = re.fullmatch(r"(\d+)([kmg])b?", text).groups()
+    return int(number) << {"k": 10, "m": 20, "g": 30}[unit]
 
 
 def _seconds(text: str) -> int:

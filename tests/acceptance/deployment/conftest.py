@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.checkout import CHECKOUT
 from support.compose_deployment import Deployment
-from support.compose_file import Service, read_services
+from support.compose_file import Service, read_services, secret_files
 from support.free_ports import free_port
+from support.new_secrets import new_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +20,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def compose_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory after the first two lines of docker-compose.yml: the file, and a .env with new keys."""
+    """The directory after the first lines of docker-compose.yml: the file, the example as .env, and new secrets."""
     directory = tmp_path_factory.mktemp("compose")
     shutil.copy(CHECKOUT / "docker-compose.yml", directory)
-    keys = subprocess.run(
-        [sys.executable, "-m", "gatepost_operations.cli", "keys", "new"], capture_output=True, text=True, check=True
-    )
-    example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
-    (directory / ".env").write_text(example + keys.stdout, encoding="utf-8")
+    shutil.copy(CHECKOUT / ".env.example", directory / ".env")
+    new_secrets(directory / "secrets")
     return directory
 
 
@@ -39,8 +35,8 @@ def services(compose_directory: Path) -> dict[str, Service]:
 
 
 @pytest.fixture
-def deployment(services: dict[str, Service], tmp_path: Path) -> Iterator[Deployment]:
+def deployment(services: dict[str, Service], compose_directory: Path, tmp_path: Path) -> Iterator[Deployment]:
     """The services, ready to be started."""
     ports = {name: free_port() for name in ("redis", "simulator", "8787", "8788")}
-    with Deployment(tmp_path, services, ports) as ready:
+    with Deployment(tmp_path, services, ports, secret_files(compose_directory)) as ready:
         yield ready

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,16 @@ import yaml
 
 from gatepost_core.settings import Settings, environment_names
 from support.checkout import CHECKOUT
-from support.compose_file import read_services
+from support.compose_file import read_services, size_in_bytes
+from support.new_secrets import new_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.compose_file import Service
 
+PROFILES = ("demo", "operator")
+OF_OTHERS = {"redis"}
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
@@ -33,7 +36,7 @@ def as_compose_reads_it(compose_directory: Path) -> dict[str, Any]:
             pytest.fail("docker-compose is not installed; .ci/run installs it")
         pytest.skip("docker-compose is not on the PATH; on Debian: apt-get install docker-compose")
     done = subprocess.run(
-        [binary, "--profile", "demo", "config"],
+        [binary, *(word for name in PROFILES for word in ("--profile", name)), "config"],
         cwd=compose_directory,
         capture_output=True,
         text=True,
@@ -56,20 +59,66 @@ def test_compose_accepts_the_file(as_compose_reads_it: dict[str, Any], services:
     assert found == {name: (service.environment, service.command) for name, service in services.items()}
 
 
-def test_the_file_contains_no_secret() -> None:
-    """Secrets come from .env; the file names neither a credential nor a key."""
-    text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
+def test_no_secret_is_in_a_file_that_is_copied_or_in_an_environment(services: dict[str, Service]) -> None:
+    """Neither file names a key or a credential, and what a container's environment says is in which file to look."""
+    texts = [(CHECKOUT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", ".env.example")]
+    in_text = re.compile(r"^[^#\n]*(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD|_URL)[A-Z_]*[ ]*[:=]", re.MULTILINE)
+    named = {found[0].strip(" :=") for text in texts for found in in_text.finditer(text)}
+    values = {value for one in services.values() for name, value in one.environment.items() if name.endswith("_FILE")}
 
-    assert not re.search(r"(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD)\w*\s*[:=]", text, re.IGNORECASE)
+    assert {name for name in named if not name.endswith("_FILE")} == {"AUTH0_BASE_URL"}
+    assert values
+    assert all(value.startswith("/run/secrets/") for value in values)
 
 
-def test_only_workers_hold_credentials(services: dict[str, Service]) -> None:
-    """Beat, Redis and the simulator run without a key and without a credential."""
-    secret = re.compile(r"SECRET|KEY")
+def test_only_workers_and_operators_hold_keys_and_the_credential(services: dict[str, Service]) -> None:
+    """Beat, Redis and the simulator get no file with a key, and a service gets each file that its environment names."""
+    secret = {"sealing_keys", "fingerprint_key", "auth0_credential"}
+    mounted = {name: set(service.definition.get("secrets", ())) for name, service in services.items()}
+    named = {
+        name: {value.removeprefix("/run/secrets/") for key, value in one.environment.items() if key.endswith("_FILE")}
+        for name, one in services.items()
+    }
 
-    holders = {name for name, service in services.items() if secret.search(json.dumps(service.environment))}
+    assert {name for name, files in mounted.items() if files & secret} == {"worker", "worker-bulk", "operator"}
+    assert mounted == named
 
-    assert holders == {"worker", "worker-bulk"}
+
+def test_every_service_has_limits_of_memory_and_of_its_log(services: dict[str, Service]) -> None:
+    """One service fills neither the memory nor the disk of its host, and Redis has room to rewrite its file."""
+    logs = [service.definition["logging"] for service in services.values()]
+    redis = services["redis"]
+
+    assert all(service.memory_bytes for service in services.values())
+    assert all(log["driver"] == "json-file" and {"max-size", "max-file"} == log["options"].keys() for log in logs)
+    assert redis.memory_bytes >= 2 * size_in_bytes(redis.command[redis.command.index("--maxmemory") + 1])
+
+
+def test_new_secrets_change_no_file_that_exists(tmp_path: Path) -> None:
+    """A second run leaves keys and a tenant's credential as they are; only the owner opens the directory, and containers read the files."""
+    directory = tmp_path / "secrets"
+    new_secrets(directory)
+    (directory / "auth0_credential").write_text("the tenant's", encoding="utf-8")
+    (directory / "broker_url").unlink()
+    before = {file.name: file.read_text(encoding="utf-8") for file in directory.iterdir()}
+    again = new_secrets(directory)
+    after = {file.name: file.read_text(encoding="utf-8") for file in directory.iterdir()}
+
+    assert after == before | {"broker_url": ""}
+    assert again.stdout.split() == [f"{directory}/broker_url"]
+    assert all(before[name] for name in ("sealing_keys", "fingerprint_key", "redis_url"))
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o644}
+
+
+def test_without_keys_no_file_is_written(tmp_path: Path) -> None:
+    """A command that prints none is named, and the script fails before it writes half of the files."""
+    script = CHECKOUT / "deploy" / "new-secrets"
+    done = subprocess.run([script, tmp_path / "secrets", "true"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "deploy/new-secrets: this printed no keys: true\n"
+    assert list((tmp_path / "secrets").iterdir()) == []
 
 
 def test_every_stop_leaves_time_for_the_longest_call(services: dict[str, Service]) -> None:
@@ -83,10 +132,12 @@ def test_every_stop_leaves_time_for_the_longest_call(services: dict[str, Service
 
 def test_every_service_is_watched_and_confined(services: dict[str, Service]) -> None:
     """A health check everywhere; ours run without capabilities on a file system that they cannot write."""
-    ours = [service.definition for name, service in services.items() if name != "redis"]
+    ours = {name: service.definition for name, service in services.items() if name not in OF_OTHERS}
+    targets = {name: one["build"].get("target") for name, one in ours.items() if isinstance(one["build"], dict)}
 
-    assert all(service.health for service in services.values())
-    assert all(one["read_only"] and one["cap_drop"] == ["ALL"] and one["build"] == "." for one in ours)
+    assert {name for name, service in services.items() if not service.health} == {"operator"}
+    assert all(one["read_only"] and one["cap_drop"] == ["ALL"] for one in ours.values())
+    assert targets == {"simulator": "demo"}
     assert services["simulator"].definition["profiles"] == ["demo"]
     assert "ports" not in services["redis"].definition
 
@@ -98,7 +149,7 @@ def test_a_namespace_of_the_env_file_reaches_every_service(compose_directory: Pa
     (tmp_path / ".env").write_text(f"{given}\nGATEPOST_NAMESPACE=staging\n", encoding="utf-8")
 
     services = read_services(tmp_path)
-    ours = [services[name] for name in ("worker", "worker-bulk", "beat")]
+    ours = [services[name] for name in ("worker", "worker-bulk", "beat", "operator")]
     spelled = [part for one in ours for part in (*one.command, *one.health) if re.search(r"\bgatepost[.:]", part)]
 
     assert {one.environment.get("GATEPOST_NAMESPACE") for one in ours} == {"staging"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import certifi
@@ -16,11 +17,10 @@ from gatepost_simulator.control import ControlClient
 from gatepost_worker.authentication.error_attributes import Cause
 from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.delivery.clients import Clients
-from support.compose_file import env_file
+from support.compose_file import secret_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.compose_deployment import Deployment
 
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def producer(deployment: Deployment, compose_directory: Path) -> Iterator[Producer]:
-    """A producer with the keys of the deployment's .env."""
-    variables = env_file(compose_directory / ".env")
+    """A producer with the keys of the deployment."""
+    secrets = {name: file.read_text(encoding="utf-8") for name, file in secret_files(compose_directory).items()}
     settings = Settings(
         redis_url=deployment.redis_url,
-        sealing_keys=variables["GATEPOST_SEALING_KEYS"],
-        fingerprint_key=variables["GATEPOST_FINGERPRINT_KEY"],
+        sealing_keys=secrets["sealing_keys"],
+        fingerprint_key=secrets["fingerprint_key"],
     )
     with Producer(settings) as ready:
         yield ready
@@ -51,11 +51,16 @@ def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Pr
     sent = producer.send_email("ana@example.com").result(120)
     code = simulator.latest_code("ana@example.com", wait_s=10)
     tokens = producer.login_with_email("ana@example.com", code).redeem(120)
+    diagnosis = deployment.run("operator")
+    used = {name: deployment.peak_bytes(name) for name in deployment.programs}
     ended = {name: deployment.stop(name) for name in ("beat", "worker-bulk", "worker", "simulator", "redis")}
 
     assert sent.state == "accepted"
     assert tokens.id_token
+    assert diagnosis.returncode == 0, diagnosis.stdout
     assert set(ended.values()) == {0}, ended
+    # Half of the limit is free for messages and for the files in /tmp.
+    assert {name for name, size in used.items() if size > deployment.services[name].memory_bytes / 2} == set(), used
 
 
 def test_redis_keeps_what_it_was_told_through_a_kill(deployment: Deployment) -> None:
@@ -90,7 +95,9 @@ def test_the_demo_profile_trusts_the_simulators_authority_alone(deployment: Depl
     deployment.start("simulator")
     deployment.until_healthy("simulator")
     variables = deployment.environment(deployment.services["worker"])
-    settings = {name.lower(): value for name, value in variables.items() if name.startswith("AUTH0_")}
+    named = {name: value for name, value in variables.items() if name.startswith("AUTH0_")}
+    credential = Path(named.pop("AUTH0_CLIENT_SECRET_FILE")).read_text(encoding="utf-8")
+    settings = {name.lower(): value for name, value in named.items()} | {"auth0_client_secret": credential}
     trusting = Settings(**settings)
     another = Settings(**{**settings, "auth0_ca_bundle": certifi.where()})
 
