@@ -52,7 +52,9 @@ def _python_of(image: str) -> str:
     version = image.partition(":")[2].partition("-")[0]
     known = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"), Path(f"python{version}")]
     for one in known:
-        found = subprocess.run([one, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            [one, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
+        )
         if not found.returncode:
             return found.stdout.strip()
     sys.exit(f"python{version}, which the image has, is not installed")

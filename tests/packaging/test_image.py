@@ -11,7 +11,17 @@ import pytest
 from support.checkout import CHECKOUT
 from support.dockerfile import Stage, read_stages
 
-_SOURCES = ("core", "producer", "worker", "operations", "simulator", "testing", "pyproject.toml", "README.md", "LICENSE")
+_SOURCES = (
+    "core",
+    "producer",
+    "worker",
+    "operations",
+    "simulator",
+    "testing",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,4 +95,4 @@ def test_the_documented_size_is_the_measured_one() -> None:
     figures = json.loads(results.read_text(encoding="utf-8"))["figures"]
     page = (CHECKOUT / "docs" / "how-to" / "deploy-with-compose.md").read_text(encoding="utf-8")
 
-    assert [int(found) for found in re.findall(r"(\d+) MB", page)] == list(figures.values())
+    assert [int(found) for found in re.findall(r"\| (\d+) MB \|", page)] == list(figures.values())

@@ -54,10 +54,7 @@ def health(
 
     With --reconciler, exit code 0 when it ran within three times GATEPOST_RECONCILE_EVERY and 15 s.
     """
-    if reconciler:
-        found = _last_run(load_settings(env_file=env_file()))
-    else:
-        found = _ask(url or _own_url(port), timeout)
+    found = _last_run(load_settings(env_file=env_file())) if reconciler else _ask(url or _own_url(port), timeout)
     if as_json:
         write_json(found)
     else:

@@ -62,7 +62,9 @@ def test_compose_accepts_the_file(as_compose_reads_it: dict[str, Any], services:
 def test_no_secret_is_in_a_file_that_is_copied_or_in_an_environment(services: dict[str, Service]) -> None:
     """Neither file names a key or a credential, and what a container's environment says is in which file to look."""
     texts = [(CHECKOUT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", ".env.example")]
-    in_text = re.compile(r"^[^#\n]*(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD|_URL)[A-Z_]*[ ]*[:=]", re.MULTILINE)
+    in_text = re.compile(
+        r"^[^#\n]*(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD|_URL)[A-Z_]*[ ]*[:=]", re.MULTILINE
+    )
     named = {found[0].strip(" :=") for text in texts for found in in_text.finditer(text)}
     values = {value for one in services.values() for name, value in one.environment.items() if name.endswith("_FILE")}
 

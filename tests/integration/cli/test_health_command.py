@@ -10,15 +10,14 @@ import pytest
 
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.entry import main
-from support.hostile_texts import HOSTILE, steering
 from support.free_ports import free_port
+from support.hostile_texts import HOSTILE, steering
 from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
-
     from support.socket_server import Heard, Wire
 
 NONE_OF_OURS = "The answer is not a worker's health report.\n"
@@ -53,17 +52,16 @@ def test_what_is_no_workers_answer_is_unhealthy_and_steers_nothing(
     assert not steering(seen.err.rstrip("\n"))
 
 
-@pytest.mark.parametrize(("ago_s", "code", "says"), [(None, 1, "has not run"), (600, 1, "ran 60"), (3, 0, "")])
+@pytest.mark.parametrize("age", [(None, 1, "has not run"), (600, 1, "ran 60"), (3, 0, "")])
 def test_a_reconciler_that_has_not_run_lately_is_unhealthy(
     redis_client: Redis,
     valkey: EmbeddedValkey,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    ago_s: int | None,
-    code: int,
-    says: str,
+    age: tuple[int | None, int, str],
 ) -> None:
     """The check of beat, which needs neither a key nor a credential."""
+    ago_s, code, says = age
     monkeypatch.setenv("GATEPOST_REDIS_URL", valkey.url)
     if ago_s is not None:
         redis_client.set(RedisKeys().reconciler_last_run, int((time.time() - ago_s) * 1000))
