@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.campaigns.model import Status
+from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.formatting import counted, duration_text, share_text
 from gatepost_operations.planning.view_text import (
@@ -45,7 +45,8 @@ def steps(view: CampaignView) -> Iterator[str]:
     campaign = view.snapshot.campaign
     if not campaign.adds_up:
         yield f"The counts do not add up. To count again: gatepost campaign recount {campaign.reference}"
-    if campaign.pause is not None and campaign.status is Status.PAUSED:
+    paused_itself = campaign.pause is not None and campaign.pause.reason is not PauseReason.BY_OPERATOR
+    if campaign.pause is not None and paused_itself and campaign.status is Status.PAUSED:
         yield campaign.pause.advice
     yield from (block.sentence(campaign.accept_command) for block in campaign.blocks)
     match view.snapshot.activity:

@@ -72,8 +72,8 @@ def chart_of(samples: Sequence[Sample], zone: Callable[[datetime], datetime]) ->
     ]
     lines = [
         _line("rate", times, rates, rate_text),
-        _line("quota", times, left, lambda value: f"{value:,.0f} requests left"),
-        _line("finish", times, finishes, lambda value: f"{value:,.1f} min to go"),
+        _line("quota", times, left, lambda value: f"{value:,.0f}"),
+        _line("finish", times, finishes, lambda value: f"{value:,.1f} min"),
     ]
     shown = tuple(line for line in lines if line is not None)
     parts = "; ".join(f"{line.name} {line.last or 'not known now'}, at most {line.top}" for line in shown)

@@ -86,4 +86,5 @@ def _to_sign_in(request: Request) -> Response:
 
 def _page(request: Request, status: int, sentence: str, errors: tuple[tuple[str, str], ...] = ()) -> Response:
     title = _TITLES.get(status, "Not available" if status >= 500 else "Not possible")  # noqa: PLR2004 - HTTP
-    return render(request, "failure.html.j2", status=status, title=title, sentence=sentence, errors=errors)
+    template = "_failure.html.j2" if "hx-request" in request.headers else "failure.html.j2"
+    return render(request, template, status=status, title=title, sentence=sentence, errors=errors)
