@@ -44,6 +44,10 @@ class CampaignReader:
             raise CampaignNotFound
         return found[campaign_id]
 
+    def active_ids(self) -> list[str]:
+        """Return the ids of the campaigns that were started and have not ended."""
+        return self.store.active_ids()
+
     def find(self, words: str, status: Status | None) -> list[str]:
         """Return the ids of campaigns, the newest first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
@@ -47,6 +48,16 @@ def add_failure_pages(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     def refused(request: Request, problem: Problem) -> Response:
         return _page(request, problem.status if problem.status < 500 else 502, problem.detail, problem.errors)  # noqa: PLR2004 - HTTP
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, failure: RequestValidationError) -> Response:
+        # FastAPI's own answer repeats the values.
+        places = [error["loc"] for error in failure.errors()]
+        if any(place[0] == "path" for place in places):
+            return _page(request, 404, "There is no such page.")
+        return _page(
+            request, 422, "Some fields are missing or not valid.", tuple((str(place[-1]), "") for place in places)
+        )
 
     @app.exception_handler(HTTPException)
     def other(request: Request, failure: HTTPException) -> Response:

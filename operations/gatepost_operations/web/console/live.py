@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from gatepost_core.errors import CampaignNotFound, Unavailable
 from gatepost_operations.planning.campaign_events import EventLog
@@ -15,11 +15,10 @@ from gatepost_operations.planning.watch import Activity, CampaignSnapshot, Movem
 from gatepost_operations.web.console.history import History, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from gatepost_core.campaigns.model import Campaign
     from gatepost_operations.planning.tenant_quota import TenantQuota
-    from gatepost_operations.web.console.campaign_reader import CampaignReader
 
 _READ_EVERY_S: Final = 1.0
 _ASK_WORKERS_EVERY_S: Final = 4.0
@@ -27,6 +26,19 @@ _ASK_WORKERS_EVERY_S: Final = 4.0
 _KEPT_S: Final = 600.0
 _MOST_KEPT: Final = 500
 _MOVING: Final = {Activity.SENDING, Activity.WAITING, Activity.RESTING, Activity.BLOCKED, Activity.CANCELLING}
+
+
+class Reader(Protocol):
+    """The part of `CampaignReader` that `LiveCampaigns` needs. Every method raises `Unavailable` when Redis does not answer."""
+
+    def active_ids(self) -> list[str]:
+        """Return the ids of the campaigns that were started and have not ended."""
+
+    def status(self, campaign_id: str) -> Campaign:
+        """Return a campaign."""
+
+    def live(self, campaign_ids: Sequence[str]) -> dict[str, Campaign]:
+        """Return campaigns by id; deleted ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class LiveCampaigns:
 
     def __init__(
         self,
-        reader: CampaignReader,
+        reader: Reader,
         *,
         quota: Callable[[str | None], TenantQuota | None],
         workers: Callable[[], Collection[str] | None],
@@ -129,8 +141,8 @@ class LiveCampaigns:
     def read(self) -> None:
         """Read the active campaigns, and those that pages show. A failure of Redis is noted."""
         try:
-            ids = {*self._reader.store.active_ids(), *self._shown()}
-            found = self._reader.live(sorted(ids))
+            ids = {*self._reader.active_ids(), *self._shown()}
+            found = self._reader.live(sorted(ids)) if ids else {}
             quotas = {tenant: self._read_quota(tenant) for tenant in {one.options.tenant for one in found.values()}}
         except Unavailable as failure:
             with self._lock:
