@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the whole afternoon out unless it is asked for by name."""
-    if "afternoon" in config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("afternoon")]
+    """Leave the long journeys out unless they are asked for by name."""
+    left_out = [name for name in ("afternoon", "web") if name not in config.option.markexpr]
+    long = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]

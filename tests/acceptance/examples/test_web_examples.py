@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from support.browser import chromium
 from support.checkout import CHECKOUT
 from support.free_ports import free_port
 
@@ -34,17 +34,8 @@ START_S = 30
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - slow to import
-
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
