@@ -244,6 +244,28 @@ class AuditLog:
         return self._fingerprints.digest("audit", json.dumps(said, sort_keys=True)).hex()
 
 
+def read_page(client: Redis, keys: RedisKeys, limit: int, before: int | None = None) -> tuple[list[Entry], int | None]:
+    """Return a page of entries, the newest first, and the number before which the next one begins; None at the end.
+
+    Reading needs no key.
+
+    Args:
+        client: the connection.
+        keys: the names in this Redis.
+        limit: most entries of the page.
+        before: only entries with a smaller number; the newest ones by default.
+
+    Raises:
+        AuditUnreadable: an entry is damaged.
+        Unavailable: Redis did not answer.
+    """
+    with translated_errors():
+        end = int(client.llen(keys.audit)) if before is None else before
+        start = max(0, end - limit)
+        found = client.lrange(keys.audit, start, end - 1) if end > start else []
+    return [_entry(one) for one in reversed(found)], start or None
+
+
 def _entry(raw: bytes | str) -> Entry:
     try:
         entry = Entry(**json.loads(raw))

@@ -128,59 +128,13 @@ class Selection:
 
 
 @boundary
-class DeadLetters:
-    """All dead letters. Each expires after its lifetime, because it may hold personal data."""
+class DeadLetterIndex:
+    """All dead letters without their content. It needs no key."""
 
-    def __init__(
-        self, client: Redis, keys: RedisKeys, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S
-    ) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, *, lifetime_s: int = DEFAULT_LIFETIME_S) -> None:
         self._redis = client
         self._keys = keys
-        self._keyring = keyring
         self._lifetime_ms = lifetime_s * 1000
-        self._add = client.register_script(_ADD)
-        self._answer = client.register_script(_ANSWER)
-        self._move = client.register_script(_MOVE)
-        self._mark = client.register_script(_MARK)
-
-    def add(self, message: dict[str, Any], *, reason: str, queue: str) -> str:
-        """Store a message, sealed, and return its id. A body that cannot be searched for a person is not stored.
-
-        Raises:
-            Unavailable: Redis did not answer.
-        """
-        letter_id = str(uuid.uuid4())
-        sealed = self._keyring.seal(contents_of(message), Purpose.dead_letter(letter_id))
-        arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
-        with translated_errors():
-            self._add(
-                keys=[self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.kids], args=arguments
-            )
-        return letter_id
-
-    def answer(self, task_id: object, reason: str) -> None:
-        """Tell the sender of a refused message the reason, as a failed result under the task's id. An unusable id gets no answer.
-
-        Raises:
-            Unavailable: Redis did not answer.
-        """
-        if not isinstance(task_id, str) or not _ANSWERABLE.fullmatch(task_id):
-            return
-        failure = {
-            "exc_type": "InvalidCommand",
-            "exc_message": [[["message", reason]]],
-            "exc_module": "gatepost.errors",
-        }
-        document: dict[str, Any] = {
-            "status": "FAILURE",
-            "result": failure,
-            "traceback": None,
-            "children": [],
-            "date_done": datetime.now(UTC).isoformat(),
-            "task_id": task_id,
-        }
-        with translated_errors():
-            self._answer(keys=[self._keys.celery_result(task_id)], args=[json.dumps(document), _ANSWER_MS])
 
     def list(self, limit: int = 100, selection: Selection | None = None) -> list[DeadLetter]:
         """Return the newest dead letters of a selection, newest first.
@@ -229,6 +183,74 @@ class DeadLetters:
             return letter
         raise DeadLetterNotFound
 
+    def __len__(self) -> int:
+        with translated_errors():
+            return count_letters(self._redis, self._keys, self._lifetime_ms // 1000)
+
+    def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for letter_id in ids:
+                pipeline.hmget(self._keys.dead_letter(letter_id), "reason", "queue", "at_ms", "published_perhaps")
+                pipeline.hstrlen(self._keys.dead_letter(letter_id), "sealed")
+            answers = pipeline.execute()
+        for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
+            if at_ms is not None:
+                yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
+
+
+@boundary
+class DeadLetters(DeadLetterIndex):
+    """All dead letters. Each expires after its lifetime, because it may hold personal data."""
+
+    def __init__(
+        self, client: Redis, keys: RedisKeys, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S
+    ) -> None:
+        super().__init__(client, keys, lifetime_s=lifetime_s)
+        self._keyring = keyring
+        self._add = client.register_script(_ADD)
+        self._answer = client.register_script(_ANSWER)
+        self._move = client.register_script(_MOVE)
+        self._mark = client.register_script(_MARK)
+
+    def add(self, message: dict[str, Any], *, reason: str, queue: str) -> str:
+        """Store a message, sealed, and return its id. A body that cannot be searched for a person is not stored.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        letter_id = str(uuid.uuid4())
+        sealed = self._keyring.seal(contents_of(message), Purpose.dead_letter(letter_id))
+        arguments: list[Any] = [letter_id, reason, queue, sealed, kid_of(sealed) or "", self._lifetime_ms]
+        with translated_errors():
+            self._add(
+                keys=[self._keys.dead_letter(letter_id), self._keys.dead_letters, self._keys.kids], args=arguments
+            )
+        return letter_id
+
+    def answer(self, task_id: object, reason: str) -> None:
+        """Tell the sender of a refused message the reason, as a failed result under the task's id. An unusable id gets no answer.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        if not isinstance(task_id, str) or not _ANSWERABLE.fullmatch(task_id):
+            return
+        failure = {
+            "exc_type": "InvalidCommand",
+            "exc_message": [[["message", reason]]],
+            "exc_module": "gatepost.errors",
+        }
+        document: dict[str, Any] = {
+            "status": "FAILURE",
+            "result": failure,
+            "traceback": None,
+            "children": [],
+            "date_done": datetime.now(UTC).isoformat(),
+            "task_id": task_id,
+        }
+        with translated_errors():
+            self._answer(keys=[self._keys.celery_result(task_id)], args=[json.dumps(document), _ANSWER_MS])
+
     def open(self, letter: DeadLetter) -> dict[str, Any]:
         """Return the message of a dead letter in clear.
 
@@ -273,20 +295,6 @@ class DeadLetters:
             pipeline.delete(self._keys.dead_letter(letter_id))
             pipeline.zrem(self._keys.dead_letters, letter_id)
             return bool(pipeline.execute()[0])
-
-    def __len__(self) -> int:
-        with translated_errors():
-            return count_letters(self._redis, self._keys, self._lifetime_ms // 1000)
-
-    def _read(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
-        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            for letter_id in ids:
-                pipeline.hmget(self._keys.dead_letter(letter_id), "reason", "queue", "at_ms", "published_perhaps")
-                pipeline.hstrlen(self._keys.dead_letter(letter_id), "sealed")
-            answers = pipeline.execute()
-        for letter_id, (reason, queue, at_ms, mark), size in zip(ids, answers[::2], answers[1::2], strict=True):
-            if at_ms is not None:
-                yield DeadLetter(letter_id, _text(reason), _text(queue), _moment_ms(at_ms), int(size), mark is not None)
 
 
 def count_letters(client: Redis, keys: RedisKeys, lifetime_s: int) -> int:

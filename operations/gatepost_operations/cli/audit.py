@@ -1,6 +1,5 @@
 """`gatepost audit`: show the audit log, and verify that it was not changed."""
 
-import json
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,18 +8,17 @@ from typing import Annotated, Any, Final
 import typer
 
 from gatepost_core.audit_log import Entry, Verification
-from gatepost_core.campaigns.model import SHORT_ID
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_period
 from gatepost_operations.formatting import counted, in_zone
+from gatepost_operations.maintenance.audit_text import facts_of
 
 app = command_app()
 
 _MOST_NAMES: Final = 1000
-_SAYS_NOTHING: Final[tuple[Any, ...]] = (None, [], {})
 
 
 @app.callback(epilog=examples("gatepost audit list --since 2d", "gatepost audit verify"))
@@ -121,39 +119,9 @@ def _lines(entries: Collection[Entry], names: Mapping[str, str]) -> Iterator[str
         max(len(str(getattr(entry, field))) for entry in entries) for field in ("number", "who", "action")
     )
     for entry in entries:
-        about = ", ".join(_about(entry.about, names))
+        about = ", ".join(facts_of(entry.about, names))
         at = in_zone(_moment(entry))
         yield f"{entry.number:>{number}}  {at}  {entry.who:<{who}}  {entry.action:<{action}}  {about}".rstrip()
-
-
-def _about(about: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
-    """Give the facts of an entry in words, without those that say nothing."""
-    for name, value in about.items():
-        if value in _SAYS_NOTHING:
-            continue
-        match value:
-            case bool():
-                yield from [name] if value else []
-            case dict() if name == "changes":
-                yield from (f"{option} {_word(old)} → {_word(new)}" for option, (old, new) in value.items())
-            case dict():
-                yield from (f"{part} {_word(number)}" for part, number in value.items() if number)
-            case str() if name == "campaign":
-                yield f"campaign {names.get(value, value[:SHORT_ID])}"
-            case _:
-                yield f"{name} {_word(value)}"
-
-
-def _word(value: Any) -> str:
-    match value:
-        case None:
-            return "none"
-        case str():
-            return value
-        case list():
-            return " and ".join(map(_word, value))
-        case _:
-            return json.dumps(value, separators=(",", ":"))
 
 
 def _document(entry: Entry) -> dict[str, Any]:

@@ -23,12 +23,18 @@ from gatepost_core.redis.connections import connect
 from gatepost_operations.web.console.context import Console
 from gatepost_operations.web.console.failures import add_failure_pages, refusal_page
 from gatepost_operations.web.console.pages import (
+    audit,
     campaign,
     campaign_actions,
     campaigns,
+    dead_letters,
     new_campaign,
+    operations,
+    quota,
     recipients,
     sign_in,
+    suppression,
+    workers,
 )
 from gatepost_operations.web.console.rendering import build_templates
 from gatepost_operations.web.console.security.gate import Gate
@@ -48,7 +54,19 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from gatepost_operations.web.console.security.gate import Identify
 
-PAGES: Final[tuple[ModuleType, ...]] = (campaigns, new_campaign, campaign, campaign_actions, recipients)
+PAGES: Final[tuple[ModuleType, ...]] = (
+    campaigns,
+    new_campaign,
+    campaign,
+    campaign_actions,
+    recipients,
+    operations,
+    dead_letters,
+    workers,
+    quota,
+    suppression,
+    audit,
+)
 """The modules of pages, in the order of the navigation."""
 _STATIC: Final = Path(__file__).parent / "static"
 # Uploads pass through, however long the check of a large file takes.

@@ -87,6 +87,14 @@ class CampaignReader:
             found = pipeline.execute()
         return [campaign_of(one, _text(record)) for one, record in zip(campaign_ids, found, strict=True) if record]
 
+    def names(self, campaign_ids: Sequence[str]) -> dict[str, str]:
+        """Return the names of campaigns by id. Deleted ones are left out."""
+        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for campaign_id in campaign_ids:
+                pipeline.hget(self._keys.campaign(campaign_id), "name")
+            found = pipeline.execute()
+        return {one: as_text(name) for one, name in zip(campaign_ids, found, strict=True) if name is not None}
+
     def _names_and_statuses(self) -> list[tuple[str, str, str]]:
         with translated_errors():
             keys = [as_text(key) for key in self._redis.zrevrange(self._keys.campaigns, 0, -1)]

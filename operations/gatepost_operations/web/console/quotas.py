@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.kinds import Endpoint
+from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.keys import as_text
 from gatepost_core.settings.tenants import DEFAULT_TENANT
-from gatepost_operations.planning.limiter import quota_of
+from gatepost_operations.planning.limiter import campaign_rates, quota_of
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, RedisLimiter
 
 if TYPE_CHECKING:
@@ -35,10 +39,28 @@ class Quotas:
     def __init__(
         self, settings: Settings, client: Redis, keys: RedisKeys, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
+        self._redis = client
+        self._keys = keys
+        self._store = CampaignStore(client, keys, republish_after_s=settings.republish_after)
         self._pacing = LimiterSettings(longest_hint_s=settings.longest_hint)
         self._limiter = RedisLimiter(client, keys, self._pacing)
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, TenantQuota]] = {}
+
+    def all(self) -> list[TenantQuota]:
+        """Return the quota of each endpoint of each tenant that a worker has registered.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        with translated_errors():
+            names = sorted(as_text(name) for name in self._redis.hkeys(self._keys.tenants))
+        rates = campaign_rates(self._store)
+        quotas = [quota_of(self._limiter, self._pacing, LimiterKey(name, one)) for name in names for one in Endpoint]
+        return [
+            replace(one, campaigns=rates.get(one.tenant, ())) if one.endpoint == Endpoint.START else one
+            for one in quotas
+        ]
 
     def read(self, tenant: str | None) -> TenantQuota | None:
         """Return the quota of a tenant; None for the default tenant.

@@ -1,0 +1,100 @@
+"""Dead letters without their contents: list, show, put back on the queue, drop. The API does the last two, because it has the keys."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from gatepost_core.dead_letters import DeadLetter, DeadLetterIndex, DeadLetterNotFound, Selection
+from gatepost_core.redis.keys import milliseconds
+from gatepost_operations.web.console.context import Console, ConsoleOf
+from gatepost_operations.web.console.rendering import Link, render
+from gatepost_operations.web.console.security.operators import Level, require
+
+LINK: Final = Link("Dead letters", "/dead-letters")
+router: Final = APIRouter(prefix="/dead-letters", dependencies=[require(Level.READ_ONLY)])
+LetterId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+_PAGE: Final = 50
+
+
+@router.get("")
+def list_letters(
+    request: Request,
+    console: ConsoleOf,
+    reason: Annotated[str, Query(max_length=200)] = "",
+    before: Annotated[int | None, Query(ge=0, le=99_999_999_999_999)] = None,
+    done: str = "",
+) -> Response:
+    """Show dead letters, the newest first."""
+    until = None if before is None else datetime.fromtimestamp(before / 1000, UTC)
+    index = _index(console)
+    found = index.list(_PAGE + 1, Selection(reason or None, until=until))
+    shown = found[:_PAGE]
+    following = milliseconds(shown[-1].at) - 1 if len(found) > _PAGE else None
+    return render(
+        request,
+        "dead_letters/list.html.j2",
+        letters=shown,
+        total=len(index),
+        reason=reason,
+        following=following,
+        done=done,
+    )
+
+
+@router.get("/{letter_id}")
+def show_letter(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
+    """Show one dead letter."""
+    letter = _found(console, letter_id)
+    if letter is None:
+        return _gone(request)
+    return render(request, "dead_letters/letter.html.j2", letter=letter, replayed=None)
+
+
+@router.post("/{letter_id}/replay", dependencies=[require(Level.OPERATOR)])
+async def replay(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
+    """Put a message back on its queue, if workers can now accept it."""
+    answer = await _act(request, console, letter_id, "replay")
+    if answer.get("replayed"):
+        return RedirectResponse("/dead-letters?done=replay", 303)
+    letter = _found(console, letter_id)
+    if letter is None:
+        return _gone(request)
+    return render(request, "dead_letters/letter.html.j2", status=409, letter=letter, replayed=answer)
+
+
+@router.get("/{letter_id}/drop", dependencies=[require(Level.ADMIN)])
+def ask_to_drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
+    """Ask before a message is deleted."""
+    letter = _found(console, letter_id)
+    return _gone(request) if letter is None else render(request, "dead_letters/drop.html.j2", letter=letter)
+
+
+@router.post("/{letter_id}/drop", dependencies=[require(Level.ADMIN)])
+async def drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
+    """Delete a message."""
+    await _act(request, console, letter_id, "drop")
+    return RedirectResponse("/dead-letters?done=drop", 303)
+
+
+async def _act(request: Request, console: Console, letter_id: str, action: str) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = await console.api_of(request).call("POST", f"/v1/dead-letters/{letter_id}/{action}")
+    return answer or {}
+
+
+def _index(console: Console) -> DeadLetterIndex:
+    return DeadLetterIndex(console.redis, console.keys, lifetime_s=console.settings.dead_letter_lifetime)
+
+
+def _found(console: Console, letter_id: str) -> DeadLetter | None:
+    try:
+        return _index(console).find(letter_id)
+    except DeadLetterNotFound:
+        return None
+
+
+def _gone(request: Request) -> Response:
+    sentence = "There is no such dead letter. It may have been replayed or dropped, or it has expired."
+    return render(request, "failure.html.j2", status=404, title="Not found", sentence=sentence, errors=())
