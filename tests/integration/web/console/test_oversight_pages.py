@@ -27,9 +27,9 @@ from support.limiter_desk import Desk
 from support.recorded_api import RecordedApi
 
 if TYPE_CHECKING:
-    import httpx
     from collections.abc import Iterator
 
+    import httpx
     import redis
 
     from gatepost import Producer
