@@ -69,7 +69,7 @@ class Process:
         self.slots = settings.concurrency
         self.calls = settings.calls
         self.liveness = Liveness(settings.health_patience)
-        self.metrics = WorkerMetrics()
+        self.metrics = WorkerMetrics(settings.applications())
         self.metrics.live(self._progress)
         self._health: HealthServer | None = None
         self._stop_metrics: Callable[[], None] = lambda: None

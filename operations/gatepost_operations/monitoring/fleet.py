@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoPermissionError, RedisError
@@ -10,7 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.errors import Unavailable
-from gatepost_core.kinds import Queue
+from gatepost_core.kinds import Kind, Queue
 from gatepost_core.redis.connections import connect, connect_to_broker
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
@@ -73,9 +74,10 @@ class FleetSource:
         now_ms = _now_ms(client)
         yield Sample(names.REDIS_UP, (), 1)
         yield from self._memory()
-        for (kind, state), number in counts_of(client.hgetall(keys.counts)).items():
+        counts = counts_of(client.hgetall(keys.counts))
+        for kind, state in product(Kind, State):
             metric = names.OPERATIONS_ENDED if state.is_terminal else names.OPERATIONS_OPEN
-            yield Sample(metric, (kind.value, state.value), max(0, number))
+            yield Sample(metric, (kind.value, state.value), max(0, counts.get((kind, state), 0)))
         for queue, waited_s in oldest_s(client, keys, now_ms=now_ms).items():
             yield Sample(names.QUEUE_OLDEST, (queue.value,), waited_s)
         kept_since = now_ms - self._settings.dead_letter_lifetime * 1000

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def counted(metrics: WorkerMetrics) -> dict[tuple[str, ...], float]:
-    return {(sample.metric.name, *sample.labels): sample.value for sample in metrics.samples()}
+    return {(sample.metric.name, *sample.labels): sample.value for sample in metrics.samples() if sample.value}
 
 
 @pytest.fixture

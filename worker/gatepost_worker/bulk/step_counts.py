@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.kinds import CAMPAIGN_KINDS, Channel, Lane
 from gatepost_core.states import State
+from gatepost_worker.delivery.policy import why_again
 from gatepost_worker.metrics.counts import Attempt
 from gatepost_worker.metrics.names import SUPPRESSED
 
@@ -36,8 +37,10 @@ class StepCounts:
     def failed(self, channel: Channel, result: Sent) -> None:
         """Count another outcome."""
         settled, failure = result.settlement, result.failure
-        why = settled.reason if settled.state.is_terminal or failure is None else failure.cause
-        self._others[Attempt(CAMPAIGN_KINDS[channel].value, settled.state.value, "" if why is None else why.value)] += 1
+        why = settled.reason or ""
+        if failure is not None and not settled.state.is_terminal:
+            why = why_again(failure)
+        self._others[Attempt(CAMPAIGN_KINDS[channel].value, settled.state.value, str(why))] += 1
 
     def record(self, readings: Sequence[Reading]) -> None:
         """Add the outcomes, and the answers' headers, to the worker's metrics."""

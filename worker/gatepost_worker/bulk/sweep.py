@@ -10,7 +10,7 @@ from gatepost_core.campaigns.store import SWEPT_PAGE
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import CampaignNotFound, CorruptRecord
 from gatepost_worker.metrics.counts import WorkerMetrics
-from gatepost_worker.metrics.names import REPAIRS
+from gatepost_worker.metrics.names import REPAIRS, Repair
 from gatepost_worker.upkeep.reconciler import sweep_lock
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class CampaignSweep:
             _log.error("campaign.not_swept", campaign_id=campaign_id, error=str(failure))
             return 0
         if lost:
-            self._metrics.add(REPAIRS, "row_lost_its_worker", by=lost)
+            self._metrics.add(REPAIRS, Repair.ROW_LOST_ITS_WORKER, by=lost)
         if lost or published:
             _log.info("campaign.swept", campaign_id=campaign_id, rows_lost=lost, batches_published=published)
         return published

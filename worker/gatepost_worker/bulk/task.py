@@ -36,7 +36,7 @@ from gatepost_worker.delivery.clients import TenantCredential
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from gatepost_worker.metrics.counts import WorkerMetrics
-from gatepost_worker.metrics.names import BLOCKED
+from gatepost_worker.metrics.names import BLOCKED, Work
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -153,7 +153,7 @@ class BatchRunner:
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
             block = block_of(failure)
-            self.metrics.add(BLOCKED, "batch", block.kind)
+            self.metrics.add(BLOCKED, Work.BATCH, block.kind)
             picked = self.store.block(claim, block, wait_s=BLOCKED_WAIT_S)
             self.publisher.publish(campaign_id, picked or ())
             return None

@@ -213,6 +213,11 @@ def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits)
     return _again(attempt, limits, reason)
 
 
+def why_again(failure: AuthenticationError) -> str:
+    """Return why an attempt is repeated: the reason with which it would have ended, or `rate_limited`."""
+    return failure.cause.value if isinstance(failure, RateLimited) else REASONS[failure.cause].value
+
+
 def _with_new_credential(failure: AuthenticationError, attempt: Attempt) -> Decision | None:
     if failure.cause not in REFUSED_CREDENTIAL or attempt.new_credential_in is None:
         return None

@@ -37,11 +37,12 @@ from gatepost_worker.delivery.policy import (
     RetryLimits,
     Unknown,
     decide,
+    why_again,
 )
 from gatepost_worker.limiter import LimiterKey, Reading
 from gatepost_worker.metrics.counts import Attempt as CountedAttempt
 from gatepost_worker.metrics.counts import WorkerMetrics
-from gatepost_worker.metrics.names import BLOCKED
+from gatepost_worker.metrics.names import BLOCKED, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,7 +203,7 @@ class Runner:
     def _put_back(self, operation: Operation, attempt: str, failure: GatepostError) -> Progress:
         _log.error("operation.blocked", operation_id=operation.operation_id, error=str(failure))
         block = block_of(failure)
-        self._metrics.add(BLOCKED, "operation", block.kind)
+        self._metrics.add(BLOCKED, Work.OPERATION, block.kind)
         return self._postpone(operation, _CONFIGURATION_WAIT, attempt, free=True, blocked=block)
 
     def _attempt(self, begun: Begun, attempt: str) -> Progress:
@@ -358,7 +359,7 @@ def _result_of(progress: Progress, failure: AuthenticationError | None) -> tuple
             return state.value, "" if reason is None else reason.value, timedelta()
         case Later(wait=wait):
             state = State.DEFERRED if isinstance(failure, RateLimited) else State.QUEUED
-            return state.value, "" if failure is None else failure.cause.value, wait
+            return state.value, "" if failure is None else why_again(failure), wait
         case NotOurs(verdict=verdict):
             return verdict.value, "", timedelta()
 

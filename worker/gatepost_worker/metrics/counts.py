@@ -7,6 +7,10 @@ import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gatepost_core.blocks import BlockKind
+from gatepost_core.kinds import Endpoint, Kind
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
 from gatepost_worker.metrics import names
 from gatepost_worker.metrics.names import BUCKETS_S
 
@@ -21,6 +25,7 @@ MOST_TENANTS: Final = 20
 """Tenants with series of their own. The others share one, so that the configuration does not decide the number of series."""
 OTHER_TENANTS: Final = "other"
 _READING_LASTS_S: Final = 300.0
+_AFTER_ATTEMPT: Final = frozenset({State.REJECTED, State.EXHAUSTED, State.UNKNOWN})
 
 
 class Attempt(NamedTuple):
@@ -59,10 +64,11 @@ class WorkerMetrics:
     A batch records a step at a time, not a row at a time.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin at zero.
+    def __init__(self, tenants: Iterable[str] = (), *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Begin at zero. Prometheus sees the first increase of a counter only if the counter was there before.
 
         Args:
+            tenants: the configured tenants, in the order in which they get series.
             monotonic: a monotonic clock, in seconds.
         """
         self._monotonic = monotonic
@@ -72,6 +78,7 @@ class WorkerMetrics:
         self._quotas: dict[tuple[str, ...], tuple[float, int, int]] = {}
         self._tenants: set[str] = set()
         self._live: list[Callable[[], Iterable[Sample]]] = []
+        self._begin(tenants)
 
     def attempts(self, ended: Mapping[Attempt, int]) -> None:
         """Count attempts that ended."""
@@ -144,6 +151,21 @@ class WorkerMetrics:
                 Histogram(labels, tuple(int(number) for number in values[:-1]), values[-1])
                 for labels, values in self._answers.items()
             ]
+
+    def _begin(self, tenants: Iterable[str]) -> None:
+        pairs = [(state, reason.value) for reason in Reason for state in reason.states if state in _AFTER_ATTEMPT]
+        pairs += [(State.QUEUED, reason.value) for reason in Reason if reason.pauses]
+        for kind in Kind:
+            for state, reason in (*pairs, (State.ACCEPTED, ""), (State.DEFERRED, "rate_limited")):
+                self._add(names.ATTEMPTS, Attempt(kind.value, state.value, reason), 0)
+        for tenant in tenants:
+            for endpoint in Endpoint:
+                self._add(names.THROTTLED, (self._tenant(tenant), endpoint.value), 0)
+        for repair in names.Repair:
+            self._add(names.REPAIRS, (repair.value,), 0)
+        for why in BlockKind:
+            for work in names.Work:
+                self._add(names.BLOCKED, (work.value, why.value), 0)
 
     def _add(self, metric: Metric, labels: tuple[str, ...], by: float) -> None:
         key = (metric, labels)

@@ -6,7 +6,7 @@ A label holds a value of a closed set, or the name of a tenant. It never holds a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final
 
 
@@ -16,6 +16,23 @@ class Type(Enum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+
+
+class Repair(StrEnum):
+    """What the reconciler does about work that was left behind. The values of the label `repair`."""
+
+    PUBLISHED_AGAIN = "published_again"
+    ENDED = "ended"
+    RECORD_MISSING = "record_missing"
+    SET_ASIDE = "set_aside"
+    ROW_LOST_ITS_WORKER = "row_lost_its_worker"
+
+
+class Work(StrEnum):
+    """What a worker could not send. The values of the label `work`."""
+
+    OPERATION = "operation"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True, slots=True)

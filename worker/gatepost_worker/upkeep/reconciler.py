@@ -17,7 +17,7 @@ from gatepost_core.ledger.values import Answer, Verdict
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translated_errors
 from gatepost_worker.metrics.counts import WorkerMetrics
-from gatepost_worker.metrics.names import REPAIRS
+from gatepost_worker.metrics.names import REPAIRS, Repair
 from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
@@ -148,14 +148,14 @@ class Reconciler:
             case Answer(verdict=Verdict.PUBLISH, kind=Kind() as kind):
                 self._publish(operation_id, kind)
             case Answer(verdict=Verdict.FINISHED, reason=Reason() as reason):
-                self._metrics.add(REPAIRS, "ended")
+                self._metrics.add(REPAIRS, Repair.ENDED)
                 _log.info("operation.swept", correlation_id=operation_id, state=answer.state, reason=reason.value)
             case Answer(verdict=Verdict.MISSING):
-                self._metrics.add(REPAIRS, "record_missing")
+                self._metrics.add(REPAIRS, Repair.RECORD_MISSING)
                 # Its record was evicted or deleted: the outcome is lost, and nothing is sent.
                 _log.warning("operation.missing", correlation_id=operation_id)
             case Answer(verdict=Verdict.CORRUPT):
-                self._metrics.add(REPAIRS, "set_aside")
+                self._metrics.add(REPAIRS, Repair.SET_ASIDE)
                 _log.error("operation.set_aside", correlation_id=operation_id)
 
     def _publish(self, operation_id: str, kind: Kind) -> None:
@@ -169,7 +169,7 @@ class Reconciler:
             operation_id=operation_id,
         )
         if self._broker_takes:
-            self._metrics.add(REPAIRS, "published_again")
+            self._metrics.add(REPAIRS, Repair.PUBLISHED_AGAIN)
             _log.info("operation.published_again", correlation_id=operation_id, command=kind.value)
         else:
             self._ledger.unpublished(operation_id)
