@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon web-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
+.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -91,6 +91,9 @@ afternoon: $(DEV)/.ready ## Send to a file of 20,000 recipients in a terminal of
 
 web-test: $(DEV)/.ready ## Use the console in a browser, with a million recipients and with failures; about two minutes
 	@$(DEV)/bin/python -m pytest tests/acceptance/console -m web
+
+upgrade-test: $(DEV)/.ready ## Run the previous version beside this one on one Redis; about two minutes
+	@$(DEV)/bin/python -m pytest tests/acceptance/upgrade -m upgrade
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .

@@ -40,6 +40,9 @@ LONGEST_NAME: Final = 200
 _BEGINNING: Final = "0" * 64
 _PAGE: Final = 500
 _MOST_LEVELS: Final = 8
+_NEWER: Final = (
+    "An entry of the audit log was written by a newer version of Gatepost. Verify the log with that version."
+)
 # The last millisecond in Python's calendar.
 _LATEST_MS: Final = 253_402_300_799_999
 _acting: ContextVar[str | None] = ContextVar("gatepost_acting", default=None)
@@ -268,7 +271,10 @@ def read_page(client: Redis, keys: RedisKeys, limit: int, before: int | None = N
 
 def _entry(raw: bytes | str) -> Entry:
     try:
-        entry = Entry(**json.loads(raw))
+        said = json.loads(raw)
+        if "form" in said:
+            raise AuditUnreadable(_NEWER)
+        entry = Entry(**said)
     except (ValueError, TypeError, RecursionError):
         raise AuditUnreadable from None
     texts = (entry.id, entry.who, entry.action, entry.previous, entry.digest)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.errors import ConfigurationError, SealError, TenantMissing, UnknownKey, WrongApplication
+from gatepost_core.errors import ConfigurationError, NewerForm, SealError, TenantMissing, UnknownKey, WrongApplication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ class BlockKind(StrEnum):
     KEY_MISSING = "key_missing"
     UNUSABLE = "unusable"
     DAMAGED = "damaged"
+    NEWER_FORM = "newer_form"
 
 
 _SENTENCES: Final[dict[BlockKind, str]] = {
@@ -39,6 +40,7 @@ _SENTENCES: Final[dict[BlockKind, str]] = {
     ),
     BlockKind.UNUSABLE: "The workers' configuration of the tenant is unusable: {detail}",
     BlockKind.DAMAGED: "It cannot be opened: {detail} Restore it from a backup, or cancel it.",
+    BlockKind.NEWER_FORM: "A newer version of Gatepost wrote it in a form that the workers do not know. Upgrade them.",
 }
 
 
@@ -82,13 +84,15 @@ class Block:
         }
 
 
-def block_of(failure: GatepostError) -> Block:
+def block_of(failure: GatepostError) -> Block:  # noqa: PLR0911 - one return for each kind
     """Return the block for the error that stopped a worker."""
     match failure:
         case WrongApplication():
             return Block(BlockKind.WRONG_APPLICATION, failure.applications)
         case TenantMissing():
             return Block(BlockKind.TENANT_MISSING, failure.tenant)
+        case NewerForm():
+            return Block(BlockKind.NEWER_FORM, "")
         case UnknownKey():
             return Block(BlockKind.KEY_MISSING, failure.kid)
         case ConfigurationError():

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from gatepost_core.error_boundary import boundary, model_boundary
-from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.errors import FieldError, InvalidCommand, NewerForm
 from gatepost_core.identifiers import NUMBER_RULES, REVEAL, STORED, CodeField, EmailField, PhoneField, SentPhoneField
 from gatepost_core.kinds import Kind
 from gatepost_core.message_fields import (
@@ -230,11 +230,15 @@ def load_command(document: bytes) -> Command:
     """Read what `dump_command` wrote.
 
     Raises:
-        InvalidCommand: another version wrote it in an unknown form. The message names fields, never a value.
+        NewerForm: a newer version wrote it.
+        InvalidCommand: it has another form. The message names fields, never a value.
     """
     try:
         return _ANY_COMMAND.validate_json(document, context=STORED)
     except ValidationError as failure:
+        # The first form has no member `form`.
+        if any(error["loc"][-1:] == ("form",) for error in failure.errors(include_input=False)):
+            raise NewerForm from None
         raise _named(failure) from None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.dead_letter_contents import contents_of
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import GatepostError
+from gatepost_core.errors import GatepostError, NewerForm
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import milliseconds
 from gatepost_core.sealing import Purpose, kid_of
@@ -256,11 +256,15 @@ class DeadLetters(DeadLetterIndex):
 
         Raises:
             DeadLetterNotFound: the letter no longer exists.
+            NewerForm: a newer version wrote it.
             SealError: it was changed, or its key is not in the ring.
             Unavailable: Redis did not answer.
         """
         with translated_errors():
-            sealed = self._redis.hget(self._keys.dead_letter(letter.id), "sealed")
+            found: Any = self._redis.hmget(self._keys.dead_letter(letter.id), "sealed", "form")
+        sealed, form = found
+        if form is not None:
+            raise NewerForm
         if sealed is None:
             raise DeadLetterNotFound
         opened: dict[str, Any] = json.loads(self._keyring.open(_text(sealed), Purpose.dead_letter(letter.id)))

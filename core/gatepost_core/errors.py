@@ -10,6 +10,7 @@
     ├── Unavailable               Redis did not answer; nothing is sent now
     │   ├── Unusable              … and is unusable until the configuration is corrected; a ConfigurationError too
     │   └── CorruptRecord         … or a record in it is damaged
+    │       └── NewerForm         … or was written by a newer version; a SealError too
     ├── SealError                 a sealed value does not open
     │   └── UnknownKey            … because its key is not in the ring
     ├── CampaignNotFound          never created, or deleted
@@ -65,7 +66,7 @@ __all__ = [  # the public ones, as `gatepost.errors`
     "AccessDenied", "AnswerRejected", "AttemptsExhausted", "CampaignConflict", "CampaignNotFound", "Cancelled",
     "CaptchaRequired", "ClientMisconfigured", "CodeAttemptsExhausted", "CodeExpired", "CodeRejected",
     "ConfigurationError", "CorruptRecord", "DeadlinePassed", "GatepostError", "IdempotencyConflict", "InvalidCommand",
-    "InvalidValue", "KeyMismatch", "MfaRequired", "NotFinished", "NothingToRedeem", "OperationFailed",
+    "InvalidValue", "KeyMismatch", "MfaRequired", "NewerForm", "NotFinished", "NothingToRedeem", "OperationFailed",
     "OperationNotFound", "OutcomeUnknown", "ProducerClosed", "RecipientRejected", "RecordGone", "Rejected",
     "RequestRejected", "SealError", "Suppressed", "TenantMissing", "TooManyAttempts", "TooManyChanges", "Unavailable",
     "Unforeseen", "UnknownKey", "Unusable", "WrongApplication", "WrongRedeemToken",
@@ -160,6 +161,10 @@ class CorruptRecord(Unavailable):
 
 class SealError(GatepostError):
     """A sealed value does not open: it was changed, or moved from another place."""
+
+
+class NewerForm(SealError, CorruptRecord):
+    """A newer version of Gatepost wrote a value in a form that this version does not know. It was left as it is; upgrade this process."""
 
 
 class UnknownKey(SealError):

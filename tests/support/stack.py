@@ -107,14 +107,14 @@ class Stack:
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.valkey.url, protocol=2)
 
-    def start(self, name: str, *command: str, **environment: str) -> Program:
+    def start(self, name: str, *command: str, python: str = sys.executable, **environment: str) -> Program:
         """Start a program of ours with the stack's environment."""
         log = self._new_log(name)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, *command],
+                [python, *command],
                 cwd=self.directory,
-                env=self._whole_environment(environment),
+                env=self.whole_environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -127,7 +127,7 @@ class Stack:
         if self.fresh:
             return self.start(name, *command, **environment)
         log = self._new_log(name)
-        process = WarmProcess(command, self.directory, self._whole_environment(environment), log)
+        process = WarmProcess(command, self.directory, self.whole_environment(environment), log)
         return self._started(name, process, log)
 
     def _new_log(self, name: str) -> Path:
@@ -135,7 +135,8 @@ class Stack:
         log.touch()
         return log
 
-    def _whole_environment(self, changes: dict[str, str]) -> dict[str, str]:
+    def whole_environment(self, changes: dict[str, str]) -> dict[str, str]:
+        """Return the environment of a program of the stack."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AUTH0_", "GATEPOST_"))}
         return {**inherited, **self.environment, **changes}
 

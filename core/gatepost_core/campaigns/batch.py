@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.row import MESSAGE_FIELDS, Row
-from gatepost_core.errors import SealError
+from gatepost_core.errors import NewerForm
 from gatepost_core.kinds import CHANNELS
 from gatepost_core.sealing import Purpose
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 256
 """Most rows in a batch: a row's number fits into a byte."""
 
-_FORM: Final = 1
+ROWS_FORM: Final = 1
+"""The number of the form of packed rows."""
 _RAW: Final = -15
 _CHANNEL_OF_LETTER: Final = {channel.letter: channel for channel in CHANNELS}
 
@@ -28,7 +29,7 @@ _CHANNEL_OF_LETTER: Final = {channel.letter: channel for channel in CHANNELS}
 def pack_rows(rows: Sequence[Row]) -> bytes:
     """Return rows as compressed columns. Empty columns are left out."""
     columns: list[Any] = [
-        _FORM,
+        ROWS_FORM,
         "".join([row.kind.letter for row in rows]),
         [row.recipient for row in rows],
         *(_column(list(map(attrgetter(field), rows))) for field in MESSAGE_FIELDS),
@@ -42,16 +43,21 @@ def unpack_rows(packed: bytes) -> list[Row]:
     """Return the rows that `pack_rows` packed. Their line numbers are not kept.
 
     Raises:
-        SealError: this version does not know the form.
+        NewerForm: this version does not know the form.
     """
     form, kinds, recipients, *columns = json.loads(zlib.decompress(packed, _RAW))
-    is_known = form == _FORM and _CHANNEL_OF_LETTER.keys() >= set(kinds) and len(columns) <= len(MESSAGE_FIELDS)
+    is_known = form == ROWS_FORM and _CHANNEL_OF_LETTER.keys() >= set(kinds) and len(columns) <= len(MESSAGE_FIELDS)
     if not is_known:
-        raise SealError("A batch was written by a newer version of Gatepost.")
+        raise NewerForm
     nothing = [None] * len(recipients)
     channels = [_CHANNEL_OF_LETTER[letter] for letter in kinds]
     own = (column or nothing for column in columns)
     return [Row(0, *values) for values in zip(channels, recipients, *own, strict=True)]
+
+
+def rows_form(packed: bytes) -> int:
+    """Return the number of the form of packed rows, which this version may not know."""
+    return int(json.loads(zlib.decompress(packed, _RAW))[0])
 
 
 def seal_rows(rows: Sequence[Row], keyring: Keyring, campaign_id: str, batch: int) -> str:

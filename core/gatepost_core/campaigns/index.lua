@@ -44,7 +44,8 @@ do
   end
 
   function index_open(home, prefix)
-    local state = redis.call('HMGET', home, 'index_width', 'index_split', 'index_size')
+    local state = redis.call('HMGET', home, 'index_width', 'index_split', 'index_size', 'index_form')
+    if state[4] then error('NEWER_FORM') end
     return { home = home, prefix = prefix, width = tonumber(state[1]) or 1, split = tonumber(state[2]) or 0, size = tonumber(state[3]) or 0 }
   end
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.commands import OnUnknown
 from gatepost_core.error_boundary import model_boundary
-from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.errors import FieldError, InvalidCommand, NewerForm
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
 from gatepost_core.points_in_time import PointInTime  # noqa: TC001 - pydantic reads the annotation
@@ -125,6 +125,18 @@ class ForScripts:
 
 
 @model_boundary
+def read_options(stored: str) -> Options:
+    """Read the options of a campaign's record.
+
+    Raises:
+        NewerForm: a newer version wrote them.
+    """
+    try:
+        return Options.model_validate_json(stored)
+    except ValidationError:
+        raise NewerForm from None
+
+
 class Options(MessageFields):
     """A campaign's options: what it sends, when, and how fast."""
 

@@ -25,6 +25,9 @@ local function get(field)
   return redis.call('HGET', campaign, field)
 end
 
+-- The first form of a record has no field `form`. A campaign in a later form is left as it is.
+if get('form') then error('NEWER_FORM') end
+
 local function batch_key(number)
   return campaign .. BATCH_KEY .. string.format('%d', number)
 end

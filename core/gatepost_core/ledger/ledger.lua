@@ -17,6 +17,13 @@ local function get(field)
   return redis.call('HGET', operation, field)
 end
 
+-- Returns the state. The first form of a record has no field `form`, and a record in a later form is left as it is.
+local function known_state()
+  local found = redis.call('HMGET', operation, 'state', 'form')
+  if found[2] then error('NEWER_FORM') end
+  return found[1]
+end
+
 local function move(from, to)
   local kind = get('kind')
   if from ~= to then
@@ -84,7 +91,7 @@ end
 
 -- Returns the state of an open operation, or nil and the answer.
 local function open_state()
-  local state = get('state')
+  local state = known_state()
   if state and OPEN[state] then return state end
   return nil, state and finished() or { 'missing' }
 end
@@ -249,15 +256,15 @@ end
 
 -- Returns the deadline of an operation that waits, unless its message must be lost. One command, because very many may wait.
 local function just_waits(before)
-  local found = redis.call('HMGET', operation, 'state', 'kind', 'deadline', 'updated', 'published_at', 'not_before')
+  local found = redis.call('HMGET', operation, 'state', 'kind', 'deadline', 'updated', 'published_at', 'not_before', 'form')
   local state, queue, deadline = found[1], QUEUE_OF[found[2]], tonumber(found[3])
   local published_at = tonumber(found[5] or found[4])
-  return OPEN[state] and state ~= IN_FLIGHT and now < deadline and queue and published_at > 0
+  return not found[7] and OPEN[state] and state ~= IN_FLIGHT and now < deadline and queue and published_at > 0
     and before[queue] <= math.max(published_at, found[6] or 0) and deadline
 end
 
 local function sweep_one(look_after, since)
-  local state = get('state')
+  local state = known_state()
   if not state or not OPEN[state] then
     redis.call('ZREM', due, id)
     return { state and 'settled' or 'missing' }
@@ -309,7 +316,7 @@ end
 -- ARGV: milliseconds until the next sweep. The broker did not take the message, so its publication does not count.
 function calls.unpublished(look_after)
   local deadline = get('deadline')
-  if deadline and OPEN[get('state')] then
+  if deadline and OPEN[known_state()] then
     if tonumber(get('published') or 0) > 0 then redis.call('HINCRBY', operation, 'published', -1) end
     redis.call('HSET', operation, 'published_at', 0)
     redis.call('ZADD', due, 'XX', math.min(now + look_after, deadline), id)
@@ -333,7 +340,7 @@ end
 -- KEYS[4] the recipients' index   ARGV: the operation's entry in it
 -- Ends an operation that no attempt has begun, and deletes everything that leads to the recipient. A finished record holds nothing of them.
 function calls.forget(entry)
-  local state = get('state')
+  local state = known_state()
   if state == IN_FLIGHT then return busy() end
   if OPEN[state] then
     finish(state, CANCELLED, 'cancelled_by_caller')
@@ -345,7 +352,7 @@ end
 -- ARGV: the SHA-256 of the redeem token; '' without one
 -- Returns the sealed result once, to a caller with the token. Another token deletes nothing.
 function calls.redeem(digest)
-  local state, expected = get('state'), get('redeem')
+  local state, expected = known_state(), get('redeem')
   if not state then return { 'missing' } end
   if not expected then return { 'nothing', 'not_a_login' } end
   if digest ~= expected then return { 'wrong' } end

@@ -28,7 +28,8 @@ end
 
 -- Returns answer, operation and the command's fingerprint; nil for a new key.
 local function known_under(key)
-  local found = redis.call('HMGET', key, 'operation', 'fingerprint', 'answer')
+  local found = redis.call('HMGET', key, 'operation', 'fingerprint', 'answer', 'form')
+  if found[4] then error('NEWER_FORM') end
   local operation, fingerprint = found[1], found[2] or ''
   if not operation then return nil end
   if redis.call('HGET', prefix .. operation, 'state') then return { found[3] or 'existing', operation, fingerprint } end

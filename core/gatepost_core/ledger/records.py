@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_block
-from gatepost_core.errors import CorruptRecord, OperationNotFound
+from gatepost_core.errors import CorruptRecord, NewerForm, OperationNotFound
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import UNREADABLE
 from gatepost_core.outcomes import Outcome
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 OUTCOME_FIELDS: Final = (
     "kind", "state", "reason", "detail", "http_status", "attempts", "created", "updated", "deadline", "blocked",
+    "form",
 )  # fmt: skip
 """The fields of a record that make an outcome."""
 _SUCCESS: Final = "SUCCESS"
@@ -46,6 +47,8 @@ def _outcome_of(operation_id: str, values: Sequence[Any]) -> Outcome:
     fields = {name: as_text(value) for name, value in zip(OUTCOME_FIELDS, values, strict=True) if value is not None}
     if "state" not in fields:
         raise OperationNotFound
+    if "form" in fields:
+        raise NewerForm
     return Outcome(
         operation_id=operation_id,
         kind=Kind(fields["kind"]),

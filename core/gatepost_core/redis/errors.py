@@ -28,7 +28,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 - redis-py's own
 )
 
-from gatepost_core.errors import CorruptRecord, Unavailable, Unusable
+from gatepost_core.errors import CorruptRecord, NewerForm, Unavailable, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,8 @@ REDIS_URL: Final = "GATEPOST_REDIS_URL"
 REPEATED: Final = "gatepost_repeated"
 """Attribute of a redis-py error: the call had been tried before."""
 
+NEWER: Final = "NEWER_FORM"
+"""In the error of a script that met a value of a newer version."""
 NOTHING_SENT: Final = "Nothing is sent."
 READING: Final = "The operation continues; its state could not be read."
 PERHAPS_RECORDED: Final = (
@@ -214,6 +216,8 @@ def translate(
     cause = cause or cause_of(failure)
     if cause is None:
         if _is_about_a_record(failure):
+            if NEWER in str(failure):
+                return NewerForm()
             return CorruptRecord(f"A record in Redis is damaged. {if_refused}")
         return Unavailable(f"Redis did not answer ({type(failure).__name__}). {if_lost}")
     # An earlier try of the same call may have been carried out with only its answer lost.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gatepost_core.error_boundary import model_boundary
+from gatepost_core.errors import NewerForm
 from gatepost_core.message_fields import checked_headers
 from gatepost_core.settings.secret_sources import resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
@@ -34,7 +35,13 @@ class Application:
 
     @classmethod
     def read(cls, stored: str) -> Application | None:
-        """Read `stored`. Return None for the empty text of work without an application."""
+        """Read `stored`. Return None for the empty text of work without an application.
+
+        Raises:
+            NewerForm: a newer version wrote it, as JSON.
+        """
+        if stored.startswith("{"):
+            raise NewerForm
         client_id, _, domain = stored.rpartition("@")
         return cls(domain, client_id) if client_id else None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.campaigns.option_update import change_options
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows, seal_rows
-from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.errors import CampaignConflict, CampaignNotFound, SealError, TooManyChanges
 from gatepost_core.redis.errors import translated_errors
 
@@ -113,7 +113,7 @@ class CampaignErasure:
             return options.model_copy(update={"guests": options.guests - {fingerprint.hex()}})
 
         if dry_run:
-            options = Options.model_validate_json(self._store.record(campaign_id)["options"])
+            options = read_options(self._store.record(campaign_id)["options"])
             found.guest_lists += without(options) is not None
             return
         try:

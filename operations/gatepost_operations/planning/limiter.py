@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.campaigns.model import Options, Status
+from gatepost_core.campaigns.model import Status, read_options
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.errors import CampaignNotFound, ConfigurationError
 from gatepost_core.kinds import Endpoint, Lane
@@ -112,7 +112,7 @@ def campaign_rates(store: CampaignStore) -> dict[str, tuple[CampaignRate, ...]]:
             record = store.record(campaign_id)
         except CampaignNotFound:
             continue
-        options = Options.model_validate_json(record["options"])
+        options = read_options(record["options"])
         if record["status"] == Status.RUNNING and options.rate is not None:
             rate = CampaignRate(campaign_id=campaign_id, name=record["name"], rate=options.rate)
             found[options.tenant or ""] = (*found.get(options.tenant or "", ()), rate)

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.batch import open_auth_params, seal_auth_params
-from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.error_boundary import items_of_caller
 from gatepost_core.errors import CampaignConflict, FieldError, InvalidCommand, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
@@ -55,7 +55,7 @@ class Creation:
         asked = self._fingerprints.digest("options", campaign_id, _canonical(options)).hex()
         stored = self._store.create(campaign_id, self._fields(campaign_id, name, options, asked))
         if stored is not None and stored.asked != asked:
-            kept = Options.model_validate_json(stored.options)
+            kept = read_options(stored.options)
             opened = open_auth_params(stored.auth_params, self._keyring, campaign_id)
             _refuse_other_options(options, kept.model_copy(update={"auth_params": opened}))
 

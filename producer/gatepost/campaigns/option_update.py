@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.errors import TooManyChanges
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def change_options(
     """
     for _ in range(_TRIES):
         before = store.record(campaign_id)["options"]
-        altered = alter(Options.model_validate_json(before))
+        altered = alter(read_options(before))
         if altered is None:
             return False
         if store.change(campaign_id, before, altered.stored(), altered.for_scripts()):

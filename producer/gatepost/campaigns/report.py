@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.batch import BATCH_ROWS, open_rows
-from gatepost_core.campaigns.model import Campaign, Options, Pause, PauseReason, Status
+from gatepost_core.campaigns.model import Campaign, Pause, PauseReason, Status, read_options
 from gatepost_core.campaigns.row import MESSAGE_FIELDS
 from gatepost_core.campaigns.wire_format import STATES, unpack_records
 from gatepost_core.error_boundary import boundary
+from gatepost_core.errors import NewerForm
 from gatepost_core.kinds import Identifier
 from gatepost_core.reasons import BY_CODE, IMPLIED, Reason
 from gatepost_core.redis.errors import translated_errors
@@ -79,13 +80,19 @@ def _as_json(value: State | Reason | datetime | int | None) -> str | int | None:
 
 
 def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block] = ()) -> Campaign:
-    """Read a campaign's record and its blocks. Its `auth_params` stay sealed."""
+    """Read a campaign's record and its blocks. Its `auth_params` stay sealed.
+
+    Raises:
+        NewerForm: a newer version wrote it.
+    """
+    if "form" in record:
+        raise NewerForm
     numbers, readable = _numbers(record)
     reasons, known = _reasons(record, numbers)
     return Campaign(
         campaign_id=campaign_id,
         name=record["name"],
-        options=Options.model_validate_json(record["options"]),
+        options=read_options(record["options"]),
         status=Status(record["status"]),
         pause=_pause(record),
         total=numbers["total"],

@@ -180,4 +180,4 @@ def test_the_table_says_it_to_people(capsys: pytest.CaptureFixture[str]) -> None
 
     assert any(line.split() == ["✓", "eviction", "noeviction"] for line in lines)
     assert any("Start one: gatepost worker --beat" in line for line in lines)
-    assert lines[-1] == "17 ok, 1 warning, 1 failed"
+    assert lines[-1] == "18 ok, 1 warning, 1 failed"

@@ -14,7 +14,7 @@ from celery import signals
 
 from gatepost_core.blocks import block_of
 from gatepost_core.campaigns.batch import open_auth_params, open_rows
-from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.campaigns.publishing import BatchPublisher
 from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.campaigns.wire_format import check_stored
@@ -141,7 +141,7 @@ class BatchRunner:
                 self.carriers.forget(campaign_id)
             return None
         try:
-            options = Options.model_validate_json(claimed.options)
+            options = read_options(claimed.options)
             self.ownership.require(options.tenant or "", claimed.application)
             rows = open_rows(claimed.sealed_rows, self.keyring, campaign_id, batch)
             check_stored(claimed.states, claimed.details, len(rows))

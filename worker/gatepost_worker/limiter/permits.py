@@ -35,6 +35,8 @@ class WaitReason(StrEnum):
     """Responses have no rate-limit headers, so permits come at the configured fallback rate."""
     CEILING = "ceiling"
     """The configured rate of the tenant or of the campaign is used up."""
+    NEWER_FORM = "newer_form"
+    """A newer version of Gatepost paces this key, in a form that this version does not know."""
 
 
 @dataclass(frozen=True, slots=True)

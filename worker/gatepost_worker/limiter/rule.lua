@@ -172,6 +172,7 @@ end
 -- Returns the number granted, the first ticket, the wait in microseconds, and its reason.
 function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ceiling_rate)
   local s = load(key, now)
+  if s.newer then return 0, 0, 5e6, 'newer_form' end
   if readings and #readings > 0 then take_readings(s, now, readings) end
   local count, ready, reason, fixed, at, soon = 0, nil, 'ceiling', ceiling_rate, nil, nil
   if ceiling_key then
@@ -207,6 +208,7 @@ end
 function limiter_clear(key, now)
   if redis.call('EXISTS', key) == 0 then return 0 end
   local s = load(key, now)
+  if s.newer then error('NEWER_FORM') end
   local lifted = max(0, s.blocked_until - now)
   s.blocked_until, s.ignored_at, s.strikes, s.unconfirmed = 0, 0, min(s.strikes, 1), 0
   s.tenant.limit, s.policy.limit = -1, -1
@@ -218,6 +220,7 @@ end
 function limiter_describe(key, now)
   if redis.call('EXISTS', key) == 0 then return nil end
   local s = load(key, now)
+  if s.newer then error('NEWER_FORM') end
   local described = {}
   local function add(name, value)
     described[#described + 1] = name

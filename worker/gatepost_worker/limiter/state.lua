@@ -38,6 +38,9 @@ end
 
 local function load(key, now)
   local bytes = redis.call('GET', key)
+  local form = bytes and #bytes >= 8 and struct.unpack('<d', bytes) or 0
+  -- Any other number is damage.
+  local newer = form > 4 and form < 256 and form % 1 == 0
   if bytes and #bytes >= 312 and struct.unpack('<d', bytes) == 4 then
     local policy = #bytes == 480 and bucket_of(struct.unpack('<ddddddddddddddddddddd', bytes, 313)) or { limit = -1 }
     local tenant = bucket_of(struct.unpack('<ddddddddddddddddddddd', bytes, 145))
@@ -45,7 +48,9 @@ local function load(key, now)
     return state_of(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, tenant, policy)
   end
   -- Tickets start at the current time, so tickets of a lost state are lower and recognisable.
-  return state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, empty_bucket(), { limit = -1 })
+  local cold = state_of(now, now, 0, 0, 0, 0, 0, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, empty_bucket(), { limit = -1 })
+  cold.newer = newer
+  return cold
 end
 
 local function packed(bucket)
@@ -55,7 +60,9 @@ local function packed(bucket)
     bucket.beat, bucket.beat_at, bucket.growth, bucket.unrest
 end
 
+-- A state of a newer version is left as it is.
 local function save(key, s)
+  if s.newer then return end
   local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddddddd',
     4, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
     s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.pace_soon, s.send_rate,

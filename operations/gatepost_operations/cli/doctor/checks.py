@@ -7,9 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.redis.check import OLDEST_SERVER, version_of
+from gatepost_core.stored_forms import FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from gatepost_operations.maintenance.form_census import Census
 
 _SKEW_NOTED_S: Final = 1.0
 _SKEW_BAD_S: Final = 10.0
@@ -129,6 +132,26 @@ def judge_dead_letters(number: int) -> Check:
     if number == 0:
         return Check("dead letters", Status.OK, "none")
     return Check("dead letters", Status.WARNING, f"{number:,}", "See why: gatepost dead-letters list")
+
+
+def judge_forms(census: Census) -> Check:
+    """Judge the forms of stored values."""
+    newest = {form.name: form.number for form in FORMS}
+    others = list(census.others())
+    beyond = [f"{name} in form {number}: {count:,}" for name, number, count in others if number > newest[name]]
+    former = [f"{name} in form {number}: {count:,}" for name, number, count in others if number < newest[name]]
+    looked = "" if census.complete else ", of those that were looked at"
+    if beyond:
+        advice = "A newer version of Gatepost wrote them. This version leaves them as they are: upgrade it."
+        return Check("stored forms", Status.FAILED, "; ".join(beyond) + looked, advice)
+    if former:
+        advice = (
+            "This version still reads them. Before you install a version that does not, see docs/how-to/upgrade.md."
+        )
+        return Check("stored forms", Status.WARNING, "; ".join(former) + looked, advice)
+    shown = sum(sum(counts.values()) for counts in census.found.values())
+    found = "all" if census.complete else "the"
+    return Check("stored forms", Status.OK, f"{found} {shown:,} values are in this version's form{looked}")
 
 
 def _version(info: Mapping[str, Any]) -> Check:

@@ -30,6 +30,7 @@ from gatepost_operations.cli.doctor.checks import (
     Check,
     Status,
     judge_dead_letters,
+    judge_forms,
     judge_keys,
     judge_reconciler,
     judge_server,
@@ -41,6 +42,7 @@ from gatepost_operations.cli.options import AllTenantsOption, JsonOption, comman
 from gatepost_operations.cli.output import write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.extras import require_worker
+from gatepost_operations.maintenance.form_census import FormCensus
 from gatepost_operations.maintenance.tenants import TenantControl
 
 app = command_app()
@@ -130,7 +132,14 @@ def _redis(settings: Settings) -> Iterator[Check]:
         yield judge_keys(kids, settings.keyring().kids)
         yield _judge_key_checks(settings)
     yield judge_dead_letters(dead_letters)
+    if defect_of(info) is None and not missing:
+        yield from _forms(settings)
     yield judge_reconciler(None if last is None else server_now - int(last) / 1000, settings.reconcile_every)
+
+
+def _forms(settings: Settings) -> Iterator[Check]:
+    with contextlib.suppress(ConfigurationError, RedisError, OSError), connect(settings) as client:
+        yield judge_forms(FormCensus(client, RedisKeys(settings.namespace), settings.keyring()).take())
 
 
 def _unusable(name: str, client: Any, failure: Exception, url: str, advice: str) -> Check:

@@ -1,0 +1,150 @@
+"""Every form in which Gatepost stores a value, with its number: the list for `gatepost doctor`, the documentation and the tests.
+
+A value in the first form carries no number. A later form carries its number at the place that `mark` names, so that a reader of an earlier
+version refuses it and leaves it as it is. See `docs/how-to/upgrade.md` for the change of a form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gatepost_core.broker.messages import MESSAGE_VERSION
+from gatepost_core.campaigns.batch import ROWS_FORM
+
+LIMITER_FORM: Final = 4
+"""The number in `limiter/state.lua`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredForm:
+    """One form.
+
+    Attributes:
+        name: what is stored, as `gatepost doctor` shows it.
+        number: the form that this version writes. It reads this form and the earlier ones.
+        mark: where a later form has its number.
+        newer: what a reader does with a later form.
+        keys: the keys in Redis, as SECURITY.md names them.
+    """
+
+    name: str
+    number: int
+    mark: str
+    newer: str
+    keys: tuple[str, ...]
+
+
+FORMS: Final = (
+    StoredForm(
+        "messages",
+        MESSAGE_VERSION,
+        "the argument `version`",
+        "The worker keeps the message as a dead letter, and answers a submission. The reconciler publishes the operation or batch again.",
+        ("gatepost.login", "gatepost.send", "gatepost.bulk", "unacked"),
+    ),
+    StoredForm(
+        "operations",
+        1,
+        "the field `form`",
+        "The message goes back to its queue, and no call on the operation changes it. A result is not redeemed.",
+        ("gatepost:operation:ID", "celery-task-meta-ID"),
+    ),
+    StoredForm(
+        "commands",
+        1,
+        "the member `form` of the sealed JSON",
+        "The operation goes back to its queue and is shown as blocked, `newer_form`.",
+        ("gatepost:operation:ID",),
+    ),
+    StoredForm(
+        "idempotency keys",
+        1,
+        "the field `form`",
+        "The command is not recorded, and the caller gets `NewerForm`.",
+        ("gatepost:idempotency:DIGEST",),
+    ),
+    StoredForm(
+        "campaigns",
+        1,
+        "the field `form`, or an unknown member of `options`",
+        "No script changes the campaign, and commands on it fail with `NewerForm`. The sweep of a newer version publishes its batches again.",
+        ("gatepost:campaign:ID",),
+    ),
+    StoredForm(
+        "rows",
+        ROWS_FORM,
+        "the first column of the sealed rows, or an unknown letter in `states`",
+        "The batch waits and is shown as blocked, `newer_form` or `damaged`.",
+        ("gatepost:campaign:ID:batch:N",),
+    ),
+    StoredForm(
+        "lists of recipients",
+        1,
+        "the field `index_form`",
+        "No entry is read or written. Nothing is sent while the suppression list cannot be read.",
+        ("gatepost:suppression", "gatepost:suppression:i:N", "gatepost:campaign:ID:i:N"),
+    ),
+    StoredForm(
+        "dead letters",
+        1,
+        "the field `form`",
+        "The letter is listed, and not opened, replayed or dropped by its content.",
+        ("gatepost:dead_letter:ID",),
+    ),
+    StoredForm(
+        "audit entries",
+        1,
+        "the member `form`",
+        "`gatepost audit` fails and names the newer version. Further entries are appended.",
+        ("gatepost:audit",),
+    ),
+    StoredForm(
+        "tenants",
+        1,
+        "JSON in place of the text `client_id@domain`",
+        "Workers put operations and batches back.",
+        ("gatepost:tenants",),
+    ),
+    StoredForm(
+        "limiter",
+        LIMITER_FORM,
+        "its first number",
+        "Nothing is sent for the tenant. Operations and batches go back to their queues.",
+        ("gatepost:limiter:WORD:ANY",),
+    ),
+)
+"""The forms that can change."""
+
+PLAIN: Final = frozenset(
+    {
+        "gatepost:operations:due",
+        "gatepost:operations:delivered",
+        "gatepost:operations:counts",
+        "gatepost:recipient:PREFIX",
+        "gatepost:campaign:ID:blocked",
+        "gatepost:campaign:ID:out",
+        "gatepost:campaign:ID:waiting",
+        "gatepost:campaign:ID:held",
+        "gatepost:campaigns",
+        "gatepost:campaigns:active",
+        "gatepost:campaigns:workers",
+        "gatepost:campaigns:sweep:lock",
+        "gatepost:ceiling:ID:ANY",
+        "gatepost:dead_letters",
+        "gatepost:kids",
+        "gatepost:key_checks",
+        "gatepost:probe:WORD:WORD",
+        "gatepost:probe_lock:FINGERPRINT",
+        "gatepost:reconciler:lock",
+        "gatepost:reconciler:last",
+        "gatepost:replication",
+        "unacked_index",
+        "unacked_mutex",
+        "_kombu.binding.ANY",
+        "_kombu.binding_permanent.ANY",
+        "_kombu.binding_deadlines",
+        "ANY.celery.pidbox",
+    }
+)
+"""Keys without a form: ids, numbers, times and locks, and the library's own. If one had to change, it would get another name."""
