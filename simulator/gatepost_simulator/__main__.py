@@ -43,6 +43,10 @@ def simulate(
         Path | None,
         typer.Option("--config", metavar="FILE", help="Settings as .json or .toml; the environment is stronger."),
     ] = None,
+    smtp: Annotated[
+        str | None,
+        typer.Option("--smtp", metavar="HOST:PORT", help="Deliver e-mails to this SMTP server [default: to none]."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ready line as JSON.")] = False,
     until_stdin_closes: Annotated[
         bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends.")
@@ -52,7 +56,7 @@ def simulate(
 
     Serves until it is interrupted. A line on standard output shows that connections are accepted.
     """
-    settings = _settings(config, domain)
+    settings = _settings(config, domain, smtp)
     try:
         simulator = Simulator(settings, host=host, port=port, tls=tls, cert_dir=cert_dir)
     except OSError as error:
@@ -65,9 +69,9 @@ def simulate(
         simulator.run(lambda: _announce(simulator, as_json=as_json))
 
 
-def _settings(config: Path | None, domain: str | None) -> SimulatorSettings:
+def _settings(config: Path | None, domain: str | None, smtp: str | None) -> SimulatorSettings:
     try:
-        return SimulatorSettings.load(config, domain=domain)
+        return SimulatorSettings.load(config, domain=domain, smtp=None if smtp is None else {"server": smtp})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise typer.BadParameter(problems) from error

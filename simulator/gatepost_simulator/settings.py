@@ -122,6 +122,14 @@ class Providers(_Part):
     timeout_s: NotNegative = 30.0
 
 
+class Smtp(_Part):
+    """The SMTP server that delivers e-mails: `host:port`; empty for none. `template` is the content of a message with a code."""
+
+    server: Annotated[str, Field(pattern=r"^$|^.+:\d{1,5}$")] = ""
+    sender: str = "login@simulator.invalid"
+    template: Literal["code", "without_code", "link"] = "code"
+
+
 class BruteForce(_Part):
     """Brute-force protection per IP and identifier."""
 
@@ -186,6 +194,7 @@ class SimulatorSettings(BaseSettings):
     apis: list[Api] = []
     organizations: list[Organization] = []
     providers: Providers = Providers()
+    smtp: Smtp = Smtp()
     brute_force: BruteForce = BruteForce()
     open_points: OpenPoints = OpenPoints()
     disabled_endpoints: list[str] = []

@@ -181,21 +181,21 @@ def _deliver(tenant: Tenant, start: Start, request_id: str, now: float) -> tuple
     carried = {"session": session, "auth_params": start.auth_params} if is_link else None
     live = tenant.codes(start.connection).issue(start.recipient, now, carried)
     link = link_of(tenant.base_url, start.client, start.connection, start.recipient, live) if is_link else None
-    tenant.outbox.put(
-        Message(
-            sequence=tenant.outbox.next_sequence(),
-            sent_at=now,
-            connection=start.connection.name,
-            channel=start.connection.strategy,
-            recipient=start.recipient,
-            kind="link" if is_link else "code",
-            code=live.code,
-            link=link,
-            language=start.language,
-            client_id=start.client.client_id,
-            request_id=request_id,
-        )
+    message = Message(
+        sequence=tenant.outbox.next_sequence(),
+        sent_at=now,
+        connection=start.connection.name,
+        channel=start.connection.strategy,
+        recipient=start.recipient,
+        kind="link" if is_link else "code",
+        code=live.code,
+        link=link,
+        language=start.language,
+        client_id=start.client.client_id,
+        request_id=request_id,
     )
+    tenant.outbox.put(message)
+    tenant.mail.deliver(message, tenant.settings.smtp)
     return (session_cookie(session),) if is_link else ()
 
 

@@ -9,6 +9,7 @@ from gatepost_simulator.clock import Clock
 from gatepost_simulator.codes import BruteForceProtection, LiveCodes
 from gatepost_simulator.faults import Faults
 from gatepost_simulator.limits import RateLimits
+from gatepost_simulator.mail_delivery import MailDelivery
 from gatepost_simulator.observation import RequestLog, Statistics
 from gatepost_simulator.outbox import Outbox
 from gatepost_simulator.profiles import Profiles
@@ -36,6 +37,7 @@ class Tenant:
         self.domain = settings.domain or domain
         self.base_url = f"{scheme}://{self.domain}"
         self.keys = SigningKeys()
+        self.mail = MailDelivery()
         self._initial = settings
         self._registered: dict[str, Client] = {}
         self._renew(settings)

@@ -84,6 +84,10 @@ class Fingerprints:
         """Return a recipient's fingerprint in logs, as hexadecimal digits."""
         return self._short("log", recipient).hex()
 
+    def mailbox(self, host: str, user: str, folder: str) -> str:
+        """Return the fingerprint of a mailbox in the name of its lock, as hexadecimal digits."""
+        return self._short("mailbox", host.lower(), user, folder).hex()
+
     @property
     def check(self) -> str:
         """Sixteen hexadecimal digits to compare the key with that of another process."""

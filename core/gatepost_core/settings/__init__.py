@@ -17,27 +17,18 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import DotEnvSettingsSource, NoDecode, SettingsError
 
 from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
-from gatepost_core.settings.secret_sources import SecretSource, resolve_secret
+from gatepost_core.settings.secret_sources import Configuration, resolve_secret, variables_of
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
 from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, ClientInfo, Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from pydantic_settings import PydanticBaseSettingsSource
 
 DEFAULT_NAMESPACE: Final = "gatepost"
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -47,23 +38,14 @@ _LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
 # The messages of these errors name settings and files, and hold no value.
-_settings_boundary: Final = Boundary(
+settings_boundary: Final = Boundary(
     GatepostError, ValidationError, SettingsError, OSError, UnicodeError, tomllib.TOMLDecodeError
 )
 
 
-@_settings_boundary
-class Settings(BaseSettings):
+@settings_boundary
+class Settings(Configuration):
     """Gatepost's configuration. `load_settings` reads it."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="GATEPOST_",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-    )
 
     namespace: str = Field(
         default=DEFAULT_NAMESPACE,
@@ -250,21 +232,6 @@ class Settings(BaseSettings):
             require_shown(value)
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`, the configuration file."""
-        sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
-        if path := os.environ.get("GATEPOST_CONFIG"):
-            return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
-        return sources
-
     @property
     def broker(self) -> str:
         """The URL of the broker. The default is the ledger's Redis."""
@@ -381,7 +348,7 @@ class Settings(BaseSettings):
         try:
             return Tenant.model_validate({name: value for name, value in fields.items() if value is not None})
         except ValidationError as failure:
-            raise _named(failure, "AUTH0_") from None
+            raise configuration_error(failure, "AUTH0_") from None
 
 
 @boundary
@@ -402,7 +369,7 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         _refuse_unknown(env_file, given)
         return Settings(_env_file=env_file, **given)
     except ValidationError as failure:
-        raise _named(failure, "GATEPOST_") from None
+        raise configuration_error(failure, "GATEPOST_") from None
     except (SettingsError, RecursionError):
         raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
     except (OSError, ValueError) as failure:
@@ -418,9 +385,16 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
     named = {name.upper() for name in (*os.environ, *in_env_file)}
     if {name for name in named - variables.keys() if name.startswith("GATEPOST_")} or {*given, *in_config} - arguments:
         # Imported here, because only names that may be wrong need it.
-        from gatepost_core.settings.known_names import refuse_unknown_names, refuse_unknown_variables  # noqa: PLC0415
+        from gatepost_core.settings.known_names import (  # noqa: PLC0415
+            probe_names,
+            refuse_unknown_names,
+            refuse_unknown_variables,
+        )
 
         refuse_unknown_names(given, arguments, source="load_settings()")
+        others = probe_names()
+        variables = {**variables, **others}
+        arguments |= {name.removeprefix("GATEPOST_").lower() for name in others}
         refuse_unknown_variables(os.environ, variables, source="the environment")
         refuse_unknown_variables(in_env_file, variables, source=str(env_file))
         refuse_unknown_names(in_config, arguments, source=str(path))
@@ -437,7 +411,8 @@ def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
     )
 
 
-def _named(failure: ValidationError, prefix: str) -> ConfigurationError:
+def configuration_error(failure: ValidationError, prefix: str) -> ConfigurationError:
+    """Return the error for settings that are not valid. It names them by their variables, and repeats no value."""
     problems = [
         f"{_variable(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
         for error in failure.errors(include_url=False, include_context=False, include_input=False)
@@ -451,8 +426,5 @@ def _variable(place: tuple[int | str, ...], prefix: str) -> str:
 
 
 def environment_names() -> Mapping[str, str]:
-    """Return each environment variable that Gatepost reads, with its description."""
-    names = {}
-    for field_name, field in Settings.model_fields.items():
-        names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""
-    return names
+    """Return each environment variable that `Settings` reads, with its description."""
+    return variables_of(Settings)

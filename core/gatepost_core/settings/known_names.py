@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.nearest import nearest
+from gatepost_core.settings.probe import ProbeSettings
+from gatepost_core.settings.secret_sources import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _PREFIX: Final = "GATEPOST_"
 # GATEPOST_CONFIG names the configuration file, and docker-compose.yml reads GATEPOST_IMAGE.
@@ -21,6 +23,11 @@ _SECRET_SOURCES: Final = ("_FILE", "_COMMAND")
 _OF_KUBERNETES: Final = re.compile(
     r"\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
 )
+
+
+def probe_names() -> Mapping[str, str]:
+    """Return each environment variable that only the login probe reads, with its description."""
+    return variables_of(ProbeSettings)
 
 
 def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, source: str) -> None:

@@ -1,7 +1,8 @@
-"""Sources of secrets: the environment, a file, or the output of a command; never a command-line option."""
+"""Where settings come from. A secret comes from the environment, a file, or the output of a command; never from a command-line option."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from contextlib import contextmanager
@@ -9,7 +10,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_settings import PydanticBaseSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from gatepost_core.errors import ConfigurationError
 
@@ -17,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
-    from pydantic_settings import BaseSettings
 
 _SECONDS: Final = 20
 
@@ -106,3 +111,39 @@ class SecretSource(PydanticBaseSettingsSource):
             if value is not None:
                 found[str(field.validation_alias or field_name)] = value
         return found
+
+
+class Configuration(BaseSettings):
+    """Settings that come from all of Gatepost's sources."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEPOST_",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`, the configuration file."""
+        sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
+        if path := os.environ.get("GATEPOST_CONFIG"):
+            return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
+        return sources
+
+
+def variables_of(model: type[Configuration]) -> Mapping[str, str]:
+    """Return each environment variable that fills a class of settings, with its description."""
+    names = {}
+    for field_name, field in model.model_fields.items():
+        names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""
+    return names

@@ -11,6 +11,7 @@ from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from gatepost_core.outcomes import Outcome
+    from gatepost_core.reasons import Reason
 
 
 class ExitCode(IntEnum):
@@ -62,3 +63,8 @@ def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
     if outcome.reason is None:
         return ExitCode.NOT_ACCEPTED
     return exit_code_of_error(errors.failure_of(outcome.operation_id, outcome.reason, state=outcome.state))
+
+
+def exit_code_of_reason(reason: Reason) -> ExitCode:
+    """Return the exit code of an operation that ended for this reason."""
+    return exit_code_of_error(errors.failure_of("", reason))

@@ -13,7 +13,16 @@ from gatepost_simulator.control import ControlClient
 from gatepost_simulator.control_api import control_application
 from gatepost_simulator.exchange import Drop, Shape
 from gatepost_simulator.faults import Fault, TokenFault
-from gatepost_simulator.settings import BruteForce, Client, Connection, OpenPoints, Providers, Quota, SimulatorSettings
+from gatepost_simulator.settings import (
+    BruteForce,
+    Client,
+    Connection,
+    OpenPoints,
+    Providers,
+    Quota,
+    SimulatorSettings,
+    Smtp,
+)
 from gatepost_simulator.tagged_recipients import phone_tags, tags
 from gatepost_simulator.tenant import Tenant
 from support.checkout import CHECKOUT
@@ -33,7 +42,7 @@ def missing(names: Iterable[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "model", [SimulatorSettings, Quota, OpenPoints, Connection, Client, Providers, BruteForce, Fault]
+    "model", [SimulatorSettings, Quota, OpenPoints, Connection, Client, Providers, Smtp, BruteForce, Fault]
 )
 def test_every_setting_and_member_is_documented(model: type[BaseModel]) -> None:
     """The page has each field's name."""

@@ -1,0 +1,242 @@
+"""One run of the login probe: mailbox, send, arrival, login, tokens."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from joserfc import jws
+
+from gatepost_core.error_boundary import account, boundary
+from gatepost_core.errors import ConfigurationError, NotFinished, Unavailable
+from gatepost_core.kinds import Channel
+from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, Step
+from gatepost_core.reasons import Reason
+from gatepost_core.states import State
+from gatepost_operations.probing.code_source import ProbeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gatepost.handles import Handle
+    from gatepost.producer import Producer
+    from gatepost_core.identifiers import OneTimeCode, Personal
+    from gatepost_core.outcomes import Outcome, TokenSet
+    from gatepost_operations.probing.code_source import CodeSource
+
+_log = structlog.stdlib.get_logger("gatepost.probe")
+
+# The operation outlasts the wait for it, so that the probe sees why it did not end.
+_GRACE: Final = timedelta(seconds=30)
+_CHECKS_OF_TOKENS: Final = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
+_SCOPES: Final = {Channel.EMAIL: "openid email", Channel.SMS: "openid phone"}
+_CLAIMS: Final = {Channel.EMAIL: "email", Channel.SMS: "phone_number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom the probe sends to.
+
+    Attributes:
+        address: the address or number, normalised.
+        channel: how it is reached.
+        tenant: the tenant's name.
+        connection: the passwordless connection.
+    """
+
+    address: Personal
+    channel: Channel
+    tenant: str
+    connection: str
+
+
+@dataclass(slots=True)
+class ProbeRun:
+    """A finished run, with more than what Redis keeps.
+
+    Attributes:
+        result: the result.
+        operation_id: the operation that failed; None if none did.
+        detail: Auth0's error code, or more about the failure; None without.
+    """
+
+    result: ProbeResult
+    operation_id: str | None = None
+    detail: str | None = None
+
+
+class _OperationEnded(Exception):
+    """An operation ended, and not in `accepted`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Measures the steps."""
+
+    clock: Callable[[], float]
+    current: Step = Step.MAILBOX
+    seconds: dict[Step, float] = field(default_factory=dict)
+
+    @contextmanager
+    def taking(self, step: Step) -> Iterator[None]:
+        self.current, begun = step, self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + self.clock() - begun
+
+
+@boundary
+class Probe:
+    """Sends a code to the target, takes it from the source, and logs in with it, through the queues and workers that people's logins take.
+
+    Args:
+        producer: enqueues both operations.
+        source: gives the code.
+        target: whom it sends to.
+        operation_s: seconds to wait for each operation.
+        arrival_s: seconds to wait for the message.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        source: CodeSource,
+        target: Target,
+        *,
+        operation_s: float,
+        arrival_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._producer = producer
+        self._source = source
+        self._target = target
+        self._operation_s = operation_s
+        self._arrival_s = arrival_s
+        self._clock = clock
+
+    def run(self) -> ProbeRun:
+        """Run every step until one fails, write the event `probe.finished`, and return the result.
+
+        Raises:
+            ConfigurationError: nothing can be enqueued: a key or a setting is wrong.
+            Unavailable: Redis did not answer.
+        """
+        steps = _Steps(self._clock)
+        try:
+            done = self._done(steps)
+        finally:
+            self._source.close()
+        fields = {f"{step}_s": round(seconds, 3) for step, seconds in done.result.seconds.items()}
+        (_log.info if done.result.succeeded else _log.error)(
+            "probe.finished",
+            tenant=self._target.tenant,
+            channel=self._target.channel.value,
+            reason=done.result.reason,
+            step=done.result.step and done.result.step.value,
+            detail=done.detail,
+            correlation_id=done.operation_id,
+            **fields,
+        )
+        return done
+
+    def _done(self, steps: _Steps) -> ProbeRun:
+        try:
+            self._take(steps)
+        except ProbeFailure as failure:
+            return ProbeRun(_result(steps, failure.cause), getattr(failure, "operation_id", None), failure.detail)
+        except _OperationEnded as ended:
+            outcome = ended.outcome
+            reason = outcome.reason or Reason.ANSWER_LOST
+            if reason in _CHECKS_OF_TOKENS:
+                steps.current = Step.TOKENS
+            return ProbeRun(_result(steps, reason), outcome.operation_id, outcome.detail)
+        except (ConfigurationError, Unavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - a probe names every failure
+            return ProbeRun(_result(steps, Cause.UNFORESEEN), detail=account(error))
+        return ProbeRun(_result(steps, SUCCESS))
+
+    def _take(self, steps: _Steps) -> None:
+        with steps.taking(Step.MAILBOX):
+            self._source.prepare()
+        with steps.taking(Step.SEND):
+            self._accepted(self._send())
+        with steps.taking(Step.ARRIVAL):
+            code = self._source.code(self._clock() + self._arrival_s)
+        with steps.taking(Step.LOGIN):
+            handle = self._log_in(code)
+            outcome = self._accepted(handle)
+        with steps.taking(Step.TOKENS):
+            self._check(handle.open_result(outcome))
+            self._source.use()
+
+    def _send(self) -> Handle:
+        target, fields = self._target, self._fields()
+        if target.channel is Channel.EMAIL:
+            return self._producer.send_email(target.address.get_secret_value(), connection=target.connection, **fields)
+        return self._producer.send_sms(target.address.get_secret_value(), connection=target.connection, **fields)
+
+    def _log_in(self, code: OneTimeCode) -> Handle:
+        target = self._target
+        enqueue = self._producer.login_with_email if target.channel is Channel.EMAIL else self._producer.login_with_sms
+        return enqueue(
+            target.address.get_secret_value(),
+            code.get_secret_value(),
+            realm=target.connection,
+            scope=_SCOPES[target.channel],
+            **self._fields(),
+        )
+
+    def _fields(self) -> dict[str, Any]:
+        return {"tenant": self._target.tenant, "deadline": timedelta(seconds=self._operation_s) + _GRACE}
+
+    def _accepted(self, handle: Handle) -> Outcome:
+        try:
+            outcome = handle.wait(self._operation_s)
+        except NotFinished:
+            outcome = handle.outcome()
+        if not outcome.state.is_terminal:
+            # A message that leaves later would arrive in the next run.
+            handle.cancel()
+            raise _Unfinished(outcome)
+        if outcome.state is not State.ACCEPTED:
+            raise _OperationEnded(outcome)
+        return outcome
+
+    def _check(self, tokens: TokenSet) -> None:
+        """Check what the worker could not know. It has checked the id_token's signature, issuer, audience and times."""
+        if tokens.id_token is None:
+            raise ProbeFailure(Cause.ID_TOKEN_MISSING)
+        claims = json.loads(jws.extract_compact(tokens.id_token.get_secret_value().encode()).payload)
+        named = claims.get(_CLAIMS[self._target.channel])
+        if named is not None and str(named).lower() != self._target.address.get_secret_value():
+            raise ProbeFailure(Cause.OTHER_PERSON)
+
+
+class _Unfinished(ProbeFailure):
+    """An operation did not end in time."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        if outcome.blocked is not None:
+            super().__init__(Cause.WORKER_BLOCKED, outcome.blocked.kind.value)
+        elif outcome.state is State.QUEUED and not outcome.attempts:
+            super().__init__(Cause.NO_WORKER)
+        else:
+            super().__init__(Cause.NOT_IN_TIME, outcome.state.value)
+        self.operation_id = outcome.operation_id
+
+
+def _result(steps: _Steps, reason: str) -> ProbeResult:
+    failed = None if reason == SUCCESS else steps.current
+    return ProbeResult(datetime.now(UTC), str(reason), failed, steps.seconds)

@@ -1,0 +1,160 @@
+"""A mailbox, and a producer whose operations a worker in the same thread carries out at once."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from pydantic import SecretStr
+
+from gatepost import Producer
+from gatepost_core.identifiers import Personal
+from gatepost_core.kinds import Channel
+from gatepost_core.settings.probe import USUAL_CODE
+from gatepost_operations.planning.limiter import LimiterQuotas
+from gatepost_operations.probing.imap_mailbox import ImapAccess, ImapMailbox
+from gatepost_operations.probing.run import Probe, Target
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from gatepost_worker.process import Process
+from support.mailboxes import PASSWORD, USER, Mailbox, MailServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis
+
+    from gatepost.handles import Handle
+    from gatepost_core.commands import Command
+    from gatepost_core.settings import Settings
+    from gatepost_operations.probing.code_source import CodeSource
+    from gatepost_simulator.server import SimulatorServer
+    from support.tls_authority import Authority
+
+ADDRESS = "probe+canary-w4t8@example.com"
+
+
+class WorkedProducer(Producer):
+    """A producer beside a worker that takes each operation as soon as it is enqueued."""
+
+    def __init__(self, settings: Settings, of_worker: Settings | None = None) -> None:
+        super().__init__(settings)
+        self.process = Process(of_worker or settings)
+        self.process.prepare()
+
+    def enqueue(self, command: Command, idempotency_key: str | None = None) -> Handle:
+        handle = super().enqueue(command, idempotency_key)
+        self.process.runner.run(handle.operation_id)
+        return handle
+
+    def close(self) -> None:
+        super().close()
+        self.process.redis.close()
+
+
+@pytest.fixture
+def mailbox(authority: Authority) -> Iterator[Mailbox]:
+    """An empty mailbox."""
+    with Mailbox(authority) as opened:
+        yield opened
+
+
+@pytest.fixture
+def mail(mailbox: Mailbox, simulator: SimulatorServer) -> Iterator[Callable[..., None]]:
+    """Lets the simulator deliver to the mailbox; keywords change its template."""
+    with MailServer(lambda _, raw: mailbox.put(raw) and None) as server:
+
+        def change(**smtp: str) -> None:
+            simulator.control.change_settings(smtp={"server": server.server, **smtp})
+
+        change()
+        yield change
+
+
+@pytest.fixture
+def open_mailbox(mailbox: Mailbox, authority: Authority) -> Iterator[Callable[..., ImapMailbox]]:
+    """Make the probe's access to the mailbox; keywords change it."""
+    made = []
+
+    def make(
+        used: Literal["delete", "mark", "keep"] = "delete",
+        sleep: Callable[[float], object] = time.sleep,
+        **changes: Any,
+    ) -> ImapMailbox:
+        fields = {"host": "localhost", "port": mailbox.port, "user": Personal(USER), "password": SecretStr(PASSWORD)}
+        access = ImapAccess(**{**fields, "ca_bundle": authority.bundle, **changes})
+        made.append(ImapMailbox(access, Personal(ADDRESS), re.compile(USUAL_CODE), used, sleep=sleep))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def probe_settings(make_settings: Callable[..., Settings], simulator: SimulatorServer) -> Settings:
+    """Settings that lead to the simulator."""
+    return make_settings(
+        auth0_domain=simulator.domain,
+        auth0_base_url=simulator.url,
+        auth0_client_id=DEV_CLIENT_ID,
+        auth0_client_secret=DEV_CLIENT_SECRET,
+        email_deadline=3,
+    )
+
+
+@pytest.fixture
+def make_worked() -> Iterator[Callable[..., WorkedProducer]]:
+    """Make a producer with a worker, which may have settings of its own."""
+    with ExitStack() as stack:
+
+        def make(settings: Settings, of_worker: Settings | None = None) -> WorkedProducer:
+            return stack.enter_context(WorkedProducer(settings, of_worker))
+
+        yield make
+
+
+@pytest.fixture
+def worked(make_worked: Callable[..., WorkedProducer], probe_settings: Settings) -> WorkedProducer:
+    """A producer with a worker."""
+    return make_worked(probe_settings)
+
+
+@pytest.fixture
+def usual_code() -> re.Pattern[str]:
+    """The default pattern of a code."""
+    return re.compile(USUAL_CODE)
+
+
+@pytest.fixture
+def read_quotas(probe_settings: Settings, redis_client: redis.Redis) -> Callable[[], list[dict[str, Any]]]:
+    """Read what `gatepost quota --json` shows."""
+
+    def read() -> list[dict[str, Any]]:
+        quotas, failures = LimiterQuotas(probe_settings, redis_client).read()
+        assert failures == []
+        return [quota.as_json() for quota in quotas]
+
+    return read
+
+
+@pytest.fixture
+def make_probe(
+    worked: WorkedProducer, mail: Callable[..., None], open_mailbox: Callable[..., ImapMailbox]
+) -> Callable[..., Probe]:
+    """Make a probe of the mailbox."""
+
+    def make(
+        source: CodeSource | None = None,
+        producer: Producer | None = None,
+        *,
+        arrival_s: float = 60,
+        operation_s: float = 60,
+    ) -> Probe:
+        target = Target(Personal(ADDRESS), Channel.EMAIL, "default", "email")
+        chosen = source or open_mailbox()
+        return Probe(producer or worked, chosen, target, operation_s=operation_s, arrival_s=arrival_s)
+
+    return make
