@@ -14,6 +14,7 @@ import yaml
 from dotenv import dotenv_values
 
 from gatepost_core.settings import Settings, Tenant, environment_names, load_settings
+from gatepost_core.settings.known_names import probe_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def load_variables(code: str, directory: Path, monkeypatch: pytest.MonkeyPatch) 
     variables = dotenv_values(file, interpolate=False)
     assert all(value is not None for value in variables.values()), "there is something else than NAME=value in it"
     assert variables, "there is nothing in it"
-    known = set(environment_names()) | {"GATEPOST_CONFIG"}
+    known = {*environment_names(), *probe_names(), "GATEPOST_CONFIG"}
     known |= {f"{name}{suffix}" for name in known for suffix in ("_FILE", "_COMMAND")}
     ours = {name: value or "" for name, value in variables.items() if name.startswith(("AUTH0_", "GATEPOST_"))}
     foreign_part = {name for name in ours if name.startswith("GATEPOST_SIMULATOR_")}

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gatepost_core.settings import Settings, environment_names
+from gatepost_core.settings.known_names import probe_names
 from support.checkout import CHECKOUT
 from support.compose_file import read_services, size_in_bytes
 from support.new_secrets import new_secrets
@@ -162,7 +163,7 @@ def test_every_variable_of_the_example_is_read_by_something() -> None:
     """A name in .env.example, in a comment too, is a setting, or a variable of docker-compose.yml."""
     compose = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
     example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
-    settings = set(environment_names())
+    settings = {*environment_names(), *probe_names()}
     read = settings | {f"{name}{suffix}" for name in settings for suffix in ("_FILE", "_COMMAND")}
     read |= set(re.findall(r"\$\{(\w+)", compose))
 

@@ -21,11 +21,13 @@ from gatepost_core.campaigns.row import Row
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.kinds import Channel
 from gatepost_core.ledger import ledger_at
+from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, ProbeResults, Step
 from gatepost_core.sealing import Key, Purpose, kid_of
 from gatepost_core.settings import Settings
 from gatepost_core.states import State
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
+from gatepost_operations.probing.mailbox_lock import mailbox_lock
 from gatepost_operations.web.console.security.operators import Level, Operator
 from gatepost_operations.web.console.security.pending_sign_ins import PendingSignIns
 from gatepost_operations.web.console.security.refusals import TooManyTries
@@ -139,11 +141,15 @@ class Journey:
         bench.runner.run(damaged, 0)
 
     def trust(self) -> None:
-        """Dead-letter, replay, erase, rotate."""
+        """Dead-letter, replay, erase, probe, rotate."""
         letters = DeadLetters(self.client, KEYS, self.process.keyring)
         letters.mark(letters.add({"raw": PERSON}, reason="not JSON", queue="gatepost.send"), again=False)
         with Erasure(self.bench.settings) as erasure:
             erasure.erase(PERSON)
+        with mailbox_lock(self.client, KEYS.probe_lock("0" * 16), lifetime_s=60, wait_s=0, on_wait=lambda: None):
+            for reason, step in ((SUCCESS, None), (Cause.MESSAGE_LATE, Step.ARRIVAL)):
+                result = ProbeResult(datetime.now(UTC), reason, step, {Step.MAILBOX: 0.1})
+                ProbeResults(self.client, KEYS).store("default", Channel.EMAIL, result)
         Rotation(self.client, KEYS, self.process.keyring, self.bench.campaigns.audit).run()
 
     def console(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +9,10 @@ import structlog
 from pydantic import SecretStr
 
 from gatepost import Producer
+from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.row import Row
 from gatepost_core.identifiers import OneTimeCode, Personal
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Kind
 from gatepost_core.probe_results import SUCCESS, Cause, Step
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -39,7 +40,7 @@ class Given:
     def prepare(self) -> None:
         """Nothing to prepare."""
 
-    def code(self, ends_at: float) -> OneTimeCode:
+    def code(self, ends_at: float) -> OneTimeCode:  # noqa: ARG002 - the protocol's signature
         return OneTimeCode(self._code())
 
     def use(self) -> None:
@@ -75,14 +76,14 @@ def test_a_broken_template_is_named(
 ) -> None:
     """A message without a code, or with a magic link in its place."""
     mail(template=template)
-    done = make_probe(arrival_s=2).run()
+    done = make_probe().run()
 
     assert seen(done) == (cause, Step.ARRIVAL)
 
 
 def test_a_message_that_does_not_arrive_is_named(make_probe: Callable[..., Probe], simulator: SimulatorServer) -> None:
     """Auth0 accepted the send, and its provider delivers nothing."""
-    probe = make_probe(arrival_s=0.1)
+    probe = make_probe(arrival_s=0)
     simulator.control.change_settings(smtp={"server": ""})
     with structlog.testing.capture_logs() as events:
         done = probe.run()
@@ -198,14 +199,33 @@ def test_a_command_gives_the_code_of_an_sms(
 
 
 def test_probes_are_no_foreign_traffic(
-    make_probe: Callable[..., Probe], read_quotas: Callable[[], list[dict[str, Any]]], simulator: SimulatorServer
+    make_probe: Callable[..., Probe],
+    worked: Producer,
+    read_quotas: Callable[[], list[dict[str, Any]]],
+    simulator: SimulatorServer,
 ) -> None:
-    """Their requests take permits as a login does, so the limiter counts them as its own."""
-    simulator.control.set_quota(plan="free")
-    for _ in range(4):
-        assert make_probe().run().result.succeeded
-    quotas = read_quotas()
+    """Each request to Auth0 is an operation with a permit, as a person's login is, and `gatepost quota` shows no other."""
+    simulator.control.set_quota(plan="unlimited", tenant={"size": 50, "refill": 0.001})
+    runs = [make_probe().run().result.reason for _ in range(4)]
+    paths = [one["path"] for one in simulator.control.request_log() if not one["path"].startswith("/.well-known")]
+    counts = worked.ledger.counts()
 
-    assert [quota["endpoint"] for quota in quotas] == ["passwordless/start", "oauth/token"]
-    assert all(quota["bucket"]["foreign_rate"] <= 0 for quota in quotas), json.dumps(quotas)
-    assert all(quota["bucket"]["level"] > 0 for quota in quotas)
+    assert runs == [SUCCESS] * 4
+    assert sorted(paths) == ["/oauth/token"] * 4 + ["/passwordless/start"] * 4
+    assert counts == {(Kind.SEND_EMAIL, State.ACCEPTED): 4, (Kind.LOGIN_WITH_EMAIL, State.ACCEPTED): 4}
+    for quota in read_quotas():
+        assert quota["bucket"]["foreign_rate"] <= 0
+        assert quota["bucket"]["level"] == pytest.approx(50 - 8, abs=1.5)
+
+
+def test_probes_change_no_campaigns_sums(make_probe: Callable[..., Probe], worked: Producer) -> None:
+    """Also if the campaign has the probe's address among its recipients."""
+    options = Options(channel=Channel.EMAIL)
+    campaign = worked.campaigns.create("to everybody", options)
+    worked.campaigns.add(campaign, [Row(1, Channel.EMAIL, ADDRESS), Row(2, Channel.EMAIL, "ana@example.com")])
+    before = worked.campaigns.status(campaign)
+    done = make_probe().run()
+
+    assert done.result.succeeded
+    assert worked.campaigns.status(campaign) == before
+    assert list(worked.campaigns.active()) == []
