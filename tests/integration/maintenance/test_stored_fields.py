@@ -148,7 +148,7 @@ class Journey:
             erasure.erase(PERSON)
         with mailbox_lock(self.client, KEYS.probe_lock("0" * 16), lifetime_s=60, wait_s=0, on_wait=lambda: None):
             for reason, step in ((SUCCESS, None), (Cause.MESSAGE_LATE, Step.ARRIVAL)):
-                result = ProbeResult(datetime.now(UTC), reason, step, {Step.MAILBOX: 0.1})
+                result = ProbeResult(datetime.now(UTC), reason, step, dict.fromkeys(Step, 0.1))
                 ProbeResults(self.client, KEYS).store("default", Channel.EMAIL, result)
         Rotation(self.client, KEYS, self.process.keyring, self.bench.campaigns.audit).run()
 
