@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gatepost_operations.local.embedded_valkey import server_binary
+from support.read_only_files import writing_only_to
 from support.stack import Program
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Deployment:
         """Return all that a container of the service has in its environment: the image's, and the file's."""
         own = {name: self.localized(value) for name, value in service.environment.items()}
         path = f"{self.directory / 'bin'}:{Path(sys.executable).parent}:{os.defpath}"
-        return {"PATH": path, "PYTHONUNBUFFERED": "1", "HOME": "/nonexistent", **own}
+        return {"PATH": path, "PYTHONUNBUFFERED": "1", **writing_only_to(self.directory), **own}
 
     def start(self, *names: str) -> None:
         """Start services with their own commands."""

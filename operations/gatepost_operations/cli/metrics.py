@@ -1,5 +1,6 @@
 """`gatepost metrics`: serve the metrics of the fleet to Prometheus."""
 
+import signal
 import threading
 from importlib import import_module
 from typing import Annotated, Final
@@ -55,8 +56,11 @@ def metrics(
     address, chosen = host or settings.metrics_host, port or settings.metrics_port or PORT
     stop = exposition.serve(source, host=address, port=chosen, setting="--port")
     say(f"Serving http://{f'[{address}]' if ':' in address else address}:{chosen}/metrics")
+    ended = threading.Event()
+    # As the first process of a container, it would otherwise ignore the signal.
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        threading.Event().wait()
+        ended.wait()
     finally:
         stop()
         source.close()

@@ -1,0 +1,71 @@
+"""The containers of deploy/kubernetes, started with their own commands and environment, do their work."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_simulator.server import SimulatorServer
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.kubernetes_manifests import copied, rendered
+from support.kubernetes_pods import Pods
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorServer]:
+    """The tenant."""
+    with SimulatorServer(tls=True, quota={"plan": "unlimited"}) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorServer) -> Iterator[Pods]:
+    """The example's pods, with the secrets of deploy/new-secrets and Redis and tenant of this machine."""
+    directory = tmp_path_factory.mktemp("pods")
+    folder = copied(tmp_path_factory.mktemp("manifests"))
+    keys = {
+        name: (folder / "example" / "secrets" / name).read_text(encoding="utf-8")
+        for name in ("sealing_keys", "fingerprint_key")
+    }
+    settings = {"AUTH0_DOMAIN": simulator.domain, "AUTH0_CLIENT_ID": DEV_CLIENT_ID}
+    with EmbeddedValkey(directory / "valkey") as valkey:
+        secrets = {
+            "/run/secrets/gatepost-keys": {**keys, "auth0_credential": DEV_CLIENT_SECRET},
+            "/run/secrets/gatepost-redis": {"redis_url": valkey.url, "broker_url": ""},
+        }
+        trust = {"AUTH0_CA_BUNDLE": str(simulator.ca_file)}
+        with Pods(directory, rendered(folder / "example"), secrets, settings | trust) as ready:
+            yield ready
+
+
+def test_every_container_starts_passes_its_probes_does_its_work_and_ends(
+    pods: Pods, simulator: SimulatorServer
+) -> None:
+    """Each with its own command; writes only to /tmp; the operator's file comes in through standard input."""
+    names = ("worker", "worker-bulk", "beat", "metrics", "operator")
+    for name in names:
+        pods.start(name)
+    for name in names[:-1]:
+        pods.until(name, "readinessProbe")
+    live = {name: pods.passes(name, "livenessProbe") for name in names[:-1]}
+    people = "email\nana@example.com\nbea@example.com\n"
+    sent = pods.execute("operator", "gatepost", "campaign", "send", "-", "--name", "spring", "--json", given=people)
+    exported = pods.execute("operator", "gatepost", "campaign", "export", "spring")
+    diagnosis = pods.execute("operator", "gatepost", "doctor")
+    ended = {name: pods.stop(name) for name in names[:-1]}
+
+    assert set(live.values()) == {True}, live
+    assert sent.returncode == 0, sent.stderr
+    assert json.loads(sent.stdout.splitlines()[-1])["counts"]["accepted"] == 2
+    assert len(exported.stdout.splitlines()) == 2
+    assert len(simulator.control.outbox()) == 2
+    assert diagnosis.returncode == 0, diagnosis.stdout
+    assert ended == dict.fromkeys(names[:-1], 0)
