@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from gatepost_core.settings import Settings, Tenant, environment_names, load_settings
 from gatepost_core.settings.known_names import probe_names
+from gatepost_operations.web.console.security.settings import console_environment_names, load_console_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def load_variables(code: str, directory: Path, monkeypatch: pytest.MonkeyPatch) 
     variables = dotenv_values(file, interpolate=False)
     assert all(value is not None for value in variables.values()), "there is something else than NAME=value in it"
     assert variables, "there is nothing in it"
-    known = {*environment_names(), *probe_names(), "GATEPOST_CONFIG"}
+    known = {*environment_names(), *probe_names(), *console_environment_names(), "GATEPOST_CONFIG"}
     known |= {f"{name}{suffix}" for name in known for suffix in ("_FILE", "_COMMAND")}
     ours = {name: value or "" for name, value in variables.items() if name.startswith(("AUTH0_", "GATEPOST_"))}
     foreign_part = {name for name in ours if name.startswith("GATEPOST_SIMULATOR_")}
@@ -96,6 +97,7 @@ def load_variables(code: str, directory: Path, monkeypatch: pytest.MonkeyPatch) 
         if not name.endswith("_COMMAND"):
             monkeypatch.setenv(name, value)
     load_settings()
+    load_console_settings()
 
 
 def _names_of(model: type[Settings | Tenant]) -> set[str]:

@@ -9,6 +9,7 @@ import pytest
 from gatepost_core.settings import Settings, environment_names
 from gatepost_core.settings.known_names import probe_names
 from gatepost_core.settings.probe import ProbeSettings
+from gatepost_operations.web.console.security.settings import ConsoleSettings, console_environment_names
 from support.checkout import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "reference" / "settings.md"
@@ -19,7 +20,7 @@ def test_every_variable_is_documented_and_nothing_else() -> None:
     """Every setting is documented, and every documented setting exists."""
     documented = set(re.findall(r"`((?:AUTH0|GATEPOST)_[A-Z0-9_]+)`", PAGE.read_text(encoding="utf-8")))
 
-    assert documented - {"GATEPOST_CONFIG"} == {*environment_names(), *probe_names()}
+    assert documented - {"GATEPOST_CONFIG"} == {*environment_names(), *probe_names(), *console_environment_names()}
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
@@ -27,7 +28,8 @@ def test_every_default_on_the_page_is_the_settings_own() -> None:
     """A number, a switch or a word in the column `default` is what applies without the variable."""
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     shown = {name: text.strip("`") for names, text in rows for name in re.findall(r"`((?:AUTH0|GATEPOST)_\w+)`", names)}
-    known = {**Settings.model_fields, **ProbeSettings.model_fields}
+    of_console = {f"console_{name}": field for name, field in ConsoleSettings.model_fields.items()}
+    known = {**Settings.model_fields, **ProbeSettings.model_fields, **of_console}
     fields = {name: known.get(name.removeprefix("GATEPOST_").lower()) for name in shown}
 
     wrong = {
