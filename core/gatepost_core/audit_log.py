@@ -18,6 +18,7 @@ import uuid
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -73,6 +74,11 @@ class Entry:
     about: dict[str, Any]
     previous: str
     digest: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, without the chain."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat()
+        return {"number": self.number, "at": at, "who": self.who, "action": self.action, "about": self.about}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,23 @@ class AuditLog:
             if len(page) < _PAGE:
                 return
             start += _PAGE
+
+    def page(self, limit: int, before: int | None = None) -> tuple[list[Entry], int | None]:
+        """Return a page of entries, the newest first, and the number before which the next one begins; None at the end.
+
+        Args:
+            limit: most entries of the page.
+            before: only entries with a smaller number; the newest ones by default.
+
+        Raises:
+            AuditUnreadable: an entry is damaged.
+            Unavailable: Redis did not answer.
+        """
+        with translated_errors():
+            end = int(self._redis.llen(self._key)) if before is None else before
+            start = max(0, end - limit)
+            found = self._redis.lrange(self._key, start, end - 1) if end > start else []
+        return [_entry(one) for one in reversed(found)], start or None
 
     def verify(self, expected_head: str | None = None) -> Verification:
         """Verify every entry and the chain.

@@ -183,7 +183,7 @@ def build(model: type[C], fields: Mapping[str, Any], rules: NumberRules | None =
     try:
         return model.model_validate(dict(fields), context={NUMBER_RULES: rules})
     except ValidationError as failure:
-        raise _named(failure) from None
+        raise invalid_command_of(failure) from None
 
 
 @boundary
@@ -196,7 +196,7 @@ def parse_command(document: Mapping[str, Any]) -> Command:
     try:
         return _ANY_COMMAND.validate_python(dict(document))
     except ValidationError as failure:
-        raise _named(failure) from None
+        raise invalid_command_of(failure) from None
 
 
 def dump_command(command: Command) -> bytes:
@@ -239,7 +239,7 @@ def load_command(document: bytes) -> Command:
         # The first form has no member `form`.
         if any(error["loc"][-1:] == ("form",) for error in failure.errors(include_input=False)):
             raise NewerForm from None
-        raise _named(failure) from None
+        raise invalid_command_of(failure) from None
 
 
 _KINDS: Final = frozenset(kind.value for kind in Kind)
@@ -250,7 +250,8 @@ _FIELDS: Final = frozenset(field for model in COMMANDS.values() for field in mod
 _WORD: Final = re.compile(r"[A-Za-z]{1,16}(_[A-Za-z]{1,16}){0,2}")
 
 
-def _named(failure: ValidationError) -> InvalidCommand:
+def invalid_command_of(failure: ValidationError) -> InvalidCommand:
+    """Return the error that names each wrong field, and never a value."""
     # pydantic's `input` and `ctx` can hold the value.
     errors = failure.errors(include_url=False, include_context=False, include_input=False)
     return InvalidCommand(

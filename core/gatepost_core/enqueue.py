@@ -106,18 +106,22 @@ class Recorder:
             self._publish([new], recorded)
         return Enqueued(found, existed=found != new.operation_id, redeem_token=token)
 
-    def enqueue_many(self, items: Sequence[tuple[Command, str | None]]) -> list[Enqueued]:
+    def enqueue_many(
+        self, items: Sequence[tuple[Command, str | None]], *, origin: Origin = Origin.PRODUCER, owner: str = ""
+    ) -> list[Enqueued]:
         """Record and publish commands in one or two round trips, and return a result for each, in their order.
 
         Args:
             items: each command with its idempotency key, if it has one.
+            origin: the origin of the commands.
+            owner: the id of the API key that asked.
         """
         results: dict[int, Enqueued] = {}
         prepared: dict[int, NewOperation] = {}
         tokens: dict[int, RedeemToken | None] = {}
         for number, (command, key) in enumerate(items):
             try:
-                prepared[number], tokens[number] = self._new(command, key, Origin.PRODUCER, None)
+                prepared[number], tokens[number] = self._new(command, key, origin, None, owner)
             except GatepostError as failure:
                 results[number] = Enqueued(error=failure)
         recorded = self._record(list(prepared.values()))
@@ -141,8 +145,12 @@ class Recorder:
         except Unavailable as failure:
             return Recorded([failure] * len(operations))
 
+    def idempotency_name(self, origin: Origin, key: str) -> str:
+        """Return the fingerprint of an idempotency key, which names its operation in Redis."""
+        return self._name("idempotency", origin, key)
+
     def _new(
-        self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None
+        self, command: Command, idempotency_key: str | None, origin: Origin, seal: str | None, owner: str = ""
     ) -> tuple[NewOperation, RedeemToken | None]:
         tenant = self._settings.tenant_name(command.tenant) if command.tenant else self._default_tenant
         application = self._applications.get(tenant)
@@ -167,6 +175,7 @@ class Recorder:
             redeem_digest="" if token is None else token.digest,
             queue=queue,
             message=message,
+            owner=owner,
             **self._idempotency(dumped, idempotency_key, origin),
         )
         return new, token
@@ -186,7 +195,7 @@ class Recorder:
         if not key:
             return {}
         return {
-            "idempotency_fingerprint": self._name("idempotency", origin, key),
+            "idempotency_fingerprint": self.idempotency_name(origin, key),
             # Without the deadline: a repeated call computes a later one. With the key, so that fingerprints of the same command under two
             # keys differ.
             "payload_fingerprint": self._name("payload", origin, key, dumped.decode()),

@@ -103,6 +103,9 @@ def _with_members(written: Written) -> Iterator[Written]:
     """Give a value, and the members of the JSON objects that Gatepost's own readers take apart."""
     if written.field == "options":
         yield written
+    elif written.key == "gatepost:api_keys":
+        # The field is the key's id.
+        written = Written(written.key, "", written.value)
     elif written.key != "gatepost:audit" and not written.key.startswith("celery-task-meta-"):
         yield written
         return

@@ -219,6 +219,7 @@ class Campaign:
         readable: whether every count in the record is a number.
         has_auth_params: whether the campaign has `auth_params`. They are sealed and not in `options`; see `Campaigns.auth_params`.
         shares_name: whether another campaign is known to have the same name.
+        owner: the id of the API key that made it; empty without one.
     """
 
     campaign_id: str
@@ -243,6 +244,7 @@ class Campaign:
     readable: bool = True
     has_auth_params: bool = False
     shares_name: bool = False
+    owner: str = ""
 
     @property
     def reference(self) -> str:

@@ -306,6 +306,12 @@ class Ledger:
             values: Any = self._redis.hmget(self._keys.operation(operation_id), OUTCOME_FIELDS)
         return outcome_of(operation_id, values)
 
+    def owner(self, operation_id: str) -> str:
+        """Return the id of the API key that asked for an operation; empty if there is none, or no record."""
+        with translated_errors(READING, READING):
+            found: Any = self._redis.hget(self._keys.operation(operation_id), "owner")
+        return as_text(found or b"")
+
     def has(self, operation_id: str) -> bool:
         """Return whether there is a record of an operation."""
         with translated_errors(READING, READING):

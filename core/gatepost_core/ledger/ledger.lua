@@ -43,7 +43,7 @@ local function let_keys_expire(lifetime)
 end
 
 -- A finished operation keeps these fields until its record expires. All others are deleted at once, the sealed command with them.
-local KEPT = { 'kind', 'state', 'attempts', 'created', 'updated', 'deadline', 'redeem', 'reason', 'detail', 'http_status' }
+local KEPT = { 'kind', 'state', 'attempts', 'created', 'updated', 'deadline', 'redeem', 'reason', 'detail', 'http_status', 'owner' }
 
 -- Writes the record again: only a new hash of short values has Redis's compact form, which takes a quarter of the memory.
 local function keep_outcome(reason, detail, http_status)

@@ -89,6 +89,7 @@ local function record(new, late)
   set('application', new.application)
   set('keys', keys)
   set('redeem', new.redeem)
+  set('owner', new.owner)
   set('command', late and '' or new.command)
   redis.call('HSET', operation, unpack(fields))
   if key ~= '' then name_by(key, new.id, late and '' or new.fingerprint) end

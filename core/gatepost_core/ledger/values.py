@@ -36,6 +36,7 @@ class NewOperation(NamedTuple):
         redeem_digest: the SHA-256 of a login's redeem token; empty for a send.
         queue: the key of the list that takes the message; empty if another broker takes it.
         message: the message for the list.
+        owner: the id of the API key that asked; empty for a producer and a submission.
     """
 
     operation_id: str
@@ -53,6 +54,7 @@ class NewOperation(NamedTuple):
     redeem_digest: str = ""
     queue: str = ""
     message: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def dump_new(operations: Sequence[NewOperation], keys: RedisKeys) -> str:
                 "seal": new.seal_fingerprint,
                 "redeem": new.redeem_digest,
                 "queue": new.queue,
+                "owner": new.owner,
             }
             for new in operations
         ],

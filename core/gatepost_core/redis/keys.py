@@ -192,6 +192,15 @@ class RedisKeys:
         return f"{self.namespace}:tenants"
 
     @cached_property
+    def api_keys(self) -> str:
+        """The API keys, by id."""
+        return f"{self.namespace}:api_keys"
+
+    def api_usage(self, hour: int) -> str:
+        """Return the key of what API keys used in an hour, counted since the epoch: by key, by country, by recipient."""
+        return f"{self.namespace}:api_usage:{hour}"
+
+    @cached_property
     def audit(self) -> str:
         """The audit log."""
         return f"{self.namespace}:audit"

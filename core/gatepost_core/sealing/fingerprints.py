@@ -31,6 +31,8 @@ class Origin(StrEnum):
     """Through `gatepost.submit`, as a JWE."""
     PLAIN = "plain"
     """Through `gatepost.submit`, in clear: anybody with write access to the broker can send it."""
+    HTTP = "http"
+    """Through the HTTP API."""
 
 
 def _joined(*parts: str) -> bytes:

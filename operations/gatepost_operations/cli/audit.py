@@ -60,7 +60,7 @@ def list_entries(
         entries = deque(found, maxlen=limit)
         names = {one.campaign_id: one.reference for one in campaigns.list(_MOST_NAMES)}
     if as_json:
-        write_json({"entries": [_document(entry) for entry in entries]})
+        write_json({"entries": [entry.as_json() for entry in entries]})
     elif entries:
         write(*_lines(entries, names))
     else:
@@ -122,8 +122,3 @@ def _lines(entries: Collection[Entry], names: Mapping[str, str]) -> Iterator[str
         about = ", ".join(facts_of(entry.about, names))
         at = in_zone(_moment(entry))
         yield f"{entry.number:>{number}}  {at}  {entry.who:<{who}}  {entry.action:<{action}}  {about}".rstrip()
-
-
-def _document(entry: Entry) -> dict[str, Any]:
-    at = _moment(entry).isoformat()
-    return {"number": entry.number, "at": at, "who": entry.who, "action": entry.action, "about": entry.about}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.row import Row
 from gatepost_core.error_boundary import boundary, callback_of_caller
@@ -120,6 +120,12 @@ class CheckReport:
     def recipients(self) -> int:
         """The number of different recipients in the valid rows."""
         return self.valid - self.duplicates
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, without the file's name. They contain no recipient."""
+        document = asdict(self) | {"recipients": self.recipients}
+        del document["name"]
+        return document
 
 
 @boundary

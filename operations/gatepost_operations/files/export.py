@@ -12,7 +12,7 @@ from gatepost_core.safe_text import visible_json
 from gatepost_operations.files.output import Output, guarded, output_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gatepost.campaigns.report import RecipientReport
 
@@ -51,18 +51,36 @@ def write_outcomes(
 
 
 def _write_all(reports: Iterable[RecipientReport], stream: Output | IO[str], how: ExportFormat) -> int:
-    writer = csv.writer(stream) if how is ExportFormat.CSV else None
-    if writer:
-        writer.writerow(COLUMNS)
-    number = 0
-    for report in reports:
-        document = report.as_json()
-        if writer:
-            writer.writerow([_cell(document.get(column)) for column in COLUMNS])
-        else:
-            stream.write(f"{visible_json(document)}\n")
+    number = -1 if how is ExportFormat.CSV else 0
+    for line in export_lines(reports, how):
+        stream.write(line)
         number += 1
     return number
+
+
+def export_lines(reports: Iterable[RecipientReport], how: ExportFormat) -> Iterator[str]:
+    """Yield the lines of an export, each with its end; in CSV, the first one names the columns."""
+    if how is ExportFormat.NDJSON:
+        for report in reports:
+            yield f"{visible_json(report.as_json())}\n"
+        return
+    written = _Last()
+    writer = csv.writer(written)
+    writer.writerow(COLUMNS)
+    yield written.text
+    for report in reports:
+        document = report.as_json()
+        writer.writerow([_cell(document.get(column)) for column in COLUMNS])
+        yield written.text
+
+
+class _Last:
+    """Keeps the last text that was written."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
 
 
 def _cell(value: Any) -> str:

@@ -49,12 +49,13 @@ def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], object]) 
     # uvicorn raises the signal again after a clean end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    with _bound(host, port) as listening:
+    with bound(host, port) as listening:
         url = _url(host, listening.getsockname()[1])
-        Server(_config(app), lambda: on_ready(url)).run(sockets=[listening])
+        Server(config_of(app), lambda: on_ready(url)).run(sockets=[listening])
 
 
-def _config(app: Any) -> uvicorn.Config:
+def config_of(app: Any) -> uvicorn.Config:
+    """Return the configuration of a server: it logs no request and names no software."""
     return uvicorn.Config(
         app,
         access_log=False,
@@ -66,7 +67,8 @@ def _config(app: Any) -> uvicorn.Config:
     )
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address. Errors are those of `serve`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

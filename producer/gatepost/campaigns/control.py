@@ -108,6 +108,7 @@ class Campaigns:
         *,
         guest_list: Iterable[str] | None = None,
         campaign_id: str | None = None,
+        owner: str = "",
     ) -> str:
         """Record a campaign as a draft, and return its id.
 
@@ -116,6 +117,7 @@ class Campaigns:
             options: how it is sent.
             guest_list: addresses and numbers for a rehearsal. Only these recipients get a message; all others become `suppressed`.
             campaign_id: a UUID. A second call with the same id and options changes nothing, even if the options were changed meanwhile.
+            owner: the id of the API key that asked for it.
 
         Raises:
             CampaignConflict: a campaign with this id exists, with other options. The message names them. Nothing was changed.
@@ -129,7 +131,7 @@ class Campaigns:
         campaign_id, options = checked_id(campaign_id), options or Options()
         about = {"options": options.not_personal(), "rehearsal": guest_list is not None}
         with self.audit.act("campaign.create", campaign=campaign_id, **about):
-            self._creation.run(campaign_id, name, options, guest_list)
+            self._creation.run(campaign_id, name, options, guest_list, owner)
         return campaign_id
 
     def add(

@@ -45,7 +45,9 @@ class Creation:
         self._keyring = keyring
         self._fingerprints = fingerprints
 
-    def run(self, campaign_id: str, name: str, options: Options, guest_list: Iterable[str] | None) -> None:
+    def run(
+        self, campaign_id: str, name: str, options: Options, guest_list: Iterable[str] | None, owner: str = ""
+    ) -> None:
         """Record a campaign. See `Campaigns.create`."""
         changes: dict[str, Any] = {"tenant": self._settings.tenant_name(options.tenant)}
         if guest_list is not None:
@@ -53,16 +55,19 @@ class Creation:
         options = options.model_copy(update=changes)
         # Compared when the call is repeated: the options themselves may have been changed meanwhile.
         asked = self._fingerprints.digest("options", campaign_id, _canonical(options)).hex()
-        stored = self._store.create(campaign_id, self._fields(campaign_id, name, options, asked))
+        stored = self._store.create(campaign_id, self._fields(campaign_id, name, options, asked, owner))
         if stored is not None and stored.asked != asked:
             kept = read_options(stored.options)
             opened = open_auth_params(stored.auth_params, self._keyring, campaign_id)
             _refuse_other_options(options, kept.model_copy(update={"auth_params": opened}))
 
-    def _fields(self, campaign_id: str, name: str, options: Options, asked: str) -> dict[str, str | int | float]:
+    def _fields(
+        self, campaign_id: str, name: str, options: Options, asked: str, owner: str
+    ) -> dict[str, str | int | float]:
         application = self._settings.applications().get(options.tenant or "")
         optional = {
             "application": application.stored if application else "",
+            "owner": owner,
             "auth_params": seal_auth_params(options.auth_params, self._keyring, campaign_id),
         }
         return {

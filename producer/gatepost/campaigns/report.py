@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gatepost_core.sealing import Keyring
 
 _AHEAD: Final = 32
+# Batches that one page looks at, at most: about 130,000 recipients.
+_MOST_LOOKED_AT: Final = 512
 _REASON_FIELD: Final = "reason:"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -53,14 +55,46 @@ class RecipientReport:
     attempts: int = 0
     at: datetime | None = None
 
+    def outcome(self) -> dict[str, Any]:
+        """Return the outcome as JSON values, without the recipient."""
+        return {name: _as_json(getattr(self, name)) for name in _OUTCOME}
+
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values, with the recipient in clear. `read_rows` accepts the object."""
         columns = {
             str(self.row.kind.identifier): self.row.recipient,
             **self.row.message_fields(),
-            **{name: _as_json(getattr(self, name)) for name in _OUTCOME},
+            **self.outcome(),
         }
         return {column: value for column, value in columns.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedReport:
+    """A recipient of a page.
+
+    Attributes:
+        number: its number in the campaign.
+        report: its outcome; its own `row` is not set.
+        row: the recipient; None unless the page was opened.
+    """
+
+    number: int
+    report: RecipientReport
+    row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A choice of recipients by state and reason; None takes all."""
+
+    states: frozenset[State] | None = None
+    reasons: frozenset[Reason] | None = None
+
+    def fits(self, report: RecipientReport) -> bool:
+        """Whether the choice has a recipient."""
+        by_state = self.states is None or report.state in self.states
+        return by_state and (self.reasons is None or report.reason in self.reasons)
 
 
 _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(RecipientReport) if field.name != "row")
@@ -111,6 +145,7 @@ def campaign_of(campaign_id: str, record: Mapping[str, str], blocks: Iterable[Bl
         blocks=tuple(blocks),
         readable=readable and known,
         has_auth_params=bool(record.get("auth_params")),
+        owner=record.get("owner", ""),
     )
 
 
@@ -179,6 +214,54 @@ class Reports:
             for batch, fields in self._batches(campaign_id, range(first, min(first + _AHEAD, batches)), wanted):
                 yield from self._reports(campaign_id, batch, fields, wanted)
 
+    def page(
+        self, campaign_id: str, batches: int, *, start: int, limit: int, only: Only | None = None, opened: bool = True
+    ) -> tuple[list[NumberedReport], int | None]:
+        """Return a page of recipients, and the number at which the next one begins; None at the end.
+
+        A page ends early after many batches, so that no call takes long: it can be empty before the end.
+
+        Args:
+            campaign_id: the campaign.
+            batches: the number of its batches.
+            start: the number of the first recipient.
+            limit: most recipients of the page.
+            only: the wanted states and reasons; all when absent.
+            opened: whether to open the rows. Without it, reports have no row.
+
+        Raises:
+            SealError: a batch cannot be opened. Its key may no longer be in the ring.
+            Unavailable: Redis did not answer.
+        """
+        only, found = only or Only(), list[NumberedReport]()
+        last = min(batches, start // BATCH_ROWS + _MOST_LOOKED_AT)
+        for first in range(start // BATCH_ROWS, last, _AHEAD):
+            wanted = range(first, min(first + _AHEAD, last))
+            for batch, fields in self._batches(campaign_id, wanted, only.states):
+                for one in self._numbered(campaign_id, batch, fields, only, opened=opened):
+                    if one.number >= start:
+                        found.append(one)
+                    if len(found) == limit:
+                        return found, one.number + 1
+        return found, None if last >= batches else last * BATCH_ROWS
+
+    def _numbered(
+        self, campaign_id: str, batch: int, fields: list[bytes | None], only: Only, *, opened: bool
+    ) -> Iterator[NumberedReport]:
+        states, sealed, details = fields
+        if states is None or sealed is None:  # deleted meanwhile
+            return
+        records, rows = unpack_records(details or b""), None
+        for number, char in enumerate(states):
+            report = _report(None, STATES[char], records.get(number))
+            if not only.fits(report):
+                continue
+            if opened and rows is None:
+                rows = open_rows(sealed.decode(), self._keyring, campaign_id, batch)
+            row = None if rows is None else rows[number]
+            if row is None or not row.erased:
+                yield NumberedReport(batch * BATCH_ROWS + number, report, row)
+
     def one(self, campaign_id: str, number: int) -> RecipientReport:
         """Return the outcome of the recipient with this number."""
         batch, row = divmod(number, BATCH_ROWS)
@@ -225,7 +308,7 @@ class Reports:
                 yield _report(row, state, records.get(number))
 
 
-def _report(row: Row, state: State, record: Record | None) -> RecipientReport:
+def _report(row: Any, state: State, record: Record | None) -> RecipientReport:
     if record is None:
         return RecipientReport(row, state, IMPLIED.get(state), attempts=int(state is State.ACCEPTED))
     return RecipientReport(

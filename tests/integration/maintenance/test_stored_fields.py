@@ -18,16 +18,20 @@ from pydantic import SecretStr
 from gatepost import errors as e
 from gatepost.producer import Producer
 from gatepost_core.campaigns.row import Row
+from gatepost_core.commands import SendSms
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.kinds import Channel
 from gatepost_core.ledger import ledger_at
 from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, ProbeResults, Step
 from gatepost_core.sealing import Key, Purpose, kid_of
+from gatepost_core.sealing.fingerprints import Origin
 from gatepost_core.settings import Settings
 from gatepost_core.states import State
+from gatepost_operations.maintenance.api_keys import grant_of
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from gatepost_operations.probing.mailbox_lock import mailbox_lock
+from gatepost_operations.web.api.services import open_services
 from gatepost_operations.web.console.security.operators import Level, Operator
 from gatepost_operations.web.console.security.pending_sign_ins import PendingSignIns
 from gatepost_operations.web.console.security.refusals import TooManyTries
@@ -140,6 +144,17 @@ class Journey:
         self.client.hset(KEYS.batch(damaged, 0), "rows", "not a seal")
         bench.runner.run(damaged, 0)
 
+    def ways_in(self) -> None:
+        """Create an API key, and use it."""
+        services = open_services(self.bench.settings)
+        rights = {"name": "shop", "kinds": ["send_sms"], "tenants": ["default"], "domains": ["example.com"]}
+        key, _ = services.api_keys.create(grant_of({**rights, "scopes": ["campaigns"], "countries": ["GB"]}))
+        command = SendSms(phone_number=PHONE)
+        services.usage.take(key, [services.usage.of_command(key, command)])
+        services.producer.enqueue_for(key.id, [(command, "a key")], Origin.HTTP)
+        services.campaigns.create("spring", owner=key.id)
+        services.close()
+
     def trust(self) -> None:
         """Dead-letter, replay, erase, probe, rotate."""
         letters = DeadLetters(self.client, KEYS, self.process.keyring)
@@ -188,6 +203,7 @@ def written(valkey_server: EmbeddedValkey) -> list[Written]:
         with closing(Journey(settings, simulator, client)) as journey:
             journey.operations()
             journey.campaigns()
+            journey.ways_in()
             journey.trust()
             journey.console()
     return list(written_in(recording.text()))

@@ -7,7 +7,7 @@ import pytest
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Identifier
-from gatepost_operations.cli.campaign.sample import first_rows, message_of
+from gatepost_operations.planning.sample import first_rows, message_of
 
 
 def email_row(line: int, language: str | None = None) -> Row:
@@ -36,7 +36,7 @@ def test_a_message_has_the_rows_own_fields_before_the_campaigns() -> None:
     options = Options(language="en", connection="invite", auth_params={"scope": "openid"}, tenant="default")
     row = Row(1, Channel.EMAIL, "person@example.com", "de", "192.0.2.1", '{"state":"x"}')
 
-    assert message_of(row, options) == {
+    assert message_of(row.kind, options, row) == {
         "language": "de",
         "auth_params": {"state": "x"},
         "connection": "invite",
@@ -44,4 +44,4 @@ def test_a_message_has_the_rows_own_fields_before_the_campaigns() -> None:
         "tenant": "default",
         "on_unknown": "hold",
     }
-    assert message_of(email_row(1), options)["auth_params"] == {"scope": "openid"}
+    assert message_of(Channel.EMAIL, options, email_row(1))["auth_params"] == {"scope": "openid"}

@@ -13,14 +13,16 @@ from pydantic import TypeAdapter
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.campaigns.model import Options
 from gatepost_core.commands import LoginWithEmail, OnUnknown, SendEmail, SendSms
-from gatepost_core.kinds import Channel, Endpoint
+from gatepost_core.kinds import Channel, Endpoint, Kind
 from gatepost_core.message_fields import Send
 from gatepost_core.number_rules import Numbers
 from gatepost_core.settings import Settings
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.command_table import TABLE
 from gatepost_operations.cli.entry import load
+from gatepost_operations.cli.web import Role
 from gatepost_operations.files.export import ExportFormat
+from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_worker.authentication import Send as ClientSend
 from support.checkout import CHECKOUT
 
@@ -47,6 +49,9 @@ CHOICES = {
     "--format": values_of(ExportFormat),
     "--reason": values_of(SuppressionReason),
     "--endpoint": values_of(Endpoint),
+    "--kind": values_of(Kind),
+    "--scope": values_of(Scope),
+    "--role": values_of(Role),
     "--log-level": {level.lower() for level in values_of(Settings.model_fields["log_level"].annotation)},
     "--log-format": values_of(Settings.model_fields["log_format"].annotation),
 }

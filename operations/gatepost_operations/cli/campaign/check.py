@@ -1,8 +1,7 @@
 """`gatepost campaign check`: check a file, and send nothing."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +15,7 @@ from gatepost_operations.cli.campaign.recipient_file import (
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import ForceOption, JsonOption, grouped
 from gatepost_operations.cli.output import say, show
-from gatepost_operations.files.check import EXAMPLES, CheckReport
+from gatepost_operations.files.check import EXAMPLES
 from gatepost_operations.files.rejects import is_untouched
 from gatepost_operations.formatting import counted
 
@@ -52,7 +51,7 @@ def check(
         if chosen == beside and rejects is None and not report.invalid:
             beside.unlink(missing_ok=True)
         written = chosen if report.invalid else None
-    document = check_document(report, recipients.name, written)
+    document = report.as_json() | {"file": recipients.name, "rejects": written and str(written)}
     show(document, *check_lines(report, recipients.name), as_json=as_json)
     if written and not as_json:
         say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
@@ -61,10 +60,3 @@ def check(
             f"{beside} exists already and was not changed, because it may hold corrections. To replace it, add --force."
         )
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
-
-
-def check_document(report: CheckReport, name: str, rejects: Path | None) -> dict[str, Any]:
-    """Return a check's report as JSON values. They contain no recipient."""
-    document = asdict(report) | {"file": name, "recipients": report.recipients, "rejects": rejects and str(rejects)}
-    del document["name"]
-    return document

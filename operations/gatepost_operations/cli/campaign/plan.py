@@ -8,7 +8,7 @@ import typer
 
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.blocks import ACCEPT_OPERATIONS
-from gatepost_core.campaigns.model import Campaign, Options, Status
+from gatepost_core.campaigns.model import Campaign, Options
 from gatepost_core.errors import GatepostError
 from gatepost_core.kinds import Endpoint
 from gatepost_core.settings import Settings
@@ -36,6 +36,7 @@ from gatepost_operations.cli.limiter import open_limiter
 from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.files.check import CheckReport
+from gatepost_operations.planning.campaign_plan import beside
 from gatepost_operations.planning.plan import Plan, Skipped, plan
 from gatepost_operations.planning.tenant_quota import TenantQuota
 
@@ -139,10 +140,3 @@ def planned(
         blocks=[f"No finish time can be estimated. {own.sentence(ACCEPT_OPERATIONS)}"] if own else (),
         others_blocked=[f"{name_of(one)}: {line}" for one in others for line in (*sum_lines(one), *block_lines(one))],
     )
-
-
-def beside(campaigns: Campaigns, options: Options) -> list[Campaign]:
-    """Return the running campaigns of the named tenant, or of all tenants."""
-    return [
-        one for one in campaigns.list() if one.status is Status.RUNNING and options.tenant in {None, one.options.tenant}
-    ]

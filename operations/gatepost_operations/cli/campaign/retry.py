@@ -1,16 +1,14 @@
 """`gatepost campaign retry`: queue recipients again for whom a second attempt can succeed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from gatepost.campaigns.control import Retried
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.reasons import Reason, Retry
+from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
@@ -22,13 +20,13 @@ from gatepost_operations.cli.options import JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.formatting import counted
+from gatepost_operations.planning.retry import HOPEFUL, Part, RetryResult, parts_of
 
 _WORDS: Final = {
     Retry.CAN_SUCCEED: "can succeed",
     Retry.NEEDS_CORRECTION: "needs a correction",
     Retry.CANNOT_SUCCEED: "cannot succeed",
 }
-_HOPEFUL: Final = frozenset(reason for reason in Reason if reason.retry is not Retry.CANNOT_SUCCEED)
 
 
 def retry(
@@ -67,12 +65,12 @@ def retry(
             _check_deadline(found, new_deadline)
         if new_deadline and not dry_run:
             campaigns.change_deadline(found.campaign_id, new_deadline)
-        retried = campaigns.retry(found.campaign_id, states, reasons or _HOPEFUL, dry_run=dry_run)
-        shown = Shown(found, retried, parts)
+        retried = campaigns.retry(found.campaign_id, states, reasons or HOPEFUL, dry_run=dry_run)
+        result = RetryResult(found, retried, parts)
         if as_json and not watch:
-            write_json(shown.as_json())
+            write_json(result.as_json())
             return ExitCode.DONE
-        shown.say(to_stderr=as_json)
+        _say(result, to_stderr=as_json)
         if dry_run or not retried.matched:
             return ExitCode.DONE
         now = campaigns.status(found.campaign_id)
@@ -87,75 +85,17 @@ def _check_deadline(campaign: Campaign, new: datetime | None) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The recipients of one state and reason.
-
-    Attributes:
-        number: how many there are.
-        skipped: whether the retry leaves them out, because it cannot succeed.
-    """
-
-    state: State
-    reason: Reason
-    number: int
-    skipped: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {
-            "state": self.state.value,
-            "reason": self.reason.value,
-            "count": self.number,
-            "retry": self.reason.retry.value,
-            "skipped": self.skipped,
-        }
-
-
-def parts_of(campaign: Campaign, states: set[State], reasons: frozenset[Reason] | None) -> list[Part]:
-    """Return the recipients of some states and reasons, by reason, the most frequent first."""
-    return [
-        Part(state, reason, number, skipped=reasons is None and reason not in _HOPEFUL)
-        for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: (-item[1], item[0]))
-        if state in states and (reasons is None or reason in reasons)
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The result of a retry, for people and programs."""
-
-    campaign: Campaign
-    retried: Retried
-    parts: list[Part]
-
-    @property
-    def skipped(self) -> int:
-        """The number of recipients that the retry left out."""
-        return sum(part.number for part in self.parts if part.skipped)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values. The counts by reason are those from before the retry."""
-        return {
-            "campaign_id": self.campaign.campaign_id,
-            "matched": self.retried.matched,
-            "by_state": {state.value: number for state, number in self.retried.by_state.items()},
-            "skipped": self.skipped,
-            "by_reason": [part.as_json() for part in self.parts],
-            "dry_run": self.retried.dry_run,
-        }
-
-    def say(self, *, to_stderr: bool) -> None:
-        """Print the counts, after a dry run with a table by reason, and the reasons of skipped recipients with their advice."""
-        counts = self.retried.by_state
-        by_state = ", ".join(f"{counts[state]:,} {state}" for state in State if state in counts)
-        verb = "would be queued again" if self.retried.dry_run else "queued again"
-        skipped = f"; {self.skipped:,} skipped, because a retry cannot succeed" if self.skipped else ""
-        text = f"{counted(self.retried.matched, 'recipient')} {verb}{f' ({by_state})' if by_state else ''}{skipped}"
-        (say if to_stderr else write)(text)
-        if self.retried.dry_run:
-            (say if to_stderr else write)(*_table(self.parts))
-        say(*_advice(self.parts, self.campaign.reference))
+def _say(result: RetryResult, *, to_stderr: bool) -> None:
+    """Print the counts, after a dry run with a table by reason, and the reasons of skipped recipients with their advice."""
+    counts = result.retried.by_state
+    by_state = ", ".join(f"{counts[state]:,} {state}" for state in State if state in counts)
+    verb = "would be queued again" if result.retried.dry_run else "queued again"
+    skipped = f"; {result.skipped:,} skipped, because a retry cannot succeed" if result.skipped else ""
+    text = f"{counted(result.retried.matched, 'recipient')} {verb}{f' ({by_state})' if by_state else ''}{skipped}"
+    (say if to_stderr else write)(text)
+    if result.retried.dry_run:
+        (say if to_stderr else write)(*_table(result.parts))
+    say(*_advice(result.parts, result.campaign.reference))
 
 
 def _table(parts: list[Part]) -> Iterator[str]:

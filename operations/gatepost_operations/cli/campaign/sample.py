@@ -1,6 +1,6 @@
 """`gatepost campaign test`: send the message of some rows to the operator, before a campaign exists."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any, Final
@@ -10,8 +10,8 @@ import typer
 from gatepost.handles import Handle
 from gatepost.producer import Producer
 from gatepost_core.campaigns.model import Options
-from gatepost_core.campaigns.row import Field, Row
-from gatepost_core.commands import COMMANDS, IN_REQUEST, build
+from gatepost_core.campaigns.row import Row
+from gatepost_core.commands import COMMANDS, build
 from gatepost_core.errors import FieldError, InvalidCommand, NotFinished, said
 from gatepost_core.kinds import CAMPAIGN_KINDS, Identifier
 from gatepost_core.number_rules import number_rules
@@ -27,9 +27,9 @@ from gatepost_operations.cli.campaign.recipient_file import (
 )
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
-from gatepost_operations.cli.inputs import given_only
 from gatepost_operations.cli.options import JsonOption, grouped
 from gatepost_operations.cli.output import show
+from gatepost_operations.planning.sample import first_rows, message_of
 
 START_WORKER: Final = "gatepost worker --queues send"
 _WAIT_S: Final = 60.0
@@ -124,43 +124,13 @@ def _samples(file: RecipientFile, to: Sequence[str], rows: int) -> Iterator[Samp
 _NOUNS: Final = {Identifier.EMAIL: "an e-mail address", Identifier.PHONE_NUMBER: "a phone number"}
 
 
-def first_rows(rows: Iterable[Row], wanted: set[Identifier], number: int) -> dict[Identifier, list[Row]]:
-    """Return the first rows of each kind, those with different messages before those with the same."""
-    found: dict[Identifier, list[Row]] = {identifier: [] for identifier in wanted}
-    spare: dict[Identifier, list[Row]] = {identifier: [] for identifier in wanted}
-    seen = set()
-    for row in rows:
-        identifier = row.kind.identifier
-        if identifier not in found or len(found[identifier]) == number:
-            continue
-        message = identifier, row.language, row.auth_params
-        (spare if message in seen else found)[identifier].append(row)
-        seen.add(message)
-        del spare[identifier][number:]
-        if all(len(one) == number for one in found.values()):
-            break
-    return {identifier: (found[identifier] + spare[identifier])[:number] for identifier in wanted}
-
-
 def _send(producer: Producer, sample: Sample, options: Options, reading: FileOptions) -> Handle:
-    fields = {str(sample.row.kind.identifier): sample.address, **message_of(sample.row, options)}
+    fields = {str(sample.row.kind.identifier): sample.address, **message_of(sample.row.kind, options, sample.row)}
     rules = number_rules(reading.numbers, allow_landlines=reading.allow_landlines)
     try:
         return producer.enqueue(build(COMMANDS[CAMPAIGN_KINDS[sample.row.kind]], fields, rules))
     except InvalidCommand as failure:
         raise InvalidCommand([FieldError(f"to {sample.to}", one.problem) for one in failure.problems]) from None
-
-
-def message_of(row: Row, options: Options) -> dict[str, Any]:
-    """Return the fields of a row's message as the campaign would send it, without the recipient.
-
-    The recipient's IP address is left out: it belongs to the recipient.
-    """
-    model = COMMANDS[CAMPAIGN_KINDS[row.kind]]
-    shared = IN_REQUEST.keys() & model.model_fields.keys() & type(options).model_fields.keys()
-    own = {name: value for name, value in row.message_fields().items() if name != Field.CLIENT_IP}
-    fields = {name: getattr(options, name) for name in (*sorted(shared), "tenant", "on_unknown")}
-    return given_only({**fields, **own})
 
 
 def _outcome(handle: Handle) -> Outcome:

@@ -11,7 +11,6 @@ from gatepost.producer import Producer
 from gatepost_core.campaigns.model import Campaign, Options, Status, check_name
 from gatepost_core.errors import CampaignConflict, CampaignNotFound, InvalidCommand
 from gatepost_core.settings import Settings
-from gatepost_operations.cli.campaign.check import check_document
 from gatepost_operations.cli.campaign.create import add_rows, added_document, added_text, refuse_invalid, report_started
 from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
 from gatepost_operations.cli.campaign.notify import Notifier, NotifyOption, notifier_of
@@ -89,7 +88,7 @@ def send(
         asked = Asked(options, recent, guests=guests, campaign=before)
         made = planned(campaigns, recipients, report, asked, quota=quota)
         if events:
-            events.event("checked", check_document(report, recipients.name, None))
+            events.event("checked", report.as_json() | {"file": recipients.name, "rejects": None})
             events.event("planned", made.as_json() | {"quota_failure": failure})
         else:
             (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))

@@ -1,0 +1,109 @@
+"""Campaigns as an API key sees them: its own, or all of them for the console."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from gatepost_core.campaigns.model import Options
+from gatepost_core.commands import invalid_command_of
+from gatepost_core.errors import CampaignNotFound, InvalidCommand
+from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint
+from gatepost_operations.extras import require_worker
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.planning.watch import snapshot_of
+from gatepost_operations.web.api.problems import Problem, Type
+
+if TYPE_CHECKING:
+    from gatepost_core.campaigns.model import Campaign
+    from gatepost_operations.planning.limiter import LimiterQuotas
+    from gatepost_operations.planning.tenant_quota import TenantQuota
+    from gatepost_operations.web.api.access import Caller
+
+_NOT_GIVEN: Final = frozenset({"guests"})
+
+
+def find_campaign(caller: Caller, campaign_id: str, scope: Scope = Scope.READ) -> Campaign:
+    """Return a campaign that the key may see.
+
+    Raises:
+        CampaignNotFound: there is none, or it belongs to another key.
+        Problem: the key lacks the scope.
+    """
+    caller.require(scope)
+    try:
+        known = str(uuid.UUID(campaign_id)) == campaign_id
+    except ValueError:
+        known = False
+    if not known:
+        raise CampaignNotFound
+    campaign = caller.services.campaigns.status(campaign_id)
+    if not caller.owns(campaign.owner):
+        raise CampaignNotFound
+    return campaign
+
+
+def campaign_json(campaign: Campaign) -> dict[str, Any]:
+    """Return a campaign with its activity and its finish time."""
+    snapshot = snapshot_of(campaign, datetime.now(UTC))
+    finish = snapshot.finish_at
+    return campaign.as_json() | {
+        "activity": snapshot.activity.value,
+        "done": campaign.done,
+        "finishes_at": finish and finish.isoformat(),
+    }
+
+
+def read_options(caller: Caller, fields: dict[str, Any]) -> Options:
+    """Validate the options of a new campaign, and check them against the key.
+
+    Raises:
+        InvalidCommand: an option is not valid.
+        Problem: the key does not allow the tenant or the channel.
+        TenantMissing: the tenant is not configured.
+    """
+    if unknown := _NOT_GIVEN & fields.keys():
+        raise InvalidCommand([(name, "is not an option; give guest_list") for name in sorted(unknown)])
+    options = _options(fields)
+    grant = caller.key.grant
+    tenant = caller.services.settings.tenant_name(options.tenant)
+    if grant.tenants and tenant not in grant.tenants:
+        raise Problem(Type.NOT_ALLOWED, "The API key does not allow this tenant.")
+    kinds = {CAMPAIGN_KINDS[options.channel]} if options.channel in CAMPAIGN_KINDS else set(CAMPAIGN_KINDS.values())
+    if not kinds & grant.kinds:
+        raise Problem(Type.NOT_ALLOWED, "The API key does not allow messages of this channel.")
+    return options
+
+
+def _options(fields: dict[str, Any]) -> Options:
+    try:
+        return Options.model_validate(fields)
+    except ValidationError as failure:
+        wrong = invalid_command_of(failure)
+    raise wrong
+
+
+def open_limiter(caller: Caller) -> LimiterQuotas:
+    """Return the limiter's quotas.
+
+    Raises:
+        ConfigurationError: the worker is not installed.
+    """
+    require_worker()
+    # Imported here, because the worker is another extra.
+    from gatepost_operations.planning.limiter import LimiterQuotas  # noqa: PLC0415
+
+    return LimiterQuotas(caller.services.settings, caller.services.redis)
+
+
+def quota_of_starts(caller: Caller, tenant: str | None) -> TenantQuota | None:
+    """Return the learned quota of a tenant's starts; None if it has none.
+
+    Raises:
+        ConfigurationError: the worker is not installed.
+    """
+    quotas, _ = open_limiter(caller).read(caller.services.settings.tenant_name(tenant), [Endpoint.START])
+    return quotas[0] if quotas else None

@@ -1,0 +1,154 @@
+"""Campaigns under way: start, pause, resume, cancel, change, retry."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gatepost_core.campaigns.model import Campaign, Status
+from gatepost_core.commands import invalid_command_of
+from gatepost_core.errors import InvalidCommand
+from gatepost_core.points_in_time import PointInTime
+from gatepost_core.reasons import Reason
+from gatepost_core.states import FAILED_STATES, RETRYABLE, State
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.planning.retry import HOPEFUL, RetryResult, parts_of
+from gatepost_operations.web.api import schemas
+from gatepost_operations.web.api.access import Caller, CallerOf
+from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign
+from gatepost_operations.web.api.campaigns import IdOfCampaign
+from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
+from gatepost_operations.web.api.problems import Problem, Type
+
+router = APIRouter(tags=["campaigns"])
+_DONE: Final[dict[str, Any]] = {
+    "responses": {200: answer(schemas.CampaignState), **problems(Type.NOT_FOUND, Type.CONFLICT)},
+}
+_WITH_BODY: Final = problems(Type.NOT_FOUND, Type.CONFLICT, Type.TOO_LARGE, Type.MEDIA)
+
+
+def _act(caller: Caller, campaign_id: str, act: Callable[[Any, str], Campaign]) -> Response:
+    find_campaign(caller, campaign_id, Scope.CAMPAIGNS)
+    return JSONResponse(campaign_json(act(caller.services.campaigns, campaign_id)))
+
+
+@router.post("/v1/campaigns/{campaign_id}/start", operation_id="start_campaign", **_DONE)
+async def start_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Start a draft. A campaign that runs stays as it is. It needs the scope `campaigns`."""
+    return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.start(one))
+
+
+@router.post("/v1/campaigns/{campaign_id}/pause", operation_id="pause_campaign", **_DONE)
+async def pause_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Pause a campaign: workers stop before their next recipient. It needs the scope `campaigns`."""
+    return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.pause(one))
+
+
+@router.post("/v1/campaigns/{campaign_id}/resume", operation_id="resume_campaign", **_DONE)
+async def resume_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Resume a paused campaign. It needs the scope `campaigns`."""
+    return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.resume(one))
+
+
+@router.post("/v1/campaigns/{campaign_id}/cancel", operation_id="cancel_campaign", **_DONE)
+async def cancel_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Stop a campaign for ever. Its open recipients become `cancelled`. It needs the scope `campaigns`."""
+    return await caller.run(_act, caller, campaign_id, _cancel)
+
+
+def _cancel(campaigns: Any, campaign_id: str) -> Campaign:
+    found: Campaign = campaigns.status(campaign_id)
+    if found.status in {Status.FINISHED, Status.CANCELLED}:
+        return found
+    cancelled: Campaign = campaigns.cancel(campaign_id)
+    return cancelled
+
+
+class Change(BaseModel):
+    """The options to change; null removes one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    rate: float | None = Field(default=None, ge=1e-5, le=1e6)
+    deadline: PointInTime | None = None
+
+
+class Retry(BaseModel):
+    """The recipients to retry: by default those that failed, without those for whom a retry cannot succeed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    states: frozenset[State] | None = None
+    reasons: frozenset[Reason] | None = None
+    dry_run: bool = False
+    deadline: PointInTime | None = None
+
+
+@router.post(
+    "/v1/campaigns/{campaign_id}/change",
+    operation_id="change_campaign",
+    openapi_extra={"requestBody": json_body(model_body(Change))},
+    responses={200: answer(schemas.CampaignState), **_WITH_BODY},
+)
+async def change_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Change a campaign's rate or deadline, also while it runs. It needs the scope `campaigns`."""
+    return await caller.run(_change, caller, campaign_id, await read_json(request))
+
+
+def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
+    changed, change = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Change, body)
+    campaigns, given = caller.services.campaigns, change.model_fields_set
+    if not given:
+        raise InvalidCommand([("command", "has nothing to change; give rate or deadline")])
+    if "rate" in given:
+        changed = campaigns.change_rate(campaign_id, change.rate)
+    if "deadline" in given:
+        changed = campaigns.change_deadline(campaign_id, change.deadline)
+    return JSONResponse(campaign_json(changed))
+
+
+@router.post(
+    "/v1/campaigns/{campaign_id}/retry",
+    operation_id="retry_campaign",
+    openapi_extra={"requestBody": json_body(model_body(Retry), required=False)},
+    responses={200: answer(schemas.Retried), **_WITH_BODY},
+)
+async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Send again to recipients who failed; with `dry_run`, only count them. It needs the scope `campaigns`."""
+    return await caller.run(_retry, caller, campaign_id, await read_json(request))
+
+
+def _retry(caller: Caller, campaign_id: str, body: Body) -> Response:
+    campaign, retry = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Retry, body)
+    states = retry.states or (RETRYABLE if retry.reasons else frozenset(FAILED_STATES))
+    if refused := sorted(states - RETRYABLE):
+        raise InvalidCommand([("states", f"must not have {', '.join(refused)}, which cannot be retried")])
+    parts = parts_of(campaign, states, retry.reasons)
+    campaigns = caller.services.campaigns
+    if not retry.dry_run:
+        _require_time(campaign, retry, any(not part.skipped for part in parts))
+        if retry.deadline is not None:
+            campaigns.change_deadline(campaign_id, retry.deadline)
+    retried = campaigns.retry(campaign_id, states, retry.reasons or HOPEFUL, dry_run=retry.dry_run)
+    return JSONResponse(RetryResult(campaign, retried, parts).as_json())
+
+
+def _require_time(campaign: Campaign, retry: Retry, some: bool) -> None:  # noqa: FBT001 - whether there are recipients
+    old = campaign.options.deadline
+    if some and old is not None and old <= datetime.now(UTC) and retry.deadline is None:
+        raise Problem(
+            Type.CONFLICT,
+            "The campaign's deadline has passed, so the recipients would expire again; give a new deadline.",
+        )
+
+
+def _read(model: type[Any], body: Body) -> Any:
+    try:
+        return model.model_validate(body.mapping())
+    except ValidationError as failure:
+        wrong = invalid_command_of(failure)
+    raise wrong

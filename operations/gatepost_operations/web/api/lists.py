@@ -1,0 +1,146 @@
+"""Quotas and the suppression list."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from gatepost.campaigns.suppression import SuppressionReason
+from gatepost_core.commands import invalid_command_of
+from gatepost_core.kinds import Endpoint
+from gatepost_core.points_in_time import PointInTime
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.web.api import schemas
+from gatepost_operations.web.api.access import Caller, CallerOf
+from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.campaign_access import open_limiter
+from gatepost_operations.web.api.openapi import answer, json_body, problems
+from gatepost_operations.web.api.problems import Type
+
+router = APIRouter(tags=["lists"])
+_WITH_BODY: Final = problems(Type.TOO_LARGE, Type.MEDIA)
+_PERSON: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["recipient"],
+    "additionalProperties": False,
+    "properties": {"recipient": {"type": "string", "description": "An address, or a number with its country code."}},
+}
+_ENTRY: Final = _PERSON | {
+    "properties": {
+        **_PERSON["properties"],
+        "reason": {"enum": [reason.value for reason in SuppressionReason]},
+        "expires_at": {"type": ["string", "null"], "format": "date-time"},
+    }
+}
+
+
+@router.get("/v1/quota", operation_id="get_quota", responses={200: answer(schemas.Quotas)})
+async def get_quota(
+    caller: CallerOf,
+    tenant: Annotated[str | None, Query(max_length=32, description="Only this tenant.")] = None,
+    endpoint: Annotated[Endpoint | None, Query(description="Only this endpoint of Auth0.")] = None,
+) -> Response:
+    """Return the quotas that the limiter has learned. It needs the scope `read`."""
+    caller.require(Scope.READ)
+    return await caller.run(_quota, caller, tenant, endpoint)
+
+
+def _quota(caller: Caller, tenant: str | None, endpoint: Endpoint | None) -> Response:
+    allowed = caller.key.grant.tenants
+    quotas, _ = open_limiter(caller).read(tenant, [endpoint] if endpoint else list(Endpoint))
+    return JSONResponse({"quotas": [one.as_json() for one in quotas if not allowed or one.tenant in allowed]})
+
+
+class _Person(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    recipient: SecretStr
+
+
+class _Entry(_Person):
+    reason: SuppressionReason = SuppressionReason.MANUAL
+    expires_at: PointInTime | None = None
+
+
+@router.get("/v1/suppressions", operation_id="count_suppressions", responses={200: answer(schemas.Count)})
+async def count_suppressions(caller: CallerOf) -> Response:
+    """Return the number of entries of the suppression list. It needs the scope `suppressions`."""
+    caller.require(Scope.SUPPRESSIONS)
+    return await caller.run(lambda: JSONResponse({"count": len(caller.services.campaigns.suppressions)}))
+
+
+@router.post(
+    "/v1/suppressions/find",
+    operation_id="find_suppression",
+    openapi_extra={"requestBody": json_body(_PERSON)},
+    responses={200: answer(schemas.Suppression), **_WITH_BODY},
+)
+async def find_suppression(request: Request, caller: CallerOf) -> Response:
+    """Return a person's entry of the suppression list. It needs the scope `suppressions`."""
+    caller.require(Scope.SUPPRESSIONS)
+    return await caller.run(_find, caller, await read_json(request))
+
+
+def _find(caller: Caller, body: Body) -> Response:
+    found = caller.services.campaigns.suppressions.find(_recipient(_read(_Person, body)))
+    return JSONResponse(
+        {
+            "suppressed": found is not None,
+            "reason": found and found.reason.value,
+            "created_at": found and found.created_at.isoformat(),
+            "expires_at": _text(found.expires_at) if found else None,
+        }
+    )
+
+
+@router.post(
+    "/v1/suppressions",
+    operation_id="add_suppression",
+    openapi_extra={"requestBody": json_body(_ENTRY)},
+    responses={200: answer(schemas.NewSuppression), **_WITH_BODY},
+)
+async def add_suppression(request: Request, caller: CallerOf) -> Response:
+    """Add a person to the suppression list, or change the entry. It needs the scope `suppressions`."""
+    caller.require(Scope.SUPPRESSIONS)
+    return await caller.run(_add, caller, await read_json(request))
+
+
+def _add(caller: Caller, body: Body) -> Response:
+    entry: _Entry = _read(_Entry, body)
+    new = caller.services.campaigns.suppressions.add(_recipient(entry), entry.reason, expires_at=entry.expires_at)
+    return JSONResponse({"new": new, "reason": entry.reason.value, "expires_at": _text(entry.expires_at)})
+
+
+@router.delete(
+    "/v1/suppressions",
+    operation_id="remove_suppression",
+    openapi_extra={"requestBody": json_body(_PERSON)},
+    responses={200: answer(schemas.Removed), **_WITH_BODY},
+)
+async def remove_suppression(request: Request, caller: CallerOf) -> Response:
+    """Remove a person from the suppression list. It needs the scope `suppressions`."""
+    caller.require(Scope.SUPPRESSIONS)
+    return await caller.run(_remove, caller, await read_json(request))
+
+
+def _remove(caller: Caller, body: Body) -> Response:
+    removed = caller.services.campaigns.suppressions.remove(_recipient(_read(_Person, body)))
+    return JSONResponse({"removed": removed})
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _recipient(person: _Person) -> str:
+    return person.recipient.get_secret_value()
+
+
+def _read(model: type[Any], body: Body) -> Any:
+    try:
+        return model.model_validate(body.mapping())
+    except ValidationError as failure:
+        wrong = invalid_command_of(failure)
+    raise wrong

@@ -1,0 +1,127 @@
+"""GET /v1/operations/{id} and its redemption: for the API key that asked for the operation."""
+
+import re
+import uuid
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.responses import JSONResponse
+
+from gatepost.handles import AsyncHandle
+from gatepost_core.errors import MfaRequired, NotFinished, OperationNotFound, Rejected
+from gatepost_core.outcomes import Outcome
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.web.api import schemas
+from gatepost_operations.web.api.access import Caller, CallerOf, bare_problem
+from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.openapi import answer, json_body, problems
+from gatepost_operations.web.api.problems import Problem, Type
+
+LONGEST_WAIT_S: Final = 60
+"""Seconds that a request may wait for the end of an operation."""
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+_FIELD: Final = "redeem_token"
+
+router = APIRouter(tags=["operations"])
+IdOfOperation = Annotated[str, Path(description="The operation's id.", max_length=64)]
+
+
+@router.get(
+    "/v1/operations/{operation_id}",
+    operation_id="get_operation",
+    responses={200: answer(schemas.Operation), **problems(Type.NOT_FOUND)},
+)
+async def get_operation(
+    operation_id: IdOfOperation,
+    caller: CallerOf,
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=20` waits up to 20 s, at most 60, for the end of the operation (RFC 7240)."),
+    ] = None,
+) -> Response:
+    """Return an operation's state."""
+    outcome = await caller.run(_owned, caller, operation_id)
+    waits = _WAIT.search(prefer or "")
+    headers = {}
+    if waits and not outcome.state.is_terminal:
+        seconds = min(int(waits[1]), LONGEST_WAIT_S)
+        headers["Preference-Applied"] = f"wait={seconds}"
+        outcome = await _ended(caller, operation_id, seconds) or outcome
+    return JSONResponse(outcome.as_json(), headers=headers)
+
+
+async def _ended(caller: Caller, operation_id: str, seconds: int) -> Outcome | None:
+    handle = AsyncHandle(caller.services.producer.handle(operation_id))
+    try:
+        return await handle.wait(seconds)
+    except NotFinished:
+        return None
+    except Exception as error:  # noqa: BLE001 - as in `Caller.run`
+        failure = bare_problem(error)
+    raise failure
+
+
+@router.post(
+    "/v1/operations/{operation_id}/redeem",
+    operation_id="redeem_login",
+    openapi_extra={
+        "requestBody": json_body(
+            {
+                "type": "object",
+                "required": [_FIELD],
+                "additionalProperties": False,
+                "properties": {_FIELD: {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"}},
+            }
+        )
+    },
+    responses={
+        200: answer(schemas.Redeemed),
+        **problems(Type.NOT_FOUND, Type.NOT_FINISHED, Type.NOTHING_TO_REDEEM, Type.TOO_LARGE, Type.MEDIA),
+    },
+)
+async def redeem(request: Request, operation_id: IdOfOperation, caller: CallerOf) -> Response:
+    """Return the token set of a login, once, for its redeem token. It needs the scope `redeem`."""
+    caller.require(Scope.REDEEM)
+    body = await read_json(request)
+    return await caller.run(_redeemed, caller, operation_id, body)
+
+
+def _redeemed(caller: Caller, operation_id: str, body: Body) -> Response:
+    _owned(caller, operation_id)
+    given = body.mapping()
+    text = given.get(_FIELD)
+    if not isinstance(text, str) or given.keys() != {_FIELD}:
+        raise Problem(Type.INVALID, errors=[{"pointer": f"/{_FIELD}", "detail": "is needed, and nothing else"}])
+    handle = caller.services.producer.handle(f"{operation_id}.{text}")
+    try:
+        found: Any = handle.open_result(handle.final_look())
+    except MfaRequired as required:
+        found = required.challenge
+        if found is None:
+            raise
+    except Rejected as rejected:
+        if rejected.description is None:
+            raise
+        return _once({"type": "denial", "description": rejected.description.get_secret_value()})
+    return _once(found.revealed())
+
+
+def _once(document: dict[str, Any]) -> Response:
+    # Tokens must not stay in a cache (RFC 6749, 5.1).
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+
+def _owned(caller: Caller, operation_id: str) -> Outcome:
+    """Return an operation's outcome. An operation of another key is as unknown as one that never was.
+
+    Raises:
+        OperationNotFound: there is no such operation for this key.
+    """
+    try:
+        known = str(uuid.UUID(operation_id)) == operation_id
+    except ValueError:
+        known = False
+    ledger = caller.services.producer.ledger
+    if not known or not (caller.sees_all or caller.owns(ledger.owner(operation_id))):
+        raise OperationNotFound
+    return ledger.outcome(operation_id)

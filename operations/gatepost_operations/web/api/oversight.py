@@ -1,0 +1,78 @@
+"""The audit log and the dead letters, for the console."""
+
+from itertools import islice
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
+
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.maintenance.dead_letters import DeadLetterNotFound, Selection
+from gatepost_operations.web.api import schemas
+from gatepost_operations.web.api.access import Caller, CallerOf
+from gatepost_operations.web.api.openapi import answer, problems
+from gatepost_operations.web.api.problems import Type
+
+router = APIRouter(tags=["oversight"])
+Limit = Annotated[int, Query(ge=1, le=500)]
+IdOfLetter = Annotated[str, Path(description="The letter's id.", max_length=64)]
+_LETTER: Final = {200: answer(schemas.Report), **problems(Type.NOT_FOUND)}
+
+
+@router.get("/v1/audit", operation_id="list_audit_entries", responses={200: answer(schemas.AuditPage)})
+async def list_audit_entries(
+    caller: CallerOf,
+    limit: Limit = 100,
+    before: Annotated[int | None, Query(ge=0, le=1 << 40, description="`next_before` of the page before.")] = None,
+) -> Response:
+    """Return entries of the audit log, the newest first. It needs the scope `console`."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_audit, caller, limit, before)
+
+
+def _audit(caller: Caller, limit: int, before: int | None) -> Response:
+    entries, following = caller.services.audit.page(limit, before)
+    return JSONResponse({"entries": [entry.as_json() for entry in entries], "next_before": following})
+
+
+@router.get("/v1/dead-letters", operation_id="list_dead_letters", responses={200: answer(schemas.Report)})
+async def list_dead_letters(caller: CallerOf, limit: Limit = 100) -> Response:
+    """Return dead letters without their contents, the newest first. It needs the scope `console`."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_letters, caller, limit)
+
+
+def _letters(caller: Caller, limit: int) -> Response:
+    found = islice(caller.services.dead_letters.letters.select(Selection()), limit)
+    return JSONResponse({"letters": [letter.as_json() for letter in found]})
+
+
+@router.post("/v1/dead-letters/{letter_id}/replay", operation_id="replay_dead_letter", responses=_LETTER)
+async def replay_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
+    """Return a dead letter to its queue. It needs the scope `console`."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_replay, caller, letter_id)
+
+
+def _replay(caller: Caller, letter_id: str) -> Response:
+    chosen = _chosen(caller, letter_id)
+    return JSONResponse(caller.services.dead_letters.replay(chosen).as_json())
+
+
+@router.post("/v1/dead-letters/{letter_id}/drop", operation_id="drop_dead_letter", responses=_LETTER)
+async def drop_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
+    """Delete a dead letter. It needs the scope `console`."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_drop, caller, letter_id)
+
+
+def _drop(caller: Caller, letter_id: str) -> Response:
+    chosen = _chosen(caller, letter_id)
+    return JSONResponse({"dropped": caller.services.dead_letters.drop(chosen)})
+
+
+def _chosen(caller: Caller, letter_id: str) -> Selection:
+    chosen = Selection(ids=frozenset({letter_id}))
+    if not any(caller.services.dead_letters.letters.select(chosen)):
+        raise DeadLetterNotFound
+    return chosen

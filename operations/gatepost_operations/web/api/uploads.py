@@ -1,0 +1,163 @@
+"""Uploads of recipient files: check one, or add its rows to a campaign as a stream."""
+
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import Annotated, Any, BinaryIO, Final, cast
+
+import anyio
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from gatepost_core.kinds import Channel
+from gatepost_core.number_rules import Numbers
+from gatepost_operations.files.check import check_file
+from gatepost_operations.files.rows import read_rows
+from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.web.api import schemas
+from gatepost_operations.web.api.access import Caller, CallerOf
+from gatepost_operations.web.api.bodies import Upload, media_of
+from gatepost_operations.web.api.campaign_access import find_campaign
+from gatepost_operations.web.api.campaigns import IdOfCampaign
+from gatepost_operations.web.api.openapi import answer, file_body, problems
+from gatepost_operations.web.api.problems import Problem, Type
+from gatepost_operations.web.api.rows import AllowedRows
+
+NDJSON: Final = "application/x-ndjson"
+_WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_STREAMED: Final = frozenset({NDJSON, "application/jsonl", "text/csv", "text/plain"})
+# A workbook is read from its end.
+_COPIED: Final = frozenset({_WORKBOOK, "application/octet-stream"})
+FILES: Final = _STREAMED | _COPIED
+"""The media types of recipient files."""
+# Uploads and exports take long, and must not take the threads of short requests.
+_LONG: Final = 8
+_BLOCK: Final = 1 << 20
+_limiters: dict[str, anyio.CapacityLimiter] = {}
+
+router = APIRouter(tags=["recipients"])
+
+
+def _long() -> anyio.CapacityLimiter:
+    return _limiters.setdefault("long", anyio.CapacityLimiter(_LONG))
+
+
+class FileOptions:
+    """How a file is read; the names are those of `gatepost campaign check`."""
+
+    def __init__(
+        self,
+        *,
+        channel: Annotated[Channel, Query()] = Channel.AUTO,
+        region: Annotated[str | None, Query(max_length=2, description="Country of numbers without one: GB.")] = None,
+        column: Annotated[list[str] | None, Query(description="FIELD=NAME; repeatable.")] = None,
+        encoding: Annotated[str | None, Query(max_length=40)] = None,
+        delimiter: Annotated[str | None, Query(max_length=1)] = None,
+        sheet: Annotated[str | None, Query(max_length=40)] = None,
+        numbers: Annotated[Numbers, Query()] = Numbers.PLAN,
+        allow_landlines: Annotated[bool, Query()] = False,
+    ) -> None:
+        pairs = [one.partition("=") for one in column or ()]
+        if any(not (name and equals and of_file) for name, equals, of_file in pairs):
+            raise Problem(Type.INVALID, errors=[{"parameter": "column", "detail": "must have the form FIELD=NAME"}])
+        self.keywords: dict[str, Any] = {
+            "channel": channel,
+            "default_region": region,
+            "columns": {name: of_file for name, _, of_file in pairs},
+            "encoding": encoding,
+            "delimiter": delimiter,
+            "sheet": sheet,
+            "numbers": numbers,
+            "allow_landlines": allow_landlines,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An upload, its media type, and how it is read."""
+
+    upload: Upload
+    media: str
+    reading: FileOptions
+
+    def source(self) -> BinaryIO:
+        """Return the upload as a file. A workbook is copied to a temporary file without a name."""
+        if self.media not in _COPIED:
+            return cast("BinaryIO", self.upload)
+        copy = tempfile.TemporaryFile(prefix="gatepost-upload-")  # noqa: SIM115 - closed with its last reference
+        shutil.copyfileobj(io.BufferedReader(self.upload, _BLOCK), copy)
+        copy.seek(0)
+        return cast("BinaryIO", copy)
+
+
+Reading = Annotated[FileOptions, Depends()]
+
+
+@router.post(
+    "/v1/recipient-files/check",
+    operation_id="check_recipient_file",
+    openapi_extra={"requestBody": file_body(FILES)},
+    responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA)},
+)
+async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
+    """Check a recipient file, and keep nothing of it. The report is that of `gatepost campaign check --json`. It needs `campaigns`."""
+    caller.require(Scope.CAMPAIGNS)
+    return await caller.run(_check, _Given(Upload(request, FILES), media_of(request), reading), limiter=_long())
+
+
+def _check(given: _Given) -> Response:
+    report = check_file(given.source(), **given.reading.keywords)
+    return JSONResponse(report.as_json() | {"file": given.upload.name, "rejects": None})
+
+
+@router.post(
+    "/v1/campaigns/{campaign_id}/recipients",
+    operation_id="add_recipients",
+    openapi_extra={"requestBody": file_body(FILES)},
+    responses={
+        200: answer(schemas.AddedRows),
+        **problems(Type.NOT_FOUND, Type.CONFLICT, Type.TOO_LARGE, Type.MEDIA),
+    },
+)
+async def add_recipients(
+    request: Request,
+    campaign_id: IdOfCampaign,
+    caller: CallerOf,
+    reading: Reading,
+    *,
+    skip_invalid: Annotated[
+        bool, Query(description="Skip invalid rows, and those that the key does not allow.")
+    ] = False,
+) -> Response:
+    """Add the rows of a file, as a stream. Sent again, a part adds the rows that are missing. It needs the scope `campaigns`.
+
+    After an error, the rows before it stay, and `total` says how many recipients the campaign has.
+    """
+    caller.require(Scope.CAMPAIGNS)
+    given = _Given(Upload(request, FILES), media_of(request), reading)
+    rows = AllowedRows(caller, campaign_id, skip_invalid=skip_invalid)
+    return await caller.run(_add, caller, campaign_id, given, rows, limiter=_long())
+
+
+def _add(caller: Caller, campaign_id: str, given: _Given, rows: AllowedRows) -> Response:
+    campaign = find_campaign(caller, campaign_id, Scope.CAMPAIGNS)
+    campaigns = caller.services.campaigns
+    keywords = dict(given.reading.keywords)
+    if keywords["channel"] is Channel.AUTO:
+        keywords["channel"] = campaign.options.channel
+    try:
+        with read_rows(given.source(), **keywords) as reader:
+            added = campaigns.add(campaign_id, rows.of(reader))
+    except Problem as problem:
+        problem.more["total"] = campaigns.status(campaign_id).total
+        raise
+    return JSONResponse(
+        {
+            "added": added.added,
+            "duplicates": added.duplicates,
+            "invalid": rows.invalid,
+            "total": campaigns.status(campaign_id).total,
+            "problems": rows.as_json(),
+        }
+    )

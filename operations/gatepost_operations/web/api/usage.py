@@ -1,0 +1,157 @@
+"""The limits of API keys: by key, by country of a phone number, by recipient. Redis counts them by the hour."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from gatepost_core.commands import recipient_of
+from gatepost_core.kinds import Identifier, Kind
+from gatepost_core.phone_numbers import plan_and_use
+from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.keys import starting
+from gatepost_operations.web.api.problems import Problem, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from redis import Redis
+
+    from gatepost_core.commands import Command
+    from gatepost_core.redis.keys import RedisKeys
+    from gatepost_core.sealing.fingerprints import Fingerprints
+    from gatepost_operations.maintenance.api_keys import ApiKey, Grant
+
+HOUR_S: Final = 3600
+_UNLIMITED: Final = 1 << 52
+_FINGERPRINT_BYTES: Final = 8
+_SCRIPT: Final = resources.files(__package__).joinpath("usage.lua").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is left of a key's own limit.
+
+    Attributes:
+        limit: messages and logins an hour; None without a limit.
+        left: the rest in this hour.
+        resets_in_s: seconds until the next hour.
+    """
+
+    limit: int | None
+    left: int
+    resets_in_s: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The fields of draft-ietf-httpapi-ratelimit-headers; none without a limit."""
+        if self.limit is None:
+            return {}
+        policy = f'"hour";q={self.limit};w={HOUR_S}'
+        return {"RateLimit-Policy": policy, "RateLimit": f'"hour";r={self.left};t={self.resets_in_s}'}
+
+    def exceeded(self, policy: str) -> Problem:
+        """Return the problem of a limit that is reached."""
+        headers = {"Retry-After": str(self.resets_in_s), **self.headers}
+        return Problem(Type.QUOTA, headers=headers, more={"violated-policies": [policy]})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one item, or some rows of a campaign, count for.
+
+    Attributes:
+        limits: the field, the policy's name and the most, for each limit.
+        adds: how many messages.
+        idempotency_name: the name of its idempotency key in Redis; empty for none.
+    """
+
+    limits: tuple[tuple[str, str, int], ...]
+    adds: int = 1
+    idempotency_name: str = ""
+
+
+class Usage:
+    """Counts what keys use. Thread-safe."""
+
+    def __init__(
+        self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints, *, clock: Callable[[], float]
+    ) -> None:
+        self._keys = keys
+        self._fingerprints = fingerprints
+        self._clock = clock
+        self._script = client.register_script(starting(_SCRIPT))
+
+    def of_command(self, key: ApiKey, command: Command, idempotency_name: str = "") -> Use:
+        """Return what a command counts for."""
+        return Use(tuple(self._limits(key, command)), idempotency_name=idempotency_name)
+
+    def of_rows(self, key: ApiKey, region: str | None, rows: int) -> Use:
+        """Return what rows of a campaign count for. A campaign has each recipient once, so there is no limit by recipient.
+
+        Args:
+            key: the key.
+            region: the country of their numbers; None for addresses.
+            rows: their number.
+        """
+        country = [_by_country(key, region)] if region else []
+        return Use((_by_key(key), *country), adds=rows)
+
+    def take(self, key: ApiKey, uses: Sequence[Use]) -> tuple[Standing, list[str | None]]:
+        """Count uses, and return for each the policy that refuses it, or None.
+
+        Raises:
+            Unavailable: Redis did not answer. The uses may have been counted.
+        """
+        now = int(self._clock())
+        resets_in_s = HOUR_S - now % HOUR_S
+        items = [{"adds": use.adds, "limits": [(field, most) for field, _, most in use.limits]} for use in uses]
+        names = [self._keys.api_usage(now // HOUR_S), *(use.idempotency_name for use in uses)]
+        with translated_errors():
+            used, answers = self._script(
+                keys=names, args=[resets_in_s + HOUR_S, _by_key(key)[0], json.dumps(items, separators=(",", ":"))]
+            )
+        limit = key.grant.per_hour
+        standing = Standing(limit, max(0, (limit or 0) - int(used)), resets_in_s)
+        return standing, [use.limits[full - 1][1] if full else None for use, full in zip(uses, answers, strict=True)]
+
+    def _limits(self, key: ApiKey, command: Command) -> Iterator[tuple[str, str, int]]:
+        yield _by_key(key)
+        recipient = recipient_of(command)
+        if command.kind is Kind.SEND_SMS:
+            yield _by_country(key, plan_and_use(recipient)[0])
+        what = "login" if command.kind.is_login else "send"
+        # All keys share this count: it protects the person, and the code.
+        mark = self._fingerprints.digest("api usage", what, recipient)[:_FINGERPRINT_BYTES].hex()
+        yield f"r:{mark}", "recipient", _most(key.grant.per_recipient)
+
+
+def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:
+    """Return why a key may not reach a recipient, or None if it may.
+
+    Args:
+        grant: the key's rights.
+        kind: the kind of message or login.
+        recipient: the normalised address or number, in clear.
+    """
+    if kind not in grant.kinds:
+        return f"may not be used for {kind.value} with this API key"
+    if kind.identifier is Identifier.EMAIL:
+        allowed = not grant.domains or recipient.rpartition("@")[2].lower() in grant.domains
+        return None if allowed else "has a domain that this API key does not allow"
+    allowed = not grant.countries or plan_and_use(recipient)[0] in grant.countries
+    return None if allowed else "is a number of a country that this API key does not allow"
+
+
+def _by_key(key: ApiKey) -> tuple[str, str, int]:
+    return f"k:{key.id}", "hour", _most(key.grant.per_hour)
+
+
+def _by_country(key: ApiKey, region: str | None) -> tuple[str, str, int]:
+    return f"c:{key.id}:{region}", "country", _most(key.grant.per_country)
+
+
+def _most(limit: int | None) -> int:
+    return _UNLIMITED if limit is None else limit
