@@ -11,9 +11,9 @@ from gatepost_core.kinds import Kind
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.formatting import in_zone
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
+from gatepost_operations.formatting import in_zone
 from gatepost_operations.maintenance.api_keys import ApiKey, ApiKeys, Scope, grant_of
 
 app = command_app()

@@ -179,6 +179,19 @@ def test_a_retry_counts_first_and_then_queues(client: httpx.Client) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/states")
 
 
+def test_chosen_recipients_are_suppressed(api: Api) -> None:
+    """Everything that matches goes on the list, and needs both scopes."""
+    client, poor = api.client(scopes=["campaigns", "suppressions"]), api.client(name="poor", scopes=["campaigns"])
+    campaign = created(client)
+    client.post(f"{campaign}/recipients", content=people(0, 300), headers=CSV)
+    none = client.post(f"{campaign}/suppress", json={"states": ["rejected"]}).json()
+    all_of_them = client.post(f"{campaign}/suppress", json={"states": ["queued"]}).json()
+
+    assert (none, all_of_them) == ({"new": 0, "recipients": 0}, {"new": 300, "recipients": 300})
+    assert client.get("/v1/suppressions").json() == {"count": 300}
+    assert poor.post(f"{campaign}/suppress", json={}).status_code == 403
+
+
 def test_recipients_come_in_pages_without_addresses(client: httpx.Client) -> None:
     """The pages together have each recipient once."""
     campaign = created(client)

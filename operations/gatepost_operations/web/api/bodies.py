@@ -103,13 +103,12 @@ class Upload(io.RawIOBase):
 
     name = "the upload"
 
-    def __init__(self, request: Request, accepted: frozenset[str]) -> None:
-        """Check the declared media type and length.
+    def __init__(self, request: Request) -> None:
+        """Check the declared length.
 
         Raises:
-            Problem: they are not acceptable.
+            Problem: it is more than 1 GiB.
         """
-        _require_media(request, accepted)
         _require_length(request, MOST_FILE)
         self._chunks: AsyncIterator[bytes] = aiter(request.stream())
         self._rest = memoryview(b"")

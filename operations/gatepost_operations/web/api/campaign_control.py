@@ -1,6 +1,7 @@
 """Campaigns under way: start, pause, resume, cancel, change, retry."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,7 +9,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gatepost.campaigns.report import Only
 from gatepost_core.campaigns.model import Campaign, Status
+from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import invalid_command_of
 from gatepost_core.errors import InvalidCommand
 from gatepost_core.points_in_time import PointInTime
@@ -135,6 +138,42 @@ def _retry(caller: Caller, campaign_id: str, body: Body) -> Response:
             campaigns.change_deadline(campaign_id, retry.deadline)
     retried = campaigns.retry(campaign_id, states, retry.reasons or HOPEFUL, dry_run=retry.dry_run)
     return JSONResponse(RetryResult(campaign, retried, parts).as_json())
+
+
+class Choice(BaseModel):
+    """A choice of recipients by state and reason; all without both."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    states: frozenset[State] | None = None
+    reasons: frozenset[Reason] | None = None
+
+
+@router.post(
+    "/v1/campaigns/{campaign_id}/suppress",
+    operation_id="suppress_recipients",
+    openapi_extra={"requestBody": json_body(model_body(Choice))},
+    responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
+)
+async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
+    """Put recipients of some states and reasons on the suppression list. It needs the scopes `campaigns` and `suppressions`."""
+    return await caller.run(_suppress, caller, campaign_id, await read_json(request))
+
+
+def _suppress(caller: Caller, campaign_id: str, body: Body) -> Response:
+    caller.require(Scope.SUPPRESSIONS)
+    campaign, choice = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Choice, body)
+    campaigns, only = caller.services.campaigns, Only(choice.states, choice.reasons)
+    chosen = Counter[str]()
+
+    def rows() -> Iterator[Row]:
+        for one in campaigns.reports.all_of(campaign_id, campaign.batches, choice.states):
+            if only.fits(one):
+                chosen["rows"] += 1
+                yield one.row
+
+    new = campaigns.suppressions.import_rows(rows())
+    return JSONResponse({"new": new, "recipients": chosen["rows"]})
 
 
 def _require_time(campaign: Campaign, retry: Retry, some: bool) -> None:  # noqa: FBT001 - whether there are recipients

@@ -242,3 +242,10 @@ class AuditPage(_Shape):
 
     entries: list[AuditEntry]
     next_before: int | None
+
+
+class SuppressedRecipients(_Shape):
+    """How many recipients were chosen, and how many of them are new on the list."""
+
+    recipients: int
+    new: int

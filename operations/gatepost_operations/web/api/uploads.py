@@ -25,12 +25,11 @@ from gatepost_operations.web.api.problems import Problem, Type
 from gatepost_operations.web.api.rows import AllowedRows
 
 NDJSON: Final = "application/x-ndjson"
-_WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _STREAMED: Final = frozenset({NDJSON, "application/jsonl", "text/csv", "text/plain"})
-# A workbook is read from its end.
-_COPIED: Final = frozenset({_WORKBOOK, "application/octet-stream"})
-FILES: Final = _STREAMED | _COPIED
-"""The media types of recipient files."""
+# Other types are copied to a temporary file, because a workbook is read from its end, and browsers name many types for CSV.
+_FORMS: Final = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
+FILES: Final = (*sorted(_STREAMED), "application/octet-stream")
+"""The media types of recipient files in the documentation. All others but forms are accepted too."""
 # Uploads and exports take long, and must not take the threads of short requests.
 _LONG: Final = 8
 _BLOCK: Final = 1 << 20
@@ -83,12 +82,18 @@ class _Given:
 
     def source(self) -> BinaryIO:
         """Return the upload as a file. A workbook is copied to a temporary file without a name."""
-        if self.media not in _COPIED:
+        if self.media in _STREAMED:
             return cast("BinaryIO", self.upload)
         copy = tempfile.TemporaryFile(prefix="gatepost-upload-")  # noqa: SIM115 - closed with its last reference
         shutil.copyfileobj(io.BufferedReader(self.upload, _BLOCK), copy)
         copy.seek(0)
         return cast("BinaryIO", copy)
+
+
+def _upload(request: Request) -> Upload:
+    if media_of(request) in _FORMS:
+        raise Problem(Type.MEDIA, "The body must be the file itself, not a form.")
+    return Upload(request)
 
 
 Reading = Annotated[FileOptions, Depends()]
@@ -103,7 +108,7 @@ Reading = Annotated[FileOptions, Depends()]
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
     """Check a recipient file, and keep nothing of it. The report is that of `gatepost campaign check --json`. It needs `campaigns`."""
     caller.require(Scope.CAMPAIGNS)
-    return await caller.run(_check, _Given(Upload(request, FILES), media_of(request), reading), limiter=_long())
+    return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long())
 
 
 def _check(given: _Given) -> Response:
@@ -135,7 +140,7 @@ async def add_recipients(
     After an error, the rows before it stay, and `total` says how many recipients the campaign has.
     """
     caller.require(Scope.CAMPAIGNS)
-    given = _Given(Upload(request, FILES), media_of(request), reading)
+    given = _Given(_upload(request), media_of(request), reading)
     rows = AllowedRows(caller, campaign_id, skip_invalid=skip_invalid)
     return await caller.run(_add, caller, campaign_id, given, rows, limiter=_long())
 
