@@ -13,16 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import yaml
+
 from gatepost_operations.local.embedded_valkey import server_binary
+from support.checkout import CHECKOUT
+from support.prometheus_programs import program as program_of_debian
 from support.read_only_files import writing_only_to
 from support.stack import Program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.compose_file import Service
 
-# The machine may have no redis-cli; this one gives the same output.
+# The machine may have no such programs; these give the same output.
 _REDIS_CLI = """#!/bin/sh
 exec '{python}' -c 'import redis; print("PONG" if redis.Redis(port={port}).ping() else "")'
+"""
+_WGET = """#!/bin/sh
+for url; do :; done
+exec '{python}' -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$url"
 """
 
 
@@ -51,18 +61,24 @@ class Deployment:
     def localized(self, text: str) -> str:
         """Return a command's word or a variable's value with addresses of this machine."""
         simulator = str(self.ports["simulator"])
+        text = text.replace("0.0.0.0", "127.0.0.1").replace("/run/secrets", "/tmp/secrets")  # noqa: S104, S108 - replaced
+        text = text.replace("/tmp/", f"{self.directory}/")  # noqa: S108 - replaced
         text = text.replace("redis:6379", f"127.0.0.1:{self.ports['redis']}")
         text = text.replace("simulator:4430", f"localhost:{simulator}").replace("4430", simulator)
         for name in ("8787", "8788"):
             text = str(self.ports[name]) if text == name else text
+        text = re.sub(r"\b9808\b", str(self.ports["metrics:9808"]), text)
+        text = text.replace("127.0.0.1:9090", f"127.0.0.1:{self.ports['prometheus']}")
         # A volume is a directory of the test.
-        text = re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
-        text = text.replace("0.0.0.0", "127.0.0.1").replace("/run/secrets", "/tmp/secrets")  # noqa: S104, S108 - replaced
-        return text.replace("/tmp/", f"{self.directory}/")  # noqa: S108 - replaced
+        text = re.sub(r"=/(etc/)?prometheus\b", rf"={self.directory}/\1prometheus", text)
+        return re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
 
     def environment(self, service: Service) -> dict[str, str]:
         """Return all that a container of the service has in its environment: the image's, and the file's."""
         own = {name: self.localized(value) for name, value in service.environment.items()}
+        if "GATEPOST_METRICS_PORT" in own:
+            # Every container has this port of its own.
+            own["GATEPOST_METRICS_PORT"] = str(self.ports[f"{service.name}:{own['GATEPOST_METRICS_PORT']}"])
         path = f"{self.directory / 'bin'}:{Path(sys.executable).parent}:{os.defpath}"
         return {"PATH": path, "PYTHONUNBUFFERED": "1", **writing_only_to(self.directory), **own}
 
@@ -113,7 +129,16 @@ class Deployment:
                 program = self.programs[name]
                 if program.process.poll() is not None or time.monotonic() > give_up:
                     raise AssertionError(f"{name} is not healthy: {found.stdout}{found.stderr}\n{program.output()}")
-                time.sleep(0.2)
+                # Each check starts an interpreter.
+                time.sleep(1)
+
+    def until(self, what: str, holds: Callable[[], bool], timeout: float = 60) -> None:
+        """Wait for something; fail with the output of all services if it does not come."""
+        give_up = time.monotonic() + timeout
+        while not holds():
+            output = "\n".join(f"--- {name}\n{program.output()}" for name, program in self.programs.items())
+            assert time.monotonic() < give_up, f"not true: {what}\n{output}"
+            time.sleep(0.2)
 
     def peak_bytes(self, name: str) -> int:
         """Return the most memory that a service's process has had."""
@@ -129,6 +154,13 @@ class Deployment:
         return program.wait(self.services[name].grace_s)
 
     def _command(self, service: Service) -> list[str]:
+        if service.name == "prometheus":
+            words = [self.localized(part) for part in service.command]
+            return [
+                str(program_of_debian("prometheus")),
+                *words,
+                f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}",
+            ]
         program, *words = [self.localized(part) for part in service.command]
         if service.name == "redis":
             here = ["--port", str(self.ports["redis"]), "--bind", "127.0.0.1", "--dir", str(self.directory)]
@@ -142,11 +174,27 @@ class Deployment:
         mounted.mkdir()
         for name, file in self.secrets.items():
             (mounted / name).write_text(self.localized(file.read_text(encoding="utf-8")), encoding="utf-8")
-        redis_cli = self.directory / "bin" / "redis-cli"
-        redis_cli.parent.mkdir()
-        redis_cli.write_text(_REDIS_CLI.format(python=sys.executable, port=self.ports["redis"]), encoding="utf-8")
-        redis_cli.chmod(0o755)
+        (self.directory / "bin").mkdir()
+        for name, script in (("redis-cli", _REDIS_CLI), ("wget", _WGET)):
+            place = self.directory / "bin" / name
+            place.write_text(script.format(python=sys.executable, port=self.ports["redis"]), encoding="utf-8")
+            place.chmod(0o755)
+        self._configure_prometheus()
         return self
+
+    def _configure_prometheus(self) -> None:
+        """Copy its configuration. There is no DNS that knows the services, so their addresses are listed."""
+        mounted = self.directory / "etc" / "prometheus"
+        shutil.copytree(CHECKOUT / "deploy" / "prometheus", mounted)
+        configuration = mounted / "prometheus.yml"
+        document = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+        document["global"]["scrape_interval"] = "1s"
+        for job in document["scrape_configs"]:
+            found = [f"{name}:{one['port']}" for one in job.pop("dns_sd_configs", ()) for name in one["names"]] or [
+                target for one in job["static_configs"] for target in one["targets"]
+            ]
+            job["static_configs"] = [{"targets": [f"127.0.0.1:{self.ports[target]}" for target in found]}]
+        configuration.write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def __exit__(self, *_: object) -> None:
         for program in self.programs.values():

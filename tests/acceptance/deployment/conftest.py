@@ -37,6 +37,7 @@ def services(compose_directory: Path) -> dict[str, Service]:
 @pytest.fixture
 def deployment(services: dict[str, Service], compose_directory: Path, tmp_path: Path) -> Iterator[Deployment]:
     """The services, ready to be started."""
-    ports = {name: free_port() for name in ("redis", "simulator", "8787", "8788")}
+    names = ("redis", "simulator", "8787", "8788", "prometheus", "worker:9101", "worker-bulk:9101", "metrics:9808")
+    ports = {name: free_port() for name in names}
     with Deployment(tmp_path, services, ports, secret_files(compose_directory)) as ready:
         yield ready

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from support.compose_file import Service
 
-PROFILES = ("demo", "operator")
-OF_OTHERS = {"redis"}
+PROFILES = ("demo", "operator", "monitoring")
+OF_OTHERS = {"redis", "prometheus"}
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import certifi
 import pytest
@@ -63,6 +66,23 @@ def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Pr
     assert {name for name, size in used.items() if size > deployment.services[name].memory_bytes / 2} == set(), used
 
 
+def test_the_monitoring_profile_scrapes_workers_and_the_fleet(deployment: Deployment) -> None:
+    """Prometheus reads its configuration and the alerts, and the targets that run answer; the services end in order."""
+    names = ("worker-bulk", "metrics", "prometheus")
+    deployment.start("redis")
+    deployment.until_healthy("redis")
+    deployment.start(*names)
+    deployment.until_healthy(*names)
+    deployment.until("all targets answer", lambda: _query(deployment, "count(up == 1)") == "2")
+    redis_up = _query(deployment, "gatepost_redis_up")
+    alerts = {group["name"] for group in _ask(deployment, "rules")["groups"]}
+    ended = {name: deployment.stop(name) for name in names}
+
+    assert redis_up == "1"
+    assert alerts
+    assert set(ended.values()) == {0}, ended
+
+
 def test_redis_keeps_what_it_was_told_through_a_kill(deployment: Deployment) -> None:
     """Its flags are taken: the append-only file is on, nothing is evicted, and memory has a bound."""
     deployment.start("redis")
@@ -108,3 +128,14 @@ def test_the_demo_profile_trusts_the_simulators_authority_alone(deployment: Depl
     with closing(Clients(another)) as clients, pytest.raises(AuthenticationError) as refused:
         clients.of("default").send_email("ana@example.com")
     assert refused.value.cause is Cause.TLS_FAILED
+
+
+def _query(deployment: Deployment, expression: str) -> str:
+    found = _ask(deployment, "query", query=expression)["result"]
+    return str(found[0]["value"][1]) if found else ""
+
+
+def _ask(deployment: Deployment, what: str, **query: str) -> Any:
+    url = f"http://127.0.0.1:{deployment.ports['prometheus']}/api/v1/{what}?{urlencode(query)}"
+    with urlopen(url, timeout=10) as answer:
+        return json.load(answer)["data"]

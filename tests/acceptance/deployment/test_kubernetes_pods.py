@@ -35,7 +35,12 @@ def pods(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorServer) -
         name: (folder / "example" / "secrets" / name).read_text(encoding="utf-8")
         for name in ("sealing_keys", "fingerprint_key")
     }
-    settings = {"AUTH0_DOMAIN": simulator.domain, "AUTH0_CLIENT_ID": DEV_CLIENT_ID}
+    settings = {
+        "AUTH0_DOMAIN": simulator.domain,
+        "AUTH0_CLIENT_ID": DEV_CLIENT_ID,
+        # Short, so that beat is ready within the test.
+        "GATEPOST_RECONCILE_EVERY": "1",
+    }
     with EmbeddedValkey(directory / "valkey") as valkey:
         secrets = {
             "/run/secrets/gatepost-keys": {**keys, "auth0_credential": DEV_CLIENT_SECRET},
