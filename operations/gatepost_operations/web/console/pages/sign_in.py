@@ -134,7 +134,7 @@ def _signed_in(request: Request, operator: Operator, path: str) -> Response:
     response = RedirectResponse(path, 303)
     guard.session_cookie.set(request, response, guard.sessions.open(operator))
     guard.browser_cookie.delete(request, response)
-    _log.info("console.signed_in", operator=operator.name, level=str(operator.level))
+    _log.info("console.signed_in", operator=operator.name, access_level=str(operator.level))
     return response
 
 
