@@ -9,8 +9,10 @@ import gc
 import logging
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from celery import signals
 
 from gatepost_core.broker.message_validation import TASKS
@@ -23,11 +25,11 @@ from gatepost_core.safe_text import visible
 from gatepost_core.settings import load_settings
 from gatepost_core.settings.read_again import SettingsFiles
 from gatepost_worker import logs, tasks
-from gatepost_worker.celery_guard import remote_control, transport_guard
+from gatepost_worker.celery_guard import printed_text, remote_control, transport_guard
 from gatepost_worker.celery_guard.consumer import consumer_class
 from gatepost_worker.celery_guard.intake import refuse_compression
 from gatepost_worker.celery_guard.options import check_options, slots_of, was_given
-from gatepost_worker.celery_guard.process_signals import GatepostWorker, end_with_parent
+from gatepost_worker.celery_guard.process_signals import GatepostBeat, GatepostWorker, end_with_parent, log_shutdown
 from gatepost_worker.celery_guard.redis_outages import install_result_backends
 from gatepost_worker.process import Process
 from gatepost_worker.upkeep.liveness import step_for
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
+_log = structlog.stdlib.get_logger("gatepost.worker")
 _SWEEP_EXPIRES_S: Final = 600.0
 
 
@@ -55,6 +58,7 @@ def create(settings: Settings, files: SettingsFiles | None = None) -> Celery:
     check_options(app)
     # Celery caches the worker class under this name; its property would create another.
     vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
+    vars(app)["Beat"] = app.subclass_with_self(GatepostBeat)
     install_result_backends(app)
     process = Process(settings, files)
     tasks.register(app, process)
@@ -85,6 +89,10 @@ def _drop_other_tasks(app: Celery) -> None:
         app.tasks.unregister(name)
 
 
+def _queues_of(app: Celery) -> list[str]:
+    return sorted(app.amqp.queues.consume_from)
+
+
 @contextmanager
 def _exit_for_configuration() -> Iterator[None]:
     # Celery only logs an exception of a signal receiver, unless it is SystemExit.
@@ -100,6 +108,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         logs.configure(log_format=settings.log_format, level=level, file=logfile)
 
     def start(sender: Any, **_: Any) -> None:
+        _log.info("worker.starting", version=version("gatepost"), name=sender.hostname, queues=_queues_of(sender.app))
         forbid_core_dumps()
         remote_control.install()
         process.slots = slots_of(sender)
@@ -113,6 +122,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         with _exit_for_configuration():
             process.check()
         process.secrets.start()
+        _log.info("worker.ready", slots=process.slots, calls=process.calls)
         # What exists now stays until the end, and a full collection would look at all of it again.
         gc.collect()
         gc.freeze()
@@ -121,6 +131,15 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         forbid_core_dumps()
         with _exit_for_configuration():
             check_beat(sender.app, settings)
+        _log.info("beat.started", version=version("gatepost"), every_s=settings.reconcile_every)
+
+    def shut_down(sig: str = "", how: str = "", **_: Any) -> None:
+        log_shutdown(sig, how)
+        process.liveness.stopping()
+
+    def stopped(**_: Any) -> None:
+        process.close()
+        _log.info("worker.stopped", finished=True)
 
     # Celery keeps weak references by default, and nothing else refers to these functions.
     signals.setup_logging.connect(set_up_logging, weak=False)
@@ -128,11 +147,19 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     signals.worker_ready.connect(ready, weak=False)
     signals.beat_init.connect(start_beat, weak=False)
     signals.beat_embedded_init.connect(lambda **_: end_with_parent(), weak=False)
-    signals.worker_shutting_down.connect(lambda **_: process.liveness.stopping(), weak=False)
-    signals.worker_shutdown.connect(lambda **_: process.close(), weak=False)
+    signals.worker_shutting_down.connect(shut_down, weak=False)
+    signals.worker_shutdown.connect(stopped, weak=False)
+
+
+def _set_up_early(settings: Settings) -> None:
+    """Log from the start as later, so that Celery's warnings about the start are lines of the log."""
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    if settings.log_format == "json":
+        printed_text.install()
 
 
 _files = SettingsFiles(partial(load_settings, env_file=".env"))
+_set_up_early(_files.settings)
 app = create(_files.settings, _files)
 
 __all__ = ["app", "create"]

@@ -141,6 +141,8 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Python's warnings, which would be printed.
+    logging.captureWarnings(True)
     # Celery's lines for each task repeat arguments and results, and say less than `attempt.finished`.
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -168,5 +168,7 @@ def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Calla
         finally:
             # Campaigns are swept even if the operations' sweep fails.
             campaigns.sweep.run()
+            # Where no worker takes batches, none else writes these lines.
+            campaigns.log.write()
 
     return reconcile

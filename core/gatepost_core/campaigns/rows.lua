@@ -190,9 +190,22 @@ end
 
 -- Status -----------------------------------------------------------------------------------------------------------
 
-local function set_status(status)
+local MOST_CHANGES = 1000
+
+-- `event` names the change if the status alone does not.
+local function set_status(status, event)
   redis.call('HSET', campaign, 'status', status, 'updated', now)
   redis.call('PUBLISH', campaign, status)
+  -- A worker writes it to the log.
+  local change = { campaign = campaign, event = event or status, at = string.format('%d', now) }
+  if status == 'paused' then
+    change.reason, change.cause = get('pause_reason') or nil, get('pause_cause') or nil
+  elseif status == 'finished' or status == 'cancelled' then
+    change.counts = {}
+    for _, name in pairs(NAME) do change.counts[name] = tonumber(get(name)) end
+  end
+  redis.call('RPUSH', CHANGES, cjson.encode(change))
+  redis.call('LTRIM', CHANGES, -MOST_CHANGES, -1)
 end
 
 local function sum_of(fields)
@@ -218,11 +231,11 @@ end
 
 local function go_on()
   redis.call('HDEL', campaign, 'pause_reason', 'pause_cause', 'ended', 'rests_until')
-  redis.call('HSETNX', campaign, 'started', now)
+  local is_first = redis.call('HSETNX', campaign, 'started', now) == 1
   redis.call('HSET', campaign, 'paced_at', now, 'paced_done', done_count(), 'rate', 0)
   redis.call('SADD', ACTIVE, campaign)
   new_baseline()
-  set_status('running')
+  set_status('running', is_first and 'started' or 'resumed')
 end
 
 -- Ends a campaign without open rows.

@@ -125,6 +125,11 @@ class RedisKeys:
         return f"{self.namespace}:campaigns:active"
 
     @cached_property
+    def campaign_changes(self) -> str:
+        """The changes of campaigns' status that no worker has written to its log, as JSON."""
+        return f"{self.namespace}:campaigns:changes"
+
+    @cached_property
     def bulk_workers(self) -> str:
         """The worker processes that take batches, by when each took one last."""
         return f"{self.namespace}:campaigns:workers"
@@ -294,6 +299,7 @@ class RedisKeys:
             "CAMPAIGNS": self.campaigns,
             "ACTIVE": self.active_campaigns,
             "WORKERS": self.bulk_workers,
+            "CHANGES": self.campaign_changes,
             "SUPPRESSION": self.suppression,
             "KIDS": self.kids,
             "IDEMPOTENCY": self.idempotency(""),

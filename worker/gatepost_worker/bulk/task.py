@@ -23,6 +23,7 @@ from gatepost_core.errors import ConfigurationError, SealError
 from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint, Queue
 from gatepost_core.redis.replication import Replication
 from gatepost_worker.bulk.calls import Carriers
+from gatepost_worker.bulk.campaign_log import CampaignLog
 from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender
@@ -269,14 +270,22 @@ class CampaignParts:
         """Looks for workers that were killed."""
         return SilentWorkers(self.store, self.publisher)
 
+    @cached_property
+    def log(self) -> CampaignLog:
+        """Writes the changes of campaigns to the log."""
+        return CampaignLog(self._process.redis, self._process.keys)
+
     def _watch(self, **_: Any) -> None:
         if self._process.keys.queue(Queue.BULK) in self._app.amqp.queues.consume_from:
             self.silent_workers.start()
+            self.log.start()
 
     def _stop(self, **_: Any) -> None:
         self._stopping.set()
         if "silent_workers" in self.__dict__:
             self.silent_workers.stop()
+        if "log" in self.__dict__:
+            self.log.stop()
 
     def _close(self, **_: Any) -> None:
         if "carriers" in self.__dict__:

@@ -82,7 +82,7 @@ def strategy(
             else:
                 # It would come first again, for ever, and the queue behind it would wait.
                 reason = f"the worker failed while it took the message ({type(failure).__name__})"
-                dead_letter(message, reason, consumer, dead_letters(), event="message.set_aside")
+                dead_letter(message, reason, consumer, dead_letters(), failed=True)
         return None
 
     return checked
@@ -128,9 +128,7 @@ def replace_body(message: Any, body: list[Any]) -> None:
     message._decoded_cache = None  # noqa: SLF001 - kombu has no public way to drop the decoded body
 
 
-def dead_letter(
-    message: Any, reason: str, consumer: Any, dead_letters: DeadLetters, *, event: str = "message.malformed"
-) -> None:
+def dead_letter(message: Any, reason: str, consumer: Any, dead_letters: DeadLetters, *, failed: bool = False) -> None:
     """Move a message to the dead letters. It stays on its queue while Redis cannot store it."""
     routing_key = (message.delivery_info or {}).get("routing_key")
     # The name is stored unsealed, and an AMQP client can write any text there.
@@ -146,10 +144,13 @@ def dead_letter(
         letter_id = dead_letters.add(kept, reason=reason, queue=queue)
         dead_letters.answer(_id_of(message), reason)
     except Unavailable as failure:
-        _log.error(event, reason=reason, error=str(failure))
+        _log.error("message.not_stored", reason=reason, error=str(failure))
         requeue(message, consumer)
         return
-    _log.error(event, reason=reason, queue=queue, dead_letter=letter_id)
+    if failed:
+        _log.error("message.set_aside", reason=reason, queue=queue, dead_letter=letter_id)
+    else:
+        _log.error("message.malformed", reason=reason, queue=queue, dead_letter=letter_id)
     message.ack_log_error(_consumer_log, consumer.connection_errors)
 
 

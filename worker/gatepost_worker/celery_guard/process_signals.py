@@ -5,7 +5,7 @@
 | TERM, first INT | take no more messages, finish the calls under way, exit |
 | QUIT, second INT | exit at once; messages return to their queues, calls under way become `unknown` |
 | HUP | as TERM, then start again with the same command; on a terminal, only exit |
-| USR1 | print every thread's stack |
+| USR1 | log every thread's stack |
 | USR2 | none |
 """
 
@@ -21,11 +21,16 @@ import time
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
+import structlog
 from celery import platforms, signals
+from celery.apps.beat import Beat
 from celery.apps.worker import Worker
 from celery.platforms import EX_FAILURE, EX_OK
 from celery.worker import state
 
+from gatepost_worker.celery_guard.printed_text import log_soon
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
 # Celery's hints lack the two attributes used here.
 _state: Any = state
 _PARENT_CHECK_S: Final = 0.5
@@ -46,6 +51,7 @@ class GatepostWorker(Worker):
     def terminate(self, in_sighandler: bool = False) -> NoReturn:  # noqa: FBT001, FBT002 - Celery's signature
         """Return the messages to their queues and exit without waiting for the threads."""
         super().terminate(in_sighandler)
+        _log.info("worker.stopped", finished=False)
         logging.shutdown()
         # Python's own exit joins the threads, which takes as long as the longest call.
         os._exit(EX_FAILURE)
@@ -69,10 +75,35 @@ class GatepostWorker(Worker):
         _state.should_stop = EX_OK
 
     def _end(self, name: str, how: str, message: str) -> None:
-        with suppress(OSError):
-            # Not print: the signal may have interrupted one.
-            os.write(1, f"worker: {name}: {message}\n".encode())
+        if sys.stdout.isatty():
+            with suppress(OSError):
+                # Not print: the signal may have interrupted one.
+                os.write(1, f"worker: {name}: {message}\n".encode())
         signals.worker_shutting_down.send(sender=str(self), sig=name, how=how, exitcode=EX_OK)
+
+
+class GatepostBeat(Beat):
+    """Celery's scheduler program, with a line in the log for its start and its end."""
+
+    def start_scheduler(self) -> Any:
+        """Run the schedule until a signal ends it."""
+        try:
+            return super().start_scheduler()
+        finally:
+            _log.info("beat.stopped")
+
+
+def log_shutdown(sig: str, how: str) -> None:
+    """Log that a signal ends the worker.
+
+    Args:
+        sig: the signal.
+        how: `Warm` or `Cold`, Celery's words for finishing the calls under way and for ending at once.
+    """
+    if how == "Warm":
+        log_soon("worker.draining", signal=sig)
+    else:
+        log_soon("worker.stopping_at_once", signal=sig)
 
 
 def start_again() -> None:

@@ -10,10 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import structlog
 from celery import bootsteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
 
 TURN_EVERY_S: Final = 1.0
 """How often the loop records a turn; it waits no longer than this for events."""
@@ -174,10 +177,12 @@ class LivenessStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Record that the consumer is connected and starts its loop."""
         self.liveness.connected()
+        _log.info("worker.connected")
 
     def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Record that its connection has ended."""
         self.liveness.disconnected()
+        _log.warning("worker.disconnected")
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Record each turn of the loop. Celery removes the timer with the connection."""

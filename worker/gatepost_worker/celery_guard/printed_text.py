@@ -1,0 +1,65 @@
+"""Text that Celery and Python print past the log. With JSON logs it would be the only lines that are not JSON.
+
+Celery prints the banners of worker and beat, the word of a shutdown, and the stacks of all threads after USR1. Python prints the errors that
+end a thread or a process.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from celery.apps import beat, worker
+
+from gatepost_core.error_boundary import account
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_log = structlog.stdlib.get_logger("gatepost.worker")
+# Celery's hints lack the name that replaces its own.
+_worker: Any = worker
+_stacks: Any = _worker.cry
+
+
+def install() -> None:
+    """Write stacks and errors that nothing caught to the log, and drop the rest: the events of `worker` and `beat` say the same."""
+    for module in (worker, beat):
+        # A module's own name hides the built-in function.
+        vars(module)["print"] = _drop
+    _worker.safe_say = _drop
+    _worker.cry = _log_stacks
+    sys.excepthook = _log_end
+    threading.excepthook = _log_end_of_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _drop(*_: Any, **__: Any) -> None:
+    """Print nothing."""
+
+
+def log_soon(event: str, **fields: Any) -> None:
+    """Log from a signal handler, on another thread: this one may be in the middle of a line."""
+    threading.Thread(target=_log.info, args=(event,), kwargs=fields, name="gatepost-log").start()
+
+
+def _log_stacks(*_: Any, **__: Any) -> str:
+    log_soon("worker.stacks", stacks=_stacks())
+    return ""
+
+
+def _log_end(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    _log.critical("process.failed_unexpectedly", failure=account(error))
+
+
+def _log_end_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        name = args.thread.name if args.thread else None
+        _log.error("thread.failed_unexpectedly", thread=name, failure=account(args.exc_value))
+
+
+def _log_unraisable(args: Any) -> None:
+    if args.exc_value is not None:
+        _log.error("error.not_raised", failure=account(args.exc_value))
