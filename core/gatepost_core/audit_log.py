@@ -224,11 +224,7 @@ class AuditLog:
             AuditUnreadable: an entry is damaged.
             Unavailable: Redis did not answer.
         """
-        with translated_errors():
-            end = int(self._redis.llen(self._key)) if before is None else before
-            start = max(0, end - limit)
-            found = self._redis.lrange(self._key, start, end - 1) if end > start else []
-        return [_entry(one) for one in reversed(found)], start or None
+        return read_page(self._redis, self._key, limit, before)
 
     def verify(self, expected_head: str | None = None) -> Verification:
         """Verify every entry and the chain.
@@ -270,14 +266,14 @@ class AuditLog:
         return self._fingerprints.digest("audit", json.dumps(said, sort_keys=True)).hex()
 
 
-def read_page(client: Redis, keys: RedisKeys, limit: int, before: int | None = None) -> tuple[list[Entry], int | None]:
+def read_page(client: Redis, key: str, limit: int, before: int | None = None) -> tuple[list[Entry], int | None]:
     """Return a page of entries, the newest first, and the number before which the next one begins; None at the end.
 
     Reading needs no key.
 
     Args:
         client: the connection.
-        keys: the names in this Redis.
+        key: the name of the log.
         limit: most entries of the page.
         before: only entries with a smaller number; the newest ones by default.
 
@@ -286,9 +282,9 @@ def read_page(client: Redis, keys: RedisKeys, limit: int, before: int | None = N
         Unavailable: Redis did not answer.
     """
     with translated_errors():
-        end = int(client.llen(keys.audit)) if before is None else before
+        end = int(client.llen(key)) if before is None else before
         start = max(0, end - limit)
-        found = client.lrange(keys.audit, start, end - 1) if end > start else []
+        found = client.lrange(key, start, end - 1) if end > start else []
     return [_entry(one) for one in reversed(found)], start or None
 
 

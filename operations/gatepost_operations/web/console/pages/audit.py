@@ -33,7 +33,7 @@ def audit(
     damaged = False
     try:
         for _ in range(_MOST_PAGES):
-            page, before = read_page(console.redis, console.keys, _PAGE, before)
+            page, before = read_page(console.redis, console.keys.audit, _PAGE, before)
             entries += [one for one in page if one.action.startswith(action) and who.casefold() in one.who.casefold()]
             if len(entries) >= _PAGE or before is None:
                 break
