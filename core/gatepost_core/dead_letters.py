@@ -14,7 +14,7 @@ from gatepost_core.dead_letter_contents import contents_of
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import GatepostError, NewerForm
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.keys import milliseconds
+from gatepost_core.redis.keys import event_recorder, milliseconds
 from gatepost_core.sealing import Purpose, kid_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ redis.call('PEXPIRE', KEYS[1], lifetime)
 redis.call('ZADD', KEYS[2], now, id)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - lifetime)
 if kid ~= '' then redis.call('HSET', KEYS[3], kid, now) end
+record_event('dead_letter.arrived', { dead_letter_id = id, dead_letters = redis.call('ZCARD', KEYS[2]) }, now)
 """
 # In the form of Celery's results, which a client waits for. An operation's own result is not overwritten.
 _ANSWER: Final = """
@@ -207,7 +208,7 @@ class DeadLetters(DeadLetterIndex):
     ) -> None:
         super().__init__(client, keys, lifetime_s=lifetime_s)
         self._keyring = keyring
-        self._add = client.register_script(_ADD)
+        self._add = client.register_script(keys.lua + event_recorder() + _ADD)
         self._answer = client.register_script(_ANSWER)
         self._move = client.register_script(_MOVE)
         self._mark = client.register_script(_MARK)

@@ -17,11 +17,12 @@ SEND_LIFETIME: Final = timedelta(minutes=15)
 
 
 class Queue(StrEnum):
-    """The queues; `RedisKeys.queue` gives their names. Campaigns have their own, so that they never delay a login."""
+    """The queues; `RedisKeys.queue` gives their names. Campaigns and webhooks have their own, so that they never delay a login."""
 
     LOGIN = "login"
     SEND = "send"
     BULK = "bulk"
+    WEBHOOKS = "webhooks"
 
 
 class Identifier(StrEnum):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import as_text, milliseconds, moment
+from gatepost_core.webhooks.events import EventType
+from gatepost_core.webhooks.outbox import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,6 +197,9 @@ class ProbeResults:
             if gone:
                 pipe.hdel(key, *gone)
             pipe.hset(key, mapping=fields)
+            if result.step is not None:
+                about = {"tenant": tenant, "channel": channel.value, "step": result.step.value, "reason": result.reason}
+                record(pipe, self._keys, EventType.PROBE_FAILED, about)
             pipe.execute()
 
     def read(self, tenant: str, channel: Channel) -> ProbeResult | None:

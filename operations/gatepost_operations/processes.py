@@ -33,7 +33,7 @@ def worker_command(
     """Return the command line of one Celery worker.
 
     Args:
-        queues: `login`, `send` and `bulk`, or some of them.
+        queues: `login`, `send`, `bulk` and `webhooks`, or some of them.
         name: the worker's name, unique on this host.
         keys: the names on the broker.
         concurrency: the number of threads [default: from the settings].

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.exceptions import Ignore, Reject, Retry
 
-from gatepost_core.broker.messages import RECONCILE, SEND_BATCH, SUBMIT
+from gatepost_core.broker.messages import DELIVER_WEBHOOKS, RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.error_boundary import Boundary, account
 from gatepost_core.errors import GatepostError, OperationNotFound, Unavailable, Unforeseen, failure_of
 from gatepost_core.kinds import Kind, Queue
@@ -21,6 +22,7 @@ from gatepost_worker.celery_guard.sealed_task import SealedTask
 from gatepost_worker.delivery.runner import Ended, Later
 from gatepost_worker.submission import HOP, PutBack, Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler
+from gatepost_worker.webhooks.parts import WebhookParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ _boundary: Final = Boundary(GatepostError, Ignore, Reject, Retry)
 
 def register(app: Any, process: Process) -> None:
     """Add Gatepost's tasks to an app, and to no other."""
-    campaigns = CampaignParts(app, process)
+    campaigns, webhooks = CampaignParts(app, process), WebhookParts(app, process)
     checked = partial(strategy, dead_letters=lambda: process.dead_letters)
     for kind in Kind:
         app.task(
@@ -61,9 +63,11 @@ def register(app: Any, process: Process) -> None:
         "Strategy": staticmethod(partial(checked, seal=submissions.seal, is_operation=submissions.is_operation)),
     }
     app.task(_submit(submissions), name=SUBMIT, bind=True, **sealing)
-    app.task(_reconcile(app, process, campaigns), name=RECONCILE, ignore_result=True, **shared)
+    app.task(_reconcile(app, process, campaigns, webhooks), name=RECONCILE, ignore_result=True, **shared)
     app.task(_send_batch(campaigns), name=SEND_BATCH, ignore_result=True, **shared)
+    app.task(_deliver_webhooks(webhooks), name=DELIVER_WEBHOOKS, ignore_result=True, **shared)
     queues = {**{kind.task: kind.queue for kind in Kind}, SEND_BATCH: Queue.BULK, RECONCILE: Queue.LOGIN}
+    queues[DELIVER_WEBHOOKS] = Queue.WEBHOOKS
     app.conf.task_routes = {name: {"queue": process.keys.queue(queue)} for name, queue in queues.items()}
 
 
@@ -159,16 +163,30 @@ def _send_batch(campaigns: CampaignParts) -> Callable[..., None]:
     return send_batch
 
 
-def _reconcile(app: Celery, process: Process, campaigns: CampaignParts) -> Callable[[], None]:
+def _deliver_webhooks(webhooks: WebhookParts) -> Callable[..., None]:
+    @_boundary
+    def deliver_webhooks(endpoint_id: str, version: int = 1) -> None:  # noqa: ARG001 - checked at intake
+        """Deliver the events of one webhook endpoint for a bounded time."""
+        try:
+            webhooks.deliver(endpoint_id)
+        except Unavailable as failure:
+            # The message is acknowledged: a later plan publishes the next one.
+            _log.warning("webhook.interrupted", endpoint_id=endpoint_id, error=str(failure))
+            time.sleep(_PAUSE_S)
+
+    return deliver_webhooks
+
+
+def _reconcile(app: Celery, process: Process, campaigns: CampaignParts, webhooks: WebhookParts) -> Callable[[], None]:
     @_boundary
     def reconcile() -> None:
-        """Repair operations and campaigns whose messages were lost."""
-        try:
-            Reconciler(app, process.ledger, process.redis, process.keys, metrics=process.metrics).run()
-        finally:
-            # Campaigns are swept even if the operations' sweep fails.
-            campaigns.sweep.run()
+        """Repair operations and campaigns whose messages were lost, and plan the delivery of webhooks."""
+        with ExitStack() as steps:
+            # Each step runs even if an earlier one fails. The last one added runs first.
+            steps.callback(webhooks.plan)
             # Where no worker takes batches, none else writes these lines.
-            campaigns.log.write()
+            steps.callback(campaigns.log.write)
+            steps.callback(campaigns.sweep.run)
+            Reconciler(app, process.ledger, process.redis, process.keys, metrics=process.metrics).run()
 
     return reconcile

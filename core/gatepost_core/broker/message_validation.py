@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.broker.messages import MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT
+from gatepost_core.broker.messages import DELIVER_WEBHOOKS, MESSAGE_VERSION, RECONCILE, SEND_BATCH, SUBMIT
 from gatepost_core.json_limits import within_levels
 from gatepost_core.kinds import Kind
 
@@ -39,6 +39,7 @@ class Carries(Enum):
     OPERATION = auto()
     BATCH = auto()
     COMMAND = auto()
+    ENDPOINT = auto()
     ANYTHING = auto()
 
 
@@ -46,6 +47,7 @@ TASKS: Final = {
     **{kind.task: Carries.OPERATION for kind in Kind},
     SEND_BATCH: Carries.BATCH,
     SUBMIT: Carries.COMMAND,
+    DELIVER_WEBHOOKS: Carries.ENDPOINT,
     RECONCILE: Carries.ANYTHING,
 }
 """Every task of a worker, with its kind of arguments."""
@@ -229,7 +231,9 @@ def _check_arguments(kwargs: dict[str, Any], carries: Carries) -> None:
     if kwargs.get("version", MESSAGE_VERSION) != MESSAGE_VERSION:
         raise Malformed("this worker does not know the version of the message")
     if carries is Carries.OPERATION:
-        _check_operation(kwargs)
+        _check_reference("operation_id", kwargs)
+    elif carries is Carries.ENDPOINT:
+        _check_reference("endpoint_id", kwargs)
     elif carries is Carries.BATCH:
         _check_batch(kwargs)
     elif carries is Carries.COMMAND:
@@ -243,11 +247,11 @@ def _check_command(kwargs: dict[str, Any]) -> None:
         raise Malformed("the arguments are not command, idempotency_key and version")
 
 
-def _check_operation(kwargs: dict[str, Any]) -> None:
-    operation_id = kwargs.get("operation_id")
-    if set(kwargs) - {"operation_id", "version"} or not isinstance(operation_id, str):
-        raise Malformed("the arguments are not operation_id and version")
-    _check_uuid("operation_id", operation_id)
+def _check_reference(name: str, kwargs: dict[str, Any]) -> None:
+    reference = kwargs.get(name)
+    if set(kwargs) - {name, "version"} or not isinstance(reference, str):
+        raise Malformed(f"the arguments are not {name} and version")
+    _check_uuid(name, reference)
 
 
 def _check_batch(kwargs: dict[str, Any]) -> None:

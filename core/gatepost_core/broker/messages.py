@@ -11,6 +11,7 @@ MESSAGE_VERSION: Final = 1
 SUBMIT: Final = "gatepost.submit"
 SEND_BATCH: Final = "gatepost.send_batch"
 RECONCILE: Final = "gatepost.reconcile"
+DELIVER_WEBHOOKS: Final = "gatepost.deliver_webhooks"
 SHOWN_ARGUMENTS: Final = "(sealed)"
 """The text that Celery shows in place of arguments and results: in headers, events and logs."""
 
@@ -23,6 +24,11 @@ def operation_message(operation_id: str) -> dict[str, Any]:
 def batch_message(campaign_id: str, batch: int) -> dict[str, Any]:
     """Return the keyword arguments of the task that sends one batch of a campaign."""
     return {"campaign_id": campaign_id, "batch": batch, "version": MESSAGE_VERSION}
+
+
+def webhooks_message(endpoint_id: str) -> dict[str, Any]:
+    """Return the keyword arguments of the task that delivers the events of one webhook endpoint."""
+    return {"endpoint_id": endpoint_id, "version": MESSAGE_VERSION}
 
 
 def log_postponed(**fields: str) -> None:

@@ -188,6 +188,31 @@ local function note_blocked(number, why)
   end
 end
 
+-- Events -----------------------------------------------------------------------------------------------------------
+
+local function event_about(fields)
+  fields.campaign_id, fields.counts = campaign:sub(#CAMPAIGN_KEY + 1), {}
+  fields.total = tonumber(get('total'))
+  for _, name in pairs(NAME) do fields.counts[name] = get(name) + (pending[name] or 0) end
+  return fields
+end
+
+local function reason_of(code)
+  for reason, number in pairs(CODE) do
+    if number == code then return reason end
+  end
+end
+
+local function record_pause(reason, cause)
+  if not is_subscribed('campaign.paused') then return end
+  record_event('campaign.paused', event_about({ reason = reason, cause = reason_of(tonumber(cause)) }), now)
+end
+
+local function record_end(status)
+  if not is_subscribed('campaign.finished') then return end
+  record_event('campaign.finished', event_about({ status = status }), now)
+end
+
 -- Status -----------------------------------------------------------------------------------------------------------
 
 local MOST_CHANGES = 1000
@@ -217,11 +242,13 @@ end
 local function new_baseline()
   local failed = sum_of(FAILURE_FIELDS)
   redis.call('HSET', campaign, 'base_failed', failed, 'base_settled', failed + get(NAME[ACCEPTED]), 'run_length', 0, 'run_reason', 0)
+  redis.call('HDEL', campaign, 'level_failed')
 end
 
 local function pause(reason, cause)
   if get('status') ~= 'running' then return end
   redis.call('HSET', campaign, 'pause_reason', reason, 'pause_cause', cause)
+  if reason ~= 'by_operator' then record_pause(reason, cause) end
   set_status('paused')
 end
 
@@ -250,6 +277,7 @@ local function end_if_done()
   redis.call('HSET', campaign, 'ended', now, 'rate', 0)
   redis.call('SREM', ACTIVE, campaign)
   redis.call('DEL', out, waiting, blocked)
+  record_end(ended)
   set_status(ended)
 end
 

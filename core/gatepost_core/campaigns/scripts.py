@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.doubt import rule_in_lua
 from gatepost_core.reasons import IMPLIED, Reason
-from gatepost_core.redis.keys import SERVER_CLOCK
+from gatepost_core.redis.keys import SERVER_CLOCK, event_recorder
 from gatepost_core.states import OPEN_STATES, Outlook, State, states_in_lua
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def part(name: str) -> str:
 
 
 def library(keys: RedisKeys, clock: str = SERVER_CLOCK) -> str:
-    """Return the beginning of every script on a campaign: clock, names, constants, index, rows."""
-    return clock + keys.lua + lua_constants() + part("index") + part("rows")
+    """Return the beginning of every script on a campaign: clock, names, events, constants, index, rows."""
+    return clock + keys.lua + event_recorder() + lua_constants() + part("index") + part("rows")
 
 
 def lua_constants() -> str:

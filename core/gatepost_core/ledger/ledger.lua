@@ -1,5 +1,6 @@
 -- One operation's record. Every change of state goes through this script, so the counts always add up.
--- Python puts constants in front of it: a name for each state, `OPEN`, the rule of doubt, the names of redis/keys.py, and celery_result.lua.
+-- Python puts constants in front of it: a name for each state, `OPEN`, the rule of doubt, the names of redis/keys.py, redis/outbox.lua and
+-- celery_result.lua.
 --
 -- KEYS[1] the operation's hash   KEYS[2] the sorted set of open operations, by their next sweep
 -- KEYS[3] the counts, a field per kind and state   KEYS[4..] depend on the call
@@ -71,6 +72,8 @@ end
 -- `doubt` is the reason why an earlier attempt may have been carried out, with on_unknown=resend.
 local function finish(from, state, reason, detail, http_status, sealed)
   state, reason = end_after(get('doubt'), state, reason)
+  -- First, so that a user without the right to record events changes nothing.
+  record_event('operation.ended', { operation_id = id, kind = get('kind'), state = state, reason = reason ~= '' and reason or nil }, now)
   move(from, state)
   local lifetime = get('lifetime')
   let_keys_expire(lifetime)

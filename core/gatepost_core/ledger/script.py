@@ -13,7 +13,7 @@ from gatepost_core.errors import OperationFailed, OperationNotFound, OutcomeUnkn
 from gatepost_core.kinds import Kind
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import PERHAPS_RECORDED, translate, translated_errors
-from gatepost_core.redis.keys import as_text, ending, starting
+from gatepost_core.redis.keys import as_text, ending, event_recorder, starting
 from gatepost_core.redis.quick import QuickScript
 from gatepost_core.states import OPEN_STATES, states_in_lua
 
@@ -84,7 +84,7 @@ class LedgerScript:
             calls: Lua that adds calls to it.
         """
         self._keys = keys
-        text = f"{library}\n{keys.lua}{_SOURCE}{calls}{_DISPATCH}"
+        text = f"{library}\n{keys.lua}{event_recorder()}{_SOURCE}{calls}{_DISPATCH}"
         self._start = QuickScript(client, starting(text))
         self._end = QuickScript(client, ending(text))
         self._recording = QuickScript(client, starting(keys.lua + _RECORDING))

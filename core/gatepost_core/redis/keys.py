@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from string import hexdigits
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ _SHARED: Final = 2
 _DEAD_LETTER: Final = "dead_letter"
 _CAMPAIGN: Final = "campaign"
 _LIMITER: Final = "limiter"
+_WEBHOOK: Final = "webhook"
+_WEBHOOKS: Final = "webhooks"
 # The parts of a campaign, after the key of its record.
 _BATCH: Final = ":batch:"
 _OUT: Final = ":out"
@@ -58,6 +61,12 @@ def starting(text: str) -> str:
 def ending(text: str) -> str:
     """Return a script that also runs while Redis's memory is full: work under way must still end."""
     return "#!lua flags=allow-oom\n" + text
+
+
+@cache
+def event_recorder() -> str:
+    """Return Lua that records events for webhooks. The names of `RedisKeys.lua` precede it."""
+    return resources.files("gatepost_core.redis").joinpath("outbox.lua").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -264,6 +273,38 @@ class RedisKeys:
         """When a recovery from a backup last ended, in milliseconds since the epoch."""
         return f"{self.namespace}:recovered"
 
+    @cached_property
+    def webhooks(self) -> str:
+        """The ids of webhook endpoints, by when each was added."""
+        return f"{self.namespace}:{_WEBHOOKS}"
+
+    @cached_property
+    def webhook_source(self) -> str:
+        """The part of `webhook-id` that tells this installation from others."""
+        return f"{self.webhooks}:source"
+
+    @cached_property
+    def webhook_types(self) -> str:
+        """The types of events that at least one endpoint subscribes to."""
+        return f"{self.webhooks}:types"
+
+    @cached_property
+    def webhook_events(self) -> str:
+        """The events, as a stream."""
+        return f"{self.webhooks}:events"
+
+    def webhook(self, endpoint_id: str) -> str:
+        """Return the key of an endpoint's record."""
+        return f"{self.namespace}:{_WEBHOOK}:{endpoint_id}"
+
+    def webhook_due(self, endpoint_id: str) -> str:
+        """Return the key of the events that an endpoint gets again, by when each is due."""
+        return f"{self.webhooks}:due:{endpoint_id}"
+
+    def webhook_attempts(self, endpoint_id: str) -> str:
+        """Return the key of the attempts to deliver these events."""
+        return f"{self.webhooks}:attempts:{endpoint_id}"
+
     @property
     def is_default(self) -> bool:
         """Whether this is the namespace of an installation that sets none."""
@@ -297,6 +338,7 @@ class RedisKeys:
         """The names that scripts need beside their KEYS, as Lua constants: the text in front of such a script."""
         names = {
             "CAMPAIGNS": self.campaigns,
+            "CAMPAIGN_KEY": self.campaign(""),
             "ACTIVE": self.active_campaigns,
             "WORKERS": self.bulk_workers,
             "CHANGES": self.campaign_changes,
@@ -312,9 +354,23 @@ class RedisKeys:
             "BLOCKED_KEY": _BLOCKED,
             "HELD_KEY": _HELD,
             "INDEX_KEY": _INDEX,
+            "WEBHOOK_TYPES": self.webhook_types,
+            "WEBHOOK_EVENTS": self.webhook_events,
         }
         values = ", ".join(f"'{name}'" for name in names.values())
         return f"local {', '.join(names)} = {values}\n"
+
+
+def webhook_names(keys: RedisKeys) -> str:
+    """Return the names that the scripts of webhooks need beside `RedisKeys.lua`, as Lua constants."""
+    names = {
+        "WEBHOOKS": keys.webhooks,
+        "WEBHOOK_SOURCE": keys.webhook_source,
+        "WEBHOOK_KEY": keys.webhook(""),
+        "WEBHOOK_DUE": keys.webhook_due(""),
+        "WEBHOOK_ATTEMPTS": keys.webhook_attempts(""),
+    }
+    return "".join(f"local {name} = '{value}'\n" for name, value in names.items())
 
 
 def _pair(digit: str) -> str:

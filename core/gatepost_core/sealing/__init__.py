@@ -78,6 +78,11 @@ class Purpose:
         """A message that a worker refused."""
         return cls("dead_letter", letter_id)
 
+    @classmethod
+    def webhook(cls, endpoint_id: str) -> Purpose:
+        """The URL and the secrets of a webhook endpoint."""
+        return cls("webhook", endpoint_id)
+
 
 @boundary
 @dataclass(frozen=True)

@@ -142,6 +142,16 @@ class Settings(Configuration):
     visibility_timeout: Annotated[int, Field(ge=10)] = 300
     reconcile_every: Annotated[float, Field(gt=0)] = 10.0
     republish_after: Annotated[float, Field(gt=0)] = 30.0
+    webhook_allow_private: bool = Field(
+        default=False, description="Whether webhooks may go to http:// and to private addresses: for development."
+    )
+    webhook_ca_bundle: Path | None = Field(
+        default=None, description="Trusted authorities of webhook endpoints; by default, those of certifi."
+    )
+    webhook_proxy: SecretStr | None = Field(default=None, description="The http(s):// proxy of webhooks.")
+    webhook_retention: Annotated[int, Field(ge=3600, description="Seconds that events are kept for webhooks.")] = (
+        259_200
+    )
     allow_eviction: bool = Field(default=False, description="Whether workers start on a Redis that may evict keys.")
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
     calls: Annotated[
@@ -188,7 +198,7 @@ class Settings(Configuration):
     def _names_by_comma(cls, value: Any) -> Any:
         return tuple(name for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
-    @field_validator("broker_url", "auth0_proxy")
+    @field_validator("broker_url", "auth0_proxy", "webhook_proxy")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         # Compose turns ${AUTH0_PROXY:-} into an empty variable.

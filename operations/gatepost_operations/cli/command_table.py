@@ -53,6 +53,7 @@ TABLE: Final = (
     ),
     Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could accept.", OPERATIONS),
     Entry("probe", "cli.probe:app", "Send a code to the team's own mailbox, and log in with it.", OPERATIONS),
+    Entry("webhooks", "cli.webhooks:app", "Tell other systems when something ends.", OPERATIONS),
     Entry("worker", "cli.worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("web", "cli.web:app", "Serve the HTTP API and the console.", PROCESSES),
     Entry("metrics", "cli.metrics:app", "Serve the metrics of the fleet to Prometheus.", PROCESSES),

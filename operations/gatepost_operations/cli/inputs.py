@@ -76,6 +76,15 @@ def new_password() -> str:
     return _line("password")
 
 
+def url_from(given: str) -> str:
+    """Return the URL: the argument itself, or the first line of standard input for `-`, which other users cannot see.
+
+    Raises:
+        InvalidCommand: standard input is empty.
+    """
+    return _line("url") if given == STANDARD_INPUT else given
+
+
 def reference_from(given: str) -> str:
     """Return the operation's id: the argument itself. `-` takes the reference of a login from the first line of standard input.
 

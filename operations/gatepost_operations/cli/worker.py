@@ -28,8 +28,8 @@ app = command_app()
 def worker(
     *,
     queues: Annotated[
-        str, typer.Option("--queues", metavar="NAMES", help="Comma-separated: login, send, bulk.")
-    ] = "login,send",
+        str, typer.Option("--queues", metavar="NAMES", help="Comma-separated: login, send, bulk, webhooks.")
+    ] = "login,send,webhooks",
     concurrency: Annotated[
         int | None,
         typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 8]."),

@@ -180,7 +180,7 @@ class _DevProcesses:
     def start_workers(self, concurrency: int) -> None:
         keys = RedisKeys(self._variables["GATEPOST_NAMESPACE"])
         commands = {
-            "worker": worker_command(["login", "send"], name="dev", keys=keys, concurrency=concurrency),
+            "worker": worker_command(["login", "send", "webhooks"], name="dev", keys=keys, concurrency=concurrency),
             "bulk": worker_command(["bulk"], name="dev", keys=keys, concurrency=concurrency),
             "beat": beat_command(self._directory / "beat-schedule"),
         }

@@ -65,6 +65,7 @@ class Sealed(StrEnum):
     ROWS = "rows"
     AUTH_PARAMS = "auth_params"
     DEAD_LETTER = "dead_letter"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class _Places:
         self._prefixes = (
             (keys.operation(""), Sealed.COMMAND, "command", Purpose.command),
             (keys.dead_letter(""), Sealed.DEAD_LETTER, "sealed", Purpose.dead_letter),
+            (keys.webhook(""), Sealed.WEBHOOK, "sealed", Purpose.webhook),
         )
         self._campaign, self._batch = keys.campaign_pattern, keys.batch_pattern
 

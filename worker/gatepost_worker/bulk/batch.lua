@@ -114,6 +114,32 @@ local function begin_watch()
   return { reason = tonumber(found[1]), length = tonumber(found[2]), limit = tonumber(found[3]) }
 end
 
+-- Thresholds --------------------------------------------------------------------------------------------------------
+
+local ENDED_LEVELS, FAILED_LEVELS = { 25, 50, 75 }, { 1, 5, 10, 25, 50 } -- percent
+
+local function note_level(measure, levels, share)
+  local field, level = 'level_' .. measure, 0
+  for _, percent in ipairs(levels) do
+    if share * 100 >= percent then level = percent end
+  end
+  local before = tonumber(get(field) or 0)
+  -- A retry lowers the share of the rows that ended, which can then reach a level again.
+  if level > before or level < before and measure == 'ended' then redis.call('HSET', campaign, field, level) end
+  if level > before then
+    record_event('campaign.threshold_reached', event_about({ measure = measure, percent = level }), now)
+  end
+end
+
+local function note_thresholds()
+  if not is_subscribed('campaign.threshold_reached') then return end
+  note_level('ended', ENDED_LEVELS, done_count() / math.max(1, get('total')))
+  local found = redis.call('HMGET', campaign, 'base_failed', 'base_settled', NAME[ACCEPTED])
+  local all_failed = sum_of(FAILURE_FIELDS)
+  local settled = all_failed + found[3] - found[2]
+  if settled >= ENOUGH then note_level('failed', FAILED_LEVELS, (all_failed - found[1]) / settled) end
+end
+
 -- Settling and beginning --------------------------------------------------------------------------------------------
 
 -- A settlement: row, state, flags, reason, HTTP status (two bytes), attempts, seconds (four bytes).
@@ -194,6 +220,7 @@ function calls.step(number, token, seq, lease, settlements, cursor, want, config
   local reply = begin_next(batch, tonumber(cursor), tonumber(want), config, readings, tonumber(ceiling_rate))
   hold(batch, lease, 'seq', seq, 'reply', cmsgpack.pack(reply))
   save_counts()
+  if settlements ~= '' then note_thresholds() end
   return reply
 end
 

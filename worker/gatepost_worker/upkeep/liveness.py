@@ -112,6 +112,11 @@ class Liveness:
         """Record that the process is ending, so that taking no messages is no problem."""
         self._stopping = True
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the process is ending."""
+        return self._stopping
+
     def sampled(self, waiting: Mapping[str, int], slots_free: int) -> None:
         """Record a sample: the number of waiting messages by queue, and the number of free slots."""
         now = self._monotonic()

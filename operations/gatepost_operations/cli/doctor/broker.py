@@ -10,10 +10,12 @@ from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed, Resou
 
 from gatepost_core.broker.amqp_timeouts import BrokerBlocked, BrokerSilent
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.kinds import Queue as GatepostQueue
+from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.doctor.checks import Check, Status, judge_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from celery import Celery
     from kombu import Queue
@@ -49,16 +51,23 @@ _CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
 )
 
 
-def examine_broker(settings: Settings) -> Iterator[Check]:
-    """Give the findings about the broker, its queues and its workers."""
+def examine_broker(settings: Settings, *, webhooks: bool = False) -> Iterator[Check]:
+    """Give the findings about the broker, its queues and its workers.
+
+    Args:
+        settings: the configuration.
+        webhooks: whether a worker is needed for webhooks, because there is an endpoint.
+    """
     app = build_app(settings)
     try:
-        yield from _examine(app)
+        yield from _examine(
+            app, unneeded=() if webhooks else (RedisKeys(settings.namespace).queue(GatepostQueue.WEBHOOKS),)
+        )
     finally:
         app.close()
 
 
-def _examine(app: Celery) -> Iterator[Check]:
+def _examine(app: Celery, unneeded: Collection[str]) -> Iterator[Check]:
     with app.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
@@ -78,7 +87,7 @@ def _examine(app: Celery) -> Iterator[Check]:
             yield _failed("workers", "", failure)
             return
     served = {worker: [queue["name"] for queue in queues] for worker, queues in replies.items()}
-    yield judge_workers(served, list(app.amqp.queues))
+    yield judge_workers(served, [name for name in app.amqp.queues if name not in unneeded])
 
 
 def _probe(connection: Any) -> None:

@@ -4,7 +4,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,7 +17,7 @@ from rich.text import Text
 
 from gatepost.campaigns.control import Campaigns
 from gatepost_core.dead_letters import count_letters
-from gatepost_core.errors import ConfigurationError, KeyMismatch, Unavailable
+from gatepost_core.errors import ConfigurationError, KeyMismatch, SealError, Unavailable
 from gatepost_core.ledger import ledger_at
 from gatepost_core.redis.check import defect_of, missing_commands
 from gatepost_core.redis.connections import connect, connect_to_broker
@@ -24,6 +26,8 @@ from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_core.webhooks.deliveries import Deliveries
+from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.doctor.broker import examine_broker
 from gatepost_operations.cli.doctor.checks import (
@@ -36,6 +40,7 @@ from gatepost_operations.cli.doctor.checks import (
     judge_server,
     worst,
 )
+from gatepost_operations.cli.doctor.webhooks import judge_webhooks
 from gatepost_operations.cli.doctor.work import judge_campaigns, judge_operations, judge_tenants
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
@@ -87,12 +92,15 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
     yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
     yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
+    webhooks: list[Check] = []
     at_redis = list(_redis(settings))
     yield from at_redis
     failed = next((check for check in at_redis if check.name == "redis" and check.status is Status.FAILED), None)
     if failed is None:
         yield from _work(settings)
-    yield from _broker(settings, failed)
+        webhooks = list(_webhooks(settings))
+        yield from webhooks
+    yield from _broker(settings, failed, webhooks=bool(webhooks))
     if not offline:
         yield from _auth0(settings, tenant_name)
 
@@ -178,7 +186,28 @@ def _work(settings: Settings) -> Iterator[Check]:
     yield from judge_campaigns(active)
 
 
-def _broker(settings: Settings, failed_redis: Check | None) -> Iterator[Check]:
+def _webhooks(settings: Settings) -> Iterator[Check]:
+    try:
+        with connect(settings) as client:
+            keys = RedisKeys(settings.namespace)
+            endpoints, deliveries = Endpoints(client, keys, settings.keyring()), Deliveries(client, keys)
+            found, backlog, urls = endpoints.list(), deliveries.backlog(), {}
+            for one in found:
+                with contextlib.suppress(SealError):
+                    urls[one.id] = endpoints.target(one.id).url
+    except (ConfigurationError, Unavailable):  # reported by an earlier check
+        return
+    yield from judge_webhooks(
+        found,
+        backlog,
+        datetime.now(UTC),
+        urls=urls,
+        allow_private=settings.webhook_allow_private,
+        installed=find_spec("standardwebhooks") is not None,
+    )
+
+
+def _broker(settings: Settings, failed_redis: Check | None, *, webhooks: bool) -> Iterator[Check]:
     if failed_redis and settings.broker == settings.redis_url.get_secret_value():
         # The same server: a second connection would only wait for the same timeout.
         yield replace(failed_redis, name="broker")
@@ -193,7 +222,7 @@ def _broker(settings: Settings, failed_redis: Check | None) -> Iterator[Check]:
         if found.status is not Status.OK:
             yield found
             return
-    yield from examine_broker(settings)
+    yield from examine_broker(settings, webhooks=webhooks)
 
 
 def _auth0(settings: Settings, tenant_name: str | None) -> Iterator[Check]:

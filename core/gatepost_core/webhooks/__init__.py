@@ -1,0 +1,1 @@
+"""Webhooks: the events, the endpoints that get them, and the record of their delivery."""

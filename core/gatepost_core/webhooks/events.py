@@ -1,0 +1,153 @@
+"""The types of events, and the payload of each: ids, counts, states and reasons, never a person."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from gatepost_core.redis.keys import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORED_VERSION: Final = "1"
+"""The version of a stored event."""
+# No `@` and no `+`, and no text of digits alone: neither an address nor a phone number nor a code.
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,127}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FIELD: Final = re.compile(r"[a-z][a-z_]{0,63}")
+# A name from the settings, which may be a number.
+_TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+# The ids of other clients' operations.
+_OTHER_ID: Final = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])[A-Za-z0-9_-]{16,64}")
+
+_OF_CAMPAIGN: Final = {
+    "campaign_id": "the id of the campaign",
+    "total": "the number of its recipients",
+    "counts": "the number of recipients in each state",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One type of event.
+
+    Attributes:
+        name: the `type` in the payload.
+        summary: when it is recorded.
+        fields: the fields of `data`, each with its meaning.
+    """
+
+    name: str
+    summary: str
+    fields: Mapping[str, str]
+
+
+class EventType(StrEnum):
+    """What happened. The attributes are those of its entry."""
+
+    summary: str
+    fields: Mapping[str, str]
+
+    def __new__(cls, entry: Any) -> Self:
+        """Make a member of its entry."""
+        event = str.__new__(cls, entry.name)
+        event._value_ = entry.name
+        event.summary, event.fields = entry.summary, entry.fields
+        return event
+
+    CAMPAIGN_FINISHED = Entry(
+        "campaign.finished",
+        "The last recipient of a campaign has ended, or the campaign is cancelled to its last recipient.",
+        {**_OF_CAMPAIGN, "status": "`finished` or `cancelled`"},
+    )
+    CAMPAIGN_PAUSED = Entry(
+        "campaign.paused",
+        "A campaign paused itself. A pause by an operator is no event.",
+        {
+            **_OF_CAMPAIGN,
+            "reason": "`refused`, `failures_in_a_row` or `error_share`",
+            "cause": "the reason of the last failure, as in the table of failures",
+        },
+    )
+    CAMPAIGN_THRESHOLD_REACHED = Entry(
+        "campaign.threshold_reached",
+        "A share of a campaign's recipients has ended (25, 50 or 75 percent), or has failed (1, 5, 10, 25 or 50 percent).",
+        {**_OF_CAMPAIGN, "measure": "`ended` or `failed`", "percent": "the highest threshold that is reached"},
+    )
+    OPERATION_ENDED = Entry(
+        "operation.ended",
+        "A single send or a login has ended.",
+        {
+            "operation_id": "the id of the operation",
+            "kind": "what it does, such as `send_email`",
+            "state": "its final state",
+            "reason": "why it did not simply succeed; absent after a success",
+        },
+    )
+    DEAD_LETTER_ARRIVED = Entry(
+        "dead_letter.arrived",
+        "A worker refused a message and stored it as a dead letter.",
+        {"dead_letter_id": "its id", "dead_letters": "the number of dead letters afterwards"},
+    )
+    PROBE_FAILED = Entry(
+        "probe.failed",
+        "The login probe failed.",
+        {
+            "tenant": "the tenant that it logged in to",
+            "channel": "`email` or `sms`",
+            "step": "the step that failed",
+            "reason": "why it failed",
+        },
+    )
+    TEST = Entry(
+        "webhook.test",
+        "An operator ran `gatepost webhooks test`. Only the tested endpoint gets it.",
+        {"endpoint_id": "the id of the endpoint"},
+    )
+
+
+SUBSCRIBABLE: Final = tuple(event for event in EventType if event is not EventType.TEST)
+"""The types that an endpoint can subscribe to. Each endpoint gets its own tests."""
+
+
+def checked_data(event: EventType, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an event.
+
+    Args:
+        event: its type.
+        data: its fields: numbers, words, or numbers by word.
+
+    Raises:
+        ValueError: a field does not belong to the type, or its value could be personal. The message names the field, never the value.
+    """
+    for name, value in data.items():
+        if name not in event.fields:
+            raise ValueError(f"{event} has no field {name}")
+        if not _is_impersonal(name, value):
+            raise ValueError(f"{name} of {event} must be a number, a word or numbers by word")
+    return dict(data)
+
+
+def payload(event: EventType, at_ms: int, data: Mapping[str, Any]) -> bytes:
+    """Return the body of a webhook: JSON with `type`, `timestamp` and `data`. Fields that the type does not have are left out.
+
+    Source: Standard Webhooks 1.0.0, "Payload structure".
+    """
+    known = {name: data[name] for name in event.fields if name in data and _is_impersonal(name, data[name])}
+    timestamp = moment(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"type": event.value, "timestamp": timestamp, "data": known}, separators=(",", ":")).encode()
+
+
+def _is_impersonal(name: str, value: Any) -> bool:
+    if name == "tenant":
+        return isinstance(value, str) and _TENANT.fullmatch(value) is not None
+    if isinstance(value, dict):
+        return all(
+            isinstance(name, str) and _FIELD.fullmatch(name) and type(count) is int for name, count in value.items()
+        )
+    return type(value) is int or (
+        isinstance(value, str) and (_WORD.fullmatch(value) or _OTHER_ID.fullmatch(value)) is not None
+    )
