@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gatepost import errors as e
+from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Queue
 from gatepost_core.sealing import Keyring, Purpose
+from gatepost_operations.maintenance.webhooks import WebhookControl
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
 from support.free_ports import free_port
+from support.keys import KEYS
 from support.planted_secrets import ProcessList, Recording
 from support.sealing_keys import SEALING_KEY
+from support.webhook_receiver import WebhookReceiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +40,7 @@ PHONE = "+447700900847"
 REDIS_PASSWORD = "canary-password-k3w8"
 FINGERPRINT_KEY = "canary-fingerprint-key-5z1m"
 _CREDENTIALS = (REDIS_PASSWORD, FINGERPRINT_KEY, DEV_CLIENT_SECRET, SEALING_KEY.reveal().partition(":")[2])
-_QUEUES = "gatepost.login,gatepost.send,gatepost.bulk"
+_QUEUES = "gatepost.login,gatepost.send,gatepost.bulk,gatepost.webhooks"
 _TAGS = ("429-once", "drop-after", "503-after", "bad-email", "invalid-client", "mfa", "idtoken-bad-aud")
 _PEOPLE = [
     {"email": f"{NAME}@example.com", "language": "de"},
@@ -75,6 +79,7 @@ def log_in_with_a_password(stack: Stack) -> None:
         "GATEPOST_REDIS_URL": f"redis://gatepost:{REDIS_PASSWORD}@127.0.0.1:{stack.valkey.port}/0",
         "GATEPOST_FINGERPRINT_KEY": FINGERPRINT_KEY,
         "GATEPOST_LOG_LEVEL": "DEBUG",
+        "GATEPOST_WEBHOOK_ALLOW_PRIVATE": "1",
     }
 
 
@@ -82,7 +87,13 @@ def travel(stack: Stack) -> Journey:
     """Send, log in, fail in every way, submit, run a campaign, crash, and look at all of it with the command line and Flower."""
     journey = Journey()
     log_in_with_a_password(stack)
-    with Recording(stack.valkey.port) as recording, ProcessList() as processes, stack.producer() as producer:
+    with (
+        Recording(stack.valkey.port) as recording,
+        ProcessList() as processes,
+        stack.producer() as producer,
+        WebhookReceiver() as receiver,
+    ):
+        journey.secrets += _add_webhook(stack, receiver)
         worker = stack.worker(_QUEUES, "--task-events")
         stack.beat()
         flower = Flower(stack)
@@ -92,6 +103,7 @@ def travel(stack: Stack) -> Journey:
         shell.operate(journey)
         told.append(_crash(stack, producer, worker))
         journey.surfaces["flower"] = flower.pages()
+        journey.surfaces["webhooks"] = receiver.text()
         with stack.redis() as client:
             kept = "\n".join(f"{key!r} {client.dump(key)!r}" for key in client.scan_iter())
     journey.surfaces |= {
@@ -104,6 +116,14 @@ def travel(stack: Stack) -> Journey:
         "files": _files(stack, journey.files),
     }
     return journey
+
+
+def _add_webhook(stack: Stack, receiver: WebhookReceiver) -> list[str]:
+    """Tell a receiver of every event; return the secret parts of its URL and its key."""
+    with stack.redis() as client:
+        bench = WebhookControl(client, stack.settings, AuditLog(client, KEYS, stack.settings.fingerprints()))
+        _, secret = bench.add(f"{receiver.url}/{NAME}-path")
+    return [secret.removeprefix("whsec_")]
 
 
 def _send_and_log_in(stack: Stack, producer: Producer) -> list[str]:

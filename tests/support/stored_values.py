@@ -95,6 +95,10 @@ def written_in(recording: str) -> Iterator[Written]:
                 yield from _with_members(Written(arguments[0], "", arguments[-1] if name != "set" else arguments[1]))
             case name if name in _MEMBERS:
                 yield from _with_members(Written(arguments[0], "", arguments[-1]))
+            case "xadd":
+                pairs = arguments[arguments.index("*") + 1 :]
+                for field, value in zip(pairs[::2], pairs[1::2], strict=True):
+                    yield Written(arguments[0], field, value)
             case _:
                 continue
 

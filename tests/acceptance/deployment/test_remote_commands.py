@@ -122,4 +122,6 @@ def test_a_worker_takes_no_queue_of_others(worker: Program, app: Celery) -> None
     """Its messages would be taken for malformed ones and become dead letters."""
     answer = ask(app, "add_consumer", queue="orders")
 
-    assert answer == {"error": "There is no such queue; the queues are gatepost.login, gatepost.send, gatepost.bulk."}
+    assert answer == {
+        "error": "There is no such queue; the queues are gatepost.login, gatepost.send, gatepost.bulk, gatepost.webhooks."
+    }

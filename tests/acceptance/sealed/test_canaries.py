@@ -27,6 +27,7 @@ SURFACES = {
     "logs": ["attempt.finished", "http_status", "flower"],
     "errors": ["RecipientRejected", "MfaRequired", "InvalidCommand", "worker_lost"],
     "flower": ["gatepost.send_email", "flower_events_total", "task-failed", "InvalidCommand", "broker_url"],
+    "webhooks": ["operation.ended", "campaign.finished", "webhook-signature"],
     "command line": ["recipient_rejected", "campaign.export", "accepted", "is not an e-mail address"],
     "process list": [
         "gatepost_operations.cli send-email -",
@@ -64,7 +65,7 @@ def test_the_search_finds_what_is_there() -> None:
 
 def test_nothing_secret_is_readable(journey: Journey, subtests: pytest.Subtests) -> None:
     """Over success, retry, failure, submission, a campaign and a crash; with logs at DEBUG and Flower open to anybody."""
-    assert len(journey.secrets) == 6 + 12 + 1
+    assert len(journey.secrets) == 6 + 1 + 12 + 1
     assert journey.surfaces.keys() == SURFACES.keys()
     for surface, text in journey.surfaces.items():
         with subtests.test(surface):

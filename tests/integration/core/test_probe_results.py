@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatepost_core.kinds import Channel
 from gatepost_core.probe_results import REASONS, SUCCESS, Cause, ProbeResult, ProbeResults, Step
 from gatepost_core.reasons import Reason
+from gatepost_core.webhooks.endpoints import Endpoints
+from gatepost_core.webhooks.events import SUBSCRIBABLE
 from support.keys import KEYS
 
 if TYPE_CHECKING:
     import redis
+
+    from gatepost_core.settings import Settings
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -66,3 +71,20 @@ def test_every_cause_says_what_to_do() -> None:
     assert all(cause.advice.endswith(".") for cause in Cause)
     assert not {cause.value for cause in Cause} & {reason.value for reason in Reason}
     assert len(REASONS) == 1 + len(Cause) + len(Reason)
+
+
+def test_a_failure_is_recorded_for_webhooks_in_the_same_step(redis_client: redis.Redis, settings: Settings) -> None:
+    """With tenant, channel, step and cause; a success is no event."""
+    Endpoints(redis_client, KEYS, settings.keyring()).add("https://example.com/", SUBSCRIBABLE, "whsec_AAAA")
+    results = ProbeResults(redis_client, KEYS)
+    results.store("42", Channel.EMAIL, ProbeResult(NOON, SUCCESS, None, {}))
+    results.store("42", Channel.EMAIL, ProbeResult(NOON, Cause.MESSAGE_LATE, Step.ARRIVAL, {}))
+
+    ((_, event),) = redis_client.xrange(KEYS.webhook_events)
+    assert event[b"type"] == b"probe.failed"
+    assert json.loads(event[b"data"]) == {
+        "tenant": "42",
+        "channel": "email",
+        "step": "arrival",
+        "reason": "message_late",
+    }

@@ -20,6 +20,8 @@ from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.outcomes import TokenSet
 from gatepost_core.sealing import Key, Keyring, Purpose, kid_of
 from gatepost_core.states import State
+from gatepost_core.webhooks.endpoints import Endpoints
+from gatepost_core.webhooks.events import SUBSCRIBABLE
 from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, Sealed
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
@@ -51,6 +53,7 @@ class Filled:
             sealed_result = sealed_for(login, TOKENS)
             producer.ledger.settle(login.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed_result)
         self.login, self.reference = login.operation_id, login.reference
+        self.webhook = Endpoints(client, KEYS, keyring).add("https://example.com/", SUBSCRIBABLE, "whsec_AAAA")
         self.letter = DeadLetters(client, KEYS, keyring).add({"raw": "x"}, reason="r", queue="gatepost.send")
         with Campaigns(settings) as campaigns:
             self.campaign = campaigns.create("spring", Options(auth_params=AUTH_PARAMS))
@@ -83,6 +86,7 @@ def test_everything_stored_is_re_sealed_and_opens_with_the_new_key_alone(
     letters = DeadLetters(redis_client, KEYS, keyring)
     assert b"ana@example.com" in keyring.open(str(command, "ascii"), Purpose.command(filled.open_operation))
     assert letters.open(letters.find(filled.letter)) == {"raw": "x"}
+    assert Endpoints(redis_client, KEYS, keyring).target(filled.webhook).url == "https://example.com/"
     with Producer(settings) as producer:
         assert producer.handle(filled.reference).redeem(1).access_token.get_secret_value() == "a"
         assert len(list(producer.campaigns.export(filled.campaign))) == 300
@@ -141,7 +145,7 @@ def test_a_value_that_changes_meanwhile_is_not_put_back(
     turning._fresh = ended_meanwhile  # type: ignore[method-assign] # what another process does at that moment
     done = turning.run()
 
-    assert set(done.resealed) == {Sealed.ROWS, Sealed.AUTH_PARAMS, Sealed.DEAD_LETTER}
+    assert set(done.resealed) == {Sealed.ROWS, Sealed.AUTH_PARAMS, Sealed.DEAD_LETTER, Sealed.WEBHOOK}
     assert done.left.kids == set()
     assert redis_client.hget(KEYS.operation(filled.open_operation), "command") is None
 

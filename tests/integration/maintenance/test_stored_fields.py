@@ -27,6 +27,8 @@ from gatepost_core.sealing import Key, Purpose, kid_of
 from gatepost_core.sealing.fingerprints import Origin
 from gatepost_core.settings import Settings
 from gatepost_core.states import State
+from gatepost_core.webhooks.events import EventType
+from gatepost_core.webhooks.publishing import publish_delivery
 from gatepost_operations.maintenance.api_keys import grant_of
 from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
@@ -48,6 +50,8 @@ from support.campaign_parts import Bench, email, rows
 from support.keys import KEYS
 from support.planted_secrets import Recording, found
 from support.stored_values import Written, listed, unlisted, written_in
+from support.webhook_bench import WebhookBench
+from support.webhook_receiver import WebhookReceiver
 
 if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
@@ -114,11 +118,18 @@ class Journey:
     def campaigns(self) -> None:
         """Create, add, screen, send, fail, pause, resume, change, retry amid a batch, resend, sweep."""
         bench, campaigns = self.bench, self.bench.campaigns
+        thresholds = WebhookBench(self.bench.settings)
+        endpoint_id, _ = thresholds.added("https://example.com/", [EventType.CAMPAIGN_THRESHOLD_REACHED])
+        people = [f"{number}{'+bad-email' if number % 3 == 0 else ''}@example.com" for number in range(110)]
+        bench.start([Row(number, Channel.EMAIL, address) for number, address in enumerate(people)])
+        bench.work()
+        thresholds.control.remove(endpoint_id)
+        thresholds.close()
         campaigns.suppressions.add(email(2), expires_at=datetime.now(UTC) + timedelta(days=1))
-        people = [*rows(5), Row(1, Channel.EMAIL, PERSON)]
-        people += [Row(1, Channel.EMAIL, f"{NAME}+bad-email@example.com", auth_params=f'{{"state":"{NAME}"}}')]
-        guests = [row.recipient for row in people[1:]]
-        campaign_id = bench.start(people, guest_list=guests, auth_params={"state": NAME}, rate=1000, language="de")
+        several = [*rows(5), Row(1, Channel.EMAIL, PERSON)]
+        several += [Row(1, Channel.EMAIL, f"{NAME}+bad-email@example.com", auth_params=f'{{"state":"{NAME}"}}')]
+        guests = [row.recipient for row in several[1:]]
+        campaign_id = bench.start(several, guest_list=guests, auth_params={"state": NAME}, rate=1000, language="de")
         campaigns.sent_before.note_file(campaign_id, "ab" * 32)
         batch = bench.take()
         assert batch is not None
@@ -154,6 +165,33 @@ class Journey:
         services.producer.enqueue_for(key.id, [(command, "a key")], Origin.HTTP)
         services.campaigns.create("spring", owner=key.id)
         services.close()
+
+    def webhooks(self) -> None:
+        """Add endpoints, test, deliver, fail, lose, give up, disable, rotate, remove."""
+        with WebhookReceiver() as receiver:
+            bench = WebhookBench(self.bench.settings)
+            kept, gone = (bench.added(receiver.url)[0] for _ in range(2))
+            self.producer.send_email(PERSON).cancel()
+            bench.deliveries.test(kept)
+            bench.deliveries.plan(3600)
+            publish_delivery(self.app, kept)
+            receiver.answers = [(429, {"Retry-After": "60"}), (410, {})]
+            bench.deliver(kept)
+            bench.deliver(gone)
+            attempt = bench.deliveries.take(bench.added(receiver.url)[0])
+            assert attempt is None
+            bench.endpoints.enable(kept)
+            bench.deliver(kept)
+            bench.record()
+            attempt = bench.deliveries.take(kept)
+            assert attempt is not None
+            bench.deliveries.failed(kept, attempt, "connect_failed", wait_ms=None, pause_ms=0)
+            bench.record()
+            self.client.xtrim(KEYS.webhook_events, maxlen=0, approximate=False)
+            bench.deliveries.plan(3600)
+            bench.control.rotate(kept, timedelta(hours=1))
+            bench.control.remove(gone)
+            bench.close()
 
     def trust(self) -> None:
         """Dead-letter, replay, erase, probe, rotate."""
@@ -199,11 +237,13 @@ def written(valkey_server: EmbeddedValkey) -> list[Written]:
             auth0_base_url=simulator.url,
             auth0_client_id=DEV_CLIENT_ID,
             auth0_client_secret=SecretStr(DEV_CLIENT_SECRET),
+            webhook_allow_private=True,
         )
         with closing(Journey(settings, simulator, client)) as journey:
             journey.operations()
             journey.campaigns()
             journey.ways_in()
+            journey.webhooks()
             journey.trust()
             journey.console()
     return list(written_in(recording.text()))

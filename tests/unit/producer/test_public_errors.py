@@ -12,7 +12,14 @@ import gatepost_core
 from gatepost_core import errors
 
 # They leave operators' tools, or no public function at all.
-INTERNAL = {"AuditUnreadable", "BadValue", "DeadLetterNotFound", "MemoryFull"}
+INTERNAL = {
+    "AuditUnreadable",
+    "BadValue",
+    "DeadLetterNotFound",
+    "EndpointNotFound",
+    "MemoryFull",
+    "TooManyEndpoints",
+}
 
 
 def subclasses(kind: type) -> set[type]:

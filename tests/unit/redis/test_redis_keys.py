@@ -110,7 +110,7 @@ def test_celery_uses_the_same_names(make_settings: Callable[..., Settings], name
 def test_no_other_source_spells_a_key() -> None:
     """Python and Lua alike: a key that changes touches one file."""
     spelled = re.compile(
-        r"""["'](gatepost:\w|celery-task-meta|_kombu|unacked['"]|:(?:batch|out|waiting|blocked|i):?["']|gatepost\.(?:login|send|bulk)\b)"""
+        r"""["'](gatepost:\w|celery-task-meta|_kombu|unacked['"]|:(?:batch|out|waiting|blocked|i):?["']|gatepost\.(?:login|send|bulk|webhooks)\b)"""
     )
     home = Path(redis_keys.__file__).resolve()
     files = sources().values()
