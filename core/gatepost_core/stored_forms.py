@@ -11,6 +11,7 @@ from typing import Final
 
 from gatepost_core.broker.messages import MESSAGE_VERSION
 from gatepost_core.campaigns.batch import ROWS_FORM
+from gatepost_core.webhooks.events import STORED_VERSION
 
 LIMITER_FORM: Final = 4
 """The number in `limiter/state.lua`."""
@@ -41,7 +42,7 @@ FORMS: Final = (
         MESSAGE_VERSION,
         "the argument `version`",
         "The worker keeps the message as a dead letter, and answers a submission. The reconciler publishes the operation or batch again.",
-        ("gatepost.login", "gatepost.send", "gatepost.bulk", "unacked"),
+        ("gatepost.login", "gatepost.send", "gatepost.bulk", "gatepost.webhooks", "unacked"),
     ),
     StoredForm(
         "operations",
@@ -91,6 +92,20 @@ FORMS: Final = (
         "the field `form`",
         "The letter is listed, and not opened, replayed or dropped by its content.",
         ("gatepost:dead_letter:ID",),
+    ),
+    StoredForm(
+        "webhook endpoints",
+        1,
+        "the member `form` of the sealed JSON",
+        "Nothing is sent to the endpoint. Its events wait.",
+        ("gatepost:webhook:ID",),
+    ),
+    StoredForm(
+        "events for webhooks",
+        int(STORED_VERSION),
+        "the field `v`",
+        "The event is not sent, and waits for a newer worker.",
+        ("gatepost:webhooks:events",),
     ),
     StoredForm(
         "audit entries",
@@ -143,6 +158,11 @@ PLAIN: Final = frozenset(
         "gatepost:reconciler:lock",
         "gatepost:reconciler:last",
         "gatepost:replication",
+        "gatepost:webhooks",
+        "gatepost:webhooks:types",
+        "gatepost:webhooks:source",
+        "gatepost:webhooks:due:ID",
+        "gatepost:webhooks:attempts:ID",
         "unacked_index",
         "unacked_mutex",
         "_kombu.binding.ANY",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import CorruptRecord, GatepostError
+from gatepost_core.errors import GatepostError, NewerForm
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import SERVER_CLOCK, as_text, moment
 from gatepost_core.sealing import Purpose, kid_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32
+_FORM: Final = 1
 _SOURCE_BYTES: Final = 6
 
 
@@ -77,23 +78,20 @@ class Target:
     def dump(self) -> bytes:
         """Return it as JSON, to be sealed."""
         kept = [[secret.text, secret.until and secret.until.isoformat()] for secret in self.secrets]
-        return json.dumps({"version": 1, "url": self.url, "secrets": kept}).encode()
+        return json.dumps({"form": _FORM, "url": self.url, "secrets": kept}).encode()
 
     @classmethod
     def load(cls, raw: bytes) -> Target:
         """Read what `dump` wrote.
 
         Raises:
-            CorruptRecord: it has another form, or another version.
+            NewerForm: a newer version wrote it.
         """
-        try:
-            stored = json.loads(raw)
-            kept = [Secret(text, until and datetime.fromisoformat(until)) for text, until in stored["secrets"]]
-            if stored["version"] == 1:
-                return cls(str(stored["url"]), tuple(kept))
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise CorruptRecord("A webhook endpoint has a form that this version does not know.")
+        stored = json.loads(raw)
+        if stored["form"] != _FORM:
+            raise NewerForm
+        kept = [Secret(text, until and datetime.fromisoformat(until)) for text, until in stored["secrets"]]
+        return cls(stored["url"], tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +193,7 @@ class Endpoints:
 
         Raises:
             EndpointNotFound: it was removed.
+            NewerForm: a newer version wrote it.
             SealError: its key is not in the ring, or it was changed.
         """
         return self.open(endpoint_id, self._sealed(endpoint_id))
@@ -208,6 +207,7 @@ class Endpoints:
 
         Raises:
             EndpointNotFound: it was removed.
+            NewerForm: a newer version wrote it.
             SealError: its key is not in the ring, or it was changed.
         """
         while True:

@@ -2,7 +2,7 @@
 -- Python puts the names of redis/keys.py in front, the clock (`now_us`) and redis/outbox.lua.
 --
 -- WEBHOOK_EVENTS      the events, a stream: v, type, at, data, and `to` for the test of one endpoint
--- WEBHOOK_KEY ID      an endpoint: version, sealed (URL and secrets), types, status, cursor (the last event that it has taken from the stream),
+-- WEBHOOK_KEY ID      an endpoint: sealed (URL and secrets), types, status, cursor (the last event that it has taken from the stream),
 --                     read (how many events of the stream lie before that), and the results of its deliveries
 -- WEBHOOK_DUE ID      its events that were taken and not delivered, by when each is due
 -- WEBHOOK_ATTEMPTS ID these events' attempts and the time of the first
@@ -51,7 +51,7 @@ function calls.add(id, kid, source, ...)
   if redis.call('ZCARD', WEBHOOKS) >= MOST_ENDPOINTS then return { 'full', MOST_ENDPOINTS } end
   redis.call('SET', WEBHOOK_SOURCE, source, 'NX')
   local last, _, added = stream()
-  redis.call('HSET', record_of(id), 'version', 1, 'status', 'enabled', 'created', now, 'cursor', last, 'read', added, ...)
+  redis.call('HSET', record_of(id), 'status', 'enabled', 'created', now, 'cursor', last, 'read', added, ...)
   redis.call('ZADD', WEBHOOKS, now, id)
   redis.call('HSET', KIDS, kid, now)
   subscribe_again()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from gatepost_core.broker.publishing import build_app
-from gatepost_core.errors import FieldError, InvalidCommand, SealError
+from gatepost_core.errors import FieldError, InvalidCommand, NewerForm, SealError
 from gatepost_core.settings import Settings
 from gatepost_core.webhooks.endpoints import Endpoint
 from gatepost_core.webhooks.events import SUBSCRIBABLE, EventType
@@ -121,6 +121,8 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
 def _host(control: WebhookControl, endpoint: Endpoint) -> str:
     try:
         return urlsplit(control.url(endpoint)).netloc
+    except NewerForm:
+        return "(stored by a newer version)"
     except SealError:
         return "(its sealing key is missing)"
 

@@ -13,7 +13,7 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from gatepost_core.error_boundary import boundary
-from gatepost_core.errors import CorruptRecord, SealError
+from gatepost_core.errors import SealError
 from gatepost_core.webhooks.events import payload
 from gatepost_core.webhooks.urls import read_url
 from gatepost_worker.webhooks.connection import Connection
@@ -110,7 +110,7 @@ class Deliverer:
                     target = self._endpoints.open(endpoint_id, attempt.sealed)
                     if connection is None:
                         connection = opened.enter_context(closing(self._connect(target.url)))
-                except (SealError, CorruptRecord, ValueError) as failure:
+                except (SealError, ValueError) as failure:
                     self._postpone(endpoint_id, attempt, type(failure).__name__)
                     return
                 if attempt.event is None:

@@ -78,7 +78,11 @@ def _flaws(one: Endpoint, backlog: Backlog | None, now: datetime) -> Iterator[tu
 
 def _flaws_of_url(url: str | None, *, allow_private: bool) -> Iterator[tuple[Status, str, str]]:
     if url is None:
-        yield Status.FAILED, "its URL and secret do not open", "See: gatepost keys status"
+        yield (
+            Status.FAILED,
+            "its URL and secret do not open",
+            "See gatepost keys status. If a newer version stored them, upgrade this one.",
+        )
         return
     try:
         read_url(url, allow_private=allow_private)
