@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page, Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gatepost_core.settings import Settings
 
@@ -31,7 +32,6 @@ class Journey:
     Attributes:
         page: the page.
         url: the console's base URL.
-        bodies: the text of each answer to the browser, by its URL.
         refused: answers with an error status.
         complaints: what the browser's own console reported: errors of scripts, refusals of the content security policy.
         elsewhere: requests that left the console.
@@ -39,7 +39,6 @@ class Journey:
 
     page: Page
     url: str
-    bodies: list[tuple[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
@@ -49,9 +48,7 @@ class Journey:
         self.page.on("response", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on(
-            "request", lambda request: request.url.startswith(self.url) or self.elsewhere.append(request.url)
-        )
+        self.page.on("request", lambda request: request.url.startswith(self.url) or self.elsewhere.append(request.url))
 
     def goto(self, path: str) -> None:
         """Open a page of the console."""
@@ -70,21 +67,48 @@ class Journey:
         if response.status >= 400:
             self.refused.append(f"{response.status} {response.request.method} {response.url}")
 
-    def note_page(self) -> None:
-        """Keep the text and the markup of the page as it is now."""
-        self.bodies.append((self.page.url, self.page.content()))
+
+class Recorder:
+    """Keeps everything that an application answers.
+
+    Attributes:
+        answers: the path and query of each request, with the text of its answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.answers: list[tuple[str, str]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        parts: list[bytes] = []
+
+        async def keeping(message: Message) -> None:
+            parts.append(message.get("body", b""))
+            parts.extend(b"%b: %b\n" % pair for pair in message.get("headers", ()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, keeping)
+        finally:
+            if scope["type"] == "http":
+                url = f"{scope['path']}?{scope['query_string'].decode()}"
+                self.answers.append((url, b"".join(parts).decode(errors="replace")))
+
+    def showing(self, text: str) -> list[str]:
+        """Return the paths whose answers contain a text."""
+        return [url for url, answer in self.answers if text in answer]
 
 
 @contextmanager
-def console_of(settings: Settings) -> Iterator[WebServer]:
-    """Serve the API with the keys, and the console without them. Its operator may do everything."""
+def console_of(settings: Settings) -> Iterator[tuple[WebServer, Recorder]]:
+    """Serve the API with the keys, and the console without them. Its operator may do everything. Give the console and its answers."""
     with ExitStack() as stack:
         with_key = settings.model_copy(update={"web_api_key": API_KEY})
         api = stack.enter_context(WebServer(create_api(with_key)))
-        console = create_console(
-            settings, api.url, API_KEY, identify=lambda _: (Operator("ada", Level.ADMIN), TOKEN)
-        )
-        yield stack.enter_context(WebServer(console))
+        console = create_console(settings, api.url, API_KEY, identify=lambda _: (Operator("ada", Level.ADMIN), TOKEN))
+        recorder = Recorder(console)
+        yield stack.enter_context(WebServer(recorder)), recorder
 
 
 @contextmanager

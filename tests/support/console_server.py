@@ -11,8 +11,7 @@ import httpx
 import uvicorn
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
+    from starlette.types import ASGIApp
 
 TOKEN = "token-of-the-test"
 """The token that the browser sends with each request, for an `identify` that returns it."""
@@ -26,7 +25,7 @@ class WebServer:
         browser: an HTTP client that keeps cookies, follows no redirect, and sends what a page of the console sends.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(
