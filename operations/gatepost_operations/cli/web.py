@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
@@ -81,12 +82,13 @@ def _serve_console(host: str, port: int) -> None:
     access = _console_access(host)
     if settings.web_api_key is None:
         raise ConfigurationError(f"{_KEY} is not set; make a key with: gatepost api-keys create NAME --scope console")
-    _serve(Role.CONSOLE, create_app(settings, settings.web_api_url, settings.web_api_key, access=access), host, port)
+    console = create_app(settings, settings.web_api_url, settings.web_api_key, access=access)
+    _serve(Role.CONSOLE, console, host, port, on_stop=console.state.console.stop)
 
 
-def _serve(role: Role, application: Any, host: str, port: int) -> None:
+def _serve(role: Role, application: Any, host: str, port: int, on_stop: Callable[[], object] = lambda: None) -> None:
     _loaded("gatepost_operations.web.server").serve(
-        application, host=host, port=port, on_ready=lambda url: write(f"{role:8} {url}")
+        application, host=host, port=port, on_ready=lambda url: write(f"{role:8} {url}"), on_stop=on_stop
     )
 
 

@@ -21,11 +21,11 @@ _MOST_REQUESTS: Final = 1000
 
 
 class Server(uvicorn.Server):
-    """A server that reports its URL when it accepts connections."""
+    """A server that reports when it accepts connections, and when it stops to."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object], on_stop: Callable[[], object]) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._on_ready, self._on_stop = on_ready, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and report it."""
@@ -33,8 +33,20 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Report the end, and finish the requests under way. Streams would otherwise last as long as the grace period."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
-def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], object]) -> None:
+
+def serve(
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], object],
+    on_stop: Callable[[], object] = lambda: None,
+) -> None:
     """Serve an app until SIGTERM or SIGINT. Requests under way have 30 s to end.
 
     Args:
@@ -42,6 +54,7 @@ def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], object]) 
         host: the address to bind.
         port: the port; 0 takes a free one.
         on_ready: called with the URL when connections are accepted.
+        on_stop: called when the server stops, before requests under way are finished.
 
     Raises:
         ConfigurationError: the address cannot be bound.
@@ -51,7 +64,7 @@ def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], object]) 
         signal.signal(number, lambda *_: sys.exit(0))
     with bound(host, port) as listening:
         url = _url(host, listening.getsockname()[1])
-        Server(config_of(app), lambda: on_ready(url)).run(sockets=[listening])
+        Server(config_of(app), lambda: on_ready(url), on_stop).run(sockets=[listening])
 
 
 def config_of(app: Any) -> uvicorn.Config:

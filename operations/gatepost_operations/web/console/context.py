@@ -46,12 +46,16 @@ class Console:
         """Return the API in the name of the operator who sent a request."""
         return Api(self._api, operator_of(request).name)
 
+    def stop(self) -> None:
+        """End the streams of live pages within a second. The server stops."""
+        self.live.stop()
+
     def __enter__(self) -> Self:
         self.live.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.__exit__()
+        self.live.stop()
         self.redis.close()
 
 

@@ -103,6 +103,10 @@ class LiveCampaigns:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the threads."""
         self._closed.set()
 
     @property
