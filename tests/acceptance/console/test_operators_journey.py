@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,8 +54,8 @@ def test_an_operator_runs_a_campaign_from_the_file_to_the_export(
         page.locator("#live .tag.finished").wait_for()
         violations = axe_violations(page)
         journey.press("rejected", role="link")
-        page.get_by_role("button", name="Reveal the address of recipient 41", exact=True).click()
-        page.get_by_text("canary0+bad-email@example.com").wait_for()
+        page.get_by_role("button", name=re.compile("Reveal the address of recipient")).first.click()
+        page.get_by_text(re.compile(r"canary\d\+bad-email@example.com")).wait_for()
         journey.press("Retry all 3", role="link")
         page.get_by_role("checkbox").check()
         journey.press("Count them")
