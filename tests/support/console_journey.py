@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
 
 API_KEY = SecretStr("key-of-the-console-for-tests-0123456789")
+
+
+class Served(Protocol):
+    """A console that serves.
+
+    Attributes:
+        url: its base URL.
+    """
+
+    url: str
 
 
 @dataclass
@@ -113,7 +123,7 @@ def console_of(settings: Settings) -> Iterator[tuple[WebServer, Recorder]]:
 
 
 @contextmanager
-def operator(browser: Browser, console: WebServer, **options: object) -> Iterator[Journey]:
+def operator(browser: Browser, console: Served, **options: object) -> Iterator[Journey]:
     """Give an operator's browser."""
     context = browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type] # Playwright's own names
     context.set_default_timeout(30_000)

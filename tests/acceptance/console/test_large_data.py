@@ -12,7 +12,6 @@ from gatepost_operations.web.console.app import create_app
 from gatepost_operations.web.console.security.operators import Level, Operator
 from support.console_data import enlarge, make_many
 from support.console_server import TOKEN, WebServer
-from support.page_checks import axe_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
