@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gatepost_operations.formatting import rate_text
+from gatepost_operations.formatting import duration_text, rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,12 +68,12 @@ def chart_of(samples: Sequence[Sample], zone: Callable[[datetime], datetime]) ->
     rates = [one.rate for one in samples]
     left = [None if one.rate is None else one.quota_left for one in samples]
     finishes = [
-        None if one.finish_at is None else max(0.0, (one.finish_at - one.at).total_seconds()) / 60 for one in samples
+        None if one.finish_at is None else max(0.0, (one.finish_at - one.at).total_seconds()) for one in samples
     ]
     lines = [
         _line("rate", times, rates, rate_text),
         _line("quota", times, left, lambda value: f"{value:,.0f}"),
-        _line("finish", times, finishes, lambda value: f"{value:,.1f} min"),
+        _line("finish", times, finishes, duration_text),
     ]
     shown = tuple(line for line in lines if line is not None)
     parts = "; ".join(f"{line.name} {line.last or 'not known now'}, at most {line.top}" for line in shown)
