@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from gatepost_operations.web.console.app import create_app
 from gatepost_operations.web.console.security.operators import Level, Operator
+from support.accessibility import axe_violations
 from support.console_data import enlarge, make_many
 from support.console_server import TOKEN, WebServer
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from gatepost_core.settings import Settings
 
@@ -103,11 +104,3 @@ def test_axe_finds_nothing_at_three_sizes(console: WebServer, campaign: str, bro
 
     assert found == {}
     assert wide == []
-
-
-def axe_violations(page: Page) -> list[str]:
-    """Return what axe-core finds on a page: the rule, and the first element."""
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - slow to import
-
-    results = Axe().run(page).response
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in results["violations"]]
