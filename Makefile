@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
+.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon probe-test web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -88,6 +88,9 @@ chaos: $(DEV)/.ready ## Inject faults into real processes for about half an hour
 
 afternoon: $(DEV)/.ready ## Send to a file of 20,000 recipients in a terminal of 80 columns, from check to erase; about two minutes
 	@$(DEV)/bin/python -m pytest tests/acceptance/campaign_cli/test_whole_afternoon.py -m afternoon
+
+probe-test: $(DEV)/.ready ## Probe logins with Debian's Dovecot, through six faults; about four minutes. It fetches the packages with apt-get
+	@$(DEV)/bin/python -m pytest tests/acceptance/operations/test_login_probe_with_dovecot.py -m dovecot
 
 web-test: $(DEV)/.ready ## Use the console in a browser, with a million recipients and with failures; about two minutes
 	@$(DEV)/bin/python -m pytest tests/acceptance/console -m web

@@ -36,7 +36,7 @@ from gatepost_operations.probing.schedule import repeat
 
 app = command_app()
 
-_SHORTEST_INTERVAL_S: Final = 30.0
+_SHORTEST_INTERVAL_S: Final = 10.0
 _log = structlog.stdlib.get_logger("gatepost.probe")
 
 
