@@ -162,6 +162,8 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
     smoke.run("suppression remove", "left@example.com")
     smoke.run("quota")
     smoke.run("quota clear")
+    # No mailbox is configured.
+    smoke.run("probe", expected=4)
     smoke.run("doctor")
     smoke.run("tenants list")
     # Its application is registered already, and workers are alive.

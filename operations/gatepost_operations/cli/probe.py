@@ -24,6 +24,7 @@ from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_duration
 from gatepost_operations.extras import require_worker
 from gatepost_operations.probing.configuration import (
+    deferred_s,
     load_probe_settings,
     longest_run_s,
     mailbox_of,
@@ -96,7 +97,7 @@ def _open_desk(tenant: str | None) -> _Desk:
 def _run_once(desk: _Desk, *, as_json: bool) -> ExitCode:
     settings, own, target = desk.settings, desk.own, desk.target
     keys = RedisKeys(settings.namespace)
-    longest_s = longest_run_s(own)
+    longest_s = longest_run_s(own, settings)
     lock = keys.probe_lock(mailbox_of(own, settings.fingerprints()))
     with (
         connect(settings) as client,
@@ -105,8 +106,15 @@ def _run_once(desk: _Desk, *, as_json: bool) -> ExitCode:
     ):
         if not is_free:
             raise Refused("another probe holds the mailbox; run one probe at a time for it")
-        operation_s, arrival_s = own.probe_operation_timeout, own.probe_arrival_timeout
-        done = Probe(producer, source_of(own), target, operation_s=operation_s, arrival_s=arrival_s).run()
+        probe_run = Probe(
+            producer,
+            source_of(own),
+            target,
+            operation_s=own.probe_operation_timeout,
+            deferred_s=deferred_s(settings),
+            arrival_s=own.probe_arrival_timeout,
+        )
+        done = probe_run.run()
         results = ProbeResults(client, keys)
         results.store(target.tenant, target.channel, done.result)
         stored = results.read(target.tenant, target.channel) or done.result

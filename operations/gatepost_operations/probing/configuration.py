@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from gatepost_operations.probing.code_source import CodeSource
 
+# After the time that a worker waits for a renewed credential.
+_REFUSAL_S: Final = 15.0
 # To log in at the mailbox, to read messages, and for the token checks.
 _MARGIN_S: Final = 60.0
 _GUIDE: Final = "docs/how-to/probe-logins.md"
@@ -100,9 +102,15 @@ def mailbox_of(probe: ProbeSettings, fingerprints: Fingerprints) -> str:
     return fingerprints.mailbox(probe.probe_imap_host or "", owner.get_secret_value(), probe.probe_imap_folder)
 
 
-def longest_run_s(probe: ProbeSettings) -> float:
+def deferred_s(settings: Settings) -> float:
+    """Return the seconds to wait for an operation that a worker has deferred, such as until it has a renewed credential."""
+    return settings.credential_patience + _REFUSAL_S
+
+
+def longest_run_s(probe: ProbeSettings, settings: Settings) -> float:
     """Return the seconds that a run takes at most."""
-    return probe.probe_arrival_timeout + 2 * probe.probe_operation_timeout + _MARGIN_S
+    operation_s = probe.probe_operation_timeout + deferred_s(settings)
+    return probe.probe_arrival_timeout + 2 * operation_s + _MARGIN_S
 
 
 def _address(probe: ProbeSettings) -> Personal:

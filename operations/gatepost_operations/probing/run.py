@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from joserfc import jws
 
 from gatepost_core.error_boundary import account, boundary
 from gatepost_core.errors import ConfigurationError, NotFinished, Unavailable
@@ -19,6 +17,7 @@ from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, Step
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.probing.code_source import ProbeFailure
+from gatepost_operations.probing.token_check import SCOPES, check_token_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from gatepost.handles import Handle
     from gatepost.producer import Producer
     from gatepost_core.identifiers import OneTimeCode, Personal
-    from gatepost_core.outcomes import Outcome, TokenSet
+    from gatepost_core.outcomes import Outcome
     from gatepost_operations.probing.code_source import CodeSource
 
 _log = structlog.stdlib.get_logger("gatepost.probe")
@@ -34,8 +33,6 @@ _log = structlog.stdlib.get_logger("gatepost.probe")
 # The operation outlasts the wait for it, so that the probe sees why it did not end.
 _GRACE: Final = timedelta(seconds=30)
 _CHECKS_OF_TOKENS: Final = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
-_SCOPES: Final = {Channel.EMAIL: "openid email", Channel.SMS: "openid phone"}
-_CLAIMS: Final = {Channel.EMAIL: "email", Channel.SMS: "phone_number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +101,7 @@ class Probe:
         source: gives the code.
         target: whom it sends to.
         operation_s: seconds to wait for each operation.
+        deferred_s: seconds to wait longer for one that a worker has deferred.
         arrival_s: seconds to wait for the message.
         clock: the monotonic clock, in seconds.
     """
@@ -116,12 +114,14 @@ class Probe:
         *,
         operation_s: float,
         arrival_s: float,
+        deferred_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._producer = producer
         self._source = source
         self._target = target
         self._operation_s = operation_s
+        self._deferred_s = deferred_s
         self._arrival_s = arrival_s
         self._clock = clock
 
@@ -178,7 +178,7 @@ class Probe:
             handle = self._log_in(code)
             outcome = self._accepted(handle)
         with steps.taking(Step.TOKENS):
-            self._check(handle.open_result(outcome))
+            check_token_set(handle.open_result(outcome), self._target.address, self._target.channel)
             self._source.use()
 
     def _send(self) -> Handle:
@@ -194,18 +194,19 @@ class Probe:
             target.address.get_secret_value(),
             code.get_secret_value(),
             realm=target.connection,
-            scope=_SCOPES[target.channel],
+            scope=SCOPES[target.channel],
             **self._fields(),
         )
 
     def _fields(self) -> dict[str, Any]:
-        return {"tenant": self._target.tenant, "deadline": timedelta(seconds=self._operation_s) + _GRACE}
+        longest = timedelta(seconds=self._operation_s + self._deferred_s)
+        return {"tenant": self._target.tenant, "deadline": longest + _GRACE}
 
     def _accepted(self, handle: Handle) -> Outcome:
-        try:
-            outcome = handle.wait(self._operation_s)
-        except NotFinished:
-            outcome = handle.outcome()
+        outcome = self._waited(handle, self._operation_s)
+        if outcome.state is State.DEFERRED:
+            # A worker waits for a renewed credential before it refuses an operation.
+            outcome = self._waited(handle, self._deferred_s)
         if not outcome.state.is_terminal:
             # A message that leaves later would arrive in the next run.
             handle.cancel()
@@ -214,14 +215,11 @@ class Probe:
             raise _OperationEnded(outcome)
         return outcome
 
-    def _check(self, tokens: TokenSet) -> None:
-        """Check what the worker could not know. It has checked the id_token's signature, issuer, audience and times."""
-        if tokens.id_token is None:
-            raise ProbeFailure(Cause.ID_TOKEN_MISSING)
-        claims = json.loads(jws.extract_compact(tokens.id_token.get_secret_value().encode()).payload)
-        named = claims.get(_CLAIMS[self._target.channel])
-        if named is not None and str(named).lower() != self._target.address.get_secret_value():
-            raise ProbeFailure(Cause.OTHER_PERSON)
+    def _waited(self, handle: Handle, seconds: float) -> Outcome:
+        try:
+            return handle.wait(seconds)
+        except NotFinished:
+            return handle.outcome()
 
 
 class _Unfinished(ProbeFailure):

@@ -79,7 +79,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iter
         SimulatorServer(tls=True, quota={"plan": "unlimited"}) as simulator,
         Dovecot(authority, USER, PASSWORD) as dovecot,
         MailServer(dovecot.deliver) as smtp,
-        Stack(valkey, simulator, directory) as stack,
+        Stack(valkey, simulator, directory, {"GATEPOST_CREDENTIAL_PATIENCE": "5"}) as stack,
     ):
         simulator.control.change_settings(smtp={"server": smtp.server})
         dovecot.deliver(ADDRESS, OLD % ADDRESS.encode())

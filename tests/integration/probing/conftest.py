@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from gatepost_operations.planning.limiter import LimiterQuotas
 from gatepost_operations.probing.imap_mailbox import ImapAccess, ImapMailbox
 from gatepost_operations.probing.run import Probe, Target
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from gatepost_worker.delivery.runner import Later
 from gatepost_worker.process import Process
 from support.mailboxes import PASSWORD, USER, Mailbox, MailServer
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from gatepost_operations.probing.code_source import CodeSource
     from gatepost_simulator.server import SimulatorServer
+    from gatepost_worker.delivery.runner import Progress
     from support.tls_authority import Authority
 
 ADDRESS = "probe+canary-w4t8@example.com"
@@ -53,19 +56,31 @@ class Patience:
 
 
 class WorkedProducer(Producer):
-    """A producer beside a worker that takes each operation as soon as it is enqueued."""
+    """A producer beside a worker that takes each operation as soon as it is enqueued, and each deferred one when it is due."""
 
     def __init__(self, settings: Settings, of_worker: Settings | None = None) -> None:
         super().__init__(settings)
+        self._threads: list[threading.Thread] = []
+        self._closed = threading.Event()
         self.process = Process(of_worker or settings)
         self.process.prepare()
 
     def enqueue(self, command: Command, idempotency_key: str | None = None) -> Handle:
         handle = super().enqueue(command, idempotency_key)
-        self.process.runner.run(handle.operation_id)
+        progress = self.process.runner.run(handle.operation_id)
+        if isinstance(progress, Later):
+            self._threads.append(threading.Thread(target=self._continue, args=(handle.operation_id, progress)))
+            self._threads[-1].start()
         return handle
 
+    def _continue(self, operation_id: str, progress: Progress) -> None:
+        while isinstance(progress, Later) and not self._closed.wait(progress.wait.total_seconds()):
+            progress = self.process.runner.run(operation_id)
+
     def close(self) -> None:
+        self._closed.set()
+        for thread in self._threads:
+            thread.join()
         super().close()
         self.process.close()
 
@@ -170,11 +185,18 @@ def make_probe(
         *,
         arrival_s: float = 60,
         operation_s: float = 60,
+        deferred_s: float = 0,
     ) -> Probe:
         target = Target(Personal(ADDRESS), Channel.EMAIL, "default", "email")
         chosen = source or open_mailbox(sleep=patience.sleep, clock=patience.now)
         return Probe(
-            producer or worked, chosen, target, operation_s=operation_s, arrival_s=arrival_s, clock=patience.now
+            producer or worked,
+            chosen,
+            target,
+            operation_s=operation_s,
+            deferred_s=deferred_s,
+            arrival_s=arrival_s,
+            clock=patience.now,
         )
 
     return make

@@ -18,6 +18,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.probing.code_command import CodeCommand
 from gatepost_operations.probing.run import Probe, ProbeRun, Target
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 
 if TYPE_CHECKING:
     import re
@@ -102,6 +103,25 @@ def test_a_broken_secret_is_named(
 
     assert seen(done) == (Reason.CLIENT_REJECTED, Step.SEND)
     assert done.operation_id is not None
+
+
+def test_a_secret_that_breaks_is_named_although_workers_wait_for_a_new_one(
+    make_probe: Callable[..., Probe],
+    make_worked: Callable[..., Producer],
+    probe_settings: Settings,
+    simulator: SimulatorServer,
+) -> None:
+    """After a success, a worker defers refused operations for a while, and the probe waits for that, too."""
+    producer = make_worked(probe_settings.model_copy(update={"credential_patience": 1}))
+    healthy = make_probe(producer=producer).run()
+    simulator.control.register_client(client_id=DEV_CLIENT_ID, client_secret="another")
+    try:
+        done = make_probe(producer=producer, operation_s=0.2, deferred_s=60).run()
+    finally:
+        simulator.control.register_client(client_id=DEV_CLIENT_ID, client_secret=DEV_CLIENT_SECRET)
+
+    assert seen(healthy) == (SUCCESS, None)
+    assert seen(done) == (Reason.CLIENT_REJECTED, Step.SEND)
 
 
 @pytest.mark.parametrize("enabled", [False, None])
