@@ -61,6 +61,17 @@ def test_the_newest_message_for_the_address_is_taken(
     assert {mail.uid for mail in mailbox.messages} == {1, 2, 3, first, 6}
 
 
+def test_an_old_message_that_is_the_last_one_is_not_taken(
+    mailbox: Mailbox, open_mailbox: Callable[..., ImapMailbox]
+) -> None:
+    """A server gives the last message for an open range too, even if it is below its beginning."""
+    mailbox.write(ADDRESS, "Code 111111")
+    source = open_mailbox()
+    source.prepare()
+
+    assert cause_of(source.code, soon(0)) is Cause.MESSAGE_LATE
+
+
 @pytest.mark.parametrize("login", ["IMAP4rev1 AUTH=PLAIN UIDPLUS", "IMAP4rev1 UIDPLUS"])
 def test_the_wait_ends_when_the_message_arrives(
     mailbox: Mailbox, open_mailbox: Callable[..., ImapMailbox], login: str

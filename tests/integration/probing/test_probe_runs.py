@@ -112,7 +112,7 @@ def test_a_secret_that_breaks_is_named_although_workers_wait_for_a_new_one(
     simulator: SimulatorServer,
 ) -> None:
     """After a success, a worker defers refused operations for a while, and the probe waits for that, too."""
-    producer = make_worked(probe_settings.model_copy(update={"credential_patience": 1}))
+    producer = make_worked(probe_settings.model_copy(update={"credential_patience": 4}))
     healthy = make_probe(producer=producer).run()
     simulator.control.register_client(client_id=DEV_CLIENT_ID, client_secret="another")
     try:

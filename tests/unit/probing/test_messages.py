@@ -82,6 +82,11 @@ def test_a_pattern_of_the_operator_finds_other_forms() -> None:
     assert code_in_text(LINK, USUAL) is Cause.MESSAGE_WITH_LINK
 
 
+def test_a_code_inside_a_link_is_no_code() -> None:
+    """With any pattern: a person cannot read it, and needs a code to type."""
+    assert code_in_text(f"Sign in: {LINK}", re.compile(r"\d{6}")) is Cause.MESSAGE_WITH_LINK
+
+
 @pytest.mark.parametrize(
     ("headers", "own"),
     [
