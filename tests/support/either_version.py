@@ -46,9 +46,11 @@ def status(producer: Producer, campaign: str) -> dict[str, Any]:
     return {"status": str(found.status), "counts": {state.value: count for state, count in found.counts.items()}}
 
 
-def pause(producer: Producer, campaign: str) -> None:
-    """Pause a campaign."""
+def create_paused(producer: Producer, recipients: list[str]) -> str:
+    """Create a campaign, start it and pause it."""
+    campaign = create(producer, recipients)
     producer.campaigns.pause(campaign)
+    return campaign
 
 
 def resume(producer: Producer, campaign: str) -> None:
@@ -56,7 +58,7 @@ def resume(producer: Producer, campaign: str) -> None:
     producer.campaigns.resume(campaign)
 
 
-_STEPS = {step.__name__: step for step in (send, log_in, outcomes, redeem, create, status, pause, resume)}
+_STEPS = {step.__name__: step for step in (send, log_in, outcomes, redeem, create, create_paused, status, resume)}
 
 
 if __name__ == "__main__":

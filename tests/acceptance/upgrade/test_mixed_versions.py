@@ -109,9 +109,7 @@ def test_both_versions_share_the_work(stack: Stack, previous: Version, present: 
     workers = [version.worker() for version in versions]
     versions[beat_of == "present"].beat()
     people = {version.name: addresses(PEOPLE) for version in versions}
-    campaigns = {version.name: version.call("create", people[version.name]) for version in versions}
-    present.call("pause", campaigns["previous"])
-    previous.call("pause", campaigns["present"])
+    campaigns = {version.name: version.call("create_paused", people[version.name]) for version in versions}
     for ours, theirs in (versions, versions[::-1]):
         single = addresses(SINGLE)
         sent = ours.call("send", single)
