@@ -34,7 +34,7 @@ RUN pip --python /opt/gatepost/bin/python install --require-hashes -r requiremen
 
 FROM python:3.13-slim-bookworm AS runtime
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gatepost \
- && install --directory --owner gatepost --mode 700 /simulator
+ && install --directory --owner gatepost --mode 700 /simulator /accounts
 ENV PATH=/opt/gatepost/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # The service reads nothing from the working directory, and writes only to /tmp.
 WORKDIR /tmp

@@ -69,7 +69,11 @@ class Deployment:
             text = str(self.ports[name]) if text == name else text
         text = re.sub(r"\b9808\b", str(self.ports["metrics:9808"]), text)
         text = text.replace("127.0.0.1:9090", f"127.0.0.1:{self.ports['prometheus']}")
+        for name in ("8790", "8791"):
+            text = re.sub(rf"\b{name}\b", str(self.ports[name]), text)
+        text = text.replace("http://api:", "http://127.0.0.1:")
         # A volume is a directory of the test.
+        text = re.sub(r"^/accounts\b", f"{self.directory}/accounts", text)
         text = re.sub(r"=/(etc/)?prometheus\b", rf"={self.directory}/\1prometheus", text)
         return re.sub(r"(?<![\w:])/simulator\b(?!/docs)", f"{self.directory}/simulator", text)
 
@@ -174,6 +178,7 @@ class Deployment:
         mounted.mkdir()
         for name, file in self.secrets.items():
             (mounted / name).write_text(self.localized(file.read_text(encoding="utf-8")), encoding="utf-8")
+        (self.directory / "accounts").mkdir(mode=0o700)
         (self.directory / "bin").mkdir()
         for name, script in (("redis-cli", _REDIS_CLI), ("wget", _WGET)):
             place = self.directory / "bin" / name

@@ -37,7 +37,7 @@ def services(compose_directory: Path) -> dict[str, Service]:
 @pytest.fixture
 def deployment(services: dict[str, Service], compose_directory: Path, tmp_path: Path) -> Iterator[Deployment]:
     """The services, ready to be started."""
-    names = ("redis", "simulator", "8787", "8788", "prometheus", "worker:9101", "worker-bulk:9101", "metrics:9808")
-    ports = {name: free_port() for name in names}
+    numbers = ("8787", "8788", "8790", "8791", "worker:9101", "worker-bulk:9101", "metrics:9808")
+    ports = {name: free_port() for name in ("redis", "simulator", "prometheus", *numbers)}
     with Deployment(tmp_path, services, ports, secret_files(compose_directory)) as ready:
         yield ready

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from support.compose_file import Service
 
-PROFILES = ("demo", "operator", "monitoring")
+PROFILES = ("demo", "operator", "monitoring", "web")
 OF_OTHERS = {"redis", "prometheus"}
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -63,19 +63,21 @@ def test_compose_accepts_the_file(as_compose_reads_it: dict[str, Any], services:
 def test_no_secret_is_in_a_file_that_is_copied_or_in_an_environment(services: dict[str, Service]) -> None:
     """Neither file names a key or a credential, and what a container's environment says is in which file to look."""
     texts = [(CHECKOUT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", ".env.example")]
-    in_text = re.compile(
-        r"^[^#\n]*(SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|PASSWORD|_URL)[A-Z_]*[ ]*[:=]", re.MULTILINE
-    )
-    named = {found[0].strip(" :=") for text in texts for found in in_text.finditer(text)}
+    names = r"^\s*([A-Z0-9_]*(?:SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|API_KEY|PASSWORD|_URL)[A-Z_]*)\s*[:=]"
+    named = {name for text in texts for name in re.findall(names, text, re.MULTILINE)}
     values = {value for one in services.values() for name, value in one.environment.items() if name.endswith("_FILE")}
 
-    assert {name for name in named if not name.endswith("_FILE")} == {"AUTH0_BASE_URL"}
+    assert {name for name in named if not name.endswith("_FILE")} == {
+        "AUTH0_BASE_URL",
+        "GATEPOST_WEB_API_URL",
+        "GATEPOST_CONSOLE_URL",
+    }
     assert values
     assert all(value.startswith("/run/secrets/") for value in values)
 
 
-def test_only_workers_and_operators_hold_keys_and_the_credential(services: dict[str, Service]) -> None:
-    """Beat, Redis and the simulator get no file with a key, and a service gets each file that its environment names."""
+def test_only_those_who_seal_or_send_hold_keys_and_the_credential(services: dict[str, Service]) -> None:
+    """Beat, metrics, the console and the simulator get no file with a key, and a service gets each file that its environment names."""
     secret = {"sealing_keys", "fingerprint_key", "auth0_credential"}
     mounted = {name: set(service.definition.get("secrets", ())) for name, service in services.items()}
     named = {
@@ -83,7 +85,7 @@ def test_only_workers_and_operators_hold_keys_and_the_credential(services: dict[
         for name, one in services.items()
     }
 
-    assert {name for name, files in mounted.items() if files & secret} == {"worker", "worker-bulk", "operator"}
+    assert {name for name, files in mounted.items() if files & secret} == {"worker", "worker-bulk", "operator", "api"}
     assert mounted == named
 
 

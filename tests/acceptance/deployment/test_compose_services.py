@@ -7,6 +7,7 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -21,6 +22,7 @@ from gatepost_worker.authentication.error_attributes import Cause
 from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.delivery.clients import Clients
 from support.compose_file import secret_files
+from support.documented_commands import assert_file_was_sent, container_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,7 @@ def producer(deployment: Deployment, compose_directory: Path) -> Iterator[Produc
 
 
 def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Producer) -> None:
-    """Every service runs with the file's command and environment, gets healthy, carries one send and one login, and ends in order."""
+    """Every service runs with the file's command and environment, gets healthy, carries one send, one login and the documented campaign, and ends in order."""
     deployment.start("redis", "simulator")
     deployment.until_healthy("redis", "simulator")
     deployment.start("worker", "worker-bulk", "beat")
@@ -54,12 +56,21 @@ def test_the_demo_profile_sends_and_logs_in(deployment: Deployment, producer: Pr
     sent = producer.send_email("ana@example.com").result(120)
     code = simulator.latest_code("ana@example.com", wait_s=10)
     tokens = producer.login_with_email("ana@example.com", code).redeem(120)
+    before = len(simulator.outbox())
+    documented = container_commands("deploy-with-compose.md", "docker compose run --rm -T operator")
+    results = [deployment.run("operator", *command.words, given=command.given) for command in documented]
+    messages = len(simulator.outbox(limit=1000))
+    outside = deployment.run(
+        "operator", "gatepost", "campaign", "check", "-", "--rejects", "/rows.csv", given="email\nx\n"
+    )
     diagnosis = deployment.run("operator")
     used = {name: deployment.peak_bytes(name) for name in deployment.programs}
     ended = {name: deployment.stop(name) for name in ("beat", "worker-bulk", "worker", "simulator", "redis")}
 
     assert sent.state == "accepted"
     assert tokens.id_token
+    assert_file_was_sent(results, messages=messages - before)
+    assert "Read-only file system" in outside.stderr
     assert diagnosis.returncode == 0, diagnosis.stdout
     assert set(ended.values()) == {0}, ended
     # Half of the limit is free for messages and for the files in /tmp.
@@ -80,6 +91,25 @@ def test_the_monitoring_profile_scrapes_workers_and_the_fleet(deployment: Deploy
 
     assert redis_up == "1"
     assert alerts
+    assert set(ended.values()) == {0}, ended
+
+
+def test_the_web_profile_serves_the_api_and_the_console(deployment: Deployment) -> None:
+    """With an account, which is in a volume, both answer and end in order; the api refuses who shows no key."""
+    deployment.start("redis")
+    deployment.until_healthy("redis")
+    add = ("gatepost", "console-users", "add", "ana", "--level", "admin")
+    added = deployment.run("console", *add, given="correct horse battery staple\n")
+    deployment.start("api", "console")
+    deployment.until_healthy("api", "console")
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"http://127.0.0.1:{deployment.ports['8790']}/v1/campaigns", timeout=10)
+    refused.value.close()
+    ended = {name: deployment.stop(name) for name in ("api", "console")}
+
+    assert added.returncode == 0, added.stderr
+    assert (deployment.directory / "accounts" / "console-users").exists()
+    assert refused.value.code == HTTPStatus.UNAUTHORIZED
     assert set(ended.values()) == {0}, ended
 
 

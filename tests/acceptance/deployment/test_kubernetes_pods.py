@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from support.documented_commands import assert_file_was_sent, container_commands
 from support.kubernetes_manifests import copied, rendered
 from support.kubernetes_pods import Pods
 
@@ -54,23 +54,19 @@ def pods(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorServer) -
 def test_every_container_starts_passes_its_probes_does_its_work_and_ends(
     pods: Pods, simulator: SimulatorServer
 ) -> None:
-    """Each with its own command; writes only to /tmp; the operator's file comes in through standard input."""
+    """Each with its own command, and writes only to /tmp. The documented commands pass a file to the operator's pod."""
     names = ("worker", "worker-bulk", "beat", "metrics", "operator")
     for name in names:
         pods.start(name)
     for name in names[:-1]:
         pods.until(name, "readinessProbe")
     live = {name: pods.passes(name, "livenessProbe") for name in names[:-1]}
-    people = "email\nana@example.com\nbea@example.com\n"
-    sent = pods.execute("operator", "gatepost", "campaign", "send", "-", "--name", "spring", "--json", given=people)
-    exported = pods.execute("operator", "gatepost", "campaign", "export", "spring")
+    documented = container_commands("deploy-on-kubernetes.md", "kubectl exec -i deploy/gatepost-operator --")
+    results = [pods.execute("operator", *command.words, given=command.given) for command in documented]
     diagnosis = pods.execute("operator", "gatepost", "doctor")
     ended = {name: pods.stop(name) for name in names[:-1]}
 
     assert set(live.values()) == {True}, live
-    assert sent.returncode == 0, sent.stderr
-    assert json.loads(sent.stdout.splitlines()[-1])["counts"]["accepted"] == 2
-    assert len(exported.stdout.splitlines()) == 2
-    assert len(simulator.control.outbox()) == 2
+    assert_file_was_sent(results, messages=len(simulator.control.outbox(limit=1000)))
     assert diagnosis.returncode == 0, diagnosis.stdout
     assert ended == dict.fromkeys(names[:-1], 0)
