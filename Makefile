@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon probe-test web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
+.PHONY: help oncall demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon probe-test web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -97,6 +97,9 @@ web-test: $(DEV)/.ready ## Use the console in a browser, with a million recipien
 
 upgrade-test: $(DEV)/.ready ## Run the previous version beside this one on one Redis; about two minutes
 	@$(DEV)/bin/python -m pytest tests/acceptance/upgrade -m upgrade
+
+oncall: $(DEV)/.ready ## Inject faults into a running fleet; alerts find them, the runbook repairs them. A quarter of an hour at most
+	@$(DEV)/bin/python -m pytest tests/acceptance/oncall -m oncall -s
 
 check: $(DEV)/.ready ## Lint, format, types and import rules
 	$(DEV)/bin/ruff check .
