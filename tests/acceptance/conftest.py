@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the long journeys out unless they are asked for by name."""
-    left_out = [name for name in ("afternoon", "dovecot", "oncall", "upgrade", "web") if name not in config.option.markexpr]
+    left_out = [
+        name for name in ("afternoon", "dovecot", "oncall", "upgrade", "web") if name not in config.option.markexpr
+    ]
     long = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
     if long:
         config.hook.pytest_deselected(items=long)
