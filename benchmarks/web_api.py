@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -86,33 +87,41 @@ class Load:
     async def run(self, path: str, size: int, seconds: float, rate: float | None = None) -> None:
         """Send for a time, as fast as the server answers or at a rate of requests a second."""
         self.times.clear()
-        begun, self.sent = time.perf_counter(), 0
-        starts = iter(range(10**9))
-        await asyncio.gather(*(self._connection(path, size, begun, seconds, rate, starts) for _ in range(CONNECTIONS)))
+        self.sent = 0
+        begun = time.perf_counter()
+        starts = itertools.count()
 
-    async def _connection(
-        self, path: str, size: int, begun: float, seconds: float, rate: float | None, starts: Iterator[int]
-    ) -> None:
-        reader, writer = await asyncio.open_connection(self.host, self.port)
-        while True:
-            number = next(starts)
-            due = begun + (number / rate if rate else 0)
-            if max(due, time.perf_counter()) > begun + seconds:
-                break
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            items = [{"email": f"p{number}-{one}@example.com"} | ({"code": "123456"} if "logins" in path else {}) for one in range(size)]
-            payload = self.request(path, items[0] if size == 1 else items)
-            # From when it was due: a late start is a wait too.
-            start = due if rate else time.perf_counter()
-            writer.write(payload)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if b" 202 " not in head[:20]:
-                sys.exit(head.decode())
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            self.times.append(time.perf_counter() - start)
-            self.sent += size
-        writer.close()
+        async def connection() -> None:
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+            for number in starts:
+                due = begun + (number / rate if rate else 0)
+                if max(due, time.perf_counter()) > begun + seconds:
+                    break
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                writer.write(self.request(path, items_of(path, number, size)))
+                # From when it was due: a late start is a wait too.
+                start = due if rate else time.perf_counter()
+                await read_answer(reader)
+                self.times.append(time.perf_counter() - start)
+                self.sent += size
+            writer.close()
+
+        await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+
+
+def items_of(path: str, number: int, size: int) -> Any:
+    """The body of a request."""
+    code = {"code": "123456"} if "logins" in path else {}
+    items = [{"email": f"p{number}-{one}@example.com", **code} for one in range(size)]
+    return items[0] if size == 1 else items
+
+
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    """Read one answer, which must be 202."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b" 202 " not in head[:20]:
+        sys.exit(head.decode())
+    await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
 
 
 def percentile(times: list[float], share: float) -> float:
@@ -149,7 +158,9 @@ def main() -> None:
             f"{one['a_core']:,.0f} on a core (target {target:,})"
         )
     login = found["login"]
-    print(f"logins  at {login['rate']:.0f}/s: p50 {login['p50_ms']:.1f} ms, p99 {login['p99_ms']:.1f} ms (target 20 ms)")
+    print(
+        f"logins  at {login['rate']:.0f}/s: p50 {login['p50_ms']:.1f} ms, p99 {login['p99_ms']:.1f} ms (target 20 ms)"
+    )
     print(json.dumps(found))
 
 
