@@ -92,8 +92,8 @@ afternoon: $(DEV)/.ready ## Send to a file of 20,000 recipients in a terminal of
 probe-test: $(DEV)/.ready ## Probe logins with Debian's Dovecot, through six faults; about four minutes. It fetches the packages with apt-get
 	@$(DEV)/bin/python -m pytest tests/acceptance/operations/test_login_probe_with_dovecot.py -m dovecot
 
-web-test: $(DEV)/.ready ## Use the console in a browser, with a million recipients and with failures; about two minutes
-	@$(DEV)/bin/python -m pytest tests/acceptance/console -m web
+web-test: $(DEV)/.ready ## Use the console in a browser, with much data and failures, and generate requests for the HTTP API; three minutes
+	@$(DEV)/bin/python -m pytest tests/acceptance/console tests/acceptance/web -m web
 
 upgrade-test: $(DEV)/.ready ## Run the previous version beside this one on one Redis; about two minutes
 	@$(DEV)/bin/python -m pytest tests/acceptance/upgrade -m upgrade

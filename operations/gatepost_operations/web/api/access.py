@@ -50,7 +50,7 @@ class FailedTries:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._monotonic, self.sleep = monotonic, sleep
+        self._monotonic, self.sleep, self.most = monotonic, sleep, _MOST_FAILURES
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def check(self, address: str) -> None:
@@ -61,7 +61,7 @@ class FailedTries:
         """
         since, number = self._failures.get(address, (0.0, 0))
         left = since + _FAILURES_FOR_S - self._monotonic()
-        if number >= _MOST_FAILURES and left > 0:
+        if number >= self.most and left > 0:
             headers = {"Retry-After": str(int(left) + 1)}
             raise Problem(Type.QUOTA, headers=headers, more={"violated-policies": ["failed-tries"]})
 

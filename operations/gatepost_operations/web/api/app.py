@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from gatepost_operations.web.api import (
     campaign_control,
@@ -123,7 +124,18 @@ _QUOTE_NOTHING: Final = frozenset(
 )  # fmt: skip
 
 
-async def _answer_http(_request: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(getattr(error, "headers", None) or {})
+    if "Allow" in headers:
+        # Starlette names the methods of the first route alone.
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
     return Problem(_BY_STATUS.get(status, Type.INTERNAL), headers=headers).response()
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Return the methods of a path, as the OpenAPI document lists them."""
+    for template, described in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.url.path):
+            return {method.upper() for method in described}
+    return set()

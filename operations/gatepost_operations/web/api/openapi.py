@@ -45,7 +45,14 @@ _FURTHER: Final[dict[str, Any]] = {}
 def batch_body(kinds: Iterable[Kind]) -> dict[str, Any]:
     """Return the options of a route that takes one command of these kinds, or many."""
     one = {"oneOf": [{"$ref": _command(kind)} for kind in kinds]}
-    many = {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_ITEMS}
+    # Items have no schema: a wrong one does not make the request wrong, but gets a problem as its result.
+    many = {
+        "type": "array",
+        "items": {},
+        "minItems": 1,
+        "maxItems": _MOST_ITEMS,
+        "description": "Items like a single one.",
+    }
     accepted = {"oneOf": [{"$ref": shape(schemas.Accepted)}, {"$ref": shape(schemas.Results)}]}
     location = {"description": "The operation; absent for many items.", "schema": {"type": "string"}}
     return {
@@ -78,6 +85,10 @@ def model_body(model: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of a body that a model reads."""
     schema = model.model_json_schema(ref_template=_REF)
     _FURTHER.update(schema.pop("$defs", {}))
+    for described in schema["properties"].values():
+        for one in described.get("anyOf", [described]):
+            # A value that is given twice counts once.
+            one.pop("uniqueItems", None)
     _FURTHER[model.__name__] = schema
     return {"$ref": _REF.format(model=model.__name__)}
 

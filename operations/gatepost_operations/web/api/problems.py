@@ -194,4 +194,4 @@ _EXPLAINED: Final = frozenset({Type.INVALID, Type.CONFLICT, Type.NOTHING_TO_REDE
 def _field(error: errors.FieldError, pointer: str) -> dict[str, str]:
     # A problem of the whole command has no field.
     place = "" if " " in error.field or error.field == "command" else f"/{error.field.replace('.', '/')}"
-    return {"pointer": f"{pointer}{place}", "detail": error.problem}
+    return {"pointer": f"{pointer}{place}", "detail": error.problem.replace("Input should", "must")}
