@@ -69,7 +69,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
     app = create_app(settings)
     ready = threading.Event()
     with bound("127.0.0.1", 0) as listening:
-        server = Server(config_of(app), ready.set)
+        server = Server(config_of(app), ready.set, lambda: None)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         assert ready.wait(_START_S)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-_ROUTERS: Final = tuple(
+ROUTERS: Final = tuple(
     module.router
     for module in (messages, operations, campaigns, campaign_control, uploads, recipients, lists, oversight, health)
 )
@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.known_keys, app.state.failed_tries = KnownKeys(services), FailedTries()
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_parameters)
