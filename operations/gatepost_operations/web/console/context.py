@@ -66,7 +66,7 @@ def _console_of(request: Request) -> Console:
 
 def _answering(request: Request) -> Console:
     console = _console_of(request)
-    if console.live.lost_for_s:
+    if console.live.waits_for_redis:
         # Otherwise each request would wait for Redis in a thread.
         raise Unavailable
     return console

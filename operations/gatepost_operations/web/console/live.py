@@ -93,6 +93,7 @@ class LiveCampaigns:
         self._closed = threading.Event()
         self._watched: dict[str, _Watched] = {}
         self._answered_at = monotonic()
+        self._asked_at: float | None = None
         self._failure = ""
         self._workers: Collection[str] | None = None
 
@@ -113,6 +114,12 @@ class LiveCampaigns:
     def is_closed(self) -> bool:
         """Whether the console stops."""
         return self._closed.is_set()
+
+    @property
+    def waits_for_redis(self) -> bool:
+        """Whether Redis has not answered a question for seconds. A busy machine that asks late does not count."""
+        asked_at = self._asked_at
+        return asked_at is not None and self._monotonic() - asked_at >= LOST_AFTER_S
 
     @property
     def lost_for_s(self) -> float:
@@ -144,6 +151,8 @@ class LiveCampaigns:
 
     def read(self) -> None:
         """Read the active campaigns, and those that pages show. A failure of Redis is noted."""
+        # The first question without an answer.
+        self._asked_at = self._monotonic() if self._asked_at is None else self._asked_at
         try:
             ids = {*self._reader.active_ids(), *self._shown()}
             found = self._reader.live(sorted(ids)) if ids else {}
@@ -154,7 +163,7 @@ class LiveCampaigns:
                 self._note_loss()
             return
         with self._lock:
-            self._answered_at, self._failure = self._monotonic(), ""
+            self._answered_at, self._asked_at, self._failure = self._monotonic(), None, ""
             for campaign_id in ids - found.keys():
                 if campaign_id in self._watched:
                     self._watched[campaign_id].is_gone = True

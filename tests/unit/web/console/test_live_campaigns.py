@@ -76,6 +76,21 @@ def test_views_of_a_watched_campaign_read_nothing() -> None:
     assert world.reads == 1
 
 
+def test_only_a_question_without_an_answer_counts_as_a_lost_redis() -> None:
+    """A busy machine that asks late refuses no page."""
+    world = World(campaign_with(queued=10))
+    world.pass_time(3)
+    world.elapsed += 10
+    late = world.live_campaigns.waits_for_redis
+    world.answers = False
+    world.pass_time(4)
+    lost = world.live_campaigns.waits_for_redis
+    world.answers = True
+    world.pass_time(1)
+
+    assert (late, lost, world.live_campaigns.waits_for_redis) == (False, True, False)
+
+
 def test_a_lost_connection_is_shown_with_its_time_and_recovers() -> None:
     """The last numbers stay visible; afterwards the loss and the return are events."""
     world = World(campaign_with(queued=10))

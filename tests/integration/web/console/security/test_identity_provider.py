@@ -199,6 +199,18 @@ def test_another_issuer_s_answer_is_refused(client: IdentityProvider, provider: 
     assert not provider.exchanges
 
 
+def test_an_answer_counts_once_and_only_in_its_browser(client: IdentityProvider, provider: Provider) -> None:
+    """A link to another person's sign-in signs no one in."""
+    provider.claims = {"realm": {"roles": "leads"}}
+    query = parse_qs(urlsplit(client.begin(BROWSER, CALLBACK, "/")).query)
+    state, provider.nonce = query["state"][0], query["nonce"][0]
+
+    for browser in ("another cookie", BROWSER):
+        with pytest.raises(SignInFailed, match="begun in another browser"):
+            client.finish(browser, CALLBACK, {"code": "c0de", "state": state})
+    assert not provider.exchanges
+
+
 def test_an_answer_without_a_code_is_no_sign_in(client: IdentityProvider, provider: Provider) -> None:
     """The operator cancelled at the provider. Its words are not repeated."""
     state = parse_qs(urlsplit(client.begin(BROWSER, CALLBACK, "/")).query)["state"][0]
