@@ -10,7 +10,8 @@ import pytest
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.campaigns.model import Options, Status
 from gatepost_core.states import State
-from support.campaign_parts import rows
+from gatepost_operations.maintenance.erasure import Erasure
+from support.campaign_parts import email, rows
 from support.console_journey import console_of
 from support.keys import KEYS
 
@@ -170,3 +171,16 @@ def test_without_the_api_the_page_says_which_process_is_missing(console: httpx.C
     assert answer.status_code == 503
     assert "The HTTP API does not answer" in answer.text
     assert console.get(f"/campaigns/{draft}").status_code == 200
+
+
+def test_an_erased_recipient_is_not_shown_as_the_next_one(
+    browser: httpx.Client, draft: str, settings: Settings
+) -> None:
+    """The number of a row stays that of one person."""
+    with Erasure(settings) as erasure:
+        erasure.erase(email(1))
+
+    shown = browser.post(f"/campaigns/{draft}/recipients/1/reveal").text
+
+    assert "@" not in shown
+    assert "erased" in shown

@@ -185,7 +185,9 @@ async def reveal(request: Request, console: ConsoleOf, campaign: CampaignOf, num
     """Show one address. The API records it in the audit log."""
     params = {"cursor": str(number), "limit": "1", "reveal": "true"}
     answer = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign.id}/recipients", params=params)
-    return render(request, "campaigns/_address.html.j2", address=answer["recipients"][0]["recipient"])
+    # Without this recipient, the API gives the next one.
+    addresses = [one["recipient"] for one in answer["recipients"] if one["number"] == number]
+    return render(request, "campaigns/_address.html.j2", address=addresses[0] if addresses else None)
 
 
 def _ask(
