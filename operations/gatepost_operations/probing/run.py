@@ -137,18 +137,31 @@ class Probe:
             done = self._done(steps)
         finally:
             self._source.close()
-        fields = {f"{step}_s": round(seconds, 3) for step, seconds in done.result.seconds.items()}
-        (_log.info if done.result.succeeded else _log.error)(
+        self._log(done)
+        return done
+
+    def _log(self, done: ProbeRun) -> None:
+        target, result = self._target, done.result
+        seconds = {step.value: round(taken, 3) for step, taken in result.seconds.items()}
+        if result.step is None:
+            _log.info(
+                "probe.finished",
+                tenant=target.tenant,
+                channel=target.channel.value,
+                reason=result.reason,
+                seconds=seconds,
+            )
+            return
+        _log.error(
             "probe.finished",
-            tenant=self._target.tenant,
-            channel=self._target.channel.value,
-            reason=done.result.reason,
-            step=done.result.step and done.result.step.value,
+            tenant=target.tenant,
+            channel=target.channel.value,
+            reason=result.reason,
+            step=result.step.value,
             detail=done.detail,
             correlation_id=done.operation_id,
-            **fields,
+            seconds=seconds,
         )
-        return done
 
     def _done(self, steps: _Steps) -> ProbeRun:
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
+from support.free_ports import free_port
 from support.mailboxes import PASSWORD, USER, Mailbox, MailServer
 from support.planted_secrets import Recording, found
 from support.stack import Stack
@@ -110,3 +111,24 @@ def test_a_scheduled_probe_ends_when_it_is_asked_to(desk: Desk) -> None:
     assert '"reason": "ok"' in program.output()
     with desk.stack.redis() as client:
         assert [key for key in client.scan_iter() if b"probe" in key] == [b"gatepost:probe:default:email"]
+
+
+def test_a_scheduled_probe_outlasts_an_outage_of_redis(desk: Desk) -> None:
+    """It has no result then, and says so in its log; once, it ends with the exit code of an outage."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    program = desk.start("--every", "10s", GATEPOST_REDIS_URL=away)
+    once, lines = desk.run(GATEPOST_REDIS_URL=away)
+    desk.stack.until(lambda: program.output().count("probe.not_run") >= 2, "two runs were tried", program)
+    program.terminate()
+
+    assert once == 1
+    assert lines[-1]["error"]["type"] == "Unavailable"
+    assert program.wait(60) == 0
+
+
+def test_a_probe_without_its_settings_names_the_first_one(desk: Desk) -> None:
+    """Before anything is sent, and as a configuration error."""
+    code, lines = desk.run(GATEPOST_PROBE_ADDRESS="")
+
+    assert code == 4
+    assert "GATEPOST_PROBE_ADDRESS is not set" in lines[-1]["error"]["message"]
