@@ -71,6 +71,33 @@ def test_dead_letters_are_put_back_and_dropped(
     assert ("ada", "dead_letters.drop") in acts(campaigns)
 
 
+def test_all_dead_letters_with_a_reason_are_put_back_or_dropped(
+    both: SignedInConsole, campaigns: Campaigns, settings: Settings, redis_client: redis.Redis
+) -> None:
+    """Others stay, and so does one that may be on its queue already: it is put back only by itself."""
+    letters = DeadLetters(redis_client, KEYS, settings.keyring())
+    for message in (message_of(), message_of(), {"raw": PERSON}):
+        letters.add(message, reason="no such task", queue="gatepost.send")
+    letters.mark(letters.add(message_of(), reason="no such task", queue="gatepost.send"), again=False)
+    letters.add(message_of(), reason="another", queue="gatepost.send")
+    operator, admin = both.signed_in(Level.OPERATOR), both.signed_in(Level.ADMIN)
+    asked = operator.get("/dead-letters/replay?reason=TASK").text
+    put_back = operator.post("/dead-letters/replay", data={"reason": "TASK"}).text
+    on_queue = redis_client.llen("gatepost.send")
+    refused = operator.post("/dead-letters/drop", data={"reason": "TASK"})
+    dropped = admin.post("/dead-letters/drop", data={"reason": "TASK"}).text
+
+    assert "Put back 3 dead letters" in asked
+    assert "2 messages were put back" in put_back
+    assert "1 refused" in put_back
+    assert on_queue == 2
+    assert refused.status_code == 403
+    assert "2 messages were dropped" in dropped
+    assert [letter.reason for letter in letters.list()] == ["another"]
+    assert acts(campaigns).count(("otto", "dead_letters.replay")) == 3
+    assert acts(campaigns).count(("ada", "dead_letters.drop")) == 2
+
+
 def test_the_suppression_list_is_changed(both: SignedInConsole, campaigns: Campaigns) -> None:
     """An address that cannot be read is explained."""
     admin = both.signed_in(Level.ADMIN)

@@ -1,14 +1,18 @@
 """Dead letters without their contents: list, show, put back on the queue, drop. The API does the last two, because it has the keys."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from gatepost_core.dead_letters import DeadLetter, DeadLetterIndex, DeadLetterNotFound, Selection
 from gatepost_core.redis.keys import milliseconds
+from gatepost_operations.web.console.api import Problem
 from gatepost_operations.web.console.context import Console, ConsoleOf
 from gatepost_operations.web.console.rendering import Link, render
 from gatepost_operations.web.console.security.operators import Level, require
@@ -16,14 +20,17 @@ from gatepost_operations.web.console.security.operators import Level, require
 LINK: Final = Link("Dead letters", "/dead-letters")
 router: Final = APIRouter(prefix="/dead-letters", dependencies=[require(Level.READ_ONLY)])
 LetterId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+Reason = Annotated[str, Query(max_length=200)]
 _PAGE: Final = 50
+# Letters that one request puts back or drops: a few seconds.
+_MOST_AT_ONCE: Final = 500
 
 
 @router.get("")
 def list_letters(
     request: Request,
     console: ConsoleOf,
-    reason: Annotated[str, Query(max_length=200)] = "",
+    reason: Reason = "",
     before: Annotated[int | None, Query(ge=0, le=99_999_999_999_999)] = None,
     done: str = "",
 ) -> Response:
@@ -42,6 +49,32 @@ def list_letters(
         following=following,
         done=done,
     )
+
+
+@router.get("/replay", dependencies=[require(Level.OPERATOR)])
+def ask_to_replay_all(request: Request, console: ConsoleOf, reason: Reason = "") -> Response:
+    """Ask before all messages with a reason are put back."""
+    return _ask(request, console, "replay", reason)
+
+
+@router.get("/drop", dependencies=[require(Level.ADMIN)])
+def ask_to_drop_all(request: Request, console: ConsoleOf, reason: Reason = "") -> Response:
+    """Ask before all messages with a reason are deleted."""
+    return _ask(request, console, "drop", reason)
+
+
+@router.post("/replay", dependencies=[require(Level.OPERATOR)])
+async def replay_all(
+    request: Request, console: ConsoleOf, reason: Annotated[str, Form(max_length=200)] = ""
+) -> Response:
+    """Put back the messages with a reason that workers can now accept. One that may be back already is left out."""
+    return await _act_on_all(request, console, "replay", reason)
+
+
+@router.post("/drop", dependencies=[require(Level.ADMIN)])
+async def drop_all(request: Request, console: ConsoleOf, reason: Annotated[str, Form(max_length=200)] = "") -> Response:
+    """Delete the messages with a reason."""
+    return await _act_on_all(request, console, "drop", reason)
 
 
 @router.get("/{letter_id}")
@@ -77,6 +110,36 @@ async def drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Res
     """Delete a message."""
     await _act(request, console, letter_id, "drop")
     return RedirectResponse("/dead-letters?done=drop", 303)
+
+
+def _ask(request: Request, console: Console, action: str, reason: str) -> Response:
+    letters = _matching(console, action, reason)
+    return render(request, "dead_letters/all.html.j2", action=action, reason=reason, number=len(letters), done=None)
+
+
+async def _act_on_all(request: Request, console: Console, action: str, reason: str) -> Response:
+    """Let the API act on each message, so that each has its audit entry, and show the numbers."""
+    letters = await run_in_threadpool(_matching, console, action, reason)
+    done, flaws = 0, Counter[str]()
+    for letter in letters:
+        try:
+            answer = await _act(request, console, letter.id, action)
+        except Problem as problem:
+            if problem.status != HTTPStatus.NOT_FOUND:
+                raise
+            continue
+        done += int(answer.get("replayed") or answer.get("dropped") or 0)
+        flaws.update(answer.get("flaws", {}))
+    left = await run_in_threadpool(_matching, console, action, reason)
+    return render(
+        request, "dead_letters/all.html.j2", action=action, reason=reason, number=len(left), done=done, flaws=flaws
+    )
+
+
+def _matching(console: Console, action: str, reason: str) -> list[DeadLetter]:
+    """Return the newest messages with a reason. One that may be back already is put back only by itself."""
+    found = _index(console).list(_MOST_AT_ONCE, Selection(reason or None))
+    return [letter for letter in found if action == "drop" or not letter.published_perhaps]
 
 
 async def _act(request: Request, console: Console, letter_id: str, action: str) -> Mapping[str, Any]:
