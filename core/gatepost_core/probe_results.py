@@ -7,6 +7,7 @@ from datetime import datetime  # noqa: TC003 - users of the dataclass resolve it
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from gatepost_core.errors import CorruptRecord
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import as_text, milliseconds, moment
@@ -143,7 +144,7 @@ class ProbeResult:
     Attributes:
         ended_at: when the run ended.
         reason: `ok`, or the value of a `Cause` or `Reason`.
-        step: the step that failed; None after a success.
+        step: the step that failed; None after a success, and for a step that only a later version knows.
         seconds: the duration of each step that was begun.
         last_success_at: when a run last succeeded; None before the first success.
     """
@@ -164,6 +165,8 @@ class ProbeResult:
         """What to do about the failure; empty after a success."""
         if self.succeeded:
             return ""
+        if self.reason not in REASONS:
+            return "This version does not know the reason; upgrade it."
         return Cause(self.reason).advice if self.reason in set(Cause) else Reason(self.reason).advice
 
 
@@ -206,6 +209,7 @@ class ProbeResults:
         """Return the last result; None if the probe never ran.
 
         Raises:
+            CorruptRecord: another program wrote the hash.
             Unavailable: Redis did not answer.
         """
         with translated_errors():
@@ -213,11 +217,20 @@ class ProbeResults:
         fields = {as_text(name): as_text(value) for name, value in stored.items()}
         if "last_run_at" not in fields:
             return None
-        success, step = fields.get("last_success_at"), fields.get("step")
-        return ProbeResult(
-            ended_at=moment(fields["last_run_at"]),
-            reason=fields["reason"],
-            step=Step(step) if step else None,
-            seconds={step: float(fields[f"{step}_s"]) for step in Step if f"{step}_s" in fields},
-            last_success_at=moment(success) if success else None,
-        )
+        try:
+            return _result(fields)
+        except (ValueError, KeyError, OverflowError):
+            pass
+        key = self._keys.probe(tenant, channel)
+        raise CorruptRecord(f"the result of the login probe is damaged; delete {key}, and run the probe again")
+
+
+def _result(fields: Mapping[str, str]) -> ProbeResult:
+    success, step = fields.get("last_success_at"), fields.get("step")
+    return ProbeResult(
+        ended_at=moment(fields["last_run_at"]),
+        reason=fields["reason"],
+        step=Step(step) if step in set(Step) else None,
+        seconds={step: float(fields[f"{step}_s"]) for step in Step if f"{step}_s" in fields},
+        last_success_at=moment(success) if success else None,
+    )

@@ -11,7 +11,7 @@ import typer
 
 from gatepost.producer import Producer
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
-from gatepost_core.probe_results import Cause, ProbeResult, ProbeResults
+from gatepost_core.probe_results import REASONS, Cause, ProbeResult, ProbeResults
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.keys import RedisKeys
@@ -166,11 +166,12 @@ def _lines(target: Target, done: ProbeRun) -> list[str]:
     result = done.result
     name = f"{target.tenant}, {target.channel.value}"
     times = ", ".join(f"{step.value} {seconds:.1f} s" for step, seconds in result.seconds.items())
-    if result.step is None:
+    if result.succeeded:
         return [f"{name}: ok", f"  {times}"]
+    step = result.step.value if result.step else "a later step"
     detail = f" ({done.detail})" if done.detail else ""
     since = f"{result.last_success_at:%Y-%m-%d %H:%M:%S} UTC" if result.last_success_at else "never"
-    lines = [f"{name}: failed at {result.step.value}: {result.reason}{detail}", f"  {result.advice}", f"  {times}"]
+    lines = [f"{name}: failed at {step}: {result.reason}{detail}", f"  {result.advice}", f"  {times}"]
     lines += [f"  operation {done.operation_id}"] if done.operation_id else []
     return [*lines, f"  last success: {since}"]
 
@@ -178,6 +179,8 @@ def _lines(target: Target, done: ProbeRun) -> list[str]:
 def _exit_code(result: ProbeResult) -> ExitCode:
     if result.succeeded:
         return ExitCode.DONE
+    if result.reason not in REASONS:
+        return ExitCode.NOT_ACCEPTED
     if result.reason in set(Cause):
         return ExitCode.CONFIGURATION if Cause(result.reason).misconfigured else ExitCode.NOT_ACCEPTED
     return exit_code_of_reason(Reason(result.reason))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gatepost_core.errors import CorruptRecord
 from gatepost_core.kinds import CAMPAIGN_KINDS
-from gatepost_core.probe_results import ProbeResults
+from gatepost_core.probe_results import REASONS, ProbeResults
 from gatepost_core.tenant_registry import TenantRegistry
 from gatepost_operations.monitoring import names
 from gatepost_worker.metrics.counts import MOST_TENANTS, Sample
@@ -35,7 +36,11 @@ def probe_samples(client: Redis, keys: RedisKeys, configured: Iterable[str]) -> 
     tenants = sorted({*configured, *TenantRegistry(client, keys).all()})[:MOST_TENANTS]
     for tenant in tenants:
         for channel in CAMPAIGN_KINDS:
-            result = results.read(tenant, channel)
+            try:
+                result = results.read(tenant, channel)
+            except CorruptRecord:
+                # It hides no other metric. The probe counts as silent until it runs again.
+                continue
             if result is None:
                 continue
             labels = (tenant, channel.value)
@@ -47,4 +52,6 @@ def probe_samples(client: Redis, keys: RedisKeys, configured: Iterable[str]) -> 
                 yield Sample(names.PROBE_STEP, (*labels, step.value), seconds)
             if not result.succeeded:
                 failed = _UNKNOWN if result.step is None else result.step.value
-                yield Sample(names.PROBE_FAILURE, (*labels, failed, result.reason), 1)
+                # Other reasons are those of a later version. The label's values are bounded.
+                reason = result.reason if result.reason in REASONS else _UNKNOWN
+                yield Sample(names.PROBE_FAILURE, (*labels, failed, reason), 1)

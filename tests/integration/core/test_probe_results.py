@@ -6,6 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from gatepost_core.errors import CorruptRecord
 from gatepost_core.kinds import Channel
 from gatepost_core.probe_results import REASONS, SUCCESS, Cause, ProbeResult, ProbeResults, Step
 from gatepost_core.reasons import Reason
@@ -88,3 +91,25 @@ def test_a_failure_is_recorded_for_webhooks_in_the_same_step(redis_client: redis
         "step": "arrival",
         "reason": "message_late",
     }
+
+
+def test_a_result_of_a_later_version_is_a_failure_without_a_known_step(redis_client: redis.Redis) -> None:
+    """After a rollback, `gatepost probe --last` and the metrics still show the rest."""
+    results = ProbeResults(redis_client, KEYS)
+    results.store("default", Channel.EMAIL, ProbeResult(NOON, Cause.MESSAGE_LATE, Step.ARRIVAL, {}))
+    redis_client.hset("gatepost:probe:default:email", mapping={"reason": "moon_in_the_way", "step": "orbit"})
+
+    found = results.read("default", Channel.EMAIL)
+
+    assert found is not None
+    assert (found.reason, found.step, found.succeeded) == ("moon_in_the_way", None, False)
+    assert "upgrade" in found.advice
+
+
+@pytest.mark.parametrize("damage", [{"last_run_at": "soon"}, {"mailbox_s": "long"}, {"last_run_at": "9" * 30}])
+def test_a_damaged_result_is_named(redis_client: redis.Redis, damage: dict[str, str]) -> None:
+    """With its key, and the way out."""
+    redis_client.hset("gatepost:probe:default:email", mapping={"last_run_at": "1", "reason": "ok", **damage})
+
+    with pytest.raises(CorruptRecord, match="delete gatepost:probe:default:email"):
+        ProbeResults(redis_client, KEYS).read("default", Channel.EMAIL)

@@ -189,6 +189,19 @@ def test_the_results_of_the_probe_are_shown(scrape: Scrape, redis_client: redis.
     assert found[f'gatepost_probe_step_seconds{{{of},step="arrival",tenant="default"}}'] == 60
 
 
+def test_a_probes_result_that_this_version_cannot_read_hides_nothing(scrape: Scrape, redis_client: redis.Redis) -> None:
+    """A reason of a later version becomes `unknown`, and a damaged result leaves the other metrics as they are."""
+    TenantRegistry(redis_client, KEYS).register("default", Application("localhost:1", "client"))
+    later = {"last_run_at": "1777896000000", "reason": "ana@example.com", "step": "orbit"}
+    redis_client.hset(KEYS.probe("default", Channel.EMAIL), mapping=later)
+    redis_client.hset(KEYS.probe("default", Channel.SMS), mapping={"last_run_at": "soon"})
+    found = scrape()
+
+    assert found['gatepost_probe_failure{channel="email",reason="unknown",step="unknown",tenant="default"}'] == 1
+    assert not [name for name in found if "probe" in name and "sms" in name]
+    assert found["gatepost_redis_up"] == 1
+
+
 def test_the_memory_of_redis_is_shown_only_with_a_limit(scrape: Scrape, redis_client: redis.Redis) -> None:
     """Without `maxmemory` there is no share."""
     without = scrape()
