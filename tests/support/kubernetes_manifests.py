@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def copied(directory: Path) -> Path:
     place = directory / "kubernetes"
     shutil.copytree(CHECKOUT / "deploy" / "kubernetes", place)
     new_secrets(place / "example" / "secrets")
+    (place / "example" / "secrets" / "console_client").write_text("the console's at its provider", encoding="utf-8")
+    return place
+
+
+def with_options(folder: Path) -> Path:
+    """Return a copy of the example beside it, in which the optional lines are no comments."""
+    place = folder / "example-with-options"
+    shutil.copytree(folder / "example", place)
+    file = place / "kustomization.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(re.sub(r"^# ( {2,}.*|components:)$", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
     return place
 
 

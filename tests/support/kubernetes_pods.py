@@ -41,7 +41,10 @@ class Pods:
 
     def start(self, name: str) -> None:
         """Start a Deployment's container."""
-        command = self._local(self.manifests.containers()[name]["command"])
+        container = self.manifests.containers()[name]
+        ports = {str(one["containerPort"]): one["name"] for one in container.get("ports", ())}
+        words = [str(self._port(name, ports[word])) if word in ports else word for word in container["command"]]
+        command = self._local(words)
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -123,6 +126,8 @@ class Pods:
         return [str(own) if own.exists() else program, *words]
 
     def _localized(self, text: str) -> str:
+        text = "127.0.0.1" if text == "0.0.0.0" else text  # noqa: S104 - replaced
+        text = text.replace("gatepost-api:8790", f"127.0.0.1:{self._port('api', 'http')}")
         return text.replace("/run/secrets/", f"{self.directory}/secrets/").replace("/tmp/", f"{self.directory}/")  # noqa: S108 - replaced
 
     def __enter__(self) -> Self:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from support.compose_deployment import Deployment
 
-pytestmark = pytest.mark.slow
+# Many interpreters start, and a busy machine may be several times slower.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

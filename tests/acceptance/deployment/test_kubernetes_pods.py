@@ -10,13 +10,14 @@ from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from support.documented_commands import assert_file_was_sent, container_commands
-from support.kubernetes_manifests import copied, rendered
+from support.kubernetes_manifests import copied, rendered, with_options
 from support.kubernetes_pods import Pods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
+# Many interpreters start, and a busy machine may be several times slower.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,9 @@ def pods(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorServer) -
     """The example's pods, with the secrets of deploy/new-secrets and Redis and tenant of this machine."""
     directory = tmp_path_factory.mktemp("pods")
     folder = copied(tmp_path_factory.mktemp("manifests"))
-    keys = {
+    given = {
         name: (folder / "example" / "secrets" / name).read_text(encoding="utf-8")
-        for name in ("sealing_keys", "fingerprint_key")
+        for name in ("sealing_keys", "fingerprint_key", "web_api_key", "console_client")
     }
     settings = {
         "AUTH0_DOMAIN": simulator.domain,
@@ -43,11 +44,17 @@ def pods(tmp_path_factory: pytest.TempPathFactory, simulator: SimulatorServer) -
     }
     with EmbeddedValkey(directory / "valkey") as valkey:
         secrets = {
-            "/run/secrets/gatepost-keys": {**keys, "auth0_credential": DEV_CLIENT_SECRET},
+            "/run/secrets/gatepost-keys": {
+                "sealing_keys": given["sealing_keys"],
+                "fingerprint_key": given["fingerprint_key"],
+                "auth0_credential": DEV_CLIENT_SECRET,
+            },
+            "/run/secrets/gatepost-api-key": {"web_api_key": given["web_api_key"]},
+            "/run/secrets/gatepost-console": {"console_client": given["console_client"]},
             "/run/secrets/gatepost-redis": {"redis_url": valkey.url, "broker_url": ""},
         }
         trust = {"AUTH0_CA_BUNDLE": str(simulator.ca_file)}
-        with Pods(directory, rendered(folder / "example"), secrets, settings | trust) as ready:
+        with Pods(directory, rendered(with_options(folder)), secrets, settings | trust) as ready:
             yield ready
 
 
@@ -55,7 +62,7 @@ def test_every_container_starts_passes_its_probes_does_its_work_and_ends(
     pods: Pods, simulator: SimulatorServer
 ) -> None:
     """Each with its own command, and writes only to /tmp. The documented commands pass a file to the operator's pod."""
-    names = ("worker", "worker-bulk", "beat", "metrics", "operator")
+    names = ("worker", "worker-bulk", "beat", "metrics", "api", "console", "operator")
     for name in names:
         pods.start(name)
     for name in names[:-1]:
