@@ -124,8 +124,7 @@ class LiveCampaigns:
     @property
     def lost_for_s(self) -> float:
         """Seconds since the last answer of Redis, if it does not answer; otherwise 0."""
-        silent_s = self._monotonic() - self._answered_at
-        return silent_s if silent_s >= max(LOST_AFTER_S, 2 * self._read_every_s) else 0.0
+        return self._monotonic() - self._answered_at if self.waits_for_redis else 0.0
 
     def view(self, campaign_id: str) -> LiveView:
         """Return a campaign, as it was read last. It is read now if it was not watched yet.
