@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from gatepost.campaigns.blocks import with_own_block
 from gatepost.campaigns.report import campaign_of
 from gatepost_core.blocks import read_blocks
 from gatepost_core.campaigns.store import CampaignStore
-from gatepost_core.errors import CampaignNotFound
+from gatepost_core.errors import GatepostError
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from redis import Redis
 
+    from gatepost_core.blocks import Block
     from gatepost_core.campaigns.model import Campaign, Status
     from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.settings import Settings
 
 _SHOWN: Final = ("name", "status")
+_UNREADABLE: Final = (GatepostError, KeyError, ValueError)
 
 
 class CampaignReader:
@@ -38,11 +41,9 @@ class CampaignReader:
 
         Raises:
             CampaignNotFound: there is none.
+            NewerForm: a newer version wrote it.
         """
-        found = self.live([campaign_id])
-        if not found:
-            raise CampaignNotFound
-        return found[campaign_id]
+        return self._campaign(campaign_id, self.store.record(campaign_id), self.store.blocks(campaign_id))
 
     def active_ids(self) -> list[str]:
         """Return the ids of the campaigns that were started and have not ended."""
@@ -64,28 +65,21 @@ class CampaignReader:
         ]
 
     def live(self, campaign_ids: Sequence[str]) -> dict[str, Campaign]:
-        """Return campaigns with what blocks them, in one round trip. Deleted ones are left out."""
+        """Return campaigns with what blocks them, in one round trip. Those that cannot be read are left out."""
         with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for campaign_id in campaign_ids:
                 pipeline.hgetall(self._keys.campaign(campaign_id))
                 pipeline.hgetall(self._keys.blocked(campaign_id))
             found = pipeline.execute()
-        pairs = zip(campaign_ids, found[::2], found[1::2], strict=True)
-        return {
-            campaign_id: with_own_block(
-                campaign_of(campaign_id, _text(record), read_blocks(_text(blocks))), self._settings
-            )
-            for campaign_id, record, blocks in pairs
-            if record
-        }
+        readable = {}
+        for campaign_id, record, blocks in zip(campaign_ids, found[::2], found[1::2], strict=True):
+            # Deleted, damaged, or written by a newer version.
+            with suppress(*_UNREADABLE):
+                readable[campaign_id] = self._campaign(campaign_id, _text(record), read_blocks(_text(blocks)))
+        return readable
 
-    def several(self, campaign_ids: Sequence[str]) -> list[Campaign]:
-        """Return campaigns in one round trip. Deleted ones are left out."""
-        with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            for campaign_id in campaign_ids:
-                pipeline.hgetall(self._keys.campaign(campaign_id))
-            found = pipeline.execute()
-        return [campaign_of(one, _text(record)) for one, record in zip(campaign_ids, found, strict=True) if record]
+    def _campaign(self, campaign_id: str, record: Mapping[str, str], blocks: Iterable[Block]) -> Campaign:
+        return with_own_block(campaign_of(campaign_id, record, blocks), self._settings)
 
     def names(self, campaign_ids: Sequence[str]) -> dict[str, str]:
         """Return the names of campaigns by id. Deleted ones are left out."""

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from gatepost_core.errors import CampaignNotFound, Unavailable
+from gatepost_core.errors import CampaignNotFound, CorruptRecord, GatepostError, SealError, Unavailable
 from gatepost_operations.web.console.api import ApiUnavailable, Problem
 from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.refusals import NotSignedIn, RequestRefused
@@ -28,6 +28,12 @@ def add_failure_pages(app: FastAPI) -> None:
     @app.exception_handler(CampaignNotFound)
     def no_campaign(request: Request, _: Exception) -> Response:
         return _page(request, 404, "There is no such campaign. It may have been deleted.")
+
+    @app.exception_handler(GatepostError)
+    @app.exception_handler(CorruptRecord)
+    @app.exception_handler(SealError)
+    def unreadable(request: Request, failure: Exception) -> Response:
+        return _page(request, 409, str(failure))
 
     @app.exception_handler(Unavailable)
     def no_redis(request: Request, _: Exception) -> Response:

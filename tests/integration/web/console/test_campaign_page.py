@@ -9,6 +9,7 @@ import pytest
 from gatepost_core.campaigns.model import Options
 from support.campaign_parts import rows
 from support.console_data import enlarge
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,3 +114,19 @@ def test_a_malformed_request_is_answered_without_its_values(console: httpx.Clien
     assert refused.status_code == 422
     assert "first" in refused.text
     assert "canary" not in refused.text
+
+
+def test_a_page_follows_its_campaign_beside_one_that_cannot_be_read(
+    console: httpx.Client, campaigns: Campaigns, draft: str, redis_client: redis.Redis
+) -> None:
+    """A damaged or newer record does not end the thread that reads all campaigns."""
+    damaged = campaigns.create("damaged")
+    redis_client.sadd(KEYS.active_campaigns, KEYS.campaign(damaged))
+    redis_client.hdel(KEYS.campaign(damaged), "options")
+    with console.stream("GET", f"/campaigns/{draft}/live") as answer:
+        events = _events(answer.iter_lines())
+        next(events)
+        campaigns.pause(campaigns.start(draft).campaign_id)
+        data = next(data for _, data in events if ">paused<" in data)
+
+    assert "Spring invitation" in data

@@ -8,9 +8,11 @@ from pydantic import SecretStr
 
 from gatepost_operations.web.console.app import create_app
 from support.console_server import WebServer
+from support.keys import KEYS
 
 if TYPE_CHECKING:
     import httpx
+    import redis
 
     from gatepost.campaigns.control import Campaigns
     from gatepost_core.settings import Settings
@@ -78,3 +80,19 @@ def test_the_console_drops_keys_and_credentials(settings: Settings) -> None:
     assert kept.sealing_keys == ()
     assert kept.fingerprint_key is None
     assert kept.auth0_client_secret is None
+
+
+def test_a_campaign_of_a_newer_version_hides_no_other(
+    console: httpx.Client, campaigns: Campaigns, redis_client: redis.Redis
+) -> None:
+    """While two versions run beside each other, the pages of the older one still work."""
+    campaigns.create("known")
+    newer = campaigns.create("from the future")
+    redis_client.hset(KEYS.campaign(newer), "form", 2)
+
+    page, own = console.get("/campaigns").text, console.get(f"/campaigns/{newer}")
+
+    assert "known" in page
+    assert "1 campaign of this page cannot be read" in page
+    assert own.status_code == 409
+    assert "newer version" in own.text

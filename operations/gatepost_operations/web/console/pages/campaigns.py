@@ -28,10 +28,12 @@ def list_campaigns(
     wanted = Status(status) if status in set(Status) else None
     found = console.campaigns.find(find, wanted)
     shown = Page.of(found, page, size=_PAGE)
+    campaigns = console.campaigns.live(shown.items)
     return render(
         request,
         "campaigns/list.html.j2",
-        campaigns=console.campaigns.several(shown.items),
+        campaigns=list(campaigns.values()),
+        unreadable=len(shown.items) - len(campaigns),
         shown=shown,
         find=find,
         wanted_status=wanted,
