@@ -92,7 +92,7 @@ def test_the_base_stands_alone(folder: Path) -> None:
     settings = {name for one in base.all("ConfigMap").values() for name in one["data"]}
 
     assert set(base.containers()) == {"worker", "worker-bulk", "beat", "metrics", "operator"}
-    assert settings == {"GATEPOST_NAMESPACE"}
+    assert settings == {"GATEPOST_NAMESPACE", "GATEPOST_CREDENTIAL_PATIENCE"}
     assert base.all("Secret") == {}
 
 
