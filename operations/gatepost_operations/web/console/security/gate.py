@@ -42,6 +42,7 @@ HEADERS: Final = {
 """The headers of every answer. Answers without a `Cache-Control` also get `no-store`."""
 _log = structlog.stdlib.get_logger("gatepost.console")
 _YEAR_S: Final = 31_536_000
+STATIC: Final = "/static/"
 HEALTH: Final = "/health"
 """The path that load balancers ask, under any host name."""
 
@@ -98,7 +99,9 @@ class Gate:
             await self._refuse(request, refusal)(scope, receive, send_with_headers)
             return
         try:
-            request.state.operator, request.state.token = await run_in_threadpool(self._identify, request)
+            # Static files are public, and a page about a lost Redis needs them.
+            if not request.url.path.startswith(STATIC):
+                request.state.operator, request.state.token = await run_in_threadpool(self._identify, request)
         except Unavailable as failure:
             await self._refuse(request, failure)(scope, receive, send_with_headers)
             return

@@ -16,7 +16,7 @@ from gatepost_operations.web.console.security.settings import ConsoleSettings
 from support.console_server import TOKEN, WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gatepost_core.settings import Settings
 
@@ -155,6 +155,31 @@ def test_an_unforeseen_error_is_a_page_with_the_headers(settings: Settings) -> N
     assert line["error"].startswith("ValueError")
     assert "ana@example.com" not in f"{answer.text}{logs}"
     assert answer.headers["content-security-policy"]
+
+
+def test_a_malformed_request_is_a_page_that_repeats_no_value(browser: httpx.Client) -> None:
+    """FastAPI's own answer would repeat a password."""
+    secret = "correct horse " * 400
+    headers = {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": TOKEN}
+    answers = [
+        browser.post("/sign-in", data={"name": "ada", "password": secret}, headers=headers),
+        browser.get(f"/operations?id={'x' * 300}"),
+        browser.get("/dead-letters/correct-horse"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 404]
+    assert all("<h1>" in answer.text for answer in answers)
+    assert not [answer for answer in answers if "correct" in answer.text or "xxx" in answer.text]
+
+
+def test_static_files_need_no_redis(make_settings: Callable[..., Settings]) -> None:
+    """A page about a lost Redis has its style."""
+    app = create_app(make_settings(redis_url="redis://127.0.0.1:1"), "http://127.0.0.1:1", SecretStr("key"))
+    with WebServer(app) as server:
+        server.browser.cookies.set(f"gatepost-session-{server.url.rpartition(':')[2]}", "any")
+        style = server.browser.get("/static/console.css")
+
+    assert style.status_code == 200
 
 
 def test_a_trusted_proxy_names_the_browsers_address(settings: Settings) -> None:
