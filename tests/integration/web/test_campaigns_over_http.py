@@ -149,6 +149,19 @@ def test_a_file_is_checked_without_a_campaign(client: httpx.Client) -> None:
     assert unreadable.status_code == 422
 
 
+@pytest.mark.parametrize("media", ["application/octet-stream", "application/vnd.ms-excel", "text/plain"])
+def test_a_file_of_any_type_is_recognised_by_its_content(client: httpx.Client, media: str) -> None:
+    """Browsers name many types for CSV; the copy that a workbook needs is closed at once."""
+    campaign, headers = created(client), {"content-type": media}
+    report = client.post("/v1/recipient-files/check", content=people(0, 20), headers=headers)
+    added = client.post(f"{campaign}/recipients", content=people(0, 20), headers=headers)
+    empty = client.post(f"{campaign}/recipients", content=b"", headers=headers)
+    form = client.post(f"{campaign}/recipients", files={"file": people(0, 20)})
+
+    assert (report.json()["valid"], added.json()["added"]) == (20, 20)
+    assert (empty.status_code, form.status_code) == (422, 415)
+
+
 def test_a_campaign_is_controlled(client: httpx.Client) -> None:
     """Start, pause, change, resume and cancel answer with the campaign, and a wrong moment is a conflict."""
     campaign = created(client)

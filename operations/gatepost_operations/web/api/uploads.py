@@ -3,6 +3,8 @@
 import io
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, Final, cast
 
@@ -80,14 +82,16 @@ class _Given:
     media: str
     reading: FileOptions
 
-    def source(self) -> BinaryIO:
-        """Return the upload as a file. A workbook is copied to a temporary file without a name."""
+    @contextmanager
+    def source(self) -> Iterator[BinaryIO]:
+        """Give the upload as a file. A workbook is copied to a temporary file without a name, which disappears with the block."""
         if self.media in _STREAMED:
-            return cast("BinaryIO", self.upload)
-        copy = tempfile.TemporaryFile(prefix="gatepost-upload-")  # noqa: SIM115 - closed with its last reference
-        shutil.copyfileobj(io.BufferedReader(self.upload, _BLOCK), copy)
-        copy.seek(0)
-        return cast("BinaryIO", copy)
+            yield cast("BinaryIO", self.upload)
+            return
+        with tempfile.TemporaryFile(prefix="gatepost-upload-") as copy:
+            shutil.copyfileobj(io.BufferedReader(self.upload, _BLOCK), copy)
+            copy.seek(0)
+            yield cast("BinaryIO", copy)
 
 
 def _upload(request: Request) -> Upload:
@@ -112,7 +116,8 @@ async def check_recipient_file(request: Request, caller: CallerOf, reading: Read
 
 
 def _check(given: _Given) -> Response:
-    report = check_file(given.source(), **given.reading.keywords)
+    with given.source() as source:
+        report = check_file(source, **given.reading.keywords)
     return JSONResponse(report.as_json() | {"file": given.upload.name, "rejects": None})
 
 
@@ -152,7 +157,7 @@ def _add(caller: Caller, campaign_id: str, given: _Given, rows: AllowedRows) -> 
     if keywords["channel"] is Channel.AUTO:
         keywords["channel"] = campaign.options.channel
     try:
-        with read_rows(given.source(), **keywords) as reader:
+        with given.source() as source, read_rows(source, **keywords) as reader:
             added = campaigns.add(campaign_id, rows.of(reader))
     except Problem as problem:
         problem.more["total"] = campaigns.status(campaign_id).total
