@@ -26,14 +26,12 @@ class StoredForm:
         number: the form that this version writes. It reads this form and the earlier ones.
         mark: where a later form has its number.
         newer: what a reader does with a later form.
-        keys: the keys in Redis, as SECURITY.md names them.
     """
 
     name: str
     number: int
     mark: str
     newer: str
-    keys: tuple[str, ...]
 
 
 FORMS: Final = (
@@ -42,133 +40,78 @@ FORMS: Final = (
         MESSAGE_VERSION,
         "the argument `version`",
         "The worker keeps the message as a dead letter, and answers a submission. The reconciler publishes the operation or batch again.",
-        ("gatepost.login", "gatepost.send", "gatepost.bulk", "gatepost.webhooks", "unacked"),
     ),
     StoredForm(
         "operations",
         1,
         "the field `form`",
         "The message goes back to its queue, and no call on the operation changes it. A result is not redeemed.",
-        ("gatepost:operation:ID", "celery-task-meta-ID"),
     ),
     StoredForm(
         "commands",
         1,
         "the member `form` of the sealed JSON",
         "The operation goes back to its queue and is shown as blocked, `newer_form`.",
-        ("gatepost:operation:ID",),
     ),
     StoredForm(
         "idempotency keys",
         1,
         "the field `form`",
         "The command is not recorded, and the caller gets `NewerForm`.",
-        ("gatepost:idempotency:DIGEST",),
     ),
     StoredForm(
         "campaigns",
         1,
         "the field `form`, or an unknown member of `options`",
         "No script changes the campaign, and commands on it fail with `NewerForm`. The sweep of a newer version publishes its batches again.",
-        ("gatepost:campaign:ID",),
     ),
     StoredForm(
         "rows",
         ROWS_FORM,
         "the first column of the sealed rows, or an unknown letter in `states`",
         "The batch waits and is shown as blocked, `newer_form` or `damaged`.",
-        ("gatepost:campaign:ID:batch:N",),
     ),
     StoredForm(
         "lists of recipients",
         1,
         "the field `index_form`",
         "No entry is read or written. Nothing is sent while the suppression list cannot be read.",
-        ("gatepost:suppression", "gatepost:suppression:i:N", "gatepost:campaign:ID:i:N"),
     ),
     StoredForm(
         "dead letters",
         1,
         "the field `form`",
         "The letter is listed, and not opened, replayed or dropped by its content.",
-        ("gatepost:dead_letter:ID",),
     ),
     StoredForm(
         "webhook endpoints",
         1,
         "the member `form` of the sealed JSON",
         "Nothing is sent to the endpoint. Its events wait.",
-        ("gatepost:webhook:ID",),
     ),
     StoredForm(
         "events for webhooks",
         int(STORED_VERSION),
         "the field `v`",
         "The event is not sent, and waits for a newer worker.",
-        ("gatepost:webhooks:events",),
     ),
     StoredForm(
         "audit entries",
         1,
         "the member `form`",
         "`gatepost audit` fails and names the newer version. Further entries are appended.",
-        ("gatepost:audit",),
     ),
     StoredForm(
         "tenants",
         1,
         "JSON in place of the text `client_id@domain`",
         "Workers put operations and batches back.",
-        ("gatepost:tenants",),
     ),
     StoredForm(
         "limiter",
         LIMITER_FORM,
         "its first number",
         "Nothing is sent for the tenant. Operations and batches go back to their queues.",
-        ("gatepost:limiter:WORD:ANY",),
     ),
 )
-"""The forms that can change."""
-
-PLAIN: Final = frozenset(
-    {
-        "gatepost:operations:due",
-        "gatepost:operations:delivered",
-        "gatepost:operations:counts",
-        "gatepost:recipient:PREFIX",
-        "gatepost:campaign:ID:blocked",
-        "gatepost:campaign:ID:out",
-        "gatepost:campaign:ID:waiting",
-        "gatepost:campaign:ID:held",
-        "gatepost:campaigns",
-        "gatepost:campaigns:active",
-        "gatepost:campaigns:changes",
-        "gatepost:campaigns:workers",
-        "gatepost:campaigns:sweep:lock",
-        "gatepost:ceiling:ID:ANY",
-        "gatepost:console:session:ANY",
-        "gatepost:console:sign_in:ANY",
-        "gatepost:console:tries:ANY",
-        "gatepost:dead_letters",
-        "gatepost:kids",
-        "gatepost:key_checks",
-        "gatepost:probe:WORD:WORD",
-        "gatepost:probe_lock:FINGERPRINT",
-        "gatepost:reconciler:lock",
-        "gatepost:reconciler:last",
-        "gatepost:replication",
-        "gatepost:webhooks",
-        "gatepost:webhooks:types",
-        "gatepost:webhooks:source",
-        "gatepost:webhooks:due:ID",
-        "gatepost:webhooks:attempts:ID",
-        "unacked_index",
-        "unacked_mutex",
-        "_kombu.binding.ANY",
-        "_kombu.binding_permanent.ANY",
-        "_kombu.binding_deadlines",
-        "ANY.celery.pidbox",
-    }
-)
-"""Keys without a form: ids, numbers, times and locks, and the library's own. If one had to change, it would get another name."""
+"""The forms that can change. `docs/reference/stored-forms.md` names their keys, and the keys that have no form."""

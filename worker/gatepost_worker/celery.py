@@ -29,7 +29,7 @@ from gatepost_worker.celery_guard import printed_text, remote_control, transport
 from gatepost_worker.celery_guard.consumer import consumer_class
 from gatepost_worker.celery_guard.intake import refuse_compression
 from gatepost_worker.celery_guard.options import check_options, slots_of, was_given
-from gatepost_worker.celery_guard.process_signals import GatepostBeat, GatepostWorker, end_with_parent, log_shutdown
+from gatepost_worker.celery_guard.process_signals import GatepostWorker, beat_class, end_with_parent, log_shutdown
 from gatepost_worker.celery_guard.redis_outages import install_result_backends
 from gatepost_worker.process import Process
 from gatepost_worker.upkeep.liveness import step_for
@@ -58,7 +58,6 @@ def create(settings: Settings, files: SettingsFiles | None = None) -> Celery:
     check_options(app)
     # Celery caches the worker class under this name; its property would create another.
     vars(app)["Worker"] = app.subclass_with_self(GatepostWorker)
-    vars(app)["Beat"] = app.subclass_with_self(GatepostBeat)
     install_result_backends(app)
     process = Process(settings, files)
     tasks.register(app, process)
@@ -78,7 +77,7 @@ def create(settings: Settings, files: SettingsFiles | None = None) -> Celery:
         }
     }
     app.conf.beat_schedule_filename = ".gatepost-beat"
-    _connect_signals(settings, process)
+    _connect_signals(app, settings, process)
     return app
 
 
@@ -102,7 +101,13 @@ def _exit_for_configuration() -> Iterator[None]:
         raise SystemExit(f"gatepost: {visible(str(failure))}") from None
 
 
-def _connect_signals(settings: Settings, process: Process) -> None:
+def _connect_signals(app: Celery, settings: Settings, process: Process) -> None:
+    def set_up_early(**_: Any) -> None:
+        # Before Celery's banner, and before its warnings about the start.
+        logs.configure(log_format=settings.log_format, level=settings.log_level)
+        if settings.log_format == "json":
+            printed_text.install()
+
     def set_up_logging(loglevel: Any = None, logfile: str | None = None, **_: Any) -> None:
         level = logging.getLevelName(loglevel) if was_given("loglevel") else settings.log_level
         logs.configure(log_format=settings.log_format, level=level, file=logfile)
@@ -142,6 +147,8 @@ def _connect_signals(settings: Settings, process: Process) -> None:
         _log.info("worker.stopped", finished=True)
 
     # Celery keeps weak references by default, and nothing else refers to these functions.
+    vars(app)["Beat"] = app.subclass_with_self(beat_class(set_up_early))
+    signals.celeryd_init.connect(set_up_early, weak=False)
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
     signals.worker_ready.connect(ready, weak=False)
@@ -151,15 +158,7 @@ def _connect_signals(settings: Settings, process: Process) -> None:
     signals.worker_shutdown.connect(stopped, weak=False)
 
 
-def _set_up_early(settings: Settings) -> None:
-    """Log from the start as later, so that Celery's warnings about the start are lines of the log."""
-    logs.configure(log_format=settings.log_format, level=settings.log_level)
-    if settings.log_format == "json":
-        printed_text.install()
-
-
 _files = SettingsFiles(partial(load_settings, env_file=".env"))
-_set_up_early(_files.settings)
 app = create(_files.settings, _files)
 
 __all__ = ["app", "create"]

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 from celery import platforms, signals
@@ -29,6 +29,9 @@ from celery.platforms import EX_FAILURE, EX_OK
 from celery.worker import state
 
 from gatepost_worker.celery_guard.printed_text import log_soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # Celery's hints lack the two attributes used here.
@@ -82,15 +85,25 @@ class GatepostWorker(Worker):
         signals.worker_shutting_down.send(sender=str(self), sig=name, how=how, exitcode=EX_OK)
 
 
-class GatepostBeat(Beat):
-    """Celery's scheduler program, with a line in the log for its start and its end."""
+def beat_class(set_up: Callable[[], None]) -> type[Beat]:
+    """Return Celery's scheduler program, with a line in the log for its end.
 
-    def start_scheduler(self) -> Any:
-        """Run the schedule until a signal ends it."""
-        try:
-            return super().start_scheduler()
-        finally:
-            _log.info("beat.stopped")
+    Args:
+        set_up: called before anything is printed.
+    """
+
+    class GatepostBeat(Beat):
+        def run(self) -> Any:
+            set_up()
+            return super().run()
+
+        def start_scheduler(self) -> Any:
+            try:
+                return super().start_scheduler()
+            finally:
+                _log.info("beat.stopped")
+
+    return GatepostBeat
 
 
 def log_shutdown(sig: str, how: str) -> None:
