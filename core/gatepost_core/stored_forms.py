@@ -113,5 +113,11 @@ FORMS: Final = (
         "its first number",
         "Nothing is sent for the tenant. Operations and batches go back to their queues.",
     ),
+    StoredForm(
+        "webhook events",
+        1,
+        "the member `v`",
+        "The event waits for a worker that knows it.",
+    ),
 )
 """The forms that can change. `docs/reference/stored-forms.md` names their keys, and the keys that have no form."""
