@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatepost_core.states import State
+from support.free_ports import free_port
+from support.web_api import CONSOLE_KEY, running_api
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
     import redis
 
+    from gatepost_core.settings import Settings
     from support.web_api import Api
 
 ANA = {"email": "ana@example.com"}
@@ -187,3 +192,25 @@ def test_a_read_can_wait_for_the_end(api: Api) -> None:
 
     assert (early.json()["state"], early.headers["preference-applied"]) == (State.QUEUED, "wait=1")
     assert ended.json().get("state") == State.CANCELLED, ended.text
+
+
+def test_a_key_is_kept_until_a_day_after_the_end(api: Api, redis_client: redis.Redis) -> None:
+    """However long an operation waits, its idempotency key expires with its record, which a day after the end does."""
+    sent = api.client().post("/v1/messages", json=ANA, headers={"Idempotency-Key": "k"}).json()["operation_id"]
+    (name,) = redis_client.keys("gatepost:idempotency:*")
+    while_open = redis_client.ttl(name)
+    api.app.state.services.producer.handle(sent).cancel()
+
+    assert while_open == -1
+    assert 86_300 < redis_client.ttl(name) <= 86_400
+
+
+def test_without_redis_the_answer_says_when_to_repeat(make_settings: Callable[..., Settings]) -> None:
+    """A client repeats the request with the same idempotency key; a load balancer sees that the api cannot work."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    with running_api(make_settings(redis_url=away, web_api_key=CONSOLE_KEY)) as api:
+        client = api.client_with(CONSOLE_KEY)
+        sent, health = client.post("/v1/messages", json=ANA), client.get("/v1/health")
+
+    assert (sent.status_code, problem(sent), sent.headers["retry-after"]) == (503, "unavailable", "5")
+    assert (health.status_code, health.json()) == (503, {"healthy": False})
