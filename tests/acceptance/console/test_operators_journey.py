@@ -69,6 +69,10 @@ def _check(journey: Journey, file: Path) -> None:
     journey.page.set_input_files("#file", file)
     journey.press("Check the file")
     journey.page.get_by_text("1 row is invalid and will be left out").wait_for()
+    journey.page.set_viewport_size({"width": 360, "height": 740})
+    assert axe_violations(journey.page) == []
+    assert journey.page.evaluate("document.documentElement.scrollWidth") == 360
+    journey.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def _create(journey: Journey) -> None:
