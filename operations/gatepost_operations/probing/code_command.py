@@ -64,9 +64,10 @@ class CodeCommand:
                 if not isinstance(found, Cause):
                     return found
                 failure = found
-            if self._clock() >= ends_at:
+            left = ends_at - self._clock()
+            if left <= 0:
                 raise ProbeFailure(failure)
-            self._sleep(_RUN_EVERY_S)
+            self._sleep(min(_RUN_EVERY_S, left))
 
     def use(self) -> None:
         """Do nothing: the command decides about its messages."""

@@ -105,9 +105,10 @@ class ImapMailbox:
                     return found
                 self._foreign.add(uid)
                 failure = found
-            if self._clock() >= ends_at:
+            left = ends_at - self._clock()
+            if left <= 0:
                 raise ProbeFailure(failure)
-            self._sleep(_LOOK_EVERY_S)
+            self._sleep(min(_LOOK_EVERY_S, left))
 
     def use(self) -> None:
         """Delete or mark the message whose code was returned."""
