@@ -125,8 +125,8 @@ bench: $(DEV)/.ready ## Measure beside other task queues, and write the report; 
 bench-smoke: $(DEV)/.ready ## A minute of it. Fails when something breaks, never on a timing
 	@$(DEV)/bin/python benchmarks/bench.py --smoke
 
-bench-parts: $(DEV)/.ready ## Measure parts alone: files, installation, client, simulator, memory, limiter, logins beside a campaign
-	@set -e; for name in rows install_size authentication_client simulator_throughput campaign_memory limiter_simulation login_latency; do \
+bench-parts: $(DEV)/.ready ## Measure parts alone: files, installation, client, simulator, memory, limiter, logins beside a campaign, HTTP API
+	@set -e; for name in rows install_size authentication_client simulator_throughput campaign_memory limiter_simulation login_latency web_api; do \
 		echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; \
 	done
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gatepost_core.sealing import Key
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
-from support.sealing_keys import SEALING_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def served(directory: Path) -> Iterator[tuple[int, str, str]]:
         environment = {
             **os.environ,
             "GATEPOST_REDIS_URL": valkey.url,
-            "GATEPOST_SEALING_KEYS": SEALING_KEY.reveal(),
+            "GATEPOST_SEALING_KEYS": Key.new("benchmark").reveal(),
             "GATEPOST_FINGERPRINT_KEY": "a key for a benchmark",
             "AUTH0_DOMAIN": "localhost:1",
             "AUTH0_CLIENT_ID": "client",
