@@ -11,7 +11,7 @@ from support.log_calls import VARIED, calls_in, log_calls
 
 PAGE = CHECKOUT / "docs" / "reference" / "log-events.md"
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
-SPREADS = {"publish.postponed", "webhook.delivered", "webhook.failed", "webhook.given_up"}
+SPREADS = {"publish.postponed"}
 """Events of which the page describes further fields."""
 
 

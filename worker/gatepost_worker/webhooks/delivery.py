@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from standardwebhooks.webhooks import Webhook
@@ -137,17 +137,14 @@ class Deliverer:
         body = payload(attempt.event, attempt.at_ms, attempt.data)
         answer = connection.post(signed_headers(attempt, target, body, datetime.now(UTC)), body)
         decision = decide(attempt, answer, chance=random.random())  # noqa: S311 - jitter
-        fields = _fields(endpoint_id, attempt, answer)
+        _log_attempt(endpoint_id, attempt, answer)
         match decision:
             case Delivered():
                 self._deliveries.delivered(endpoint_id, attempt)
-                _log.info("webhook.delivered", **fields)
             case Failed(wait_ms=wait, pause_ms=pause, disable=disable):
                 self._deliveries.failed(endpoint_id, attempt, answer.word, wait_ms=wait, pause_ms=pause)
                 if wait is None:
-                    _log.error("webhook.given_up", **fields)
-                else:
-                    _log.warning("webhook.failed", next_in_ms=wait, **fields)
+                    _log.error("webhook.given_up", endpoint_id=endpoint_id, webhook_id=attempt.webhook_id)
                 if disable is not None:
                     self._disable(endpoint_id, disable)
 
@@ -157,12 +154,13 @@ class Deliverer:
         _log.error("webhook.disabled", endpoint_id=endpoint_id, reason=reason)
 
 
-def _fields(endpoint_id: str, attempt: Attempt, answer: Answer) -> dict[str, Any]:
-    return {
-        "endpoint_id": endpoint_id,
-        "webhook_id": attempt.webhook_id,
-        "type": attempt.event,
-        "attempt": attempt.number,
-        "result": answer.word,
-        "duration_ms": round(answer.duration_s * 1000),
-    }
+def _log_attempt(endpoint_id: str, attempt: Attempt, answer: Answer) -> None:
+    _log.info(
+        "webhook.attempted",
+        endpoint_id=endpoint_id,
+        webhook_id=attempt.webhook_id,
+        type=attempt.event,
+        attempt=attempt.number,
+        result=answer.word,
+        duration_ms=round(answer.duration_s * 1000),
+    )
