@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from support.compose_file import Service
 
-PROFILES = ("demo", "operator", "monitoring", "web")
+PROFILES = ("demo", "operator", "monitoring", "web", "probe")
 OF_OTHERS = {"redis", "prometheus"}
 _IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -85,7 +85,13 @@ def test_only_those_who_seal_or_send_hold_keys_and_the_credential(services: dict
         for name, one in services.items()
     }
 
-    assert {name for name, files in mounted.items() if files & secret} == {"worker", "worker-bulk", "operator", "api"}
+    assert {name for name, files in mounted.items() if files & secret} == {
+        "worker",
+        "worker-bulk",
+        "operator",
+        "api",
+        "probe",
+    }
     assert mounted == named
 
 
@@ -140,7 +146,7 @@ def test_every_service_is_watched_and_confined(services: dict[str, Service]) -> 
     ours = {name: service.definition for name, service in services.items() if name not in OF_OTHERS}
     targets = {name: one["build"].get("target") for name, one in ours.items() if isinstance(one["build"], dict)}
 
-    assert {name for name, service in services.items() if not service.health} == {"operator"}
+    assert {name for name, service in services.items() if not service.health} == {"operator", "probe"}
     assert all(one["read_only"] and one["cap_drop"] == ["ALL"] for one in ours.values())
     assert targets == {"simulator": "demo"}
     assert services["simulator"].definition["profiles"] == ["demo"]

@@ -114,6 +114,17 @@ def test_the_web_profile_serves_the_api_and_the_console(deployment: Deployment) 
     assert set(ended.values()) == {0}, ended
 
 
+def test_the_probe_without_a_mailbox_names_the_setting(deployment: Deployment) -> None:
+    """The service starts with the file's command, and .env.example leaves the mailbox to the operator."""
+    deployment.start("redis")
+    deployment.until_healthy("redis")
+
+    ended = deployment.run("probe")
+
+    assert ended.returncode == 4
+    assert "GATEPOST_PROBE_ADDRESS is not set" in ended.stdout
+
+
 def test_redis_keeps_what_it_was_told_through_a_kill(deployment: Deployment) -> None:
     """Its flags are taken: the append-only file is on, nothing is evicted, and memory has a bound."""
     deployment.start("redis")
