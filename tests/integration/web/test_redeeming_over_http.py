@@ -1,0 +1,101 @@
+"""The result of a login is given once, over HTTP, for its redeem token: a token set, or a challenge for a second factor."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatepost_core.settings import Settings
+from gatepost_simulator.server import SimulatorServer
+from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
+from gatepost_worker.process import Process
+from support.sealing_keys import SEALING_KEY
+from support.web_api import running_api
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+
+# Celery's result backend stores with a call that redis-py would have written otherwise.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+
+
+class World:
+    """The API, and the part of a worker that runs an operation."""
+
+    def __init__(self, client: httpx.Client, process: Process, simulator: SimulatorServer) -> None:
+        self.client, self._process, self._simulator = client, process, simulator
+
+    def logged_in(self, email: str) -> dict[str, Any]:
+        """The answer to a login that has ended."""
+        sent = self.client.post("/v1/messages", json={"email": email}).json()
+        self.run(sent)
+        code = self._simulator.control.latest_code(email)
+        login: dict[str, Any] = self.client.post("/v1/logins", json={"email": email, "code": code}).json()
+        self.run(login)
+        return login
+
+    def run(self, accepted: dict[str, Any]) -> None:
+        """Carry out an operation, as a worker does."""
+        self._process.runner.run(accepted["operation_id"])
+
+    def redeem(self, login: dict[str, Any], token: str | None = None) -> httpx.Response:
+        """The answer to a redemption."""
+        path = f"/v1/operations/{login['operation_id']}/redeem"
+        return self.client.post(path, json={"redeem_token": token or login["redeem_token"]})
+
+
+@pytest.fixture(scope="module")
+def world(valkey_server: EmbeddedValkey) -> Iterator[World]:
+    """Everything that a login needs."""
+    with SimulatorServer(quota={"plan": "unlimited"}) as simulator:
+        settings = Settings(
+            redis_url=valkey_server.url,
+            sealing_keys=SEALING_KEY.reveal(),
+            fingerprint_key="a key for tests",
+            auth0_domain=simulator.domain,
+            auth0_base_url=simulator.url,
+            auth0_client_id=DEV_CLIENT_ID,
+            auth0_client_secret=DEV_CLIENT_SECRET,
+        )
+        process = Process(settings)
+        process.prepare()
+        with running_api(settings) as api, closing(process):
+            yield World(api.client(scopes=["redeem"]), process, simulator)
+
+
+def test_a_token_set_is_given_once(world: World) -> None:
+    """A wrong token redeems nothing, and the second answer says that it was redeemed before."""
+    login = world.logged_in("ana@example.com")
+    wrong = world.redeem(login, "A" * 43)
+    first, second = world.redeem(login), world.redeem(login)
+
+    assert (wrong.status_code, wrong.json()["type"]) == (403, "urn:gatepost:problem:wrong-redeem-token")
+    assert (first.status_code, first.json()["type"], first.headers["cache-control"]) == (200, "token_set", "no-store")
+    assert first.json()["access_token"]
+    assert (second.status_code, second.json()["type"]) == (410, "urn:gatepost:problem:nothing-to-redeem")
+
+
+def test_a_second_factor_is_a_result_too(world: World) -> None:
+    """The challenge holds the MFA token, once."""
+    login = world.logged_in("ana+mfa@example.com")
+    first, second = world.redeem(login), world.redeem(login)
+
+    assert (first.status_code, first.json()["type"]) == (200, "mfa_challenge")
+    assert first.json()["mfa_token"]
+    assert second.status_code in {409, 410}
+
+
+def test_a_refused_login_has_its_reason(world: World) -> None:
+    """The problem gives the reason and the advice, and no token."""
+    login = world.client.post("/v1/logins", json={"email": "ana@example.com", "code": "000000"}).json()
+    world.run(login)
+    refused = world.redeem(login)
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:gatepost:problem:not-accepted")
+    assert {"reason", "advice"} <= refused.json().keys()
