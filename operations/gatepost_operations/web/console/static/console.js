@@ -4,6 +4,17 @@
 document.addEventListener("htmx:sse:error", () => document.body.classList.add("offline"));
 document.addEventListener("htmx:sse:after:connection", () => document.body.classList.remove("offline"));
 
+
+// htmx repeats a lost stream, but not one whose first request failed.
+function connectAgain(event) {
+  const { sourceElement, response } = event.detail.ctx ?? {};
+  if (sourceElement?.id !== "live" || response?.status < 500) return;
+  document.body.classList.add("offline");
+  setTimeout(() => sourceElement.dispatchEvent(new Event("retry")), 2000);
+}
+document.addEventListener("htmx:error", connectAgain);
+document.addEventListener("htmx:response:error", connectAgain);
+
 const STREAMED = { csv: "text/csv", tsv: "text/csv", txt: "text/plain", jsonl: "application/x-ndjson", ndjson: "application/x-ndjson" };
 
 // A form with a file sends the file as the body, and its fields in the query: the console then streams it without keeping it.
