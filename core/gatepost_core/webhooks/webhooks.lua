@@ -97,9 +97,15 @@ end
 
 -- Records an event for one endpoint. It does not wait behind the others.
 function calls.test(id, type, data)
+  local last = stream()
   local event = redis.call('XADD', WEBHOOK_EVENTS, 'MAXLEN', '~', MOST_EVENTS, '*', 'v', 1, 'type', type, 'at', string.format('%d', now),
     'data', data, 'to', id)
   redis.call('ZADD', WEBHOOK_DUE .. id, now, event)
+  -- So that it does not also count as an event that is still to be looked at.
+  if redis.call('HGET', record_of(id), 'cursor') == last then
+    redis.call('HSET', record_of(id), 'cursor', event)
+    redis.call('HINCRBY', record_of(id), 'read', 1)
+  end
   return { event }
 end
 

@@ -111,7 +111,7 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
         write(f"{one.id}  {host}  {_state(one)}")
         write(f"  events: {', '.join(one.types)}")
         number = waiting.waiting if waiting else 0
-        age = f", the oldest since {duration_text(waiting.age_s(now))}" if waiting and number else ""
+        age = f", the oldest for {duration_text(waiting.age_s(now))}" if waiting and number else ""
         write(f"  {one.delivered:,} delivered, {number:,} waiting{age}{_losses(one)}")
     if not found:
         say("There is no endpoint. To add one: gatepost webhooks add https://example.com/gatepost")
