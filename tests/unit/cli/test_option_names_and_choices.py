@@ -23,6 +23,7 @@ from gatepost_operations.cli.entry import load
 from gatepost_operations.cli.web import Role
 from gatepost_operations.files.export import ExportFormat
 from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.web.console.security.operators import Level
 from gatepost_worker.authentication import Send as ClientSend
 from support.checkout import CHECKOUT
 
@@ -52,6 +53,7 @@ CHOICES = {
     "--kind": values_of(Kind),
     "--scope": values_of(Scope),
     "--role": values_of(Role),
+    "--level": {str(level) for level in Level},
     "--log-level": {level.lower() for level in values_of(Settings.model_fields["log_level"].annotation)},
     "--log-format": values_of(Settings.model_fields["log_format"].annotation),
 }
