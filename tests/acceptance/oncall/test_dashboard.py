@@ -45,6 +45,8 @@ def test_every_panel_shows_a_real_campaign(tmp_path: Path) -> None:
         Fleet(stack) as fleet,
         PrometheusServer(tmp_path / "prometheus", fleet.targets) as prometheus,
     ):
+        # Rates need the counters' values from before the work.
+        stack.until(lambda: len(prometheus.query("gatepost_attempts_total")) > 0, "Prometheus has figures")
         _work(stack)
         end = time.time()
         found = {
