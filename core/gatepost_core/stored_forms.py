@@ -39,13 +39,13 @@ FORMS: Final = (
         "messages",
         MESSAGE_VERSION,
         "the argument `version`",
-        "The worker keeps the message as a dead letter, and answers a submission. The reconciler publishes the operation or batch again.",
+        "The worker keeps the message as a dead letter. A submission gets an error as its answer. The reconciler publishes the operation or batch again.",
     ),
     StoredForm(
         "operations",
         1,
         "the field `form`",
-        "The message goes back to its queue, and no call on the operation changes it. A result is not redeemed.",
+        "The message goes back to its queue. No call changes the operation, and its result cannot be redeemed.",
     ),
     StoredForm(
         "commands",
@@ -63,7 +63,7 @@ FORMS: Final = (
         "campaigns",
         1,
         "the field `form`, or an unknown member of `options`",
-        "No script changes the campaign, and commands on it fail with `NewerForm`. The sweep of a newer version publishes its batches again.",
+        "The campaign does not change, and commands on it fail with `NewerForm`. A newer version publishes its batches again.",
     ),
     StoredForm(
         "rows",
@@ -81,7 +81,7 @@ FORMS: Final = (
         "dead letters",
         1,
         "the field `form`",
-        "The letter is listed, and not opened, replayed or dropped by its content.",
+        "The letter is listed. It cannot be opened, searched or replayed.",
     ),
     StoredForm(
         "webhook endpoints",
@@ -104,20 +104,14 @@ FORMS: Final = (
     StoredForm(
         "tenants",
         1,
-        "JSON in place of the text `client_id@domain`",
+        "JSON instead of the text `client_id@domain`",
         "Workers put operations and batches back.",
     ),
     StoredForm(
         "limiter",
         LIMITER_FORM,
-        "its first number",
+        "the first number of the value",
         "Nothing is sent for the tenant. Operations and batches go back to their queues.",
-    ),
-    StoredForm(
-        "webhook events",
-        1,
-        "the member `v`",
-        "The event waits for a worker that knows it.",
     ),
 )
 """The forms that can change. `docs/reference/stored-forms.md` names their keys, and the keys that have no form."""

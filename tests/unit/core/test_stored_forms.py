@@ -31,6 +31,13 @@ def test_the_page_lists_every_form_with_its_number() -> None:
     assert page == [(form.name, str(form.number), form.mark, form.newer) for form in FORMS]
 
 
+def test_no_two_forms_are_of_the_same_values() -> None:
+    """`gatepost doctor` would count the values twice, under two names."""
+    places = [(keys, re.findall(r"`([^`]+)`", mark)) for _, _, keys, mark, _ in rows()]
+
+    assert all(places.count(place) == 1 for place in places)
+
+
 def test_every_stored_key_has_a_form_or_needs_none() -> None:
     """A test compares SECURITY.md with what is stored, so a new key fails here until somebody decides about its form."""
     with_form = words(" ".join(keys for _, _, keys, _, _ in rows()))
