@@ -64,6 +64,7 @@ class FormCensus:
             keys.dead_letter(""): self._hash("dead letters", "form"),
             keys.idempotency(""): self._hash("idempotency keys", "form"),
             keys.limiter("", "").removesuffix(":"): self._limiter,
+            keys.webhook(""): self._endpoint,
         }
 
     def take(self) -> Census:
@@ -99,6 +100,8 @@ class FormCensus:
             census.found["tenants"][2 if stored.startswith(b"{") else 1] += 1
         if self._redis.exists(self._keys.suppression):
             self._hash("lists of recipients", "index_form")(self._keys.suppression, census)
+        for _, event in self._redis.xrevrange(self._keys.webhook_events, count=MOST_OF_A_KIND):
+            census.found["events for webhooks"][_number(event.get(b"v"))] += 1
 
     def _hash(self, kind: str, mark: str) -> Callable[[str, Census], None]:
         def look(key: str, census: Census) -> None:
@@ -123,6 +126,12 @@ class FormCensus:
             opened = rows and self._open(rows, Purpose.rows(batch["campaign"], int(batch["number"])))
             if opened:
                 census.found["rows"][_form_of_rows(opened)] += 1
+
+    def _endpoint(self, key: str, census: Census) -> None:
+        sealed = self._redis.hget(key, "sealed")
+        opened = sealed and self._open(sealed, Purpose.webhook(key.removeprefix(self._keys.webhook(""))))
+        if opened:
+            _count_json(census, "webhook endpoints", opened)
 
     def _limiter(self, key: str, census: Census) -> None:
         begins = self._redis.getrange(key, 0, 7)

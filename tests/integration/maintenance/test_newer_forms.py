@@ -21,6 +21,8 @@ from gatepost_core.sealing import Purpose
 from gatepost_core.settings.tenants import Application
 from gatepost_core.states import State
 from gatepost_core.stored_forms import FORMS, LIMITER_FORM
+from gatepost_core.webhooks.endpoints import Endpoints, new_secret
+from gatepost_core.webhooks.events import SUBSCRIBABLE
 from gatepost_operations.cli.doctor.checks import Status, judge_forms
 from gatepost_operations.maintenance.form_census import FormCensus
 from gatepost_worker.limiter import LimiterKey, RedisLimiter, Wait, WaitReason
@@ -262,3 +264,17 @@ def test_doctor_counts_what_is_in_another_form(
     found.found["limiter"][LIMITER_FORM - 1] = 1
     assert judge_forms(found).status is Status.WARNING
     assert {form.name for form in FORMS} == set(found.found)
+
+
+def test_doctor_counts_webhook_endpoints_and_their_events(settings: Settings, redis_client: redis.Redis) -> None:
+    """After a rollback it names the endpoints and events that this version leaves alone."""
+    endpoints = Endpoints(redis_client, KEYS, settings.keyring())
+    endpoint = endpoints.add("https://hooks.example.com/", SUBSCRIBABLE, new_secret())
+    newer = settings.keyring().seal(json.dumps({"form": 2}).encode(), Purpose.webhook(endpoint))
+    census = FormCensus(redis_client, KEYS, settings.keyring())
+    before = census.take()
+    redis_client.hset(KEYS.webhook(endpoint), "sealed", newer)
+    redis_client.xadd(KEYS.webhook_events, {"v": "2"})
+
+    assert before.found["webhook endpoints"] == {1: 1}
+    assert judge_forms(census.take()).found == "webhook endpoints in form 2: 1; events for webhooks in form 2: 1"
