@@ -23,9 +23,9 @@ NOT_IN_PLAN: Final = (
 NO_SMS: Final = "cannot receive SMS: it is a land line, or a toll-free or premium number; leave it out, or send all the same (--allow-landlines)"
 _WRONG_LENGTH: Final = "has the wrong number of digits for its country; write it in E.164"
 _NO_COUNTRY: Final = (
-    "has no country code; write it in E.164, such as + country code and number, or name its country (--region)"
+    "has no country code; write it in E.164, with + and the country code first; for a file, --region names the country"
 )
-_UNKNOWN_CODE: Final = "has no country code that exists; write it in E.164, such as + country code and number"
+_UNKNOWN_CODE: Final = "has no country code that exists; write it in E.164, with + and the country code first"
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 _LONGEST: Final = 15
 
