@@ -1,5 +1,6 @@
 """`gatepost audit`: show the audit log, and verify that it was not changed."""
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gatepost_core.audit_log import Entry, Verification
+from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_operations.cli.connection import open_campaigns
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, SinceOption, UntilOption, command_app, examples
@@ -19,6 +21,7 @@ from gatepost_operations.maintenance.audit_text import facts_of
 app = command_app()
 
 _MOST_NAMES: Final = 1000
+_HEAD: Final = re.compile("[0-9a-f]{64}").fullmatch
 
 
 @app.callback(epilog=examples("gatepost audit list --since 2d", "gatepost audit verify"))
@@ -43,11 +46,11 @@ def list_entries(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of entries; the newest are shown.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number; older entries are left out.")
     ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show the newest entries, the newest last."""
+    """List the latest entries, the oldest first."""
     first, last = read_period(since, until)
     with open_campaigns() as campaigns:
         found = (
@@ -68,7 +71,7 @@ def list_entries(
     return ExitCode.DONE
 
 
-@app.command(epilog=examples("gatepost audit verify", "gatepost audit verify --expect-head 3f1c…"))
+@app.command(epilog=examples("gatepost audit verify", "gatepost audit verify --expect-head $HEAD"))
 def verify(
     *,
     expect_head: Annotated[
@@ -84,6 +87,10 @@ def verify(
     Prints whether the log is intact, the number of entries, and the head, which is the digest of the last one. Note the head elsewhere, and
     give it with --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
     """
+    if expect_head is not None and not _HEAD(expect_head):
+        raise InvalidCommand(
+            [FieldError("expect-head", "is not a head; copy all 64 digits that `audit verify` printed")]
+        )
     with open_campaigns() as campaigns:
         found = campaigns.audit.verify(expect_head)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ _EPILOG: Final = (
 \b
 Exit codes:
   0    done                        4    configuration or credentials
-  1    unexpected                  5    refused by a guard
+  1    unexpected                  5    refused, or paused
   2    usage                       6    invalid input
   3    ended, and not accepted     130  interrupted
 """
 )
+_UNPARSED: Final = re.compile(r", unable to parse string as an? \w+")
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -139,6 +141,8 @@ def _show_misuse(misuse: typer.TyperException, *, as_json: bool) -> int:
     command = getattr(getattr(misuse, "ctx", None), "command_path", "gatepost")
     # Typer's words for a wrong value are those of pydantic.
     problem = misuse.format_message().replace("Value error, ", "").replace("Input should be", "must be")
+    problem = _UNPARSED.sub("", problem).replace("greater than or equal to", "at least")
+    problem = problem.replace("less than or equal to", "at most").replace("a valid integer", "a whole number")
     if as_json:
         message = {"type": "UsageError", "message": problem, "exit_code": misuse.exit_code}
         write_json({"error": message})

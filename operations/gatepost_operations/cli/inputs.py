@@ -202,4 +202,10 @@ def _text_of(file: Path, field: str) -> str:
         return file.expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as failure:
         # A name with a null byte or an unknown home raises ValueError or RuntimeError.
-        raise InvalidCommand([FieldError(field, f"{file} cannot be read ({type(failure).__name__})")]) from None
+        raise InvalidCommand([FieldError(field, f"{file} cannot be read: {_why(failure)}")]) from None
+
+
+def _why(failure: Exception) -> str:
+    if isinstance(failure, OSError):
+        return failure.strerror or type(failure).__name__
+    return "it is not UTF-8 text" if isinstance(failure, UnicodeError) else "that is not a path"

@@ -98,7 +98,7 @@ def _with_options(error: BaseException, words: Collection[str]) -> str:
     given = {word.partition("=")[0] for word in words}
     named = [f"--{problem.field.replace('_', '-')}" for problem in error.problems]
     problems = [
-        FieldError(option if option in given else problem.field, problem.problem)
+        FieldError(option if option in given else problem.field, problem.problem.replace("Input should", "must"))
         for option, problem in zip(named, error.problems, strict=True)
     ]
     return str(InvalidCommand(problems))

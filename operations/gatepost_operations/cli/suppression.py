@@ -60,7 +60,7 @@ def add(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add a person to the list, or change the entry."""
-    expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False)
     with open_campaigns() as campaigns, naming("address"):
         person = address_from(address)
         before = campaigns.suppressions.find(person)
@@ -118,7 +118,7 @@ def import_file(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add all people of a file in the format of a campaign's file."""
-    expires_at = read_moment(expires, "expires", now=datetime.now(UTC))
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False)
     counts = RowCounts()
     # A land line on the list does no harm.
     reading = replace(reading, allow_landlines=True)
@@ -140,5 +140,5 @@ def list_count(*, as_json: JsonOption = False) -> ExitCode:
         number = len(campaigns.suppressions)
     show({"count": number}, f"{number:,}", as_json=as_json)
     if not as_json:
-        say("This includes expired entries that were not changed or removed.")
+        say("Expired entries count until they are changed or removed.")
     return ExitCode.DONE

@@ -17,7 +17,15 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def read_moment(text: str | None, field: str, *, now: datetime, timezone: str | None = None) -> datetime | None:
+def read_moment(
+    text: str | None,
+    field: str,
+    *,
+    now: datetime,
+    timezone: str | None = None,
+    zone_option: bool = True,
+    durations: str = "from now",
+) -> datetime | None:
     """Read a moment: ISO 8601, or a time from now such as `90m`, `36h` or `2d`.
 
     Args:
@@ -25,6 +33,8 @@ def read_moment(text: str | None, field: str, *, now: datetime, timezone: str | 
         field: the name of the option, for the error.
         now: the start of durations.
         timezone: an IANA name, used when the text has no offset.
+        zone_option: whether the command has --timezone, for the error.
+        durations: how the command reads a duration, for the error.
 
     Raises:
         InvalidCommand: the text has neither form, or no timezone.
@@ -32,25 +42,27 @@ def read_moment(text: str | None, field: str, *, now: datetime, timezone: str | 
     if text is None:
         return None
     try:
-        return _near(_read(text.strip(), field, now, timezone), field)
+        moment = _read(text.strip(), now)
+        if moment is None:
+            problem = f"is not a moment; write it as 2026-05-04T09:00+02:00, or as a time {durations}: 90m, 36h, 2d"
+            raise InvalidCommand([FieldError(field, problem)])
+        if moment.tzinfo is None and timezone is None:
+            option = ", or give --timezone" if zone_option else ""
+            raise InvalidCommand([FieldError(field, f"has no timezone; add one, as in 09:00+02:00{option}")])
+        zoned = moment if timezone is None or moment.tzinfo else moment.replace(tzinfo=_zone(timezone))
+        return _near(zoned.astimezone(UTC), field)
     except OverflowError:
         # The year is below 1 or above 9999, perhaps only in UTC.
         raise InvalidCommand([FieldError(field, TOO_FAR)]) from None
 
 
-def _read(text: str, field: str, now: datetime, timezone: str | None) -> datetime:
+def _read(text: str, now: datetime) -> datetime | None:
     if duration := _DURATION.fullmatch(text.removeprefix("+")):
         return now + timedelta(**{_UNITS[duration[2]]: float(duration[1])})
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
-        problem = "is not a moment; write it as 2026-05-04T09:00+02:00, or as a time from now: 90m, 36h, 2d"
-        raise InvalidCommand([FieldError(field, problem)]) from None
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    if timezone is None:
-        raise InvalidCommand([FieldError(field, "has no timezone; add one, as in 09:00+02:00, or give --timezone")])
-    return moment.replace(tzinfo=_zone(timezone)).astimezone(UTC)
+        return None
 
 
 def read_duration(text: str, field: str) -> timedelta:
@@ -76,10 +88,10 @@ def read_past_moment(text: str | None, field: str, *, now: datetime) -> datetime
     """Read a past moment: ISO 8601 with an offset, or a duration ago such as `90m`, `36h` or `2d`. Errors are those of `read_moment`."""
     if text is None:
         return None
-    if _DURATION.fullmatch(text.strip()):
-        ahead = read_moment(text, field, now=now)
-        return None if ahead is None else _near(now - (ahead - now), field)
-    return read_moment(text, field, now=now)
+    if not _DURATION.fullmatch(text.strip()):
+        return read_moment(text, field, now=now, zone_option=False, durations="ago")
+    ahead = read_moment(text, field, now=now)
+    return None if ahead is None else _near(now - (ahead - now), field)
 
 
 def read_period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

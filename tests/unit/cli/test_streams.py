@@ -157,7 +157,12 @@ def test_a_full_disk_under_the_output_is_named(
         (["campaign", "create", "x", "--hours", "9-18", "--timezone", "UTC"], "--hours: write them as 09:00-18:00"),
         (["campaign", "retry", "x", "--state", "foo"], "--state: must be failed, or one of "),
         (["campaign", "retry", "x", "--reason", "not_reachd"], "--reason: is unknown; "),
-        (["audit", "list", "--since", "foo"], "--since: is not a moment; "),
+        (
+            ["audit", "list", "--since", "foo"],
+            "--since: is not a moment; write it as 2026-05-04T09:00+02:00, or as a time ago: ",
+        ),
+        (["audit", "list", "--since", "2026-05-04"], "--since: has no timezone; add one, as in 09:00+02:00\n"),
+        (["audit", "verify", "--expect-head", "3f1c"], "--expect-head: is not a head; "),
     ],
 )
 def test_a_wrong_value_names_its_option(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +176,10 @@ def test_a_wrong_value_names_its_option(arguments: list[str], says: str, capsys:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["campaign", "list", "--limit", "0"], "'--limit': must be greater than or equal to 1. Try:"),
+        (["campaign", "list", "--limit", "0"], "'--limit': must be at least 1. Try:"),
+        (["campaign", "list", "--limit", "ten"], "'--limit': must be a whole number. Try:"),
+        (["campaign", "plan", "x", "--rate", "fast"], "'--rate': must be a valid number. Try:"),
+        (["web", "--port", "99999"], "'--port': must be at most 65535. Try:"),
         (["campaign", "export", "x", "--format", "xml"], "'--format': 'xml' is not one of 'ndjson', 'csv'. Try:"),
         (["campaign", "pause"], "Missing argument 'CAMPAIGN'. Try: gatepost campaign pause --help"),
     ],
