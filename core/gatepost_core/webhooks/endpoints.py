@@ -184,7 +184,7 @@ class Endpoints:
             raise EndpointNotFound(
                 "more than one webhook endpoint has an id that begins so; give more of it"
                 if found
-                else "there is no such webhook endpoint; gatepost webhooks list shows them"
+                else "there is no such webhook endpoint. See: gatepost webhooks list"
             )
         return found[0]
 

@@ -71,7 +71,7 @@ def layout_of(names: Sequence[str], mapping: Mapping[Field, str], *, all_mapped:
         places[field] = kept[0]
     missing = [field for field in mapping if field not in places] if all_mapped else []
     if missing:
-        raise ColumnsError(f"there is no column of the name given for {', '.join(missing)}")
+        raise ColumnsError(f"no column has the name given for {', '.join(missing)}")
     parameters = _parameters(names, set(places.values()))
     taken = {*places.values(), *parameters.values()}
     ignored = tuple(

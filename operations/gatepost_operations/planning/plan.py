@@ -353,4 +353,4 @@ def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
     if running:
         word = "campaign runs" if running == 1 else "campaigns run"
         yield f"{running:,} more {word} under this quota. The times leave each an equal share."
-    yield "Too few workers can make it slower. Accepted by Auth0 does not mean delivered."
+    yield "With too few workers it takes longer. Accepted by Auth0 does not mean delivered."

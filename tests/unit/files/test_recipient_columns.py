@@ -89,7 +89,7 @@ def test_mapping_names_the_columns() -> None:
 @pytest.mark.parametrize(
     ("mapping", "problem"),
     [
-        ({"email": "Kontakt"}, "no column of the name given for email"),
+        ({"email": "Kontakt"}, "no column has the name given for email"),
         ({"nickname": "email"}, "unknown field"),
         ({"email": "email", "language": "email"}, "shares its column"),
         ({"email": "email", "mail": "other"}, "two columns"),

@@ -38,8 +38,8 @@ def check(
 ) -> ExitCode:
     """Check a whole file, and send nothing.
 
-    Shows what the columns were taken for, counts, and each kind of error with the first lines that have it. Writes all invalid rows to a
-    file that you can correct and read again. Exit code 0 when every row is valid, 6 when not. Needs no configuration.
+    Shows the field of each column, counts, and each kind of error with its first lines. Writes all invalid rows to a
+    file that you can correct and use as a file of recipients. Exit code 0 when every row is valid, 6 when not. Needs no configuration.
     """
     with open_recipient_file(file, reading) as recipients:
         beside = rejects_beside(recipients, file)
@@ -54,7 +54,9 @@ def check(
     document = report.as_json() | {"file": recipients.name, "rejects": written and str(written)}
     show(document, *check_lines(report, recipients.name), as_json=as_json)
     if written and not as_json:
-        say(f"{counted(report.invalid, 'invalid row')} in {written}. Correct them, and read that file too.")
+        say(
+            f"{counted(report.invalid, 'invalid row')} in {written}. Correct {'it' if report.invalid == 1 else 'them'} there, and use that file too."
+        )
     if kept and report.invalid and not as_json:
         say(
             f"{beside} exists already and was not changed, because it may hold corrections. To replace it, add --force."

@@ -91,7 +91,7 @@ def error_lines(report: CheckReport, room: int = _SCREEN) -> Iterator[str]:
         left.pop(0)
     if left:
         rows = sum(problem.rows for problem in left)
-        yield f"{rows:>{_COUNT},}  {counted(len(left), 'more kind')} of error; --json shows all"
+        yield f"{rows:>{_COUNT},}  in {counted(len(left), 'more kind')} of error; --json shows all"
 
 
 def _problem_lines(problem: Problem) -> Iterator[str]:

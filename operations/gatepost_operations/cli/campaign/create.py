@@ -54,6 +54,8 @@ def create(
         created = campaigns.status(campaign_id)
         show(created.as_json(), campaign_id, as_json=as_json)
     if not as_json:
+        if created.reference != name:
+            say("Another campaign has this name. Use the id.")
         say(f"{created.reference} is a draft. To add recipients: gatepost campaign add {created.reference} FILE")
     return ExitCode.DONE
 

@@ -124,7 +124,7 @@ def judge_keys(needed: Iterable[str], ring: Sequence[str]) -> Check:
     if old := sorted(ids - set(ring[:1])):
         found = f"stored values need {', '.join(old)} too"
         return Check("keys in use", Status.OK, f"{found}; gatepost keys rotate re-seals them")
-    return Check("keys in use", Status.OK, "all in the ring")
+    return Check("keys in use", Status.OK, "all configured")
 
 
 def judge_dead_letters(number: int) -> Check:
@@ -151,7 +151,7 @@ def judge_forms(census: Census) -> Check:
         return Check("stored forms", Status.WARNING, "; ".join(former) + looked, advice)
     shown = sum(sum(counts.values()) for counts in census.found.values())
     found = "all" if census.complete else "the"
-    return Check("stored forms", Status.OK, f"{found} {shown:,} values are in this version's form{looked}")
+    return Check("stored forms", Status.OK, f"{found} {shown:,} values have this version's form{looked}")
 
 
 def _version(info: Mapping[str, Any]) -> Check:
