@@ -63,24 +63,28 @@ def create(
     ] = None,
     country: Annotated[
         list[str] | None,
-        typer.Option("--country", metavar="CODE", help="Numbers of this country, such as GB, or any; needed for SMS."),
+        typer.Option(
+            "--country",
+            metavar="CODE",
+            help="Only numbers of this country, such as GB, or any; repeatable; needed for SMS.",
+        ),
     ] = None,
     per_hour: Annotated[
-        int, typer.Option("--per-hour", metavar="N", min=1, help="Most messages and logins an hour.")
+        int, typer.Option("--per-hour", metavar="N", min=1, help="Maximum messages and logins per hour.")
     ] = 10_000,
     per_country: Annotated[
-        int, typer.Option("--per-country", metavar="N", min=1, help="Most SMS an hour to one country.")
+        int, typer.Option("--per-country", metavar="N", min=1, help="Maximum SMS per hour to one country.")
     ] = 1_000,
     per_recipient: Annotated[
         int,
-        typer.Option("--per-recipient", metavar="N", min=1, help="Most messages, and logins, an hour for a person."),
+        typer.Option("--per-recipient", metavar="N", min=1, help="Maximum messages per hour to a person; logins too."),
     ] = 10,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Create a key, and print it once.
 
-    Without --kind the key sends nothing; without --scope it reads its own operations only. A key that may send SMS needs --country, because
-    calls to foreign numbers can be made to earn money.
+    Without --kind the key sends nothing; without --scope it reads its own operations only. A key that may send SMS needs --country:
+    a thief can earn money with SMS to expensive foreign numbers.
     """
     kinds, countries = kind or [], country or []
     if Kind.SEND_SMS in kinds and not countries:
@@ -104,7 +108,7 @@ def create(
     show({**made.as_json(), "key": text}, text, as_json=as_json)
     if not as_json:
         say(
-            f"The key of {made.grant.name} (id {made.id}) is shown this once. Requests carry it as: Authorization: Bearer KEY"
+            f"Store the key of {made.grant.name} (id {made.id}) now; it is not shown again. Send it as: Authorization: Bearer KEY"
         )
     return ExitCode.DONE
 
@@ -127,7 +131,7 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
 def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id or name.")], *, as_json: JsonOption = False
 ) -> ExitCode:
-    """Delete a key. The api refuses it within a second."""
+    """Delete a key. The HTTP API refuses it within a second."""
     with _keys() as keys:
         revoked = keys.revoke(key)
     show(

@@ -27,7 +27,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the a
 def console_users() -> None:
     """Manage the local accounts that sign in to the console.
 
-    They are in the file that GATEPOST_CONSOLE_USERS names [default: ~/.config/gatepost/console-users].
+    GATEPOST_CONSOLE_USERS names their file. By default it is ~/.config/gatepost/console-users.
     """
     require_web()
 
@@ -93,7 +93,7 @@ def sign_out(
 ) -> ExitCode:
     """End the open sessions of an operator, also of one who signed in with OIDC."""
     if (name is None) is not everyone:
-        raise InvalidCommand([FieldError("name", "must be given, or --all in its place")])
+        raise InvalidCommand([FieldError("name", "is missing; give it, or --all")])
     sessions = import_module(f"{_SECURITY}.sessions")
     with open_redis_without_keys() as (settings, client):
         ended = sessions.Sessions.at(client, settings.namespace).end_all(name)

@@ -20,9 +20,7 @@ app = command_app()
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason contains this text.")
 ]
-IdOption = Annotated[
-    list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; may be repeated.")
-]
+IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; repeatable.")]
 DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change; without it, only show the effect.")]
 
 

@@ -34,7 +34,7 @@ def erase(
 ) -> ExitCode:
     """Erase a person from all stored data.
 
-    Cancels open operations and suppresses open rows; counts stay. A fingerprint remains on the suppression list, so that no campaign
+    Cancels open operations and suppresses open recipients; counts stay. A fingerprint remains on the suppression list, so that no campaign
     writes to the person again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3
     when something was left, such as an attempt under way: run the command again.
     """

@@ -42,7 +42,7 @@ def health(
     ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
     reconciler: Annotated[
-        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately; for beat.")
+        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately; a check for beat.")
     ] = False,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit.")] = 5.0,
     as_json: JsonOption = False,
@@ -52,7 +52,7 @@ def health(
     Exit code 0 when it makes progress, 1 when it makes none or does not answer. A worker makes no progress if one of these lasts for 30 s
     (GATEPOST_HEALTH_PATIENCE): its consumer's loop does not run, the broker is down, or messages wait while slots are free.
 
-    With --reconciler, exit code 0 when it ran within three times GATEPOST_RECONCILE_EVERY and 15 s.
+    With --reconciler, exit code 0 when it ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
     """
     found = _last_run(load_settings(env_file=env_file())) if reconciler else _ask(url or _own_url(port), timeout)
     if as_json:

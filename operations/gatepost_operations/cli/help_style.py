@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TYPE: Final = re.compile(r" <([^<>]*)>$")
+_LIST: Final = re.compile(r"<list\[([^<>]*)\]>$")
 _BETWEEN: Final = re.compile(r"([\d.]+)<=x<=([\d.]+)(?=\]$)")
 _AT_LEAST: Final = re.compile(r"x>=([\d.]+)(?=\]$)")
 _REQUIRED: Final = re.compile(r"\{(\w+)\}")
@@ -50,7 +51,7 @@ def write_parameters(parameters: Iterable[Any], ctx: Any, formatter: Any) -> Non
             name, text = record
             is_argument = parameter.param_type_name == "argument"
             # An argument's name is its metavar; an option's type is its metavar or its choices.
-            shown = _TYPE.sub("", name) if is_argument else _TYPE.sub(r" \1", name)
+            shown = _TYPE.sub("", name) if is_argument else _TYPE.sub(r" \1", _LIST.sub(r"<\1>", name))
             rows[parameter.param_type_name].append((shown, _plain_range(text)))
     for title, kind in (("Arguments", "argument"), ("Options", "option")):
         if rows[kind]:

@@ -76,7 +76,7 @@ def _parts() -> Iterator[_Parts]:
 def status(*, as_json: JsonOption = False) -> ExitCode:
     """Show the keys that stored values are sealed with.
 
-    Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in the ring.
+    Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         used = parts.use.last_used()
@@ -102,10 +102,10 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 
 @app.command(epilog=examples("gatepost keys rotate"))
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
-    """Re-seal all stored values with the ring's first key.
+    """Re-seal all stored values with the first key of GATEPOST_SEALING_KEYS.
 
     Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
-    code 3 when a process still uses an old key, 4 when stored values need a key that is not in the ring.
+    code 3 when a process still uses an old key, 4 when stored values need a key that is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         parts.checks.publish()
@@ -173,7 +173,7 @@ def _say_rotated(done: RotationResult, still: list[str], others: list[str]) -> N
     write(f"{counted(total, 'value')} re-sealed with {done.first}{f' ({parts})' if parts else ''}")
     for kid in sorted(done.left.kids):
         say(
-            f"{counted(sum(done.left.of(kid).values()), 'value')} need {kid}, which is not in the ring or does not open them."
+            f"{counted(sum(done.left.of(kid).values()), 'value')} need {kid}, which is not in GATEPOST_SEALING_KEYS or does not open them."
         )
     for kid in still:
         say(

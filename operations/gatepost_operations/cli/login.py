@@ -24,7 +24,10 @@ class LoginOptions:
     realm: Annotated[
         str | None, typer.Option("--realm", metavar="NAME", help="Passwordless connection [default: email or sms].")
     ] = None
-    scope: Annotated[str | None, typer.Option("--scope", metavar="SCOPES", help="Such as 'openid profile'.")] = None
+    scope: Annotated[
+        str | None,
+        typer.Option("--scope", metavar="SCOPES", help="Scopes of the access token, such as 'openid profile'."),
+    ] = None
     audience: Annotated[
         str | None, typer.Option("--audience", metavar="API", help="The API the access token is for.")
     ] = None
@@ -64,7 +67,7 @@ def login(
     reference_file: Annotated[
         Path | None,
         typer.Option(
-            "--reference-file", metavar="FILE", help="Write the secret to FILE that redeems the tokens later."
+            "--reference-file", metavar="FILE", help="Write to this file the secret that redeems the tokens later."
         ),
     ] = None,
     waiting: WaitOptions,

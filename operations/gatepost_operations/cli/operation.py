@@ -53,7 +53,9 @@ class CommandOptions:
     ] = None
     headers: Annotated[
         str | None,
-        typer.Option("--headers", metavar="JSON|@FILE", help="Headers of this call that the tenant allows."),
+        typer.Option(
+            "--headers", metavar="JSON|@FILE", help="HTTP headers of this call. AUTH0_ALLOWED_HEADERS must name them."
+        ),
     ] = None
     deadline: Annotated[
         float | None,

@@ -16,6 +16,12 @@ from gatepost_operations.cli.help_style import PlainCommand, PlainGroup
 AddressArgument = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The e-mail address or phone number; - reads it from standard input.")
 ]
+EmailArgument = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="The e-mail address; - reads it from standard input.")
+]
+PhoneArgument = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="The phone number; - reads it from standard input.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
@@ -25,7 +31,9 @@ AllTenantsOption = Annotated[
 ]
 NumbersOption = Annotated[
     Numbers,
-    typer.Option("--numbers", help="Accept phone numbers of the number plan, or also others of a possible length."),
+    typer.Option(
+        "--numbers", help="Accept numbers in the country's number plan (plan), or all of a possible length (length)."
+    ),
 ]
 LandlinesOption = Annotated[
     bool, typer.Option("--allow-landlines", help="Accept phone numbers that cannot receive SMS.")
@@ -35,7 +43,7 @@ LanguageOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="MOMENT", help="Start: 2026-05-04T18:00+02:00, or a duration ago: 90m, 2d."),
+    typer.Option("--since", metavar="MOMENT", help="Start: 2026-05-04T18:00+02:00, or 90m or 2d for a time ago."),
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form.")]
 

@@ -36,7 +36,11 @@ def recover(
     ],
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="ID", help="A campaign that sent nothing after the backup; it is only paused."),
+        typer.Option(
+            "--keep",
+            metavar="ID",
+            help="Only pause this campaign, because it sent nothing after the backup; repeatable.",
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -45,7 +49,7 @@ def recover(
     """Make a restored backup safe before workers start.
 
     Messages that were open in the backup may have been sent after it. Pauses every campaign; open recipients, sends and logins become unknown;
-    submissions on the queue become dead letters. Refuses while workers run. A second run for the same backup changes nothing. Exit code 3 when
+    commands from other languages that wait in a queue become dead letters. Refuses while workers run. A second run for the same backup changes nothing. Exit code 3 when
     operations cannot be read.
     """
     now = datetime.now(UTC)

@@ -14,9 +14,10 @@ from gatepost_operations.cli.inputs import address_from
 from gatepost_operations.cli.message_options import MessageOptions
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import (
-    AddressArgument,
+    EmailArgument,
     LandlinesOption,
     NumbersOption,
+    PhoneArgument,
     command_app,
     examples,
     grouped,
@@ -53,7 +54,7 @@ class SendOptions(MessageOptions):
 )
 @grouped
 def send_email(
-    address: AddressArgument,
+    address: EmailArgument,
     *,
     send: Annotated[Send, typer.Option("--send", help="What to send.")] = "code",
     sending: SendOptions,
@@ -78,7 +79,7 @@ def send_email(
 )
 @grouped
 def send_sms(
-    address: AddressArgument,
+    address: PhoneArgument,
     *,
     numbers: NumbersOption = Numbers.PLAN,
     allow_landlines: LandlinesOption = False,

@@ -67,7 +67,7 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="Earlier application, whose open operations move [default: the registered one].",
+            help="Move the open operations of this earlier application [default: the registered one].",
         ),
     ] = None,
     dry_run: DryRunOption = False,

@@ -56,8 +56,8 @@ def web(
 ) -> None:
     """Serve the HTTP API and the console.
 
-    Without --role, both run in this terminal, and --host and --port are those of the console: the api then listens on the loopback
-    address, with a key for the console that ends with this command. Ctrl-C finishes the requests under way.
+    Without --role, both run in this terminal. --host and --port are then the address of the console. The API listens on the loopback
+    address only, with a temporary key for the console. Ctrl-C finishes the requests under way.
     """
     require_web()
     match role:

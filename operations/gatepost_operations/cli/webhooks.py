@@ -195,7 +195,7 @@ def replay(
 ) -> ExitCode:
     """Send the events of a time range again, with the same webhook-id.
 
-    Events are kept for three days (`GATEPOST_WEBHOOK_RETENTION`), and only while an endpoint subscribes to their type.
+    --since is required. Events are kept for three days (`GATEPOST_WEBHOOK_RETENTION`), and only while an endpoint subscribes to their type.
     """
     start, end = read_period(since, until)
     if start is None:
@@ -232,9 +232,9 @@ def rotate(
 
 @app.command(epilog=examples("gatepost webhooks enable 3f2a"))
 def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Send events to a disabled endpoint again, also those that waited meanwhile.
+    """Send events to a disabled endpoint again, also those that waited.
 
-    Also sets its numbers of lost and given up events to 0, which `gatepost doctor` shows.
+    Also resets its counts of lost and abandoned events, which `gatepost doctor` shows.
     """
     with _control() as (_, control):
         before = control.enable(endpoint)
@@ -246,7 +246,7 @@ def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCo
 
 @app.command(epilog=examples("gatepost webhooks disable 3f2a"))
 def disable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Send nothing to an endpoint. Its events wait, for as long as they are kept."""
+    """Send nothing to an endpoint. Its events wait, at most for GATEPOST_WEBHOOK_RETENTION."""
     with _control() as (_, control):
         before = control.disable(endpoint)
     show({"endpoint": before.id, "changed": before.enabled}, "disabled", as_json=as_json)

@@ -45,11 +45,14 @@ class DeliveryOptions(MessageOptions):
     start_at: Annotated[
         str | None,
         typer.Option(
-            "--start-at", metavar=Moment, help="Send nothing before this time: 2026-05-04T09:00+02:00, or 90m, 2d."
+            "--start-at",
+            metavar=Moment,
+            help="Send nothing before this time: 2026-05-04T09:00+02:00, or 90m or 2d from now.",
         ),
     ] = None
     hours: Annotated[
-        str | None, typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send.")
+        str | None,
+        typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send: 09:00-18:00."),
     ] = None
     timezone: Annotated[
         str | None,
@@ -59,7 +62,9 @@ class DeliveryOptions(MessageOptions):
     deadline: Annotated[
         str | None,
         typer.Option(
-            "--deadline", metavar=Moment, help="Send nothing after this time; open recipients become expired."
+            "--deadline",
+            metavar=Moment,
+            help="Send nothing after this time, in the form of --start-at. Open recipients become expired.",
         ),
     ] = None
     on_unknown: Annotated[
@@ -88,7 +93,7 @@ class DeliveryOptions(MessageOptions):
     ] = 256
     guest_list: Annotated[
         Path | None,
-        typer.Option("--guest-list", metavar="FILE", help="A rehearsal: send only to these recipients."),
+        typer.Option("--guest-list", metavar="FILE", help="For a rehearsal: send only to the recipients in this file."),
     ] = None
 
     def options(self, channel: Channel, *, now: datetime | None = None) -> Options:

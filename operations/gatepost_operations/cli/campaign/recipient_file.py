@@ -54,7 +54,9 @@ class FileOptions:
     column: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", metavar="FIELD=NAME", help="Column of a field: email, phone_number, language, client_ip …"
+            "--column",
+            metavar="FIELD=NAME",
+            help="Column of a field (email, phone_number, language, client_ip …); repeatable.",
         ),
     ] = None
     encoding: Annotated[

@@ -59,7 +59,7 @@ def send_test(
     *,
     to: Annotated[
         list[str],
-        typer.Option("--to", metavar="ADDRESS", help="Your own address or phone number; several are possible."),
+        typer.Option("--to", metavar="ADDRESS", help="Your own address or phone number; repeatable."),
     ],
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, max=_MOST_ROWS, help="Rows of the file for each address.")

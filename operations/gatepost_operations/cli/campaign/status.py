@@ -24,8 +24,8 @@ from gatepost_operations.cli.output import say, show, width_of, write, write_jso
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a campaign's status, counts and reasons.
 
-    Exit code 0 while it runs and when every recipient was accepted or suppressed, 4 while workers cannot send a batch, 1 when every such batch is
-    damaged or the counts do not add up; otherwise that of `watch`.
+    While it runs, the exit code is 0; 4 when workers cannot send a batch; 1 when all such batches are damaged or the counts do not add up. After
+    that it is the exit code of `watch`.
     """
     with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)

@@ -46,7 +46,7 @@ def watch_command(
     """Watch a campaign until it ends.
 
     Draws a screen on a terminal, and writes a line every few seconds elsewhere. Ctrl-C stops watching, not the campaign. Exit code 0 when every
-    recipient was accepted, 3 after other outcomes, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
+    recipient was accepted or suppressed, 3 after other outcomes, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
     130 after Ctrl-C. While Redis does not answer, a screen waits for it; without a terminal, watching ends after ten minutes with exit code 1.
     """
     notifier = Notifier(notify)
