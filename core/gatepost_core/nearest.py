@@ -27,4 +27,5 @@ def nearest(given: str, known: Iterable[str], *, share: float = _CLOSE) -> str |
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ` Did you mean NAME?` with the nearest known name, or an empty text. It never repeats the given name."""
     name = nearest(given, known)
-    return "" if name is None else f" Did you mean {name}?"
+    repeats = name is None or name.casefold() == given.strip().casefold()
+    return "" if repeats else f" Did you mean {name}?"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from gatepost_operations.maintenance.api_keys import grant_of
-from gatepost_operations.web.api.access import FailedTries
+from gatepost_operations.web.api.access import FailedTries, OpenRequests
 from gatepost_operations.web.api.app import create_app
 from gatepost_operations.web.server import Server, bound, config_of
 
@@ -55,7 +55,7 @@ class Api:
     def forget(self) -> None:
         """Forget keys and failed tries."""
         self.app.state.known_keys.forget()
-        self.app.state.failed_tries = FailedTries()
+        self.app.state.failed_tries, self.app.state.open_requests = FailedTries(), OpenRequests()
 
     def close(self) -> None:
         """Close the clients."""

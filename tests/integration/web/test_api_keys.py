@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
 from gatepost_operations.cli.entry import main
 from gatepost_operations.cli.exit_codes import ExitCode
+from gatepost_operations.web.api.access import OpenRequests
 from support.web_api import CONSOLE_KEY
 
 if TYPE_CHECKING:
@@ -102,6 +104,19 @@ def test_sms_reach_allowed_countries_only(api: Api) -> None:
     assert [client.post("/v1/messages", json=one).status_code for one in (UK, IE)] == [202, 403]
 
 
+@pytest.mark.parametrize(
+    ("number", "rules"), [("+449098790123", "allow_landlines=true"), ("+18762221234", "numbers=length")]
+)
+def test_chosen_rules_do_not_reach_costly_numbers(api: Api, number: str, rules: str) -> None:
+    """A key with countries texts no premium number, and none whose country is a guess, whatever rules the caller chooses."""
+    client = api.client(scopes=["campaigns"], countries=["GB", "US"])
+    campaign = client.post("/v1/campaigns", json={"name": "spring"}).headers["location"]
+    rows = f"phone_number\n{number}\n"
+    answer = client.post(f"{campaign}/recipients?{rules}", content=rows, headers={"content-type": "text/csv"})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/2/phone_number")
+
+
 def test_a_key_without_the_header_or_with_another_secret_is_refused(api: Api) -> None:
     """All wrong keys get the same answer."""
     key = api.key()
@@ -114,7 +129,7 @@ def test_a_key_without_the_header_or_with_another_secret_is_refused(api: Api) ->
 
 
 def test_failed_tries_are_slowed_and_then_refused(api: Api) -> None:
-    """After twenty wrong keys in a minute, an address waits, whatever key it shows."""
+    """After twenty wrong keys in a minute, wrong keys wait. A right one does not: clients behind one proxy share its address."""
     waits: list[float] = []
 
     async def note(seconds: float) -> None:
@@ -123,9 +138,10 @@ def test_failed_tries_are_slowed_and_then_refused(api: Api) -> None:
     api.app.state.failed_tries.sleep = note
     wrong, right = api.client_with("gatepost_x_y"), api.client()
     statuses = [wrong.get("/v1/quota").status_code for _ in range(21)]
-    blocked = right.post("/v1/messages", json=ANA)
+    blocked, served = wrong.get("/v1/quota"), right.post("/v1/messages", json=ANA)
 
     assert statuses == [401] * 20 + [429]
+    assert served.status_code == 202
     assert waits == [0.5] * 20
     assert (blocked.status_code, blocked.json()["violated-policies"]) == (429, ["failed-tries"])
     assert 0 < int(blocked.headers["retry-after"]) <= 61
@@ -157,6 +173,30 @@ def test_a_person_and_a_country_have_limits(api: Api) -> None:
     assert login == 202
     assert [one.status_code for one in to_uk] == [202, 429]
     assert to_uk[1].json()["violated-policies"] == ["country"]
+
+
+def test_a_tag_in_an_address_does_not_make_another_person(api: Api) -> None:
+    """Mail to all tags reaches one mailbox."""
+    client = api.client(per_recipient=2)
+    tagged = ["ana@example.com", "ana+1@example.com", "Ana+2@Example.com", "+3@example.com"]
+    answers = [client.post("/v1/messages", json={"email": one}).status_code for one in tagged]
+
+    assert answers == [202, 202, 429, 202]
+
+
+def test_open_requests_of_a_key_are_limited(api: Api) -> None:
+    """Waits and slow bodies of one key leave room for the others; an answered request counts no more."""
+    key = api.key()
+    first, second = api.client_with(key), api.client(name="other")
+    limited = api.app.state.open_requests = OpenRequests(most=1)
+    before = [first.post("/v1/messages", json=ANA).status_code for _ in range(2)]
+    found = api.app.state.services.api_keys.find(SecretStr(key))
+    with limited.one_of(found):
+        refused, other = first.post("/v1/messages", json=ANA), second.post("/v1/messages", json=ANA).status_code
+
+    assert before == [202, 202]
+    assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["open-requests"])
+    assert other == 202
 
 
 def test_only_the_console_names_who_acts(api: Api, redis_client: redis.Redis) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -122,7 +125,8 @@ def test_an_invalid_row_stops_the_part_unless_it_is_skipped(client: httpx.Client
 
     assert (stopped.status_code, stopped.json()["errors"][0]["pointer"]) == (422, "/2/email")
     assert "canary" not in stopped.text
-    assert (skipped.json()["added"], skipped.json()["invalid"], skipped.json()["total"]) == (1, 1, 1)
+    assert stopped.json()["total"] == 1
+    assert (skipped.json()["duplicates"], skipped.json()["invalid"], skipped.json()["total"]) == (1, 1, 1)
     assert skipped.json()["problems"][0]["line"] == 2
 
 
@@ -136,7 +140,39 @@ def test_rows_that_a_key_does_not_allow_are_refused(api: Api) -> None:
 
     assert (foreign.status_code, foreign.json()["total"]) == (422, 0)
     assert some == [200, 200]
-    assert (full.status_code, full.json()["violated-policies"], full.json()["total"]) == (429, ["hour"], 500)
+    assert (full.status_code, full.json()["violated-policies"], full.json()["total"]) == (429, ["hour"], 600)
+
+
+def test_campaigns_reach_a_person_within_the_limit(api: Api) -> None:
+    """Many campaigns count together. A row that is written twice counts once, and the rows before a refusal are added."""
+    client = api.client(scopes=["campaigns"], per_recipient=2)
+    campaigns = [created(client) for _ in range(3)]
+    part = "email\nana@example.com\nana@example.com\n"
+    added = [client.post(f"{one}/recipients", content=part, headers=CSV).json() for one in campaigns[:2]]
+    last = f"email\nbo@example.com\n{part.partition(chr(10))[2]}carl@example.com\n"
+    refused = client.post(f"{campaigns[2]}/recipients", content=last, headers=CSV)
+    skipped = client.post(f"{campaigns[2]}/recipients?skip_invalid=true", content=last, headers=CSV).json()
+
+    assert [(one["added"], one["duplicates"]) for one in added] == [(1, 1), (1, 1)]
+    assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["recipient"])
+    assert refused.json()["total"] == 1
+    assert (skipped["added"], skipped["invalid"], skipped["total"]) == (1, 2, 2)
+
+
+def test_slow_uploads_of_a_key_do_not_stop_those_of_others(api: Api, client: httpx.Client) -> None:
+    """Each key has threads of its own for uploads."""
+    other, address = api.client(scopes=["campaigns"], name="other"), urlsplit(api.url)
+    head = (
+        f"POST /v1/recipient-files/check HTTP/1.1\r\nHost: x\r\nAuthorization: {client.headers['authorization']}\r\n"
+        "Content-Type: text/csv\r\nContent-Length: 100\r\n\r\nemail\n"
+    )
+    with ExitStack() as opened:
+        for _ in range(9):
+            slow = opened.enter_context(socket.create_connection((address.hostname or "", address.port or 0)))
+            slow.sendall(head.encode())
+        answer = other.post("/v1/recipient-files/check", content=people(0, 2), headers=CSV)
+
+    assert answer.status_code == 200
 
 
 def test_a_file_is_checked_without_a_campaign(client: httpx.Client) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the annotation
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -23,7 +25,7 @@ from gatepost_operations.web.api.problems import Problem, Type, problem_of
 from gatepost_operations.web.api.services import Services, services_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -181,6 +183,36 @@ def _acting(who: str, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         return work(*arguments)
 
 
+_MOST_OPEN: Final = 250
+"""Requests of one key at the same time: a quarter of what the server takes."""
+
+
+class OpenRequests:
+    """Counts the requests of each key that are open, so that no key takes the room of all others with waits or slow bodies."""
+
+    def __init__(self, most: int = _MOST_OPEN) -> None:
+        self.most = most
+        self._open = Counter[str]()
+
+    @contextmanager
+    def one_of(self, key: ApiKey) -> Iterator[None]:
+        """Count a request during the block.
+
+        Raises:
+            Problem: the key has too many.
+        """
+        if self._open[key.id] >= self.most:
+            headers = {"Retry-After": "1"}
+            raise Problem(Type.QUOTA, headers=headers, more={"violated-policies": ["open-requests"]})
+        self._open[key.id] += 1
+        try:
+            yield
+        finally:
+            self._open[key.id] -= 1
+            if not self._open[key.id]:
+                del self._open[key.id]
+
+
 async def identify(
     request: Request,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
@@ -196,11 +228,12 @@ async def identify(
     state = request.app.state
     tries: FailedTries = state.failed_tries
     address = request.client.host if request.client else ""
-    tries.check(address)
     given = authorization or ""
     secret = SecretStr(given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else "")
     found = await _found(state.known_keys, secret)
     if found is None:
+        # After the look-up: clients behind one proxy share an address, and one of them must not shut the others out.
+        tries.check(address)
         await tries.failed(address)
         _log.warning("api.refused", reason="no valid key")
         raise Problem(Type.NO_KEY, headers={"WWW-Authenticate": 'Bearer realm="gatepost"'})
@@ -231,4 +264,15 @@ def _who(key: ApiKey, actor: str | None) -> str:
         raise Problem(Type.MALFORMED, f"The header {ACTOR} must be a name of 1 to 200 shown characters.") from None
 
 
-CallerOf = Annotated[Caller, Depends(identify)]
+async def counted(request: Request, caller: Annotated[Caller, Depends(identify)]) -> AsyncIterator[Caller]:
+    """Give the caller of a request, which counts as open until it is answered.
+
+    Raises:
+        Problem: as `identify` and `OpenRequests`.
+    """
+    open_requests: OpenRequests = request.app.state.open_requests
+    with open_requests.one_of(caller.key):
+        yield caller
+
+
+CallerOf = Annotated[Caller, Depends(counted)]

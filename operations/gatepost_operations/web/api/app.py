@@ -22,7 +22,7 @@ from gatepost_operations.web.api import (
     recipients,
     uploads,
 )
-from gatepost_operations.web.api.access import FailedTries, KnownKeys, bare_problem
+from gatepost_operations.web.api.access import FailedTries, KnownKeys, OpenRequests, bare_problem
 from gatepost_operations.web.api.openapi import document
 from gatepost_operations.web.api.problems import Problem, Type
 from gatepost_operations.web.api.services import open_services
@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.known_keys, app.state.failed_tries = KnownKeys(services), FailedTries()
+    app.state.open_requests = OpenRequests()
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(Problem, _answer_problem)

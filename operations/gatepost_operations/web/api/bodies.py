@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import anyio.from_thread
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
@@ -22,6 +23,7 @@ MOST_JSON: Final = 4 << 20
 MOST_FILE: Final = 1 << 30
 """Bytes of an uploaded file."""
 _JSON: Final = frozenset({"application/json"})
+_PATIENCE_S: Final = 60.0
 
 
 class Body:
@@ -103,8 +105,12 @@ class Upload(io.RawIOBase):
 
     name = "the upload"
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, patience_s: float = _PATIENCE_S) -> None:
         """Check the declared length.
+
+        Args:
+            request: the request.
+            patience_s: seconds to wait for the next bytes.
 
         Raises:
             Problem: it is more than 1 GiB.
@@ -113,6 +119,7 @@ class Upload(io.RawIOBase):
         self._chunks: AsyncIterator[bytes] = aiter(request.stream())
         self._rest = memoryview(b"")
         self._read = 0
+        self._patience_s = patience_s
         self.interrupted = False
 
     def readable(self) -> bool:
@@ -123,7 +130,7 @@ class Upload(io.RawIOBase):
         """Fill a buffer with the next bytes. Return 0 at the end.
 
         Raises:
-            Problem: the body has more than 1 GiB.
+            Problem: the body has more than 1 GiB, or no byte came for a minute.
             OSError: the client closed the connection.
         """
         while not self._rest:
@@ -139,7 +146,10 @@ class Upload(io.RawIOBase):
 
     async def _next(self) -> bytes | None:
         try:
-            chunk = await anext(self._chunks, None)
+            with anyio.fail_after(self._patience_s):
+                chunk = await anext(self._chunks, None)
+        except TimeoutError:
+            raise Problem(Type.TOO_SLOW) from None
         except ClientDisconnect:
             self.interrupted = True
             raise OSError("the client closed the connection") from None

@@ -56,6 +56,9 @@ class Type(Enum):
     METHOD = Entry(
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
     )
+    TOO_SLOW = Entry(
+        "too-slow", 408, "The upload has stopped.", "No byte came for a minute. Rows that were read are added."
+    )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry(
         "record-gone", 409, "The idempotency key is known, and its operation's record is gone.", "Nothing was sent."

@@ -32,16 +32,16 @@ _STREAMED: Final = frozenset({NDJSON, "application/jsonl", "text/csv", "text/pla
 _FORMS: Final = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 FILES: Final = (*sorted(_STREAMED), "application/octet-stream")
 """The media types of recipient files in the documentation. All others but forms are accepted too."""
-# Uploads and exports take long, and must not take the threads of short requests.
-_LONG: Final = 8
+# Uploads take long, and must not take the threads of short requests, or those of other keys.
+_LONG: Final = 4
 _BLOCK: Final = 1 << 20
 _limiters: dict[str, anyio.CapacityLimiter] = {}
 
 router = APIRouter(tags=["recipients"])
 
 
-def _long() -> anyio.CapacityLimiter:
-    return _limiters.setdefault("long", anyio.CapacityLimiter(_LONG))
+def _long(caller: Caller) -> anyio.CapacityLimiter:
+    return _limiters.setdefault(caller.key.id, anyio.CapacityLimiter(_LONG))
 
 
 class FileOptions:
@@ -112,7 +112,7 @@ Reading = Annotated[FileOptions, Depends()]
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
     """Check a recipient file, and keep nothing of it. The report is that of `gatepost campaign check --json`. It needs `campaigns`."""
     caller.require(Scope.CAMPAIGNS)
-    return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long())
+    return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long(caller))
 
 
 def _check(given: _Given) -> Response:
@@ -147,7 +147,7 @@ async def add_recipients(
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
     rows = AllowedRows(caller, campaign_id, skip_invalid=skip_invalid)
-    return await caller.run(_add, caller, campaign_id, given, rows, limiter=_long())
+    return await caller.run(_add, caller, campaign_id, given, rows, limiter=_long(caller))
 
 
 def _add(caller: Caller, campaign_id: str, given: _Given, rows: AllowedRows) -> Response:
@@ -159,6 +159,7 @@ def _add(caller: Caller, campaign_id: str, given: _Given, rows: AllowedRows) -> 
     try:
         with given.source() as source, read_rows(source, **keywords) as reader:
             added = campaigns.add(campaign_id, rows.of(reader))
+        rows.require_all()
     except Problem as problem:
         problem.more["total"] = campaigns.status(campaign_id).total
         raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gatepost_core.commands import recipient_of
 from gatepost_core.kinds import Identifier, Kind
 from gatepost_core.phone_numbers import plan_and_use
+from gatepost_core.phone_plans import Use as NumberUse
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import starting
 from gatepost_operations.web.api.problems import Problem, Type
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gatepost_operations.maintenance.api_keys import ApiKey, Grant
 
 HOUR_S: Final = 3600
+RECIPIENT: Final = "recipient"
+"""The policy that protects a person."""
 _UNLIMITED: Final = 1 << 52
 _FINGERPRINT_BYTES: Final = 8
 _SCRIPT: Final = resources.files(__package__).joinpath("usage.lua").read_text(encoding="utf-8")
@@ -60,16 +63,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one item, or some rows of a campaign, count for.
+    """What one item, or one row of a campaign, counts for.
 
     Attributes:
         limits: the field, the policy's name and the most, for each limit.
-        adds: how many messages.
         idempotency_name: the name of its idempotency key in Redis; empty for none.
     """
 
     limits: tuple[tuple[str, str, int], ...]
-    adds: int = 1
     idempotency_name: str = ""
 
 
@@ -86,46 +87,57 @@ class Usage:
 
     def of_command(self, key: ApiKey, command: Command, idempotency_name: str = "") -> Use:
         """Return what a command counts for."""
-        return Use(tuple(self._limits(key, command)), idempotency_name=idempotency_name)
+        return Use(tuple(self._limits(key, command.kind, recipient_of(command))), idempotency_name)
 
-    def of_rows(self, key: ApiKey, region: str | None, rows: int) -> Use:
-        """Return what rows of a campaign count for. A campaign has each recipient once, so there is no limit by recipient.
+    def of_row(self, key: ApiKey, kind: Kind, recipient: str) -> Use:
+        """Return what a row of a campaign counts for: the same as a message, or many campaigns would reach a person without a limit.
 
         Args:
             key: the key.
-            region: the country of their numbers; None for addresses.
-            rows: their number.
+            kind: the kind of message.
+            recipient: the normalised address or number, in clear.
         """
-        country = [_by_country(key, region)] if region else []
-        return Use((_by_key(key), *country), adds=rows)
+        return Use(tuple(self._limits(key, kind, recipient)))
 
-    def take(self, key: ApiKey, uses: Sequence[Use]) -> tuple[Standing, list[str | None]]:
+    def take(
+        self, key: ApiKey, uses: Sequence[Use], *, until_refused: bool = False
+    ) -> tuple[Standing, list[str | None]]:
         """Count uses, and return for each the policy that refuses it, or None.
+
+        Args:
+            key: the key.
+            uses: the uses.
+            until_refused: whether nothing is counted after the first use that is refused.
 
         Raises:
             Unavailable: Redis did not answer. The uses may have been counted.
         """
         now = int(self._clock())
         resets_in_s = HOUR_S - now % HOUR_S
-        items = [{"adds": use.adds, "limits": [(field, most) for field, _, most in use.limits]} for use in uses]
+        items = [[(field, most) for field, _, most in use.limits] for use in uses]
         names = [self._keys.api_usage(now // HOUR_S), *(use.idempotency_name for use in uses)]
         with translated_errors():
             used, answers = self._script(
-                keys=names, args=[resets_in_s + HOUR_S, _by_key(key)[0], json.dumps(items, separators=(",", ":"))]
+                keys=names,
+                args=[
+                    resets_in_s + HOUR_S,
+                    _by_key(key)[0],
+                    json.dumps(items, separators=(",", ":")),
+                    int(until_refused),
+                ],
             )
         limit = key.grant.per_hour
         standing = Standing(limit, max(0, (limit or 0) - int(used)), resets_in_s)
         return standing, [use.limits[full - 1][1] if full else None for use, full in zip(uses, answers, strict=True)]
 
-    def _limits(self, key: ApiKey, command: Command) -> Iterator[tuple[str, str, int]]:
+    def _limits(self, key: ApiKey, kind: Kind, recipient: str) -> Iterator[tuple[str, str, int]]:
         yield _by_key(key)
-        recipient = recipient_of(command)
-        if command.kind is Kind.SEND_SMS:
+        if kind is Kind.SEND_SMS:
             yield _by_country(key, plan_and_use(recipient)[0])
-        what = "login" if command.kind.is_login else "send"
+        what = "login" if kind.is_login else "send"
         # All keys share this count: it protects the person, and the code.
-        mark = self._fingerprints.digest("api usage", what, recipient)[:_FINGERPRINT_BYTES].hex()
-        yield f"r:{mark}", "recipient", _most(key.grant.per_recipient)
+        mark = self._fingerprints.digest("api usage", what, _mailbox(recipient))[:_FINGERPRINT_BYTES].hex()
+        yield f"r:{mark}", RECIPIENT, _most(key.grant.per_recipient)
 
 
 def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:
@@ -141,8 +153,21 @@ def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:
     if kind.identifier is Identifier.EMAIL:
         allowed = not grant.domains or recipient.rpartition("@")[2].lower() in grant.domains
         return None if allowed else "has a domain that this API key does not allow"
-    allowed = not grant.countries or plan_and_use(recipient)[0] in grant.countries
-    return None if allowed else "is a number of a country that this API key does not allow"
+    if not grant.countries:
+        return None
+    region, use = plan_and_use(recipient)
+    if region not in grant.countries:
+        return "is a number of a country that this API key does not allow"
+    # Numbers that cost the sender more, and numbers whose country is a guess: a caller can choose rules that accept them.
+    if kind is Kind.SEND_SMS and use is not NumberUse.SMS:
+        return "is in no range for SMS of the countries that this API key allows"
+    return None
+
+
+def _mailbox(recipient: str) -> str:
+    """Return an address without its tag: mail to ana+1@example.com and ana+2@example.com reaches one person."""
+    local, at, domain = recipient.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}" if at else recipient
 
 
 def _by_key(key: ApiKey) -> tuple[str, str, int]:

@@ -1,0 +1,28 @@
+"""Uploads: read in a thread, as the bytes come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from starlette.requests import Request
+
+from gatepost_operations.web.api.bodies import Upload
+from gatepost_operations.web.api.problems import Problem, Type
+
+
+def test_an_upload_that_stops_is_refused() -> None:
+    """A client that sends nothing more does not hold a thread for ever."""
+
+    async def silent() -> Any:
+        await anyio.sleep_forever()
+
+    async def read() -> None:
+        upload = Upload(Request({"type": "http", "headers": []}, silent), patience_s=0.01)
+        await anyio.to_thread.run_sync(upload.read, 1)
+
+    with pytest.raises(Problem) as refused:
+        anyio.run(read)
+
+    assert refused.value.type is Type.TOO_SLOW
