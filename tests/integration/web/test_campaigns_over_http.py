@@ -310,6 +310,7 @@ def test_a_test_send_goes_to_the_team(client: httpx.Client) -> None:
     wrong = client.post(f"{campaign}/test", json={"to": ["canary at example"]})
 
     assert [one["status"] for one in results] == [202, 202]
+    assert wrong.json()["errors"][0]["pointer"] == "/to/0"
     assert client.get(f"/v1/operations/{results[0]['operation_id']}").json()["kind"] == "send_email"
     assert (wrong.status_code, "canary" in wrong.text) == (422, False)
 

@@ -169,10 +169,15 @@ def _test(caller: Caller, campaign_id: str, body: Body) -> Response:
     params = caller.services.campaigns.auth_params(campaign_id)
     options = campaign.options.model_copy(update={"auth_params": params})
     items = []
-    for one in to:
+    for place, one in enumerate(to):
         kind = CAMPAIGN_KINDS[Channel.EMAIL if "@" in one else Channel.SMS]
         message: dict[str, Any] = {**message_of(kind.channel, options), str(kind.identifier): one}
-        command = build(COMMANDS[kind], message if language is None else {**message, "language": language})
+        try:
+            command = build(COMMANDS[kind], message if language is None else {**message, "language": language})
+        except InvalidCommand as failure:
+            # The body has no field of this name.
+            places = {str(kind.identifier): f"to.{place}"}
+            raise InvalidCommand([(places.get(it.field, it.field), it.problem) for it in failure.problems]) from None
         check_command(caller, command)
         items.append(Item(command))
     return results_response(*record_items(caller, items))
