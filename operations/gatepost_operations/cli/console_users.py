@@ -91,7 +91,10 @@ def sign_out(
     everyone: Annotated[bool, typer.Option("--all", help="Sign out everyone.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """End the open sessions of an operator, also of one who signed in with OIDC."""
+    """End the open sessions of an operator.
+
+    They end also for an operator who signed in with OIDC.
+    """
     if (name is None) is not everyone:
         raise InvalidCommand([FieldError("name", "is missing; give it, or --all")])
     sessions = import_module(f"{_SECURITY}.sessions")

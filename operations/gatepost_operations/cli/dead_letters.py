@@ -75,9 +75,9 @@ def show(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show a dead letter's header names and sizes, or all of it with --reveal.
+    """Show a dead letter's header names and sizes.
 
-    A message may contain an address or a code.
+    --reveal shows all of it. A message may contain an address or a code.
     """
     with DeadLetterControl(read_settings()) as control:
         found = control.letters.find(letter)

@@ -44,7 +44,7 @@ def new(
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Print a new sealing key and a new fingerprint key, as environment lines."""
+    """Print a new sealing key and fingerprint key, as environment lines."""
     # Keys that two environments create on one day need different ids.
     sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
     fingerprint = secrets.token_urlsafe(KEY_BYTES)
@@ -102,9 +102,9 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 
 @app.command(epilog=examples("gatepost keys rotate"))
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
-    """Re-seal all stored values with the first key of GATEPOST_SEALING_KEYS.
+    """Re-seal all stored values with the first sealing key.
 
-    Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
+    That is the first key of GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
     code 3 when a process still uses an old key, 4 when stored values need a key that is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
@@ -130,7 +130,7 @@ def forget(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let workers start after a key was lost or the fingerprint key was replaced.
+    """Let workers start without a lost key or an earlier fingerprint key.
 
     Values sealed with a lost key can never be opened: their operations expire, and their campaigns have to be deleted. Not needed after a rotation.
     With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.

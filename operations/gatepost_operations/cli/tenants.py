@@ -74,7 +74,7 @@ def accept(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Move a tenant name to a client id or domain that was changed on purpose.
+    """Accept a client id or domain that was changed on purpose.
 
     Registers this configuration's application under the name, and moves the open operations of the earlier one to it. Never do this
     where two environments share a Redis. To move a campaign, use `gatepost campaign resume --accept-tenant`.

@@ -150,9 +150,9 @@ def send_test(
     ] = 30.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let a worker send a test event to one endpoint, and show the result.
+    """Send a test event to one endpoint, and show the result.
 
-    Exit code 3 when the endpoint did not accept it in time. An attempt that fails is repeated like any other.
+    A worker sends it. Exit code 3 when the endpoint did not accept it in time. An attempt that fails is repeated like any other.
     """
     with _control() as (settings, control):
         before = control.find(endpoint)
@@ -255,7 +255,7 @@ def disable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitC
 
 @app.command(epilog=examples("gatepost webhooks remove 3f2a", "gatepost webhooks remove 3f2a --yes"))
 def remove(endpoint: EndpointArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
-    """Remove an endpoint, with its secrets and the events that wait for it."""
+    """Remove an endpoint, its secrets and its waiting events."""
     with _control() as (_, control):
         found = control.find(endpoint)
         confirm(f"Remove {found.id}, and drop the events that wait for it?", sure=yes)
