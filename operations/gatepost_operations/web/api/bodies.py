@@ -66,15 +66,19 @@ async def read_json(request: Request) -> Body:
     """Return a request's JSON body.
 
     Raises:
-        Problem: it has another media type, or more than 4 MiB.
+        Problem: it has another media type, has more than 4 MiB, or breaks off.
     """
     _require_media(request, _JSON)
     _require_length(request, MOST_JSON)
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST_JSON:
-            raise _too_large(MOST_JSON)
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MOST_JSON:
+                raise _too_large(MOST_JSON)
+    except ClientDisconnect:
+        # A fault of the api would be logged as an error.
+        raise Problem(Type.MALFORMED, "The body is not complete.") from None
     return Body(bytes(content))
 
 

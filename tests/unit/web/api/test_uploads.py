@@ -8,7 +8,7 @@ import anyio
 import pytest
 from starlette.requests import Request
 
-from gatepost_operations.web.api.bodies import Upload
+from gatepost_operations.web.api.bodies import Upload, read_json
 from gatepost_operations.web.api.problems import Problem, Type
 
 
@@ -26,3 +26,16 @@ def test_an_upload_that_stops_is_refused() -> None:
         anyio.run(read)
 
     assert refused.value.type is Type.TOO_SLOW
+
+
+def test_a_body_that_breaks_off_is_no_fault_of_the_api() -> None:
+    """It is a malformed request, which leaves no error in the log."""
+
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    headers = [(b"content-type", b"application/json")]
+    with pytest.raises(Problem) as refused:
+        anyio.run(read_json, Request({"type": "http", "headers": headers}, gone))
+
+    assert refused.value.type is Type.MALFORMED
