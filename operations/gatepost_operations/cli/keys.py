@@ -130,9 +130,9 @@ def forget(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Let workers start without a lost key or an earlier fingerprint key.
+    """Let workers start after a key was lost or replaced.
 
-    Values sealed with a lost key can never be opened: their operations expire, and their campaigns have to be deleted. Not needed after a rotation.
+    Needed for a lost sealing key or another fingerprint key. Values sealed with a lost key can never be opened: their operations expire, and their campaigns have to be deleted. Not needed after a rotation.
     With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
     """
     with _parts() as parts:
