@@ -124,7 +124,6 @@ class ForScripts:
     none: int | str = ""
 
 
-@model_boundary
 def read_options(stored: str) -> Options:
     """Read the options of a campaign's record.
 
@@ -137,6 +136,7 @@ def read_options(stored: str) -> Options:
         raise NewerForm from None
 
 
+@model_boundary
 class Options(MessageFields):
     """A campaign's options: what it sends, when, and how fast."""
 

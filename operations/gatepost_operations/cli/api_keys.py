@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.kinds import Kind
+from gatepost_core.kinds import CAMPAIGN_KINDS, Channel, Kind
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
@@ -18,6 +18,7 @@ from gatepost_operations.maintenance.api_keys import ApiKey, ApiKeys, Scope, gra
 
 app = command_app()
 _ANY = "any"
+_TEXTS = CAMPAIGN_KINDS[Channel.SMS]
 
 
 @app.callback(
@@ -43,7 +44,7 @@ def _keys() -> Iterator[ApiKeys]:
 @app.command(
     epilog=examples(
         "gatepost api-keys create shop --kind send_email --domain example.com",
-        "gatepost api-keys create texts --kind send_sms --country GB --country IE",
+        f"gatepost api-keys create texts --kind {_TEXTS.value} --country GB --country IE",
         "gatepost api-keys create reports --scope read",
     )
 )
@@ -87,7 +88,7 @@ def create(
     a thief can earn money with SMS to expensive foreign numbers.
     """
     kinds, countries = kind or [], country or []
-    if Kind.SEND_SMS in kinds and not countries:
+    if _TEXTS in kinds and not countries:
         raise InvalidCommand([FieldError("country", "is missing; name the countries that get SMS, or any")])
     grant = grant_of(
         {

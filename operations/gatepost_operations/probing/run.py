@@ -12,7 +12,7 @@ import structlog
 
 from gatepost_core.error_boundary import account, boundary
 from gatepost_core.errors import ConfigurationError, NotFinished, Unavailable
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import CAMPAIGN_KINDS, Channel
 from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, Step
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
@@ -195,10 +195,9 @@ class Probe:
             self._source.use()
 
     def _send(self) -> Handle:
-        target, fields = self._target, self._fields()
-        if target.channel is Channel.EMAIL:
-            return self._producer.send_email(target.address.get_secret_value(), connection=target.connection, **fields)
-        return self._producer.send_sms(target.address.get_secret_value(), connection=target.connection, **fields)
+        target = self._target
+        send: Callable[..., Handle] = getattr(self._producer, CAMPAIGN_KINDS[target.channel].value)
+        return send(target.address.get_secret_value(), connection=target.connection, **self._fields())
 
     def _log_in(self, code: OneTimeCode) -> Handle:
         target = self._target

@@ -47,10 +47,11 @@ class AsyncCampaigns:
         *,
         guest_list: Iterable[str] | None = None,
         campaign_id: str | None = None,
+        owner: str = "",
     ) -> str:
         """Record a campaign as a draft, and return its id."""
         return await asyncio.to_thread(
-            lambda: self._open().create(name, options, guest_list=guest_list, campaign_id=campaign_id)
+            lambda: self._open().create(name, options, guest_list=guest_list, campaign_id=campaign_id, owner=owner)
         )
 
     async def add(

@@ -52,13 +52,13 @@ def test_what_is_no_workers_answer_is_unhealthy_and_steers_nothing(
     assert not steering(seen.err.rstrip("\n"))
 
 
-@pytest.mark.parametrize("age", [(None, 1, "has not run"), (600, 1, "ran 60"), (3, 0, "")])
+@pytest.mark.parametrize("age", [(None, 1, "has not run"), (600.5, 1, "ran 600 s ago"), (3, 0, "")])
 def test_a_reconciler_that_has_not_run_lately_is_unhealthy(
     redis_client: Redis,
     valkey: EmbeddedValkey,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    age: tuple[int | None, int, str],
+    age: tuple[float | None, int, str],
 ) -> None:
     """The check of beat, which needs neither a key nor a credential."""
     ago_s, code, says = age

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.commands import recipient_of
-from gatepost_core.kinds import Identifier, Kind
+from gatepost_core.kinds import CAMPAIGN_KINDS, Channel, Identifier, Kind
 from gatepost_core.phone_numbers import plan_and_use
 from gatepost_core.phone_plans import Use as NumberUse
 from gatepost_core.redis.errors import translated_errors
@@ -132,7 +132,7 @@ class Usage:
 
     def _limits(self, key: ApiKey, kind: Kind, recipient: str) -> Iterator[tuple[str, str, int]]:
         yield _by_key(key)
-        if kind is Kind.SEND_SMS:
+        if kind is CAMPAIGN_KINDS[Channel.SMS]:
             yield _by_country(key, plan_and_use(recipient)[0])
         what = "login" if kind.is_login else "send"
         # All keys share this count: it protects the person, and the code.
@@ -159,7 +159,7 @@ def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:
     if region not in grant.countries:
         return "is a number of a country that this API key does not allow"
     # Numbers that cost the sender more, and numbers whose country is a guess: a caller can choose rules that accept them.
-    if kind is Kind.SEND_SMS and use is not NumberUse.SMS:
+    if kind is CAMPAIGN_KINDS[Channel.SMS] and use is not NumberUse.SMS:
         return "is in no range for SMS of the countries that this API key allows"
     return None
 
