@@ -13,7 +13,7 @@ LOWEST := .venv-lowest
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := recipients_file envelope error_body command
 
-.PHONY: help oncall demo docs test newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon probe-test web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
+.PHONY: help oncall demo docs test test-long newcomer test-lowest test-matrix smoke smoke-lowest pacing mutants check chaos afternoon probe-test web-test upgrade-test fuzz bench bench-smoke bench-parts image-size audit screens format lock clean
 .DEFAULT_GOAL := help
 
 # Keep compiled modules, even if the environment turns bytecode off.
@@ -49,8 +49,11 @@ $(DEMO)/.ready: requirements/uv.txt requirements/run.txt pyproject.toml
 demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real workers
 	@$(DEMO)/bin/gatepost demo
 
-test: $(DEV)/.ready ## Run the unit, integration and acceptance tests
-	@$(DEV)/bin/python -m pytest -n $(JOBS)
+test: $(DEV)/.ready ## Run the unit, integration and acceptance tests; about six minutes on two cores
+	@$(DEV)/bin/python -m pytest -n $(JOBS) -m "not long"
+
+test-long: $(DEV)/.ready ## Run the rest: whole deployments, brokers, outages and browsers; about six minutes
+	@$(DEV)/bin/python -m pytest -n $(JOBS) -m long
 
 $(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml
 	$(call environment,$(LOWEST),requirements/lowest.txt)

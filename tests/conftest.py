@@ -15,6 +15,7 @@ import structlog
 
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from support.long_files import mark_long
 from support.sealing_keys import SEALING_KEY
 from support.tls_authority import Authority
 from support.whole_files import WholeFiles, slow_first
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files."""
+    """Mark the long files, and begin with the slow ones."""
+    mark_long(items)
     items[:] = slow_first(items)
 
 
