@@ -55,7 +55,9 @@ def running(tmp_path_factory: pytest.TempPathFactory, simulator_server: Simulato
     directory = tmp_path_factory.mktemp("running")
     # No call is lost here, so none has to be given up soon, and a busy machine has its time.
     patient = dict.fromkeys(("GATEPOST_EMAIL_DEADLINE", "GATEPOST_SMS_DEADLINE", "GATEPOST_LOGIN_DEADLINE"), "60")
-    with EmbeddedValkey(directory / "valkey") as valkey, Stack(valkey, simulator_server, directory, patient) as stack:
+    # A refused credential is the outcome of a test, and no replacement comes.
+    settings = {**patient, "GATEPOST_CREDENTIAL_PATIENCE": "1"}
+    with EmbeddedValkey(directory / "valkey") as valkey, Stack(valkey, simulator_server, directory, settings) as stack:
         stack.worker()
         stack.beat()
         yield stack
