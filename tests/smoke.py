@@ -152,6 +152,25 @@ def campaigns(smoke: Smoke, directory: Path) -> None:
     smoke.run("campaign list")
 
 
+def ways_in(smoke: Smoke) -> None:
+    """Make and withdraw API keys, accounts of the console, and an endpoint of webhooks that no name leads to."""
+    smoke.run("api-keys create", "shop", "--kind", "send_email", "--domain", "example.com")
+    smoke.run("api-keys list")
+    smoke.run("api-keys revoke", "shop")
+    smoke.run("console-users add", "ana", "--level", "admin", given="correct horse battery")
+    smoke.run("console-users list")
+    smoke.run("console-users sign-out", "ana")
+    smoke.run("console-users remove", "ana", "--yes")
+    endpoint = smoke.json("webhooks add", "https://webhooks.example.invalid/gatepost")["id"]
+    smoke.run("webhooks list")
+    smoke.run("webhooks test", endpoint, "--timeout", "20", expected=3)
+    smoke.run("webhooks replay", endpoint, "--since", "1h")
+    smoke.run("webhooks rotate", endpoint)
+    smoke.run("webhooks disable", endpoint)
+    smoke.run("webhooks enable", endpoint)
+    smoke.run("webhooks remove", endpoint, "--yes")
+
+
 def upkeep(smoke: Smoke, directory: Path) -> None:
     """Do what an operator does to lists, keys, quota, dead letters and logs."""
     (directory / "bounced.csv").write_text("email\nbounced@example.com\n")
@@ -219,11 +238,13 @@ def main() -> None:
                     sys.exit(f"gatepost dev did not start\n{log.read_text()}")
                 time.sleep(0.1)
             world = read_export_lines(variables)
-            smoke = Smoke(directory, {**clean, **world})
+            accounts = {"GATEPOST_CONSOLE_USERS": str(directory / "console-users")}
+            smoke = Smoke(directory, {**clean, **world, **accounts})
             smoke.called |= {"dev", "demo"}
             simulator = ControlClient(f"https://{world['AUTH0_DOMAIN']}", world["AUTH0_CA_BUNDLE"])
             single_operations(smoke, simulator)
             campaigns(smoke, directory)
+            ways_in(smoke)
             upkeep(smoke, directory)
             processes(smoke)
         if "Traceback" in log.read_text():
