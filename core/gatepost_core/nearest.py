@@ -27,5 +27,4 @@ def nearest(given: str, known: Iterable[str], *, share: float = _CLOSE) -> str |
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ` Did you mean NAME?` with the nearest known name, or an empty text. It never repeats the given name."""
     name = nearest(given, known)
-    repeats = name is None or name.casefold() == given.strip().casefold()
-    return "" if repeats else f" Did you mean {name}?"
+    return "" if name in {None, given} else f" Did you mean {name}?"

@@ -96,7 +96,8 @@ def sign_out(
     They end also for an operator who signed in with OIDC.
     """
     if (name is None) is not everyone:
-        raise InvalidCommand([FieldError("name", "is missing; give it, or --all")])
+        problem = "is missing; give it, or --all" if name is None else "cannot be given with --all; leave one out"
+        raise InvalidCommand([FieldError("name", problem)])
     sessions = import_module(f"{_SECURITY}.sessions")
     with open_redis_without_keys() as (settings, client):
         ended = sessions.Sessions.at(client, settings.namespace).end_all(name)

@@ -68,8 +68,8 @@ def test_accounts_are_added_changed_listed_and_removed(
     ("arguments", "message"),
     [
         (["remove", "nemo", "--yes"], "gatepost console-users add NAME"),
-        (["sign-out"], "name: must be given, or --all"),
-        (["sign-out", "ana", "--all"], "name: must be given, or --all"),
+        (["sign-out"], "name: is missing; give it, or --all"),
+        (["sign-out", "ana", "--all"], "name: cannot be given with --all; leave one out"),
     ],
 )
 def test_a_wrong_use_names_the_way_out(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from gatepost_core.settings import Settings
 from gatepost_simulator.server import SimulatorServer
@@ -52,7 +53,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(valkey_server: EmbeddedValkey) -> Iterator[World]:
-    """Everything that a login needs."""
+    """Everything that a login needs, with an empty Valkey."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
     with SimulatorServer(quota={"plan": "unlimited"}) as simulator:
         settings = Settings(
             redis_url=valkey_server.url,

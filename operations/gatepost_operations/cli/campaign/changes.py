@@ -25,7 +25,8 @@ def status_change(before: Campaign, after: Campaign) -> str:
 def _meaning(before: Campaign, after: Campaign) -> str:
     match after.status:
         case Status.RUNNING:
-            return f", {counted(after.open, 'recipient')} to send to"
+            # Workers may have sent to some already.
+            return f", {counted(before.open, 'recipient')} to send to"
         case Status.PAUSED:
             verb = "waits" if after.open == 1 else "wait"
             return f", {counted(after.open, 'recipient')} {verb}"
