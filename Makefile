@@ -86,7 +86,7 @@ pacing: $(DEV)/.ready ## Measure the share of a quota that campaigns use, with r
 mutants: $(DEV)/.ready ## Break the rules that carry the promises, one by one; the tests must notice. At most a quarter of an hour
 	@$(DEV)/bin/python tests/mutants.py $(MUTANTS)
 
-chaos: $(DEV)/.ready ## Inject faults into real processes for about half an hour (make test has the short version)
+chaos: $(DEV)/.ready ## Inject faults into real processes for about half an hour (make test-long has the short version)
 	@$(DEV)/bin/python -m pytest tests/chaos -m "chaos or chaos_long"
 
 afternoon: $(DEV)/.ready ## Send to a file of 20,000 recipients in a terminal of 80 columns, from check to erase; about two minutes
