@@ -36,13 +36,13 @@ class CountingStub:
     def url(self, *, tls: bool) -> str:
         """Return the base URL, which is without TLS."""
         if tls:
-            raise NotImplementedError
+            raise ValueError("the counting stub has no TLS")
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def ca_file(self) -> Path:
-        """There is none."""
-        raise NotImplementedError
+        """Raise an error, because without TLS there is no certificate."""
+        raise ValueError("the counting stub has no TLS")
 
     def serve(self, ready: threading.Event) -> None:
         """Answer until `stop`. Runs in a thread."""

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost_core.errors import (
-    Absence,
-    CorruptRecord,
-    NotFinished,
-    NothingToRedeem,
-    OperationNotFound,
-    Unavailable,
-    WrongRedeemToken,
-)
+from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.script import Call, LedgerScript
 from gatepost_core.ledger.values import (
@@ -30,9 +22,10 @@ from gatepost_core.ledger.values import (
     dump_new,
     operation_of,
     read_recorded,
+    swept,
 )
 from gatepost_core.redis.errors import READING, translated_errors
-from gatepost_core.redis.keys import RedisKeys, as_text, moment, recipient_entry
+from gatepost_core.redis.keys import RedisKeys, as_text, recipient_entry
 from gatepost_core.states import State
 
 if TYPE_CHECKING:
@@ -268,7 +261,7 @@ class Ledger:
         """
         options = (self.look_after_ms, " ".join(drained), since_ms, self.look_after_ms * _ASIDE)
         reply = self._script.reply(Call("sweep", "", [*options, *operation_ids]))
-        return {as_text(one): _swept(answer) for one, answer in zip(reply[::2], reply[1::2], strict=True)}
+        return {as_text(one): swept(answer) for one, answer in zip(reply[::2], reply[1::2], strict=True)}
 
     def unpublished(self, operation_id: str) -> None:
         """Record that the broker did not take an operation's message; the sweep soon publishes it."""
@@ -339,21 +332,10 @@ class Ledger:
             OperationNotFound: it was never recorded, or its record has expired.
             WrongRedeemToken: the token is not that of the login. Nothing was deleted.
         """
-        match self._call("redeem", operation_id, digest):
-            case ["redeemed", sealed]:
-                return sealed
-            case ["gone"]:
-                raise NothingToRedeem(Absence.EXPIRED)
-            case ["nothing", why]:
-                raise NothingToRedeem(why)
-            case ["nothing", why, at]:
-                raise NothingToRedeem(why, moment(at))
-            case ["wrong"]:
-                raise WrongRedeemToken
-            case ["open"]:
-                raise NotFinished
-            case _:
-                raise OperationNotFound
+        # Imported here, because an application that only sends should not load it.
+        from gatepost_core.ledger.records import redeemed  # noqa: PLC0415
+
+        return redeemed(self._call("redeem", operation_id, digest))
 
     def answer_missing(self, operation_id: str) -> None:
         """Store `OperationNotFound` as the result of an operation that has neither a record nor a result."""
@@ -392,13 +374,6 @@ class Ledger:
 
     def _call(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> list[str]:
         return self._script.texts(Call(call, operation_id, arguments, keys))
-
-
-def _swept(reply: Sequence[Any]) -> Answer:
-    try:
-        return answer_of([as_text(part) for part in reply])
-    except CorruptRecord:
-        return Answer(Verdict.CORRUPT)
 
 
 def ledger_at(client: Redis, settings: Settings, *, library: str = "", calls: str = "") -> Ledger:

@@ -6,7 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.blocks import read_block
-from gatepost_core.errors import CorruptRecord, NewerForm, OperationNotFound
+from gatepost_core.errors import (
+    Absence,
+    CorruptRecord,
+    NewerForm,
+    NotFinished,
+    NothingToRedeem,
+    OperationNotFound,
+    WrongRedeemToken,
+)
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger.values import UNREADABLE
 from gatepost_core.outcomes import Outcome
@@ -76,3 +84,22 @@ def sealed_part(stored: bytes | str) -> str | None:
     except (ValueError, LookupError, TypeError, AttributeError):
         raise CorruptRecord(f"The operation's result is damaged. {READING}") from None
     return sealed if isinstance(sealed, str) else None
+
+
+def redeemed(reply: Sequence[str]) -> str:
+    """Return the sealed result from a redemption's reply. It raises the errors of `Ledger.redeem`."""
+    match reply:
+        case ["redeemed", sealed]:
+            return sealed
+        case ["gone"]:
+            raise NothingToRedeem(Absence.EXPIRED)
+        case ["nothing", why]:
+            raise NothingToRedeem(why)
+        case ["nothing", why, at]:
+            raise NothingToRedeem(why, moment(at))
+        case ["wrong"]:
+            raise WrongRedeemToken
+        case ["open"]:
+            raise NotFinished
+        case _:
+            raise OperationNotFound

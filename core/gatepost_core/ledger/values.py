@@ -165,6 +165,14 @@ def answer_of(reply: Sequence[str]) -> Answer:
         raise CorruptRecord("The operation's record is damaged or of another version.") from None
 
 
+def swept(reply: Sequence[Any]) -> Answer:
+    """Return the sweep's answer for one operation: `CORRUPT` for a record that cannot be read."""
+    try:
+        return answer_of([as_text(part) for part in reply])
+    except CorruptRecord:
+        return Answer(Verdict.CORRUPT)
+
+
 def _read_answer(reply: Sequence[str]) -> Answer:
     match reply:
         case ["begun", attempts, left, doubt]:

@@ -20,12 +20,19 @@ from pydantic import (
 from pydantic_settings import DotEnvSettingsSource, NoDecode, SettingsError
 
 from gatepost_core.error_boundary import Boundary, boundary
-from gatepost_core.errors import ConfigurationError, GatepostError, TenantMissing
+from gatepost_core.errors import ConfigurationError, GatepostError
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
-from gatepost_core.settings.secret_sources import Configuration, resolve_secret, variables_of
+from gatepost_core.settings.secret_sources import Configuration, variables_of
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
-from gatepost_core.settings.tenants import DEFAULT_TENANT, Application, ClientInfo, Tenant
+from gatepost_core.settings.tenants import (
+    DEFAULT_TENANT,
+    Application,
+    ClientInfo,
+    Tenant,
+    no_tenant,
+    tenant_of_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -305,7 +312,7 @@ class Settings(Configuration):
         if name is None:
             return names[0] if names else DEFAULT_TENANT
         if names and name not in names:
-            raise _no_tenant(name, names)
+            raise no_tenant(name, names)
         return name
 
     def max_rate_of(self, name: str | None) -> float | None:
@@ -324,39 +331,12 @@ class Settings(Configuration):
         if name is None:
             return next(iter(tenants.values()))
         if name not in tenants:
-            raise _no_tenant(name, tenants)
+            raise no_tenant(name, tenants)
         return tenants[name]
 
     def _environment_tenant(self) -> Tenant:
-        key = self.auth0_client_signing_key
-        if key is None and self.auth0_client_signing_key_path is not None:
-            read = resolve_secret(
-                "AUTH0_CLIENT_SIGNING_KEY", {"AUTH0_CLIENT_SIGNING_KEY_FILE": str(self.auth0_client_signing_key_path)}
-            )
-            key = SecretStr(read or "")
-        fields = {
-            "domain": self.auth0_domain,
-            "client_id": self.auth0_client_id,
-            "client_secret": self.auth0_client_secret,
-            "client_assertion_signing_key": key,
-            "client_assertion_signing_alg": self.auth0_client_signing_algorithm,
-            "use_mtls": self.auth0_use_mtls,
-            "mtls_certificate": self.auth0_mtls_certificate,
-            "mtls_key": self.auth0_mtls_key,
-            "mtls_base_url": self.auth0_mtls_base_url,
-            "id_token_signing_alg": self.auth0_id_token_signing_alg,
-            "base_url": self.auth0_base_url,
-            "ca_bundle": self.auth0_ca_bundle,
-            "proxy": self.auth0_proxy,
-            "telemetry": self.auth0_telemetry,
-            "client_info": self.auth0_client_info,
-            "headers": self.auth0_headers,
-            "allowed_headers": self.auth0_allowed_headers,
-            "clock_tolerance": self.auth0_clock_tolerance,
-            "max_rate": self.auth0_max_rate,
-        }
         try:
-            return Tenant.model_validate({name: value for name, value in fields.items() if value is not None})
+            return tenant_of_environment(self)
         except ValidationError as failure:
             raise configuration_error(failure, "AUTH0_") from None
 
@@ -408,17 +388,6 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
         refuse_unknown_variables(os.environ, variables, source="the environment")
         refuse_unknown_variables(in_env_file, variables, source=str(env_file))
         refuse_unknown_names(in_config, arguments, source=str(path))
-
-
-def _no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
-    # Imported here, because only a wrong name needs it.
-    from gatepost_core.nearest import did_you_mean  # noqa: PLC0415
-
-    known = list(names)
-    return TenantMissing(
-        f"no tenant named {name!r} is configured; configured are: {', '.join(known)}.{did_you_mean(name, known)}",
-        tenant=name,
-    )
 
 
 def configuration_error(failure: ValidationError, prefix: str) -> ConfigurationError:

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic_settings import (
     BaseSettings,
@@ -114,7 +114,11 @@ class SecretSource(PydanticBaseSettingsSource):
 
 
 class Configuration(BaseSettings):
-    """Settings that come from all of Gatepost's sources."""
+    """Settings that come from Gatepost's sources.
+
+    Attributes:
+        in_config_file: whether they are also in the file that `GATEPOST_CONFIG` names.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="GATEPOST_",
@@ -124,6 +128,7 @@ class Configuration(BaseSettings):
         hide_input_in_errors=True,
         populate_by_name=True,
     )
+    in_config_file: ClassVar[bool] = True
 
     @classmethod
     def settings_customise_sources(
@@ -136,7 +141,8 @@ class Configuration(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`, the configuration file."""
         sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
-        if path := os.environ.get("GATEPOST_CONFIG"):
+        path = os.environ.get("GATEPOST_CONFIG")
+        if cls.in_config_file and path:
             return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
         return sources
 

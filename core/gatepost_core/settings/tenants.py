@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gatepost_core.error_boundary import model_boundary
-from gatepost_core.errors import NewerForm
+from gatepost_core.errors import NewerForm, TenantMissing
 from gatepost_core.message_fields import checked_headers
 from gatepost_core.settings.secret_sources import resolve_secret
 from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gatepost_core.settings import Settings
 
 DEFAULT_TENANT: Final = "default"
 _HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?$"
@@ -146,3 +151,51 @@ class Tenant(BaseModel):
         if not (self.client_secret or self.client_assertion_signing_key or self.use_mtls):
             raise ValueError("give a client secret, a signing key, or a client certificate")
         return self
+
+
+def tenant_of_environment(settings: Settings) -> Tenant:
+    """Return the tenant of the variables `AUTH0_…`.
+
+    Raises:
+        ValidationError: a value is missing or not valid.
+    """
+    key = settings.auth0_client_signing_key
+    if key is None and settings.auth0_client_signing_key_path is not None:
+        read = resolve_secret(
+            "AUTH0_CLIENT_SIGNING_KEY", {"AUTH0_CLIENT_SIGNING_KEY_FILE": str(settings.auth0_client_signing_key_path)}
+        )
+        key = SecretStr(read or "")
+    fields = {
+        "domain": settings.auth0_domain,
+        "client_id": settings.auth0_client_id,
+        "client_secret": settings.auth0_client_secret,
+        "client_assertion_signing_key": key,
+        "client_assertion_signing_alg": settings.auth0_client_signing_algorithm,
+        "use_mtls": settings.auth0_use_mtls,
+        "mtls_certificate": settings.auth0_mtls_certificate,
+        "mtls_key": settings.auth0_mtls_key,
+        "mtls_base_url": settings.auth0_mtls_base_url,
+        "id_token_signing_alg": settings.auth0_id_token_signing_alg,
+        "base_url": settings.auth0_base_url,
+        "ca_bundle": settings.auth0_ca_bundle,
+        "proxy": settings.auth0_proxy,
+        "telemetry": settings.auth0_telemetry,
+        "client_info": settings.auth0_client_info,
+        "headers": settings.auth0_headers,
+        "allowed_headers": settings.auth0_allowed_headers,
+        "clock_tolerance": settings.auth0_clock_tolerance,
+        "max_rate": settings.auth0_max_rate,
+    }
+    return Tenant.model_validate({name: value for name, value in fields.items() if value is not None})
+
+
+def no_tenant(name: str, names: Iterable[str]) -> TenantMissing:
+    """Return the error for a tenant that is not configured, with the nearest of the configured names."""
+    # Imported here, because only a wrong name needs it.
+    from gatepost_core.nearest import did_you_mean  # noqa: PLC0415
+
+    known = list(names)
+    return TenantMissing(
+        f"no tenant named {name!r} is configured; configured are: {', '.join(known)}.{did_you_mean(name, known)}",
+        tenant=name,
+    )

@@ -159,6 +159,22 @@ def test_campaigns_reach_a_person_within_the_limit(api: Api) -> None:
     assert (skipped["added"], skipped["invalid"], skipped["total"]) == (1, 2, 2)
 
 
+def test_a_retry_reaches_a_person_within_the_limit(api: Api) -> None:
+    """It counts as a message would. At the limit nothing changes; a rehearsal counts nothing."""
+    client = api.client(scopes=["campaigns"], per_recipient=2)
+    campaign = created(client)
+    client.post(f"{campaign}/recipients", content=people(0, 3), headers=CSV)
+    client.post(f"{campaign}/start")
+    retried = []
+    for dry_run in (True, False, False):
+        client.post(f"{campaign}/cancel")
+        retried.append(client.post(f"{campaign}/retry", json={"states": ["cancelled"], "dry_run": dry_run}))
+
+    assert [answer.status_code for answer in retried] == [200, 200, 429]
+    assert retried[2].json()["violated-policies"] == ["recipient"]
+    assert client.get(campaign).json()["counts"]["cancelled"] == 3
+
+
 def test_slow_uploads_of_a_key_do_not_stop_those_of_others(api: Api, client: httpx.Client) -> None:
     """Each key has threads of its own for uploads."""
     other, address = api.client(scopes=["campaigns"], name="other"), urlsplit(api.url)

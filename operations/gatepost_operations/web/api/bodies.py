@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.from_thread
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
+from gatepost_core.commands import invalid_command_of
 from gatepost_operations.web.api.problems import Problem, Type
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
     from starlette.requests import Request
+
+M = TypeVar("M", bound=BaseModel)
 
 MOST_JSON: Final = 4 << 20
 """Bytes of a JSON body."""
@@ -60,6 +64,25 @@ class Body:
         if not isinstance(found, dict):
             raise Problem(Type.INVALID, errors=[{"pointer": "", "detail": "must be an object"}])
         return found
+
+    def read_as(self, model: type[M]) -> M:
+        """Return the JSON object as a model.
+
+        Raises:
+            InvalidCommand: a field is not valid.
+            Problem: it is not a JSON object.
+        """
+        return valid(model, self.mapping())
+
+
+def valid(model: type[M], fields: dict[str, Any]) -> M:
+    """Return a model with these fields. Raises `InvalidCommand` if one is not valid."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as failure:
+        # Raised below, so that the error does not carry pydantic's, which has the values.
+        wrong = invalid_command_of(failure)
+    raise wrong
 
 
 async def read_json(request: Request) -> Body:

@@ -6,15 +6,13 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from gatepost_core.campaigns.model import Options
-from gatepost_core.commands import invalid_command_of
 from gatepost_core.errors import CampaignNotFound, InvalidCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint
 from gatepost_operations.extras import require_worker
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.watch import snapshot_of
+from gatepost_operations.web.api.bodies import valid
 from gatepost_operations.web.api.problems import Problem, Type
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ def read_options(caller: Caller, fields: dict[str, Any]) -> Options:
     """
     if unknown := _NOT_GIVEN & fields.keys():
         raise InvalidCommand([(name, "is not an option; give guest_list") for name in sorted(unknown)])
-    options = _options(fields)
+    options = valid(Options, fields)
     grant = caller.key.grant
     tenant = caller.services.settings.tenant_name(options.tenant)
     if grant.tenants and tenant not in grant.tenants:
@@ -76,14 +74,6 @@ def read_options(caller: Caller, fields: dict[str, Any]) -> Options:
     if not kinds & grant.kinds:
         raise Problem(Type.NOT_ALLOWED, "The API key does not allow messages of this channel.")
     return options
-
-
-def _options(fields: dict[str, Any]) -> Options:
-    try:
-        return Options.model_validate(fields)
-    except ValidationError as failure:
-        wrong = invalid_command_of(failure)
-    raise wrong
 
 
 def open_limiter(caller: Caller) -> LimiterQuotas:

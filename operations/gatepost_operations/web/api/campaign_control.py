@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from gatepost.campaigns.importing import in_chunks
 from gatepost.campaigns.report import Only
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.campaigns.row import Row
-from gatepost_core.commands import invalid_command_of
 from gatepost_core.errors import InvalidCommand
+from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.points_in_time import PointInTime
 from gatepost_core.reasons import Reason
 from gatepost_core.states import FAILED_STATES, RETRYABLE, State
@@ -28,6 +29,7 @@ from gatepost_operations.web.api.openapi import answer, json_body, model_body, p
 from gatepost_operations.web.api.problems import Problem, Type
 
 router = APIRouter(tags=["campaigns"])
+_CHUNK: Final = 256
 _DONE: Final[dict[str, Any]] = {
     "responses": {200: answer(schemas.CampaignState), **problems(Type.NOT_FOUND, Type.CONFLICT)},
 }
@@ -103,7 +105,7 @@ async def change_campaign(request: Request, campaign_id: IdOfCampaign, caller: C
 
 
 def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
-    changed, change = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Change, body)
+    changed, change = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.read_as(Change)
     campaigns, given = caller.services.campaigns, change.model_fields_set
     if not given:
         raise InvalidCommand([("command", "has nothing to change; give rate or deadline")])
@@ -121,12 +123,15 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
     responses={200: answer(schemas.Retried), **_WITH_BODY},
 )
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send again to recipients who failed; with `dry_run`, only count them. It needs the scope `campaigns`."""
+    """Send again to recipients who failed; with `dry_run`, only count them. It needs the scope `campaigns`.
+
+    Each recipient counts for the limit of a person. If one of them has reached it, nothing is sent again.
+    """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
 
 def _retry(caller: Caller, campaign_id: str, body: Body) -> Response:
-    campaign, retry = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Retry, body)
+    campaign, retry = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.read_as(Retry)
     states = retry.states or (RETRYABLE if retry.reasons else frozenset(FAILED_STATES))
     if refused := sorted(states - RETRYABLE):
         raise InvalidCommand([("states", f"must not have {', '.join(refused)}, which cannot be retried")])
@@ -134,10 +139,24 @@ def _retry(caller: Caller, campaign_id: str, body: Body) -> Response:
     campaigns = caller.services.campaigns
     if not retry.dry_run:
         _require_time(campaign, retry, any(not part.skipped for part in parts))
+        _count(caller, campaign, Only(states, retry.reasons or HOPEFUL))
         if retry.deadline is not None:
             campaigns.change_deadline(campaign_id, retry.deadline)
     retried = campaigns.retry(campaign_id, states, retry.reasons or HOPEFUL, dry_run=retry.dry_run)
     return JSONResponse(RetryResult(campaign, retried, parts).as_json())
+
+
+def _count(caller: Caller, campaign: Campaign, only: Only) -> None:
+    """Count a retry for each person. The key and the country were counted when the recipients were added."""
+    key, usage, reports = caller.key, caller.services.usage, caller.services.campaigns.reports
+    if key.grant.per_recipient is None:
+        return
+    rows = (one.row for one in reports.all_of(campaign.campaign_id, campaign.batches, only.states) if only.fits(one))
+    for chunk in in_chunks(rows, _CHUNK):
+        uses = [usage.of_repeat(key, CAMPAIGN_KINDS[row.kind], row.recipient) for row in chunk]
+        standing, refusals = usage.take(key, uses, until_refused=True)
+        if policy := next(filter(None, refusals), None):
+            raise standing.exceeded(policy)
 
 
 class Choice(BaseModel):
@@ -162,7 +181,7 @@ async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, calle
 
 def _suppress(caller: Caller, campaign_id: str, body: Body) -> Response:
     caller.require(Scope.SUPPRESSIONS)
-    campaign, choice = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), _read(Choice, body)
+    campaign, choice = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.read_as(Choice)
     campaigns, only = caller.services.campaigns, Only(choice.states, choice.reasons)
     chosen = Counter[str]()
 
@@ -183,11 +202,3 @@ def _require_time(campaign: Campaign, retry: Retry, some: bool) -> None:  # noqa
             Type.CONFLICT,
             "The campaign's deadline has passed, so the recipients would expire again; give a new deadline.",
         )
-
-
-def _read(model: type[Any], body: Body) -> Any:
-    try:
-        return model.model_validate(body.mapping())
-    except ValidationError as failure:
-        wrong = invalid_command_of(failure)
-    raise wrong

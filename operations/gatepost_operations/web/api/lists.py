@@ -5,10 +5,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from gatepost.campaigns.suppression import SuppressionReason
-from gatepost_core.commands import invalid_command_of
 from gatepost_core.kinds import Endpoint
 from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
@@ -84,7 +83,7 @@ async def find_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _find(caller: Caller, body: Body) -> Response:
-    found = caller.services.campaigns.suppressions.find(_recipient(_read(_Person, body)))
+    found = caller.services.campaigns.suppressions.find(_recipient(body.read_as(_Person)))
     return JSONResponse(
         {
             "suppressed": found is not None,
@@ -108,7 +107,7 @@ async def add_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _add(caller: Caller, body: Body) -> Response:
-    entry: _Entry = _read(_Entry, body)
+    entry = body.read_as(_Entry)
     new = caller.services.campaigns.suppressions.add(_recipient(entry), entry.reason, expires_at=entry.expires_at)
     return JSONResponse({"new": new, "reason": entry.reason.value, "expires_at": _text(entry.expires_at)})
 
@@ -126,7 +125,7 @@ async def remove_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _remove(caller: Caller, body: Body) -> Response:
-    removed = caller.services.campaigns.suppressions.remove(_recipient(_read(_Person, body)))
+    removed = caller.services.campaigns.suppressions.remove(_recipient(body.read_as(_Person)))
     return JSONResponse({"removed": removed})
 
 
@@ -136,11 +135,3 @@ def _text(at: datetime | None) -> str | None:
 
 def _recipient(person: _Person) -> str:
     return person.recipient.get_secret_value()
-
-
-def _read(model: type[Any], body: Body) -> Any:
-    try:
-        return model.model_validate(body.mapping())
-    except ValidationError as failure:
-        wrong = invalid_command_of(failure)
-    raise wrong

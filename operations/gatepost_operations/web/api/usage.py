@@ -99,6 +99,10 @@ class Usage:
         """
         return Use(tuple(self._limits(key, kind, recipient)))
 
+    def of_repeat(self, key: ApiKey, kind: Kind, recipient: str) -> Use:
+        """Return what a further message to a row counts for. The parameters are those of `of_row`."""
+        return Use((self._by_person(key, kind, recipient),))
+
     def take(
         self, key: ApiKey, uses: Sequence[Use], *, until_refused: bool = False
     ) -> tuple[Standing, list[str | None]]:
@@ -134,10 +138,13 @@ class Usage:
         yield _by_key(key)
         if kind is CAMPAIGN_KINDS[Channel.SMS]:
             yield _by_country(key, plan_and_use(recipient)[0])
+        yield self._by_person(key, kind, recipient)
+
+    def _by_person(self, key: ApiKey, kind: Kind, recipient: str) -> tuple[str, str, int]:
         what = "login" if kind.is_login else "send"
         # All keys share this count: it protects the person, and the code.
         mark = self._fingerprints.digest("api usage", what, _mailbox(recipient))[:_FINGERPRINT_BYTES].hex()
-        yield f"r:{mark}", RECIPIENT, _most(key.grant.per_recipient)
+        return f"r:{mark}", RECIPIENT, _most(key.grant.per_recipient)
 
 
 def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:

@@ -5,32 +5,28 @@ from __future__ import annotations
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.settings.known_names import refuse_unknown_variables
-from gatepost_core.settings.secret_sources import SecretSource
+from gatepost_core.settings.secret_sources import Configuration
 from gatepost_operations.web.console.security.loopback import is_loopback
 from gatepost_operations.web.console.security.operators import Level
-
-if TYPE_CHECKING:
-    from pydantic_settings import PydanticBaseSettingsSource
 
 _PREFIX: Final = "GATEPOST_CONSOLE_"
 _LIST: Final = NoDecode
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(Configuration):
     """The console's configuration. `load_console_settings` reads it."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=_PREFIX)
+    in_config_file: ClassVar[bool] = False
 
     url: str | None = Field(default=None, description="The URL under which browsers reach the console.")
     proxies: Annotated[tuple[str, ...], _LIST] = Field(
@@ -110,18 +106,6 @@ class ConsoleSettings(BaseSettings):
         """Return the access level of each value of the role claim; the highest if a value is listed twice."""
         lists = (self.oidc_read_only, self.oidc_operator, self.oidc_admin)
         return {value: level for level, values in zip(Level, lists, strict=True) for value in values}
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`."""
-        return init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings
 
 
 def load_console_settings(*, env_file: str | None = None, **given: Any) -> ConsoleSettings:
