@@ -50,7 +50,7 @@ class Terminal:
         self.shell.expect_exact(PROMPT)
 
     def type(self, text: str, *, until: str | None = None) -> str:
-        """Type lines, and wait for the prompt after each; after the last one for `until`. Return what was printed."""
+        """Type lines, and wait for the prompt after each; after the last one for `until`. Return the output."""
         lines = text.splitlines()
         if lines[-1].startswith(" "):
             lines.append("")  # the Enter that ends an indented block

@@ -27,7 +27,7 @@ def missing_installer(peer: Peer) -> str | None:
 
 
 def interpreter(peer: Peer) -> Path:
-    """Return the program that runs a peer's scripts, after installing what is missing."""
+    """Return the program that runs a peer's scripts, after installing missing packages."""
     if peer.requirements is None:
         source = (PEERS_DIRECTORY / "bullmq" / "package.json").read_bytes()
         _once(BUILD / "bullmq", source, _install_with_npm)

@@ -191,7 +191,7 @@ def parse_command(document: Mapping[str, Any]) -> Command:
     """Validate a foreign document, as JSON gives it, into the command its `kind` names.
 
     Raises:
-        InvalidCommand: names every bad field and what is wrong with it, never a value.
+        InvalidCommand: names every bad field and its problem, never a value.
     """
     try:
         return _ANY_COMMAND.validate_python(dict(document))

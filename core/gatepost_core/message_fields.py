@@ -32,7 +32,7 @@ class InRequest:
     Attributes:
         member: its name in the request's body; empty if a header carries it.
         header: the header that carries it; empty if the body does.
-        columns: its column in a recipient file may also have these names. None if recipients have no value of their own.
+        columns: its column in a recipient file may also have these names. None if all recipients have the campaign's value.
         flaw: why a value in a file is refused. It follows the field's name and does not repeat the value. A function gets the value.
     """
 
@@ -122,7 +122,7 @@ _FORBIDDEN_HEADERS: Final = frozenset(
     {
         *("authorization", "cookie", "host", "connection", "transfer-encoding", "te", "upgrade", "expect"),
         *("content-type", "content-length", "content-encoding", "auth0-client"),
-        # These have fields of their own.
+        # These have separate fields.
         *("x-request-language", "auth0-forwarded-for"),
     }
 )

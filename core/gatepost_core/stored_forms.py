@@ -22,7 +22,7 @@ class StoredForm:
     """One form.
 
     Attributes:
-        name: what is stored, as `gatepost doctor` shows it.
+        name: the kind of value, as `gatepost doctor` shows it.
         number: the form that this version writes. It reads this form and the earlier ones.
         mark: where a later form has its number.
         newer: what a reader does with a later form.

@@ -79,7 +79,7 @@ def _two(seconds: int, large: int, large_name: str, small: int, small_name: str)
 
 
 def limit_text(per_second: float) -> str:
-    """Return a rate that somebody set, exactly: `20/s`, `0.0333/s`."""
+    """Return a configured rate exactly: `20/s`, `0.0333/s`."""
     return f"{f'{per_second:,.5f}'.rstrip('0').rstrip('.')}/s"
 
 

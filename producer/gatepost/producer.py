@@ -204,7 +204,7 @@ class Producer:
         return self._handle(*read_reference(reference))
 
     def close(self) -> None:
-        """Close the connections. Those that wait, and every later call, get `ProducerClosed`; what was recorded goes on."""
+        """Close the connections. Those that wait, and every later call, get `ProducerClosed`. Recorded operations continue."""
         self._lease.close()
         with self._lock:
             if self._campaigns is not None:

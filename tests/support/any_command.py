@@ -32,4 +32,4 @@ FOREIGN: Final = st.builds(
     st.sets(st.sampled_from(sorted(VALID)), max_size=5),
     st.dictionaries(_FIELDS | TEXTS, VALUES, max_size=3),
 )
-"""Mostly right, so that many are accepted; what is wrong with the rest may be anything."""
+"""Mostly right, so that many are accepted; the rest may be wrong in any way."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MARK: Final = "Mark-51c2"
-"""Stands in generated values. It has the form of no field's name, address, number or code."""
+"""Occurs in generated values. It has the form of no field's name, address, number or code."""
 
 TEXTS: Final = st.one_of(
     st.text(max_size=20),

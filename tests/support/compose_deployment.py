@@ -81,7 +81,7 @@ class Deployment:
         """Return all that a container of the service has in its environment: the image's, and the file's."""
         own = {name: self.localized(value) for name, value in service.environment.items()}
         if "GATEPOST_METRICS_PORT" in own:
-            # Every container has this port of its own.
+            # Every container can use the same port.
             own["GATEPOST_METRICS_PORT"] = str(self.ports[f"{service.name}:{own['GATEPOST_METRICS_PORT']}"])
         path = f"{self.directory / 'bin'}:{Path(sys.executable).parent}:{os.defpath}"
         return {"PATH": path, "PYTHONUNBUFFERED": "1", **writing_only_to(self.directory), **own}

@@ -28,7 +28,7 @@ def require_tmux() -> None:
 
 
 class Terminals:
-    """Programs on terminals of their own. Use it as a context manager.
+    """Programs, each on a terminal. Use it as a context manager.
 
     Args:
         directory: the directory for tmux's socket, and the programs' working directory.

@@ -55,7 +55,7 @@ class WebhookBench:
             record(self.redis, KEYS, EventType.PROBE_FAILED, data)
 
     def deliver(self, endpoint_id: str) -> int | None:
-        """Deliver what is due."""
+        """Deliver the events that are due."""
         return self.deliverer.run(endpoint_id)
 
     def events(self) -> list[dict[str, str]]:

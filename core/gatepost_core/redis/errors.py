@@ -130,7 +130,7 @@ _BY_CLASS: Final = {
     MaxConnectionsError: _POOL,
     InvalidResponse: _PROTOCOL,
 }
-# Errors within a script and during the handshake have no class of their own, so the text decides. The first match counts.
+# Errors within a script and during the handshake have no class, so the text decides. The first match counts.
 _BY_TEXT: Final = [
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (

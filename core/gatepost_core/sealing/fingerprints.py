@@ -1,6 +1,6 @@
 """Keyed fingerprints: they identify recipients without naming them.
 
-HMAC-SHA-256 under a separate key, which does not rotate with the sealing keys. Without the key, nobody can find an address by trying a
+HMAC-SHA-256 under a separate key, which does not rotate with the sealing keys. Without the key, an attacker cannot find an address by trying a
 dictionary, as with a plain hash. Each purpose has a label, so that a person's fingerprints in two places cannot be compared.
 """
 
@@ -75,7 +75,7 @@ class Fingerprints:
         return self._short("suppression", recipient)
 
     def file(self, digest: str) -> str:
-        """Return the fingerprint of a recipient file as 32 hexadecimal digits. Without the key, nobody can test whether a file was sent.
+        """Return the fingerprint of a recipient file as 32 hexadecimal digits. Without the key, an attacker cannot test whether a file was sent.
 
         Args:
             digest: the SHA-256 of the file's bytes, as hexadecimal digits.

@@ -46,7 +46,7 @@ def can_draw(stream: TextIO | None) -> bool:
 
 @contextmanager
 def quiet_keys() -> Iterator[None]:
-    """Do not echo keys, so that Enter does not move what is drawn. Ctrl-C still works."""
+    """Do not echo keys, so that Enter does not move the screen. Ctrl-C still works."""
     if not _has_the_keyboard():
         yield
         return

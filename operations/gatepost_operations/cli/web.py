@@ -1,4 +1,4 @@
-"""`gatepost web`: serve the HTTP API and the console, each in a process of its own."""
+"""`gatepost web`: serve the HTTP API and the console, each in a separate process."""
 
 import os
 import secrets

@@ -49,7 +49,7 @@ class Output:
             raise cannot_write(self._name, failure) from None
 
     def flush(self) -> None:
-        """Write what is buffered. Errors are those of `write`."""
+        """Write the buffer. Errors are those of `write`."""
         try:
             self._stream.flush()
         except OSError as failure:

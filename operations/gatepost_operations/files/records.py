@@ -165,7 +165,7 @@ class CsvRecords:
         return Malformed(_TOO_MANY, self._feed.text)
 
     def _swallows_rows(self) -> bool:
-        """Whether most lines inside a cell look like rows, as after a quotation mark that somebody forgot."""
+        """Whether most lines inside a cell look like rows, as after a forgotten quotation mark."""
         inner = self._feed.taken[1:]
         rows = sum(map(self._is_like_a_row, inner))
         return self._width > 0 and rows * 2 >= len(inner)

@@ -65,7 +65,7 @@ def _check_path(path: Path, reader: RowReader, source: Source, *, as_csv: bool) 
 
 
 def is_untouched(path: Path) -> bool:
-    """Whether a file is a reject file that nobody has changed since it was written, so that it may be replaced."""
+    """Whether a file is a reject file without changes since it was written, so that it may be replaced."""
     try:
         if not path.is_file() or not path.stat().st_size:
             return False

@@ -1,4 +1,4 @@
-"""Counts stored values by their form, for `gatepost doctor`: before a format changes, it shows what is still in an old one."""
+"""Counts stored values by their form, for `gatepost doctor`: before a format changes, it shows how many values are still in the old one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FormCensus:
         }
 
     def take(self) -> Census:
-        """Look at a bounded number of values, and return what was found. Values that do not open are left out."""
+        """Look at a bounded number of values, and return the counts. Values that do not open are left out."""
         census = Census()
         self._single_keys(census)
         cursor, looked = 0, 0

@@ -32,7 +32,7 @@ _LONGEST_LOOK_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """What is known about a campaign at one time.
+    """The known facts about a campaign at one time.
 
     Attributes:
         snapshot: the newest snapshot.
@@ -121,7 +121,7 @@ class Observer:
         self._closed.set()
 
     def view(self) -> CampaignView:
-        """Return what is known now, without waiting for Redis.
+        """Return the latest view, without waiting for Redis.
 
         Raises:
             CampaignNotFound: the campaign was deleted.

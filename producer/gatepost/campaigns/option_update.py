@@ -1,4 +1,4 @@
-"""Changes a campaign's options without losing a change that somebody else makes at the same time."""
+"""Changes a campaign's options without losing another change at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find what was sent before: recipients that other campaigns of the last days accepted, and files that they got.
+"""Find earlier sends: recipients that other campaigns of the last days accepted, and files that they got.
 
 Nothing is stored about recipients for this. Their fingerprints in each campaign are computed, and looked up in its records.
 """

@@ -63,7 +63,7 @@ class Delivered:
 
 
 class _Always:
-    """Stands in for the comparison with the workers' keys: there are no workers."""
+    """Replaces the comparison with the workers' keys: there are no workers."""
 
     def require_once(self) -> None:
         """Nothing to compare."""
@@ -210,7 +210,7 @@ class MemoryProducer(Producer):
             fields: values of the command, such as `language="de"`.
 
         Raises:
-            AssertionError: there is no such message, or another number of them. The message lists what was sent.
+            AssertionError: there is no such message, or another number of them. The message lists the sent ones.
         """
         found = self._sent(to, fields)
         if not found or (count is not None and len(found) != count):

@@ -50,7 +50,7 @@ def patient(valkey: EmbeddedValkey, simulator: SimulatorServer, tmp_path: Path) 
 
 
 class Afternoon:
-    """What was entered, step by step, and what was shown.
+    """The typed commands, step by step, and their output.
 
     Attributes:
         shown: the output of each step.

@@ -154,7 +154,7 @@ def test_the_pages_suit_every_size_and_axe_finds_nothing(
 
 
 def look(page: Page, name: str, scheme: str) -> dict[str, list[str]]:
-    """Return what is wrong with a page at each size, and keep a picture of each."""
+    """Return the problems of a page at each size, and keep a picture of each."""
     found = {}
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})

@@ -76,7 +76,7 @@ def whole(folder: Path) -> Manifests:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_fits_the_schema_of_kubernetes(whole: Manifests, version: str) -> None:
-    """Strictly: a misspelt field is an error. KEDA's object has a schema of its own here."""
+    """Strictly: a misspelt field is an error. KEDA's object has a schema here."""
     of_keda = [one for one in whole.objects if one["apiVersion"] == "keda.sh/v1alpha1"]
     for one in whole.objects:
         if one not in of_keda:

@@ -48,7 +48,7 @@ def write(path: Path, text: str) -> None:
 
 
 def campaign_goes_on(stack: Stack, change: Callable[[], None]) -> None:
-    """Send a campaign and log in, change the credential in between, and check that nobody noticed."""
+    """Send a campaign and log in, change the credential in between, and check that nothing failed."""
     control = stack.simulator.control
     control.set_quota(plan="unlimited")
     with stack.producer() as producer:

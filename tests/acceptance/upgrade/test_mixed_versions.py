@@ -153,7 +153,7 @@ def test_a_rolling_deploy_loses_nothing(stack: Stack, previous: Version, present
 def test_a_killed_worker_of_one_version_is_repaired_by_the_other(
     stack: Stack, previous: Version, present: Version, direction: str
 ) -> None:
-    """The other version's reconciler ends what was under way; every recipient is counted once."""
+    """The other version's reconciler ends the attempts under way; every recipient is counted once."""
     first, second = (previous, present) if direction == "forwards" else (present, previous)
     old = first.worker()
     people = addresses(PEOPLE)

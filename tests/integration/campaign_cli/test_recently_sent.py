@@ -105,7 +105,7 @@ def test_a_second_run_of_the_same_campaign_leaves_nobody_out(run: Run, people: P
 def test_without_matches_the_plan_says_what_was_searched(
     people: People, sent: Sent, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So that nobody takes silence for a search."""
+    """An operator must not take silence for a search."""
     sent("spring", "aa", first=100)
 
     assert "no recipient was accepted by 1 other campaign of the last 7 d" in plan_text(capsys, people(10))

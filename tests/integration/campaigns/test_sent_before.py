@@ -52,7 +52,7 @@ def test_recipients_are_found_by_their_state(campaigns: Campaigns, redis_client:
 
 
 def test_the_campaign_itself_does_not_count(campaigns: Campaigns, redis_client: redis.Redis) -> None:
-    """A second run of the same command leaves nobody out."""
+    """A second run of the same command leaves no one out."""
     spring = sent(campaigns, redis_client, "spring", "a")
 
     assert campaigns.sent_before.recent(besides=spring).look([email(0)]) == [False]
@@ -107,7 +107,7 @@ def test_campaigns_of_the_last_days_that_sent_something_count(given: dict[str, o
 
 
 def test_only_the_newest_campaigns_are_looked_at() -> None:
-    """The others are named, so that nobody takes them for searched."""
+    """The others are named, because they were not searched."""
     known = [
         campaign_with(Status.FINISHED, campaign_id=str(number), accepted=1) for number in range(MOST_CAMPAIGNS + 2)
     ]

@@ -43,7 +43,7 @@ class Fleet:
         self.store.start(self.campaign_id, None)
 
     def feed(self, seconds: float = 0.5, *, in_flight: int | None = None) -> int:
-        """Let time pass, have free slots take what is published, and return how many batches are out.
+        """Let time pass, have free slots take the published batches, and return how many batches are out.
 
         By default each batch that is held has all of its calls in flight.
         """

@@ -219,7 +219,7 @@ def test_an_id_alone_shows_no_claims_and_redeems_nothing(
 
 
 def test_a_reference_file_is_for_its_owner_alone(queued_login: Handle, tmp_path: Path) -> None:
-    """Whoever reads it can redeem the tokens."""
+    """A reader of it can redeem the tokens."""
     file = tmp_path / "reference.txt"
 
     assert file.stat().st_mode & 0o777 == 0o600

@@ -201,7 +201,7 @@ def test_a_repeated_call_with_an_idempotency_key_can_redeem(journey: Journey) ->
 
 
 def test_another_fingerprint_key_gives_another_token(journey: Journey, make_settings: Callable[..., Settings]) -> None:
-    """Whoever knows the idempotency key and the command still needs the key of the HMAC."""
+    """To make it, the idempotency key and the command are not enough: it needs the key of the HMAC."""
     first, second = (
         Producer(make_settings(fingerprint_key=key)).login_with_email(PERSON, "123456", idempotency_key="a key")
         for key in ("one", "two")
@@ -302,7 +302,7 @@ def test_a_failed_login_raises_its_error(journey: Journey) -> None:
 
 
 def test_a_login_of_another_language_brings_its_token(journey: Journey) -> None:
-    """Plain or sealed; without a token, nobody could open the result, so the code is not spent."""
+    """Plain or sealed; without a token, the result could not be opened, so the code is not spent."""
     submissions = Submissions(journey.producer.app, journey.process)
     command = {"kind": "login_with_email", "email": PERSON, "code": "123456"}
     with pytest.raises(InvalidCommand, match="redeem_token: is missing"):

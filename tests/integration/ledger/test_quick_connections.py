@@ -62,7 +62,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(valkey: EmbeddedValkey) -> N
 
 
 def test_an_error_after_a_lost_reply_says_that_the_call_was_tried_before(valkey: EmbeddedValkey) -> None:
-    """So nobody concludes from the second try that nothing was recorded."""
+    """The second try must not suggest that nothing was recorded."""
     with Proxy(valkey.port) as proxy, redis.Redis(port=proxy.port, retry=None) as client:
         count = QuickScript(client, COUNT)
         count(keys=["n"], args=[1])

@@ -211,7 +211,7 @@ def test_a_dead_letter_of_a_newer_version_is_listed_and_not_opened(worker: Proce
 
 
 def test_an_audit_entry_of_a_newer_version_is_named(settings: Settings, redis_client: redis.Redis) -> None:
-    """Nobody takes it for a forgery; acts are still recorded."""
+    """It is not reported as a forgery; acts are still recorded."""
     log = AuditLog(redis_client, KEYS, settings.fingerprints())
     log.record("campaign.start")
     entry = json.loads(redis_client.lindex(KEYS.audit, 0))
@@ -249,7 +249,7 @@ def test_the_limiter_gives_no_permit_on_the_state_of_a_newer_version(redis_clien
 def test_doctor_counts_what_is_in_another_form(
     operation: str, bench: Bench, settings: Settings, redis_client: redis.Redis
 ) -> None:
-    """Before a format changes, it shows what is still in the old one; a newer form is a failure."""
+    """Before a format changes, it counts the values in the old one; a newer form is a failure."""
     campaign = bench.started(5)
     census = FormCensus(redis_client, KEYS, settings.keyring())
     both = judge_forms(census.take())

@@ -139,7 +139,7 @@ def probe_settings(make_settings: Callable[..., Settings], simulator: SimulatorS
 
 @pytest.fixture
 def make_worked() -> Iterator[Callable[..., WorkedProducer]]:
-    """Make a producer with a worker, which may have settings of its own."""
+    """Make a producer with a worker, which may have other settings."""
     with ExitStack() as stack:
 
         def make(settings: Settings, of_worker: Settings | None = None) -> WorkedProducer:

@@ -106,7 +106,7 @@ def test_the_wait_ends_when_the_message_arrives(
 def test_a_used_message_is_deleted_marked_or_kept(
     mailbox: Mailbox, open_mailbox: Callable[..., ImapMailbox], used: str, capabilities: str, left: list[set[str]]
 ) -> None:
-    """As GATEPOST_PROBE_USED_MESSAGES says; other messages stay, also those that somebody has marked for deletion."""
+    """As GATEPOST_PROBE_USED_MESSAGES says; other messages stay, also those that another program has marked for deletion."""
     mailbox.capabilities = f"IMAP4rev1 {capabilities}"
     mailbox.write("ana@example.com", "Code 999999")
     mailbox.messages[0].flags.add("Deleted")

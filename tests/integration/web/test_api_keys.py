@@ -148,7 +148,7 @@ def test_failed_tries_are_slowed_and_then_refused(api: Api) -> None:
 
 
 def test_a_key_has_a_quota_by_the_hour(api: Api) -> None:
-    """The refusal says when to come back, and a repetition of what was accepted costs nothing."""
+    """The refusal says when to come back, and a repeated item costs nothing."""
     client = api.client(per_hour=2)
     people = [{"email": f"p{number}@example.com", "idempotency_key": str(number)} for number in range(3)]
     first = client.post("/v1/messages", json=people).json()["results"]

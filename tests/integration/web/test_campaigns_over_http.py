@@ -176,7 +176,7 @@ def test_a_retry_reaches_a_person_within_the_limit(api: Api) -> None:
 
 
 def test_slow_uploads_of_a_key_do_not_stop_those_of_others(api: Api, client: httpx.Client) -> None:
-    """Each key has threads of its own for uploads."""
+    """Each key has separate threads for uploads."""
     other, address = api.client(scopes=["campaigns"], name="other"), urlsplit(api.url)
     head = (
         f"POST /v1/recipient-files/check HTTP/1.1\r\nHost: x\r\nAuthorization: {client.headers['authorization']}\r\n"

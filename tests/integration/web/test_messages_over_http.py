@@ -30,7 +30,7 @@ def problem(answer: httpx.Response) -> str:
 
 
 def test_a_message_is_accepted_with_its_location(api: Api) -> None:
-    """The answer says where to ask for the state, and what is left of the key's quota."""
+    """The answer says where to ask for the state, and the rest of the key's quota."""
     client = api.client(per_hour=50)
 
     answer = client.post("/v1/messages", json=ANA)

@@ -1,4 +1,4 @@
-"""`gatepost web` serves each role in a process of its own, and the console's process gets no keys."""
+"""`gatepost web` serves each role in a separate process, and the console's process gets no keys."""
 
 from __future__ import annotations
 

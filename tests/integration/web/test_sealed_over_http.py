@@ -114,7 +114,7 @@ def outputs(answer: httpx.Response) -> str:
 
 @pytest.mark.usefixtures("configured")
 def test_no_refusal_repeats_a_value(tmp_path: Path, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers with 4xx and the server's whole output are searched; Redis holds what was accepted, sealed."""
+    """Answers with 4xx and the server's whole output are searched; Redis holds the accepted values, sealed."""
     monkeypatch.setenv("GATEPOST_WEB_API_KEY", CONSOLE_KEY)
     command = [sys.executable, "-m", "gatepost_operations.cli", "web", "--role", "api", "--port", "0"]
     log = tmp_path / "api.log"

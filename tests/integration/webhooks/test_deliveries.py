@@ -79,7 +79,7 @@ def test_an_event_goes_to_each_endpoint_that_subscribes(bench: WebhookBench, rec
 def test_a_failed_event_is_repeated_with_the_same_id(
     timed: WebhookBench, clock: TestClock, receiver: WebhookReceiver
 ) -> None:
-    """After 5 s, and with a signature of its own time."""
+    """After 5 s, and with a new signature."""
     endpoint_id, secret = timed.added(receiver.url)
     timed.record()
     receiver.answers = failing(2)

@@ -55,7 +55,7 @@ def test_a_response_may_come_in_any_pieces(raw: bytes) -> None:
 
 
 def test_a_reader_reads_one_response_after_the_other() -> None:
-    """What is known of the first is forgotten."""
+    """The facts about the first are forgotten."""
     reader = read(SIZED.replace(b"\r\n\r\n", b"\r\nX-RateLimit-Limit: 5\r\n\r\n"))
     limits = [reader.headers.get("X-RateLimit-Limit")]
     reader.begin()

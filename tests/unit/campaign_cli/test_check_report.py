@@ -1,4 +1,4 @@
-"""The report of `gatepost campaign check`: it fits a screen, and says what is wrong and where."""
+"""The report of `gatepost campaign check`: it fits a screen, and says which rows are wrong and why."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_report_of_anything_fits_a_screen(report: CheckReport) -> None:
 
 
 def test_numbers_that_cannot_receive_sms_are_counted(report: CheckReport) -> None:
-    """They are a line of their own, because their rows are of no use for SMS."""
+    """They have a separate line, because their rows are of no use for SMS."""
     lines = list(file_lines(replace(report, cannot_receive_sms=1_234), "people.csv"))
 
     assert "no SMS      1,234 numbers cannot receive SMS" in lines

@@ -106,7 +106,7 @@ def test_a_command_that_cannot_run_is_refused_before_anything_is_sent(command: s
 
 
 def test_a_command_needs_watching() -> None:
-    """Without it, nobody would see the end."""
+    """Without it, the end would be missed."""
     with pytest.raises(InvalidCommand, match="add --watch"):
         notifier_of("true", watch=False)
 

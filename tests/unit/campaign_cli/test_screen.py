@@ -92,7 +92,7 @@ def test_each_state_with_recipients_has_a_part_of_the_bar() -> None:
 
 
 def test_a_lost_connection_shows_no_rate_and_no_finish() -> None:
-    """They would be old, and nobody could tell."""
+    """They would be old, without a sign of it."""
     text = text_of(SCREENS["connection-lost"]())
 
     assert "connection lost, last seen 12 s ago" in text

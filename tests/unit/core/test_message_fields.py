@@ -37,7 +37,7 @@ NAMES_A_FIELD_OF_A_SEND = {
     "gatepost/command_options.py",
     "gatepost_operations/cli/message_options.py",
 }
-# A login has the field too, and the client of the Authentication API has arguments of its own.
+# A login has the field too, and the client of the Authentication API has other arguments.
 OTHER_USES = {
     "gatepost_core/commands.py",
     "gatepost_operations/cli/login.py",

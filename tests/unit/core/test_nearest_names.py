@@ -28,7 +28,7 @@ def test_without_a_near_name_nothing_is_suggested() -> None:
     """An empty text fits behind any sentence."""
     assert did_you_mean("xyz", ["spring"]) == ""
     assert did_you_mean("sprin", ["spring"]) == " Did you mean spring?"
-    assert did_you_mean("spring", ["spring"]) == "", "what was typed is no suggestion"
+    assert did_you_mean("spring", ["spring"]) == "", "the typed name is no suggestion"
 
 
 @pytest.mark.parametrize(("given", "hint"), [("Europe/Berln", "Europe/Berlin"), ("europe/berlin ", "Europe/Berlin")])

@@ -39,7 +39,7 @@ def test_no_two_forms_are_of_the_same_values() -> None:
 
 
 def test_every_stored_key_has_a_form_or_needs_none() -> None:
-    """A test compares SECURITY.md with what is stored, so a new key fails here until somebody decides about its form."""
+    """A test compares SECURITY.md with the stored keys, so a new key fails here until its form is decided."""
     with_form = words(" ".join(keys for _, _, keys, _, _ in rows()))
     without = words(PAGE.read_text(encoding="utf-8").partition("## Keys without a form")[2])
 

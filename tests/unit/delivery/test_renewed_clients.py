@@ -39,7 +39,7 @@ def configured(secret: str, **changes: Any) -> Settings:
 
 @dataclass
 class World:
-    """Clients, a clock that stands until it is moved, and the file's content."""
+    """Clients, a clock that the test moves, and the file's content."""
 
     now: float = 0.0
     looks: int = 0

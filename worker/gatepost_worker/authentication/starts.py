@@ -79,7 +79,7 @@ class PreparedStart:
 
 
 class Starts:
-    """The starts of one client, for callers with a transport of their own, such as `wire`."""
+    """The starts of one client, for callers with another transport, such as `wire`."""
 
     def __init__(self, caller: Caller, configuration: Configuration, client_id: str) -> None:
         """Prepare them. Nothing is sent.
@@ -115,7 +115,7 @@ class Starts:
         return build_call(Endpoint.START, members, {}, self._configuration.timeouts, None)
 
     def prepared(self, field: str, overrides: RequestOverrides) -> PreparedStart | None:
-        """Return the request to any recipient; None if each request needs a credential of its own.
+        """Return the request to any recipient; None if each request needs a new credential.
 
         Args:
             field: the recipient's: `email` or `phone_number`.

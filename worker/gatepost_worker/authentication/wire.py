@@ -174,7 +174,7 @@ class _Traffic:
 
     def _opened(self, call: WireCall, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
-        # A task that is cancelled before its first step runs nothing of its own.
+        # A task that is cancelled before its first step runs no clean-up.
         if task.cancelled():
             call.fail(ConnectionError("the client was closed"))
 

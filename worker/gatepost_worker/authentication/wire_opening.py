@@ -82,7 +82,7 @@ class Addresses:
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(settle, addresses, failure)
 
-        # A thread of its own, because `getaddrinfo` cannot be interrupted and must not delay the end of the process.
+        # A separate thread, because `getaddrinfo` cannot be interrupted and must not delay the end of the process.
         try:
             threading.Thread(target=resolve, name="gatepost-resolver", daemon=True).start()
         except RuntimeError:

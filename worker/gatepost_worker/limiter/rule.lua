@@ -204,7 +204,7 @@ function limiter_observe(key, now, readings)
   save(key, s)
 end
 
--- Ends a 429's block and returns what was left of it. The quota counts as unknown, so a few requests measure it first.
+-- Ends a 429's block and returns the rest of it. The quota counts as unknown, so a few requests measure it first.
 function limiter_clear(key, now)
   if redis.call('EXISTS', key) == 0 then return 0 end
   local s = load(key, now)

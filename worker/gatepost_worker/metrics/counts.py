@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatepost_worker.metrics.names import Metric
 
 MOST_TENANTS: Final = 20
-"""Tenants with series of their own. The others share one, so that the configuration does not decide the number of series."""
+"""Tenants with separate series. The others share one, so that the configuration does not decide the number of series."""
 OTHER_TENANTS: Final = "other"
 _READING_LASTS_S: Final = 300.0
 _AFTER_ATTEMPT: Final = frozenset({State.REJECTED, State.EXHAUSTED, State.UNKNOWN})

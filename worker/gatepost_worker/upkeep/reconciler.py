@@ -81,7 +81,7 @@ def sweep_lock(client: Redis, name: str) -> Iterator[Callable[[], Any] | None]:
 class Reconciler:
     """Checks the open operations that are due. One run at a time: a second one would repeat its work.
 
-    A run is bounded: it takes up what was due when it began, a page after the other, and leaves the rest to the next run.
+    A run is bounded: it checks the operations that were due when it began, page by page, and leaves later ones to the next run.
     """
 
     def __init__(

@@ -86,10 +86,10 @@ class Deliverer:
         self._room = threading.BoundedSemaphore(most_at_once)
 
     def run(self, endpoint_id: str) -> int | None:
-        """Deliver what is due at an endpoint. Return the milliseconds until it needs a message, or None if the next plan finds it.
+        """Deliver the events that are due at an endpoint. Return the milliseconds until it needs a message, or None if the next plan finds it.
 
         Raises:
-            Unavailable: Redis did not answer; what was under way is repeated with the same `webhook-id`.
+            Unavailable: Redis did not answer; a delivery under way is repeated with the same `webhook-id`.
         """
         if not self._room.acquire(blocking=False):
             return _NO_ROOM_MS

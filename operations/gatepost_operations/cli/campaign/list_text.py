@@ -24,7 +24,7 @@ _NUMBERS: Final = frozenset({"recipients", "done", "failed", "unknown"})
 
 
 def list_lines(campaigns: Sequence[Campaign], now: datetime, width: int | None) -> Iterator[str]:
-    """Give a header, and a line for each campaign, with what is wrong with it beneath.
+    """Give a header, and a line for each campaign, with its problems beneath.
 
     Args:
         campaigns: the campaigns, in their order.

@@ -31,7 +31,7 @@ KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="1 to 256 characters, quoted or bare. Items without a key of their own get one of it.",
+        description="1 to 256 characters, quoted or bare. An item without a key gets one made from it.",
     ),
 ]
 

@@ -56,7 +56,7 @@ class Services:
     Attributes:
         settings: the configuration.
         producer: enqueues.
-        redis: a client of its own pool.
+        redis: a client with a separate pool.
         api_keys: the keys.
         usage: what they have used.
         audit: the audit log.

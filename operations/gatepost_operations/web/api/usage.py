@@ -35,7 +35,7 @@ _SCRIPT: Final = resources.files(__package__).joinpath("usage.lua").read_text(en
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is left of a key's own limit.
+    """The rest of a key's own limit.
 
     Attributes:
         limit: messages and logins an hour; None without a limit.

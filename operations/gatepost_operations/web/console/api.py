@@ -23,7 +23,7 @@ class Problem(Exception):
     Attributes:
         status: the HTTP status.
         detail: a sentence for the operator; empty if `errors` say everything.
-        errors: what is wrong with fields: the JSON pointer or the name of a parameter, and a sentence.
+        errors: the problems of fields: the JSON pointer or the name of a parameter, and a sentence.
     """
 
     def __init__(self, status: int, detail: str, errors: tuple[tuple[str, str], ...] = ()) -> None:

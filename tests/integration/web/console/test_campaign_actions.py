@@ -43,7 +43,7 @@ def draft(campaigns: Campaigns) -> str:
 def test_a_campaign_is_started_paused_resumed_and_cancelled(
     browser: httpx.Client, campaigns: Campaigns, draft: str, redis_client: redis.Redis, settings: Settings
 ) -> None:
-    """Each action leads back to the page, which tells what was done; the audit log has the operator's name."""
+    """Each action leads back to the page, which shows its result; the audit log has the operator's name."""
     seen = []
     for action in ("start", "pause", "resume", "cancel"):
         answer = browser.post(f"/campaigns/{draft}/{action}")

@@ -108,7 +108,7 @@ def test_a_lost_connection_is_shown_with_its_time_and_recovers() -> None:
 
 
 def test_a_gap_in_the_history_marks_a_lost_connection() -> None:
-    """The chart does not draw a rate that nobody measured."""
+    """The chart does not draw a rate without a measurement."""
     world = World(campaign_with(queued=10, rate=5.0))
     world.pass_time(3)
     world.answers = False

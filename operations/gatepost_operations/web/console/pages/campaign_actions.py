@@ -26,7 +26,7 @@ async def act(request: Request, console: Console, campaign_id: str, action: str,
 
 
 def back(campaign_id: str, done: str) -> Response:
-    """Return to the page of a campaign, which tells what was done."""
+    """Return to the page of a campaign, which shows the result."""
     return RedirectResponse(f"/campaigns/{campaign_id}?done={done}", 303)
 
 

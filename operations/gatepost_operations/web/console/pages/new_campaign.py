@@ -55,7 +55,7 @@ async def check(request: Request, console: ConsoleOf, fields: Fields) -> Respons
 
 @router.post("/create")
 async def create(request: Request, console: ConsoleOf, fields: Fields) -> Response:
-    """Create a draft, and add the recipients of the file to it. Repeated with the same id, it adds what is missing."""
+    """Create a draft, and add the recipients of the file to it. Repeated with the same id, it adds the missing ones."""
     try:
         # The id in the form makes a repeated request find the campaign that it made.
         key = {"Idempotency-Key": fields.get("request_id") or str(uuid4())}

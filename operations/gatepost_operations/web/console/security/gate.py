@@ -1,4 +1,4 @@
-"""Stands before all routes: checks the host and the origin, notes the operator, and adds the security headers to every answer."""
+"""Comes before all routes: checks the host and the origin, notes the operator, and adds the security headers to every answer."""
 
 from __future__ import annotations
 
