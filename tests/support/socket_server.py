@@ -40,10 +40,14 @@ class Heard:
 
 @dataclass
 class Wire:
-    """One connection. `stop` is set when the server closes, so that nothing waits longer than a test."""
+    """One connection. `stop` is set when the server closes, so that nothing waits longer than a test.
+
+    `closed` is set after the system has closed the socket. `sock.fileno()` is -1 a moment earlier.
+    """
 
     sock: socket.socket
     stop: threading.Event
+    closed: threading.Event = field(default_factory=threading.Event)
     buffer: bytes = b""
     reads: list[bytes] = field(default_factory=list)
 
@@ -169,6 +173,7 @@ class SocketServer:
             self._converse(wire, number)
         with suppress(OSError):
             wire.sock.close()
+        wire.closed.set()
 
     def _converse(self, wire: Wire, number: int) -> None:
         while (heard := wire.heard(number)) is not None:

@@ -458,8 +458,7 @@ def test_a_kept_connection_that_the_server_closed_is_not_used(make_sender: MakeC
         client = make_sender(server.url)
         for number in range(3):
             client.send_email(EMAIL)
-            while server.wires[number].sock.fileno() != -1:
-                server.stop.wait(0.01)  # until the server's end is closed
+            assert server.wires[number].closed.wait(30)
 
         assert [heard.connection for heard in server.heard] == [0, 1, 2]
 

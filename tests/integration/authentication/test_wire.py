@@ -147,7 +147,7 @@ def test_another_tenants_idle_connection_makes_room(wire: Wire, make_client: Mak
         for _ in range(10):
             outcomes.get(timeout=PATIENCE_S)
         answer = begin(wire, make_client(other.url), "q@example.com").get(timeout=PATIENCE_S)
-        while not any(end.sock.fileno() == -1 for end in one.wires):
+        while not any(end.closed.is_set() for end in one.wires):
             one.stop.wait(0.01)
 
         assert isinstance(answer, HttpResponse)

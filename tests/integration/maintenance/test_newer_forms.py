@@ -25,7 +25,8 @@ from gatepost_core.webhooks.endpoints import Endpoints, new_secret
 from gatepost_core.webhooks.events import SUBSCRIBABLE
 from gatepost_operations.cli.doctor.checks import Status, judge_forms
 from gatepost_operations.maintenance.form_census import FormCensus
-from gatepost_worker.limiter import LimiterKey, RedisLimiter, Wait, WaitReason
+from gatepost_worker.authentication.rate_limits import RateLimits
+from gatepost_worker.limiter import LimiterKey, Reading, RedisLimiter, Wait, WaitReason
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
 from support.keys import KEYS
@@ -239,6 +240,7 @@ def test_the_limiter_gives_no_permit_on_the_state_of_a_newer_version(redis_clien
     newer = struct.pack("<d", LIMITER_FORM + 1) + own[8:]
     redis_client.set(key, newer)
     permit = limiter.acquire(KEY, Lane.BULK)
+    limiter.observe(KEY, [Reading(ticket=1, limits=RateLimits(limit=100, remaining=50))])
 
     assert struct.unpack("<d", own[:8]) == (LIMITER_FORM,)
     assert isinstance(permit, Wait)

@@ -197,9 +197,10 @@ function limiter_acquire(key, now, lane, want, config, readings, ceiling_key, ce
   return count, first, 0, ''
 end
 
--- Records `readings`.
+-- Records `readings`. A state of a newer version is left as it is.
 function limiter_observe(key, now, readings)
   local s = load(key, now)
+  if s.newer then return end
   take_readings(s, now, readings)
   save(key, s)
 end

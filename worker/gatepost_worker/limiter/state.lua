@@ -60,9 +60,7 @@ local function packed(bucket)
     bucket.beat, bucket.beat_at, bucket.growth, bucket.unrest
 end
 
--- A state of a newer version is left as it is.
 local function save(key, s)
-  if s.newer then return end
   local bytes = struct.pack('<ddddddddddddddddddddddddddddddddddddddd',
     4, s.first, s.issued, s.granted_at, s.read_at, s.unconfirmed, s.blocked_until, s.blocked_ticket, s.strikes,
     s.asked, s.asked_at, s.probes, s.headerless, s.pace_at, s.pace_soon, s.send_rate,
