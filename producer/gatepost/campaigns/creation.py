@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gatepost_core.sealing.fingerprints import Fingerprints
     from gatepost_core.settings import Settings
 
-# Every batch carries the guest list to its worker.
-_MOST_GUESTS: Final = 1000
+MOST_GUESTS: Final = 1000
+"""People on a guest list. Every batch carries it to its worker."""
 
 
 def checked_id(given: str | None) -> str:
@@ -83,8 +83,8 @@ class Creation:
     def _guests(self, campaign_id: str, guest_list: Iterable[str]) -> frozenset[str]:
         guests = map(normalise_recipient, items_of_caller(guest_list))
         marks = frozenset(self._fingerprints.campaign(campaign_id, guest).hex() for guest in guests)
-        if len(marks) > _MOST_GUESTS:
-            raise InvalidValue(f"a guest list has at most {_MOST_GUESTS} guests")
+        if len(marks) > MOST_GUESTS:
+            raise InvalidValue(f"a guest list has at most {MOST_GUESTS} guests")
         return marks
 
 

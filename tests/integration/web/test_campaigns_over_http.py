@@ -67,6 +67,8 @@ def test_a_campaign_is_created_once_for_an_idempotency_key(client: httpx.Client)
         ({"name": "x", "rate": "ana@example.com"}, "/rate"),
         ({"name": "x", "guests": []}, "/guests"),
         ({"name": "x", "guest_list": [1]}, "/guest_list"),
+        ({"name": "x", "guest_list": ["ok@example.com", "ana@ example.com"]}, "/guest_list/1"),
+        ({"name": "x", "guest_list": ["ok@example.com"] * 1001}, "/guest_list"),
         ({"name": "x", "tenant": "missing"}, "/tenant"),
     ],
 )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from support.canary_values import CODE, NAME, PHONE, TOKEN
 from support.error_tracker import tracking
 from support.planted_secrets import Recording, found
 from support.web_api import CONSOLE_KEY
+from support.wrong_requests import PERSON, wrong_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import redis
@@ -23,93 +24,24 @@ if TYPE_CHECKING:
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
     from support.web_api import Api
 
-NAME = "canary-q7x2v9"
-PERSON = f"{NAME}@example.com"
-PHONE = "+447700900847"
-CODE = "9143770451"
-TOKEN = "cAnArYt0kEn" + "x" * 32
 SECRETS = [NAME, PHONE, CODE, TOKEN, "cAnArY"]
-JSON = {"content-type": "application/json"}
-ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
-PATHS = [
-    ("POST", "/v1/messages"), ("POST", "/v1/logins"), ("POST", f"/v1/operations/{ID}/redeem"), ("POST", "/v1/campaigns"),
-    ("POST", "/v1/suppressions"), ("POST", "/v1/suppressions/find"), ("DELETE", "/v1/suppressions"),
-]  # fmt: skip
-BODIES: list[Any] = [
-    {"email": f"{NAME} at example.com", "code": CODE},
-    {"email": PERSON, PERSON: CODE, "extra": {NAME: PHONE}},
-    {"phone_number": f"{PHONE}{CODE}", "code": CODE},
-    {"email": PERSON, "code": f"{CODE}{TOKEN}" * 20, "redeem_token": TOKEN + "!"},
-    {"kind": NAME, "email": PERSON, "deadline": f"{NAME}", "client_ip": PHONE, "language": NAME},
-    {"email": PERSON, "tenant": NAME, "headers": {NAME: TOKEN}, "auth_params": [NAME]},
-    {"redeem_token": TOKEN, "email": PERSON},
-    {"name": NAME + "\u202e", "rate": NAME, "hours": PERSON, "guest_list": [f"{NAME} at example"], NAME: 1},
-    {"recipient": f"{NAME} at {CODE}", "expires_at": NAME, "reason": NAME},
-    [{"email": f"{NAME}@"}, NAME, {"idempotency_key": [NAME]}],
-    NAME,
-    [[PHONE]],
-]  # fmt: skip
-
-
-def wrong_requests(campaign: str) -> Iterator[dict[str, Any]]:
-    """Requests with planted values, each wrong in another way."""
-    for method, path in PATHS:
-        for body in BODIES:
-            yield {"method": method, "url": path, "json": body}
-        yield {"method": method, "url": path, "content": f'{{"email": "{PERSON}"', "headers": JSON}
-        yield {"method": method, "url": path, "content": PERSON, "headers": {"content-type": NAME}}
-    yield {"method": "POST", "url": "/v1/messages", "json": {}, "headers": {"Idempotency-Key": f'"{NAME}'}}
-    yield {"method": "GET", "url": f"/v1/operations/{NAME}", "headers": {"Prefer": f"wait={NAME}"}}
-    for query in (
-        "limit",
-        "cursor",
-        "state",
-        "reason",
-        "reveal",
-        "region",
-        "column",
-        "numbers",
-        "delimiter",
-        "encoding",
-    ):
-        yield {"method": "GET", "url": f"{campaign}/recipients", "params": {query: NAME}}
-        yield {"method": "GET", "url": "/v1/campaigns", "params": {query: NAME * 10}}
-        yield {
-            "method": "POST",
-            "url": "/v1/recipient-files/check",
-            "params": {query: NAME},
-            "content": f"email\n{PERSON}\n",
-        }
-    for part in (
-        f"{PERSON} {CODE},{PHONE}\n{PERSON},{PHONE}\n",
-        f"email\n{NAME} at example\n",
-        f"email,name\n{PERSON},{PHONE},{CODE}\n",
-        f'{{"email": "{NAME}"}}\n',
-    ):
-        yield {
-            "method": "POST",
-            "url": f"{campaign}/recipients",
-            "content": part,
-            "headers": {"content-type": "text/csv"},
-        }
-    yield {"method": "POST", "url": f"{campaign}/test", "json": {"to": [f"{NAME} at example"]}}
-    yield {"method": "POST", "url": f"{campaign}/change", "json": {"rate": NAME, "deadline": PERSON, NAME: 1}}
-    yield {"method": "POST", "url": f"{campaign}/retry", "json": {"states": [NAME], "reasons": [PERSON]}}
-    yield {"method": "GET", "url": f"/v1/{NAME}"}
-    yield {"method": "PUT", "url": "/v1/messages", "json": {"email": PERSON}}
-    yield {"method": "GET", "url": "/v1/quota", "params": {"tenant": NAME}}
-    yield {"method": "GET", "url": "/v1/quota", "headers": {"Authorization": f"Bearer {TOKEN}"}}
-    yield {
-        "method": "POST",
-        "url": "/v1/messages",
-        "json": {"email": PERSON},
-        "headers": {"Gatepost-Actor": NAME + "\x01"},
-    }
 
 
 def outputs(answer: httpx.Response) -> str:
     """Everything of an answer that a client or a proxy may log."""
     return f"{answer.status_code} {answer.headers} {answer.text}"
+
+
+def test_every_refusal_of_a_json_body_names_its_fields(api: Api) -> None:
+    """A client can tell its user which field is wrong, whichever check refused it."""
+    client = api.client_with(CONSOLE_KEY)
+    campaign = client.post("/v1/campaigns", json={"name": "spring"}).headers["location"]
+    given = [*wrong_requests(campaign), {"method": "POST", "url": "/v1/messages", "json": []}]
+    answers = [client.request(**one) for one in given if "json" in one]
+    refused = [one for one in answers if one.status_code == 422 and one.json()["type"].endswith(":invalid")]
+
+    assert len(refused) > 30
+    assert [f"{one.request.method} {one.url.path}" for one in refused if not one.json().get("errors")] == []
 
 
 @pytest.mark.usefixtures("configured")

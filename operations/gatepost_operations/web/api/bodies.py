@@ -12,10 +12,12 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from gatepost_core.commands import invalid_command_of
+from gatepost_core.errors import InvalidCommand, InvalidValue
+from gatepost_core.identifiers import normalise_recipient
 from gatepost_operations.web.api.problems import Problem, Type
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from _typeshed import WriteableBuffer
     from starlette.requests import Request
@@ -83,6 +85,28 @@ def valid(model: type[M], fields: dict[str, Any]) -> M:
         # Raised below, so that the error does not carry pydantic's, which has the values.
         wrong = invalid_command_of(failure)
     raise wrong
+
+
+def require_recipients(texts: Iterable[tuple[str, str]]) -> None:
+    """Check that texts are addresses or numbers.
+
+    Args:
+        texts: each with the name of its field.
+
+    Raises:
+        InvalidCommand: some are neither; it names their fields.
+    """
+    refusals = [(field, refusal) for field, text in texts if (refusal := _refusal(text))]
+    if refusals:
+        raise InvalidCommand(refusals)
+
+
+def _refusal(recipient: str) -> str | None:
+    try:
+        normalise_recipient(recipient)
+    except InvalidValue as refusal:
+        return str(refusal)
+    return None
 
 
 async def read_json(request: Request) -> Body:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from gatepost.campaigns.creation import MOST_GUESTS
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.commands import COMMANDS, build
 from gatepost_core.errors import CampaignConflict, CampaignNotFound, InvalidCommand
@@ -16,7 +17,7 @@ from gatepost_operations.planning.campaign_plan import plan_of_campaign
 from gatepost_operations.planning.sample import message_of
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.bodies import Body, read_json, require_recipients
 from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign, quota_of_starts, read_options
 from gatepost_operations.web.api.idempotency import read_idempotency_key
 from gatepost_operations.web.api.items import Item, check_command, record_items
@@ -76,11 +77,9 @@ async def create_campaign(request: Request, caller: CallerOf, idempotency_key: K
 
 def _create(caller: Caller, body: Body, key: str | None) -> Response:
     fields = body.mapping()
-    name, guests = fields.pop("name", None), fields.pop("guest_list", None)
+    name, guests = fields.pop("name", None), _read_guests(fields.pop("guest_list", None))
     if not isinstance(name, str):
         raise InvalidCommand([("name", "is needed, as a text")])
-    if guests is not None and not (isinstance(guests, list) and all(isinstance(guest, str) for guest in guests)):
-        raise InvalidCommand([("guest_list", "must be a list of addresses and numbers")])
     options, campaigns = read_options(caller, fields), caller.services.campaigns
     campaign_id = None if key is None else _id_of(caller, key)
     before = None if campaign_id is None else _existing(caller, campaign_id)
@@ -94,6 +93,15 @@ def _create(caller: Caller, body: Body, key: str | None) -> Response:
     if before is not None:
         headers["Idempotency-Replayed"] = "true"
     return JSONResponse(campaign_json(campaigns.status(created)), _CREATED, headers=headers)
+
+
+def _read_guests(given: Any) -> list[str] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) > MOST_GUESTS or not all(isinstance(guest, str) for guest in given):
+        raise InvalidCommand([("guest_list", f"must be a list of at most {MOST_GUESTS:,} addresses and numbers")])
+    require_recipients((f"guest_list.{place}", guest) for place, guest in enumerate(given))
+    return given
 
 
 def _id_of(caller: Caller, key: str) -> str:

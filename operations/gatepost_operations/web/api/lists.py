@@ -13,7 +13,7 @@ from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.bodies import Body, read_json, require_recipients
 from gatepost_operations.web.api.campaign_access import open_limiter
 from gatepost_operations.web.api.openapi import answer, json_body, problems
 from gatepost_operations.web.api.problems import Type
@@ -134,4 +134,6 @@ def _text(at: datetime | None) -> str | None:
 
 
 def _recipient(person: _Person) -> str:
-    return person.recipient.get_secret_value()
+    text = person.recipient.get_secret_value()
+    require_recipients([("recipient", text)])
+    return text

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
+from gatepost.campaigns.creation import MOST_GUESTS
 from gatepost_core.campaigns.model import Options
 from gatepost_core.commands import COMMANDS
 from gatepost_operations.web.api import schemas
@@ -75,7 +76,7 @@ def campaign_body() -> dict[str, Any]:
     properties = schema["properties"]
     del properties["guests"]
     properties["name"] = {"type": "string", "minLength": 1, "maxLength": 200}
-    properties["guest_list"] = {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": 1000}
+    properties["guest_list"] = {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": MOST_GUESTS}
     schema["required"] = ["name"]
     _FURTHER["NewCampaign"] = schema
     return {"$ref": _REF.format(model="NewCampaign")}
