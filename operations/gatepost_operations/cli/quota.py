@@ -14,6 +14,7 @@ from gatepost_operations.cli.options import AllTenantsOption, JsonOption, comman
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.formatting import duration_text, limit_text, rate_text
+from gatepost_operations.planning.quota_blocks import lift_blocks
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
 app = command_app()
@@ -77,16 +78,8 @@ def clear(
     before = context.parent.params if context.parent is not None else {}
     tenant, endpoint = tenant or before.get("tenant"), endpoint or before.get("endpoint")
     as_json = as_json or bool(before.get("as_json"))
-    with (
-        open_redis() as (settings, _, audit),
-        open_limiter(settings) as limiter,
-        audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done,
-    ):
-        cleared: list[dict[str, Any]] = [
-            {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": blocked_for_s}
-            for key, blocked_for_s in limiter.clear(tenant, _endpoints(endpoint))
-        ]
-        done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
+    with open_redis() as (settings, _, audit), open_limiter(settings) as limiter:
+        cleared = lift_blocks(settings, limiter, audit, tenant, endpoint)
     show({"cleared": cleared}, *map(_cleared_line, cleared), as_json=as_json)
     return ExitCode.DONE
 

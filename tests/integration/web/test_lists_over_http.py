@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+import pytest
+
+from gatepost_core.dead_letters import DeadLetters
+from gatepost_core.kinds import Lane
+from gatepost_worker.authentication.rate_limits import RateLimits
+from gatepost_worker.limiter import LimiterKey, Permit, Reading, RedisLimiter
+from support.keys import KEYS
 from support.web_api import CONSOLE_KEY
 
 if TYPE_CHECKING:
+    import redis
+
     from support.web_api import Api
 
 ANA = {"recipient": "ana@example.com"}
@@ -54,3 +64,47 @@ def test_dead_letters_are_listed_for_the_console(api: Api) -> None:
 
     assert console.get("/v1/dead-letters").json() == {"letters": []}
     assert [console.post(f"/v1/dead-letters/x/{verb}").status_code for verb in ("replay", "drop")] == [404, 404]
+
+
+def test_dead_letters_are_listed_by_reason_and_time(api: Api, redis_client: redis.Redis) -> None:
+    """As on the command line. A time without an offset is refused, because it has several meanings."""
+    console = api.client_with(CONSOLE_KEY)
+    letters = DeadLetters(redis_client, KEYS, api.app.state.services.settings.keyring())
+    for reason in ("no such task", "not JSON", "no such queue"):
+        letters.add({"raw": "{}"}, reason=reason, queue="gatepost.send")
+        time.sleep(0.002)  # letters of one millisecond have no order
+    last, middle, first = (one.at.isoformat() for one in letters.list())
+
+    def found(**query: str) -> list[str]:
+        return [one["reason"] for one in console.get("/v1/dead-letters", params=query).json()["letters"]]
+
+    naive = console.get("/v1/dead-letters", params={"since": "2026-05-04T18:00"})
+
+    assert found(since=middle) == ["no such queue", "not JSON"]
+    assert found(until=middle) == ["not JSON", "no such task"]
+    assert found(since=first, until=last, reason="SUCH") == ["no such queue", "no such task"]
+    assert naive.json()["errors"] == [{"parameter": "since", "detail": "must have timezone info"}]
+
+
+def test_a_block_is_lifted_by_the_console_alone(api: Api, redis_client: redis.Redis) -> None:
+    """The audit log names the operator and the block. A tenant that is not configured is named by a pointer, and is not recorded."""
+    key = LimiterKey("default", "passwordless/start")
+    limiter = RedisLimiter(redis_client, KEYS)
+    permit = limiter.acquire(key, Lane.INTERACTIVE)
+    assert isinstance(permit, Permit)
+    limits = RateLimits(limit=100, remaining=0, retry_after_s=600)
+    limiter.observe(key, [Reading(ticket=permit.first_ticket, limits=limits, refused=True)])
+    console = api.client_with(CONSOLE_KEY, **{"Gatepost-Actor": "ada"})
+    refused = api.client(scopes=["read", "campaigns"]).post("/v1/quota/clear", json={})
+    unknown = console.post("/v1/quota/clear", json={"tenant": "canary"})
+    lifted = console.post("/v1/quota/clear", json={"tenant": "default", "endpoint": key.endpoint}).json()["cleared"]
+    entries = console.get("/v1/audit").json()["entries"]
+
+    assert [refused.status_code, unknown.status_code] == [403, 422]
+    assert unknown.json()["errors"][0]["pointer"] == "/tenant"
+    assert [(one["tenant"], one["endpoint"]) for one in lifted] == [("default", key.endpoint)]
+    assert lifted[0]["blocked_for_s"] == pytest.approx(600, abs=60)
+    assert isinstance(limiter.acquire(key, Lane.INTERACTIVE), Permit)
+    acts = [(one["who"], one["action"]) for one in entries if one["action"].startswith("quota")]
+    assert acts == [("ada", "quota.clear.done"), ("ada", "quota.clear")]
+    assert "canary" not in str(entries)

@@ -113,14 +113,14 @@ async def _answer_parameters(_request: Request, failure: Exception) -> Response:
 def _text(error: dict[str, Any]) -> str:
     # Only these texts are known to quote nothing of the input.
     if error["type"] in _QUOTE_NOTHING:
-        return str(error["msg"]).replace("Input should be", "must be")
+        return str(error["msg"]).replace("Input should", "must")
     return "is missing" if error["type"] == "missing" else "is not valid"
 
 
 _QUOTE_NOTHING: Final = frozenset(
     {
         "enum", "literal_error", "greater_than_equal", "less_than_equal", "string_too_long", "string_too_short", "bool_parsing",
-        "int_parsing",
+        "int_parsing", "timezone_aware",
     }
 )  # fmt: skip
 

@@ -5,17 +5,18 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.kinds import Endpoint
 from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.planning.quota_blocks import lift_blocks
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
 from gatepost_operations.web.api.bodies import Body, read_json, require_recipients
 from gatepost_operations.web.api.campaign_access import open_limiter
-from gatepost_operations.web.api.openapi import answer, json_body, problems
+from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Type
 
 router = APIRouter(tags=["lists"])
@@ -50,6 +51,34 @@ def _quota(caller: Caller, tenant: str | None, endpoint: Endpoint | None) -> Res
     allowed = caller.key.grant.tenants
     quotas, _ = open_limiter(caller).read(tenant, [endpoint] if endpoint else list(Endpoint))
     return JSONResponse({"quotas": [one.as_json() for one in quotas if not allowed or one.tenant in allowed]})
+
+
+class Clearing(BaseModel):
+    """The blocks to lift: of one tenant, of one endpoint, or all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tenant: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    endpoint: Endpoint | None = None
+
+
+@router.post(
+    "/v1/quota/clear",
+    operation_id="clear_quota",
+    openapi_extra={"requestBody": json_body(model_body(Clearing), required=False)},
+    responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
+)
+async def clear_quota(request: Request, caller: CallerOf) -> Response:
+    """Lift the block after a 429 before Auth0's time is up. It needs the scope `console`, and is audited."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_clear, caller, await read_json(request))
+
+
+def _clear(caller: Caller, body: Body) -> Response:
+    wanted, services = body.read_as(Clearing), caller.services
+    limiter = open_limiter(caller)
+    cleared = lift_blocks(services.settings, limiter, services.audit, wanted.tenant, wanted.endpoint)
+    return JSONResponse({"cleared": cleared})
 
 
 class _Person(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
-
+from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.maintenance.dead_letters import DeadLetterNotFound, Selection
 from gatepost_operations.web.api import schemas
@@ -36,14 +36,20 @@ def _audit(caller: Caller, limit: int, before: int | None) -> Response:
 
 
 @router.get("/v1/dead-letters", operation_id="list_dead_letters", responses={200: answer(schemas.Report)})
-async def list_dead_letters(caller: CallerOf, limit: Limit = 100) -> Response:
-    """Return dead letters without their contents, the newest first. It needs the scope `console`."""
+async def list_dead_letters(
+    caller: CallerOf,
+    limit: Limit = 100,
+    reason: Annotated[str | None, Query(max_length=200, description="Only those whose reason contains this.")] = None,
+    since: Annotated[PointInTime | None, Query(description="Only those refused at this time or later.")] = None,
+    until: Annotated[PointInTime | None, Query(description="Only those refused at this time or earlier.")] = None,
+) -> Response:
+    """Return dead letters without their contents, the newest first, by reason and time. It needs the scope `console`."""
     caller.require(Scope.CONSOLE)
-    return await caller.run(_letters, caller, limit)
+    return await caller.run(_letters, caller, limit, Selection(reason or None, since=since, until=until))
 
 
-def _letters(caller: Caller, limit: int) -> Response:
-    found = islice(caller.services.dead_letters.letters.select(Selection()), limit)
+def _letters(caller: Caller, limit: int, selection: Selection) -> Response:
+    found = islice(caller.services.dead_letters.letters.select(selection), limit)
     return JSONResponse({"letters": [letter.as_json() for letter in found]})
 
 

@@ -198,6 +198,12 @@ class Quotas(_Shape):
     quotas: list[dict[str, Any]]
 
 
+class LiftedBlocks(_Shape):
+    """The seconds that were left of each block, by tenant and endpoint; 0 without a block."""
+
+    cleared: list[dict[str, Any]]
+
+
 class Count(_Shape):
     """A number of entries."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from html import unescape
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import SecretStr
@@ -20,7 +22,8 @@ from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
 from gatepost_operations.web.console.app import create_app
 from gatepost_operations.web.console.security.operators import Level, Operator
-from gatepost_worker.limiter import LimiterKey
+from gatepost_worker.authentication.rate_limits import RateLimits
+from gatepost_worker.limiter import LimiterKey, Reading, RedisLimiter
 from support.console_server import TOKEN, WebServer
 from support.keys import KEYS
 from support.limiter_desk import Desk
@@ -137,6 +140,34 @@ def test_dead_letters_are_listed_without_their_contents(
     assert PERSON not in f"{page}{older}{letter}"
 
 
+def test_dead_letters_of_a_time_range_are_listed_and_acted_on(settings: Settings, redis_client: redis.Redis) -> None:
+    """The range goes along to the next page and to the question before an action. A text that is no time is explained."""
+    letter_id, api = add_letter(settings, redis_client, "not JSON"), RecordedApi()
+    now = datetime.now().astimezone()
+    before, after = (f"{now + timedelta(minutes=minutes):%Y-%m-%dT%H:%M}" for minutes in (-5, 5))
+    api.answers[f"/v1/dead-letters/{letter_id}/replay"] = (200, {"replayed": 1})
+    with served(settings, Level.ADMIN, api) as browser:
+        here = browser.get("/dead-letters", params={"since": before, "until": after}).text
+        gone = [browser.get("/dead-letters", params=query).text for query in ({"since": after}, {"until": before})]
+        asked = browser.get("/dead-letters/replay", params={"since": before}).text
+        none = browser.post("/dead-letters/replay", data={"until": before}).text
+        some = browser.post("/dead-letters/replay", data={"since": before, "until": after}).text
+        wrong = [
+            browser.get("/dead-letters", params={"since": text})
+            for text in ("soon", "0001-01-01T00:00+14:00", "9" * 41)
+        ]
+
+    assert letter_id in here
+    assert f'href="/dead-letters/drop?{urlencode({"since": before, "until": after})}"' in unescape(here)
+    assert not [page for page in gone if letter_id in page]
+    assert f'name="since" value="{before}"' in asked
+    assert "0 messages were put back" in none
+    assert "1 message was put back" in some
+    assert [request[1] for request in api.requests] == [f"/v1/dead-letters/{letter_id}/replay"]
+    assert [one.status_code for one in wrong] == [422] * 3
+    assert "must be a date and a time" in wrong[0].text
+
+
 def test_the_api_puts_back_and_drops_in_the_operators_name(settings: Settings, redis_client: redis.Redis) -> None:
     """The console has no key, so the API acts, and its audit log names the operator who is signed in."""
     letter_id, api = add_letter(settings, redis_client, "not JSON"), RecordedApi()
@@ -226,6 +257,28 @@ def test_the_quota_of_each_tenant_is_shown(admin: httpx.Client, redis_client: re
     )
     assert "default, oauth/token:" in page
     assert "not known yet" in page
+
+
+def test_a_block_is_lifted_by_the_api(settings: Settings, redis_client: redis.Redis) -> None:
+    """An operator has a button for each block, and a read-only one has none."""
+    redis_client.hset("gatepost:tenants", mapping={"acme": "c@d"})
+    limiter, key = RedisLimiter(redis_client, KEYS), LimiterKey("acme", "passwordless/start")
+    ticket = limiter.acquire(key, Lane.INTERACTIVE).first_ticket  # type: ignore[union-attr]
+    limits = RateLimits(limit=100, remaining=0, retry_after_s=600)
+    limiter.observe(key, [Reading(ticket=ticket, limits=limits, refused=True)])
+    api = RecordedApi()
+    with served(settings, Level.OPERATOR, api) as browser:
+        page = browser.get("/quota").text
+        answer = browser.post("/quota/clear", data={"tenant": "acme", "endpoint": key.endpoint})
+        after = browser.get(answer.headers["location"]).text
+    with served(settings, Level.READ_ONLY) as browser:
+        seen = browser.get("/quota").text
+        refused = browser.post("/quota/clear", data={"tenant": "acme", "endpoint": key.endpoint})
+
+    assert page.count("Lift the block") == 1
+    assert "The block was lifted." in after
+    assert api.requests == [("POST", "/v1/quota/clear", "ada", {"tenant": "acme", "endpoint": key.endpoint})]
+    assert ("Blocked for" in seen, "Lift the block" in seen, refused.status_code) == (True, False, 403)
 
 
 def test_a_person_on_the_suppression_list_is_looked_up_by_the_api(settings: Settings, campaigns: Campaigns) -> None:

@@ -109,7 +109,7 @@ def local_time(given: str, field: str) -> str | None:
         return None
     try:
         return datetime.fromisoformat(given).astimezone().isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Problem(422, "", ((f"/{field}", "must be a date and a time, such as 2027-03-28T16:00"),)) from None
 
 

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -14,30 +15,80 @@ from gatepost_core.dead_letters import DeadLetter, DeadLetterIndex, DeadLetterNo
 from gatepost_core.redis.keys import milliseconds
 from gatepost_operations.web.console.api import Problem
 from gatepost_operations.web.console.context import Console, ConsoleOf
+from gatepost_operations.web.console.pages.campaign_actions import local_time
 from gatepost_operations.web.console.rendering import Link, render
 from gatepost_operations.web.console.security.operators import Level, require
 
 LINK: Final = Link("Dead letters", "/dead-letters")
 router: Final = APIRouter(prefix="/dead-letters", dependencies=[require(Level.READ_ONLY)])
 LetterId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
-Reason = Annotated[str, Query(max_length=200)]
 _PAGE: Final = 50
 # Letters that one request puts back or drops: a few seconds.
 _MOST_AT_ONCE: Final = 500
+_LONGEST_TIME: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter as the operator typed it: a part of the reason, and a time range in the console's local time."""
+
+    reason: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The filled fields."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @property
+    def selection(self) -> Selection:
+        """The letters that match.
+
+        Raises:
+            Problem: a time cannot be read.
+        """
+        return Selection(self.reason or None, since=_time(self.since, "since"), until=_time(self.until, "until"))
+
+
+def _time(given: str, field: str) -> datetime | None:
+    text = local_time(given, field)
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _filter(
+    reason: Annotated[str, Query(max_length=200)] = "",
+    since: Annotated[str, Query(max_length=_LONGEST_TIME)] = "",
+    until: Annotated[str, Query(max_length=_LONGEST_TIME)] = "",
+) -> Filter:
+    return Filter(reason, since, until)
+
+
+def _form_filter(
+    reason: Annotated[str, Form(max_length=200)] = "",
+    since: Annotated[str, Form(max_length=_LONGEST_TIME)] = "",
+    until: Annotated[str, Form(max_length=_LONGEST_TIME)] = "",
+) -> Filter:
+    return Filter(reason, since, until)
+
+
+FilterOf = Annotated[Filter, Depends(_filter)]
+FormFilter = Annotated[Filter, Depends(_form_filter)]
 
 
 @router.get("")
 def list_letters(
     request: Request,
     console: ConsoleOf,
-    reason: Reason = "",
+    wanted: FilterOf,
     before: Annotated[int | None, Query(ge=0, le=99_999_999_999_999)] = None,
     done: str = "",
 ) -> Response:
     """Show dead letters, the newest first."""
-    until = None if before is None else datetime.fromtimestamp(before / 1000, UTC)
-    index = _index(console)
-    found = index.list(_PAGE + 1, Selection(reason or None, until=until))
+    index, selection = _index(console), wanted.selection
+    if before is not None:
+        selection = replace(selection, until=datetime.fromtimestamp(before / 1000, UTC))
+    found = index.list(_PAGE + 1, selection)
     shown = found[:_PAGE]
     following = milliseconds(shown[-1].at) - 1 if len(found) > _PAGE else None
     return render(
@@ -45,36 +96,34 @@ def list_letters(
         "dead_letters/list.html.j2",
         letters=shown,
         total=len(index),
-        reason=reason,
+        wanted=wanted,
         following=following,
         done=done,
     )
 
 
 @router.get("/replay", dependencies=[require(Level.OPERATOR)])
-def ask_to_replay_all(request: Request, console: ConsoleOf, reason: Reason = "") -> Response:
-    """Ask before all messages with a reason are put back."""
-    return _ask(request, console, "replay", reason)
+def ask_to_replay_all(request: Request, console: ConsoleOf, wanted: FilterOf) -> Response:
+    """Ask before all messages that match are put back."""
+    return _ask(request, console, "replay", wanted)
 
 
 @router.get("/drop", dependencies=[require(Level.ADMIN)])
-def ask_to_drop_all(request: Request, console: ConsoleOf, reason: Reason = "") -> Response:
-    """Ask before all messages with a reason are deleted."""
-    return _ask(request, console, "drop", reason)
+def ask_to_drop_all(request: Request, console: ConsoleOf, wanted: FilterOf) -> Response:
+    """Ask before all messages that match are deleted."""
+    return _ask(request, console, "drop", wanted)
 
 
 @router.post("/replay", dependencies=[require(Level.OPERATOR)])
-async def replay_all(
-    request: Request, console: ConsoleOf, reason: Annotated[str, Form(max_length=200)] = ""
-) -> Response:
-    """Put back the messages with a reason that workers can now accept. One that may be back already is left out."""
-    return await _act_on_all(request, console, "replay", reason)
+async def replay_all(request: Request, console: ConsoleOf, wanted: FormFilter) -> Response:
+    """Put back the messages that match and that workers can now accept. One that may be back already is left out."""
+    return await _act_on_all(request, console, "replay", wanted)
 
 
 @router.post("/drop", dependencies=[require(Level.ADMIN)])
-async def drop_all(request: Request, console: ConsoleOf, reason: Annotated[str, Form(max_length=200)] = "") -> Response:
-    """Delete the messages with a reason."""
-    return await _act_on_all(request, console, "drop", reason)
+async def drop_all(request: Request, console: ConsoleOf, wanted: FormFilter) -> Response:
+    """Delete the messages that match."""
+    return await _act_on_all(request, console, "drop", wanted)
 
 
 @router.get("/{letter_id}")
@@ -112,14 +161,14 @@ async def drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Res
     return RedirectResponse("/dead-letters?done=drop", 303)
 
 
-def _ask(request: Request, console: Console, action: str, reason: str) -> Response:
-    letters = _matching(console, action, reason)
-    return render(request, "dead_letters/all.html.j2", action=action, reason=reason, number=len(letters), done=None)
+def _ask(request: Request, console: Console, action: str, wanted: Filter) -> Response:
+    letters = _matching(console, action, wanted)
+    return render(request, "dead_letters/all.html.j2", action=action, wanted=wanted, number=len(letters), done=None)
 
 
-async def _act_on_all(request: Request, console: Console, action: str, reason: str) -> Response:
+async def _act_on_all(request: Request, console: Console, action: str, wanted: Filter) -> Response:
     """Let the API act on each message, so that each has its audit entry, and show the numbers."""
-    letters = await run_in_threadpool(_matching, console, action, reason)
+    letters = await run_in_threadpool(_matching, console, action, wanted)
     done, flaws = 0, Counter[str]()
     for letter in letters:
         try:
@@ -130,15 +179,15 @@ async def _act_on_all(request: Request, console: Console, action: str, reason: s
             continue
         done += int(answer.get("replayed") or answer.get("dropped") or 0)
         flaws.update(answer.get("flaws", {}))
-    left = await run_in_threadpool(_matching, console, action, reason)
+    left = await run_in_threadpool(_matching, console, action, wanted)
     return render(
-        request, "dead_letters/all.html.j2", action=action, reason=reason, number=len(left), done=done, flaws=flaws
+        request, "dead_letters/all.html.j2", action=action, wanted=wanted, number=len(left), done=done, flaws=flaws
     )
 
 
-def _matching(console: Console, action: str, reason: str) -> list[DeadLetter]:
-    """Return the newest messages with a reason. One that may be back already is put back only by itself."""
-    found = _index(console).list(_MOST_AT_ONCE, Selection(reason or None))
+def _matching(console: Console, action: str, wanted: Filter) -> list[DeadLetter]:
+    """Return the newest messages that match. One that may be back already is put back only by itself."""
+    found = _index(console).list(_MOST_AT_ONCE, wanted.selection)
     return [letter for letter in found if action == "drop" or not letter.published_perhaps]
 
 
