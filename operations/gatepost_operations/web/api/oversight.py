@@ -1,16 +1,19 @@
 """The audit log and the dead letters, for the console."""
 
 from itertools import islice
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
 from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.maintenance.dead_letters import DeadLetterNotFound, Selection
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.openapi import answer, problems
+from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Type
 
 router = APIRouter(tags=["oversight"])
@@ -33,6 +36,33 @@ async def list_audit_entries(
 def _audit(caller: Caller, limit: int, before: int | None) -> Response:
     entries, following = caller.services.audit.page(limit, before)
     return JSONResponse({"entries": [entry.as_json() for entry in entries], "next_before": following})
+
+
+class SignIn(BaseModel):
+    """A sign-in to the console."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    level: Literal["read-only", "operator", "admin"]
+    way: Literal["password", "oidc"]
+
+
+@router.post(
+    "/v1/audit/sign-ins",
+    operation_id="record_sign_in",
+    openapi_extra={"requestBody": json_body(model_body(SignIn))},
+    responses={200: answer(schemas.AuditEntry), **problems(Type.TOO_LARGE, Type.MEDIA)},
+)
+async def record_sign_in(request: Request, caller: CallerOf) -> Response:
+    """Record that the person in `Gatepost-Actor` signed in to the console. It needs the scope `console`."""
+    caller.require(Scope.CONSOLE)
+    return await caller.run(_record_sign_in, caller, await read_json(request))
+
+
+def _record_sign_in(caller: Caller, body: Body) -> Response:
+    sign_in = body.read_as(SignIn)
+    entry = caller.services.audit.record("console.sign_in", level=sign_in.level, way=sign_in.way)
+    return JSONResponse(entry.as_json())
 
 
 @router.get("/v1/dead-letters", operation_id="list_dead_letters", responses={200: answer(schemas.Report)})

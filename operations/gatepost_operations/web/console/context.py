@@ -44,7 +44,11 @@ class Console:
 
     def api_of(self, request: Request) -> Api:
         """Return the API in the name of the operator who sent a request."""
-        return Api(self._api, operator_of(request).name)
+        return self.api_as(operator_of(request).name)
+
+    def api_as(self, name: str) -> Api:
+        """Return the API in the name of an operator."""
+        return Api(self._api, name)
 
     def stop(self) -> None:
         """End the streams of live pages within a second. The server stops."""

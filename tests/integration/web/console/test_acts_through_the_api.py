@@ -14,7 +14,7 @@ from gatepost_operations.web.api.app import create_app as create_api
 from gatepost_operations.web.console.app import create_app
 from gatepost_operations.web.console.security.operators import Level
 from gatepost_operations.web.console.security.settings import ConsoleSettings
-from support.console_accounts import SignedInConsole, write_accounts
+from support.console_accounts import SignedInConsole, console_with_accounts, write_accounts
 from support.console_server import WebServer
 from support.keys import KEYS
 from support.planted_secrets import found
@@ -69,6 +69,25 @@ def test_dead_letters_are_put_back_and_dropped(
     assert len(letters) == 0
     assert ("otto", "dead_letters.replay") in acts(campaigns)
     assert ("ada", "dead_letters.drop") in acts(campaigns)
+
+
+def test_a_sign_in_is_in_the_audit_log(both: SignedInConsole, campaigns: Campaigns) -> None:
+    """With the operator's name, level and way. A failed one is not, because the name may be a password that was typed into the wrong field."""
+    both.signed_in(Level.OPERATOR)
+    both.try_password(both.browser(), f"{NAME} password", "wrong")
+    entries = [(entry.who, entry.action, entry.about) for entry in campaigns.audit.entries()]
+
+    assert entries == [("otto", "console.sign_in", {"level": "operator", "way": "password"})]
+
+
+def test_an_operator_can_sign_in_while_the_api_is_away(settings: Settings, tmp_path: Path) -> None:
+    """In an outage the pages are needed most. A log event takes the place of the audit entry."""
+    with console_with_accounts(settings, tmp_path) as console, structlog.testing.capture_logs() as logs:
+        page = console.signed_in(Level.ADMIN).get("/campaigns")
+
+    assert page.status_code == 200
+    missed = [one for one in logs if one["event"] == "console.sign_in_not_recorded"]
+    assert [(one["operator"], one["error"]) for one in missed] == [("ada", "ApiUnavailable")]
 
 
 def test_all_dead_letters_with_a_reason_are_put_back_or_dropped(

@@ -6,9 +6,11 @@ import secrets
 from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
+from anyio import fail_after, from_thread
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from gatepost_operations.web.console.api import ApiUnavailable, Problem
 from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.csrf import csrf_token
 from gatepost_operations.web.console.security.gate import HEALTH
@@ -17,12 +19,14 @@ from gatepost_operations.web.console.security.operators import Level, require, s
 from gatepost_operations.web.console.security.refusals import SignInFailed, TooManyTries
 
 if TYPE_CHECKING:
+    from gatepost_operations.web.console.context import Console
     from gatepost_operations.web.console.security.guard import Guard
     from gatepost_operations.web.console.security.operators import Operator
 
 router: Final = APIRouter()
 _ROOT: Final = "/"
 _START: Final = "/campaigns"
+_RECORDED_WITHIN_S: Final = 5
 _log = structlog.stdlib.get_logger("gatepost.console")
 
 
@@ -128,6 +132,7 @@ def _page(request: Request, path: str, problem: str = "", *, status: int = 200) 
 
 def _signed_in(request: Request, operator: Operator, path: str) -> Response:
     guard = _guard_of(request)
+    from_thread.run(_record, request, operator)
     # A new id, so that an id that someone planted before the sign-in opens nothing.
     if before := guard.session_cookie.read(request):
         guard.sessions.end(before)
@@ -136,6 +141,17 @@ def _signed_in(request: Request, operator: Operator, path: str) -> Response:
     guard.browser_cookie.delete(request, response)
     _log.info("console.signed_in", operator=operator.name, access_level=str(operator.level))
     return response
+
+
+async def _record(request: Request, operator: Operator) -> None:
+    """Let the API add an entry to the audit log. Without the API, pages can be read and nothing can be changed, so the sign-in goes on."""
+    console: Console = request.app.state.console
+    entry = {"level": str(operator.level), "way": operator.account.partition(":")[0]}
+    try:
+        with fail_after(_RECORDED_WITHIN_S):
+            await console.api_as(operator.name).call("POST", "/v1/audit/sign-ins", json=entry)
+    except (ApiUnavailable, Problem, TimeoutError) as failure:
+        _log.warning("console.sign_in_not_recorded", operator=operator.name, error=type(failure).__name__)
 
 
 def _guard_of(request: Request) -> Guard:
