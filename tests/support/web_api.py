@@ -64,12 +64,12 @@ class Api:
 
 
 @contextmanager
-def running_api(settings: Settings) -> Iterator[Api]:
-    """Serve the API of these settings in a thread."""
+def running_api(settings: Settings, **options: Any) -> Iterator[Api]:
+    """Serve the API of these settings in a thread, with further options of `config_of`."""
     app = create_app(settings)
     ready = threading.Event()
     with bound("127.0.0.1", 0) as listening:
-        server = Server(config_of(app), ready.set, lambda: None)
+        server = Server(config_of(app, **options), ready.set, lambda: None)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         assert ready.wait(_START_S)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from gatepost_core.errors import ConfigurationError
+from gatepost_operations.web.prompt_requests import HEAD_S, PromptProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +69,16 @@ def serve(
         Server(config_of(app), lambda: on_ready(url), on_stop).run(sockets=[listening])
 
 
-def config_of(app: Any) -> uvicorn.Config:
-    """Return the configuration of a server: it logs no request and names no software."""
+def config_of(app: Any, *, head_s: float = HEAD_S) -> uvicorn.Config:
+    """Return the configuration of a server: it logs no request and names no software.
+
+    Args:
+        app: the ASGI app.
+        head_s: seconds that a client has for the head of a request.
+    """
     return uvicorn.Config(
         app,
+        http=partial(PromptProtocol, head_s=head_s),  # type: ignore[arg-type] # called like a class
         access_log=False,
         log_config=None,
         server_header=False,
