@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gatepost_core.audit_log import AuditLog
@@ -34,6 +35,7 @@ class WebhookBench:
         self.deliveries = Deliveries(self.redis, KEYS, clock=clock)
         self.control = WebhookControl(self.redis, settings, self.audit)
         self.stopping = False
+        self.counted = Counter[str]()
         self.deliverer = Deliverer(
             settings,
             self.endpoints,
@@ -41,6 +43,7 @@ class WebhookBench:
             self.audit,
             most_at_once=2,
             stopping=lambda: self.stopping,
+            count=lambda result: self.counted.update([result]),
         )
 
     def added(self, url: str, types: Sequence[EventType] = SUBSCRIBABLE) -> tuple[str, str]:

@@ -5,9 +5,19 @@ A label holds a value of a closed set. A campaign has no label: an installation 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from gatepost_worker.metrics.names import Metric, Type
+
+
+class EndpointState(StrEnum):
+    """The states of a webhook endpoint. The values of the label `state`."""
+
+    ENABLED = "enabled"
+    FAILING = "failing"
+    DISABLED = "disabled"
+
 
 REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if the Redis of the records answered, otherwise 0.")
 BROKER_UP: Final = Metric("gatepost_broker_up", Type.GAUGE, "1 if the broker answered, otherwise 0.")
@@ -64,6 +74,17 @@ BULK_WORKERS: Final = Metric(
     "gatepost_bulk_workers", Type.GAUGE, "Worker processes that took a batch in the last minute."
 )
 SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries of the suppression list.")
+WEBHOOK_ENDPOINTS: Final = Metric(
+    "gatepost_webhook_endpoints",
+    Type.GAUGE,
+    "Webhook endpoints by state. A failing one is enabled, and its last attempt failed.",
+    ("state",),
+)
+WEBHOOK_OLDEST: Final = Metric(
+    "gatepost_webhook_oldest_seconds",
+    Type.GAUGE,
+    "The age of the oldest event that waits for an enabled webhook endpoint, in seconds; 0 if there is none.",
+)
 PROBE_SUCCESS: Final = Metric(
     "gatepost_probe_success",
     Type.GAUGE,

@@ -28,6 +28,7 @@ from support.free_ports import free_port
 from support.keys import KEYS
 from support.metrics_text import values_in
 from support.redis_roles import create_users, url_of
+from support.webhook_bench import WebhookBench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,6 +175,32 @@ def test_dead_letters_and_the_reconcilers_lag_are_shown(
     assert 75 <= found["gatepost_reconciler_lag_seconds"] < 135
 
 
+def test_webhook_endpoints_and_their_oldest_event_are_shown(
+    scrape: Scrape, settings: Settings, redis_client: redis.Redis
+) -> None:
+    """By state. An event that was offered to an endpoint counts as well as one that no worker has looked at; a disabled endpoint waits for nothing."""
+    before = scrape()
+    bench = WebhookBench(settings.model_copy(update={"webhook_allow_private": True}))
+    works, fails, stopped = (bench.added(f"http://127.0.0.1:{free_port()}/hook")[0] for _ in range(3))
+    bench.endpoints.disable(stopped, "operator")
+    now_ms = int(time.time() * 1000)
+    redis_client.xadd(
+        KEYS.webhook_events, {"v": 1, "type": "probe.failed", "at": 1, "data": "{}"}, id=f"{now_ms - 5000}-7"
+    )
+    unread = scrape()
+    redis_client.hset(KEYS.webhook(fails), "failing_since", now_ms)
+    redis_client.zadd(KEYS.webhook_due(works), {f"{now_ms - 90_000}-0": now_ms})
+    redis_client.zadd(KEYS.webhook_due(stopped), {f"{now_ms - 900_000}-0": now_ms})
+    found = scrape()
+    bench.close()
+
+    assert before["gatepost_webhook_oldest_seconds"] == 0
+    assert 5 <= unread["gatepost_webhook_oldest_seconds"] < 60
+    assert 90 <= found["gatepost_webhook_oldest_seconds"] < 150
+    states = {state: found[f'gatepost_webhook_endpoints{{state="{state}"}}'] for state in names.EndpointState}
+    assert states == {"enabled": 1, "failing": 1, "disabled": 1}
+
+
 def test_the_results_of_the_probe_are_shown(scrape: Scrape, redis_client: redis.Redis) -> None:
     """With the failed step and its reason."""
     TenantRegistry(redis_client, KEYS).register("default", Application("localhost:1", "client"))
@@ -277,6 +304,10 @@ def test_the_user_reader_may_read_everything(
     reading = settings.model_copy(
         update={"redis_url": SecretStr(url_of("reader", valkey.port)), "sealing_keys": (), "fingerprint_key": None}
     )
+    bench = WebhookBench(settings.model_copy(update={"webhook_allow_private": True}))
+    bench.added("http://127.0.0.1:1/hook")
+    bench.record()
+    bench.close()
     redis_client.acl_log_reset()
     found = values_in(generate_latest(fleet_registry(reading)).decode())
     denied: Any = redis_client.acl_log()
@@ -285,6 +316,7 @@ def test_the_user_reader_may_read_everything(
     assert denied == []
     assert found["gatepost_redis_up"] == 1
     assert found["gatepost_campaigns_sending"] == 1
+    assert "gatepost_webhook_oldest_seconds" in found
     assert "gatepost_redis_memory_used_ratio" in found
 
 

@@ -76,6 +76,18 @@ def test_an_event_goes_to_each_endpoint_that_subscribes(bench: WebhookBench, rec
     assert {got.path for got in receiver.received} == {"/hook"}
 
 
+def test_attempts_are_counted_by_result(timed: WebhookBench, clock: TestClock, receiver: WebhookReceiver) -> None:
+    """The last attempt of an event that is given up is no ordinary failure."""
+    endpoint_id, _ = timed.added(receiver.url)
+    timed.record(2)
+    receiver.answers = failing(1)
+    timed.deliver(endpoint_id)
+    clock.advance(120)
+    timed.deliver(endpoint_id)
+
+    assert timed.counted == {"failed": 1, "delivered": 2}
+
+
 def test_a_failed_event_is_repeated_with_the_same_id(
     timed: WebhookBench, clock: TestClock, receiver: WebhookReceiver
 ) -> None:

@@ -118,7 +118,7 @@ def test_the_number_of_series_is_bounded() -> None:
 
 def test_no_label_is_named_for_an_id_or_a_person() -> None:
     """Labels come from closed sets, and tenants are bounded."""
-    allowed = {"kind", "outcome", "reason", "tenant", "endpoint", "lane", "bucket", "work", "why", "repair"}
+    allowed = {"kind", "outcome", "reason", "tenant", "endpoint", "lane", "bucket", "work", "why", "repair", "result"}
 
     assert {label for metric in names.METRICS for label in metric.labels} <= allowed
 

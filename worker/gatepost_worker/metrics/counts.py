@@ -163,6 +163,8 @@ class WorkerMetrics:
                 self._add(names.THROTTLED, (self._tenant(tenant), endpoint.value), 0)
         for repair in names.Repair:
             self._add(names.REPAIRS, (repair.value,), 0)
+        for result in names.WebhookResult:
+            self._add(names.WEBHOOKS, (result.value,), 0)
         for why in BlockKind:
             for work in names.Work:
                 self._add(names.BLOCKED, (work.value, why.value), 0)

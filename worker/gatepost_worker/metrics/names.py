@@ -35,6 +35,15 @@ class Work(StrEnum):
     BATCH = "batch"
 
 
+class WebhookResult(StrEnum):
+    """How an attempt to deliver an event to a webhook endpoint ended. The values of the label `result`."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GIVEN_UP = "given_up"
+    POSTPONED = "postponed"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric.
@@ -116,6 +125,13 @@ REPAIRS: Final = Metric(
     Type.COUNTER,
     "Repairs by the reconciler in this worker.",
     ("repair",),
+)
+WEBHOOKS: Final = Metric(
+    "gatepost_webhook_attempts_total",
+    Type.COUNTER,
+    "Attempts to deliver an event to a webhook endpoint. `given_up` is the last of them that failed, and `postponed` one for another worker: "
+    "this one lacks the sealing key, the setting or the version.",
+    ("result",),
 )
 HEALTHY: Final = Metric("gatepost_worker_healthy", Type.GAUGE, "1 if the worker makes progress, otherwise 0.")
 CONNECTED: Final = Metric(

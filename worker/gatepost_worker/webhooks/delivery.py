@@ -16,6 +16,7 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import SealError
 from gatepost_core.webhooks.events import payload
 from gatepost_core.webhooks.urls import read_url
+from gatepost_worker.metrics.names import WebhookResult
 from gatepost_worker.webhooks.connection import Connection
 from gatepost_worker.webhooks.policy import Delivered, Failed, decide
 
@@ -66,6 +67,7 @@ class Deliverer:
         audit: the audit log.
         most_at_once: how many runs this process makes at once.
         stopping: returns whether the process is ending.
+        count: counts an attempt by its result.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Deliverer:
         *,
         most_at_once: int,
         stopping: Callable[[], bool],
+        count: Callable[[WebhookResult], object],
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
         self._deliveries = deliveries
         self._audit = audit
         self._stopping = stopping
+        self._count = count
         self._room = threading.BoundedSemaphore(most_at_once)
 
     def run(self, endpoint_id: str) -> int | None:
@@ -131,6 +135,7 @@ class Deliverer:
         """Keep an event that this worker cannot deliver: another worker may have the key, the setting or the version for it."""
         _log.error("webhook.not_delivered", endpoint_id=endpoint_id, webhook_id=attempt.webhook_id, failure=failure)
         self._deliveries.failed(endpoint_id, attempt, failure, wait_ms=_POSTPONED_MS, pause_ms=_POSTPONED_MS)
+        self._count(WebhookResult.POSTPONED)
 
     def _deliver(self, endpoint_id: str, attempt: Attempt, target: Target, connection: Connection) -> None:
         assert attempt.event is not None  # noqa: S101 - the caller has looked
@@ -141,8 +146,10 @@ class Deliverer:
         match decision:
             case Delivered():
                 self._deliveries.delivered(endpoint_id, attempt)
+                self._count(WebhookResult.DELIVERED)
             case Failed(wait_ms=wait, pause_ms=pause, disable=disable):
                 self._deliveries.failed(endpoint_id, attempt, answer.word, wait_ms=wait, pause_ms=pause)
+                self._count(WebhookResult.GIVEN_UP if wait is None else WebhookResult.FAILED)
                 if wait is None:
                     _log.error("webhook.given_up", endpoint_id=endpoint_id, webhook_id=attempt.webhook_id)
                 if disable is not None:

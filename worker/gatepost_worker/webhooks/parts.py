@@ -12,6 +12,7 @@ from gatepost_core.audit_log import AuditLog
 from gatepost_core.webhooks.deliveries import Deliveries
 from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_core.webhooks.publishing import publish_delivery
+from gatepost_worker.metrics.names import WEBHOOKS
 from gatepost_worker.webhooks.planning import WebhookPlanner
 
 if TYPE_CHECKING:
@@ -70,4 +71,5 @@ class WebhookParts:
             AuditLog(process.redis, process.keys, process.settings.fingerprints(), who=AUTHOR),
             most_at_once=max(1, process.slots // _SHARE),
             stopping=lambda: process.liveness.is_stopping,
+            count=lambda result: process.metrics.add(WEBHOOKS, result),
         )
