@@ -23,6 +23,8 @@ from gatepost_core.kinds import Queue
 from gatepost_core.sealing import Keyring, Purpose
 from gatepost_operations.maintenance.webhooks import WebhookControl
 from gatepost_simulator.settings import DEV_CLIENT_SECRET
+from support.canary_values import FINGERPRINT_KEY, NAME, PHONE, REDIS_PASSWORD
+from support.canary_ways_in import travel_ways_in
 from support.free_ports import free_port
 from support.keys import KEYS
 from support.planted_secrets import ProcessList, Recording
@@ -35,10 +37,6 @@ if TYPE_CHECKING:
     from gatepost import Producer
     from support.stack import Program, Stack
 
-NAME = "canary-q7x2v9"
-PHONE = "+447700900847"
-REDIS_PASSWORD = "canary-password-k3w8"
-FINGERPRINT_KEY = "canary-fingerprint-key-5z1m"
 _CREDENTIALS = (REDIS_PASSWORD, FINGERPRINT_KEY, DEV_CLIENT_SECRET, SEALING_KEY.reveal().partition(":")[2])
 _QUEUES = "gatepost.login,gatepost.send,gatepost.bulk,gatepost.webhooks"
 _TAGS = ("429-once", "drop-after", "503-after", "bad-email", "invalid-client", "mfa", "idtoken-bad-aud")
@@ -59,11 +57,13 @@ class Journey:
     Attributes:
         secrets: addresses, numbers, codes, tokens, keys and passwords.
         surfaces: all text of a place, by the place's name.
+        meant: the secrets that a place shows on purpose, by its name.
         files: those that hold people's data on purpose.
     """
 
     secrets: list[str] = field(default_factory=lambda: [NAME, PHONE, *_CREDENTIALS])
     surfaces: dict[str, str] = field(default_factory=dict)
+    meant: dict[str, set[str]] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
 
 
@@ -84,7 +84,7 @@ def log_in_with_a_password(stack: Stack) -> None:
 
 
 def travel(stack: Stack) -> Journey:
-    """Send, log in, fail in every way, submit, run a campaign, crash, and look at all of it with the command line and Flower."""
+    """Send, log in, fail in every way, submit, run campaigns, crash, and look at all of it with the command line, Flower and the console."""
     journey = Journey()
     log_in_with_a_password(stack)
     with (
@@ -101,12 +101,15 @@ def travel(stack: Stack) -> Journey:
         told = [*_fail_in_every_way(stack, producer), *_submit(producer)]
         shell = Shell(stack)
         shell.operate(journey)
+        ways = travel_ways_in(stack)
         told.append(_crash(stack, producer, worker))
         journey.surfaces["flower"] = flower.pages()
         journey.surfaces["webhooks"] = receiver.text()
         with stack.redis() as client:
             kept = "\n".join(f"{key!r} {client.dump(key)!r}" for key in client.scan_iter())
-    journey.surfaces |= {
+    journey.secrets += ways.secrets
+    journey.meant |= ways.meant
+    journey.surfaces |= ways.surfaces | {
         "broker, events and results": recording.text(),
         "ledger and campaigns": kept,
         "logs": stack.output(),

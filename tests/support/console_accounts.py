@@ -41,8 +41,8 @@ def write_accounts(path: Path) -> Path:
 class SignedInConsole:
     """A console over real HTTP. Browsers send what Chromium sends."""
 
-    def __init__(self, server: WebServer, accounts: Path) -> None:
-        self.url = server.url
+    def __init__(self, url: str, accounts: Path) -> None:
+        self.url = url
         self.accounts = accounts
         self._browsers: list[httpx.Client] = []
 
@@ -89,6 +89,6 @@ def console_with_accounts(settings: Settings, directory: Path, **given: Any) -> 
     accounts = write_accounts(directory / "users")
     access = ConsoleSettings(users=accounts, **given)
     with WebServer(create_app(settings, "http://127.0.0.1:1", SecretStr("key"), access=access)) as server:
-        console = SignedInConsole(server, accounts)
+        console = SignedInConsole(server.url, accounts)
         yield console
         console.close()

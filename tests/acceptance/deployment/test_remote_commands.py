@@ -12,7 +12,8 @@ from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.publishing import build_app
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_worker.celery_guard.remote_control import COMMANDS
-from support.canary_journey import NAME, REDIS_PASSWORD, Flower, log_in_with_a_password
+from support.canary_journey import Flower, log_in_with_a_password
+from support.canary_values import NAME, REDIS_PASSWORD
 from support.stack import Program, Stack
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def both(make_settings: Callable[..., Settings], tmp_path: Path) -> Iterator[Sig
     with WebServer(create_api(settings)) as api:
         access = ConsoleSettings(users=write_accounts(tmp_path / "users"))
         with WebServer(create_app(settings, api.url, KEY, access=access)) as server:
-            console = SignedInConsole(server, tmp_path / "users")
+            console = SignedInConsole(server.url, tmp_path / "users")
             yield console
             console.close()
 
