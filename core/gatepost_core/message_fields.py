@@ -120,10 +120,12 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]{0,4094}[!-~])?")
 _FORBIDDEN_HEADERS: Final = frozenset(
     {
-        *("authorization", "cookie", "host", "connection", "transfer-encoding", "te", "upgrade", "expect"),
-        *("content-type", "content-length", "content-encoding", "auth0-client"),
+        *("authorization", "cookie", "auth0-client", "content-type", "content-encoding"),
         # These have separate fields.
         *("x-request-language", "auth0-forwarded-for"),
+        # The Authentication client refuses these, and all of `Proxy-`.
+        *("host", "content-length", "transfer-encoding", "te", "trailer"),
+        *("connection", "keep-alive", "upgrade", "expect"),
     }
 )
 
@@ -137,7 +139,7 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     if len({name.lower() for name in headers}) != len(headers):
         raise ValueError("must not name a header twice")
     for name, value in headers.items():
-        if name.lower() in _FORBIDDEN_HEADERS:
+        if name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith("proxy-"):
             raise ValueError(f"must not set {name.lower()}, which Gatepost sets")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise ValueError("must be names of headers with values of at most 4,096 visible ASCII characters")

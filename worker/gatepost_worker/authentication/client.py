@@ -79,6 +79,7 @@ class Passwordless:
         Raises:
             RequiredError: the domain or the client id is missing.
             ConfigurationError: an argument cannot be used, or there is no credential.
+            RequestUnsendable: the configuration has a header that cannot be sent.
         """
         self._client_id = required("client_id", client_id)
         self._configuration = configuration or Configuration()

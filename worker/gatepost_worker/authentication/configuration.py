@@ -89,7 +89,8 @@ class Configuration:
     Attributes:
         base_url: the base URL of all calls; `https://{domain}` if None.
         issuer: the id_token's issuer and the client assertion's audience; `https://{domain}/` if None.
-        headers: sent with every request; the call's headers win. A value of None removes a header.
+        headers: sent with every request; the call's headers win. A value of None removes a header. Headers that frame the request or
+            concern the connection (`Content-Length`, `Host`, …) are refused.
         timeouts: the timeouts of sending email, and of token calls without `login_timeouts`.
         login_timeouts: the timeouts of token calls; `timeouts` if None.
         keys_grace: how long after a login's `total` its signing keys may still be fetched. A fetch takes at most 10 s in any case.
@@ -130,7 +131,8 @@ class RequestOverrides:
     """Changes to one call.
 
     Attributes:
-        headers: added to the client's headers, and stronger. A value of None removes a header. `Auth0-Client` cannot be changed.
+        headers: added to the client's headers, and stronger. A value of None removes a header. `Auth0-Client` cannot be changed. Headers
+            that frame the request or concern the connection (`Content-Length`, `Host`, …) are refused.
         body: members added to the client's, and stronger. A value of None removes a member. A `client_assertion` or `client_secret`
             replaces the client's credential. `grant_type` cannot be changed.
         timeouts: used instead of the client's.

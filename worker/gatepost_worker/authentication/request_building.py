@@ -26,6 +26,11 @@ _CONTENT_TYPES: Final = {Endpoint.START: "application/json", Endpoint.TOKEN: "ap
 _SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _UNQUOTED: Final = re.compile(r"[0-9A-Za-z_.~-]*")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# They frame a message, or concern one connection (RFC 9112, 3.2 and 6; RFC 9110, 7.6.1 and 10.1.1). A second length or host beside the
+# client's lets two servers read one request differently.
+_OF_THE_CONNECTION: Final = re.compile(
+    r"host|content-length|transfer-encoding|te|trailer|connection|keep-alive|upgrade|expect|proxy-.*", re.IGNORECASE
+)
 _TELEMETRY: Final = "Auth0-Client"
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -134,16 +139,22 @@ def _encoded_head(request: PreparedRequest) -> bytes:
     """Return the request line and all headers but the length, as http.client writes them."""
     host = urlsplit(str(request.url)).netloc.rpartition("@")[2]
     default = ":443" if str(request.url).startswith("https:") else ":80"
-    fixed = {"Host": host.removesuffix(default), "Accept-Encoding": "identity"}
-    headers = {**fixed, **{str(name): str(value) for name, value in request.headers.items()}}
-    if not all(map(_HEADER_NAME.fullmatch, headers)):
-        raise RequestUnsendable("A header cannot be sent: its name has characters that no header name has.")
+    headers = {"Host": host.removesuffix(default)}
+    if "Accept-Encoding" not in request.headers:
+        headers["Accept-Encoding"] = "identity"
+    headers.update((str(name), str(value)) for name, value in request.headers.items())
     lines = [f"{request.method} {request.path_url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
-def _override(headers: CaseInsensitiveDict[str], changes: Mapping[str, str | None]) -> None:
+def _override(headers: CaseInsensitiveDict[str], changes: Mapping[Any, str | None]) -> None:
     for name, value in changes.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise RequestUnsendable("A header cannot be sent: its name has characters that no header name has.")
+        if _OF_THE_CONNECTION.fullmatch(name):
+            raise RequestUnsendable(
+                f"The header {name!r} cannot be set or removed: the client alone writes it. Leave it out."
+            )
         if value is None:
             headers.pop(name, None)
         elif _SENDABLE.fullmatch(str(value)):
