@@ -22,26 +22,25 @@ class EndpointState(StrEnum):
 REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if the Redis of the records answered, otherwise 0.")
 BROKER_UP: Final = Metric("gatepost_broker_up", Type.GAUGE, "1 if the broker answered, otherwise 0.")
 REDIS_MEMORY: Final = Metric(
-    "gatepost_redis_memory_used_ratio", Type.GAUGE, "The used share of `maxmemory`; absent without a limit."
+    "gatepost_redis_memory_used_ratio", Type.GAUGE, "The used share of Redis's `maxmemory`; absent without a limit."
 )
 QUEUE_MESSAGES: Final = Metric(
-    "gatepost_queue_messages", Type.GAUGE, "Messages that wait on the broker's queue.", ("queue",)
+    "gatepost_queue_messages", Type.GAUGE, "Messages that wait on a queue of the broker.", ("queue",)
 )
 QUEUE_OLDEST: Final = Metric(
     "gatepost_queue_oldest_seconds",
     Type.GAUGE,
-    "How long the oldest work of a queue that a worker could take now has waited, in seconds; 0 if there is none. Work that waits for its "
-    "time, or for a quota, does not count.",
+    "Seconds that the oldest work of a queue has waited for a worker; 0 if no work waits.",
     ("queue",),
 )
 OPERATIONS_OPEN: Final = Metric(
     "gatepost_operations_open", Type.GAUGE, "Single operations without a final state.", ("kind", "state")
 )
 OPERATIONS_ENDED: Final = Metric(
-    "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended in a state.", ("kind", "state")
+    "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended, by final state.", ("kind", "state")
 )
 CAMPAIGNS: Final = Metric(
-    "gatepost_campaigns", Type.GAUGE, "Campaigns by status: the open ones, and the newest thousand.", ("status",)
+    "gatepost_campaigns", Type.GAUGE, "Open campaigns and the newest 1,000 campaigns, by status.", ("status",)
 )
 CAMPAIGNS_PAUSED: Final = Metric(
     "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns by the reason of the pause.", ("reason",)
@@ -49,7 +48,7 @@ CAMPAIGNS_PAUSED: Final = Metric(
 CAMPAIGNS_SENDING: Final = Metric(
     "gatepost_campaigns_sending",
     Type.GAUGE,
-    "Running campaigns with open recipients that do not rest for their start, their hours or a quota.",
+    "Running campaigns that have open recipients and could send now.",
 )
 CAMPAIGNS_BLOCKED: Final = Metric(
     "gatepost_campaigns_blocked", Type.GAUGE, "Open campaigns with batches that workers could not send."
@@ -58,15 +57,15 @@ CAMPAIGNS_WRONG: Final = Metric(
     "gatepost_campaigns_inconsistent", Type.GAUGE, "Open campaigns whose counts do not add up to their total."
 )
 CAMPAIGNS_UNREAD: Final = Metric(
-    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that the last look left out because there are too many."
+    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that were not counted, because there are too many."
 )
 RECIPIENTS: Final = Metric(
     "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns by state.", ("state",)
 )
 CAMPAIGN_RATE: Final = Metric(
-    "gatepost_campaign_rate", Type.GAUGE, "Recipients a second that the running campaigns settled recently, together."
+    "gatepost_campaign_rate", Type.GAUGE, "Recipients a second of all running campaigns together, recently."
 )
-DEAD_LETTERS: Final = Metric("gatepost_dead_letters", Type.GAUGE, "Messages that workers refused, and that are kept.")
+DEAD_LETTERS: Final = Metric("gatepost_dead_letters", Type.GAUGE, "Dead letters: messages that workers refused, and that Gatepost keeps.")
 RECONCILER_LAG: Final = Metric(
     "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran; absent if it never ran."
 )
@@ -112,7 +111,7 @@ PROBE_STEP: Final = Metric(
 PROBE_FAILURE: Final = Metric(
     "gatepost_probe_failure",
     Type.GAUGE,
-    "1 for the step and the reason that the last run of the login probe failed with.",
+    "1 for the step and the reason of the failure, if the last run of the login probe failed.",
     ("tenant", "channel", "step", "reason"),
 )
 

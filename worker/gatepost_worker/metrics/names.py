@@ -67,7 +67,7 @@ BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 ATTEMPTS: Final = Metric(
     "gatepost_attempts_total",
     Type.COUNTER,
-    "Attempts that ended, by the state that followed; `queued` is a retry and `deferred` a wait that costs no attempt.",
+    "Attempts that ended, by the state that followed.",
     ("kind", "outcome", "reason"),
 )
 ANSWERS: Final = Metric(
@@ -77,7 +77,7 @@ ANSWERS: Final = Metric(
     ("tenant", "endpoint"),
 )
 THROTTLED: Final = Metric(
-    "gatepost_throttled_total", Type.COUNTER, "Answers 429: Auth0 refused for the quota.", ("tenant", "endpoint")
+    "gatepost_throttled_total", Type.COUNTER, "Answers 429 because the quota was used up.", ("tenant", "endpoint")
 )
 WAITS: Final = Metric(
     "gatepost_limiter_waits_total",
@@ -94,25 +94,25 @@ WAITED: Final = Metric(
 QUOTA_LIMIT: Final = Metric(
     "gatepost_quota_limit",
     Type.GAUGE,
-    "The size of the bucket in the newest answer: of the tenant, or of its policy for this client.",
+    "The size of the bucket, from the newest answer.",
     ("tenant", "endpoint", "bucket"),
 )
 QUOTA_LEFT: Final = Metric(
     "gatepost_quota_left",
     Type.GAUGE,
-    "Requests left in the bucket in the newest answer.",
+    "Requests left in the bucket, from the newest answer.",
     ("tenant", "endpoint", "bucket"),
 )
 QUOTA_USED: Final = Metric(
     "gatepost_quota_used_ratio",
     Type.GAUGE,
-    "The used share of the bucket in the newest answer, from 0 to 1.",
+    "The used share of the bucket (0 to 1), from the newest answer.",
     ("tenant", "endpoint", "bucket"),
 )
 SUPPRESSED: Final = Metric(
     "gatepost_suppressed_total",
     Type.COUNTER,
-    "Recipients of campaigns that got no message because of a list or an erasure.",
+    "Recipients of campaigns that ended as `suppressed`.",
 )
 BLOCKED: Final = Metric(
     "gatepost_blocked_total",
@@ -138,11 +138,11 @@ CONNECTED: Final = Metric(
     "gatepost_worker_connected", Type.GAUGE, "1 if the worker has a connection to the broker, otherwise 0."
 )
 LOOP_AGE: Final = Metric(
-    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the loop of the consumer last turned."
+    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the worker's message loop last ran."
 )
 TAKEN: Final = Metric("gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took.")
 SLOTS_FREE: Final = Metric(
-    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run at the last look."
+    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run, at the last check."
 )
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
