@@ -43,25 +43,25 @@ def _act(caller: Caller, campaign_id: str, act: Callable[[Any, str], Campaign]) 
 
 @router.post("/v1/campaigns/{campaign_id}/start", operation_id="start_campaign", **_DONE)
 async def start_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Start a draft. A campaign that runs stays as it is. It needs the scope `campaigns`."""
+    """Start a draft. On a running campaign, this has no effect. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.start(one))
 
 
 @router.post("/v1/campaigns/{campaign_id}/pause", operation_id="pause_campaign", **_DONE)
 async def pause_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Pause a campaign: workers stop before their next recipient. It needs the scope `campaigns`."""
+    """Pause a campaign. Workers stop before their next recipient. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.pause(one))
 
 
 @router.post("/v1/campaigns/{campaign_id}/resume", operation_id="resume_campaign", **_DONE)
 async def resume_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Resume a paused campaign. It needs the scope `campaigns`."""
+    """Resume a paused campaign. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.resume(one))
 
 
 @router.post("/v1/campaigns/{campaign_id}/cancel", operation_id="cancel_campaign", **_DONE)
 async def cancel_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Stop a campaign for ever. Its open recipients become `cancelled`. It needs the scope `campaigns`."""
+    """Cancel a campaign. Recipients without an attempt become `cancelled`. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, _cancel)
 
 
@@ -100,7 +100,7 @@ class Retry(BaseModel):
     responses={200: answer(schemas.CampaignState), **_WITH_BODY},
 )
 async def change_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Change a campaign's rate or deadline, also while it runs. It needs the scope `campaigns`."""
+    """Change the rate or the deadline of a campaign, also of a running one. Scope: `campaigns`."""
     return await caller.run(_change, caller, campaign_id, await read_json(request))
 
 
@@ -123,9 +123,9 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
     responses={200: answer(schemas.Retried), **_WITH_BODY},
 )
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send again to recipients who failed; with `dry_run`, only count them. It needs the scope `campaigns`.
+    """Send again to recipients who failed. With `dry_run`, only count them. Scope: `campaigns`.
 
-    Each recipient counts for the limit of a person. If one of them has reached it, nothing is sent again.
+    If one of them has reached the hourly limit of a person, nothing is sent again.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
@@ -175,7 +175,7 @@ class Choice(BaseModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Put recipients of some states and reasons on the suppression list. It needs the scopes `campaigns` and `suppressions`."""
+    """Put a campaign's recipients, chosen by state and reason, on the suppression list. Scopes: `campaigns` and `suppressions`."""
     return await caller.run(_suppress, caller, campaign_id, await read_json(request))
 
 

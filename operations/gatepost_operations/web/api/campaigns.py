@@ -43,7 +43,7 @@ async def list_campaigns(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
 ) -> Response:
-    """Return campaigns, the newest first. It needs the scope `read`."""
+    """Return campaigns, the newest first. Scope: `read`."""
     return await caller.run(_list, caller, state or [], limit, cursor)
 
 
@@ -69,7 +69,7 @@ def _list(caller: Caller, statuses: list[Status], limit: int, cursor: str | None
     responses={_CREATED: answer(schemas.CampaignState, "Created, as a draft"), **problems(Type.CONFLICT), **_WITH_BODY},
 )
 async def create_campaign(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Create a campaign as a draft. It needs the scope `campaigns`."""
+    """Create a campaign as a draft. Scope: `campaigns`."""
     key = read_idempotency_key(idempotency_key)
     caller.require(Scope.CAMPAIGNS)
     return await caller.run(_create, caller, await read_json(request), key)
@@ -123,7 +123,7 @@ def _existing(caller: Caller, campaign_id: str) -> Campaign | None:
     responses={200: answer(schemas.CampaignState), **_FOUND},
 )
 async def get_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Return a campaign: counts by state and reason with advice, rate, finish time, pause. It needs the scope `read`."""
+    """Return a campaign with its counts, its rate, its finish time and the cause of a pause. Scope: `read`."""
     return await caller.run(lambda: JSONResponse(campaign_json(find_campaign(caller, campaign_id))))
 
 
@@ -133,7 +133,7 @@ async def get_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     responses={200: answer(schemas.Report), **_FOUND},
 )
 async def plan_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Return the forecast for the campaign's open recipients. It needs the scope `read`."""
+    """Return the forecast for the campaign's open recipients. Scope: `read`."""
     return await caller.run(_plan, caller, campaign_id)
 
 
@@ -163,7 +163,7 @@ def _plan(caller: Caller, campaign_id: str) -> Response:
     responses={_ACCEPTED: answer(schemas.Results, "Recorded"), **_FOUND, **_WITH_BODY},
 )
 async def test_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send the campaign's message to addresses of your team, at once. It needs the scope `campaigns`."""
+    """Send the campaign's message to addresses of your team, at once. Scope: `campaigns`."""
     return await caller.run(_test, caller, campaign_id, await read_json(request))
 
 

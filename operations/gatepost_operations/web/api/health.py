@@ -18,7 +18,7 @@ router = APIRouter(tags=["health"])
     responses={200: answer(schemas.Health, "The api works"), 503: answer(schemas.Health, "Redis does not answer")},
 )
 async def get_health(request: Request) -> Response:
-    """Return whether the api can work: whether Redis answers."""
+    """Return whether Redis answers."""
     try:
         await anyio.to_thread.run_sync(services_of(request).redis.ping)
     except RedisError:

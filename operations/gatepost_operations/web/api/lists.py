@@ -42,7 +42,7 @@ async def get_quota(
     tenant: Annotated[str | None, Query(max_length=32, description="Only this tenant.")] = None,
     endpoint: Annotated[Endpoint | None, Query(description="Only this endpoint of Auth0.")] = None,
 ) -> Response:
-    """Return the quotas that the limiter has learned. It needs the scope `read`."""
+    """Return the quotas that Gatepost has learned. Scope: `read`."""
     caller.require(Scope.READ)
     return await caller.run(_quota, caller, tenant, endpoint)
 
@@ -94,7 +94,7 @@ class _Entry(_Person):
 
 @router.get("/v1/suppressions", operation_id="count_suppressions", responses={200: answer(schemas.Count)})
 async def count_suppressions(caller: CallerOf) -> Response:
-    """Return the number of entries of the suppression list. It needs the scope `suppressions`."""
+    """Return the number of entries of the suppression list. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(lambda: JSONResponse({"count": len(caller.services.campaigns.suppressions)}))
 
@@ -106,7 +106,7 @@ async def count_suppressions(caller: CallerOf) -> Response:
     responses={200: answer(schemas.Suppression), **_WITH_BODY},
 )
 async def find_suppression(request: Request, caller: CallerOf) -> Response:
-    """Return a person's entry of the suppression list. It needs the scope `suppressions`."""
+    """Return a person's entry of the suppression list. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(_find, caller, await read_json(request))
 
@@ -130,7 +130,7 @@ def _find(caller: Caller, body: Body) -> Response:
     responses={200: answer(schemas.NewSuppression), **_WITH_BODY},
 )
 async def add_suppression(request: Request, caller: CallerOf) -> Response:
-    """Add a person to the suppression list, or change the entry. It needs the scope `suppressions`."""
+    """Add a person to the suppression list, or change the person's entry. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(_add, caller, await read_json(request))
 
@@ -148,7 +148,7 @@ def _add(caller: Caller, body: Body) -> Response:
     responses={200: answer(schemas.Removed), **_WITH_BODY},
 )
 async def remove_suppression(request: Request, caller: CallerOf) -> Response:
-    """Remove a person from the suppression list. It needs the scope `suppressions`."""
+    """Remove a person from the suppression list. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(_remove, caller, await read_json(request))
 

@@ -38,13 +38,13 @@ KeyHeader = Annotated[
 
 @router.post("/v1/messages", operation_id="send_messages", status_code=_ACCEPTED, **batch_body(MESSAGES))
 async def send_messages(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Send an e-mail or an SMS with a one-time code or a magic link; or up to 1,000 of them."""
+    """Send a one-time code or a magic link by e-mail or SMS. A list sends up to 1,000 messages."""
     return await _enqueue(request, caller, idempotency_key, MESSAGES)
 
 
 @router.post("/v1/logins", operation_id="log_in", status_code=_ACCEPTED, **batch_body(LOGINS))
 async def log_in(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Exchange a one-time code for a token set in the background; or up to 1,000 of them."""
+    """Exchange a one-time code for a token set in the background. A list makes up to 1,000 logins."""
     return await _enqueue(request, caller, idempotency_key, LOGINS)
 
 

@@ -28,7 +28,7 @@ async def list_audit_entries(
     limit: Limit = 100,
     before: Annotated[int | None, Query(ge=0, le=1 << 40, description="`next_before` of the page before.")] = None,
 ) -> Response:
-    """Return entries of the audit log, the newest first. It needs the scope `console`."""
+    """Return entries of the audit log, the newest first. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_audit, caller, limit, before)
 
@@ -38,23 +38,9 @@ def _audit(caller: Caller, limit: int, before: int | None) -> Response:
     return JSONResponse({"entries": [entry.as_json() for entry in entries], "next_before": following})
 
 
-class SignIn(BaseModel):
-    """A sign-in to the console."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    level: Literal["read-only", "operator", "admin"]
-    way: Literal["password", "oidc"]
-
-
-@router.post(
-    "/v1/audit/sign-ins",
-    operation_id="record_sign_in",
-    openapi_extra={"requestBody": json_body(model_body(SignIn))},
-    responses={200: answer(schemas.AuditEntry), **problems(Type.TOO_LARGE, Type.MEDIA)},
-)
-async def record_sign_in(request: Request, caller: CallerOf) -> Response:
-    """Record that the person in `Gatepost-Actor` signed in to the console. It needs the scope `console`."""
+@router.get("/v1/dead-letters", operation_id="list_dead_letters", responses={200: answer(schemas.Report)})
+async def list_dead_letters(caller: CallerOf, limit: Limit = 100) -> Response:
+    """Return dead letters without their contents, the newest first. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_record_sign_in, caller, await read_json(request))
 
@@ -85,7 +71,7 @@ def _letters(caller: Caller, limit: int, selection: Selection) -> Response:
 
 @router.post("/v1/dead-letters/{letter_id}/replay", operation_id="replay_dead_letter", responses=_LETTER)
 async def replay_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
-    """Return a dead letter to its queue. It needs the scope `console`."""
+    """Put a dead letter back on its queue. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_replay, caller, letter_id)
 
@@ -97,7 +83,7 @@ def _replay(caller: Caller, letter_id: str) -> Response:
 
 @router.post("/v1/dead-letters/{letter_id}/drop", operation_id="drop_dead_letter", responses=_LETTER)
 async def drop_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
-    """Delete a dead letter. It needs the scope `console`."""
+    """Delete a dead letter. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_drop, caller, letter_id)
 

@@ -51,13 +51,13 @@ class Type(Enum):
         "wrong-redeem-token", 403, "The redeem token is not that of the login.", "Nothing was redeemed."
     )
     NOT_FOUND = Entry(
-        "not-found", 404, "There is no such resource.", "It never existed, has expired, or belongs to another key."
+        "not-found", 404, "There is no such resource.", "It never existed, has expired, or belongs to another API key."
     )
     METHOD = Entry(
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
     )
     TOO_SLOW = Entry(
-        "too-slow", 408, "The upload has stopped.", "No byte came for a minute. Rows that were read are added."
+        "too-slow", 408, "The upload has stopped.", "No byte came for a minute. The rows before that are added."
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry(
@@ -70,10 +70,13 @@ class Type(Enum):
         "not-accepted",
         409,
         "The login was not accepted.",
-        "`state` and `reason` give the outcome; there is no token set.",
+        "There is no token set; `reason` and `advice` say why.",
     )
     NOTHING_TO_REDEEM = Entry(
-        "nothing-to-redeem", 410, "There is nothing to redeem.", "It was redeemed before, expired, or is not a login."
+        "nothing-to-redeem",
+        410,
+        "There is nothing to redeem.",
+        "The token set was redeemed before or has expired, or the operation is not a login.",
     )
     TOO_LARGE = Entry("too-large", 413, "The request is too large.", "The detail gives the limit.")
     MEDIA = Entry(
@@ -87,17 +90,17 @@ class Type(Enum):
         "quota-exceeded",
         429,
         "A limit of the API key is reached.",
-        "`violated-policies` names it; wait for `Retry-After` seconds.",
+        "`violated-policies` names the limit; wait for `Retry-After` seconds.",
     )
     INTERNAL = Entry("internal", 500, "The api failed.", "The log has an entry with the error's class and place.")
     UNAVAILABLE = Entry(
         "unavailable",
         503,
         "Redis does not answer.",
-        "Repeat the request with the same idempotency key: it may have been recorded.",
+        "The request may have been recorded: repeat it with the same idempotency key.",
     )
     MISCONFIGURED = Entry(
-        "misconfigured", 503, "The service is not configured correctly.", "The api's log names the setting."
+        "misconfigured", 503, "The service is not configured correctly.", "The log names the setting."
     )
 
     @property

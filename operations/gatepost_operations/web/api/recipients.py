@@ -46,9 +46,9 @@ async def list_recipients(
     cursor: Annotated[int, Query(ge=0, le=1 << 40, description="`next_cursor` of the page before.")] = 0,
     reveal: Annotated[bool, Query(description="Addresses in clear; needs the scope `reveal`, and is audited.")] = False,
 ) -> Response:
-    """Return recipients by state and reason, without addresses. It needs the scope `read`.
+    """Return a page of recipients, chosen by state and reason, without addresses. Scope: `read`.
 
-    A page can be empty before the end: read on until `next_cursor` is null.
+    A page can be empty although more follow: read on until `next_cursor` is null.
     """
     return await caller.run(_list, caller, campaign_id, _Page(_only(states, reasons), limit, cursor, reveal))
 
@@ -102,7 +102,7 @@ async def export_campaign(
     reasons: Reasons = None,
     how: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
 ) -> Response:
-    """Return all recipients with their outcomes, as a stream. It needs the scopes `read` and `reveal`, and is audited."""
+    """Return recipients with addresses and outcomes, as a stream. The audit log records this. Scopes: `read` and `reveal`."""
     reports = await caller.run(_export, caller, campaign_id, _only(states, reasons))
     media = NDJSON if how is ExportFormat.NDJSON else "text/csv; charset=utf-8"
     return StreamingResponse(_in_blocks(reports, how), media_type=media, headers={"Cache-Control": "no-store"})

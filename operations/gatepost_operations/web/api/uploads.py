@@ -110,7 +110,7 @@ Reading = Annotated[FileOptions, Depends()]
     responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA, Type.TOO_SLOW)},
 )
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
-    """Check a recipient file, and keep nothing of it. The report is that of `gatepost campaign check --json`. It needs `campaigns`."""
+    """Check a recipient file, and store nothing. The report is that of `gatepost campaign check --json`. Scope: `campaigns`."""
     caller.require(Scope.CAMPAIGNS)
     return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long(caller))
 
@@ -140,9 +140,9 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file, as a stream. Sent again, a part adds the rows that are missing. It needs the scope `campaigns`.
+    """Add the rows of a file to a campaign. If the file is sent again, only missing rows are added. Scope: `campaigns`.
 
-    After an error, the rows before it stay, and `total` says how many recipients the campaign has.
+    After an error, the rows before the error stay. `total` in the problem is then the number of the campaign's recipients.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
