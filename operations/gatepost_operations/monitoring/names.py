@@ -65,7 +65,9 @@ RECIPIENTS: Final = Metric(
 CAMPAIGN_RATE: Final = Metric(
     "gatepost_campaign_rate", Type.GAUGE, "Recipients a second of all running campaigns together, recently."
 )
-DEAD_LETTERS: Final = Metric("gatepost_dead_letters", Type.GAUGE, "Dead letters: messages that workers refused, and that Gatepost keeps.")
+DEAD_LETTERS: Final = Metric(
+    "gatepost_dead_letters", Type.GAUGE, "Dead letters: messages that workers refused, and that Gatepost keeps."
+)
 RECONCILER_LAG: Final = Metric(
     "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran; absent if it never ran."
 )
