@@ -123,9 +123,9 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
     responses={200: answer(schemas.Retried), **_WITH_BODY},
 )
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send again to recipients who failed. With `dry_run`, only count them. Scope: `campaigns`.
+    """Send again to recipients who failed. With `dry_run`, only count them.
 
-    If one of them has reached the hourly limit of a person, nothing is sent again.
+    If one recipient has reached the hourly limit of a person, nothing is sent again. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 

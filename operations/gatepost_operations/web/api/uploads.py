@@ -140,9 +140,9 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file to a campaign. If the file is sent again, only missing rows are added. Scope: `campaigns`.
+    """Add the rows of a file to a campaign. If the file is sent again, only missing rows are added.
 
-    After an error, the rows before the error stay. `total` in the problem is then the number of the campaign's recipients.
+    After an error, the rows before the error stay. `total` in the problem is then the number of the campaign's recipients. Scope: `campaigns`.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
