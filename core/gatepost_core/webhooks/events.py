@@ -60,43 +60,47 @@ class EventType(StrEnum):
 
     CAMPAIGN_FINISHED = Entry(
         "campaign.finished",
-        "The last recipient of a campaign has ended, or the campaign is cancelled to its last recipient.",
+        "All recipients of a campaign have ended. This also happens after a cancellation.",
         {**_OF_CAMPAIGN, "status": "`finished` or `cancelled`"},
     )
     CAMPAIGN_PAUSED = Entry(
         "campaign.paused",
-        "A campaign paused itself. A pause by an operator is no event.",
+        "A campaign paused itself. A pause by an operator causes no event.",
         {
             **_OF_CAMPAIGN,
             "reason": "`refused`, `failures_in_a_row` or `error_share`",
-            "cause": "the reason of the last failure, as in the table of failures",
+            "cause": "the [reason](failures.md) of the last failure",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "A share of a campaign's recipients has ended (25, 50 or 75 percent), or has failed (1, 5, 10, 25 or 50 percent).",
-        {**_OF_CAMPAIGN, "measure": "`ended` or `failed`", "percent": "the highest threshold that is reached"},
+        "Enough of a campaign's recipients have ended (25, 50 or 75 percent) or failed (1, 5, 10, 25 or 50 percent).",
+        {
+            **_OF_CAMPAIGN,
+            "measure": "what the threshold counts: `ended` or `failed`",
+            "percent": "the highest threshold reached",
+        },
     )
     OPERATION_ENDED = Entry(
         "operation.ended",
         "A single send or a login has ended.",
         {
             "operation_id": "the id of the operation",
-            "kind": "what it does, such as `send_email`",
+            "kind": "the kind of the operation, such as `send_email`",
             "state": "its final state",
-            "reason": "why it did not simply succeed; absent after a success",
+            "reason": "the reason of this state; absent if there is none",
         },
     )
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
         "A worker refused a message and stored it as a dead letter.",
-        {"dead_letter_id": "its id", "dead_letters": "the number of dead letters afterwards"},
+        {"dead_letter_id": "the id of the dead letter", "dead_letters": "the number of dead letters, including this one"},
     )
     PROBE_FAILED = Entry(
         "probe.failed",
         "The login probe failed.",
         {
-            "tenant": "the tenant that it logged in to",
+            "tenant": "the name of the tenant that the probe used",
             "channel": "`email` or `sms`",
             "step": "the step that failed",
             "reason": "why it failed",
