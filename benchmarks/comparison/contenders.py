@@ -48,7 +48,7 @@ PEERS: Final = (
         workers=(("{python}", "bare_loop.py", "{half}"),) * PROCESSES,
         calls=(1, 1),
         share=(0.2, 0.0),
-        settings="no queue: two processes, each a loop around one Session, one call at a time",
+        settings="two processes without a queue. Each makes one call at a time in a loop, with one `requests.Session`",
         after_a_crash="",
     ),
     Peer(
@@ -59,8 +59,8 @@ PEERS: Final = (
         workers=((*_CELERY, "usual", "worker", "--concurrency", "2"),),
         calls=(1, 1),
         share=(0.08, 0.025),
-        settings="Celery's defaults: prefork with two processes, results in Redis, a new client in each task",
-        after_a_crash="tasks are acknowledged before they run, so an interrupted one is not repeated; tasks that a worker had fetched return after an hour",
+        settings="Celery with default settings: prefork with two processes, results in Redis. Each task makes a new `auth0-python` client",
+        after_a_crash="Celery acknowledges a task before it runs, so an interrupted task is not repeated. Tasks that a worker had only fetched return after an hour",
     ),
     Peer(
         name="tuned",
@@ -84,8 +84,8 @@ PEERS: Final = (
         ),
         calls=(4, 100),
         share=(0.2, 0.4),
-        settings="two processes of threads, one pool of connections each, no results, prefetch 4",
-        after_a_crash="tasks are acknowledged before they run; those that a worker had fetched return after an hour",
+        settings="two processes with threads and one connection pool each, no results, prefetch 4",
+        after_a_crash="Celery acknowledges a task before it runs. Tasks that a worker had only fetched return after an hour",
     ),
     Peer(
         name="taskiq",
@@ -100,8 +100,8 @@ PEERS: Final = (
         ),
         calls=(100, 600),
         share=(0.4, 1.0),
-        settings="two processes, list broker, one aiohttp session each, no results",
-        after_a_crash="the list broker has no acknowledgement: tasks that a worker had fetched are gone, sent or not",
+        settings="two processes with one aiohttp session each, list broker, no results",
+        after_a_crash="the list broker has no acknowledgements: tasks that a worker had fetched are lost, sent or not",
     ),
     Peer(
         name="dramatiq",
@@ -111,8 +111,8 @@ PEERS: Final = (
         workers=(("{bin}/dramatiq", "dramatiq_peer", "--processes", "2", "--threads", "{calls}"),),
         calls=(8, 100),
         share=(0.2, 0.4),
-        settings="two processes of threads, one pool of connections each",
-        after_a_crash="tasks are acknowledged when they end; the others return after a minute or later, by chance, sent or not",
+        settings="two processes with threads and one connection pool each",
+        after_a_crash="Dramatiq acknowledges a task when it ends. Unacknowledged tasks return after a minute or later, sent or not",
     ),
     Peer(
         name="saq",
@@ -122,8 +122,8 @@ PEERS: Final = (
         workers=(("{bin}/saq", "saq_peer.settings", "--workers", "2", "--quiet"),),
         calls=(100, 600),
         share=(0.2, 0.4),
-        settings="two processes, one aiohttp session each",
-        after_a_crash="a sweep ends or repeats the tasks of a dead worker, depending on how far they had come, sent or not",
+        settings="two processes with one aiohttp session each",
+        after_a_crash="a sweep aborts or repeats the tasks of a dead worker, sent or not",
     ),
     Peer(
         name="bullmq",
@@ -133,8 +133,8 @@ PEERS: Final = (
         workers=(("{python}", "worker.mjs"),) * PROCESSES,
         calls=(100, 600),
         share=(1.0, 1.0),
-        settings="two processes of Node.js, one undici pool each, finished jobs removed",
-        after_a_crash="a job whose lock expires goes back to the queue once, sent or not, and fails the second time",
+        settings="two Node.js processes with one undici pool each; finished jobs are removed",
+        after_a_crash="a job whose lock expires goes back to the queue once, sent or not. The second time it fails",
     ),
 )
 
@@ -146,5 +146,5 @@ LABELS: Final = {
     **{peer.name: peer.label for peer in PEERS},
 }
 GATEPOST_AFTER_A_CRASH: Final = (
-    "an interrupted call that may have been sent ends `unknown`, and nothing else is lost or repeated"
+    "a recipient whose call was interrupted ends as `unknown` if it may have been sent. Nothing else is lost or repeated"
 )

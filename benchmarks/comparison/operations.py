@@ -30,11 +30,16 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-{recipients} recipients, two processes with {CALLS} calls at once each, and a stub that answers after {ANSWER_S:g} s and counts the requests for each recipient. Amid the calls, `SIGKILL` ends both
-processes. They start again at once, and the harness waits {report["crash_s"]:g} s for messages that come back later. Gatepost runs until every recipient has ended. *Interrupted* calls had no answer when both processes were dead. *Lost* recipients got no
-request at all, and *doubled* ones more than one. Redis itself can lose the last second of its append-only file, for Gatepost as well.
+Each contender sends to {recipients} recipients with two processes, each with {CALLS} calls at once. The stub answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both processes, and they
+start again at once. The measurement then waits {report["crash_s"]:g} s for messages that return to their queue. Gatepost runs until every recipient has a final state.
 
-{table(["", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
+- *Calls interrupted*: the calls without an answer at the time of the kill.
+- *Lost*: the recipients for whom the stub got no request.
+- *Doubled*: the recipients for whom the stub got more than one request.
+
+In a crash of Redis itself, every contender can lose the last second of the append-only file.
+
+{table(["contender", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
     return [text]
 
 
@@ -49,10 +54,10 @@ def beside(report: Mapping[str, Any]) -> list[str]:
     ]
     text = f"""## Logins beside a campaign
 
-A tenant of the simulator grants 100 requests a second and answers after 50 ms. One worker runs {found["logins"]:,} logins, twenty a second, first alone and then while another worker sends a campaign at
-{found["campaign_rate"]:.0f} recipients a second. The p99 beside the campaign is {found["p99_ratio"]:.2f} times the p99 alone.
+The simulator allows 100 requests a second and answers after 50 ms. One worker runs {found["logins"]:,} logins, twenty a second. First they run alone. Then another worker sends a campaign at the same
+time, at {found["campaign_rate"]:.0f} recipients a second. The p99 of the logins is then {found["p99_ratio"]:.2f} times the p99 alone.
 
-{table(["", "p50, ms", "p99, ms"], rows)}"""
+{table(["logins", "p50, ms", "p99, ms"], rows)}"""
     return [text]
 
 
@@ -74,7 +79,9 @@ def producers(report: Mapping[str, Any]) -> list[str]:
         Column("first call returned after, s", lambda run: run["first_call_s"], ".2f"),
         Column("MiB after the first call", lambda run: run["mib"], ".0f"),
     )
-    text = "A new interpreter imports the library, makes the producer and enqueues one operation.\n\n"
+    text = (
+        "A new Python process imports the library, makes the producer and enqueues one operation. Times run from the start of the import.\n\n"
+    )
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 
@@ -84,16 +91,16 @@ def memory(report: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     rows = [
-        ["a send that waits, with its message", f"{found['queued']:,.0f}"],
-        ["a send that was accepted, with its entry for erasures", f"{found['settled']:,.0f}"],
-        ["its outcome in the form of Celery's results", f"{found['celery_result']:,.0f}"],
-        ["an idempotency key of such a send", f"{found['idempotency_key']:,.0f}"],
+        ["a send that waits, and its message on the queue", f"{found['queued']:,.0f}"],
+        ["an accepted send, and its entry in the list for erasures", f"{found['settled']:,.0f}"],
+        ["the outcome of an accepted send as a Celery result", f"{found['celery_result']:,.0f}"],
+        ["the idempotency key of an accepted send", f"{found['idempotency_key']:,.0f}"],
     ]
     text = f"""## Gatepost: Redis bytes of one operation
 
-By `used_memory`, from runs with a worker.
+Measured as the growth of Redis's `used_memory`.
 
-{table(["", "bytes"], rows)}"""
+{table(["stored value", "bytes"], rows)}"""
     return [text]
 
 

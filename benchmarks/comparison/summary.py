@@ -18,7 +18,11 @@ _SLUGS: Final = ("http-at-once", "http-50-ms", "tls-at-once", "tls-50-ms")
 def section(report: Mapping[str, Any]) -> list[str]:
     """Return the section with the ratios that this report can give."""
     rows = [f"| {what} | {ratio:.2f} |" for what, ratio in ratios(report).items()]
-    head = "## In short\n\nEach row divides one figure by another. *Gatepost's rate* is that of its best settings if they are faster than its defaults; all other figures are those of the defaults.\n\n| | ratio |\n|---|---|"
+    head = (
+        "## In short\n\nEach row divides one figure by another. *http* and *TLS* name the protocol of the calls. *At once* and *50 ms* say when the stub answers. "
+        "*Gatepost's rate* is the faster one of its default settings and its best settings. All other figures of Gatepost are with default settings."
+        "\n\n| figure / other figure | ratio |\n|---|---|"
+    )
     return ["\n".join([head, *rows])] if rows else []
 
 
