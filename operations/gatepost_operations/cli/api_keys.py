@@ -31,7 +31,7 @@ _TEXTS = CAMPAIGN_KINDS[Channel.SMS]
 def api_keys() -> None:
     """Manage the keys of the HTTP API.
 
-    Redis holds a keyed digest of each key, never the key. The audit log records creations and revocations.
+    Redis stores a keyed digest of each key, not the key. The audit log records when a key is created or revoked.
     """
 
 
@@ -49,25 +49,25 @@ def _keys() -> Iterator[ApiKeys]:
     )
 )
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for operators, which the audit log shows.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key, which the audit log shows.")],
     *,
     kind: Annotated[
-        list[Kind] | None, typer.Option("--kind", help="A kind that the key may enqueue; repeatable.")
+        list[Kind] | None, typer.Option("--kind", help="Kind of operation that the key may enqueue; repeatable.")
     ] = None,
-    scope: Annotated[list[Scope] | None, typer.Option("--scope", help="A further right; repeatable.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option("--scope", help="Further right of the key; repeatable.")] = None,
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", metavar="NAME", help="Only this tenant; repeatable [default: all].")
     ] = None,
     domain: Annotated[
         list[str] | None,
-        typer.Option("--domain", metavar="DOMAIN", help="Only addresses of this domain; repeatable [default: all]."),
+        typer.Option("--domain", metavar="DOMAIN", help="Only e-mail addresses of this domain; repeatable [default: all]."),
     ] = None,
     country: Annotated[
         list[str] | None,
         typer.Option(
             "--country",
             metavar="CODE",
-            help="Only numbers of this country, such as GB, or any; repeatable; needed for SMS.",
+            help="Only phone numbers of this country, such as GB; any for all. Repeatable, and required for SMS.",
         ),
     ] = None,
     per_hour: Annotated[
@@ -78,14 +78,15 @@ def create(
     ] = 1_000,
     per_recipient: Annotated[
         int,
-        typer.Option("--per-recipient", metavar="N", min=1, help="Maximum messages per hour to a person; logins too."),
+        typer.Option("--per-recipient", metavar="N", min=1, help="Maximum messages and logins per hour for one person."),
     ] = 10,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Create a key, and print it once.
 
-    Without --kind the key sends nothing; without --scope it reads its own operations only. A key that may send SMS needs --country:
-    a thief can earn money with SMS to expensive foreign numbers.
+    Without --kind, the key cannot send or log in. Without --scope, it can read only its own operations.
+
+    A key for SMS needs --country, because a thief can earn money with SMS to expensive foreign numbers.
     """
     kinds, countries = kind or [], country or []
     if _TEXTS in kinds and not countries:

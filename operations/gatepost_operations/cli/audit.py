@@ -46,7 +46,7 @@ def list_entries(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number; older entries are left out.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of entries. Older entries are left out.")
     ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -77,15 +77,17 @@ def verify(
     expect_head: Annotated[
         str | None,
         typer.Option(
-            "--expect-head", metavar="HEX", help="A head from an earlier check. The log must still contain it."
+            "--expect-head", metavar="HEX", help="Head of an earlier check, which the log must still contain."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Check that no entry was changed, removed or inserted.
 
-    Prints whether the log is intact, the number of entries, and the head, which is the digest of the last one. Note the head elsewhere, and
-    give it with --expect-head later to detect a log that was cut off or deleted. Exit code 5 when the check fails.
+    Prints whether the log is intact, the number of entries, and the head. The head is the digest of the last entry. Note the head
+    elsewhere, and give it later with --expect-head. The check then also finds a log that was cut off or deleted.
+
+    Exit code 5 if the check fails.
     """
     if expect_head is not None and not _HEAD(expect_head):
         raise InvalidCommand(

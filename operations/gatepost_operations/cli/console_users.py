@@ -27,7 +27,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the a
 def console_users() -> None:
     """Manage the local accounts that sign in to the console.
 
-    GATEPOST_CONSOLE_USERS names their file. By default it is ~/.config/gatepost/console-users.
+    The accounts are in the file that GATEPOST_CONSOLE_USERS names [default: ~/.config/gatepost/console-users].
     """
     require_web()
 
@@ -45,7 +45,7 @@ def add(
 ) -> ExitCode:
     """Add an account, or change its level and password.
 
-    Asks for the password, or reads it from the first line of standard input. Open sessions of the account end.
+    Asks for the password, or reads it from the first line of standard input. Ends the open sessions of the account.
     """
     accounts = _accounts()
     level_of = import_module(f"{_SECURITY}.operators").Level.named
@@ -86,14 +86,14 @@ def remove(name: NameArgument, *, yes: YesOption = False, as_json: JsonOption = 
     epilog=examples("gatepost console-users sign-out ana@example.com", "gatepost console-users sign-out --all"),
 )
 def sign_out(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name that the console shows.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Operator's name, as the console shows it.")] = None,
     *,
     everyone: Annotated[bool, typer.Option("--all", help="Sign out everyone.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """End the open sessions of an operator.
 
-    They end also for an operator who signed in with OIDC.
+    This also works for an operator who signed in with OIDC.
     """
     if (name is None) is not everyone:
         problem = "is missing; give it, or --all" if name is None else "cannot be given with --all; leave one out"

@@ -18,10 +18,10 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl, Repl
 app = command_app()
 
 ReasonOption = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Only those whose reason contains this text.")
+    str | None, typer.Option("--reason", metavar="TEXT", help="Only dead letters whose reason contains this text.")
 ]
 IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; repeatable.")]
-DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change; without it, only show the effect.")]
+DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change. Without it, the command only shows the effect.")]
 
 
 @app.callback(
@@ -43,7 +43,7 @@ def list_letters(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number; the newest come first.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of dead letters.")
     ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -77,7 +77,7 @@ def show(
 ) -> ExitCode:
     """Show a dead letter's header names and sizes.
 
-    --reveal shows all of it. A message may contain an address or a code.
+    With --reveal, shows the whole message, which may contain an address or a code.
     """
     with DeadLetterControl(read_settings()) as control:
         found = control.letters.find(letter)
@@ -106,7 +106,7 @@ def replay(
 ) -> ExitCode:
     """Put messages that workers can now accept back on their queues.
 
-    Without --yes, only shows the effect. Exit code 5 when some are refused because workers still cannot accept them.
+    Without --yes, changes nothing and shows the effect. Exit code 5 if workers still cannot accept some of the messages.
     """
     selection = _selection(reason, since, until, letter)
     with DeadLetterControl(read_settings()) as control:
@@ -132,7 +132,7 @@ def drop(
 ) -> ExitCode:
     """Delete dead letters.
 
-    Without --yes, only shows them.
+    Without --yes, deletes nothing and shows the effect.
     """
     selection = _selection(reason, since, until, letter)
     with DeadLetterControl(read_settings()) as control:

@@ -34,9 +34,12 @@ def erase(
 ) -> ExitCode:
     """Erase a person from all stored data.
 
-    Cancels open operations and suppresses open recipients; counts stay. A fingerprint remains on the suppression list, so that no campaign
-    writes to the person again. The address is never printed; read it from standard input to keep it out of the shell's history. Exit code 3
-    when something was left, such as an attempt under way: run the command again.
+    Cancels open operations, and makes open recipients suppressed. Counts do not change. The suppression list keeps a fingerprint of the
+    person, so that no campaign sends to the person again.
+
+    The command never prints the address. To keep it out of the shell's history, give it on standard input.
+
+    Exit code 3 if something is left, such as an attempt under way. Then run the command again.
     """
     with Erasure(read_settings()) as erasure, naming("address"):
         given = address_from(address)

@@ -42,17 +42,19 @@ def health(
     ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
     reconciler: Annotated[
-        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately; a check for beat.")
+        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately, to check beat.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Time limit.")] = 5.0,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for the answer.")] = 5.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    Exit code 0 when it makes progress, 1 when it makes none or does not answer. A worker makes no progress if one of these lasts for 30 s
-    (GATEPOST_HEALTH_PATIENCE): its consumer's loop does not run, the broker is down, or messages wait while slots are free.
+    Exit code 0 if the worker makes progress. 1 if it does not, or does not answer.
 
-    With --reconciler, exit code 0 when it ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
+    A worker makes no progress if one of these lasts for 30 s (GATEPOST_HEALTH_PATIENCE): the loop of its consumer does not run, the broker
+    is down, or messages wait although slots are free.
+
+    With --reconciler, exit code 0 if the reconciler ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
     """
     found = _last_run(load_settings(env_file=env_file())) if reconciler else _ask(url or _own_url(port), timeout)
     if as_json:

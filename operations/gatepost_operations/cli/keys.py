@@ -40,7 +40,7 @@ def new(
     *,
     kid: Annotated[
         str | None,
-        typer.Option("--kid", metavar="ID", help="The sealing key's id [default: today's date and random letters]."),
+        typer.Option("--kid", metavar="ID", help="Id of the sealing key [default: today's date and random digits]."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -76,7 +76,7 @@ def _parts() -> Iterator[_Parts]:
 def status(*, as_json: JsonOption = False) -> ExitCode:
     """Show the keys that stored values are sealed with.
 
-    Reads the key id of every stored value, without opening it. Exit code 4 when a needed key is not in GATEPOST_SEALING_KEYS.
+    Reads the key id of every stored value, without opening the value. Exit code 4 if a needed key is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         used = parts.use.last_used()
@@ -104,8 +104,10 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
     """Re-seal all stored values with the first sealing key.
 
-    That is the first key of GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run it again. At the end it names the keys that can be removed. Exit
-    code 3 when a process still uses an old key, 4 when stored values need a key that is not in GATEPOST_SEALING_KEYS.
+    The first key is that of GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
+    end, it names the keys that you can remove.
+
+    Exit code 3 if a process still uses an old key. 4 if stored values need a key that is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         parts.checks.publish()
@@ -125,15 +127,17 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
 
 @app.command(epilog=examples("gatepost keys forget k20260104"))
 def forget(
-    kid: Annotated[str, typer.Argument(metavar="ID", help="The sealing key's id, or fingerprint-key.")],
+    kid: Annotated[str, typer.Argument(metavar="ID", help="Id of the sealing key, or fingerprint-key.")],
     *,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Let workers start after a key was lost or replaced.
 
-    Needed for a lost sealing key or another fingerprint key. Values sealed with a lost key can never be opened: their operations expire, and their campaigns have to be deleted. Not needed after a rotation.
-    With another fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
+    Use it after you lost a sealing key, or set another fingerprint key. It is not needed after a rotation.
+
+    Values that were sealed with a lost key can never be opened. Their operations expire, and you must delete their campaigns. With another
+    fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
     """
     with _parts() as parts:
         confirm(f"Forget {kid} permanently?", sure=yes)

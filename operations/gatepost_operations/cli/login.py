@@ -29,18 +29,18 @@ class LoginOptions:
         typer.Option("--scope", metavar="SCOPES", help="Scopes of the access token, such as 'openid profile'."),
     ] = None
     audience: Annotated[
-        str | None, typer.Option("--audience", metavar="API", help="The API the access token is for.")
+        str | None, typer.Option("--audience", metavar="API", help="API that the access token is for.")
     ] = None
     organization: Annotated[
         str | None, typer.Option("--organization", metavar="ID|NAME", help="Log in to this organization.")
     ] = None
     nonce: Annotated[
-        str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must have; compared only.")
+        str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must contain. It is not sent to Auth0.")
     ] = None
     max_age: Annotated[
         int | None,
         typer.Option(
-            "--max-age", metavar="SECONDS", min=0, help="Maximum age of the login, by the id_token's auth_time."
+            "--max-age", metavar="SECONDS", min=0, help="Maximum time since the id_token's auth_time."
         ),
     ] = None
 
@@ -59,24 +59,27 @@ def login(
     *,
     code_file: Annotated[
         Path | None,
-        typer.Option("--code-file", metavar="FILE", help="Read the code from a file; otherwise from standard input."),
+        typer.Option("--code-file", metavar="FILE", help="File with the code [default: ask, or read standard input]."),
     ] = None,
     logging_in: LoginOptions,
     shared: CommandOptions,
-    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set, and delete it.")] = False,
+    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set, and delete it from Redis.")] = False,
     reference_file: Annotated[
         Path | None,
         typer.Option(
-            "--reference-file", metavar="FILE", help="Write to this file the secret that redeems the tokens later."
+            "--reference-file", metavar="FILE", help="File for the reference: the secret that redeems the tokens later."
         ),
     ] = None,
     waiting: WaitOptions,
 ) -> ExitCode:
     """Exchange the code a person received for a token set.
 
-    An address with an @ is an e-mail address; any other is a phone number. The code is never an option: the command prompts for it
-    without echo, or reads it from standard input or a file. Without --redeem it prints claims of the id_token, and no token. To
-    redeem the tokens later, write a reference file, and give its content to gatepost result.
+    An address with an @ is an e-mail address. Any other address is a phone number.
+
+    The code is never an option. The command asks for it without echo, or reads it from standard input or a file.
+
+    Without --redeem, the command prints claims of the id_token and no token. To redeem the tokens later, use --reference-file, and give the
+    content of the file to `gatepost result`.
     """
     if redeem and not waiting.wait:
         raise typer.BadParameter(

@@ -19,7 +19,7 @@ class MessageOptions:
     auth_params: Annotated[
         str | None,
         typer.Option(
-            "--auth-params", metavar="JSON|@FILE", help="authParams of a magic link: scope, redirect_uri, state."
+            "--auth-params", metavar="JSON|@FILE", help="authParams of a magic link, such as scope, redirect_uri and state."
         ),
     ] = None
 

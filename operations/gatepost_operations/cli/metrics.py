@@ -38,8 +38,8 @@ def metrics(
 ) -> None:
     """Serve the metrics of the fleet to Prometheus.
 
-    Reads Redis and the broker at each scrape, and writes nothing. Needs no sealing key and no credential of Auth0. Each worker serves its own
-    metrics: see gatepost worker --metrics-port.
+    At each scrape, reads Redis and the broker. Writes nothing, and needs no sealing key and no Auth0 credential. Each worker serves its own
+    metrics: see `gatepost worker --metrics-port`.
     """
     require_installed("prometheus_client", extra="metrics")
     settings = read_settings()

@@ -36,7 +36,7 @@ ReferenceArgument = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Maximum wait. The operation continues after it.")
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest wait for the result. After it, the operation continues.")
 ]
 
 
@@ -46,15 +46,15 @@ class CommandOptions:
 
     tenant: TenantOption = None
     client_ip: Annotated[
-        str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for attack protection.")
+        str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for Auth0's attack protection.")
     ] = None
     extra: Annotated[
-        str | None, typer.Option("--extra", metavar="JSON|@FILE", help="More fields for the request's body.")
+        str | None, typer.Option("--extra", metavar="JSON|@FILE", help="Further fields of the request's body.")
     ] = None
     headers: Annotated[
         str | None,
         typer.Option(
-            "--headers", metavar="JSON|@FILE", help="HTTP headers of this call. AUTH0_ALLOWED_HEADERS must name them."
+            "--headers", metavar="JSON|@FILE", help="HTTP headers of this call. AUTH0_ALLOWED_HEADERS must list them."
         ),
     ] = None
     deadline: Annotated[
@@ -63,7 +63,7 @@ class CommandOptions:
     ] = None
     idempotency_key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", metavar="KEY", help="A repeated key returns the same operation."),
+        typer.Option("--idempotency-key", metavar="KEY", help="Name of this command. The same key again returns the same operation."),
     ] = None
 
     def fields(self, **others: Any) -> dict[str, Any]:
@@ -92,7 +92,8 @@ class WaitOptions:
 def status(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the current state of an operation.
 
-    Exit code 0 while it is open and when it is accepted, 3 when it ended otherwise.
+    Exit code 0 while the operation is open, and if it is accepted. 4 if Auth0 refused the client, the grant or the connection. 3 after
+    another end.
     """
     with open_producer() as producer:
         outcome = producer.handle(operation).outcome()
@@ -109,13 +110,14 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
 def result(
     operation: ReferenceArgument,
     *,
-    redeem: Annotated[bool, typer.Option("--redeem", help="Print a login's token set, and delete it.")] = False,
+    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set of a login, and delete it from Redis.")] = False,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Wait for an operation's result, and redeem its token set if asked.
 
-    Only the reference opens the result of a login: gatepost login --reference-file writes it. It is a secret, so it is never an argument.
+    The result of a login needs the reference, which `gatepost login --reference-file` writes. The reference is a secret, so give it on
+    standard input.
     """
     reference = reference_from(operation)
     with open_producer() as producer:

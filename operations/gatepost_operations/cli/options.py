@@ -24,7 +24,7 @@ PhoneArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TenantOption = Annotated[
-    str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
+    str | None, typer.Option("--tenant", metavar="NAME", help="Name of a configured tenant [default: the first].")
 ]
 AllTenantsOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="Only this configured tenant [default: all].")
@@ -32,7 +32,7 @@ AllTenantsOption = Annotated[
 NumbersOption = Annotated[
     Numbers,
     typer.Option(
-        "--numbers", help="Accept numbers in the country's number plan (plan), or all of a possible length (length)."
+        "--numbers", help="Valid phone numbers. plan: those in the country's number plan; length: all of a possible length."
     ),
 ]
 LandlinesOption = Annotated[
@@ -43,9 +43,9 @@ LanguageOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="MOMENT", help="Start: 2026-05-04T18:00+02:00, or 90m or 2d for a time ago."),
+    typer.Option("--since", metavar="MOMENT", help="Start: a time such as 2026-05-04T18:00+02:00, or 90m or 2d ago."),
 ]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form [default: now].")]
 
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

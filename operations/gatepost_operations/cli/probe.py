@@ -48,16 +48,18 @@ def probe(
     *,
     tenant: TenantOption = None,
     every: Annotated[
-        str | None, typer.Option("--every", metavar="DURATION", help="Repeat at this interval: 5m, 1h.")
+        str | None, typer.Option("--every", metavar="DURATION", help="Repeat at this interval, such as 5m or 1h.")
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Show the last result, and send nothing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send a code to the team's own mailbox, and log in with it.
 
-    Enqueues a send and a login as an application does, so it checks the workers, Auth0, the template and the mailbox. The settings
-    GATEPOST_PROBE_… name the mailbox. Exit code 0 when every step succeeded, 3 when one failed, 4 when a setting or a credential is the cause, 5
-    when another probe holds the mailbox. With --every it runs until it is stopped, and prints a result for each run.
+    Enqueues a send and a login as an application does. So it tests the workers, Auth0, the message template and the mailbox. The settings
+    GATEPOST_PROBE_… name the mailbox.
+
+    Exit code 0 if every step succeeded, 4 if a setting or a credential is wrong, 3 if a step failed for another reason, 5 if another probe
+    holds the mailbox. With --every, it runs until you stop it, and prints a result for each run.
     """
     interval_s = _interval_s(every)
     if last and every:

@@ -36,14 +36,17 @@ def quota(
     endpoint: EndpointOption = None,
     probe: Annotated[
         bool,
-        typer.Option("--probe", help="Read an unknown quota with a request that Auth0 refuses."),
+        typer.Option("--probe", help="Read an unknown quota with one request, which Auth0 refuses. Sends no message."),
     ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show the learned quota.
 
-    The workers learn it from Auth0's headers. `left` is the number of tokens in the bucket, `reserve` the number kept for logins and other
-    applications, `free` the refill that others leave, `refill` the highest refill measured. --probe costs one request and sends nothing.
+    Workers learn the quota from Auth0's headers. Each request takes a token from the tenant's bucket.
+
+    `left` is the number of tokens in the bucket, and `limit` the size of the bucket. `reserve` is the number of tokens that campaigns leave
+    for logins and other applications. `refill` is the highest refill per second that was measured. `others` is the number of requests per
+    second of other applications. `free` is the refill that they leave.
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
@@ -71,8 +74,8 @@ def clear(
 ) -> ExitCode:
     """Lift the block after a 429 before Auth0's time is up.
 
-    Two requests then probe the quota; another 429 blocks again. Waiting campaigns and single sends continue within a minute. The audit log
-    records the command.
+    Two requests then test the quota. If Auth0 answers 429 again, the block returns. Waiting campaigns and single sends continue within a
+    minute. The audit log records the command.
     """
     # `quota --tenant acme clear` means that tenant too.
     before = context.parent.params if context.parent is not None else {}

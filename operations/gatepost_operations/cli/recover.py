@@ -31,7 +31,7 @@ def recover(
         typer.Option(
             "--backup-of",
             metavar="MOMENT",
-            help="Time of the backup: 2026-05-04T03:00+02:00, or 8h for eight hours ago.",
+            help="Time of the backup, such as 2026-05-04T03:00+02:00, or 8h for eight hours ago.",
         ),
     ],
     keep: Annotated[
@@ -39,7 +39,7 @@ def recover(
         typer.Option(
             "--keep",
             metavar="ID",
-            help="Only pause this campaign, because it sent nothing after the backup; repeatable.",
+            help="Only pause this campaign. Use it for a campaign that sent nothing after the backup; repeatable.",
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -48,9 +48,10 @@ def recover(
 ) -> ExitCode:
     """Make a restored backup safe before workers start.
 
-    Messages that were open in the backup may have been sent after it. Pauses every campaign; open recipients, sends and logins become unknown;
-    commands from other languages that wait in a queue become dead letters. Refuses while workers run. A second run for the same backup changes nothing. Exit code 3 when
-    operations cannot be read.
+    Messages that were open in the backup may have been sent after it. So this command pauses every campaign, and makes open recipients,
+    sends and logins unknown. Queued commands from other languages become dead letters.
+
+    Stop all workers first. A second run for the same backup changes nothing. Exit code 3 if operations cannot be read.
     """
     now = datetime.now(UTC)
     moment = read_past_moment(backup_of, "backup-of", now=now)

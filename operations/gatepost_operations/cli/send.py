@@ -37,7 +37,7 @@ class SendOptions(MessageOptions):
     ] = None
     on_unknown: Annotated[
         OnUnknown,
-        typer.Option("--on-unknown", help="After a lost answer: hold, or send again (voids the first code)."),
+        typer.Option("--on-unknown", help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code."),
     ] = OnUnknown.HOLD
 
     def fields(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def send_email(
 ) -> ExitCode:
     """Send a one-time code or a magic link to an e-mail address.
 
-    `accepted` means that Auth0 accepted the request, not that the message was delivered.
+    The state accepted means that Auth0 accepted the request. It does not mean that the message was delivered.
     """
     fields = shared.fields(send=send, **sending.fields())
     email = address_from(address)
@@ -89,7 +89,7 @@ def send_sms(
 ) -> ExitCode:
     """Send a one-time code to a phone number.
 
-    `accepted` means that Auth0 accepted the request, not that the message was delivered.
+    The state accepted means that Auth0 accepted the request. It does not mean that the message was delivered.
     """
     fields = shared.fields(**sending.fields(), numbers=numbers, allow_landlines=allow_landlines)
     phone_number = address_from(address)

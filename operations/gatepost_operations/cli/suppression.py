@@ -28,7 +28,7 @@ app = command_app()
 ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Reason of the entry.")]
 ExpiresOption = Annotated[
     str | None,
-    typer.Option("--expires", metavar="MOMENT", help="End of the entry: 2027-01-01T00:00Z, 90d [default: never]."),
+    typer.Option("--expires", metavar="MOMENT", help="End of the entry: a time such as 2027-01-01T00:00Z, or 90d from now [default: never]."),
 ]
 
 
@@ -41,8 +41,8 @@ ExpiresOption = Annotated[
 def suppression() -> None:
     """Manage the suppression list.
 
-    The list holds keyed fingerprints, never addresses. Workers check it when they take a batch. Recipients on the
-    list become `suppressed`.
+    The list contains people to whom no campaign sends. It stores keyed fingerprints, not addresses. Workers check the list when they take a
+    batch, and recipients on the list become suppressed.
     """
 
 

@@ -39,7 +39,8 @@ def _control() -> Iterator[TenantControl]:
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
     """List tenant names and their applications.
 
-    Shows the number of open operations for each application. Exit code 4 when this configuration names another application than Redis does.
+    Shows the number of open operations of each Auth0 application. Exit code 4 if Redis has another application for a tenant than this
+    configuration.
     """
     with _control() as control:
         found = control.look()
@@ -67,7 +68,7 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="Move the open operations of this earlier application [default: the registered one].",
+            help="Earlier application, whose open operations are moved [default: the registered one].",
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -76,8 +77,10 @@ def accept(
 ) -> ExitCode:
     """Accept a client id or domain that was changed on purpose.
 
-    Registers this configuration's application under the name, and moves the open operations of the earlier one to it. Never do this
-    where two environments share a Redis. To move a campaign, use `gatepost campaign resume --accept-tenant`.
+    Registers the Auth0 application of this configuration for the tenant name. Moves the open operations of the earlier application to the
+    new one. To move a campaign, use `gatepost campaign resume --accept-tenant`.
+
+    Never use this command if two environments share a Redis.
     """
     earlier = None if before is None else Application.read(before)
     if before is not None and earlier is None:

@@ -41,7 +41,7 @@ _CONSOLE: Final = "gatepost_operations.web.console"
 )
 def web(
     *,
-    role: Annotated[Role | None, typer.Option("--role", help="Serve this role alone [default: both].")] = None,
+    role: Annotated[Role | None, typer.Option("--role", help="Serve only the API or only the console [default: both].")] = None,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = _LOOPBACK,
     port: Annotated[
         int | None,
@@ -50,14 +50,16 @@ def web(
             metavar="PORT",
             min=0,
             max=65535,
-            help="Port; 0 takes a free one [default: api 8790, console 8791].",
+            help="Port; 0 takes a free port [default: api 8790, console 8791].",
         ),
     ] = None,
 ) -> None:
     """Serve the HTTP API and the console.
 
-    Without --role, both run in this terminal. --host and --port are then the address of the console. The API listens on the loopback
-    address only, with a temporary key for the console. Ctrl-C finishes the requests under way.
+    Without --role, both run in this terminal. --host and --port are then the address of the console. The API listens on 127.0.0.1 only, and
+    the console uses a temporary key for it.
+
+    Ctrl-C stops the servers after their requests have ended.
     """
     require_web()
     match role:

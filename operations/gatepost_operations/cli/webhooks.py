@@ -34,7 +34,7 @@ from gatepost_operations.maintenance.webhooks import Fate, WebhookControl
 
 app = command_app()
 
-EndpointArgument = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id, or its beginning.")]
+EndpointArgument = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id, or the beginning of the id.")]
 
 _POLL_S: Final = 0.2
 _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "failing": "disabled: failed for a day"}
@@ -44,7 +44,7 @@ _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "fai
 def webhooks() -> None:
     """Tell other systems when something ends.
 
-    Workers send a signed POST for each event, and repeat it for a day until the endpoint answers with 2xx.
+    Workers send a signed POST for each event. If the endpoint does not answer with 2xx, they repeat it for a day.
     """
 
 
@@ -65,13 +65,13 @@ def add(
     *,
     event: Annotated[
         list[str] | None,
-        typer.Option("--event", metavar="TYPE", help="Only this type of event; repeatable [default: all]."),
+        typer.Option("--event", metavar="TYPE", help="Only events of this type; repeatable [default: all]."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add an endpoint, and show its secret once.
 
-    The endpoint gets the events from now on. The receiver verifies their signatures with the secret.
+    The endpoint gets the events that happen from now on. The receiver needs the secret to verify signatures.
     """
     with _control() as (_, control):
         endpoint, secret = control.add(url_from(url), _types(event))
@@ -146,13 +146,14 @@ def send_test(
     endpoint: EndpointArgument,
     *,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0, max=600, help="How long to wait for the result.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, max=600, help="Longest wait for the result.")
     ] = 30.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send a test event to one endpoint, and show the result.
 
-    A worker sends it. Exit code 3 when the endpoint did not accept it in time. An attempt that fails is repeated like any other.
+    A worker sends the event. A failed attempt is repeated, as for other events. Exit code 3 if the endpoint did not accept the event in
+    time.
     """
     with _control() as (settings, control):
         before = control.find(endpoint)
@@ -195,7 +196,8 @@ def replay(
 ) -> ExitCode:
     """Send the events of a time range again, with the same webhook-id.
 
-    --since is required. Events are kept for three days (`GATEPOST_WEBHOOK_RETENTION`), and only while an endpoint subscribes to their type.
+    --since is required. Gatepost keeps events for three days (GATEPOST_WEBHOOK_RETENTION). It keeps only types that an endpoint subscribes
+    to.
     """
     start, end = read_period(since, until)
     if start is None:
@@ -213,13 +215,13 @@ def rotate(
     endpoint: EndpointArgument,
     *,
     overlap: Annotated[
-        str, typer.Option("--overlap", metavar="DURATION", help="How long the earlier secret signs too, such as 7d.")
+        str, typer.Option("--overlap", metavar="DURATION", help="How long requests are also signed with the earlier secret, such as 7d.")
     ] = "24h",
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Sign with a new secret, and show it once.
 
-    During the overlap every request has two signatures, so the receiver can change its secret at any time.
+    During the overlap, every request has two signatures. In this time, give the receiver the new secret.
     """
     with _control() as (_, control):
         found, secret = control.rotate(endpoint, read_duration(overlap, "overlap"))
@@ -234,7 +236,7 @@ def rotate(
 def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Send events to a disabled endpoint again, also those that waited.
 
-    Also resets its counts of lost and abandoned events, which `gatepost doctor` shows.
+    Also clears the numbers of lost and given-up events that `gatepost doctor` shows.
     """
     with _control() as (_, control):
         before = control.enable(endpoint)
@@ -246,7 +248,7 @@ def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCo
 
 @app.command(epilog=examples("gatepost webhooks disable 3f2a"))
 def disable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Send nothing to an endpoint. Its events wait, at most for GATEPOST_WEBHOOK_RETENTION."""
+    """Send nothing to an endpoint. Its events wait for at most GATEPOST_WEBHOOK_RETENTION."""
     with _control() as (_, control):
         before = control.disable(endpoint)
     show({"endpoint": before.id, "changed": before.enabled}, "disabled", as_json=as_json)

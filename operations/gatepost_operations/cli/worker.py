@@ -28,22 +28,22 @@ app = command_app()
 def worker(
     *,
     queues: Annotated[
-        str, typer.Option("--queues", metavar="NAMES", help="Comma-separated: login, send, bulk, webhooks.")
+        str, typer.Option("--queues", metavar="NAMES", help="Queues, separated by commas: login, send, bulk, webhooks.")
     ] = "login,send,webhooks",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once [default: 8]."),
+        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once in each process [default: 8]."),
     ] = None,
     processes: Annotated[
         int,
-        typer.Option("--processes", metavar="N", min=1, max=64, help="Worker processes; if one ends, all end."),
+        typer.Option("--processes", metavar="N", min=1, max=64, help="Number of processes. If one ends, all end."),
     ] = 1,
     calls: Annotated[
         int | None,
-        typer.Option("--calls", metavar="N", min=1, max=10_000, help="Calls at once for campaigns [default: 400]."),
+        typer.Option("--calls", metavar="N", min=1, max=10_000, help="Calls at once for campaigns, in each process [default: 400]."),
     ] = None,
     beat: Annotated[
-        bool, typer.Option("--beat", help="Also run the reconciler's schedule; use it in exactly one worker.")
+        bool, typer.Option("--beat", help="Also run beat, which starts the reconciler. Use it in exactly one worker.")
     ] = False,
     health_port: Annotated[
         int | None,
@@ -52,7 +52,7 @@ def worker(
             metavar="PORT",
             min=1,
             max=65535,
-            help="Serve GET /health on this port; further processes take the next ones.",
+            help="Serve GET /health on this port. Further processes take the next ports.",
         ),
     ] = None,
     health_host: Annotated[
@@ -65,7 +65,7 @@ def worker(
             metavar="PORT",
             min=1,
             max=65535,
-            help="Serve GET /metrics on this port; further processes take the next ones.",
+            help="Serve GET /metrics on this port. Further processes take the next ports.",
         ),
     ] = None,
     metrics_host: Annotated[
@@ -74,7 +74,7 @@ def worker(
     ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option("--log-level", case_sensitive=False, help="Minimum level [default: info]."),
+        typer.Option("--log-level", case_sensitive=False, help="Minimum level of log lines [default: info]."),
     ] = None,
     log_format: Annotated[
         Literal["json", "console"] | None, typer.Option("--log-format", help="Log format [default: json].")
@@ -82,7 +82,7 @@ def worker(
 ) -> None:
     """Run a worker in this terminal.
 
-    Use separate workers for bulk, so that a campaign never delays a login. Ctrl-C finishes the calls under way.
+    Run separate workers for the queue bulk, so that a campaign never delays a login. Ctrl-C stops the worker after its calls have ended.
     """
     require_worker()
     # A configuration error is one sentence here; Celery would add a traceback.

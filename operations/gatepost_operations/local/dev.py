@@ -65,7 +65,7 @@ def dev(
         Path, typer.Option("--data-dir", metavar="DIRECTORY", help="Directory for Valkey's data and dev.env.")
     ] = DATA_DIRECTORY,
     real: Annotated[
-        bool, typer.Option("--real", help="Use the tenant in the environment instead of the simulator.")
+        bool, typer.Option("--real", help="Use the tenant of the environment instead of the simulator.")
     ] = False,
     redis_port: Annotated[
         int | None,
@@ -74,7 +74,7 @@ def dev(
             metavar="PORT",
             min=0,
             max=65535,
-            help="Port of Valkey; 0 chooses a free one [default: the last run's, or 16379].",
+            help="Port of Valkey; 0 takes a free port [default: that of the last run, or 16379].",
         ),
     ] = None,
     simulator_port: Annotated[
@@ -84,7 +84,7 @@ def dev(
             metavar="PORT",
             min=0,
             max=65535,
-            help="Port of the simulator; 0 chooses a free one [default: the last run's, or 4430].",
+            help="Port of the simulator; 0 takes a free port [default: that of the last run, or 4430].",
         ),
     ] = None,
     concurrency: Annotated[
@@ -93,8 +93,10 @@ def dev(
 ) -> ExitCode:
     """Run Valkey, the simulator and workers in one terminal.
 
-    Prints the variables that a second terminal needs, and writes them to dev.env in the data directory, until it ends. `gatepost --dev COMMAND`
-    uses them. A port that is taken is replaced by a free one. A worker that ends is started again. Ctrl-C stops everything.
+    Ctrl-C stops everything. A worker that ends is started again. If a port is in use, dev takes a free one.
+
+    In a second terminal, use `gatepost --dev COMMAND`. Other programs need the variables that dev prints. While it runs, the file dev.env
+    in the data directory contains them too.
     """
     require_worker()
     if real and not os.environ.get("AUTH0_DOMAIN"):

@@ -38,8 +38,10 @@ def check(
 ) -> ExitCode:
     """Check a whole file, and send nothing.
 
-    Shows the field of each column, counts, and each kind of error with its first lines. Writes all invalid rows to a
-    file that you can correct and use as a file of recipients. Exit code 0 when every row is valid, 6 when not. Needs no configuration.
+    Shows the column of each field, the counts, and the first lines with each kind of error. Writes all invalid rows to a file. You can
+    correct this file and use it as a file of recipients.
+
+    Exit code 0 if every row is valid, 6 if not. Needs no configuration.
     """
     with open_recipient_file(file, reading) as recipients:
         beside = rejects_beside(recipients, file)

@@ -38,7 +38,7 @@ def resume(
     *,
     accept_tenant: Annotated[
         bool,
-        typer.Option("--accept-tenant", help="Move it to this configuration's client id and domain."),
+        typer.Option("--accept-tenant", help="Move the campaign to the client id and domain of this configuration."),
     ] = False,
     watch: WatchOption = False,
     notify: NotifyOption = None,
@@ -46,7 +46,8 @@ def resume(
 ) -> ExitCode:
     """Resume a paused campaign.
 
-    A campaign is sent through the client id and domain that it was created for. If they were changed on purpose, give --accept-tenant.
+    Workers send a campaign only through the client id and domain that it was created for. If you changed them on purpose, give
+    --accept-tenant.
     """
     notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
@@ -57,7 +58,7 @@ def resume(
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
     """Stop a campaign permanently.
 
-    Open recipients become cancelled. A campaign that has ended stays as it is.
+    Open recipients become cancelled. A campaign that has ended does not change.
     """
     with open_campaign(campaign) as (campaigns, found):
         if found.status in {Status.FINISHED, Status.CANCELLED}:
@@ -79,10 +80,10 @@ def change(
     ] = None,
     deadline: Annotated[
         str | None,
-        typer.Option("--deadline", metavar="MOMENT|none", help="New deadline: 2026-05-04T18:00+02:00, 2d."),
+        typer.Option("--deadline", metavar="MOMENT|none", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now."),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline: Europe/Berlin.")
+        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
@@ -107,8 +108,8 @@ def change(
 def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Count recipients again if the counts do not add up.
 
-    Counts a campaign's recipients batch by batch, and replaces the counts. The campaign must not run: pause it first. Exit code 1 when batches are missing or
-    cannot be read.
+    Counts the recipients batch by batch, and replaces the campaign's counts. Pause the campaign first. Exit code 1 if batches are missing
+    or cannot be read.
     """
     with open_campaign(campaign) as (campaigns, found):
         counted_anew = campaigns.recount(found.campaign_id)
@@ -124,13 +125,13 @@ def delete(
     campaign: CampaignArgument,
     *,
     confirmed_id: Annotated[
-        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's id; needed without a terminal.")
+        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's whole id. Required without a terminal.")
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Delete a campaign and its recipients.
 
-    Gatepost then no longer knows who got a message, and the same file could be sent again.
+    Gatepost then does not know any more who got a message, so the same file could be sent again.
     """
     with open_campaign(campaign) as (campaigns, found):
         if confirmed_id not in {None, found.campaign_id}:

@@ -46,7 +46,7 @@ def create(
 ) -> ExitCode:
     """Record a campaign as a draft, and print its id.
 
-    `add` adds recipients. Nothing is sent before `start`.
+    Add recipients with `campaign add`. Nothing is sent before `campaign start`.
     """
     with open_campaigns() as campaigns:
         campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())
@@ -73,8 +73,10 @@ def add(
 ) -> ExitCode:
     """Add a file's recipients to a campaign, each once.
 
-    Skips recipients that the campaign already has: after an interruption, run it again. Checks the whole file first, and adds nothing
-    when a row is invalid, unless --skip-invalid is given. A campaign that runs or has finished sends to new recipients at once.
+    Checks the whole file first. If a row is invalid, adds nothing, unless you give --skip-invalid. Recipients that the campaign already has
+    are skipped, so you can run the command again after an interruption.
+
+    A campaign that runs or has finished sends to new recipients at once.
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if found.options.guests is None:

@@ -24,7 +24,7 @@ from gatepost_operations.files.rows import read_rows
 Moment = "MOMENT"
 RateText = Annotated[
     float | None,
-    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second, within the quota."),
+    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second. The quota limits them too."),
 ]
 
 
@@ -32,15 +32,15 @@ RateText = Annotated[
 class DeliveryOptions(MessageOptions):
     """The options that `create`, `send` and `plan` share."""
 
-    send: Annotated[Send, typer.Option("--send", help="Content of e-mails.")] = "code"
+    send: Annotated[Send, typer.Option("--send", help="What e-mails contain.")] = "code"
     connection: Annotated[
         str | None,
         typer.Option(
-            "--connection", metavar="NAME", help="Passwordless connection [default: email or sms, by recipient]."
+            "--connection", metavar="NAME", help="Passwordless connection [default: email or sms, as the recipient needs]."
         ),
     ] = None
     tenant: Annotated[
-        str | None, typer.Option("--tenant", metavar="NAME", help="A configured tenant [default: the first].")
+        str | None, typer.Option("--tenant", metavar="NAME", help="Name of a configured tenant [default: the first].")
     ] = None
     start_at: Annotated[
         str | None,
@@ -52,11 +52,11 @@ class DeliveryOptions(MessageOptions):
     ] = None
     hours: Annotated[
         str | None,
-        typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send: 09:00-18:00."),
+        typer.Option("--hours", metavar="HH:MM-HH:MM", help="Hours of the day in which to send, such as 09:00-18:00."),
     ] = None
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", metavar="NAME", help="For --hours and for times without a zone: Europe/Berlin."),
+        typer.Option("--timezone", metavar="NAME", help="Time zone of --hours, and of times without a zone, such as Europe/Berlin."),
     ] = None
     rate: RateText = None
     deadline: Annotated[
@@ -64,17 +64,17 @@ class DeliveryOptions(MessageOptions):
         typer.Option(
             "--deadline",
             metavar=Moment,
-            help="Send nothing after this time, in the form of --start-at. Open recipients become expired.",
+            help="Send nothing after this time. Recipients that are still open become expired. Same forms as --start-at.",
         ),
     ] = None
     on_unknown: Annotated[
         OnUnknown,
-        typer.Option("--on-unknown", help="After a lost answer: hold, or send again (voids the first code)."),
+        typer.Option("--on-unknown", help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code."),
     ] = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
         typer.Option(
-            "--pause-after-errors", metavar="N", min=0, help="Pause after N identical failures in a row; 0 never."
+            "--pause-after-errors", metavar="N", min=0, help="Pause after N identical failures in a row. 0: never."
         ),
     ] = 25
     pause_above_error_share: Annotated[
@@ -84,16 +84,16 @@ class DeliveryOptions(MessageOptions):
             metavar="SHARE",
             min=0,
             max=1,
-            help="Pause above this share of failures; 0 never.",
+            help="Pause if a greater share of recipients fails. 0: never.",
         ),
     ] = 0.25
     max_in_flight: Annotated[
         int,
-        typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Maximum number of batches in progress."),
+        typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Maximum number of batches that are queued or with a worker."),
     ] = 256
     guest_list: Annotated[
         Path | None,
-        typer.Option("--guest-list", metavar="FILE", help="For a rehearsal: send only to the recipients in this file."),
+        typer.Option("--guest-list", metavar="FILE", help="Make a rehearsal: send only to the recipients in this file."),
     ] = None
 
     def options(self, channel: Channel, *, now: datetime | None = None) -> Options:

@@ -23,7 +23,7 @@ NotifyOption = Annotated[
     typer.Option(
         "--notify",
         metavar="COMMAND",
-        help="Run this command, without a shell, when the campaign ends or pauses itself. Its environment has the outcome.",
+        help="Run this command, without a shell, when the campaign ends or pauses itself. Environment variables give it the outcome.",
     ),
 ]
 LONGEST_S: Final = 30.0

@@ -53,8 +53,10 @@ def plan_command(
 ) -> ExitCode:
     """Show how long a campaign would take, and send nothing.
 
-    Counts recipients and countries, shows who would be skipped and whom other campaigns reached recently, and estimates the finish time from
-    the learned quota. If no quota is known, one request that Auth0 refuses reads it. It sends no message.
+    Counts the recipients by country, the recipients that would be skipped, and those that other campaigns reached recently. Estimates the
+    finish time from the learned quota.
+
+    If no quota is known, makes one request to read it. Auth0 refuses this request, and no message is sent.
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)

@@ -21,7 +21,7 @@ from gatepost_operations.formatting import counted, day_text
 from gatepost_operations.planning.plan import RecentCampaign, RecentlySent
 
 DEFAULT_RECENT = "7d"
-AgainOption = Annotated[bool, typer.Option("--again", help="Send a file again that another campaign has sent.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Allow a file that another campaign has already sent.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class RecentOptions:
         typer.Option(
             "--recent",
             metavar="DURATION",
-            help="Count recipients whom another campaign reached within this time [default: 7d].",
+            help="Show how many recipients another campaign reached within this time [default: 7d].",
         ),
     ] = None
 

@@ -29,7 +29,7 @@ FileArgument = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="CSV, JSON Lines or Excel (.xlsx), compressed or not; - reads standard input.",
+        help="CSV, JSON Lines or Excel (.xlsx), also compressed; - reads standard input.",
         show_default=False,
     ),
 ]
@@ -45,23 +45,23 @@ class FileOptions:
 
     channel: Annotated[
         Channel,
-        typer.Option("--channel", help="Channel; auto prefers a row's e-mail address to its phone number."),
+        typer.Option("--channel", help="Channel. auto: by e-mail if a row has an address, otherwise by SMS."),
     ] = Channel.AUTO
     region: Annotated[
         str | None,
-        typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code: GB."),
+        typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code, such as GB."),
     ] = None
     column: Annotated[
         list[str] | None,
         typer.Option(
             "--column",
             metavar="FIELD=NAME",
-            help="Column of a field (email, phone_number, language, client_ip …); repeatable.",
+            help="Column that contains a field (email, phone_number, language, client_ip …); repeatable.",
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", metavar="NAME", help="Encoding [default: UTF-8, or that of the byte order mark]."),
+        typer.Option("--encoding", metavar="NAME", help="Encoding [default: that of the byte order mark, or UTF-8]."),
     ] = None
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", metavar="CHARACTER", help="CSV delimiter [default: detected].")

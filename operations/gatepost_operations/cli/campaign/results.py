@@ -24,11 +24,11 @@ _GROUP = "failed"
 
 StateOption = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help="One of the states, or failed: rejected, exhausted and expired."),
+    typer.Option("--state", metavar="STATE", help="Only recipients in this state; repeatable. failed means rejected, exhausted and expired."),
 ]
 ReasonOption = Annotated[
     list[str] | None,
-    typer.Option("--reason", metavar="REASON", help="Only recipients with this reason; `status` lists reasons."),
+    typer.Option("--reason", metavar="REASON", help="Only recipients with this reason; repeatable. `status` lists the reasons."),
 ]
 
 
@@ -43,14 +43,16 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File that only its owner can read [default: stdout]."),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write, which only its owner can read [default: standard output]."),
     ] = None,
     force: ForceOption = False,
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
-    Writes all recipients, or those of some states and reasons. The file can be read again as a file of recipients. In CSV, cells that a spreadsheet would take for a formula get a leading
-    apostrophe, which is removed when the file is read again.
+    Writes all recipients, or those with some states or reasons. You can use the file as a file of recipients again.
+
+    In CSV, a cell that a spreadsheet would take for a formula gets a leading apostrophe. Gatepost removes the apostrophe when it reads the
+    file.
     """
     states = states_of(state) or None
     reasons = reasons_of(reason)

@@ -35,13 +35,13 @@ def retry(
     state: StateOption = None,
     reason: ReasonOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Only show counts by reason, and whether a retry can succeed.")
+        bool, typer.Option("--dry-run", "-n", help="Change nothing. Show counts by reason, and whether a retry can succeed.")
     ] = False,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="MOMENT", help="A new deadline: 2026-05-04T18:00+02:00, 2d.")
+        str | None, typer.Option("--deadline", metavar="MOMENT", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now.")
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline: Europe/Berlin.")
+        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
     ] = None,
     watch: WatchOption = False,
     notify: NotifyOption = None,
@@ -49,9 +49,11 @@ def retry(
 ) -> ExitCode:
     """Send again to recipients who failed.
 
-    Selects recipients by state and reason; without a state, those who failed (rejected, exhausted, expired). Without --reason, skips recipients
-    for whom a retry cannot succeed, such as wrong addresses, and says how many. `accepted` cannot be retried. To include `unknown`, name it or
-    its reason: some of these recipients have a message, and a second one voids its code.
+    By default, selects the recipients who failed (rejected, exhausted or expired). --state and --reason select others. Without --reason,
+    skips recipients for whom a retry cannot succeed, such as wrong addresses, and shows their number.
+
+    Accepted recipients cannot be retried. Unknown recipients are selected only if you name the state or its reason. Some of them have a
+    message, and a second message voids its code.
     """
     states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
     reasons = reasons_of(reason)

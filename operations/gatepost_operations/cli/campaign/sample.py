@@ -70,9 +70,11 @@ def send_test(
 ) -> ExitCode:
     """Send the message of some rows to yourself.
 
-    Takes the first rows of the file that give different messages, and sends each with the campaign's options to your own addresses and phone
-    numbers. Nothing is sent to the people in the file, and nothing about them is recorded. Sends at once, whatever the hours and the rate. If
-    an address gets several messages, only the code of the last one works.
+    Takes the first rows of the file that give different messages. Sends their messages, with the campaign's options, to your own addresses
+    and phone numbers.
+
+    Sends nothing to the people in the file, and records nothing about them. Sends at once: --start-at, --hours and --rate have no effect.
+    If an address gets several messages, only the last code works.
     """
     with open_recipient_file(file, reading) as recipients, open_producer() as producer:
         options = delivery.options(reading.channel)

@@ -46,7 +46,7 @@ def send(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Campaign's name [default: the file's; with a guest list, plus -rehearsal]."
+            "--name", metavar="NAME", help="Campaign's name [default: the file's name; with --guest-list, -rehearsal is added]."
         ),
     ] = None,
     reading: FileOptions,
@@ -64,9 +64,12 @@ def send(
 ) -> ExitCode:
     """Send to everyone in a file, in one step.
 
-    Checks the file, then creates, fills, starts and watches a campaign. The name identifies the campaign: after a crash, or with a longer file,
-    run the command again with the same name. The campaign continues, and its recipients get no second message. Exit codes are those of `watch`,
-    and 6 when rows are invalid.
+    Checks the file, creates a campaign, adds the recipients, starts the campaign and watches it.
+
+    After a crash, or with a longer file, run the command again with the same name. It continues the campaign of this name. Recipients that
+    the campaign has sent to get no second message.
+
+    Exit codes are those of `campaign watch`, and 6 if a row is invalid.
     """
     events = Events() if as_json else None
     notifier = notifier_of(notify, watch=watch)

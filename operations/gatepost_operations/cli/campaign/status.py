@@ -24,8 +24,8 @@ from gatepost_operations.cli.output import say, show, width_of, write, write_jso
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a campaign's status, counts and reasons.
 
-    While it runs, the exit code is 0; 4 when workers cannot send a batch; 1 when all such batches are damaged or the counts do not add up. After
-    that it is the exit code of `watch`.
+    While the campaign runs, the exit code is 0. It is 4 if workers cannot send a batch. It is 1 if all such batches are damaged, or if the
+    counts do not add up. If the campaign does not run, the exit code is that of `campaign watch`.
     """
     with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
@@ -66,7 +66,7 @@ def list_command(
 ) -> ExitCode:
     """List campaigns, the newest first.
 
-    Exit code 1 when the counts of one do not add up.
+    Exit code 1 if the counts of a campaign do not add up.
     """
     with open_campaigns() as campaigns:
         campaigns.names()
@@ -83,8 +83,9 @@ def list_command(
 def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the outcome of one recipient of a campaign.
 
-    Read the address from standard input (-) to keep it out of the shell's history. Exit code 0 while the recipient is open or
-    accepted, 3 after another outcome, 1 when the campaign does not have the recipient.
+    To keep the address out of the shell's history, give it on standard input (-).
+
+    Exit code 0 while the recipient is open, and if it is accepted. 3 after another outcome, 1 if the campaign does not have the recipient.
     """
     with open_campaign(campaign) as (campaigns, found), naming("recipient"):
         report = campaigns.show(found.campaign_id, address_from(recipient))

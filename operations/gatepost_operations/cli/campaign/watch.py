@@ -43,11 +43,14 @@ def watch_command(
     ] = False,
     notify: NotifyOption = None,
 ) -> ExitCode:
-    """Watch a campaign until it ends.
+    """Watch a campaign until it ends or is paused.
 
-    Draws a screen on a terminal, and writes a line every few seconds elsewhere. Ctrl-C stops watching, not the campaign. Exit code 0 when every
-    recipient was accepted or suppressed, 3 after other outcomes, 5 when the campaign paused itself (4 when Auth0 refused the credential or the connection),
-    130 after Ctrl-C. While Redis does not answer, a screen waits for it; without a terminal, watching ends after ten minutes with exit code 1.
+    On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues.
+
+    Exit code 0 if every recipient is accepted or suppressed, or if an operator paused the campaign. 3 after other outcomes. 5 if the
+    campaign paused itself, or 4 if it did so because Auth0 refused the credential or the connection. 130 after Ctrl-C.
+
+    If Redis does not answer, the screen waits. Without a terminal, watching ends after ten minutes with exit code 1.
     """
     notifier = Notifier(notify)
     with open_campaign(campaign) as (campaigns, found):

@@ -66,8 +66,9 @@ def doctor(
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Calls Auth0 once per tenant, with a request that sends nothing. Exit code 0 when no check failed, 4 when the configuration or a credential is
-    wrong, 1 when another check failed.
+    Calls Auth0 once for each tenant, with a request that sends no message.
+
+    Exit code 0 if no check failed, 4 if the configuration or a credential is wrong, 1 if another check failed.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:

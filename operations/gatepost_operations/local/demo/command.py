@@ -49,16 +49,17 @@ def demo(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", metavar="FILE", help="CSV or JSON Lines with recipients [default: examples/people.csv]."
+            "--file", metavar="FILE", help="Recipients as CSV or JSON Lines [default: examples/people.csv]."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send and log in with real local processes, once.
 
-    Starts Valkey, the simulator and workers, sends a code to everyone in the file, runs a campaign at the same time, kills two workers,
-    logs everyone in, and compares the results of Gatepost with those of the simulator. It never calls a real tenant. Exit code 0 when
-    both agree.
+    Starts Valkey, the simulator and workers. Sends a code to everyone in the file, runs a campaign at the same time, kills two workers, and
+    logs everyone in. Then compares the results of Gatepost with those of the simulator.
+
+    Never calls a real tenant. Exit code 0 if both results agree.
     """
     require_worker()
     require_simulator()
