@@ -145,6 +145,4 @@ LABELS: Final = {
     BEST: "Gatepost, best settings",
     **{peer.name: peer.label for peer in PEERS},
 }
-GATEPOST_AFTER_A_CRASH: Final = (
-    "a recipient whose call was interrupted ends as `unknown` if it may have been sent. Nothing else is lost or repeated"
-)
+GATEPOST_AFTER_A_CRASH: Final = "a recipient whose call was interrupted ends as `unknown` if it may have been sent. Nothing else is lost or repeated"

@@ -79,9 +79,7 @@ def producers(report: Mapping[str, Any]) -> list[str]:
         Column("first call returned after, s", lambda run: run["first_call_s"], ".2f"),
         Column("MiB after the first call", lambda run: run["mib"], ".0f"),
     )
-    text = (
-        "A new Python process imports the library, makes the producer and enqueues one operation. Times run from the start of the import.\n\n"
-    )
+    text = "A new Python process imports the library, makes the producer and enqueues one operation. Times run from the start of the import.\n\n"
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 

@@ -94,7 +94,10 @@ class EventType(StrEnum):
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
         "A worker refused a message and stored it as a dead letter.",
-        {"dead_letter_id": "the id of the dead letter", "dead_letters": "the number of dead letters, including this one"},
+        {
+            "dead_letter_id": "the id of the dead letter",
+            "dead_letters": "the number of dead letters, including this one",
+        },
     )
     PROBE_FAILED = Entry(
         "probe.failed",

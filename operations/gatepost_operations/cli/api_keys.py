@@ -60,7 +60,9 @@ def create(
     ] = None,
     domain: Annotated[
         list[str] | None,
-        typer.Option("--domain", metavar="DOMAIN", help="Only e-mail addresses of this domain; repeatable [default: all]."),
+        typer.Option(
+            "--domain", metavar="DOMAIN", help="Only e-mail addresses of this domain; repeatable [default: all]."
+        ),
     ] = None,
     country: Annotated[
         list[str] | None,
@@ -78,7 +80,9 @@ def create(
     ] = 1_000,
     per_recipient: Annotated[
         int,
-        typer.Option("--per-recipient", metavar="N", min=1, help="Maximum messages and logins per hour for one person."),
+        typer.Option(
+            "--per-recipient", metavar="N", min=1, help="Maximum messages and logins per hour for one person."
+        ),
     ] = 10,
     as_json: JsonOption = False,
 ) -> ExitCode:

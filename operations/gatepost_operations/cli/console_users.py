@@ -86,7 +86,9 @@ def remove(name: NameArgument, *, yes: YesOption = False, as_json: JsonOption = 
     epilog=examples("gatepost console-users sign-out ana@example.com", "gatepost console-users sign-out --all"),
 )
 def sign_out(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Operator's name, as the console shows it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Operator's name, as the console shows it.")
+    ] = None,
     *,
     everyone: Annotated[bool, typer.Option("--all", help="Sign out everyone.")] = False,
     as_json: JsonOption = False,

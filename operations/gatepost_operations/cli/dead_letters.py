@@ -21,7 +21,9 @@ ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Only dead letters whose reason contains this text.")
 ]
 IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; repeatable.")]
-DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change. Without it, the command only shows the effect.")]
+DoItOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Apply the change. Without it, the command only shows the effect.")
+]
 
 
 @app.callback(
@@ -42,9 +44,7 @@ def list_letters(
     reason: ReasonOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of dead letters.")
-    ] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of dead letters.")] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """List dead letters, the newest first, with their reasons."""

@@ -44,7 +44,9 @@ def health(
     reconciler: Annotated[
         bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately, to check beat.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for the answer.")] = 5.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for the answer.")
+    ] = 5.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Ask a worker whether it makes progress.

@@ -35,13 +35,12 @@ class LoginOptions:
         str | None, typer.Option("--organization", metavar="ID|NAME", help="Log in to this organization.")
     ] = None
     nonce: Annotated[
-        str | None, typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must contain. It is not sent to Auth0.")
+        str | None,
+        typer.Option("--nonce", metavar="TEXT", help="Nonce that the id_token must contain. It is not sent to Auth0."),
     ] = None
     max_age: Annotated[
         int | None,
-        typer.Option(
-            "--max-age", metavar="SECONDS", min=0, help="Maximum time since the id_token's auth_time."
-        ),
+        typer.Option("--max-age", metavar="SECONDS", min=0, help="Maximum time since the id_token's auth_time."),
     ] = None
 
 

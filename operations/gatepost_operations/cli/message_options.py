@@ -19,7 +19,9 @@ class MessageOptions:
     auth_params: Annotated[
         str | None,
         typer.Option(
-            "--auth-params", metavar="JSON|@FILE", help="authParams of a magic link, such as scope, redirect_uri and state."
+            "--auth-params",
+            metavar="JSON|@FILE",
+            help="authParams of a magic link, such as scope, redirect_uri and state.",
         ),
     ] = None
 

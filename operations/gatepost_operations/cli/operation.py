@@ -36,7 +36,10 @@ ReferenceArgument = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest wait for the result. After it, the operation continues.")
+    float,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0, help="Longest wait for the result. After it, the operation continues."
+    ),
 ]
 
 
@@ -46,7 +49,8 @@ class CommandOptions:
 
     tenant: TenantOption = None
     client_ip: Annotated[
-        str | None, typer.Option("--client-ip", metavar="IP", help="The person's IP address, for Auth0's attack protection.")
+        str | None,
+        typer.Option("--client-ip", metavar="IP", help="The person's IP address, for Auth0's attack protection."),
     ] = None
     extra: Annotated[
         str | None, typer.Option("--extra", metavar="JSON|@FILE", help="Further fields of the request's body.")
@@ -63,7 +67,11 @@ class CommandOptions:
     ] = None
     idempotency_key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", metavar="KEY", help="Name of this command. The same key again returns the same operation."),
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="Name of this command. The same key again returns the same operation.",
+        ),
     ] = None
 
     def fields(self, **others: Any) -> dict[str, Any]:
@@ -110,7 +118,9 @@ def status(operation: OperationArgument, *, as_json: JsonOption = False) -> Exit
 def result(
     operation: ReferenceArgument,
     *,
-    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set of a login, and delete it from Redis.")] = False,
+    redeem: Annotated[
+        bool, typer.Option("--redeem", help="Print the token set of a login, and delete it from Redis.")
+    ] = False,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:

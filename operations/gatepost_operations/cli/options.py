@@ -32,7 +32,8 @@ AllTenantsOption = Annotated[
 NumbersOption = Annotated[
     Numbers,
     typer.Option(
-        "--numbers", help="Valid phone numbers. plan: those in the country's number plan; length: all of a possible length."
+        "--numbers",
+        help="Valid phone numbers. plan: those in the country's number plan; length: all of a possible length.",
     ),
 ]
 LandlinesOption = Annotated[
@@ -45,7 +46,9 @@ SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="MOMENT", help="Start: a time such as 2026-05-04T18:00+02:00, or 90m or 2d ago."),
 ]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form [default: now].")]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form [default: now].")
+]
 
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

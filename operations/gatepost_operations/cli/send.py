@@ -37,7 +37,10 @@ class SendOptions(MessageOptions):
     ] = None
     on_unknown: Annotated[
         OnUnknown,
-        typer.Option("--on-unknown", help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code."),
+        typer.Option(
+            "--on-unknown",
+            help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code.",
+        ),
     ] = OnUnknown.HOLD
 
     def fields(self) -> dict[str, Any]:

@@ -28,7 +28,11 @@ app = command_app()
 ReasonOption = Annotated[SuppressionReason, typer.Option("--reason", help="Reason of the entry.")]
 ExpiresOption = Annotated[
     str | None,
-    typer.Option("--expires", metavar="MOMENT", help="End of the entry: a time such as 2027-01-01T00:00Z, or 90d from now [default: never]."),
+    typer.Option(
+        "--expires",
+        metavar="MOMENT",
+        help="End of the entry: a time such as 2027-01-01T00:00Z, or 90d from now [default: never].",
+    ),
 ]
 
 

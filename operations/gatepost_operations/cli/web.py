@@ -41,7 +41,9 @@ _CONSOLE: Final = "gatepost_operations.web.console"
 )
 def web(
     *,
-    role: Annotated[Role | None, typer.Option("--role", help="Serve only the API or only the console [default: both].")] = None,
+    role: Annotated[
+        Role | None, typer.Option("--role", help="Serve only the API or only the console [default: both].")
+    ] = None,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = _LOOPBACK,
     port: Annotated[
         int | None,

@@ -215,7 +215,12 @@ def rotate(
     endpoint: EndpointArgument,
     *,
     overlap: Annotated[
-        str, typer.Option("--overlap", metavar="DURATION", help="How long requests are also signed with the earlier secret, such as 7d.")
+        str,
+        typer.Option(
+            "--overlap",
+            metavar="DURATION",
+            help="How long requests are also signed with the earlier secret, such as 7d.",
+        ),
     ] = "24h",
     as_json: JsonOption = False,
 ) -> ExitCode:

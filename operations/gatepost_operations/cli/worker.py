@@ -40,7 +40,13 @@ def worker(
     ] = 1,
     calls: Annotated[
         int | None,
-        typer.Option("--calls", metavar="N", min=1, max=10_000, help="Calls at once for campaigns, in each process [default: 400]."),
+        typer.Option(
+            "--calls",
+            metavar="N",
+            min=1,
+            max=10_000,
+            help="Calls at once for campaigns, in each process [default: 400].",
+        ),
     ] = None,
     beat: Annotated[
         bool, typer.Option("--beat", help="Also run beat, which starts the reconciler. Use it in exactly one worker.")

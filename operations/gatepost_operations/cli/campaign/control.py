@@ -80,7 +80,11 @@ def change(
     ] = None,
     deadline: Annotated[
         str | None,
-        typer.Option("--deadline", metavar="MOMENT|none", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now."),
+        typer.Option(
+            "--deadline",
+            metavar="MOMENT|none",
+            help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now.",
+        ),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
@@ -125,7 +129,8 @@ def delete(
     campaign: CampaignArgument,
     *,
     confirmed_id: Annotated[
-        str | None, typer.Option("--confirm", metavar="ID", help="The campaign's whole id. Required without a terminal.")
+        str | None,
+        typer.Option("--confirm", metavar="ID", help="The campaign's whole id. Required without a terminal."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:

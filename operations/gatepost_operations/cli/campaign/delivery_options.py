@@ -36,7 +36,9 @@ class DeliveryOptions(MessageOptions):
     connection: Annotated[
         str | None,
         typer.Option(
-            "--connection", metavar="NAME", help="Passwordless connection [default: email or sms, as the recipient needs]."
+            "--connection",
+            metavar="NAME",
+            help="Passwordless connection [default: email or sms, as the recipient needs].",
         ),
     ] = None
     tenant: Annotated[
@@ -56,7 +58,11 @@ class DeliveryOptions(MessageOptions):
     ] = None
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", metavar="NAME", help="Time zone of --hours, and of times without a zone, such as Europe/Berlin."),
+        typer.Option(
+            "--timezone",
+            metavar="NAME",
+            help="Time zone of --hours, and of times without a zone, such as Europe/Berlin.",
+        ),
     ] = None
     rate: RateText = None
     deadline: Annotated[
@@ -69,7 +75,10 @@ class DeliveryOptions(MessageOptions):
     ] = None
     on_unknown: Annotated[
         OnUnknown,
-        typer.Option("--on-unknown", help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code."),
+        typer.Option(
+            "--on-unknown",
+            help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code.",
+        ),
     ] = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
@@ -89,11 +98,19 @@ class DeliveryOptions(MessageOptions):
     ] = 0.25
     max_in_flight: Annotated[
         int,
-        typer.Option("--max-in-flight", metavar="N", min=1, max=1000, help="Maximum number of batches that are queued or with a worker."),
+        typer.Option(
+            "--max-in-flight",
+            metavar="N",
+            min=1,
+            max=1000,
+            help="Maximum number of batches that are queued or with a worker.",
+        ),
     ] = 256
     guest_list: Annotated[
         Path | None,
-        typer.Option("--guest-list", metavar="FILE", help="Make a rehearsal: send only to the recipients in this file."),
+        typer.Option(
+            "--guest-list", metavar="FILE", help="Make a rehearsal: send only to the recipients in this file."
+        ),
     ] = None
 
     def options(self, channel: Channel, *, now: datetime | None = None) -> Options:

@@ -24,11 +24,17 @@ _GROUP = "failed"
 
 StateOption = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help="Only recipients in this state; repeatable. failed means rejected, exhausted and expired."),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help="Only recipients in this state; repeatable. failed means rejected, exhausted and expired.",
+    ),
 ]
 ReasonOption = Annotated[
     list[str] | None,
-    typer.Option("--reason", metavar="REASON", help="Only recipients with this reason; repeatable. `status` lists the reasons."),
+    typer.Option(
+        "--reason", metavar="REASON", help="Only recipients with this reason; repeatable. `status` lists the reasons."
+    ),
 ]
 
 
@@ -43,7 +49,12 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write, which only its owner can read [default: standard output]."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write, which only its owner can read [default: standard output].",
+        ),
     ] = None,
     force: ForceOption = False,
 ) -> ExitCode:

@@ -35,10 +35,14 @@ def retry(
     state: StateOption = None,
     reason: ReasonOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Change nothing. Show counts by reason, and whether a retry can succeed.")
+        bool,
+        typer.Option("--dry-run", "-n", help="Change nothing. Show counts by reason, and whether a retry can succeed."),
     ] = False,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="MOMENT", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now.")
+        str | None,
+        typer.Option(
+            "--deadline", metavar="MOMENT", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now."
+        ),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")

@@ -46,7 +46,9 @@ def send(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Campaign's name [default: the file's name; with --guest-list, -rehearsal is added]."
+            "--name",
+            metavar="NAME",
+            help="Campaign's name [default: the file's name; with --guest-list, -rehearsal is added].",
         ),
     ] = None,
     reading: FileOptions,

@@ -48,9 +48,7 @@ def demo(
     *,
     file: Annotated[
         Path | None,
-        typer.Option(
-            "--file", metavar="FILE", help="Recipients as CSV or JSON Lines [default: examples/people.csv]."
-        ),
+        typer.Option("--file", metavar="FILE", help="Recipients as CSV or JSON Lines [default: examples/people.csv]."),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
