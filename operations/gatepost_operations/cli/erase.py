@@ -34,8 +34,8 @@ def erase(
 ) -> ExitCode:
     """Erase a person from all stored data.
 
-    Cancels open operations, and makes open recipients suppressed. Counts do not change. The suppression list keeps a fingerprint of the
-    person, so that no campaign sends to the person again.
+    Cancels open operations, and makes open recipients suppressed. Campaigns keep their counts. The suppression list keeps a fingerprint of
+    the person, so that no campaign sends to the person again.
 
     The command never prints the address. To keep it out of the shell's history, give it on standard input.
 

@@ -51,12 +51,12 @@ def health(
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    Exit code 0 if the worker makes progress. 1 if it does not, or does not answer.
+    Exit codes: 0 if the worker makes progress; 1 if it does not, or does not answer.
 
     A worker makes no progress if one of these lasts for 30 s (GATEPOST_HEALTH_PATIENCE): the loop of its consumer does not run, the broker
     is down, or messages wait although slots are free.
 
-    With --reconciler, exit code 0 if the reconciler ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
+    With --reconciler, the exit code is 0 if the reconciler ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
     """
     found = _last_run(load_settings(env_file=env_file())) if reconciler else _ask(url or _own_url(port), timeout)
     if as_json:

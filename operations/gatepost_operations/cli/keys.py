@@ -104,10 +104,10 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
     """Re-seal all stored values with the first sealing key.
 
-    The first key is that of GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
-    end, it names the keys that you can remove.
+    This is the first key in GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
+    end, the command names the keys that you can remove.
 
-    Exit code 3 if a process still uses an old key. 4 if stored values need a key that is not in GATEPOST_SEALING_KEYS.
+    Exit codes: 3 if a process still uses an old key; 4 if stored values need a key that is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         parts.checks.publish()

@@ -100,8 +100,7 @@ class WaitOptions:
 def status(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the current state of an operation.
 
-    Exit code 0 while the operation is open, and if it is accepted. 4 if Auth0 refused the client, the grant or the connection. 3 after
-    another end.
+    Exit codes: 0 if the operation is open or accepted; 4 if Auth0 refused the client, the grant or the connection; 3 if it ended otherwise.
     """
     with open_producer() as producer:
         outcome = producer.handle(operation).outcome()

@@ -33,7 +33,7 @@ NumbersOption = Annotated[
     Numbers,
     typer.Option(
         "--numbers",
-        help="Valid phone numbers. plan: those in the country's number plan; length: all of a possible length.",
+        help="Valid phone numbers: those in the country's number plan (plan), or all of a possible length (length).",
     ),
 ]
 LandlinesOption = Annotated[

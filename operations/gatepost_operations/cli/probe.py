@@ -58,8 +58,10 @@ def probe(
     Enqueues a send and a login as an application does. So it tests the workers, Auth0, the message template and the mailbox. The settings
     GATEPOST_PROBE_… name the mailbox.
 
-    Exit code 0 if every step succeeded, 4 if a setting or a credential is wrong, 3 if a step failed for another reason, 5 if another probe
-    holds the mailbox. With --every, it runs until you stop it, and prints a result for each run.
+    Exit codes: 0 if every step succeeded; 4 if a setting or a credential is wrong; 3 if a step failed for another reason; 5 if another
+    probe holds the mailbox.
+
+    With --every, the probe runs until you stop it, and prints a result for each run.
     """
     interval_s = _interval_s(every)
     if last and every:

@@ -39,7 +39,7 @@ class SendOptions(MessageOptions):
         OnUnknown,
         typer.Option(
             "--on-unknown",
-            help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code.",
+            help="When Auth0's answer is lost: do not send again (hold), or send again (resend). A second message voids the first code.",
         ),
     ] = OnUnknown.HOLD
 

@@ -77,7 +77,7 @@ class DeliveryOptions(MessageOptions):
         OnUnknown,
         typer.Option(
             "--on-unknown",
-            help="If Auth0's answer is lost. hold: do not send again; resend: send again, which voids the first code.",
+            help="When Auth0's answer is lost: do not send again (hold), or send again (resend). A second message voids the first code.",
         ),
     ] = OnUnknown.HOLD
     pause_after_errors: Annotated[

@@ -45,7 +45,10 @@ class FileOptions:
 
     channel: Annotated[
         Channel,
-        typer.Option("--channel", help="Channel. auto: by e-mail if a row has an address, otherwise by SMS."),
+        typer.Option(
+            "--channel",
+            help="Channel of the messages. auto sends by e-mail if a row has an e-mail address, otherwise by SMS.",
+        ),
     ] = Channel.AUTO
     region: Annotated[
         str | None,

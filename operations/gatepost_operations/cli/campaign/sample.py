@@ -73,8 +73,8 @@ def send_test(
     Takes the first rows of the file that give different messages. Sends their messages, with the campaign's options, to your own addresses
     and phone numbers.
 
-    Sends nothing to the people in the file, and records nothing about them. Sends at once: --start-at, --hours and --rate have no effect.
-    If an address gets several messages, only the last code works.
+    Sends nothing to the people in the file, and records nothing about them. Sends at once: the start time, the hours and the rate have no
+    effect. If an address gets several messages, only the last code works.
     """
     with open_recipient_file(file, reading) as recipients, open_producer() as producer:
         options = delivery.options(reading.channel)

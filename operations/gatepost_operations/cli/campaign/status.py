@@ -24,8 +24,8 @@ from gatepost_operations.cli.output import say, show, width_of, write, write_jso
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show a campaign's status, counts and reasons.
 
-    While the campaign runs, the exit code is 0. It is 4 if workers cannot send a batch. It is 1 if all such batches are damaged, or if the
-    counts do not add up. If the campaign does not run, the exit code is that of `campaign watch`.
+    Exit codes while the campaign runs: 0 if all is well; 4 if workers cannot send a batch; 1 if all such batches are damaged, or if the
+    counts do not add up. Otherwise, the exit codes are those of `campaign watch`.
     """
     with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
@@ -85,7 +85,7 @@ def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as
 
     To keep the address out of the shell's history, give it on standard input (-).
 
-    Exit code 0 while the recipient is open, and if it is accepted. 3 after another outcome, 1 if the campaign does not have the recipient.
+    Exit codes: 0 if the recipient is open or accepted; 3 after another outcome; 1 if the campaign does not have the recipient.
     """
     with open_campaign(campaign) as (campaigns, found), naming("recipient"):
         report = campaigns.show(found.campaign_id, address_from(recipient))

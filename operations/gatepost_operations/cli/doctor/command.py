@@ -68,7 +68,7 @@ def doctor(
 
     Calls Auth0 once for each tenant, with a request that sends no message.
 
-    Exit code 0 if no check failed, 4 if the configuration or a credential is wrong, 1 if another check failed.
+    Exit codes: 0 if no check failed; 4 if the configuration or a credential is wrong; 1 if another check failed.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:
