@@ -103,5 +103,9 @@ Measured as the growth of Redis's `used_memory`.
 
 
 def _runs(title: str, text: str, columns: tuple[Column, ...], runs: Mapping[str, Any]) -> list[str]:
-    rows = [[name, *(cell(each, column) for column in columns)] for name, each in runs.items()]
-    return [f"## {title}\n\n{text}{table(['', *(column.title for column in columns)], rows)}"] if rows else []
+    # An earlier report has no figures for some columns.
+    shown = [
+        column for column in columns if any(column.value(run) is not None for each in runs.values() for run in each)
+    ]
+    rows = [[name, *(cell(each, column) for column in shown)] for name, each in runs.items()]
+    return [f"## {title}\n\n{text}{table(['way', *(column.title for column in shown)], rows)}"] if rows else []

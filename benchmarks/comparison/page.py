@@ -25,8 +25,8 @@ _NOT_MEASURED: Final = (
 
 _SENDING: Final = """## Sending to many
 
-Each contender has two processes and sends to the same nginx. It answers like Auth0, with the rate-limit headers of a large quota. The rate counts from the first answer to the last
-in nginx's log. Slow contenders get fewer recipients, so that all runs take about as long."""
+Each contender has two processes and sends to the same stub. Its answers have the rate-limit headers of a large quota. The rate counts from the first answer to the last in the
+stub's log. Slow contenders get fewer recipients, so that all runs take about as long."""
 
 _BULK: Final = (
     Column("recipients/s", lambda run: run["rate"], ",.0f"),
@@ -121,9 +121,11 @@ This page compares Gatepost with other ways to send to many recipients and to lo
 - Not run: {"; ".join(f"{LABELS[name]} ({why})" for name, why in report["skipped"].items()) or "none"}
 - Failed runs: {"; ".join(report["failed"]) or "none"}
 
-A *contender* is Gatepost or one of the other programs. *The usual way* is a Celery task that calls `auth0-python`. [Settings](#settings) describes each contender. In each round,
-each contender runs once, with a new Redis that has an append-only file. A figure is the median of the rounds. *Noise* is the difference between the largest and the smallest
-round, divided by the median."""
+- A *contender* is Gatepost or one of the other programs. [Settings](#settings) describes each contender.
+- *The usual way* is a Celery task that calls `auth0-python`.
+- The *stub* is the server that contenders send to: a local nginx that answers like Auth0, at once or after 50 ms.
+- In each *round*, each contender runs once, with a new Redis that has an append-only file. A figure is the median of the rounds.
+- *Noise* is the difference between the largest and the smallest round, divided by the median."""
 
 
 def _bulk(report: Mapping[str, Any], place: Path) -> list[str]:

@@ -19,7 +19,7 @@ def section(report: Mapping[str, Any]) -> list[str]:
     """Return the section with the ratios that this report can give."""
     rows = [f"| {what} | {ratio:.2f} |" for what, ratio in ratios(report).items()]
     head = (
-        "## In short\n\nEach row divides one figure by another. *http* and *TLS* name the protocol of the calls. *At once* and *50 ms* say when the stub answers. "
+        "## In short\n\nEach row divides one figure by another. *http* and *TLS* name the protocol of the calls. *At once* and *50 ms* say when the stub answers.\n"
         "*Gatepost's rate* is the faster one of its default settings and its best settings. All other figures of Gatepost are with default settings."
         "\n\n| figure / other figure | ratio |\n|---|---|"
     )
