@@ -121,7 +121,9 @@ This page compares Gatepost with other ways to send to many recipients and to lo
 - Not run: {"; ".join(f"{LABELS[name]} ({why})" for name, why in report["skipped"].items()) or "none"}
 - Failed runs: {"; ".join(report["failed"]) or "none"}
 
-- A *contender* is Gatepost or one of the other programs. [Settings](#settings) describes each contender.
+Terms on this page:
+
+- A *contender* is Gatepost or one of the other programs, its *peers*. [Settings](#settings) describes each contender.
 - *The usual way* is a Celery task that calls `auth0-python`.
 - The *stub* is the server that contenders send to: a local nginx that answers like Auth0, at once or after 50 ms.
 - In each *round*, each contender runs once, with a new Redis that has an append-only file. A figure is the median of the rounds.
