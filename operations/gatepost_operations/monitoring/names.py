@@ -10,6 +10,15 @@ from typing import Final
 
 from gatepost_worker.metrics.names import Metric, Type
 
+
+class EndpointState(StrEnum):
+    """The states of a webhook endpoint. The values of the label `state`."""
+
+    ENABLED = "enabled"
+    FAILING = "failing"
+    DISABLED = "disabled"
+
+
 REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if Redis (`GATEPOST_REDIS_URL`) answered, otherwise 0.")
 BROKER_UP: Final = Metric("gatepost_broker_up", Type.GAUGE, "1 if the broker answered, otherwise 0.")
 REDIS_MEMORY: Final = Metric(

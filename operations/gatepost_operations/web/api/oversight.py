@@ -38,9 +38,23 @@ def _audit(caller: Caller, limit: int, before: int | None) -> Response:
     return JSONResponse({"entries": [entry.as_json() for entry in entries], "next_before": following})
 
 
-@router.get("/v1/dead-letters", operation_id="list_dead_letters", responses={200: answer(schemas.Report)})
-async def list_dead_letters(caller: CallerOf, limit: Limit = 100) -> Response:
-    """Return dead letters without their contents, the newest first. Scope: `console`."""
+class SignIn(BaseModel):
+    """A sign-in to the console."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    level: Literal["read-only", "operator", "admin"]
+    way: Literal["password", "oidc"]
+
+
+@router.post(
+    "/v1/audit/sign-ins",
+    operation_id="record_sign_in",
+    openapi_extra={"requestBody": json_body(model_body(SignIn))},
+    responses={200: answer(schemas.AuditEntry), **problems(Type.TOO_LARGE, Type.MEDIA)},
+)
+async def record_sign_in(request: Request, caller: CallerOf) -> Response:
+    """Record that the person in `Gatepost-Actor` signed in to the console. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_record_sign_in, caller, await read_json(request))
 
@@ -59,7 +73,7 @@ async def list_dead_letters(
     since: Annotated[PointInTime | None, Query(description="Only those refused at this time or later.")] = None,
     until: Annotated[PointInTime | None, Query(description="Only those refused at this time or earlier.")] = None,
 ) -> Response:
-    """Return dead letters without their contents, the newest first, by reason and time. It needs the scope `console`."""
+    """Return dead letters without their contents, the newest first, by reason and time. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_letters, caller, limit, Selection(reason or None, since=since, until=until))
 
