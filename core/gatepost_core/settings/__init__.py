@@ -345,8 +345,8 @@ class Settings(Configuration):
 def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
     """Read the configuration.
 
-    The strongest source comes first: arguments, environment, files and commands named in the environment, the `.env` file, the file of
-    `GATEPOST_CONFIG`.
+    The strongest source comes first: arguments, environment, files and commands named in the environment, the `.env` file, files and
+    commands named in it, the file of `GATEPOST_CONFIG`.
 
     Args:
         env_file: a `.env` file to read too. The command line and the worker pass the project's file.
@@ -377,6 +377,7 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
         # Imported here, because only names that may be wrong need it.
         from gatepost_core.settings.known_names import (  # noqa: PLC0415
             probe_names,
+            refuse_configuration_file,
             refuse_unknown_names,
             refuse_unknown_variables,
         )
@@ -387,6 +388,7 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
         arguments |= {name.removeprefix("GATEPOST_").lower() for name in others}
         refuse_unknown_variables(os.environ, variables, source="the environment")
         refuse_unknown_variables(in_env_file, variables, source=str(env_file))
+        refuse_configuration_file(in_env_file, source=str(env_file))
         refuse_unknown_names(in_config, arguments, source=str(path))
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "GATEPOST_"
 # GATEPOST_CONFIG names the configuration file, and docker-compose.yml reads GATEPOST_IMAGE.
-_ALSO_READ: Final = frozenset({"GATEPOST_CONFIG", "GATEPOST_IMAGE"})
+_CONFIGURATION_FILE: Final = "GATEPOST_CONFIG"
+_ALSO_READ: Final = frozenset({_CONFIGURATION_FILE, "GATEPOST_IMAGE"})
 # The simulator and the console check their own settings.
 _OF_OTHERS: Final = ("GATEPOST_SIMULATOR_", "GATEPOST_CONSOLE_")
 _SECRET_SOURCES: Final = ("_FILE", "_COMMAND")
@@ -50,6 +51,20 @@ def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, so
         if any(name.removesuffix(suffix) in names for suffix in _SECRET_SOURCES) or _OF_KUBERNETES.fullmatch(name):
             continue
         raise ConfigurationError(f"{name} in {source} is no setting{_nearest(name, names)}")
+
+
+def refuse_configuration_file(present: Iterable[str], *, source: str) -> None:
+    """Refuse `GATEPOST_CONFIG` in a file, because only the environment can name the configuration file.
+
+    Args:
+        present: the names of the file's variables, in any case.
+        source: the file, for the message.
+
+    Raises:
+        ConfigurationError: it is among them.
+    """
+    if _CONFIGURATION_FILE in {variable.upper() for variable in present}:
+        raise ConfigurationError(f"{_CONFIGURATION_FILE} in {source} is not read; set it in the environment")
 
 
 def refuse_unknown_names(given: Iterable[str], known: Iterable[str], *, source: str) -> None:

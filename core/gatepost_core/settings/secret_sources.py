@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -92,16 +93,21 @@ def _printed_by(name: str, command: str) -> str:
 
 
 class SecretSource(PydanticBaseSettingsSource):
-    """Fills settings from `NAME_FILE` and `NAME_COMMAND`, where NAME is a field's environment name."""
+    """Fills settings from `NAME_FILE` and `NAME_COMMAND`, where NAME is a field's environment name.
 
-    def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
+    Args:
+        settings_cls: the class of settings.
+        variables: the environment, or the variables of a `.env` file. The names may be in any case, as for the settings themselves.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
         super().__init__(settings_cls)
-        self._environment = environment
+        self._variables = {name.upper(): value for name, value in variables.items() if value}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return the field's value, as pydantic-settings asks for it."""
         name = str(field.validation_alias or f"{self.config.get('env_prefix') or ''}{field_name}").upper()
-        return resolve_secret(name, self._environment), field_name, False
+        return resolve_secret(name, self._variables), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Return all fields from files and commands, by alias if they have one."""
@@ -139,8 +145,10 @@ class Configuration(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first: arguments, environment, its files and commands, `.env`, the configuration file."""
-        sources = (init_settings, env_settings, SecretSource(settings_cls, os.environ), dotenv_settings)
+        """Return the sources, the strongest first. The environment and `.env` each come before the files and commands they name."""
+        of_environment = (env_settings, SecretSource(settings_cls, os.environ))
+        in_file = dotenv_settings.env_vars if isinstance(dotenv_settings, DotEnvSettingsSource) else {}
+        sources = (init_settings, *of_environment, dotenv_settings, SecretSource(settings_cls, in_file))
         path = os.environ.get("GATEPOST_CONFIG")
         if cls.in_config_file and path:
             return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from gatepost.errors import ConfigurationError
 from gatepost_core.sealing import Key
@@ -49,6 +50,34 @@ def test_a_secret_may_stand_in_a_file_or_come_from_a_command(
     assert secret.get_secret_value() == SECRET
     assert key is not None
     assert key.get_secret_value() == "from-a-command"
+
+
+def test_an_env_file_may_name_files_and_commands_too(tenant_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment is stronger, and `.env` is stronger than the files and commands it names."""
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    lines = (
+        f"AUTH0_CLIENT_SECRET_FILE={tmp_path / 'secret'}",
+        "gatepost_fingerprint_key_command=echo from-a-command",
+        "GATEPOST_MAX_ATTEMPTS=3",
+        "GATEPOST_MAX_ATTEMPTS_COMMAND=echo 4",
+    )
+    (tmp_path / ".env").write_text("\n".join(lines))
+
+    settings = load_settings(env_file=str(tmp_path / ".env"))
+    tenant_environment.setenv("AUTH0_CLIENT_SECRET", "stronger")
+    stronger = load_settings(env_file=str(tmp_path / ".env"))
+
+    assert settings.tenant_named(None).client_secret == SecretStr(SECRET)
+    assert settings.fingerprint_key == SecretStr("from-a-command")
+    assert settings.max_attempts == 3
+    assert stronger.tenant_named(None).client_secret == SecretStr("stronger")
+
+
+def test_the_names_of_files_and_commands_may_be_in_any_case(tenant_environment: pytest.MonkeyPatch) -> None:
+    """As the names of the settings may be."""
+    tenant_environment.setenv("gatepost_fingerprint_key_command", "echo from-a-command")
+
+    assert load_settings().fingerprint_key == SecretStr("from-a-command")
 
 
 def test_a_signing_key_is_read_from_its_path(tenant_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -86,3 +86,11 @@ def test_a_misspelt_name_in_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("GATEPOST_CONFIG", str(tmp_path / "gatepost.toml"))
     with pytest.raises(ConfigurationError, match=r"max_atempts in \S+gatepost\.toml is .*did you mean max_attempts"):
         load_settings()
+
+
+def test_an_env_file_cannot_name_the_configuration_file(tmp_path: Path) -> None:
+    """It would have no effect there; the message says where it has."""
+    (tmp_path / ".env").write_text("gatepost_config=gatepost.toml\n")
+
+    with pytest.raises(ConfigurationError, match=r"GATEPOST_CONFIG in \S+\.env is not read; set it in the environment"):
+        load_settings(env_file=str(tmp_path / ".env"))
