@@ -1,4 +1,4 @@
-"""Whom a retry of a campaign selects, and whom it leaves out because it cannot succeed."""
+"""The recipients that a retry of a campaign selects. The command, the HTTP API and the console share this rule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.reasons import Reason, Retry
+from gatepost_core.states import FAILED_STATES, RETRYABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,8 +15,32 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.states import State
 
-HOPEFUL: Final = frozenset(reason for reason in Reason if reason.retry is not Retry.CANNOT_SUCCEED)
-"""The reasons of recipients for whom a retry can succeed, perhaps after a correction."""
+_HOPEFUL: Final = frozenset(reason for reason in Reason if reason.retry is not Retry.CANNOT_SUCCEED)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The recipients that a retry selects: those in one of the states, for one of the reasons."""
+
+    states: frozenset[State]
+    reasons: frozenset[Reason]
+
+    def has(self, state: State, reason: Reason) -> bool:
+        """Return whether the selection has the recipients with this state and reason."""
+        return state in self.states and reason in self.reasons
+
+
+def selection_of(states: Collection[State] | None = None, reasons: Collection[Reason] | None = None) -> Selection:
+    """Return the recipients to retry: those named, or else those who failed and for whom a retry can succeed.
+
+    `unknown` recipients may have a message, and a second one voids its code. So they are selected only by name: by their state or reason.
+
+    Args:
+        states: the named states. Without them, the failed ones; with reasons, all that can be retried.
+        reasons: the named reasons. Without them, those with which a retry can succeed, perhaps after a correction.
+    """
+    default = RETRYABLE if reasons else FAILED_STATES
+    return Selection(frozenset(states or default), frozenset(reasons or _HOPEFUL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +68,18 @@ class Part:
         }
 
 
-def parts_of(campaign: Campaign, states: Collection[State], reasons: Collection[Reason] | None) -> list[Part]:
-    """Return the recipients of some states and reasons, by reason, the most frequent first."""
+def parts_of(campaign: Campaign, selection: Selection, reasons: Collection[Reason] | None) -> list[Part]:
+    """Return the recipients in the states of a selection, by reason, the most frequent first.
+
+    Args:
+        campaign: the campaign.
+        selection: the recipients to retry.
+        reasons: the named reasons. Recipients with others are left out; without names, they are counted as skipped.
+    """
     return [
-        Part(state, reason, number, skipped=reasons is None and reason not in HOPEFUL)
+        Part(state, reason, number, skipped=not selection.has(state, reason))
         for (state, reason), number in sorted(campaign.reasons.items(), key=lambda item: (-item[1], item[0]))
-        if state in states and (reasons is None or reason in reasons)
+        if state in selection.states and (not reasons or reason in reasons)
     ]
 
 

@@ -239,7 +239,7 @@ class Campaigns:
         Args:
             campaign_id: the campaign.
             states: final states other than `accepted`.
-            reasons: the reasons to retry; all when absent.
+            reasons: the reasons to retry; all when absent, and no recipient if it is empty.
             dry_run: only count.
 
         Raises:
@@ -360,6 +360,8 @@ class Campaigns:
     def _retry(
         self, campaign_id: str, states: Collection[State], reasons: Collection[Reason] | None, *, dry_run: bool
     ) -> Retried:
+        if reasons is not None and not reasons:
+            return Retried(dry_run, {})
         found = self.store.retry(
             campaign_id,
             "".join(state.char for state in states).encode(),

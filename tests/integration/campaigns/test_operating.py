@@ -246,6 +246,18 @@ def test_another_rate_does_not_wait_for_the_gap_of_the_old_one(
     assert bench.status(campaign_id).counts[State.ACCEPTED] == 5
 
 
+def test_a_retry_for_no_reason_queues_no_recipient(bench: Bench) -> None:
+    """An empty set of reasons does not mean all of them."""
+    campaign_id = bench.started(5)
+    bench.campaigns.cancel(campaign_id)
+    retried = [
+        bench.campaigns.retry(campaign_id, {State.CANCELLED}, (), dry_run=dry_run).matched for dry_run in (True, False)
+    ]
+
+    assert retried == [0, 0]
+    assert bench.status(campaign_id).counts[State.CANCELLED] == 5
+
+
 def test_delete_leaves_nothing(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """Every key of the campaign goes, and the others stay."""
     kept = campaigns.create("kept")

@@ -9,7 +9,7 @@ import typer
 from gatepost_core.campaigns.model import Campaign
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.reasons import Retry
-from gatepost_core.states import FAILED_STATES, RETRYABLE, State
+from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.cli.campaign.create import report_started
 from gatepost_operations.cli.campaign.lookup import CampaignArgument, open_campaign
 from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
@@ -20,7 +20,7 @@ from gatepost_operations.cli.options import JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.formatting import counted
-from gatepost_operations.planning.retry import HOPEFUL, Part, RetryResult, parts_of
+from gatepost_operations.planning.retry import Part, RetryResult, parts_of, selection_of
 
 _WORDS: Final = {
     Retry.CAN_SUCCEED: "can succeed",
@@ -59,19 +59,19 @@ def retry(
     Accepted recipients cannot be retried. Unknown recipients are selected only if you name the state or its reason. Some of them have a
     message, and a second message voids its code.
     """
-    states = states_of(state) or (set(RETRYABLE) if reason else set(FAILED_STATES))
     reasons = reasons_of(reason)
-    if refused := sorted(states - RETRYABLE):
+    selection = selection_of(states_of(state), reasons)
+    if refused := sorted(selection.states - RETRYABLE):
         raise InvalidCommand([FieldError("state", f"{', '.join(refused)} cannot be retried")])
     notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
         new_deadline = read_moment(deadline, "deadline", now=datetime.now(UTC), timezone=timezone)
-        parts = parts_of(found, states, reasons)
+        parts = parts_of(found, selection, reasons)
         if not dry_run and not all(part.skipped for part in parts):
             _check_deadline(found, new_deadline)
         if new_deadline and not dry_run:
             campaigns.change_deadline(found.campaign_id, new_deadline)
-        retried = campaigns.retry(found.campaign_id, states, reasons or HOPEFUL, dry_run=dry_run)
+        retried = campaigns.retry(found.campaign_id, selection.states, selection.reasons, dry_run=dry_run)
         result = RetryResult(found, retried, parts)
         if as_json and not watch:
             write_json(result.as_json())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Status
 from gatepost_core.commands import OnUnknown
-from gatepost_core.reasons import Retry
 from gatepost_core.states import FAILED_STATES, State
 from gatepost_operations.formatting import counted, duration_text, rate_text
+from gatepost_operations.planning.retry import selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +74,5 @@ def _failed(campaign: Campaign) -> int:
 
 
 def _hopeful(campaign: Campaign) -> int:
-    return sum(
-        number
-        for (state, reason), number in campaign.reasons.items()
-        if state in FAILED_STATES and reason.retry is not Retry.CANNOT_SUCCEED
-    )
+    selection = selection_of()
+    return sum(number for (state, reason), number in campaign.reasons.items() if selection.has(state, reason))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,9 +17,9 @@ from gatepost_core.errors import InvalidCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_core.points_in_time import PointInTime
 from gatepost_core.reasons import Reason
-from gatepost_core.states import FAILED_STATES, RETRYABLE, State
+from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.maintenance.api_keys import Scope
-from gatepost_operations.planning.retry import HOPEFUL, RetryResult, parts_of
+from gatepost_operations.planning.retry import RetryResult, parts_of, selection_of
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
 from gatepost_operations.web.api.bodies import Body, read_json
@@ -83,12 +83,15 @@ class Change(BaseModel):
 
 
 class Retry(BaseModel):
-    """The recipients to retry: by default those that failed, without those for whom a retry cannot succeed."""
+    """The recipients to retry: by default those that failed, without those for whom a retry cannot succeed.
+
+    Recipients in the state `unknown` are retried only if the state or their reason is named.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    states: frozenset[State] | None = None
-    reasons: frozenset[Reason] | None = None
+    states: Annotated[frozenset[State], Field(min_length=1)] | None = None
+    reasons: Annotated[frozenset[Reason], Field(min_length=1)] | None = None
     dry_run: bool = False
     deadline: PointInTime | None = None
 
@@ -125,24 +128,25 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    If one recipient has reached the hourly limit of a person, nothing is sent again. Scope: `campaigns`.
+    `unknown` recipients are retried only if `states` or `reasons` name them, because a second message voids the first code. If one
+    recipient has reached the hourly limit of a person, nothing is sent again. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
 
 def _retry(caller: Caller, campaign_id: str, body: Body) -> Response:
     campaign, retry = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.read_as(Retry)
-    states = retry.states or (RETRYABLE if retry.reasons else frozenset(FAILED_STATES))
-    if refused := sorted(states - RETRYABLE):
+    selection = selection_of(retry.states, retry.reasons)
+    if refused := sorted(selection.states - RETRYABLE):
         raise InvalidCommand([("states", f"must not have {', '.join(refused)}, which cannot be retried")])
-    parts = parts_of(campaign, states, retry.reasons)
+    parts = parts_of(campaign, selection, retry.reasons)
     campaigns = caller.services.campaigns
     if not retry.dry_run:
         _require_time(campaign, retry, any(not part.skipped for part in parts))
-        _count(caller, campaign, Only(states, retry.reasons or HOPEFUL))
+        _count(caller, campaign, Only(selection.states, selection.reasons))
         if retry.deadline is not None:
             campaigns.change_deadline(campaign_id, retry.deadline)
-    retried = campaigns.retry(campaign_id, states, retry.reasons or HOPEFUL, dry_run=retry.dry_run)
+    retried = campaigns.retry(campaign_id, selection.states, selection.reasons, dry_run=retry.dry_run)
     return JSONResponse(RetryResult(campaign, retried, parts).as_json())
 
 
@@ -175,7 +179,7 @@ class Choice(BaseModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Put a campaign's recipients, chosen by state and reason, on the suppression list. Scopes: `campaigns` and `suppressions`."""
+    """Put a campaign's recipients on the suppression list: those of some states and reasons, or all. Scopes: `campaigns` and `suppressions`."""
     return await caller.run(_suppress, caller, campaign_id, await read_json(request))
 
 

@@ -72,3 +72,23 @@ def test_a_filter_without_matches_says_so(console: httpx.Client, campaign: str) 
 
     assert "0 recipients match" in page
     assert "Export all" not in page
+
+
+def test_the_number_of_a_retry_has_only_recipients_that_can_be_retried(console: httpx.Client, campaign: str) -> None:
+    """Accepted and queued recipients match the filter, and are not retried."""
+    page = console.get(f"/campaigns/{campaign}/recipients").text
+
+    assert f"{256 * BATCHES:,} recipients match" in page
+    assert f"Retry all {(8 + 4 + 3) * BATCHES}<" in page
+
+
+@pytest.mark.parametrize("page", ["recipients", "retry", "suppress", "export"])
+@pytest.mark.parametrize("filter_", ["state=nonsense", "reason=nonsense"])
+def test_a_filter_with_an_unknown_name_is_refused(
+    console: httpx.Client, campaign: str, page: str, filter_: str
+) -> None:
+    """It would otherwise choose every recipient."""
+    answer = console.get(f"/campaigns/{campaign}/{page}?{filter_}")
+
+    assert answer.status_code == 422
+    assert "not valid" in answer.text

@@ -1,14 +1,15 @@
 """The recipients of a campaign by state and reason, and actions on everything that matches."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from gatepost_core.campaigns.model import Campaign
-from gatepost_core.reasons import Reason, Retry
+from gatepost_core.reasons import Reason
 from gatepost_core.states import RETRYABLE, State
+from gatepost_operations.planning.retry import selection_of
 from gatepost_operations.web.console.context import ConsoleOf
 from gatepost_operations.web.console.pages.campaign import CampaignOf
 from gatepost_operations.web.console.pages.campaign_actions import act, back
@@ -22,15 +23,12 @@ _PAGE: Final = 50
 _MOST_ROWS: Final = 1 << 31
 
 
-def _filter(state: str = "", reason: str = "") -> Filter:
-    return Filter(
-        State(state) if state in set(State) else None,
-        Reason(reason) if reason in set(Reason) else None,
-    )
+def _filter(state: State | Literal[""] = "", reason: Reason | Literal[""] = "") -> Filter:
+    return Filter(state or None, reason or None)
 
 
 def _form_filter(
-    state: Annotated[str, Form(max_length=40)] = "", reason: Annotated[str, Form(max_length=60)] = ""
+    state: Annotated[State | Literal[""], Form()] = "", reason: Annotated[Reason | Literal[""], Form()] = ""
 ) -> Filter:
     return _filter(state, reason)
 
@@ -60,18 +58,13 @@ def list_recipients(
         count=matching_count(dict(found.counts), dict(found.reasons), wanted),
         states=[state for state in State if found.counts[state]],
         reasons=sorted({reason for _, reason in found.reasons}),
-        retryable=_retryable(found, wanted),
+        retryable=sum(one["number"] for one in _choices(found, wanted)),
     )
-
-
-def _retryable(campaign: Campaign, wanted: Filter) -> bool:
-    states = RETRYABLE if wanted.state is None else {wanted.state} & RETRYABLE
-    return any(campaign.counts[state] for state in states)
 
 
 @router.get("/retry", dependencies=_OPERATOR)
 def show_retry(request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: FilterOf) -> Response:
-    """Show which recipients can be queued again, by reason. Those for whom a retry can succeed are chosen."""
+    """Show which recipients can be queued again, by reason. Those that `selection_of` gives for the filter are chosen."""
     found = console.campaigns.status(campaign.id)
     return render(request, "campaigns/retry.html.j2", campaign=found, choices=_choices(found, wanted), dry=None)
 
@@ -116,13 +109,14 @@ def _choices(
     campaign: Campaign, wanted: Filter, chosen: set[tuple[State, Reason]] | None = None
 ) -> list[dict[str, Any]]:
     """Return the recipients that can be retried, by state and reason."""
+    default = selection_of({wanted.state} if wanted.state else None, {wanted.reason} if wanted.reason else None)
     rows = sorted(campaign.reasons.items(), key=lambda item: -item[1])
     return [
         {
             "state": state,
             "reason": reason,
             "number": number,
-            "chosen": (state, reason) in chosen if chosen is not None else reason.retry is Retry.CAN_SUCCEED,
+            "chosen": default.has(state, reason) if chosen is None else (state, reason) in chosen,
         }
         for (state, reason), number in rows
         if state in RETRYABLE and wanted.state in {None, state} and wanted.reason in {None, reason}
