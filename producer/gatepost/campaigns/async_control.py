@@ -71,6 +71,9 @@ class AsyncCampaigns:
             numbers: as for `Campaigns.add`.
             allow_landlines: as for `Campaigns.add`.
             on_progress: called after every batch, in a thread.
+
+        Raises:
+            InvalidCommand: as for `Campaigns.add`: all rows before the invalid one are in the campaign.
         """
         if isinstance(rows, AsyncIterable):
             rows = _read_in(asyncio.get_running_loop(), rows)

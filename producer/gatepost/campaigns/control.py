@@ -155,7 +155,9 @@ class Campaigns:
             on_progress: called after every batch.
 
         Raises:
-            InvalidCommand: one of your own rows is invalid. The rows before it stay added.
+            InvalidCommand: one of your own rows is invalid. All rows before it are in the campaign. The message names the row by its position,
+                from 1, and says how many rows before it were added and how many were duplicates. Correct the row and call it again with the
+                same rows, or with the rest.
         """
         campaign = self.status(campaign_id)
         require_ours(campaign, self.settings)
@@ -169,11 +171,15 @@ class Campaigns:
             on_progress=on_progress,
         )
         rules = number_rules(numbers, allow_landlines=allow_landlines)
-        with self.audit.act("campaign.add", campaign=campaign_id) as found:
-            added = run.run(rows, rules)
-            found.update(added=added.added, duplicates=added.duplicates)
-        self._publisher.feed(campaign_id)
-        return added
+        try:
+            with self.audit.act("campaign.add", campaign=campaign_id) as found:
+                try:
+                    return run.run(rows, rules)
+                finally:
+                    found.update(added=run.so_far.added, duplicates=run.so_far.duplicates)
+        finally:
+            # After an error, too: a running campaign has the rows before it.
+            self._publisher.feed(campaign_id)
 
     def start(self, campaign_id: str) -> Campaign:
         """Start a draft."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.batch import BATCH_ROWS, seal_rows
 from gatepost_core.error_boundary import callback_of_caller
+from gatepost_core.errors import InvalidCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -71,7 +72,7 @@ class Import:
         self._duplicates = 0
 
     def run(self, rows: Iterable[Row], rules: NumberRules | None = None) -> Added:
-        """Add the rows that the campaign does not have. After an error, the rows added so far stay.
+        """Add the rows that the campaign does not have. If the rows end with an error, those before it are added first.
 
         Args:
             rows: the rows.
@@ -80,10 +81,11 @@ class Import:
         Raises:
             CampaignNotFound: the campaign does not exist.
             CampaignConflict: the campaign's status does not allow new recipients.
-            Unavailable: Redis did not answer, or its memory is full.
-            InvalidCommand: a row of the caller's own is invalid.
+            Unavailable: Redis did not answer, or its memory is full. The batches added so far stay.
+            InvalidCommand: a row of the caller's own is invalid. The message has the number of the row, and of the rows before it.
         """
-        for chunk in in_chunks(checked_rows(rows, rules), BATCH_ROWS):
+        valid = UntilError(checked_rows(rows, rules))
+        for chunk in in_chunks(valid, BATCH_ROWS):
             self._take(chunk)
             while len(self._pending) >= BATCH_ROWS:
                 self._append()
@@ -91,7 +93,10 @@ class Import:
         while self._pending:
             self._append()
         self._report()
-        return self._so_far()
+        valid.raise_error(
+            f"the rows before it are in the campaign: {self._added:,} added, {self._duplicates:,} duplicates"
+        )
+        return self.so_far
 
     def _take(self, chunk: list[Row]) -> None:
         marks = [self._fingerprints.campaign(self._campaign_id, row.recipient) for row in chunk]
@@ -125,10 +130,37 @@ class Import:
 
     def _report(self) -> None:
         if self._on_progress is not None:
-            self._on_progress(self._so_far())
+            self._on_progress(self.so_far)
 
-    def _so_far(self) -> Added:
+    @property
+    def so_far(self) -> Added:
+        """The rows that were added or known until now."""
         return Added(self._added, self._duplicates)
+
+
+class UntilError(Generic[T]):
+    """Yields items up to the first error. The error is raised later, after the items before it were stored."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self._error: Exception | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        try:
+            yield from self._items
+        except Exception as error:  # noqa: BLE001 - `raise_error` raises it
+            self._error = error
+
+    def raise_error(self, stored: str) -> None:
+        """Raise the error that ended the items, if there was one.
+
+        Args:
+            stored: the outcome of the items before it, for the message about an invalid item.
+        """
+        if isinstance(self._error, InvalidCommand):
+            raise InvalidCommand([(one.field, f"{one.problem}; {stored}") for one in self._error.problems])
+        if self._error is not None:
+            raise self._error
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

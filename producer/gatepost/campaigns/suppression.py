@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.importing import in_chunks
+from gatepost.campaigns.importing import UntilError, in_chunks
 from gatepost.campaigns.row_validation import checked_rows
 from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
@@ -143,16 +143,18 @@ class Suppressions:
         """Add the recipients of a file to the list, and return how many are new.
 
         Raises:
-            InvalidCommand: a row of the caller's own is invalid, and rows before it may have been added; or the expiry is before 1970 or
-                after 2099.
+            InvalidCommand: a row of the caller's own is invalid, and all rows before it are on the list; or the expiry is before 1970 or after
+                2099.
         """
         entry = _entry(reason, expires_at)
-        known = (self._fingerprints.suppression(row.recipient) for row in checked_rows(rows, TO_FIND))
+        valid = UntilError(checked_rows(rows, TO_FIND))
+        known = (self._fingerprints.suppression(row.recipient) for row in valid)
         with self._audit.act("suppression.import", reason=reason.value) as found:
             found.update(rows=0, new=0)
             for chunk in in_chunks(known, _CHUNK):
                 found["new"] += self._call("add", b"".join(chunk), entry)
                 found["rows"] += len(chunk)
+            valid.raise_error(f"the {found['rows']:,} rows before it are on the list, {found['new']:,} of them new")
             return int(found["new"])
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 from gatepost.campaigns.control import Added, Campaigns
 from gatepost.errors import CampaignConflict, CampaignNotFound, InvalidCommand
 from gatepost_core.campaigns.row import Row
-from gatepost_core.kinds import Channel
+from gatepost_core.kinds import Channel, Queue
 from gatepost_core.states import State
 from support.campaign_parts import assert_adds_up, email, rows
 from support.keys import KEYS
@@ -151,6 +151,61 @@ def test_rows_of_a_program_are_one_recipient_with_those_of_a_file(campaigns: Cam
     assert (added.added, added.duplicates) == (1, 1)
     assert [report.row.recipient for report in campaigns.export(campaign_id)][3:] == ["x@y.example"]
     assert "no body" not in str(refused.value)
+
+
+@pytest.mark.parametrize("before", [0, 2, 255, 256, 700])
+def test_every_row_before_an_invalid_one_is_in_the_campaign(campaigns: Campaigns, before: int) -> None:
+    """The error has the row's position and the numbers, so that the caller can continue with the rest or repeat all rows."""
+    campaign_id = campaigns.create("spring")
+    campaigns.add(campaign_id, rows(1))
+    told: list[Added] = []
+    given = [*rows(before), Row(before + 1, Channel.EMAIL, "no body"), *rows(3, before)]
+    with pytest.raises(InvalidCommand) as refused:
+        campaigns.add(campaign_id, given, on_progress=told.append)
+    total = campaigns.status(campaign_id).total
+    rest = campaigns.add(campaign_id, given[before + 1 :])
+
+    known = min(before, 1)
+    assert str(refused.value).startswith("email: is not an e-mail address")
+    assert str(refused.value).endswith(
+        f"(row {before + 1} of those given); "
+        f"the rows before it are in the campaign: {before - known} added, {known} duplicates"
+    )
+    assert told[-1] == Added(before - known, known)
+    assert total == max(before, 1)
+    assert rest.added == 3 - (not before)
+    entry = list(campaigns.audit.entries())[-3]
+    assert (entry.action, entry.about["added"], entry.about["duplicates"]) == (
+        "campaign.add.failed",
+        before - known,
+        known,
+    )
+
+
+def test_rows_before_an_invalid_one_are_sent_if_the_campaign_runs(
+    campaigns: Campaigns, redis_client: redis.Redis
+) -> None:
+    """Their batch is on the queue, as without the error."""
+    campaign_id = campaigns.create("spring")
+    campaigns.start(campaign_id)
+    with pytest.raises(InvalidCommand):
+        campaigns.add(campaign_id, [*rows(2), Row(3, Channel.EMAIL, "no body")])
+
+    assert redis_client.llen(KEYS.queue(Queue.BULK)) == 1
+
+
+def test_every_row_before_an_error_of_the_callers_rows_is_in_the_campaign(campaigns: Campaigns) -> None:
+    """The error of the caller's own code is raised unchanged, after the rows before it were added."""
+    campaign_id = campaigns.create("spring")
+
+    def broken() -> Iterator[Row]:
+        yield from rows(300)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        campaigns.add(campaign_id, broken())
+
+    assert campaigns.status(campaign_id).total == 300
 
 
 def test_a_repeated_append_adds_once(campaigns: Campaigns, settings: Settings) -> None:

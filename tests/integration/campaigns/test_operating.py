@@ -312,6 +312,15 @@ def test_the_suppression_list_knows_a_programs_rows_in_any_spelling(campaigns: C
         campaigns.suppressions.import_rows([Row(1, Channel.SMS, "1")])
 
 
+def test_every_row_before_an_invalid_one_is_on_the_suppression_list(campaigns: Campaigns) -> None:
+    """The error says how many they are."""
+    with pytest.raises(InvalidCommand) as refused:
+        campaigns.suppressions.import_rows([*rows(3), Row(4, Channel.SMS, "1"), *rows(1, 3)])
+
+    assert str(refused.value).endswith("(row 4 of those given); the 3 rows before it are on the list, 3 of them new")
+    assert len(campaigns.suppressions) == 3
+
+
 def test_a_later_entry_weakens_none(campaigns: Campaigns) -> None:
     """An entry with an end, or with a weaker reason, does not replace a stronger one."""
     suppressions = campaigns.suppressions

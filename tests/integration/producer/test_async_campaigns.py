@@ -77,6 +77,28 @@ def test_errors_reach_the_event_loop(settings: Settings) -> None:
     asyncio.run(run())
 
 
+def test_every_row_before_an_invalid_one_is_added_from_an_event_loop(settings: Settings) -> None:
+    """As with `Campaigns`, from an asynchronous iterable too."""
+
+    async def with_an_invalid_one() -> AsyncIterator[Row]:
+        async for row in rows(2):
+            yield row
+        yield Row(3, Channel.EMAIL, "nobody")
+
+    async def run() -> tuple[str, int]:
+        async with AsyncProducer(settings) as producer:
+            campaign = await producer.campaigns.create("spring")
+            with pytest.raises(InvalidCommand) as refused:
+                await producer.campaigns.add(campaign, with_an_invalid_one())
+            return str(refused.value), (await producer.campaigns.status(campaign)).total
+
+    message, total = asyncio.run(run())
+
+    assert "(row 3 of those given)" in message
+    assert "2 added, 0 duplicates" in message
+    assert total == 2
+
+
 def test_a_command_is_enqueued_from_an_event_loop(settings: Settings) -> None:
     """The same key gives the same operation."""
 
