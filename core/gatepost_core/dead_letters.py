@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from gatepost_core.sealing import Keyring
 
 DEFAULT_LIFETIME_S: Final = 30 * 86_400
+_ANSWER_LIFETIME_S: Final = 86_400
 _PAGE: Final = 200
 _ANSWERABLE: Final = re.compile(r"[!-~]{1,255}")
-_ANSWER_MS: Final = 86_400_000
 # Fourteen digits, within Python's calendar.
 _LATEST_MS: Final = 99_999_999_999_999
 
@@ -204,10 +204,17 @@ class DeadLetters(DeadLetterIndex):
     """All dead letters. Each expires after its lifetime, because it may hold personal data."""
 
     def __init__(
-        self, client: Redis, keys: RedisKeys, keyring: Keyring, *, lifetime_s: int = DEFAULT_LIFETIME_S
+        self,
+        client: Redis,
+        keys: RedisKeys,
+        keyring: Keyring,
+        *,
+        lifetime_s: int = DEFAULT_LIFETIME_S,
+        answer_lifetime_s: int = _ANSWER_LIFETIME_S,
     ) -> None:
         super().__init__(client, keys, lifetime_s=lifetime_s)
         self._keyring = keyring
+        self._answer_lifetime_ms = answer_lifetime_s * 1000
         self._add = client.register_script(keys.lua + event_recorder() + _ADD)
         self._answer = client.register_script(_ANSWER)
         self._move = client.register_script(_MOVE)
@@ -250,7 +257,9 @@ class DeadLetters(DeadLetterIndex):
             "task_id": task_id,
         }
         with translated_errors():
-            self._answer(keys=[self._keys.celery_result(task_id)], args=[json.dumps(document), _ANSWER_MS])
+            self._answer(
+                keys=[self._keys.celery_result(task_id)], args=[json.dumps(document), self._answer_lifetime_ms]
+            )
 
     def open(self, letter: DeadLetter) -> dict[str, Any]:
         """Return the message of a dead letter in clear.

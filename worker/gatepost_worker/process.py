@@ -93,7 +93,13 @@ class Process:
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """The list of refused messages."""
-        return DeadLetters(self.redis, self.keys, self.keyring, lifetime_s=self.settings.dead_letter_lifetime)
+        return DeadLetters(
+            self.redis,
+            self.keys,
+            self.keyring,
+            lifetime_s=self.settings.dead_letter_lifetime,
+            answer_lifetime_s=self.settings.record_lifetime,
+        )
 
     @cached_property
     def clients(self) -> Clients:

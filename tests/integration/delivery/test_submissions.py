@@ -166,3 +166,13 @@ def test_a_submission_goes_back_to_its_queue_while_redis_is_away(
         task.run(command)
 
     assert given_back.value.requeue
+
+
+def test_the_answer_to_a_malformed_message_lives_as_long_as_a_record(
+    made: Callable[..., tuple[Celery, Process]],
+) -> None:
+    """As every other answer, by `GATEPOST_RECORD_LIFETIME`."""
+    _, process = made(record_lifetime=300)
+    process.dead_letter(json.dumps({"headers": {"id": TASK}}), reason="it is malformed", queue="gatepost.send")
+
+    assert 240 < process.redis.ttl(process.keys.celery_result(TASK)) <= 300
