@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from gatepost_core.probe_results import SUCCESS
 from support.checkout import CHECKOUT
 from support.log_calls import VARIED, calls_in, log_calls
 
@@ -28,6 +29,13 @@ def test_every_event_is_on_the_page_with_its_levels_and_fields() -> None:
     page = {event: (words(level), words(named)) for event, level, named in ROW.findall(PAGE.read_text("utf-8"))}
 
     assert page == {event: (levels[event], fields[event]) for event in levels}
+
+
+def test_the_page_names_the_reason_of_a_probe_that_succeeded() -> None:
+    """It is the one that metrics, the command's JSON and Redis have."""
+    row = next(line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `probe.finished` |"))
+
+    assert f"`reason` is `{SUCCESS}` after a success" in row
 
 
 def test_every_event_is_written_out_in_a_fixed_form() -> None:
