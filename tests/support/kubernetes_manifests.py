@@ -90,10 +90,16 @@ def copied(directory: Path) -> Path:
     return place
 
 
-def with_options(folder: Path) -> Path:
-    """Return a copy of the example beside it, in which the optional lines are no comments."""
-    place = folder / "example-with-options"
+def example_beside(folder: Path, name: str) -> Path:
+    """Return a copy of the example beside it."""
+    place = folder / name
     shutil.copytree(folder / "example", place)
+    return place
+
+
+def with_options(folder: Path, name: str = "example-with-options") -> Path:
+    """Return a copy of the example beside it, in which the optional lines are no comments."""
+    place = example_beside(folder, name)
     file = place / "kustomization.yaml"
     text = file.read_text(encoding="utf-8")
     file.write_text(re.sub(r"^# ( {2,}.*|components:)$", r"\1", text, flags=re.MULTILINE), encoding="utf-8")

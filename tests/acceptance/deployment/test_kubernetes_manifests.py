@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import kubernetes_validate
@@ -14,7 +15,17 @@ from gatepost_operations.monitoring import names as metrics
 from gatepost_operations.web.console.security.settings import console_environment_names
 from support.checkout import CHECKOUT
 from support.dockerfile import read_stages
-from support.kubernetes_manifests import Manifests, Object, copied, labels_of_pods, matches, pod, rendered, with_options
+from support.kubernetes_manifests import (
+    Manifests,
+    Object,
+    copied,
+    example_beside,
+    labels_of_pods,
+    matches,
+    pod,
+    rendered,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,6 +209,26 @@ def test_only_those_who_seal_or_send_hold_keys_and_the_credential(whole: Manifes
     assert holders == {"worker", "worker-bulk", "operator", "api"}
     assert whole.mounted_secrets("beat").keys() == {"/run/secrets/gatepost-redis"}
     assert not any("subPath" in one for one in mounts)
+
+
+def test_the_patch_for_a_private_key_reaches_every_pod_with_the_credential(folder: Path) -> None:
+    """The page's patch, in the example with the components and without them."""
+    page = (CHECKOUT / "docs" / "how-to" / "deploy-on-kubernetes.md").read_text(encoding="utf-8")
+    [patches] = re.findall(r"^```yaml\n(patches:\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for place, expected in (
+        (example_beside(folder, "signs"), {"worker", "worker-bulk", "operator"}),
+        (with_options(folder, "signs-with-options"), {"worker", "worker-bulk", "operator", "api"}),
+    ):
+        file = place / "kustomization.yaml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("patches:\n", patches), encoding="utf-8")
+        made = rendered(place)
+        variables = {name: made.environment(name) for name in made.containers()}
+        signing = {name: given.get("AUTH0_CLIENT_SIGNING_KEY_FILE") for name, given in variables.items()}
+
+        assert {name for name, path in signing.items() if path} == expected
+        assert set(filter(None, signing.values())) == {"/run/secrets/gatepost-keys/auth0_credential"}
+        assert not any("AUTH0_CLIENT_SECRET_FILE" in given for given in variables.values())
 
 
 def test_a_pod_reaches_only_what_it_needs(whole: Manifests) -> None:
