@@ -1,4 +1,4 @@
-"""The settings. Only this package reads the environment."""
+"""The settings of producers, workers and commands, from the environment and files. The login probe and the console have their own as well."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _log = structlog.stdlib.get_logger("gatepost.worker")
 
 RUN_FOR_S: Final = 10.0
-"""How long one task begins rows of a batch, at least, before it reads options and lists again. If all threads are busy, the rest returns to the queue."""
+"""How long one task begins rows of a batch, at least, before it reads options and lists again. If all threads are busy, the batch
+returns to the campaign's waiting batches."""
 SPREAD_RUNS: Final = 8
 """Batches stop after times that differ, up to twice as long, so that not all wait for their last answers at once."""
 SLOT_S: Final = SLEEP_IN_SLOT.total_seconds()

@@ -1,1 +1,1 @@
-"""`gatepost demo`: the whole way once, with real processes, one of them killed, and a count that must come out."""
+"""`gatepost demo`: sends, logins and a campaign once, with real processes. Two workers are killed, and the counts must still add up."""
