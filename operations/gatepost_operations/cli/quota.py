@@ -120,7 +120,7 @@ def _numbers(bucket: Bucket | None) -> list[str]:
     if bucket is None:
         return [""] * 6
     rates = (bucket.available_rate, bucket.refill_rate, bucket.foreign_rate)
-    shown = [rate_text(max(0.0, rate)) for rate in rates] if bucket.is_learnt else ["", "", ""]
+    shown = [rate_text(max(0.0, rate)) for rate in rates] if bucket.is_learned else ["", "", ""]
     return [f"{bucket.level:,.0f}", f"{bucket.limit:,}", f"{bucket.reserve:,}", *shown]
 
 
@@ -130,8 +130,8 @@ def _state(quota: TenantQuota) -> str:
         parts.append(f"no headers: {rate_text(quota.fallback_rate)}")
     elif not quota.is_known:
         parts.append("not known")
-    elif not quota.is_learnt:
-        parts.append("refill not learnt")
+    elif not quota.is_learned:
+        parts.append("refill not learned")
     if quota.blocked_for_s > 0:
         parts.append(f"blocked for {duration_text(quota.blocked_for_s)}")
     if quota.ignored_hint_s is not None and quota.ignored_hint_age_s is not None:

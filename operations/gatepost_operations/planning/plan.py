@@ -330,7 +330,7 @@ def plan(
 
 
 def _supplies(quota: TenantQuota) -> list[Supply]:
-    if quota.is_learnt:
+    if quota.is_learned:
         return [Supply(quota.burst, quota.rate_for_another, quota.room)]
     slow, fast = likely_rates(min(bucket.limit for bucket in quota.buckets))
     return [Supply(quota.burst, rate, quota.room) for rate in sorted({slow, fast})]
@@ -346,7 +346,7 @@ def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
         yield "The quota is not known yet, so the finish time is unknown. The limiter learns the quota from the first answers."
     elif quota.blind:
         yield "The answers have no quota headers, so the limiter uses its fallback rate."
-    elif not quota.is_learnt:
+    elif not quota.is_learned:
         yield "The refill is not known yet. The plan uses the refill that Auth0 documents for a bucket of this size."
     else:
         yield "The load of other applications can change. These times assume the current load."

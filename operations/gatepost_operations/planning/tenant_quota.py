@@ -38,7 +38,7 @@ class Bucket:
         return float(max(0, self.limit - self.reserve))
 
     @property
-    def is_learnt(self) -> bool:
+    def is_learned(self) -> bool:
         """Whether the refill has been measured. That takes two readings."""
         return self.refill_rate > 0
 
@@ -107,9 +107,9 @@ class TenantQuota:
         return bool(self.buckets) or self.blind
 
     @property
-    def is_learnt(self) -> bool:
+    def is_learned(self) -> bool:
         """Whether the rate is known, and not only the level."""
-        return self.blind or (bool(self.buckets) and all(bucket.is_learnt for bucket in self.buckets))
+        return self.blind or (bool(self.buckets) and all(bucket.is_learned for bucket in self.buckets))
 
     @property
     def burst(self) -> float:

@@ -105,7 +105,7 @@ def quota_text(view: CampaignView) -> str:
 def _left_text(quota: TenantQuota) -> str:
     bucket = min(quota.buckets, key=lambda one: one.level)
     text = f"{bucket.level:,.0f} of {bucket.limit:,} left, {bucket.reserve:,} kept for logins"
-    if not quota.is_learnt:
+    if not quota.is_learned:
         return f"{text}, refill not known yet"
     return f"{text}, enough for {rate_text(quota.rate)}"
 

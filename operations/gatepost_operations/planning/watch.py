@@ -199,7 +199,7 @@ def finish_at(campaign: Campaign, now: datetime, quota: TenantQuota | None = Non
         quota: the learned quota. It limits the rate of a resting campaign, whose own rate was measured before the rest.
     """
     rate = campaign.rate
-    if quota is not None and quota.is_learnt and _rests(campaign, now):
+    if quota is not None and quota.is_learned and _rests(campaign, now):
         rate = min(rate, quota.rate)
     if campaign.status is not Status.RUNNING or rate <= _SLOWEST or campaign.blocks or not campaign.adds_up:
         return None

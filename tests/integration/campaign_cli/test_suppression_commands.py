@@ -150,7 +150,7 @@ def test_the_quota_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> Non
         ("passwordless/start", True),
         ("oauth/token", False),
     ]
-    assert "refill not learnt" in table
+    assert "refill not learned" in table
     assert "oauth/token" not in table
 
 

@@ -109,7 +109,7 @@ def test_alone_on_a_slow_tenant_others_take_nothing(
 
 
 def test_a_rate_after_full_speed_makes_no_foreign_traffic(redis_client: redis.Redis) -> None:
-    """The refill has been learnt; then a campaign at 20 a second leaves the bucket full."""
+    """The refill has been learned; then a campaign at 20 a second leaves the bucket full."""
     watched = Watched(redis_client, 100, 100.0)
 
     watched.send(until=12)

@@ -121,7 +121,7 @@ def test_a_lost_connection_shows_no_rate_and_no_finish() -> None:
     ],
 )
 def test_the_quota_says_what_it_means(quota: TenantQuota, says: str) -> None:
-    """Before the first answer, without headers, before the refill is learnt, and after."""
+    """Before the first answer, without headers, before the refill is learned, and after."""
     assert quota_text(view_of(campaign_with(queued=1), quota=quota)) == says
 
 

@@ -150,7 +150,7 @@ def quota(**changes: object) -> TenantQuota:
     return TenantQuota(**{**fields, **changes})  # type: ignore[arg-type] # the names are the quota's own
 
 
-def test_a_learnt_quota_gives_one_forecast() -> None:
+def test_a_learned_quota_gives_one_forecast() -> None:
     """The burst above the reserve comes first, then the refill that others leave."""
     made = plan(780, Options(), quota(), MONDAY, skipped=Skipped(invalid=2, duplicates=3))
 
@@ -169,10 +169,10 @@ def test_a_policy_of_the_client_counts_too() -> None:
     assert made.forecasts[0].supply == Supply(7, 70, 8)
 
 
-def test_an_unlearnt_refill_is_taken_from_the_documentation_and_said() -> None:
+def test_an_unlearned_refill_is_taken_from_the_documentation_and_said() -> None:
     """A bucket of 300 is five a second on one plan and a burst over a hundred on another: both are shown, the slower first."""
-    unlearnt = bucket(limit=300, level=300, reserve=60, available_rate=0, refill_rate=0)
-    made = plan(10_000, Options(), quota(bucket=unlearnt), MONDAY)
+    unlearned = bucket(limit=300, level=300, reserve=60, available_rate=0, refill_rate=0)
+    made = plan(10_000, Options(), quota(bucket=unlearned), MONDAY)
 
     assert [one.supply.rate for one in made.forecasts] == [5, 100]
     assert "not known yet" in made.unknowns[0]

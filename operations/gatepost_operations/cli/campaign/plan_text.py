@@ -107,8 +107,8 @@ def quota_line(quota: TenantQuota) -> str:
     for bucket, name in ((quota.bucket, ""), (quota.policy, "policy: ")):
         if bucket is None:
             continue
-        flow = "refill not learnt yet"
-        if bucket.is_learnt:
+        flow = "refill not learned yet"
+        if bucket.is_learned:
             flow = f"{rate_text(max(0.0, bucket.available_rate))} of {rate_text(bucket.refill_rate)} free"
         parts.append(f"{name}{bucket.level:,.0f} of {bucket.limit:,} left, {bucket.reserve:,} kept for logins, {flow}")
     if quota.blocked_for_s > 0:
