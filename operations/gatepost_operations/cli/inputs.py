@@ -105,23 +105,6 @@ def reference_from(given: str) -> str:
     return given
 
 
-def write_reference(file: Path, reference: str) -> None:
-    """Write the reference of a login to a file that only this user can read.
-
-    Raises:
-        InvalidCommand: the file cannot be written.
-    """
-    try:
-        path = file.expanduser()
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(f"{reference}\n", encoding="utf-8")
-    except (OSError, ValueError, RuntimeError) as failure:
-        raise InvalidCommand(
-            [FieldError("reference_file", f"{file} cannot be written ({type(failure).__name__})")]
-        ) from None
-
-
 # As typer.confirm adds them.
 _ANSWERS: Final = " [y/N]:"
 

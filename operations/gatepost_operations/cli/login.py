@@ -1,5 +1,6 @@
 """`gatepost login`: exchange the code a person received for a token set."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,17 @@ import typer
 from gatepost_core.identifiers import is_address
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.inputs import address_from, code_from, write_reference
+from gatepost_operations.cli.inputs import address_from, code_from
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
-from gatepost_operations.cli.options import AddressArgument, LanguageOption, command_app, examples, grouped
+from gatepost_operations.cli.options import (
+    AddressArgument,
+    ForceOption,
+    LanguageOption,
+    command_app,
+    examples,
+    grouped,
+)
+from gatepost_operations.files.output import output_file, require_free
 
 login_app = command_app()
 
@@ -69,6 +78,7 @@ def login(
             "--reference-file", metavar="FILE", help="File for the reference: the secret that redeems the tokens later."
         ),
     ] = None,
+    force: ForceOption = False,
     waiting: WaitOptions,
 ) -> ExitCode:
     """Exchange the code a person received for a token set.
@@ -84,15 +94,17 @@ def login(
         raise typer.BadParameter(
             "cannot be combined with --no-wait, because it needs the login's result", param_hint="--redeem"
         )
+    if reference_file is not None:
+        require_free(reference_file, replace=force)
     fields = shared.fields(**vars(logging_in))
     recipient = address_from(address)
     code = code_from(code_file, address=address)
-    if reference_file is not None:
-        # A file that cannot be written is an error before the code is spent.
-        write_reference(reference_file, "")
+    # Opened before the login is enqueued: a file that cannot be written spends no code.
+    output = nullcontext() if reference_file is None else output_file(reference_file, replace=force)
     with open_producer() as producer:
         enqueue = producer.login_with_email if is_address(recipient) else producer.login_with_sms
-        handle = enqueue(recipient, code, **fields)
-        if reference_file is not None:
-            write_reference(reference_file, handle.reference)
+        with output as file:
+            handle = enqueue(recipient, code, **fields)
+            if file is not None:
+                file.write(f"{handle.reference}\n")
         return follow(handle, waiting, redeem=redeem)

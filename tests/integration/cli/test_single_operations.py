@@ -233,8 +233,26 @@ def test_a_reference_file_that_cannot_be_written_spends_no_code(
     monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
     code, error = run("login", "ana@example.com", "--no-wait", "--reference-file", str(tmp_path / "no" / "file"))
 
-    assert (code, error["error"]["type"]) == (6, "InvalidCommand")
+    assert (code, error["error"]["type"]) == (6, "FileError")
     assert producer.ledger.counts() == {}
+
+
+def test_a_reference_file_replaces_another_file_only_when_asked(
+    run: Run, producer: Producer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The refusal spends no code, and with `--force` the new file is private."""
+    file = tmp_path / "reference.txt"
+    file.write_text("another login")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n123456\n"))
+    command = ("login", "ana@example.com", "--no-wait", "--reference-file", str(file))
+    refused, error = run(*command)
+    kept, before = file.read_text(), producer.ledger.counts()
+    replaced, queued = run(*command, "--force")
+
+    assert (refused, error["error"]["type"], kept, before) == (5, "FileExistsAlready", "another login", {})
+    assert replaced == 0
+    assert file.read_text().startswith(f"{queued['operation_id']}.")
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_token_set_is_redeemed_once(with_reference: WithReference, finished_login: Handle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import gatepost_operations
 from gatepost_operations.files.output import FileExistsAlready, cannot_write, output_file
 from gatepost_operations.files.text_reader import FileError
 from gatepost_operations.local.environment import write_private
@@ -183,3 +185,16 @@ def test_the_variables_of_local_processes_are_written_in_the_same_way(tmp_path: 
     assert (tmp_path / "link.env").is_symlink()
     assert (tmp_path / "real.env").read_text() == "second"
     assert mode_of(tmp_path / "real.env") == 0o600
+
+
+def test_every_written_file_goes_through_one_function() -> None:
+    """Only logs of the demo and the lock of `dev` are opened for writing elsewhere."""
+    writes = re.compile(r"write_text\(|write_bytes\(|mkstemp\(|open\([^)]*[\"'][wax]b?\+?[\"']").search
+    package = Path(gatepost_operations.__path__[0])
+    found = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if any(writes(line.replace("_write_text(", "")) for line in file.read_text().splitlines())
+    }
+
+    assert found == {"files/output.py", "local/demo/processes.py", "cli/dev_environment.py"}

@@ -8,18 +8,19 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import ConfigurationError, FieldError, InvalidCommand
 from gatepost_core.safe_text import visible
+from gatepost_operations.files.output import output_file
+from gatepost_operations.files.text_reader import FileError
 from gatepost_operations.web.console.security.operators import Level, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 1024
@@ -139,18 +140,15 @@ class LocalAccounts:
         return True
 
     def _write(self, accounts: Mapping[str, LocalAccount]) -> None:
-        lines = [f"{one.name}:{one.level}:{one.hash}\n" for _, one in sorted(accounts.items())]
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # mkstemp's files have mode 0600.
-            handle, written = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(written).replace(self.path)
+            with output_file(self.path, replace=True) as file:
+                for _, one in sorted(accounts.items()):
+                    file.write(f"{one.name}:{one.level}:{one.hash}\n")
         except OSError as failure:
-            problem = f"{self.path} cannot be written ({type(failure).__name__})"
+            problem = f"{self.path.parent} cannot be created ({type(failure).__name__})"
+        except FileError as failure:
+            problem = str(failure)
         else:
             return
         raise ConfigurationError(problem)

@@ -39,6 +39,15 @@ def test_an_added_account_signs_in_and_its_file_is_private(tmp_path: Path) -> No
     assert (operator.name, operator.level) == ("ana", Level.OPERATOR)
 
 
+def test_a_file_behind_a_link_is_replaced_there(tmp_path: Path) -> None:
+    """The link stays a link."""
+    (tmp_path / "link").symlink_to("users")
+    LocalAccounts(tmp_path / "link").add("ana", Level.OPERATOR, PASSWORD)
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "users").read_text().startswith("ana:operator:")
+
+
 @pytest.mark.parametrize(("name", "password"), [("otto", "wrong"), ("nemo", PASSWORD), ("", ""), ("otto", "x" * 5000)])
 def test_a_wrong_name_or_password_signs_no_one_in(accounts: LocalAccounts, name: str, password: str) -> None:
     """Whatever is wrong."""
