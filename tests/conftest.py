@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import pytest
 import redis
 import structlog
 
+from gatepost_core.logs import QUIET
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.long_files import mark_long
@@ -129,9 +132,20 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """A command that ran inside a test has configured the log to write to that test's output, which is closed afterwards."""
+    root, make = logging.getLogger(), logging.getLogRecordFactory()
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
-    if structlog.is_configured():
-        structlog.reset_defaults()
+    if not structlog.is_configured():
+        return
+    structlog.reset_defaults()
+    logging.setLogRecordFactory(make)
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from gatepost_operations.web.console.security.settings import ConsoleSettings
 from support.console_server import WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from gatepost_core.settings import Settings
@@ -30,9 +30,9 @@ _SALT: Final = secrets.token_bytes(16)
 _KEY: Final = hashlib.scrypt(PASSWORD.encode(), salt=_SALT, n=2, r=8, p=1, dklen=32)
 
 
-def write_accounts(path: Path) -> Path:
+def write_accounts(path: Path, names: Mapping[Level, str] = NAMES) -> Path:
     """Write a file with an account for each level. All have the same password."""
-    lines = [f"{name}:{level}:scrypt$1$8$1${_SALT.hex()}${_KEY.hex()}\n" for level, name in NAMES.items()]
+    lines = [f"{name}:{level}:scrypt$1$8$1${_SALT.hex()}${_KEY.hex()}\n" for level, name in names.items()]
     path.write_text("".join(lines))
     path.chmod(0o600)
     return path

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from celery import signals
 
+from gatepost_core import logs
 from gatepost_core.broker.message_validation import TASKS
 from gatepost_core.broker.messages import RECONCILE
 from gatepost_core.broker.publishing import build_app
@@ -24,7 +25,7 @@ from gatepost_core.kinds import Queue
 from gatepost_core.safe_text import visible
 from gatepost_core.settings import load_settings
 from gatepost_core.settings.read_again import SettingsFiles
-from gatepost_worker import logs, tasks
+from gatepost_worker import tasks
 from gatepost_worker.celery_guard import printed_text, remote_control, transport_guard
 from gatepost_worker.celery_guard.consumer import consumer_class
 from gatepost_worker.celery_guard.intake import refuse_compression

@@ -11,6 +11,7 @@ import structlog
 
 from gatepost.producer import Producer
 from gatepost_core.audit_log import AuditLog
+from gatepost_core.logs import redact
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.safe_text import visible_fields
@@ -80,6 +81,7 @@ def log_to_stderr() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            redact,
             visible_fields,
             structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
         ],

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
+from gatepost_core import logs
 from gatepost_core.errors import Unavailable
 from gatepost_operations.cli.connection import read_settings
 from gatepost_operations.cli.options import command_app, examples
-from gatepost_operations.cli.output import say, write
+from gatepost_operations.cli.output import write
 from gatepost_operations.extras import require_installed
 
 app = command_app()
@@ -53,9 +54,10 @@ def metrics(
         if f"{fleet.names.REDIS_UP.name} 0" in text:
             raise Unavailable("Redis did not answer; check GATEPOST_REDIS_URL.")
         return
+    logs.start(settings, "gatepost.metrics")
     address, chosen = host or settings.metrics_host, port or settings.metrics_port or PORT
     stop = exposition.serve(source, host=address, port=chosen, setting="--port")
-    say(f"Serving http://{f'[{address}]' if ':' in address else address}:{chosen}/metrics")
+    write(f"Serving http://{f'[{address}]' if ':' in address else address}:{chosen}/metrics")
     ended = threading.Event()
     # As the first process of a container, it would otherwise ignore the signal.
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

@@ -10,6 +10,7 @@ import structlog
 import typer
 
 from gatepost.producer import Producer
+from gatepost_core import logs
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.probe_results import REASONS, Cause, ProbeResult, ProbeResults
 from gatepost_core.reasons import Reason
@@ -89,10 +90,7 @@ class _Desk:
 def _open_desk(tenant: str | None) -> _Desk:
     require_worker()
     settings = load_settings(env_file=env_file())
-    # The worker's log masks personal data, and its format is the fleet's. Importing it needs the extra `worker`.
-    from gatepost_worker.logs import configure  # noqa: PLC0415
-
-    configure(log_format=settings.log_format, level=settings.log_level)
+    logs.start(settings, "gatepost.probe")
     own = load_probe_settings(env_file=env_file())
     source_of(own)
     return _Desk(settings, own, target_of(own, settings, tenant))

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from gatepost_core import logs
 from gatepost_core.errors import ConfigurationError, FieldError, InvalidCommand
-from gatepost_operations.cli.connection import read_settings
+from gatepost_core.settings import load_settings
 from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.options import command_app, examples
 from gatepost_operations.cli.output import write
@@ -74,7 +75,8 @@ def web(
 
 
 def _serve_api(host: str, port: int) -> None:
-    settings = read_settings()
+    settings = load_settings(env_file=env_file())
+    logs.start(settings, "gatepost.api")
     _serve(Role.API, _loaded("gatepost_operations.web.api.app").create_app(settings), host, port)
 
 
@@ -83,6 +85,7 @@ def _serve_console(host: str, port: int) -> None:
     keyless = _loaded("gatepost_operations.web.keyless")
     keyless.drop_keys(os.environ)
     settings = keyless.keyless_settings(env_file())
+    logs.start(settings, "gatepost.console")
     access = _console_access(host)
     if settings.web_api_key is None:
         raise ConfigurationError(f"{_KEY} is not set; make a key with: gatepost api-keys create NAME --scope console")
@@ -99,7 +102,7 @@ def _serve(role: Role, application: Any, host: str, port: int, on_stop: Callable
 def _run_both(host: str, port: int) -> int:
     _console()
     # A wrong setting is one sentence here, and not one of each child.
-    read_settings()
+    load_settings(env_file=env_file())
     _console_access(host)
     if port == _PORTS[Role.API]:
         raise InvalidCommand([FieldError("port", f"{port} is the port of the api; give another")])

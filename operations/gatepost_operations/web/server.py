@@ -80,6 +80,8 @@ def config_of(app: Any, *, head_s: float = HEAD_S) -> uvicorn.Config:
         app,
         http=partial(PromptProtocol, head_s=head_s),  # type: ignore[arg-type] # called like a class
         access_log=False,
+        # Otherwise uvicorn logs the URL of a WebSocket with its query, if a library for WebSockets is installed.
+        ws="none",
         log_config=None,
         server_header=False,
         proxy_headers=False,

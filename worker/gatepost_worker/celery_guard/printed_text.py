@@ -6,17 +6,13 @@ end a thread or a process.
 
 from __future__ import annotations
 
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from celery.apps import beat, worker
 
-from gatepost_core.error_boundary import account
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from gatepost_core.logs import log_uncaught
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # Celery's hints lack the name that replaces its own.
@@ -31,9 +27,7 @@ def install() -> None:
         vars(module)["print"] = _drop
     _worker.safe_say = _drop
     _worker.cry = _log_stacks
-    sys.excepthook = _log_end
-    threading.excepthook = _log_end_of_thread
-    sys.unraisablehook = _log_unraisable
+    log_uncaught("gatepost.worker")
 
 
 def _drop(*_: Any, **__: Any) -> None:
@@ -48,18 +42,3 @@ def log_soon(event: str, **fields: Any) -> None:
 def _log_stacks(*_: Any, **__: Any) -> str:
     log_soon("worker.stacks", stacks=_stacks())
     return ""
-
-
-def _log_end(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    _log.critical("process.failed_unexpectedly", failure=account(error))
-
-
-def _log_end_of_thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-        name = args.thread.name if args.thread else None
-        _log.error("thread.failed_unexpectedly", thread=name, failure=account(args.exc_value))
-
-
-def _log_unraisable(args: Any) -> None:
-    if args.exc_value is not None:
-        _log.error("error.not_raised", failure=account(args.exc_value))

@@ -15,6 +15,7 @@ import typer
 from gatepost.producer import Producer
 from gatepost_core.errors import Unavailable
 from gatepost_core.states import State
+from gatepost_operations.cli.connection import log_to_stderr
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
@@ -61,6 +62,7 @@ def demo(
     """
     require_worker()
     require_simulator()
+    log_to_stderr()
     started = time.monotonic()
     people = read_recipients(file or _example())
     directory = Path(tempfile.mkdtemp(prefix="gatepost-demo-"))

@@ -39,6 +39,7 @@ from gatepost_operations.web.console.pages import (
 from gatepost_operations.web.console.rendering import build_templates
 from gatepost_operations.web.console.security.gate import Gate
 from gatepost_operations.web.console.security.guard import Guard
+from gatepost_operations.web.console.security.log_names import LogNames
 from gatepost_operations.web.console.security.operators import require_levels
 from gatepost_operations.web.console.security.settings import ConsoleSettings
 from gatepost_operations.web.keyless import without_secrets
@@ -108,6 +109,7 @@ def create_app(
 
     app = FastAPI(title="Gatepost console", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.console = console
+    app.state.log_names = LogNames(api_key)
     app.state.templates = build_templates([page.LINK for page in PAGES if hasattr(page, "LINK")])
     for page in (*PAGES, sign_in):
         app.include_router(page.router)

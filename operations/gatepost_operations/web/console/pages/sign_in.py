@@ -21,6 +21,7 @@ from gatepost_operations.web.console.security.refusals import SignInFailed, TooM
 if TYPE_CHECKING:
     from gatepost_operations.web.console.context import Console
     from gatepost_operations.web.console.security.guard import Guard
+    from gatepost_operations.web.console.security.log_names import LogNames
     from gatepost_operations.web.console.security.operators import Operator
 
 router: Final = APIRouter()
@@ -59,11 +60,10 @@ def sign_in_with_password(
 ) -> Response:
     """Sign in with a local account."""
     guard = _guard_of(request)
-    address = request.client.host if request.client else ""
     try:
-        operator = guard.password_sign_in(name, password, address)
+        operator = guard.password_sign_in(name, password, _address_of(request))
     except SignInFailed as failure:
-        _log.warning("console.sign_in_failed", address=address, error=type(failure).__name__)
+        _log_failure(request, failure)
         response = _page(request, local_path(next), str(failure), status=failure.status)
         if isinstance(failure, TooManyTries):
             response.headers["Retry-After"] = str(failure.wait_s)
@@ -89,8 +89,7 @@ def return_from_provider(request: Request) -> Response:
         browser = guard.browser_cookie.read(request) or ""
         finished = guard.provider().finish(browser, guard.callback_of(request), request.query_params)
     except SignInFailed as failure:
-        address = request.client.host if request.client else ""
-        _log.warning("console.sign_in_failed", address=address, error=type(failure).__name__)
+        _log_failure(request, failure)
         raise
     return _signed_in(request, finished.operator, finished.path)
 
@@ -139,7 +138,8 @@ def _signed_in(request: Request, operator: Operator, path: str) -> Response:
     response = RedirectResponse(path, 303)
     guard.session_cookie.set(request, response, guard.sessions.open(operator))
     guard.browser_cookie.delete(request, response)
-    _log.info("console.signed_in", operator=operator.name, access_level=str(operator.level))
+    named = _names_of(request).operator(operator)
+    _log.info("console.signed_in", operator=named, access_level=str(operator.level))
     return response
 
 
@@ -151,7 +151,21 @@ async def _record(request: Request, operator: Operator) -> None:
         with fail_after(_RECORDED_WITHIN_S):
             await console.api_as(operator.name).call("POST", "/v1/audit/sign-ins", json=entry)
     except (ApiUnavailable, Problem, TimeoutError) as failure:
-        _log.warning("console.sign_in_not_recorded", operator=operator.name, error=type(failure).__name__)
+        _log.warning("console.sign_in_not_recorded", operator=_names_of(request).operator(operator), error=type(failure).__name__)
+
+
+def _log_failure(request: Request, failure: SignInFailed) -> None:
+    browser = _names_of(request).browser(_address_of(request))
+    _log.warning("console.sign_in_failed", address=browser, error=type(failure).__name__)
+
+
+def _address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _names_of(request: Request) -> LogNames:
+    names: LogNames = request.app.state.log_names
+    return names
 
 
 def _guard_of(request: Request) -> Guard:

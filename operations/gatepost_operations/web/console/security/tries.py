@@ -79,11 +79,13 @@ class Tries:
     def _keys_of(self, name: str, address: str) -> list[str]:
         # Hashed, because people type passwords into the field for the name.
         return [
-            self._keys.console_tries(digest_of(text)[:32]) for text in (f"name {name}", f"address {_network(address)}")
+            self._keys.console_tries(digest_of(text)[:32])
+            for text in (f"name {name}", f"address {network_of(address)}")
         ]
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """Return the network of one subscriber, to which an IP address belongs; empty if it is no IP address."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -1,10 +1,11 @@
-"""Structured logs of the worker process: JSON or console, redacted. Records of Celery and other libraries pass the same pipeline."""
+"""Structured logs of the processes that run until they are stopped: JSON or console, redacted. Records of other libraries pass the same pipeline."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
+import threading
 from functools import lru_cache, partial
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +17,11 @@ from gatepost_core.safe_text import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from gatepost_core.settings import Settings
 
 _SECRET_NAMES: Final = re.compile(
     r"e-?mail|phone|username|^code$|otp|token|secret|password|authorization|assertion|cookie|private", re.IGNORECASE
@@ -30,19 +34,31 @@ _SECRET_TEXT: Final = re.compile(
     r"|\beyJ[\w-]+\.[\w-]*\.[\w.-]*"
 )
 QUIET: Final = (
+    # Their lines for each task repeat arguments and results, and say less than `attempt.finished`.
     "celery.app.trace",
     "celery.worker.strategy",
     "celery.pool",
     "celery.concurrency",
-    "urllib3",
     "amqp",
     "kombu",
+    # Their lines for each request repeat its query and parts of its body, or tokens.
+    "authlib",
+    "httpcore",
+    "httpx",
+    "python_multipart",
+    "urllib3",
 )
+"""Loggers of which only warnings are written."""
 # Each secret that the pattern finds contains one of them.
 _MARKS: Final = ("@", "+", "%2", "eyJ")
 _MASK: Final = "***"
 # Characters; the rest is cut. The time of the search grows faster than the text, and some texts come from other systems.
 _LONGEST_TEXT: Final = 16_384
+
+
+def shows_a_person(text: str) -> bool:
+    """Return whether a text has an e-mail address, a phone number or a token in it, as far as patterns find them."""
+    return "@" in text or _SECRET_TEXT.search(text) is not None
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -111,6 +127,17 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return str(event)
 
 
+def start(settings: Settings, logger: str) -> None:
+    """Start the log of a process that runs until it is stopped. Errors that nothing caught are written to it, too.
+
+    Args:
+        settings: name the format and the minimum level.
+        logger: the name on the lines about such errors.
+    """
+    configure(log_format=settings.log_format, level=settings.log_level)
+    log_uncaught(logger)
+
+
 def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     """Send every log record of the process through structlog to standard error or to a file.
 
@@ -143,9 +170,27 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
     root.setLevel(level)
     # Python's warnings, which would be printed.
     logging.captureWarnings(True)
-    # Celery's lines for each task repeat arguments and results, and say less than `attempt.finished`.
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def log_uncaught(logger: str) -> None:
+    """Write the errors that end a thread or the process to the log. Python would print their text, which can quote a person."""
+    log = structlog.stdlib.get_logger(logger)
+
+    def ends_process(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+        log.critical("process.failed_unexpectedly", failure=account(error))
+
+    def ends_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            name = args.thread.name if args.thread else None
+            log.error("thread.failed_unexpectedly", thread=name, failure=account(args.exc_value))
+
+    def is_not_raised(args: Any) -> None:
+        if args.exc_value is not None:
+            log.error("error.not_raised", failure=account(args.exc_value))
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = ends_process, ends_thread, is_not_raised
 
 
 def _renderers(log_format: str) -> list[Callable[..., Any]]:

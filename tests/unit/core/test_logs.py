@@ -6,35 +6,25 @@ import io
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import Any
 
 import pytest
 import structlog
 
-from gatepost_worker import logs
+from gatepost_core import logs
 from support.hostile_texts import steering
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CANARY = "canary-51c2"
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Configure the worker's logs as it does, into a buffer, and put everything back."""
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Configure the log as a worker does, into a buffer."""
     buffer = io.StringIO()
     monkeypatch.setattr(sys, "stderr", buffer)
-    root = logging.getLogger()
-    handlers, level, make = root.handlers[:], root.level, logging.getLogRecordFactory()
     logs.configure(log_format="json", level="DEBUG")
-    yield buffer
-    logging.setLogRecordFactory(make)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in logs.QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+    return buffer
 
 
 def lines(buffer: io.StringIO) -> list[dict[str, Any]]:
@@ -165,3 +155,27 @@ def test_on_a_console_a_text_steers_nothing(capsys: pytest.CaptureFixture[str]) 
     assert r"cannot take \x9b2J\u202e" in text
     assert "failure=ValueError" in text
     assert not steering(text.replace("\n", ""))
+
+
+def test_an_error_that_nothing_caught_is_a_line_without_its_text(log: io.StringIO) -> None:
+    """Python would print it with its text, in a thread as well as at the end of the process."""
+    logs.log_uncaught("gatepost.api")
+    fails = threading.Thread(target=int, args=(CANARY,), name="one")
+    fails.start()
+    fails.join()
+    sys.excepthook(ValueError, ValueError(CANARY), None)
+
+    ended, process = lines(log)
+    assert (ended["event"], ended["thread"], ended["logger"]) == ("thread.failed_unexpectedly", "one", "gatepost.api")
+    assert (process["event"], process["failure"]) == ("process.failed_unexpectedly", "ValueError")
+    assert CANARY not in log.getvalue()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpcore.http11", "urllib3.connectionpool", "python_multipart.multipart"])
+def test_a_library_s_lines_for_each_request_are_not_written(log: io.StringIO, library: str) -> None:
+    """They repeat queries and bodies. Its warnings are written."""
+    logger = logging.getLogger(library)
+    logger.info("HTTP Request: GET http://api/v1/recipients?find=%s", CANARY)
+    logger.warning("connection lost")
+
+    assert [line["event"] for line in lines(log)] == ["connection lost"]
