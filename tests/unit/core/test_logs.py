@@ -171,7 +171,9 @@ def test_an_error_that_nothing_caught_is_a_line_without_its_text(log: io.StringI
     assert CANARY not in log.getvalue()
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpcore.http11", "urllib3.connectionpool", "python_multipart.multipart"])
+@pytest.mark.parametrize(
+    "library", ["httpx", "httpcore.http11", "urllib3.connectionpool", "python_multipart.multipart"]
+)
 def test_a_library_s_lines_for_each_request_are_not_written(log: io.StringIO, library: str) -> None:
     """They repeat queries and bodies. Its warnings are written."""
     logger = logging.getLogger(library)

@@ -87,7 +87,7 @@ def test_an_operator_can_sign_in_while_the_api_is_away(settings: Settings, tmp_p
 
     assert page.status_code == 200
     missed = [one for one in logs if one["event"] == "console.sign_in_not_recorded"]
-    assert [(one["operator"], one["error"]) for one in missed] == [("ada", "ApiUnavailable")]
+    assert [(one["operator"], one["error"]) for one in missed] == [("password:ada", "ApiUnavailable")]
 
 
 def test_all_dead_letters_with_a_reason_are_put_back_or_dropped(

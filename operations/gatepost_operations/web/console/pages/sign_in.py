@@ -151,7 +151,9 @@ async def _record(request: Request, operator: Operator) -> None:
         with fail_after(_RECORDED_WITHIN_S):
             await console.api_as(operator.name).call("POST", "/v1/audit/sign-ins", json=entry)
     except (ApiUnavailable, Problem, TimeoutError) as failure:
-        _log.warning("console.sign_in_not_recorded", operator=_names_of(request).operator(operator), error=type(failure).__name__)
+        _log.warning(
+            "console.sign_in_not_recorded", operator=_names_of(request).operator(operator), error=type(failure).__name__
+        )
 
 
 def _log_failure(request: Request, failure: SignInFailed) -> None:
