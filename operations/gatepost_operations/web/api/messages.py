@@ -61,9 +61,10 @@ def _answer(caller: Caller, body: Body, key: str | None, kinds: tuple[Kind, ...]
     if not isinstance(given, list):
         return _single(caller, given, key, kinds)
     if not 0 < len(given) <= MOST_ITEMS:
-        if given:
-            raise Problem(Type.TOO_LARGE, f"A request has 1 to {MOST_ITEMS:,} items.")
-        raise Problem(Type.INVALID, errors=[{"pointer": "", "detail": f"must have 1 to {MOST_ITEMS:,} items"}])
+        errors = [{"pointer": "", "detail": f"must have 1 to {MOST_ITEMS:,} items"}]
+        raise Problem(
+            Type.TOO_LARGE if given else Type.INVALID, f"A request has 1 to {MOST_ITEMS:,} items.", errors=errors
+        )
     items = [
         read_item(caller, item, None if key is None else f"{key}#{number}", kinds) for number, item in enumerate(given)
     ]
