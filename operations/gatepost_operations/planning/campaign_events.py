@@ -23,7 +23,7 @@ _SAME_BLOCK: Final = timedelta(seconds=2)
 _MISSED_ASKS: Final = 3
 # Workers connect again after an outage of Redis, each in its own time.
 _WORKERS_RETURN: Final = timedelta(seconds=30)
-_STOPPED: Final = {Activity.PAUSED_BY_HAND, Activity.PAUSED_ITSELF}
+_STOPPED: Final = {Activity.PAUSED_BY_HAND, Activity.PAUSED_ITSELF, Activity.PAUSED_BY_RECOVER}
 _RUNNING: Final = {Activity.SENDING, Activity.RESTING, Activity.WAITING, Activity.BLOCKED}
 
 
@@ -33,6 +33,7 @@ class EventKind(StrEnum):
     STARTED = "started"
     PAUSED_BY_HAND = "paused_by_hand"
     PAUSED_ITSELF = "paused_itself"
+    PAUSED_BY_RECOVER = "paused_by_recover"
     RESUMED = "resumed"
     RATE_CHANGED = "rate_changed"
     DEADLINE_CHANGED = "deadline_changed"
@@ -73,6 +74,7 @@ class CampaignEvent:
 _BY_ACTIVITY: Final = {
     Activity.PAUSED_BY_HAND: EventKind.PAUSED_BY_HAND,
     Activity.PAUSED_ITSELF: EventKind.PAUSED_ITSELF,
+    Activity.PAUSED_BY_RECOVER: EventKind.PAUSED_BY_RECOVER,
     Activity.CANCELLING: EventKind.CANCELLING,
 }
 

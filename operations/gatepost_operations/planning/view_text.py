@@ -34,6 +34,7 @@ _ACTIVITIES: Final = {
     Activity.BLOCKED: "blocked",
     Activity.PAUSED_BY_HAND: "paused by an operator",
     Activity.PAUSED_ITSELF: "paused by itself",
+    Activity.PAUSED_BY_RECOVER: "paused by gatepost recover",
     Activity.CANCELLING: "being cancelled",
     Activity.ENDED: "ended",
 }
@@ -42,6 +43,7 @@ _EVENTS: Final = {
     EventKind.STARTED: "started",
     EventKind.PAUSED_BY_HAND: "paused by an operator",
     EventKind.PAUSED_ITSELF: "paused by itself: {cause}",
+    EventKind.PAUSED_BY_RECOVER: "paused by gatepost recover",
     EventKind.RESUMED: "resumed by an operator",
     EventKind.RATE_CHANGED: "maximum rate {rates}",
     EventKind.DEADLINE_CHANGED: "deadline {deadlines}",

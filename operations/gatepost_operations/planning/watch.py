@@ -16,7 +16,7 @@ from gatepost_operations.planning.plan import Supply, forecast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gatepost_core.campaigns.model import Campaign
+    from gatepost_core.campaigns.model import Campaign, Pause
     from gatepost_operations.planning.tenant_quota import TenantQuota
 
 STALLED_AFTER_S: Final = 5.0
@@ -39,6 +39,8 @@ class Activity(StrEnum):
     """No worker sends for it; the campaign's `blocks` give the causes."""
     PAUSED_BY_HAND = "paused_by_hand"
     PAUSED_ITSELF = "paused_itself"
+    PAUSED_BY_RECOVER = "paused_by_recover"
+    """`gatepost recover` paused it after a restored backup."""
     CANCELLING = "cancelling"
     ENDED = "ended"
 
@@ -80,7 +82,7 @@ class CampaignSnapshot:
     @property
     def is_last(self) -> bool:
         """Whether the campaign changes only after an operator acts."""
-        return self.activity in {Activity.ENDED, Activity.PAUSED_ITSELF}
+        return self.activity in {Activity.ENDED, Activity.PAUSED_ITSELF, Activity.PAUSED_BY_RECOVER}
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; no recipient is in it."""
@@ -223,10 +225,19 @@ def _activity(campaign: Campaign, now: datetime, idle_s: float) -> Activity:
         case Status.CANCELLING:
             return Activity.CANCELLING
         case Status.PAUSED:
-            by_hand = campaign.pause is None or campaign.pause.reason is PauseReason.BY_OPERATOR
-            return Activity.PAUSED_BY_HAND if by_hand else Activity.PAUSED_ITSELF
+            return _paused(campaign.pause)
         case Status.RUNNING:
             return _activity_of_running(campaign, now, idle_s)
+
+
+def _paused(pause: Pause | None) -> Activity:
+    match pause.reason if pause else PauseReason.BY_OPERATOR:
+        case PauseReason.BY_OPERATOR:
+            return Activity.PAUSED_BY_HAND
+        case PauseReason.BACKUP_RESTORED:
+            return Activity.PAUSED_BY_RECOVER
+        case _:
+            return Activity.PAUSED_ITSELF
 
 
 def _activity_of_running(campaign: Campaign, now: datetime, idle_s: float) -> Activity:

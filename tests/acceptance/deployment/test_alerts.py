@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from gatepost_core.campaigns.model import PauseReason
 from gatepost_core.reasons import Reason
 from gatepost_operations.monitoring import names as fleet
 from gatepost_worker.metrics import names as worker
@@ -114,6 +115,15 @@ def test_each_alert_has_a_runbook_section_that_names_it(rule: dict[str, Any]) ->
 
     assert f"`{rule['alert']}`" in section
     assert "```sh" in section
+
+
+def test_the_alert_about_pauses_holds_for_each_reason() -> None:
+    """A campaign does not pause itself after a restored backup: `gatepost recover` pauses it."""
+    alert = next(rule for rule in rules() if rule["alert"] == "GatepostCampaignPaused")
+    section = section_of(alert["annotations"]["runbook_url"].partition("#")[2])
+
+    assert "gatepost recover" in alert["annotations"]["summary"]
+    assert {reason for reason in PauseReason if f"`{reason}`" not in section} == set()
 
 
 def test_the_alert_about_credentials_lists_every_reason_that_pauses_a_campaign() -> None:

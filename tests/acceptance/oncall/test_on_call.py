@@ -189,7 +189,7 @@ def test_a_refused_credential(exercise: Exercise) -> None:
     exercise.found("GatepostCampaignPaused")
     exercise.found("GatepostCredentialRefused")
     exercise.auth0.clear_faults(fault)
-    exercise.fleet.follow("A campaign paused itself")
+    exercise.fleet.follow("A campaign is paused")
     exercise.resolved("GatepostCampaignPaused", "GatepostCredentialRefused")
     exercise.wait(lambda: exercise.status(campaign_id) == "finished", "the campaign is finished", 90)
 

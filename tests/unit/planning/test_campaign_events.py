@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BY_HAND = Pause(PauseReason.BY_OPERATOR)
 BY_ITSELF = Pause(PauseReason.ERROR_SHARE)
+BY_RECOVER = Pause(PauseReason.BACKUP_RESTORED)
 
 
 def seconds(number: float) -> timedelta:
@@ -41,6 +42,7 @@ def running(accepted: int, **given: Any) -> Campaign:
     [
         (running(1), campaign_with(Status.PAUSED, queued=9, pause=BY_HAND), EventKind.PAUSED_BY_HAND),
         (running(1), campaign_with(Status.PAUSED, queued=9, pause=BY_ITSELF), EventKind.PAUSED_ITSELF),
+        (running(1), campaign_with(Status.PAUSED, unknown=9, pause=BY_RECOVER), EventKind.PAUSED_BY_RECOVER),
         (campaign_with(Status.PAUSED, queued=9, pause=BY_HAND), campaign_with(queued=9), EventKind.RESUMED),
         (running(1), campaign_with(Status.CANCELLING, in_flight=1), EventKind.CANCELLING),
         (running(1), campaign_with(Status.FINISHED, accepted=1, ended_at=NOW + seconds(2)), EventKind.ENDED),

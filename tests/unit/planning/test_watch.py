@@ -66,6 +66,13 @@ def test_watching_ends_when_the_campaign_pauses_itself(reason: PauseReason) -> N
     assert Played(campaign_with(queued=1), paused).watched()[-1].activity is Activity.PAUSED_ITSELF
 
 
+def test_watching_ends_when_recover_has_paused_the_campaign() -> None:
+    """The campaign did not pause itself."""
+    paused = campaign_with(Status.PAUSED, unknown=1, pause=Pause(PauseReason.BACKUP_RESTORED))
+
+    assert Played(campaign_with(queued=1), paused).watched()[-1].activity is Activity.PAUSED_BY_RECOVER
+
+
 def test_a_pause_by_hand_is_watched_on() -> None:
     """The operator who paused it resumes or cancels it."""
     paused = campaign_with(Status.PAUSED, queued=1, pause=Pause(PauseReason.BY_OPERATOR))

@@ -39,8 +39,8 @@ def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCo
 def exit_code_of_campaign(campaign: Campaign) -> ExitCode:
     """Return the exit code for a campaign's status.
 
-    0 while it runs, and when every recipient was accepted or suppressed; 3 when it ended otherwise; 4 or 5 when it paused itself; 4 while
-    workers cannot send a batch; 1 when every such batch is damaged, or the counts do not add up.
+    0 while it runs, and when every recipient was accepted or suppressed; 3 when it ended otherwise; 4 or 5 when it is paused, but not by
+    an operator; 4 while workers cannot send a batch; 1 when every such batch is damaged, or the counts do not add up.
     """
     if not campaign.adds_up:
         return ExitCode.UNEXPECTED

@@ -48,8 +48,8 @@ def watch_command(
     On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues.
 
     Exit codes: 0 if every recipient is accepted or suppressed, or if an operator paused the campaign; 3 after other outcomes; 4 if the
-    campaign paused itself because Auth0 refused the credential or the connection; 5 if it paused itself for another reason; 130 after
-    Ctrl-C.
+    campaign paused itself because Auth0 refused the credential or the connection; 5 if it paused itself for another reason, or if
+    `gatepost recover` paused it; 130 after Ctrl-C.
 
     If Redis does not answer, the screen waits. Without a terminal, watching ends after ten minutes with exit code 1.
     """
