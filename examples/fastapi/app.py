@@ -7,6 +7,7 @@ import base64
 import html
 import json
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -31,6 +32,8 @@ from gatepost.errors import (
 
 PATIENCE_S = 8.0
 ADDRESS = '<label>E-mail <input name="email" type="email" required autofocus></label> <button>Send code</button>'
+# Each person's session, by the id in the cookie. It is of this process alone: use your application's session store.
+SESSIONS: dict[str, dict[str, str]] = {}
 CODE = '<label>Code <input name="code" inputmode="numeric" autocomplete="one-time-code" required autofocus></label>'
 
 
@@ -43,6 +46,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(SessionMiddleware, secret_key=os.environ["SESSION_SECRET"], same_site="lax")
+
+
+def begin_session(request: Request, name: str, value: str) -> None:
+    """Begin a session under a new id. The old id, which may have been planted, opens nothing."""
+    SESSIONS.pop(request.session.get("id", ""), None)
+    request.session["id"] = secrets.token_urlsafe(32)
+    SESSIONS[request.session["id"]] = {name: value}
+
+
+def session_of(request: Request) -> dict[str, str]:
+    """Return the person's session; empty if there is none."""
+    return SESSIONS.get(request.session.get("id", ""), {})
 
 
 def page(body: str, message: str = "", status: int = 200, *, refresh: bool = False) -> HTMLResponse:
@@ -62,7 +77,7 @@ def form(action: str, fields: str) -> str:
 @app.get("/")
 async def home(request: Request) -> HTMLResponse:
     """Greet a person, or ask for the address."""
-    if email := request.session.get("email"):
+    if email := session_of(request).get("email"):
         return page(f"<h1>Welcome, {html.escape(email)}</h1>")
     return page(form("/address", ADDRESS))
 
@@ -74,27 +89,29 @@ async def address(request: Request, email: Annotated[str, Form()]) -> HTMLRespon
         await request.app.state.producer.send_email(email)
     except InvalidCommand:
         return page(form("/address", ADDRESS), "This is not an e-mail address.", 422)
-    request.session["address"] = email
+    begin_session(request, "address", email)
     return page(form("/code", f"{CODE} <button>Log in</button>"), "We have sent you a code.")
 
 
 @app.post("/code")
 async def code(request: Request, code: Annotated[str, Form()]) -> RedirectResponse:
     """Hand the code to the background. The reference is a secret of this person's session: it redeems the tokens."""
+    session = session_of(request)
     try:
-        login = await request.app.state.producer.login_with_email(request.session["address"], code)
-        request.session["login"] = login.reference
+        login = await request.app.state.producer.login_with_email(session["address"], code)
+        session["login"] = login.reference
     except (InvalidCommand, KeyError):
-        request.session.pop("login", None)
+        session.pop("login", None)
     return RedirectResponse("/login", status_code=303)
 
 
 @app.get("/login")
 async def login(request: Request) -> Response:
     """Wait for the tokens, and show a page that looks again if they take longer than a request should."""
-    if "email" in request.session:
+    session = session_of(request)
+    if "email" in session:
         return RedirectResponse("/", status_code=303)
-    reference = request.session.get("login")
+    reference = session.get("login")
     if reference is None:
         return page(form("/code", f"{CODE} <button>Log in</button>"), "Please type the six digits of the code.", 422)
     try:
@@ -105,14 +122,13 @@ async def login(request: Request) -> Response:
         return refused(request, failure)
     # The worker has verified the id_token.
     claims = json.loads(base64.urlsafe_b64decode(tokens.id_token.get_secret_value().split(".")[1] + "=="))
-    request.session.clear()
-    request.session["email"] = claims["email"]
+    begin_session(request, "email", claims["email"])
     return page(f"<h1>Welcome, {html.escape(claims['email'])}</h1>")
 
 
 def refused(request: Request, failure: GatepostError) -> HTMLResponse:
     """Say what to do: type the code again, or ask for a new one."""
-    request.session.pop("login", None)
+    session_of(request).pop("login", None)
     match failure:
         # Both are subclasses of CodeRejected.
         case CodeExpired():

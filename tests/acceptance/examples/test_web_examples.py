@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -85,6 +87,20 @@ def serve(request: pytest.FixtureRequest, gatepost_world: World, tmp_path: Path)
         server.wait(10)
 
 
+def session_id(page: Page) -> str:
+    """Return the part of the session's cookie that is not a signature."""
+    [cookie] = [one for one in page.context.cookies() if "session" in str(one.get("name"))]
+    return str(cookie.get("value")).partition(".")[0]
+
+
+def readable_cookies(page: Page) -> str:
+    """Return all cookies, as they are and with their base64 decoded."""
+    values = [str(cookie.get("value")) for cookie in page.context.cookies()]
+    parts = [part for value in values for part in re.split(r"[^\w+/=-]", value)]
+    decoded = [base64.urlsafe_b64decode(f"{part}==").decode("latin-1") for part in parts if len(part) % 4 != 1]
+    return "\n".join([*values, *decoded])
+
+
 COMMANDS = {
     "fastapi": ["-m", "uvicorn", "app:app", "--port", "{port}"],
     "django": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
@@ -105,12 +121,14 @@ def test_a_person_logs_in(request: pytest.FixtureRequest, serve: Serve, page: Pa
     page.get_by_label("Code").fill(f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}")
     page.get_by_role("button").click()
     page.get_by_text("This is not the code").wait_for()
+    before = session_id(page)
     page.get_by_label("Code").fill(code)
     page.get_by_role("button").click()
     page.get_by_role("heading", name=f"Welcome, {person}").wait_for()
     page.goto(url)
 
     assert page.get_by_role("heading").inner_text() == f"Welcome, {person}"
+    assert session_id(page) != before
 
 
 @pytest.mark.parametrize("serve", COMMANDS, indirect=True)
@@ -118,7 +136,7 @@ def test_a_person_logs_in(request: pytest.FixtureRequest, serve: Serve, page: Pa
 def test_a_login_that_takes_longer_than_a_request(
     request: pytest.FixtureRequest, serve: Serve, page: Page, gatepost_world: World
 ) -> None:
-    """The page asks for patience, looks again by itself, and greets the person."""
+    """The page asks for patience, looks again by itself, and greets the person. Meanwhile the browser has no reference of the login."""
     person = f"{uuid.uuid4().hex}@example.com"
     page.goto(serve(COMMANDS[request.node.callspec.params["serve"]]))
     page.get_by_label("E-mail").fill(person)
@@ -127,4 +145,9 @@ def test_a_login_that_takes_longer_than_a_request(
     gatepost_world.control.script_fault(endpoint="/oauth/token", delay_s=10)
     page.get_by_role("button").click()
     page.get_by_text("Please wait").wait_for()
+    held = readable_cookies(page)
     page.get_by_role("heading", name=f"Welcome, {person}").wait_for()
+
+    assert session_id(page)
+    assert person not in held
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", held)
