@@ -40,6 +40,7 @@ class SimulatorServer:
 
     Raises:
         RuntimeError: It did not start.
+        ValueError: In a thread, a setting is not valid, or a `GATEPOST_SIMULATOR_…` variable is no setting.
     """
 
     def __init__(

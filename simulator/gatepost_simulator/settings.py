@@ -206,6 +206,15 @@ class SimulatorSettings(BaseSettings):
     outbox_details: Annotated[int, Field(ge=1)] = 100_000
     request_log_size: Annotated[int, Field(ge=1)] = 10_000
 
+    def __init__(self, **given: Any) -> None:
+        """Take values, and the environment for the others.
+
+        Raises:
+            ValueError: A value is not valid, or a name is not known, also of a variable.
+        """
+        _refuse_unknown_variables()
+        super().__init__(**given)
+
     @classmethod
     def load(cls, config: Path | None = None, **flags: Any) -> SimulatorSettings:
         """Read the settings: flags win over the environment, the environment over the file.
@@ -218,7 +227,6 @@ class SimulatorSettings(BaseSettings):
             ValueError: A value is not valid, a name is not known, or the file's suffix is not.
             FileNotFoundError: There is no such file.
         """
-        _refuse_unknown_variables()
         given = {name: value for name, value in flags.items() if value is not None}
         if config is None:
             return cls(**given)

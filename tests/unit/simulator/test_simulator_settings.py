@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
+from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET, SimulatorSettings
 
 if TYPE_CHECKING:
@@ -42,6 +43,16 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, variabl
 
     with pytest.raises(ValueError, match=r"QOUTA__PLAN is no setting|Extra inputs are not permitted"):
         SimulatorSettings.load()
+
+
+def test_a_misspelt_variable_is_refused_in_python_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the settings, and so by a server in a thread."""
+    monkeypatch.setenv("GATEPOST_SIMULATOR_QOUTA__PLAN", "free")
+
+    with pytest.raises(ValueError, match="QOUTA__PLAN is no setting"):
+        SimulatorSettings()
+    with pytest.raises(ValueError, match="QOUTA__PLAN is no setting"):
+        SimulatorServer(in_thread=True)
 
 
 def test_a_misspelt_name_is_refused(tmp_path: Path) -> None:
