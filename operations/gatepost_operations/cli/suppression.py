@@ -1,6 +1,5 @@
 """`gatepost suppression`: the list of people to whom no campaign sends."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from gatepost_operations.cli.campaign.create import refuse_invalid
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
+    ListFileOptions,
     RowCounts,
     SkipInvalidOption,
     open_recipient_file,
@@ -115,7 +115,7 @@ def show_entry(address: AddressArgument, *, as_json: JsonOption = False) -> Exit
 def import_file(
     file: FileArgument,
     *,
-    reading: FileOptions,
+    reading: ListFileOptions,
     reason: ReasonOption = SuppressionReason.MANUAL,
     expires: ExpiresOption = None,
     skip_invalid: SkipInvalidOption = False,
@@ -124,9 +124,10 @@ def import_file(
     """Add all people of a file in the format of a campaign's file."""
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False)
     counts = RowCounts()
-    # A land line on the list does no harm.
-    reading = replace(reading, allow_landlines=True)
-    with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
+    with (
+        open_recipient_file(file, FileOptions(**vars(reading), allow_landlines=True)) as recipients,
+        open_campaigns() as campaigns,
+    ):
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients)
         rows = recipients.rows(counts, f"suppressing {recipients.name}")

@@ -20,6 +20,7 @@ from support.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import redis
 
@@ -51,6 +52,16 @@ def test_people_are_put_on_the_list_and_taken_off(run: Run) -> None:
 
     assert (added["new"], again["new"], added["reason"], shown["reason"]) == (True, False, "bounced", "manual")
     assert (counted["count"], removed["removed"], gone["suppressed"]) == (1, True, False)
+
+
+def test_a_land_line_is_imported_without_an_option(run: Run, tmp_path: Path) -> None:
+    """The list only prevents messages, so the command has no option for land lines."""
+    (tmp_path / "numbers.csv").write_text("phone\n+442079460018\n")
+    file = str(tmp_path / "numbers.csv")
+    code, imported = run("suppression", "import", file)
+    refused, _ = run("suppression", "import", file, "--allow-landlines")
+
+    assert (code, imported["new"], refused) == (0, 1, 2)
 
 
 def test_a_file_is_imported(run: Run, people: People) -> None:

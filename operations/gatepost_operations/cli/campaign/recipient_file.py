@@ -20,7 +20,6 @@ from gatepost_operations.cli.options import LandlinesOption, NumbersOption
 from gatepost_operations.cli.terminal import Description, can_draw, console
 from gatepost_operations.files import check
 from gatepost_operations.files.check import CheckReport, check_file
-from gatepost_operations.files.rejects import is_untouched
 from gatepost_operations.files.rows import FileFormat, RowReader, read_rows
 from gatepost_operations.files.spool import copied, is_read_once
 from gatepost_operations.files.text_reader import STANDARD_INPUT, FileError, stem_of
@@ -40,8 +39,8 @@ SkipInvalidOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions:
-    """The options for reading a file."""
+class ListFileOptions:
+    """The options for reading a file of people to whom nothing is sent, so that land lines need no option."""
 
     channel: Annotated[
         Channel,
@@ -74,6 +73,12 @@ class FileOptions:
         str | None, typer.Option("--sheet", metavar="NAME", help="Sheet of an Excel workbook [default: the first].")
     ] = None
     numbers: NumbersOption = Numbers.PLAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(ListFileOptions):
+    """The options for reading a file of recipients."""
+
     allow_landlines: LandlinesOption = False
 
     def as_keywords(self) -> dict[str, Any]:
@@ -143,8 +148,6 @@ class RecipientFile:
                 **self.keywords,
             )
         if not report.rows:
-            if rejects is not None and is_untouched(rejects):
-                rejects.unlink()
             raise FileError(_NO_RECIPIENTS.format(self.name))
         self.checked[:] = [report.digest]
         return report
