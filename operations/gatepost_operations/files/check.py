@@ -158,7 +158,7 @@ def check_file(
         numbers: the rule for phone numbers.
         allow_landlines: accept numbers that cannot receive SMS.
         sheet: the sheet of a workbook.
-        rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines.
+        rejects: the file for invalid rows and their errors. `.csv` gives CSV, any other name JSON Lines. Without such rows no file is written.
         replace_rejects: replace an existing file for invalid rows.
         keep_errors: the number of errors in the report.
         keep_examples: the number of lines that each kind of error names.

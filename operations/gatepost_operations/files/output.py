@@ -36,6 +36,8 @@ class Output:
     def __init__(self, stream: IO[str], name: str) -> None:
         self._stream = stream
         self._name = name
+        self.empty = True
+        """Whether nothing was written so far."""
 
     def write(self, text: str) -> int:
         """Write text.
@@ -43,6 +45,7 @@ class Output:
         Raises:
             FileError: it cannot be written.
         """
+        self.empty = self.empty and not text
         try:
             return self._stream.write(text)
         except OSError as failure:
@@ -57,7 +60,9 @@ class Output:
 
 
 @contextmanager
-def output_file(path: Path, *, as_csv: bool = False, replace: bool = False) -> Iterator[Output]:
+def output_file(
+    path: Path, *, as_csv: bool = False, replace: bool = False, keep_empty: bool = True
+) -> Iterator[Output]:
     """Open a file for text.
 
     A new file has mode 0600, and appears when the block ends without an error. Links are followed. A pipe or a device is written
@@ -67,6 +72,7 @@ def output_file(path: Path, *, as_csv: bool = False, replace: bool = False) -> I
         path: the name of the file.
         as_csv: begin with a byte order mark, which spreadsheets need.
         replace: replace an existing file.
+        keep_empty: create the file even if nothing is written to it.
 
     Raises:
         FileExistsAlready: the file exists, and is not to be replaced. Nothing was written.
@@ -83,7 +89,7 @@ def output_file(path: Path, *, as_csv: bool = False, replace: bool = False) -> I
                 file.close()
         return
     require_free(path, replace=replace)
-    with _whole_file(path, encoding, replace=replace) as output:
+    with _whole_file(path, encoding, replace=replace, keep_empty=keep_empty) as output:
         yield output
 
 
@@ -126,7 +132,7 @@ def guarded(cell: str) -> str:
 
 
 @contextmanager
-def _whole_file(path: Path, encoding: str, *, replace: bool) -> Iterator[Output]:
+def _whole_file(path: Path, encoding: str, *, replace: bool, keep_empty: bool) -> Iterator[Output]:
     with _errors(path):
         # Through links: the link stays, and its target gets the content.
         target = Path(os.path.realpath(path))
@@ -134,8 +140,11 @@ def _whole_file(path: Path, encoding: str, *, replace: bool) -> Iterator[Output]
         handle, name = tempfile.mkstemp(prefix=".gatepost-", dir=target.parent)
     part = Path(name)
     file = os.fdopen(handle, "w", encoding=encoding, newline="")
+    output = Output(file, path.name)
     try:
-        yield Output(file, path.name)
+        yield output
+        if output.empty and not keep_empty:
+            return
         with _errors(path):
             file.flush()
             # A network disk may say only here that it is full.

@@ -36,6 +36,8 @@ def reject_file(
 ) -> Iterator[Callable[[RowError, Original], None]]:
     """Open a reject file as `output_file` does, and yield a function that writes an invalid row.
 
+    Without an invalid row there is no file, and an existing one is unchanged.
+
     Args:
         path: `.csv` gives CSV with a byte order mark, for spreadsheets; any other name gives JSON Lines.
         reader: the reader of the rows.
@@ -48,7 +50,7 @@ def reject_file(
     """
     as_csv = path.suffix.lower() == ".csv"
     _check_path(path, reader, source, as_csv=as_csv)
-    with output_file(path, as_csv=as_csv, replace=replace) as file:
+    with output_file(path, as_csv=as_csv, replace=replace, keep_empty=False) as file:
         columns = reader.columns or ()
         yield _csv_writer(file, columns, reader.delimiter or ",") if as_csv else _json_writer(file, columns)
 
@@ -101,9 +103,10 @@ def _csv_writer(file: Output, columns: tuple[str, ...], delimiter: str) -> Calla
     kept = [place for place, name in enumerate(columns) if name.strip() not in ERROR_COLUMNS]
     # A spreadsheet that opens the checked file opens this one, too.
     writer = csv.writer(file, delimiter=delimiter)
-    writer.writerow([*ERROR_COLUMNS, *(_cell(columns[place]) for place in kept)])
 
     def write(error: RowError, original: Original) -> None:
+        if file.empty:
+            writer.writerow([*ERROR_COLUMNS, *(_cell(columns[place]) for place in kept)])
         cells = [_cell(original[place]) for place in kept] if isinstance(original, list) else [""] * len(kept)
         text, _ = _parts(original, columns)
         first = [str(error.line), str(error.field), error.problem, _cell(text)]

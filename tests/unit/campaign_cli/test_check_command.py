@@ -67,6 +67,25 @@ def test_a_file_of_invalid_rows_that_exists_is_kept(capsys: pytest.CaptureFixtur
     assert "error_line" in Path("people.rejects.csv").read_text(encoding="utf-8-sig")
 
 
+@pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl"])
+def test_a_chosen_file_is_not_created_without_invalid_rows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says so. A file that would be replaced is deleted: the invalid rows of an earlier check, or any file with `--force`."""
+    command = ["campaign", "check", written(GOOD), "--rejects", name]
+    code = main(command)
+    absent, said = not Path(name).exists(), capsys.readouterr().err
+    main(["campaign", "check", written(BAD), "--rejects", name])
+    earlier = Path(name).exists()
+    main(["campaign", "check", written(GOOD), "--rejects", name])
+    deleted = not Path(name).exists()
+    Path(name).write_text("mine", encoding="utf-8")
+    refused, kept = main(command), Path(name).read_text(encoding="utf-8")
+    forced = main([*command, "--force"])
+
+    assert (code, absent, earlier, deleted) == (0, True, True, True)
+    assert said == f"There are no invalid rows, so {name} was not written.\n"
+    assert (refused, kept, forced, Path(name).exists()) == (5, "mine", 0, False)
+
+
 def test_a_chosen_file_of_invalid_rows_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 5, before the file is read."""
     Path("mine.csv").write_text("mine", encoding="utf-8")

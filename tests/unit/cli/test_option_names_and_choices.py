@@ -62,7 +62,7 @@ ELSEWHERE = {"channel", "guests"}
 NOT_FIELDS = {"timezone", "guest_list"}
 OF_A_SEND = (
     {"address", "send", "idempotency_key", "wait", "timeout", "as_json"}
-    | {"code_file", "redeem", "reference_file"}
+    | {"code_file", "redeem", "reference_file", "force"}
     | {"email", "numbers", "allow_landlines"}
 )
 

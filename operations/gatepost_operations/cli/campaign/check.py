@@ -16,6 +16,7 @@ from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.options import ForceOption, JsonOption, grouped
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.files.check import EXAMPLES
+from gatepost_operations.files.output import is_written_directly
 from gatepost_operations.files.rejects import is_untouched
 from gatepost_operations.formatting import counted
 
@@ -50,15 +51,19 @@ def check(
         kept = not (rejects or no_rejects or replaces) and beside.exists()
         chosen = None if no_rejects or kept else rejects or beside
         report = recipients.check(rejects=chosen, replace_rejects=replaces, keep_examples=errors)
-        if chosen == beside and rejects is None and not report.invalid:
-            beside.unlink(missing_ok=True)
         written = chosen if report.invalid else None
+        # Replaced by nothing: it would look like the result of this check.
+        deleted = chosen is not None and not written and chosen.is_file() and not is_written_directly(chosen)
+        if chosen and deleted:
+            chosen.unlink()
     document = report.as_json() | {"file": recipients.name, "rejects": written and str(written)}
     show(document, *check_lines(report, recipients.name), as_json=as_json)
     if written and not as_json:
         say(
             f"{counted(report.invalid, 'invalid row')} in {written}. Correct {'it' if report.invalid == 1 else 'them'} there, and use that file too."
         )
+    if rejects and chosen and not written and not as_json:
+        say(f"There are no invalid rows, so {rejects} was {'deleted' if deleted else 'not written'}.")
     if kept and report.invalid and not as_json:
         say(
             f"{beside} exists already and was not changed, because it may hold corrections. To replace it, add --force."
