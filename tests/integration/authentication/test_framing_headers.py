@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gatepost_core.message_fields import checked_headers
-from gatepost_worker.authentication import Delivery, RequestOverrides, RequestUnsendable
+from gatepost_worker.authentication import Delivery, Middleware, RequestOverrides, RequestUnsendable
 from support.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from requests import PreparedRequest
 
     from gatepost_worker.authentication import Passwordless
     from support.socket_server import Heard, Wire
@@ -87,6 +90,41 @@ def test_each_header_of_a_caller_is_written_once(make_sender: MakeClient) -> Non
 
     assert sorted(names) == sorted(set(names))
     assert b"x-both: 3" in lines
+
+
+class Setting(Middleware):
+    """Sets headers of each request, and perhaps its body."""
+
+    def __init__(self, headers: dict[Any, str], body: bytes | None = None) -> None:
+        self._headers, self._body = headers, body
+
+    def before(self, request: PreparedRequest) -> None:
+        request.headers.update(self._headers)
+        request.body = self._body or request.body
+
+
+@pytest.mark.parametrize("name", [*sorted(set(FRAMING) - {"Content-Length"}), "Content-Length ", b"Host"])
+def test_no_hook_sets_a_header_that_frames_the_request(make_client: MakeClient, name: Any) -> None:
+    """The call fails before anything is sent."""
+    with SocketServer(lambda end, _: end.respond()) as server:
+        client = make_client(server.url, configuration={"middleware": [Setting({name: "3"})]})
+        with pytest.raises(RequestUnsendable) as caught:
+            client.send_email("ana@example.com")
+
+        assert caught.value.delivery is Delivery.NOT_SENT
+        assert server.heard == []
+
+
+@pytest.mark.parametrize("body", [None, b'{"email": "ben@example.com"}'])
+def test_the_length_is_that_of_the_body_that_hooks_leave(make_client: MakeClient, body: bytes | None) -> None:
+    """Whatever length a hook sets."""
+    with SocketServer(lambda end, _: end.respond()) as server:
+        hook = Setting({"content-length": "3"}, body)
+        make_client(server.url, configuration={"middleware": [hook]}).send_email("ana@example.com")
+        [heard] = server.heard
+
+    assert heard.headers["content-length"] == str(len(heard.body))
+    assert json.loads(heard.body)["email"] == ("ana@example.com" if body is None else "ben@example.com")
 
 
 @pytest.mark.parametrize("name", FRAMING)

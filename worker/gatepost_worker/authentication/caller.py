@@ -18,7 +18,7 @@ from gatepost_worker.authentication.error_attributes import Remedy
 from gatepost_worker.authentication.errors import AuthenticationError
 from gatepost_worker.authentication.middleware import send_with_hooks
 from gatepost_worker.authentication.rate_limits import RateLimits, parse_rate_limits
-from gatepost_worker.authentication.request_building import RequestTemplates, form_body, json_body
+from gatepost_worker.authentication.request_building import RequestTemplates, form_body, framed, json_body
 from gatepost_worker.authentication.response_bodies import parse_error_body
 from gatepost_worker.authentication.transport import Transport
 
@@ -221,7 +221,10 @@ class Caller:
 
     def _send(self, endpoint: Endpoint, request: PreparedRequest, timeouts: Timeouts) -> HttpResponse:
         send = partial(self._transport.send, endpoint, timeouts)
-        response = send_with_hooks(self._hooks, request, send) if self._hooks else send(request)
+        if self._hooks:
+            response = send_with_hooks(self._hooks, request, lambda changed: send(framed(changed)))
+        else:
+            response = send(request)
         return self.read(endpoint, response)
 
 

@@ -28,7 +28,7 @@ class Middleware:
     """
 
     def before(self, request: PreparedRequest) -> PreparedRequest | None:
-        """Read, change or replace a request before it is sent."""
+        """Read, change or replace a request before it is sent. The client writes `Content-Length`, and refuses other framing headers."""
 
     def after(self, request: PreparedRequest, response: HttpResponse) -> HttpResponse | None:
         """Read or replace a successful response."""

@@ -135,6 +135,21 @@ class RequestTemplates:
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
+def framed(request: PreparedRequest) -> PreparedRequest:
+    """Return a request that hooks may have changed, with the length of its body.
+
+    Raises:
+        RequestUnsendable: a hook set a header that frames the request or concerns the connection.
+    """
+    request.headers = CaseInsensitiveDict(request.headers)
+    length = request.headers.pop("Content-Length", None)
+    for name in request.headers:
+        _require_sendable(name)
+    if length is not None or request.body:
+        request.prepare_content_length(request.body)
+    return request
+
+
 def _encoded_head(request: PreparedRequest) -> bytes:
     """Return the request line and all headers but the length, as http.client writes them."""
     host = urlsplit(str(request.url)).netloc.rpartition("@")[2]
@@ -149,18 +164,22 @@ def _encoded_head(request: PreparedRequest) -> bytes:
 
 def _override(headers: CaseInsensitiveDict[str], changes: Mapping[Any, str | None]) -> None:
     for name, value in changes.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise RequestUnsendable("A header cannot be sent: its name has characters that no header name has.")
-        if _OF_THE_CONNECTION.fullmatch(name):
-            raise RequestUnsendable(
-                f"The header {name!r} cannot be set or removed: the client alone writes it. Leave it out."
-            )
+        _require_sendable(name)
         if value is None:
             headers.pop(name, None)
         elif _SENDABLE.fullmatch(str(value)):
             headers[name] = str(value)
         else:
             raise RequestUnsendable(f"The header {name!r} cannot be sent: its value is not one line of Latin-1 text.")
+
+
+def _require_sendable(name: Any) -> None:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise RequestUnsendable("A header cannot be sent: its name has characters that no header name has.")
+    if _OF_THE_CONNECTION.fullmatch(name):
+        raise RequestUnsendable(
+            f"The header {name!r} cannot be set or removed: the client alone writes it. Leave it out."
+        )
 
 
 def _usable_url(url: str) -> str:
