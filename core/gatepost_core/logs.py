@@ -52,6 +52,8 @@ QUIET: Final = (
 # Each secret that the pattern finds contains one of them.
 _MARKS: Final = ("@", "+", "%2", "eyJ")
 _MASK: Final = "***"
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_CALLBACK: Final = re.compile(r"(callback) .*")
 # Characters; the rest is cut. The time of the search grows faster than the text, and some texts come from other systems.
 _LONGEST_TEXT: Final = 16_384
 
@@ -91,6 +93,20 @@ def _without_exception(_logger: WrappedLogger, _method: str, event: EventDict) -
     error = sys.exc_info()[1] if exc_info is True else exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
         event.setdefault("failure", account(error))
+    return event
+
+
+def _without_quotes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Cut what libraries quote in a text: tracebacks, as uvicorn does, and the arguments of tasks and callbacks, as asyncio does."""
+    text = event.get("event")
+    if not isinstance(text, str):
+        return event
+    if event.get("logger") == "asyncio":
+        event["event"] = _CALLBACK.sub(r"\1", text.partition("\n")[0])
+    elif _TRACEBACK in text:
+        before, _, trace = text.partition(_TRACEBACK)
+        event["event"] = before.strip() or "an error"
+        event.setdefault("failure", trace.rstrip().rpartition("\n")[2].partition(":")[0])
     return event
 
 
@@ -154,6 +170,7 @@ def configure(*, log_format: str, level: str, file: str | None = None) -> None:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_exception,
+        _without_quotes,
         redact,
     ]
     structlog.configure(

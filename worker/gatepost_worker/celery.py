@@ -105,7 +105,7 @@ def _exit_for_configuration() -> Iterator[None]:
 def _connect_signals(app: Celery, settings: Settings, process: Process) -> None:
     def set_up_early(**_: Any) -> None:
         # Before Celery's banner, and before its warnings about the start.
-        logs.configure(log_format=settings.log_format, level=settings.log_level)
+        logs.start(settings, "gatepost.worker")
         if settings.log_format == "json":
             printed_text.install()
 

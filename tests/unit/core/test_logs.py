@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import logging
 import sys
 import threading
+import traceback
 from typing import Any
 
 import pytest
@@ -181,3 +184,41 @@ def test_a_library_s_lines_for_each_request_are_not_written(log: io.StringIO, li
     logger.warning("connection lost")
 
     assert [line["event"] for line in lines(log)] == ["connection lost"]
+
+
+def test_asyncio_s_lines_repeat_no_argument_and_no_error(log: io.StringIO) -> None:
+    """They show the call of a callback, and the error of a task with its text."""
+
+    async def fails() -> None:
+        raise ValueError(CANARY)
+
+    async def main() -> None:
+        forgotten = asyncio.create_task(fails())
+        await asyncio.sleep(0)
+        del forgotten
+        gc.collect()
+        asyncio.get_running_loop().call_soon(int, CANARY)
+        await asyncio.sleep(0)
+
+    asyncio.run(main(), debug=False)
+
+    found = [line for line in lines(log) if line["level"] == "error"]
+    assert [line["event"] for line in found] == ["Task exception was never retrieved", "Exception in callback"]
+    assert all(line["failure"].startswith("ValueError at ") for line in found)
+    assert CANARY not in log.getvalue()
+
+
+def test_a_traceback_in_a_text_is_cut(log: io.StringIO) -> None:
+    """Uvicorn logs the traceback of a failed start as a text, and its last line is the error's."""
+    try:
+        raise LookupError(CANARY)  # noqa: TRY301 - the test needs its traceback
+    except LookupError:
+        text = traceback.format_exc()
+    logging.getLogger("uvicorn.error").error(text)
+    logging.getLogger("uvicorn.error").error("It failed.\n%s", text)
+
+    assert [(line["event"], line["failure"]) for line in lines(log)] == [
+        ("an error", "LookupError"),
+        ("It failed.", "LookupError"),
+    ]
+    assert CANARY not in log.getvalue()

@@ -1,7 +1,6 @@
-"""Text that Celery and Python print past the log. With JSON logs it would be the only lines that are not JSON.
+"""Text that Celery prints past the log. With JSON logs it would be the only lines that are not JSON.
 
-Celery prints the banners of worker and beat, the word of a shutdown, and the stacks of all threads after USR1. Python prints the errors that
-end a thread or a process.
+Celery prints the banners of worker and beat, the word of a shutdown, and the stacks of all threads after USR1.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from typing import Any
 import structlog
 from celery.apps import beat, worker
 
-from gatepost_core.logs import log_uncaught
-
 _log = structlog.stdlib.get_logger("gatepost.worker")
 # Celery's hints lack the name that replaces its own.
 _worker: Any = worker
@@ -21,13 +18,12 @@ _stacks: Any = _worker.cry
 
 
 def install() -> None:
-    """Write stacks and errors that nothing caught to the log, and drop the rest: the events of `worker` and `beat` say the same."""
+    """Write stacks to the log, and drop the rest: the events of `worker` and `beat` say the same."""
     for module in (worker, beat):
         # A module's own name hides the built-in function.
         vars(module)["print"] = _drop
     _worker.safe_say = _drop
     _worker.cry = _log_stacks
-    log_uncaught("gatepost.worker")
 
 
 def _drop(*_: Any, **__: Any) -> None:

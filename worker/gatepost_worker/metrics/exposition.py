@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_worker.metrics.names import ANSWERS, BUCKETS_S, Type
+from gatepost_worker.server_errors import log_errors, logged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,10 @@ def serve(source: Source, *, host: str, port: int, setting: str) -> Callable[[],
         server, thread = start_http_server(port, addr=host, registry=registry_of(source))
     except (OSError, OverflowError) as failure:
         raise ConfigurationError(f"{setting}: cannot listen at {host}:{port} ({failure})") from None
+
+    log_errors(server)
+    if app := server.get_app():
+        server.set_app(logged(app))
 
     def stop() -> None:
         server.shutdown()

@@ -13,6 +13,7 @@ from celery.worker import state as worker_state
 
 from gatepost_core.broker.publishing import BROKER_ERRORS
 from gatepost_core.errors import ConfigurationError
+from gatepost_worker.server_errors import log_errors
 from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class HealthServer:
                 f"GATEPOST_HEALTH_PORT: cannot listen at {self._host}:{port} ({failure})"
             ) from None
         server.daemon_threads = True
+        log_errors(server)
         return server
 
     def stop(self) -> None:
