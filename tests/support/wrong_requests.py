@@ -26,6 +26,8 @@ _BODIES: Final[list[Any]] = [
     {"redeem_token": TOKEN, "email": PERSON},
     {"name": NAME + "\u202e", "rate": NAME, "hours": PERSON, "guest_list": [f"{NAME} at example"], NAME: 1},
     {"recipient": f"{NAME} at {CODE}", "expires_at": NAME, "reason": NAME},
+    {"recipient": f"{NAME} at {CODE}"},
+    {"name": "spring", "guest_list": [f"{NAME} at example"]},
     [{"email": f"{NAME}@"}, NAME, {"idempotency_key": [NAME]}],
     NAME,
     [[PHONE]],
