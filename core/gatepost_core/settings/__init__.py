@@ -173,7 +173,7 @@ class Settings(Configuration):
     ] = 30.0
     web_api_url: str = Field(default="http://127.0.0.1:8790", description="The URL at which the console finds the api.")
     web_api_key: SecretStr | None = Field(
-        default=None, description="The key that the console shows to the api; the api accepts the same one."
+        default=None, description="The secret with which the console calls the api: the same value for both."
     )
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         default=None, description="The port on which a worker answers /metrics; by default, none."

@@ -34,6 +34,7 @@ _PORTS: Final = {Role.API: 8790, Role.CONSOLE: 8791}
 _LOOPBACK: Final = "127.0.0.1"
 _KEY: Final = "GATEPOST_WEB_API_KEY"
 _URL: Final = "GATEPOST_WEB_API_URL"
+_NEW_KEY: Final = "openssl rand -hex 32"
 _CONSOLE: Final = "gatepost_operations.web.console"
 
 
@@ -88,7 +89,9 @@ def _serve_console(host: str, port: int) -> None:
     logs.start(settings, "gatepost.console")
     access = _console_access(host)
     if settings.web_api_key is None:
-        raise ConfigurationError(f"{_KEY} is not set; make a key with: gatepost api-keys create NAME --scope console")
+        raise ConfigurationError(
+            f"{_KEY} is not set; give the api and the console the same secret value, such as one of: {_NEW_KEY}"
+        )
     console = create_app(settings, settings.web_api_url, settings.web_api_key, access=access)
     _serve(Role.CONSOLE, console, host, port, on_stop=console.state.console.stop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "Gatepost-Actor"
 """The header that names the operator."""
+_KEY_REFUSED: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_SAME_KEY: Final = "Give the API and the console the same GATEPOST_WEB_API_KEY."
 
 
 class ApiUnavailable(Exception):
@@ -105,7 +108,7 @@ async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def problem_of(response: httpx.Response) -> Problem:
-    """Read a problem (RFC 9457)."""
+    """Read a problem (RFC 9457). An operator cannot correct the console's key, so the refusal of the key is a fault of the server."""
     try:
         body = response.json()
     except ValueError:
@@ -115,6 +118,7 @@ def problem_of(response: httpx.Response) -> Problem:
         for one in body.get("errors", [])
         if isinstance(one, dict)
     )
-    return Problem(
-        response.status_code, str(body.get("detail") or body.get("title") or "The API refused this."), errors
-    )
+    detail = str(body.get("detail") or body.get("title") or "The API refused this.")
+    if response.status_code in _KEY_REFUSED:
+        return Problem(HTTPStatus.BAD_GATEWAY, f"The API refuses the console's key. {detail} {_SAME_KEY}")
+    return Problem(response.status_code, detail, errors)
