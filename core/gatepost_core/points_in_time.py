@@ -17,6 +17,10 @@ _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2099
 TOO_FAR: Final = f"is too far away; give a time between the years {_FIRST_YEAR} and {_LAST_YEAR}"
 """The problem of a time outside these years."""
+PAST: Final = "is in the past; give a later time"
+"""The problem of a time that must be ahead."""
+# Clocks of machines differ, and "now" takes a while to arrive.
+_GRACE_S: Final = 60
 _NUMBER: Final = re.compile(r"\s*[+-]?[\d._]+(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 
@@ -47,6 +51,11 @@ def require_near(moment: datetime) -> datetime:
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(TOO_FAR)
     return moment
+
+
+def is_past(moment: datetime, now: datetime) -> bool:
+    """Return whether a time that must be ahead is more than a minute ago."""
+    return moment.timestamp() < now.timestamp() - _GRACE_S
 
 
 PointInTime = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(require_near)]

@@ -18,7 +18,7 @@ from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand, NewerForm
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Connection, MessageFields, Send
-from gatepost_core.points_in_time import PointInTime  # noqa: TC001 - pydantic reads the annotation
+from gatepost_core.points_in_time import PAST, PointInTime, is_past
 from gatepost_core.redis.keys import milliseconds
 from gatepost_core.safe_text import require_shown, visible
 from gatepost_core.states import OPEN_STATES, State
@@ -186,6 +186,17 @@ class Options(MessageFields):
             if isinstance(mark, ForScripts)
         }
         return {name: _for_script(getattr(self, name), mark.none) for name, mark in marks.items()}
+
+    def require_ahead(self, now: datetime) -> None:
+        """Check the times of a new campaign, or of a change.
+
+        Raises:
+            InvalidCommand: the start or the deadline is in the past.
+        """
+        times = {"start_at": self.start_at, "deadline": self.deadline}
+        past = [FieldError(name, PAST) for name, moment in times.items() if moment and is_past(moment, now)]
+        if past:
+            raise InvalidCommand(past)
 
     def opens_at(self, now: datetime) -> datetime:
         """Return the earliest time to send, by start and hours: `now` if the campaign may send already."""

@@ -64,7 +64,7 @@ def add(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add a person to the list, or change the entry."""
-    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False)
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False, ahead=True)
     with open_campaigns() as campaigns, naming("address"):
         person = address_from(address)
         before = campaigns.suppressions.find(person)
@@ -122,7 +122,7 @@ def import_file(
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Add all people of a file in the format of a campaign's file."""
-    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False)
+    expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False, ahead=True)
     counts = RowCounts()
     with (
         open_recipient_file(file, FileOptions(**vars(reading), allow_landlines=True)) as recipients,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import FieldError, InvalidCommand
-from gatepost_core.points_in_time import TOO_FAR, require_near
+from gatepost_core.points_in_time import PAST, TOO_FAR, is_past, require_near
 from gatepost_core.timezones import zone_named
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def read_moment(
     timezone: str | None = None,
     zone_option: bool = True,
     durations: str = "from now",
+    ahead: bool = False,
 ) -> datetime | None:
     """Read a moment: ISO 8601, or a time from now such as `90m`, `36h` or `2d`.
 
@@ -35,9 +36,10 @@ def read_moment(
         timezone: an IANA name, used when the text has no offset.
         zone_option: whether the command has --timezone, for the error.
         durations: how the command reads a duration, for the error.
+        ahead: refuse a time in the past.
 
     Raises:
-        InvalidCommand: the text has neither form, or no timezone.
+        InvalidCommand: the text has neither form, or no timezone, or the moment must be ahead and is in the past.
     """
     if text is None:
         return None
@@ -50,10 +52,13 @@ def read_moment(
             option = ", or give --timezone" if zone_option else ""
             raise InvalidCommand([FieldError(field, f"has no timezone; add one, as in 09:00+02:00{option}")])
         zoned = moment if timezone is None or moment.tzinfo else moment.replace(tzinfo=_zone(timezone))
-        return _near(zoned.astimezone(UTC), field)
+        near = _near(zoned.astimezone(UTC), field)
     except OverflowError:
         # The year is below 1 or above 9999, perhaps only in UTC.
         raise InvalidCommand([FieldError(field, TOO_FAR)]) from None
+    if ahead and is_past(near, now):
+        raise InvalidCommand([FieldError(field, PAST)])
+    return near
 
 
 def _read(text: str, now: datetime) -> datetime | None:

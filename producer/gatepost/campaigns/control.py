@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from gatepost.campaigns.blocks import block_of_tenant, own_application, require_ours, with_own_block
-from gatepost.campaigns.creation import Creation, checked_id
+from gatepost.campaigns.creation import Creation, checked_id, require_ahead
 from gatepost.campaigns.importing import Added, Import
 from gatepost.campaigns.option_update import change_options
 from gatepost.campaigns.repair import CampaignRepair
@@ -123,12 +123,14 @@ class Campaigns:
             CampaignConflict: a campaign with this id exists, with other options. The message names them. Nothing was changed.
             ConfigurationError: the options name a tenant that is not configured.
             SealError: a campaign with this id exists, and its `auth_params` cannot be opened and compared.
-            InvalidCommand: the name is empty, too long or has a character that is not shown, or the id is not a UUID.
+            InvalidCommand: the name is empty, too long or has a character that is not shown, the id is not a UUID, or the start or the
+                deadline is in the past.
             ValueError: a guest is neither an address nor a number, or there are more than 1,000 guests.
         """
         check_name(name)
         self._keys.require_once()
         campaign_id, options = checked_id(campaign_id), options or Options()
+        require_ahead(self.store, campaign_id, options)
         about = {"options": options.not_personal(), "rehearsal": guest_list is not None}
         with self.audit.act("campaign.create", campaign=campaign_id, **about):
             self._creation.run(campaign_id, name, options, guest_list, owner)
@@ -222,7 +224,12 @@ class Campaigns:
         return self.status(campaign_id)
 
     def change_deadline(self, campaign_id: str, deadline: datetime | None) -> Campaign:
-        """Set another deadline, or none. Expired recipients stay `expired` until they are retried."""
+        """Set another deadline, or none. Expired recipients stay `expired` until they are retried.
+
+        Raises:
+            InvalidCommand: the deadline is in the past.
+        """
+        Options(deadline=deadline).require_ahead(self.store.now(campaign_id))
         return self._change(campaign_id, {"deadline": deadline})
 
     def change_rate(self, campaign_id: str, rate: float | None) -> Campaign:

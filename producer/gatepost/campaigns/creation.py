@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gatepost_core.campaigns.batch import open_auth_params, seal_auth_params
 from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.error_boundary import items_of_caller
-from gatepost_core.errors import CampaignConflict, FieldError, InvalidCommand, InvalidValue
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, FieldError, InvalidCommand, InvalidValue
 from gatepost_core.identifiers import normalise_recipient
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ def checked_id(given: str | None) -> str:
         return str(uuid.UUID(given) if given else uuid.uuid4())
     except ValueError:
         raise InvalidCommand([FieldError("campaign_id", "must be a UUID")]) from None
+
+
+def require_ahead(store: CampaignStore, campaign_id: str, options: Options) -> None:
+    """Check the times of a campaign that does not exist yet. A call that is repeated later is not refused.
+
+    Raises:
+        InvalidCommand: the start or the deadline is in the past.
+    """
+    if options.start_at or options.deadline:
+        try:
+            store.record(campaign_id)
+        except CampaignNotFound:
+            options.require_ahead(store.now(campaign_id))
 
 
 class Creation:

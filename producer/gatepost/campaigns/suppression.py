@@ -16,7 +16,7 @@ from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.number_rules import TO_FIND
-from gatepost_core.points_in_time import require_near
+from gatepost_core.points_in_time import PAST, is_past, require_near
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import starting
 
@@ -91,7 +91,7 @@ class Suppressions:
 
         Raises:
             ValueError: it is neither an address nor a number.
-            InvalidCommand: the expiry is before 1970 or after 2099.
+            InvalidCommand: the expiry is in the past or after 2099.
             Unavailable: Redis did not answer.
         """
         mark, entry = self._of(recipient), _entry(reason, expires_at)
@@ -174,6 +174,8 @@ def _entry(reason: SuppressionReason, expires_at: datetime | None) -> bytes:
         expires_at = expires_at and require_near(expires_at)
     except ValueError as problem:
         raise InvalidCommand([FieldError("expires_at", str(problem))]) from None
+    if expires_at and is_past(expires_at, datetime.now(UTC)):
+        raise InvalidCommand([FieldError("expires_at", PAST)])
     return _ENTRY.pack(_CODES[reason], int(time.time()), 0 if expires_at is None else int(expires_at.timestamp()))
 
 

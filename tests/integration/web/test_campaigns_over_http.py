@@ -230,6 +230,21 @@ def test_a_campaign_is_controlled(client: httpx.Client) -> None:
     assert (states, changed, cancelled) == (["running", "paused", "running"], 3.0, [10, 10])
 
 
+def test_a_past_time_is_refused(api: Api) -> None:
+    """The start and deadline of a new campaign, a new deadline, and the end of an entry of the suppression list."""
+    client, past = api.client(scopes=["campaigns", "suppressions"]), "2020-01-01T00:00:00Z"
+    campaign = created(client)
+    answers = [
+        client.post("/v1/campaigns", json={"name": "late", "start_at": past}),
+        client.post("/v1/campaigns", json={"name": "late", "deadline": past}),
+        client.post(f"{campaign}/change", json={"deadline": past}),
+        client.post("/v1/suppressions", json={"recipient": "ana@example.com", "expires_at": past}),
+    ]
+
+    assert [one.status_code for one in answers] == [422] * 4
+    assert all("is in the past; give a later time" in one.text for one in answers)
+
+
 def test_a_retry_counts_first_and_then_queues(client: httpx.Client) -> None:
     """The dry run changes nothing."""
     campaign = created(client)

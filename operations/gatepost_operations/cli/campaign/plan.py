@@ -114,6 +114,8 @@ def planned(
 ) -> Plan:
     """Plan a checked file: count the recipients that are left out, and estimate the time for the others."""
     options, own_id = asked.options, asked.campaign.campaign_id if asked.campaign else ""
+    if asked.campaign is None:
+        options.require_ahead(campaigns.store.now(own_id))
     campaigns.names()
     recent = campaigns.sent_before.recent(asked.recent.within, tenant=options.tenant, besides=own_id)
     reach = count_reach(campaigns, file, asked.guests, recent)
