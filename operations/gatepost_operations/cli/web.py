@@ -88,9 +88,9 @@ def _serve_console(host: str, port: int) -> None:
     settings = keyless.keyless_settings(env_file())
     logs.start(settings, "gatepost.console")
     access = _console_access(host)
-    if settings.web_api_key is None:
+    if not settings.web_api_key:
         raise ConfigurationError(
-            f"{_KEY} is not set; give the api and the console the same secret value, such as one of: {_NEW_KEY}"
+            f"{_KEY} is not set; give the api and the console the same secret value, such as the output of: {_NEW_KEY}"
         )
     console = create_app(settings, settings.web_api_url, settings.web_api_key, access=access)
     _serve(Role.CONSOLE, console, host, port, on_stop=console.state.console.stop)

@@ -72,7 +72,7 @@ def test_the_message_of_the_console_leads_to_a_console_that_may_do_everything(
     """The printed command makes the key of both processes. The operator starts, reveals, suppresses and exports."""
     refused = subprocess.run(web("console"), cwd=tmp_path, capture_output=True, text=True, check=False)
     command = re.search(
-        r"GATEPOST_WEB_API_KEY is not set;.* the same secret value, such as one of: (.+)", refused.stderr
+        r"GATEPOST_WEB_API_KEY is not set;.* the same secret value, such as the output of: (.+)", refused.stderr
     )
     assert command is not None, refused.stderr
     key = subprocess.run(["bash", "-c", command[1]], capture_output=True, text=True, check=True).stdout.strip()
@@ -97,6 +97,18 @@ def test_the_message_of_the_console_leads_to_a_console_that_may_do_everything(
     assert "On the list" in looked_up.text
     assert campaigns.status(draft).status is Status.RUNNING
     assert len(campaigns.suppressions) == 3
+
+
+@pytest.mark.usefixtures("users")
+def test_an_empty_key_counts_as_not_set(tmp_path: Path) -> None:
+    """The console does not start with a key that opens nothing."""
+    environment = {**os.environ, "GATEPOST_WEB_API_KEY": ""}
+    refused = subprocess.run(
+        web("console"), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert refused.returncode == ExitCode.CONFIGURATION
+    assert "GATEPOST_WEB_API_KEY is not set" in refused.stderr
 
 
 @pytest.mark.usefixtures("configured")
