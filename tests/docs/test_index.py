@@ -79,7 +79,7 @@ def test_the_readme_links_the_index_and_fits() -> None:
 
     assert INDEX in _links_of(readme)
     assert len(lines) <= _README_LINES
-    assert "## What a code invitation cannot do" in lines[:_FIRST_SCREEN]
+    assert "## Limits of passwordless messages" in lines[:_FIRST_SCREEN]
 
 
 def test_the_glossary_defines_each_term_once() -> None:

@@ -74,7 +74,7 @@ class EventType(StrEnum):
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "Enough of a campaign's recipients have ended (25, 50 or 75 percent) or failed (1, 5, 10, 25 or 50 percent).",
+        "The share of a campaign's recipients that have ended, or that have failed, has reached a threshold.",
         {
             **_OF_CAMPAIGN,
             "measure": "what the threshold counts: `ended` or `failed`",

@@ -78,13 +78,13 @@ SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries
 WEBHOOK_ENDPOINTS: Final = Metric(
     "gatepost_webhook_endpoints",
     Type.GAUGE,
-    "Webhook endpoints by state. A failing one is enabled, and its last attempt failed.",
+    "Webhook endpoints by state. A failing endpoint is enabled, and its last attempt failed.",
     ("state",),
 )
 WEBHOOK_OLDEST: Final = Metric(
     "gatepost_webhook_oldest_seconds",
     Type.GAUGE,
-    "The age of the oldest event that waits for an enabled webhook endpoint, in seconds; 0 if there is none.",
+    "Seconds since the oldest event that waits for an enabled webhook endpoint; 0 if no event waits.",
 )
 PROBE_SUCCESS: Final = Metric(
     "gatepost_probe_success",

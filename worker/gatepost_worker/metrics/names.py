@@ -129,8 +129,7 @@ REPAIRS: Final = Metric(
 WEBHOOKS: Final = Metric(
     "gatepost_webhook_attempts_total",
     Type.COUNTER,
-    "Attempts to deliver an event to a webhook endpoint. `given_up` is the last of them that failed, and `postponed` one for another worker: "
-    "this one lacks the sealing key, the setting or the version.",
+    "Attempts to deliver an event to a webhook endpoint, by result.",
     ("result",),
 )
 HEALTHY: Final = Metric("gatepost_worker_healthy", Type.GAUGE, "1 if the worker makes progress, otherwise 0.")

@@ -43,13 +43,14 @@ def watch_command(
     ] = False,
     notify: NotifyOption = None,
 ) -> ExitCode:
-    """Watch a campaign until it ends or is paused.
+    """Watch a campaign until it ends or pauses itself.
 
-    On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues.
+    On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues. After a
+    pause by an operator, watching continues.
 
-    Exit codes: 0 if every recipient is accepted or suppressed, or if an operator paused the campaign; 3 after other outcomes; 4 if the
+    Exit codes: 0 if every recipient is accepted or suppressed, or if the campaign is being deleted; 3 after other outcomes; 4 if the
     campaign paused itself because Auth0 refused the credential or the connection; 5 if it paused itself for another reason, or if
-    `gatepost recover` paused it; 130 after Ctrl-C.
+    `gatepost recover` paused it; 1 if its record was deleted, or if its counts do not add up; 130 after Ctrl-C.
 
     If Redis does not answer, the screen waits. Without a terminal, watching ends after ten minutes with exit code 1.
     """
