@@ -18,6 +18,13 @@ REVEAL: Final = {"reveal": True}
 """The serialization context that writes values in clear. Only for sealing."""
 STORED: Final = {"stored": True}
 """The validation context of a value that was checked before it was stored. Another version's number plans do not count."""
+NO_RECIPIENT: Final = (
+    "is neither an e-mail address nor a phone number; write local-part@domain, or + and the country code first"
+)
+"""The problem of a text for which `is_no_recipient` is true."""
+_PHONE_URI: Final = "tel:"
+# The error of a formula says more.
+_FORMULA: Final = "="
 NUMBER_RULES: Final = "number_rules"
 """The key of the validation context for the rules of phone numbers."""
 
@@ -106,6 +113,14 @@ def is_address(recipient: str) -> bool:
     return "@" in recipient or "\uff20" in recipient
 
 
+def is_no_recipient(text: str) -> bool:
+    """Whether a text is neither an e-mail address nor a phone number at first sight: no `@`, and no digit or a letter first."""
+    first = text.lstrip()[:4].lower()
+    if is_address(text) or first == _PHONE_URI or first[:1] == _FORMULA:
+        return False
+    return first[:1].isalpha() or not any(map(str.isdigit, text[:_SHORT]))
+
+
 def normalise_recipient(recipient: str) -> str:
     """Return an address or a number in the form in which Gatepost has stored it. A text with `@` is an address, also a full-width one.
 
@@ -116,6 +131,8 @@ def normalise_recipient(recipient: str) -> str:
     """
     if is_address(recipient):
         return normalise_email(recipient)
+    if is_no_recipient(recipient):
+        raise InvalidValue(NO_RECIPIENT)
     from gatepost_core.number_rules import TO_FIND  # noqa: PLC0415 - as above
 
     return normalise_phone(recipient, None, TO_FIND)
@@ -144,7 +161,11 @@ def _checked_phone(value: PhoneNumber, info: ValidationInfo) -> PhoneNumber:
 def _checked_sent_phone(value: PhoneNumber, info: ValidationInfo) -> PhoneNumber:
     """Check a number that has received a code, by whatever rules."""
     number = value.get_secret_value()
-    return value if info.context == STORED and _E164(number) else PhoneNumber(normalise_recipient(number))
+    if info.context == STORED and _E164(number):
+        return value
+    from gatepost_core.number_rules import TO_FIND  # noqa: PLC0415 - as above
+
+    return PhoneNumber(normalise_phone(number, None, TO_FIND))
 
 
 def _checked_code(value: OneTimeCode) -> OneTimeCode:

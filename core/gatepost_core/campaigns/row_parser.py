@@ -15,7 +15,7 @@ from gatepost_core.campaigns.row_values import (
     phone_of,
     text_of,
 )
-from gatepost_core.identifiers import is_address
+from gatepost_core.identifiers import NO_RECIPIENT, is_address, is_no_recipient
 from gatepost_core.kinds import Channel, Identifier
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class RowParser:
             raise BadValue(self._missing, "is missing")
         if self._by_email and (is_address(text) or not self._by_phone):
             return self._email_channel, (email_of if text.isascii() else self._email)(text, Field.RECIPIENT)
+        if self._by_email and is_no_recipient(text):
+            raise BadValue(Field.RECIPIENT, NO_RECIPIENT)
         return self._phone_channel, phone_of(text, Field.RECIPIENT, self._region, self._rules)
 
     def _email(self, text: str, field: Field) -> str:

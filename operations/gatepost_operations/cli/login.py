@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gatepost_core.identifiers import is_address
+from gatepost_core.errors import FieldError, InvalidCommand
+from gatepost_core.identifiers import NO_RECIPIENT, is_address, is_no_recipient
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from, code_from
@@ -98,6 +99,8 @@ def login(
         require_free(reference_file, replace=force)
     fields = shared.fields(**vars(logging_in))
     recipient = address_from(address)
+    if is_no_recipient(recipient):
+        raise InvalidCommand([FieldError("address", NO_RECIPIENT)])
     code = code_from(code_file, address=address)
     # Opened before the login is enqueued: a file that cannot be written spends no code.
     output = nullcontext() if reference_file is None else output_file(reference_file, replace=force)

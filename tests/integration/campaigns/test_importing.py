@@ -110,7 +110,7 @@ def test_one_recipient_is_found_among_many(campaigns: Campaigns) -> None:
         assert report.row.recipient == email(number)
         assert report.state is State.QUEUED
     assert campaigns.show(campaign_id, "nobody@example.com") is None
-    with pytest.raises(ValueError, match="letters or words"):
+    with pytest.raises(ValueError, match="neither an e-mail address nor"):
         campaigns.show(campaign_id, "nobody")
 
 

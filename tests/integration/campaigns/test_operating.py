@@ -77,7 +77,7 @@ def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> Non
     [
         (" ", None, None, "name"),
         ("n" * 201, None, None, "name"),
-        ("spring", ["nobody"], None, "letters or words"),
+        ("spring", ["nobody"], None, "neither an e-mail address nor"),
         ("spring", [email(number) for number in range(1001)], None, "guest list"),
         ("spring", None, "no uuid", "UUID|hexadecimal"),
     ],

@@ -114,7 +114,7 @@ def test_an_address_and_a_code_may_come_from_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`-` takes the first line; the code, which no flag takes, is the second."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("not-an-address\n??\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("+1\n??\n"))
     code = main(["login", "-", "--json"])
     fields = [problem["field"] for problem in json.loads(capsys.readouterr().out)["error"]["problems"]]
 

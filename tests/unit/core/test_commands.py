@@ -96,6 +96,12 @@ def test_bad_input_names_the_field_and_never_the_value(fields: dict[str, Any], f
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_login_by_sms_takes_no_address() -> None:
+    """Auth0 would refuse it."""
+    with pytest.raises(ValueError, match="letters or words"):
+        LoginWithSms(phone_number="ana@example.com", code="123456")
+
+
 @pytest.mark.parametrize("number", ["0777777777", "+1", "+99999999999999999", "CANARY", ""])
 def test_what_cannot_be_a_phone_number_is_refused(number: str) -> None:
     """It would cost an attempt, and perhaps an SMS."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gatepost_core.address_text import address_in
 from gatepost_core.errors import InvalidValue
-from gatepost_core.identifiers import normalise_email, normalise_phone
+from gatepost_core.identifiers import normalise_email, normalise_phone, normalise_recipient
 from support.examples import examples
 
 ASCII = [chr(code) for code in range(128)]
@@ -136,3 +136,24 @@ def test_number_without_its_area_or_country_is_refused(number: str, region: str 
     """A number that only a neighbour could dial is not one to send to."""
     with pytest.raises(ValueError, match=r"write it in E\.164"):
         normalise_phone(number, region)
+
+
+@pytest.mark.parametrize("text", ["ana", "ana7", " ana.example.com", "ext. 5", "", "---", "a" * 1_000_000])
+def test_text_that_is_no_recipient_is_refused_with_both_forms(text: str) -> None:
+    """The writer may have meant an address."""
+    with pytest.raises(
+        ValueError, match="is neither an e-mail address nor a phone number; write local-part@domain, or"
+    ):
+        normalise_recipient(text)
+
+
+@pytest.mark.parametrize(("text", "problem"), [("=A1", "formula"), ("0171 3920006 mobil", "letters or words")])
+def test_number_with_a_known_mistake_keeps_its_problem(text: str, problem: str) -> None:
+    """It says more."""
+    with pytest.raises(ValueError, match=problem):
+        normalise_recipient(text)
+
+
+def test_number_as_a_uri_is_a_number() -> None:
+    """`tel:` begins with a letter."""
+    assert normalise_recipient("tel:+447700900123") == "+447700900123"
