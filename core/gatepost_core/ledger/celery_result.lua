@@ -18,13 +18,14 @@ local function iso_time(ms)
   local month = math.floor((5 * of_year + 2) / 153)
   local day = of_year - math.floor((153 * month + 2) / 5) + 1
   year, month = year + era * 400 + (month < 10 and 0 or 1), month < 10 and month + 3 or month - 9
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d+00:00', year, month, day, math.floor(seconds / 3600) % 24,
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day, math.floor(seconds / 3600) % 24,
     math.floor(seconds / 60) % 60, seconds % 60, ms % 1000)
 end
 
+-- Celery's clients take absent `traceback` and `children` for null. Every operation has such a result, so short ones save memory.
 local function celery_form(id, status, result, more, ended)
-  return string.format('{"status":"%s","result":%s,%s"traceback":null,"children":[],"date_done":"%s","task_id":%s}', status,
-    result, more, iso_time(ended), quoted(id))
+  return string.format('{"status":"%s","result":%s,%s"date_done":"%s","task_id":%s}', status, result, more, iso_time(ended),
+    quoted(id))
 end
 
 local function celery_error(name, arguments)
