@@ -7,12 +7,16 @@ fails, and the command is sent again through the client.
 from __future__ import annotations
 
 import os
+import socket
+import ssl
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from gatepost_core.redis.errors import REPEATED
 
@@ -59,6 +63,8 @@ class QuickConnections:
             # A reply that comes later must not be taken for the next one.
             connection.disconnect()
             if isinstance(error, Lost):
+                if isinstance(error.__context__, BlockingIOError):
+                    raise RedisTimeout("Redis did not answer in time") from None
                 raise Broken from None
             raise
         finally:
@@ -69,15 +75,33 @@ class QuickConnections:
         if self._pid != os.getpid():
             self._pid, self._idle = os.getpid(), []
         try:
-            return self._idle.pop()
+            connection = self._idle.pop()
         except IndexError:
-            return self.pool.get_connection()
+            connection = self.pool.get_connection()
+        _let_kernel_time_out(connection)
+        return connection
 
     def _put_back(self, connection: Any) -> None:
         if len(self._idle) < self._most:
             self._idle.append(connection)
         else:
+            if connection._sock is not None:  # noqa: SLF001 - as below
+                connection._sock.settimeout(connection.socket_timeout)  # noqa: SLF001 - as below
             self.pool.release(connection)
+
+
+def _let_kernel_time_out(connection: Any) -> None:
+    """Give the socket's timeout to the kernel: Python polls before each read and write of a socket that has a timeout of Python's.
+
+    With several threads each such system call also passes the interpreter on to another thread. TLS needs Python's timeout.
+    """
+    sock = connection._sock  # noqa: SLF001 - redis-py has no public way to its socket
+    timeout_s = None if sock is None or isinstance(sock, ssl.SSLSocket) else sock.gettimeout()
+    if timeout_s:
+        limit = struct.pack("ll", *divmod(int(timeout_s * 1_000_000), 1_000_000))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        sock.settimeout(None)
 
 
 def quick_connections(client: Redis) -> QuickConnections:

@@ -15,7 +15,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from gatepost_worker.authentication.connections import TrackedConnection
 from gatepost_worker.authentication.http_exchange import open_exchange
-from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSocket, is_silent
+from gatepost_worker.authentication.sockets import DeadlineSocket, DeadlineTlsSocket, is_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +86,8 @@ def test_session_tickets_leave_a_connection_usable(ends: tuple[DeadlineTlsSocket
     assert server.release() > 0
     assert readable(client)
 
-    assert is_silent(client, client.recv)
-    assert is_silent(client, client.recv)
+    assert is_idle(client)
+    assert is_idle(client)
     assert client.gettimeout() is None
 
 
@@ -97,7 +97,7 @@ def test_a_decrypted_byte_ends_a_connection(ends: tuple[DeadlineTlsSocket, Serve
     server.say(b"HTTP/1.1 200 OK\r\n")
     assert readable(client)
 
-    assert not is_silent(client, client.recv)
+    assert not is_idle(client)
 
 
 def test_bytes_that_openssl_has_decrypted_already_count(ends: tuple[DeadlineTlsSocket, Server]) -> None:
@@ -107,7 +107,7 @@ def test_bytes_that_openssl_has_decrypted_already_count(ends: tuple[DeadlineTlsS
     assert client.recv(1) == b"t"
     assert not select.select([client], [], [], 0)[0]
 
-    assert not is_silent(client, client.recv)
+    assert not is_idle(client)
 
 
 def test_a_farewell_ends_a_connection(ends: tuple[DeadlineTlsSocket, Server]) -> None:
@@ -116,7 +116,7 @@ def test_a_farewell_ends_a_connection(ends: tuple[DeadlineTlsSocket, Server]) ->
     server.bid_farewell()
     assert readable(client)
 
-    assert not is_silent(client, client.recv)
+    assert not is_idle(client)
 
 
 def test_a_broken_record_ends_a_connection(ends: tuple[DeadlineTlsSocket, Server]) -> None:
@@ -126,18 +126,18 @@ def test_a_broken_record_ends_a_connection(ends: tuple[DeadlineTlsSocket, Server
     assert readable(client)
 
     with pytest.raises(OSError, match=r"(?i)mac|decryption|record"):
-        is_silent(client, client.recv)
+        is_idle(client)
 
 
 def test_a_plain_socket_is_silent_until_bytes_or_the_end_come() -> None:
     """It does not wait either."""
     ours, theirs = socket.socketpair()
     with DeadlineSocket(fileno=ours.detach()) as sock, theirs:
-        silent = is_silent(sock, sock.recv)
+        silent = is_idle(sock)
         theirs.send(b"x")
-        with_bytes = is_silent(sock, sock.recv)
+        with_bytes = is_idle(sock)
         theirs.shutdown(socket.SHUT_WR)
-        at_the_end = is_silent(sock, sock.recv)
+        at_the_end = is_idle(sock)
 
     assert (silent, with_bytes, at_the_end) == (True, False, False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,27 @@ def test_a_late_reply_is_not_taken_for_the_next_one(valkey: EmbeddedValkey) -> N
             other.client_unpause()
 
         assert answer(keys=[], args=["after"]) == b"after"
+
+
+def test_a_connection_that_goes_back_to_its_pool_times_out_as_its_client_does(valkey: EmbeddedValkey) -> None:
+    """One that is kept has its timeout in the kernel, where redis-py does not look for it."""
+    with redis.Redis(port=valkey.port, socket_timeout=0.5, max_connections=8, retry=None) as client:
+        slow = QuickScript(client, "#!lua\nlocal start = redis.call('TIME')\nreturn start\n")
+        together = threading.Barrier(4)
+
+        def call() -> None:
+            together.wait()
+            for _ in range(50):
+                slow(keys=[], args=[])
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        with pytest.raises(redis.TimeoutError):
+            client.blpop(["nothing"], timeout=5)
 
 
 def test_an_error_after_a_lost_reply_says_that_the_call_was_tried_before(valkey: EmbeddedValkey) -> None:

@@ -17,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from gatepost_worker.authentication.http_exchange import current_exchange
-from gatepost_worker.authentication.sockets import DeadlineSocket, Resolver, connect, is_silent
+from gatepost_worker.authentication.sockets import DeadlineSocket, Resolver, connect, is_idle, is_silent
 
 DEFAULT_IDLE_S: Final = 30.0
 INTERIM_LIMIT: Final = 16
@@ -130,7 +130,7 @@ class TrackedConnection(HTTPConnection):
         if exchange is not None and not self._connecting:
             if exchange.remaining() <= 0:
                 raise TimeoutError("the total deadline has passed")
-            if not is_silent(self.sock, self.sock.recv):
+            if not is_idle(self.sock):
                 raise ConnectionError("the peer sent bytes before the request or closed the connection")
             self._last_used = time.monotonic()
             exchange.write_began_at = exchange.write_began_at or self._last_used
@@ -142,7 +142,7 @@ class TrackedConnection(HTTPConnection):
         if self.sock is None or time.monotonic() - self._last_used > self.idle_limit_s:
             return False
         try:
-            return is_silent(self.sock, self.sock.recv)
+            return is_idle(self.sock)
         except (OSError, ValueError):
             return False
 

@@ -48,7 +48,8 @@ class _Line:
         self.usable = written = False
         reader, sock = self.reader, self.connection.sock
         reader.begin()
-        sock.settimeout(read_s)
+        if sock.gettimeout() != read_s:
+            sock.settimeout(read_s)
         # A server may answer and close before it has read the request.
         with suppress(BrokenPipeError):
             self.connection.send(request)

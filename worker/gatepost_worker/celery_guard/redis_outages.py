@@ -7,22 +7,23 @@ acknowledged and its slot stays taken. The ledger holds the outcome in any case.
 
 from __future__ import annotations
 
-import time
+import hashlib
 from contextlib import contextmanager, suppress
+from functools import cache
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from celery.backends.redis import RedisBackend, SentinelBackend
 from kombu.exceptions import KombuError
-from kombu.transport import virtual
 from kombu.utils.json import dumps
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
-from gatepost_core.redis.quick import Broken, QuickConnections
+from gatepost_core.redis.quick import QuickConnections
+from gatepost_worker.celery_guard.taken_messages import TakenMessages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from celery import Celery
 
@@ -39,7 +40,7 @@ def tolerant_channel(base: Any) -> Any:
     """Return a subclass of a kombu Redis channel class that survives outages."""
 
     class TolerantChannel(_sharing_channel(base)):  # type: ignore[misc] # kombu has no hints
-        QoS = _tolerant_qos(base.QoS)
+        QoS = type("TolerantQoS", (TakenMessages, base.QoS), {})
 
         def _put(self, queue: str, message: Any, **options: Any) -> None:
             """Publish a message, also without free memory, so that recorded work continues."""
@@ -71,15 +72,65 @@ def tolerant_channel(base: Any) -> Any:
             if self._in_poll:
                 with suppress(Empty, *self.connection_errors):
                     self._brpop_read()
+            self.qos.remove_records()
             super().close()
 
     return TolerantChannel
 
 
+@cache
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+class QuickCommands:
+    """A part of kombu's channel class for Redis: commands over connections that are kept apart."""
+
+    pool: Any
+    global_keyprefix: str
+    _quick: QuickConnections | None = None
+
+    def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Carry out commands on keys in one round trip, in order but not as a transaction. kombu's pipeline takes twice as long.
+
+        Returns:
+            Each command's reply.
+
+        Raises:
+            Broken: the connection broke; the commands may have been carried out.
+            RedisError: the first error among the replies.
+        """
+        prefixed = [(name, self.global_keyprefix + key, *rest) for name, key, *rest in commands]
+        replies = self._connections().ask(prefixed)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def run_script(self, text: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script once, and return its reply.
+
+        Raises:
+            Broken: the connection broke; the script may have been carried out.
+            RedisError: as Redis refuses it.
+        """
+        given = len(keys), *(self.global_keyprefix + key for key in keys), *arguments
+        (reply,) = self._connections().ask([("EVALSHA", _sha(text), *given)])
+        if isinstance(reply, NoScriptError):
+            (reply,) = self._connections().ask([("EVAL", text, *given)])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _connections(self) -> QuickConnections:
+        if self._quick is None or self._quick.pool is not self.pool:
+            self._quick = QuickConnections(self.pool)
+        return self._quick
+
+
 def _sharing_channel(base: Any) -> Any:
-    class SharingChannel(base):  # type: ignore[misc] # kombu has no hints
+    class SharingChannel(QuickCommands, base):  # type: ignore[misc] # kombu has no hints
         _shared: Any = None
-        _quick: QuickConnections | None = None
 
         @contextmanager
         def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -88,62 +139,7 @@ def _sharing_channel(base: Any) -> Any:
                 self._shared = self._create_client()
             yield client or self._shared
 
-        def ask(self, *commands: tuple[Any, ...]) -> None:
-            """Carry out commands on keys in one round trip, in order but not as a transaction. kombu's pipeline takes twice as long.
-
-            Raises:
-                Broken: the connection broke; the commands may have been carried out.
-                RedisError: the first error among the replies.
-            """
-            if self._quick is None or self._quick.pool is not self.pool:
-                self._quick = QuickConnections(self.pool)
-            prefixed = [(name, self.global_keyprefix + key, *rest) for name, key, *rest in commands]
-            for reply in self._quick.ask(prefixed):
-                if isinstance(reply, Exception):
-                    raise reply
-
     return SharingChannel
-
-
-def _tolerant_qos(base: Any) -> Any:
-    class TolerantQoS(base):  # type: ignore[misc] # kombu has no hints
-        def append(self, message: Any, delivery_tag: str) -> None:
-            """Record a message as taken. Without free memory it is processed without a record."""
-            places = message.delivery_info["exchange"], message.delivery_info["routing_key"]
-            record = dumps([message._raw, *places])  # noqa: SLF001 - what kombu's own method stores
-            try:
-                # An entry of the index without a record does no harm; a record without an entry would stay.
-                self.channel.ask(
-                    ("ZADD", self.unacked_index_key, time.time(), delivery_tag),
-                    ("HSET", self.unacked_key, delivery_tag, record),
-                )
-            except Broken:
-                super().append(message, delivery_tag)
-                return
-            except OutOfMemoryError:
-                _log.warning("broker.full", step="record_taken")
-            virtual.QoS.append(self, message, delivery_tag)
-
-        def ack(self, delivery_tag: str) -> None:
-            """Remove the record of a message."""
-            try:
-                self.channel.ask(
-                    ("HDEL", self.unacked_key, delivery_tag), ("ZREM", self.unacked_index_key, delivery_tag)
-                )
-            except Broken:
-                super().ack(delivery_tag)
-                return
-            virtual.QoS.ack(self, delivery_tag)
-
-        def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-            """Return a message. Without free memory it keeps its record as taken, or is dropped if it has none."""
-            try:
-                super().reject(delivery_tag, requeue=requeue)
-            except OutOfMemoryError:
-                _log.warning("broker.full", step="return")
-                virtual.QoS.ack(self, delivery_tag)
-
-    return TolerantQoS
 
 
 def install_result_backends(app: Celery) -> None:

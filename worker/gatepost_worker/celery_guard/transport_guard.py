@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from queue import Empty
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import structlog
 from kombu.transport import redis as kombu_redis
@@ -20,8 +19,11 @@ from kombu.utils.json import loads
 from gatepost_core.broker.message_validation import LONGEST_ENVELOPE, PLAIN_TEXT, flaw_of_envelope
 from gatepost_core.errors import Unavailable
 from gatepost_worker.celery_guard.redis_outages import PUSH, tolerant_channel
+from gatepost_worker.celery_guard.taken_messages import TakesSeveral
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from celery import Celery
 
 
@@ -49,58 +51,75 @@ def install(app: Celery, dead_letter: DeadLetterEnvelope) -> None:
 
 
 def _checked(base: Any, scheme: str, dead_letter: DeadLetterEnvelope) -> type:
-    class CheckedChannel(tolerant_channel(base.Channel)):  # type: ignore[misc] # kombu has no hints
-        def _brpop_read(self, **options: Any) -> bool:
-            """Read one message: kombu's own method, with a check between reading and delivery."""
-            try:
-                try:
-                    found = self.client.parse_response(self.client.connection, "BRPOP", **options)
-                except self.connection_errors:
-                    self.client.connection.disconnect()
-                    raise
-                if not found:
-                    raise Empty
-                name, item = found
-                queue = bytes_to_str(name).rsplit(self.sep, 1)[0]
-                self._queue_cycle.rotate(queue)
-                self._deliver_checked(item, queue)
-                return True
-            finally:
-                self._in_poll = None
-                self._flush_brpop_reauth()
+    class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
+        Channel = type(
+            "CheckedChannel",
+            (ChecksEnvelopes, tolerant_channel(base.Channel)),
+            {"dead_letter": staticmethod(dead_letter)},
+        )
+        # Shown in logs and descriptions instead of the class's name.
+        shown_as = scheme
+        is_in_loop = False
 
-        def _deliver_checked(self, item: bytes, queue: str) -> None:
+        def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+            """Let a loop read from the channels, and remove the records of acknowledged messages before each wait."""
+            super().register_with_event_loop(connection, loop)
+            self.is_in_loop = True
+            loop.on_tick.add(self._remove_records)
+
+        def _remove_records(self) -> None:
+            for channel in self.channels:
+                channel.qos.remove_records()
+
+    return CheckedTransport
+
+
+class ChecksEnvelopes(TakesSeveral):
+    """A part of kombu's channel class for Redis: it checks messages between reading and delivery."""
+
+    connection: Any
+    global_keyprefix: str
+    dead_letter: ClassVar[DeadLetterEnvelope]
+
+    def deliver_taken(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Check messages, record them as taken, and deliver them."""
+        envelopes: list[tuple[str, dict[str, Any]]] = []
+        for number, (queue, item) in enumerate(items):
             try:
                 envelope, flaw = _opened(item)
             except MemoryError:
-                # The process lacks memory; the message may be sound.
-                self._push_back(queue, item)
+                # The process lacks memory; the messages may be sound.
+                for name, unread in items[number:]:
+                    self._push_back(name, unread)
+                self._deliver_all(envelopes)
                 raise
             if flaw is not None:
                 self._dead_letter(item, flaw, queue)
-                return
+                continue
             _set_properties(envelope["properties"], queue)
-            self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
+            envelopes.append((queue, envelope))
+        self._deliver_all(envelopes)
 
-        def _dead_letter(self, item: bytes, flaw: str, queue: str) -> None:
-            try:
-                dead_letter(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
-            except Unavailable as failure:
-                # The ledger's Redis is full or away: return the message to the end of its queue.
-                _log.error("message.malformed", reason=flaw, queue=queue, error=str(failure))
-                time.sleep(_PAUSE_S)
-                self._push_back(queue, item)
+    def _deliver_all(self, envelopes: list[tuple[str, dict[str, Any]]]) -> None:
+        try:
+            self.qos.record([envelope for _, envelope in envelopes])
+        finally:
+            # Also without a record: these messages are no longer on their queues, and nothing else leads to a submission.
+            for queue, envelope in envelopes:
+                self.connection._deliver(envelope, queue)  # noqa: SLF001 - what kombu's own method calls
 
-        def _push_back(self, queue: str, item: bytes) -> None:
-            # kombu's client adds the prefix to the keys of other commands, but not of this one.
-            self.client.eval(PUSH, 1, self.global_keyprefix + queue, item)
+    def _dead_letter(self, item: bytes, flaw: str, queue: str) -> None:
+        try:
+            self.dead_letter(item[:LONGEST_ENVELOPE].decode("utf-8", "replace"), reason=flaw, queue=queue)
+        except Unavailable as failure:
+            # The ledger's Redis is full or away: return the message to the end of its queue.
+            _log.error("message.malformed", reason=flaw, queue=queue, error=str(failure))
+            time.sleep(_PAUSE_S)
+            self._push_back(queue, item)
 
-    class CheckedTransport(base):  # type: ignore[misc] # kombu has no hints
-        Channel = CheckedChannel
-        # Shown in logs and descriptions instead of the class's name.
-        shown_as = scheme
-
-    return CheckedTransport
+    def _push_back(self, queue: str, item: bytes) -> None:
+        # kombu's client adds the prefix to the keys of other commands, but not of this one.
+        self.client.eval(PUSH, 1, self.global_keyprefix + queue, item)
 
 
 def _set_properties(properties: dict[str, Any], queue: str) -> None:
