@@ -197,6 +197,7 @@ class Journey:
         """Dead-letter, replay, erase, probe, rotate."""
         letters = DeadLetters(self.client, KEYS, self.process.keyring)
         letters.mark(letters.add({"raw": PERSON}, reason="not JSON", queue="gatepost.send"), again=False)
+        letters.answer(str(uuid.uuid4()), "not JSON")
         with Erasure(self.bench.settings) as erasure:
             erasure.erase(PERSON)
         with mailbox_lock(self.client, KEYS.probe_lock("0" * 16), lifetime_s=60, wait_s=0, on_wait=lambda: None):
