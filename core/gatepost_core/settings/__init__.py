@@ -23,7 +23,7 @@ from gatepost_core.error_boundary import Boundary, boundary
 from gatepost_core.errors import ConfigurationError, GatepostError
 from gatepost_core.sealing import Key, Keyring
 from gatepost_core.sealing.fingerprints import Fingerprints
-from gatepost_core.settings.secret_sources import Configuration, variables_of
+from gatepost_core.settings.secret_sources import Configuration, configuration_error, variables_of
 from gatepost_core.settings.server_urls import check_base_url, check_encrypted, checked_broker_url, checked_redis_url
 from gatepost_core.settings.tenants import (
     DEFAULT_TENANT,
@@ -390,20 +390,6 @@ def _refuse_unknown(env_file: str | None, given: Iterable[str]) -> None:
         refuse_unknown_variables(in_env_file, variables, source=str(env_file))
         refuse_configuration_file(in_env_file, source=str(env_file))
         refuse_unknown_names(in_config, arguments, source=str(path))
-
-
-def configuration_error(failure: ValidationError, prefix: str) -> ConfigurationError:
-    """Return the error for settings that are not valid. It names them by their variables, and repeats no value."""
-    problems = [
-        f"{_variable(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
-        for error in failure.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return ConfigurationError("; ".join(problems))
-
-
-def _variable(place: tuple[int | str, ...], prefix: str) -> str:
-    name = ".".join(str(part) for part in place).upper()
-    return name if name.startswith(("AUTH0_", "GATEPOST_")) else f"{prefix}{name or 'configuration'}"
 
 
 def environment_names() -> Mapping[str, str]:

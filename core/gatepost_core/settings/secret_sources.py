@@ -23,6 +23,7 @@ from gatepost_core.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pydantic import ValidationError
     from pydantic.fields import FieldInfo
 
 _SECONDS: Final = 20
@@ -161,3 +162,17 @@ def variables_of(model: type[Configuration]) -> Mapping[str, str]:
     for field_name, field in model.model_fields.items():
         names[str(field.validation_alias or f"GATEPOST_{field_name}").upper()] = field.description or ""
     return names
+
+
+def configuration_error(failure: ValidationError, prefix: str) -> ConfigurationError:
+    """Return the error for settings that are not valid. It names them by their variables, and repeats no value."""
+    problems = [
+        f"{_variable(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
+        for error in failure.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ConfigurationError("; ".join(problems))
+
+
+def _variable(place: tuple[int | str, ...], prefix: str) -> str:
+    name = ".".join(str(part) for part in place).upper()
+    return name if name.startswith(("AUTH0_", "GATEPOST_")) else f"{prefix}{name or 'configuration'}"

@@ -56,7 +56,7 @@ _BROKEN: Final = re.compile("[\ud800-\udfff]")
 _WELL_FORMED: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
 _READ_FAILURES: Final = (OSError, ValueError, TooSteep, *DAMAGES)
-_MOST_LAYERS: Final = 4
+_MOST_LAYERS: Final = 3
 
 
 class FileError(GatepostError):
@@ -187,7 +187,7 @@ class TextLines:
 
     def _unpack(self, counted: _Counted) -> tuple[io.BufferedReader[io.RawIOBase], bytes]:
         whole: io.BufferedReader[io.RawIOBase] = io.BufferedReader(counted, _HEAD)
-        for _ in range(_MOST_LAYERS):
+        for _ in range(_MOST_LAYERS + 1):
             head = self._peek(whole)
             inner = unpacked(head, whole, lambda: counted.total)
             if inner is None:

@@ -12,8 +12,8 @@ from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import ConfigurationError
 from gatepost_core.identifiers import is_address
 from gatepost_core.kinds import CAMPAIGN_KINDS, Channel
-from gatepost_core.settings import configuration_error
 from gatepost_core.settings.probe import ProbeSettings
+from gatepost_core.settings.secret_sources import configuration_error
 from gatepost_operations.probing.code_command import CodeCommand
 from gatepost_operations.probing.imap_mailbox import ImapAccess, ImapMailbox
 from gatepost_operations.probing.run import Target
