@@ -51,6 +51,7 @@ def in_shell(command: str, directory: Path, **environment: str) -> subprocess.Co
         lzma.compress,
         lambda data: gzip.compress(gzip.compress(data)),
         lambda data: bz2.compress(gzip.compress(data)),
+        lambda data: lzma.compress(bz2.compress(gzip.compress(data))),
         lambda data: lzma.compress(data[:20]) + lzma.compress(data[20:]),
         lambda data: bz2.compress(data[:20]) + bz2.compress(data[20:]),
     ],
@@ -83,8 +84,8 @@ def test_the_sample_of_a_file_that_was_compressed_twice_comes_out_right() -> Non
         (lambda: bz2.compress(b"email\n" + b" " * 30_000_000), "unpacks to more than"),
         (lambda: lzma.compress(b"email\n" + b" " * 30_000_000), "unpacks to more than"),
         (
-            lambda: gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(PEOPLE))))),
-            "more than 4 times",
+            lambda: gzip.compress(gzip.compress(gzip.compress(gzip.compress(PEOPLE)))),
+            "more than 3 times",
         ),
     ],
     ids=[
@@ -96,7 +97,7 @@ def test_the_sample_of_a_file_that_was_compressed_twice_comes_out_right() -> Non
         "xz with a rest",
         "large bz2",
         "large xz",
-        "gzip five times",
+        "gzip four times",
     ],
 )
 def test_a_file_that_cannot_be_unpacked_says_what_it_is(content: Callable[[], bytes], problem: str) -> None:
