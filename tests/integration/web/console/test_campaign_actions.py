@@ -126,6 +126,23 @@ def test_a_retry_counts_first_and_queues_after_the_confirmation(
     assert campaigns.status(draft).counts[State.QUEUED] == 3
 
 
+def test_a_confirmed_number_does_not_hold_for_another_choice(
+    browser: httpx.Client, campaigns: Campaigns, draft: str
+) -> None:
+    """The operator ticks other boxes after the count: the page counts again, and warns about unknown recipients."""
+    campaigns.start(draft)
+    campaigns.cancel(draft)
+    dry = browser.post(f"/campaigns/{draft}/retry", data={"choice": "cancelled:cancelled_by_caller"}).text
+    form = {"choice": "cancelled:cancelled_by_caller", "counted": "unknown:answer_lost", "confirmed": "3"}
+    answer = browser.post(f"/campaigns/{draft}/retry", data=form)
+
+    assert "The choice has changed. Confirm the new one." in answer.text
+    assert 'name="counted" value="cancelled:cancelled_by_caller"' in dry
+    assert answer.status_code == 200
+    assert "3 recipients would be queued again." in answer.text
+    assert campaigns.status(draft).counts[State.CANCELLED] == 3
+
+
 def test_everything_that_matches_is_suppressed_after_the_confirmation(
     browser: httpx.Client, campaigns: Campaigns, draft: str
 ) -> None:

@@ -74,18 +74,20 @@ async def retry(
     request: Request,
     console: ConsoleOf,
     campaign: CampaignOf,
+    *,
     choice: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
+    counted: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
     confirmed: Annotated[int, Form(ge=0)] = 0,
 ) -> Response:
-    """Count the chosen recipients; with this number confirmed, queue them again."""
+    """Count the chosen recipients; with this number confirmed for the counted choice, queue them again."""
     chosen = _chosen(choice)
     found = await run_in_threadpool(console.campaigns.status, campaign.id)
     choices = _choices(found, Filter(), chosen)
     matched = await _retry(request, console, campaign.id, chosen, dry_run=True)
-    if not matched or matched != confirmed:
+    if not matched or matched != confirmed or (counted and _chosen(counted) != chosen):
         dry = {
             "matched": matched,
-            "changed": bool(confirmed),
+            "changed": confirmed and ("choice" if matched == confirmed else "number"),
             "unknown": any(state is State.UNKNOWN for state, _ in chosen),
         }
         return render(request, "campaigns/retry.html.j2", campaign=found, choices=choices, dry=dry)
