@@ -18,7 +18,7 @@ from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.given_command import note_command
 from gatepost_operations.cli.help_style import PlainGroup
 from gatepost_operations.cli.options import examples
-from gatepost_operations.cli.output import say, show_error, write, write_json
+from gatepost_operations.cli.output import blames_options, say, show_error, write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("gatepost: no input.")
         return ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 - the outermost frame: every error becomes one sentence
-        code = exit_code_of_error(error)
+        code = ExitCode.USAGE if blames_options(error, given) else exit_code_of_error(error)
         if asked.debug:
             say(*traceback.format_exc().rstrip("\n").split("\n"))
         show_error(error, code, as_json=as_json, options=given)

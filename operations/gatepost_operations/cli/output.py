@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from gatepost_core.errors import FieldError, GatepostError, InvalidCommand
 from gatepost_core.safe_text import visible, visible_json
 from gatepost_operations.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gatepost_operations.cli.exit_codes import ExitCode
+
+
+# Its file holds the recipients that are wrong.
+_GUESTS: Final = "--guest-list"
 
 
 def write(*lines: str) -> None:
@@ -70,7 +74,7 @@ def _write_text(stream: TextIO | None, text: str) -> None:
     stream.flush()
 
 
-def show_error(error: BaseException, code: ExitCode, *, as_json: bool, options: Collection[str] = ()) -> None:
+def show_error(error: BaseException, code: ExitCode, *, as_json: bool, options: Sequence[str] = ()) -> None:
     """Show an error: one sentence on stderr, or one JSON object on stdout.
 
     Args:
@@ -92,14 +96,41 @@ def show_error(error: BaseException, code: ExitCode, *, as_json: bool, options: 
     write_json({"error": document})
 
 
-def _with_options(error: BaseException, words: Collection[str]) -> str:
+def blames_options(error: BaseException, words: Sequence[str]) -> bool:
+    """Whether an error is about the values of options alone, not about an argument or the content of a file.
+
+    Args:
+        error: the error.
+        words: the words of the command line.
+    """
+    if not isinstance(error, InvalidCommand):
+        return False
+    given = _given(words)
+    named = [_option(problem) for problem in error.problems]
+    return all(option in given and option != _GUESTS and not given[option].startswith("@") for option in named)
+
+
+def _option(problem: FieldError) -> str:
+    return f"--{problem.field.replace('_', '-')}"
+
+
+def _given(words: Sequence[str]) -> dict[str, str]:
+    """Return each option of a command line with the text after it."""
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    split = ((word.partition("="), following) for word, following in pairs if word.startswith("--"))
+    return {name: value if equals else following for (name, equals, value), following in split}
+
+
+def _with_options(error: BaseException, words: Sequence[str]) -> str:
     if not isinstance(error, InvalidCommand):
         return sentence_of(error)
-    given = {word.partition("=")[0] for word in words}
-    named = [f"--{problem.field.replace('_', '-')}" for problem in error.problems]
+    given = _given(words)
     problems = [
-        FieldError(option if option in given else problem.field, problem.problem.replace("Input should", "must"))
-        for option, problem in zip(named, error.problems, strict=True)
+        FieldError(
+            option if (option := _option(problem)) in given else problem.field,
+            problem.problem.replace("Input should", "must"),
+        )
+        for problem in error.problems
     ]
     return str(InvalidCommand(problems))
 

@@ -90,7 +90,7 @@ def test_adding_leaves_them_out_too(run: Run, people: People, sent: Sent, capsys
     refused, error = run("campaign", "add", "next", people(5), "--skip-recent", "a week")
     main(["campaign", "add", "next", people(5), "--skip-recent", "7d"])
 
-    assert (refused, error["error"]["problems"][0]["field"]) == (6, "skip-recent")
+    assert (refused, error["error"]["problems"][0]["field"]) == (2, "skip-recent")
     assert "3 added, 0 duplicates, 2 sent to recently and left out" in capsys.readouterr().out
 
 

@@ -95,7 +95,7 @@ def test_lines_for_people_name_both_applications(production: Producer, capsys: p
     assert "configured here: " in listed
     assert "1 open operation for production-client@production.example" in listed
     assert "0 open operations" in counted
-    assert main(["tenants", "accept", "default", "--from", "no pair"]) == 6
+    assert main(["tenants", "accept", "default", "--from", "no pair"]) == 2
     assert main(["tenants", "accept", "acme", "--yes"]) == 4
 
 

@@ -72,10 +72,10 @@ def test_a_url_comes_from_standard_input(run: Callable[..., Any], monkeypatch: p
     [
         (("add", "http://hooks.example.com/"), ExitCode.INVALID, "must begin with https://"),
         (("add", "https://169.254.169.254/canary"), ExitCode.INVALID, "names an address that is not on the internet"),
-        (("add", "https://example.com/", "--event", "campaign.ended"), ExitCode.INVALID, "there are campaign.finished"),
+        (("add", "https://example.com/", "--event", "campaign.ended"), ExitCode.USAGE, "there are campaign.finished"),
         (("test", "3f2a"), ExitCode.UNEXPECTED, "there is no such webhook endpoint"),
         (("replay", "3f2a"), ExitCode.INVALID, "is missing; give the start"),
-        (("rotate", "3f2a", "--overlap", "soon"), ExitCode.INVALID, "is not a duration"),
+        (("rotate", "3f2a", "--overlap", "soon"), ExitCode.USAGE, "is not a duration"),
     ],
 )
 def test_a_mistake_is_told_with_the_way_out(

@@ -159,22 +159,22 @@ def test_standard_input_is_read_too(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected", "says"),
     [
-        (["nowhere.csv"], "nowhere.csv"),
-        (["people.csv", "--column", "email"], "FIELD=NAME"),
-        (["people.csv", "--region", "ZZ"], "ISO 3166-1"),
+        (["nowhere.csv"], 6, "nowhere.csv"),
+        (["people.csv", "--column", "email"], 2, "FIELD=NAME"),
+        (["people.csv", "--region", "ZZ"], 6, "ISO 3166-1"),
     ],
 )
-def test_what_cannot_be_used_is_invalid_input(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_used_is_told_in_one_sentence(
+    arguments: list[str], expected: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 6 and one sentence."""
+    """Exit code 6 for a file, and for how it is read; 2 for an option in a wrong form."""
     written(GOOD)
     code = main(["campaign", "check", *arguments])
     seen = capsys.readouterr()
 
-    assert (code, seen.out) == (6, "")
+    assert (code, seen.out) == (expected, "")
     assert says in seen.err
     assert len(seen.err.splitlines()) == 1
 

@@ -10,6 +10,7 @@ from gatepost_core.outcomes import Outcome
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_error, exit_code_of_outcome
+from gatepost_operations.cli.output import blames_options
 from gatepost_operations.files.text_reader import FileError
 
 
@@ -60,3 +61,22 @@ def test_an_outcome_gives_its_exit_code(state: State, reason: Reason | None, cod
     outcome = Outcome("id", Kind.SEND_EMAIL, state, reason)
 
     assert exit_code_of_outcome(outcome) is code
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "blamed"),
+    [
+        (["deadline"], ["--deadline", "soon"], True),
+        (["start_at"], ["--start-at=soon"], True),
+        (["email", "language"], ["ana", "--language", "?"], False),
+        (["address"], ["ana"], False),
+        (["guest-list"], ["--guest-list", "guests.csv"], False),
+        (["auth_params"], ["--auth-params", "@params.json"], False),
+        (["auth_params"], ["--auth-params", "[1]"], True),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_wrong_usage(fields: list[str], words: list[str], *, blamed: bool) -> None:
+    """An argument that is wrong too, or the content of a file, is invalid input."""
+    error = errors.InvalidCommand([(field, "is wrong") for field in fields])
+
+    assert blames_options(error, words) is blamed
