@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
     Field,
@@ -54,6 +55,9 @@ settings_boundary: Final = Boundary(
 class Settings(Configuration):
     """Gatepost's configuration. `load_settings` reads it."""
 
+    # An empty URL must not select the Redis of this machine.
+    never_empty: ClassVar[frozenset[str]] = frozenset({"redis_url"})
+
     namespace: str = Field(
         default=DEFAULT_NAMESPACE,
         description="The first part of all key and queue names, so that installations can share a broker.",
@@ -97,14 +101,18 @@ class Settings(Configuration):
     auth0_ca_bundle: Path | None = Field(default=None, validation_alias="AUTH0_CA_BUNDLE")
     auth0_proxy: SecretStr | None = Field(default=None, validation_alias="AUTH0_PROXY")
     auth0_telemetry: bool = Field(default=True, validation_alias="AUTH0_TELEMETRY")
-    auth0_client_info: ClientInfo | None = Field(default=None, validation_alias="AUTH0_CLIENT_INFO")
-    auth0_headers: dict[str, SecretStr] = Field(default_factory=dict, validation_alias="AUTH0_HEADERS", repr=False)
+    auth0_client_info: Annotated[ClientInfo | None, NoDecode] = Field(
+        default=None, validation_alias="AUTH0_CLIENT_INFO"
+    )
+    auth0_headers: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict, validation_alias="AUTH0_HEADERS", repr=False
+    )
     auth0_allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), validation_alias="AUTH0_ALLOWED_HEADERS"
     )
     auth0_clock_tolerance: int = Field(default=60, validation_alias="AUTH0_CLOCK_TOLERANCE")
     auth0_max_rate: float | None = Field(default=None, validation_alias="AUTH0_MAX_RATE")
-    tenants: tuple[Tenant, ...] = ()
+    tenants: Annotated[tuple[Tenant, ...], NoDecode] = ()
 
     connect_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     broker_timeout: Annotated[
@@ -191,25 +199,22 @@ class Settings(Configuration):
             raise ValueError("must not be amq, which RabbitMQ reserves for its own queues")
         return value
 
-    @field_validator("sealing_keys", mode="before")
+    @field_validator("sealing_keys", "auth0_allowed_headers", mode="before")
     @classmethod
-    def _keys_by_comma(cls, value: Any) -> Any:
-        return (
-            tuple(part for part in value.replace("\n", ",").split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+    def _by_comma(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part for part in value.replace("\n", ",").split(",") if part.strip())
 
-    @field_validator("auth0_allowed_headers", mode="before")
+    @field_validator("auth0_client_info", "auth0_headers", "tenants", mode="before")
     @classmethod
-    def _names_by_comma(cls, value: Any) -> Any:
-        return tuple(name for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-
-    @field_validator("broker_url", "auth0_proxy", "webhook_proxy")
-    @classmethod
-    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
-        # Compose turns ${AUTH0_PROXY:-} into an empty variable.
-        return value or None
+    def _from_json(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("must be JSON, as docs/reference/settings.md shows") from None
 
     @field_validator("redis_url", "broker_url")
     @classmethod
@@ -360,9 +365,7 @@ def load_settings(*, env_file: str | None = None, **given: Any) -> Settings:
         return Settings(_env_file=env_file, **given)
     except ValidationError as failure:
         raise configuration_error(failure, "GATEPOST_") from None
-    except (SettingsError, RecursionError):
-        raise ConfigurationError("GATEPOST_TENANTS must be a JSON list of tables") from None
-    except (OSError, ValueError) as failure:
+    except (OSError, ValueError, RecursionError) as failure:
         raise ConfigurationError(f"GATEPOST_CONFIG cannot be read ({type(failure).__name__})") from None
 
 

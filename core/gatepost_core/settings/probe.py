@@ -55,15 +55,10 @@ class ProbeSettings(Configuration):
     @field_validator("probe_address")
     @classmethod
     def _can_receive(cls, value: Personal | None) -> Personal | None:
-        if not value:
+        if value is None:
             return None
         normalise = normalise_email if is_address(value.get_secret_value()) else normalise_phone
         return Personal(normalise(value.get_secret_value()))
-
-    @field_validator("probe_imap_host", "probe_imap_user", "probe_imap_password", "probe_code_command")
-    @classmethod
-    def _empty_is_none(cls, value: str | SecretStr | None) -> str | SecretStr | None:
-        return value or None
 
     @field_validator("probe_imap_user", "probe_imap_password", "probe_imap_folder")
     @classmethod

@@ -10,9 +10,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from pydantic import SecretStr
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -21,7 +23,7 @@ from pydantic_settings import (
 from gatepost_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -72,6 +74,13 @@ def resolve_secret(name: str, values: Mapping[str, str]) -> str | None:
     if command := values.get(f"{name}_COMMAND") or values.get(f"{name}_command"):
         return _printed_by(name, command)
     return None
+
+
+def without_empty(values: Mapping[str, Any], *, but: Collection[str] = ()) -> dict[str, Any]:
+    """Return the settings that are not an empty text, and those named in `but`. An empty setting counts as not set."""
+    return {
+        name: value for name, value in values.items() if value or name in but or not isinstance(value, (str, SecretStr))
+    }
 
 
 def _text_of(path: Path) -> str:
@@ -125,6 +134,7 @@ class Configuration(BaseSettings):
 
     Attributes:
         in_config_file: whether they are also in the file that `GATEPOST_CONFIG` names.
+        never_empty: names of the settings that must have a value where they are set. Any other empty setting counts as not set.
     """
 
     model_config = SettingsConfigDict(
@@ -136,6 +146,7 @@ class Configuration(BaseSettings):
         populate_by_name=True,
     )
     in_config_file: ClassVar[bool] = True
+    never_empty: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def settings_customise_sources(
@@ -147,13 +158,20 @@ class Configuration(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by SecretSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the strongest first. The environment and `.env` each come before the files and commands they name."""
-        of_environment = (env_settings, SecretSource(settings_cls, os.environ))
         in_file = dotenv_settings.env_vars if isinstance(dotenv_settings, DotEnvSettingsSource) else {}
-        sources = (init_settings, *of_environment, dotenv_settings, SecretSource(settings_cls, in_file))
+        sources: list[PydanticBaseSettingsSource] = [
+            init_settings,
+            env_settings,
+            SecretSource(settings_cls, os.environ),
+            dotenv_settings,
+            SecretSource(settings_cls, in_file),
+        ]
         path = os.environ.get("GATEPOST_CONFIG")
         if cls.in_config_file and path:
-            return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
-        return sources
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=Path(path)))
+        return tuple(
+            InitSettingsSource(settings_cls, without_empty(source(), but=cls.never_empty)) for source in sources
+        )
 
 
 def variables_of(model: type[Configuration]) -> Mapping[str, str]:

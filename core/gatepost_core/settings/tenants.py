@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import NewerForm, TenantMissing
 from gatepost_core.message_fields import checked_headers
-from gatepost_core.settings.secret_sources import resolve_secret
+from gatepost_core.settings.secret_sources import resolve_secret, without_empty
 from gatepost_core.settings.server_urls import check_base_url, check_proxy_url
 
 if TYPE_CHECKING:
@@ -118,14 +118,14 @@ class Tenant(BaseModel):
                 found.pop(f"{name}{suffix}", None)
             if secret is not None:
                 found[name] = secret
-        return found
+        return without_empty(found)
 
     @field_validator("proxy")
     @classmethod
     def _leads_to_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
-        if value:
+        if value is not None:
             check_proxy_url(value.get_secret_value())
-        return value or None
+        return value
 
     @field_validator("headers")
     @classmethod
@@ -164,7 +164,7 @@ def tenant_of_environment(settings: Settings) -> Tenant:
         read = resolve_secret(
             "AUTH0_CLIENT_SIGNING_KEY", {"AUTH0_CLIENT_SIGNING_KEY_FILE": str(settings.auth0_client_signing_key_path)}
         )
-        key = SecretStr(read or "")
+        key = SecretStr(read) if read else None
     fields = {
         "domain": settings.auth0_domain,
         "client_id": settings.auth0_client_id,

@@ -51,11 +51,6 @@ class ConsoleSettings(Configuration):
     def _by_comma(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("url", "oidc_issuer", "oidc_client_id", "oidc_client_secret", "users", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
-
     @field_validator("url")
     @classmethod
     def _is_an_origin(cls, value: str | None) -> str | None:
