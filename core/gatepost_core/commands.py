@@ -28,6 +28,7 @@ from gatepost_core.message_fields import (
     ConnectionName,
     Headers,
     InRequest,
+    IsNumber,
     JsonObject,
     Language,
     MessageFields,
@@ -110,7 +111,7 @@ class LoginCommand(_Command):
         default=None, description="An org_… id or a name; sent, and compared with the id_token."
     )
     nonce: str | None = Field(default=None, description="Compared with the id_token; not sent.")
-    max_age: Annotated[int, Field(ge=0, description="Seconds.")] | None = None
+    max_age: Annotated[int, Field(ge=0, description="Seconds."), IsNumber] | None = None
     redeem_token: RedeemTokenField | None = Field(
         default=None, description="Opens the result: 32 random bytes as base64url. A producer makes one."
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue, PlainValidator
 from pydantic_core import from_json
 
 if TYPE_CHECKING:
@@ -91,6 +91,15 @@ def _language_problem(given: str) -> str:
 
     return language_problem(given)
 
+
+def _no_other_type(given: object) -> object:
+    if isinstance(given, bool | str | bytes):
+        raise ValueError("must be a number, without quotes")  # noqa: TRY004 - pydantic's errors are ValueErrors
+    return given
+
+
+IsNumber: Final = BeforeValidator(_no_other_type)
+"""Refuses text and true or false for a number: pydantic takes "5" for 5, and true for 1."""
 
 Send = Annotated[Literal["code", "link", "link_ios", "link_android"], InRequest(member="send")]
 """The content of an e-mail."""

@@ -17,7 +17,7 @@ from gatepost_core.commands import OnUnknown
 from gatepost_core.error_boundary import model_boundary
 from gatepost_core.errors import FieldError, InvalidCommand, NewerForm
 from gatepost_core.kinds import Channel
-from gatepost_core.message_fields import Connection, MessageFields, Send
+from gatepost_core.message_fields import Connection, IsNumber, MessageFields, Send
 from gatepost_core.points_in_time import PAST, PointInTime, is_past
 from gatepost_core.redis.keys import milliseconds
 from gatepost_core.safe_text import require_shown, visible
@@ -150,19 +150,23 @@ class Options(MessageFields):
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
     start_at: PointInTime | None = Field(default=None, description="The earliest time to send.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
-    rate: Annotated[float, Field(ge=1e-5)] | None = Field(default=None, description="Most recipients a second.")
+    rate: Annotated[float, Field(ge=1e-5), IsNumber] | None = Field(
+        default=None, description="Most recipients a second."
+    )
     deadline: Annotated[PointInTime | None, ForScripts()] = Field(
         default=None, description="No attempt begins after this time."
     )
     on_unknown: Annotated[OnUnknown, ForScripts()] = OnUnknown.HOLD
-    pause_after_errors: Annotated[Annotated[int, Field(ge=1)] | None, ForScripts(none=0)] = Field(
+    pause_after_errors: Annotated[Annotated[int, Field(ge=1), IsNumber] | None, ForScripts(none=0)] = Field(
         default=25, description="Pause after this many identical failures in a row."
     )
-    pause_above_error_share: Annotated[Annotated[float, Field(gt=0, le=1)] | None, ForScripts(none=0)] = Field(
-        default=0.25,
-        description="Pause when the share of failures is larger, once a hundred recipients are settled.",
+    pause_above_error_share: Annotated[Annotated[float, Field(gt=0, le=1), IsNumber] | None, ForScripts(none=0)] = (
+        Field(
+            default=0.25,
+            description="Pause when the share of failures is larger, once a hundred recipients are settled.",
+        )
     )
-    max_in_flight: Annotated[int, Field(ge=1, le=1000), ForScripts()] = Field(
+    max_in_flight: Annotated[int, Field(ge=1, le=1000), IsNumber, ForScripts()] = Field(
         default=256, description="Most batches in flight at once."
     )
     guests: frozenset[str] | None = Field(

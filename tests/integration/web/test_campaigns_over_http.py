@@ -80,6 +80,24 @@ def test_a_wrong_option_is_named(client: httpx.Client, body: dict[str, Any], poi
     assert "ana@" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("action", "body", "pointer"),
+    [
+        ("change", {"rate": True}, "/rate"),
+        ("change", {"rate": "3"}, "/rate"),
+        ("retry", {"dry_run": 1}, "/dry_run"),
+        ("retry", {"dry_run": "false"}, "/dry_run"),
+    ],
+)
+def test_a_value_of_another_type_is_not_converted(
+    client: httpx.Client, action: str, body: dict[str, Any], pointer: str
+) -> None:
+    """True is no rate, and 1 is no answer to whether to try it dry."""
+    answer = client.post(f"{created(client)}/{action}", json=body)
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
 def test_a_repeated_part_adds_what_is_missing(client: httpx.Client) -> None:
     """After an interruption the same part is sent again, and the answer says how many rows are in."""
     campaign = created(client)

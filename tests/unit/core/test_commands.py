@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gatepost.errors import InvalidCommand
 from gatepost_core.commands import (
@@ -149,3 +150,10 @@ def test_a_deadline_may_be_a_time_from_now() -> None:
     deadline = build(SendEmail, {"email": "a@example.com", "deadline": timedelta(minutes=2)}).ends_at()
 
     assert before < deadline - timedelta(minutes=2) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("given", [True, False, "5", "true", b"5"])
+def test_a_number_is_no_text_and_no_truth_value(given: object) -> None:
+    """`true` could mean 1 second, and `"5"` a text: neither is taken for a number."""
+    with pytest.raises(ValidationError, match="must be a number"):
+        LoginWithEmail(email="ana@example.com", code="123456", max_age=given)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from gatepost.campaigns.importing import in_chunks
 from gatepost.campaigns.report import Only
@@ -15,6 +15,7 @@ from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import InvalidCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS
+from gatepost_core.message_fields import IsNumber
 from gatepost_core.points_in_time import PointInTime
 from gatepost_core.reasons import Reason
 from gatepost_core.states import RETRYABLE, State
@@ -78,7 +79,7 @@ class Change(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    rate: float | None = Field(default=None, ge=1e-5, le=1e6)
+    rate: Annotated[float, Field(ge=1e-5, le=1e6), IsNumber] | None = None
     deadline: PointInTime | None = None
 
 
@@ -92,7 +93,7 @@ class Retry(BaseModel):
 
     states: Annotated[frozenset[State], Field(min_length=1)] | None = None
     reasons: Annotated[frozenset[Reason], Field(min_length=1)] | None = None
-    dry_run: bool = False
+    dry_run: StrictBool = False
     deadline: PointInTime | None = None
 
 
