@@ -36,11 +36,15 @@ class Census:
 
     Attributes:
         found: the numbers, by kind and form.
-        complete: whether every value was looked at.
+        read: how many entries of each kind were read, and how many there are.
     """
 
     found: dict[str, Counter[int]] = field(default_factory=lambda: {form.name: Counter() for form in FORMS})
-    complete: bool = True
+    read: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def partly_read(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the kinds of which not every entry was read: the kind, the entries read, and all entries."""
+        return ((kind, read, stored) for kind, (read, stored) in self.read.items() if read < stored)
 
     def others(self) -> Iterator[tuple[str, int, int]]:
         """Yield kind, form and number of the values that are not in the form that this version writes."""
@@ -57,14 +61,13 @@ class FormCensus:
         self._redis: Any = client
         self._keys = keys
         self._keyring = keyring
-        self._looked: Counter[str] = Counter()
-        self._kinds: dict[str, Callable[[str, Census], None]] = {
-            keys.operation(""): self._operation,
-            keys.campaign(""): self._campaign,
-            keys.dead_letter(""): self._hash("dead letters", "form"),
-            keys.idempotency(""): self._hash("idempotency keys", "form"),
-            keys.limiter("", "").removesuffix(":"): self._limiter,
-            keys.webhook(""): self._endpoint,
+        self._kinds: dict[str, tuple[str, Callable[[str, Census], None]]] = {
+            keys.operation(""): ("operations", self._operation),
+            keys.campaign(""): ("keys of campaigns", self._campaign),
+            keys.dead_letter(""): ("dead letters", self._hash("dead letters", "form")),
+            keys.idempotency(""): ("idempotency keys", self._hash("idempotency keys", "form")),
+            keys.limiter("", "").removesuffix(":"): ("keys of the limiter", self._limiter),
+            keys.webhook(""): ("webhook endpoints", self._endpoint),
         }
 
     def take(self) -> Census:
@@ -80,27 +83,32 @@ class FormCensus:
             if cursor == 0:
                 return census
             if looked >= MOST_KEYS:
-                census.complete = False
+                census.read["names of keys"] = looked, max(looked + 1, self._redis.dbsize())
                 return census
 
     def _look_at(self, key: str, census: Census) -> None:
         beginning = next((one for one in self._kinds if key.startswith(one)), None)
         if beginning is None:
             return
-        self._looked[beginning] += 1
-        if self._looked[beginning] > MOST_OF_A_KIND:
-            census.complete = False
-        else:
-            self._kinds[beginning](key, census)
+        name, look = self._kinds[beginning]
+        read, stored = census.read.get(name, (0, 0))
+        if read < MOST_OF_A_KIND:
+            look(key, census)
+            read += 1
+        census.read[name] = read, stored + 1
 
     def _single_keys(self, census: Census) -> None:
-        for entry in self._redis.lrange(self._keys.audit, -MOST_OF_A_KIND, -1):
+        entries = self._redis.lrange(self._keys.audit, -MOST_OF_A_KIND, -1)
+        census.read["audit entries"] = len(entries), self._redis.llen(self._keys.audit)
+        for entry in entries:
             _count_json(census, "audit entries", entry)
         for stored in self._redis.hvals(self._keys.tenants):
             census.found["tenants"][2 if stored.startswith(b"{") else 1] += 1
         if self._redis.exists(self._keys.suppression):
             self._hash("lists of recipients", "index_form")(self._keys.suppression, census)
-        for _, event in self._redis.xrevrange(self._keys.webhook_events, count=MOST_OF_A_KIND):
+        events = self._redis.xrevrange(self._keys.webhook_events, count=MOST_OF_A_KIND)
+        census.read["events for webhooks"] = len(events), self._redis.xlen(self._keys.webhook_events)
+        for _, event in events:
             census.found["events for webhooks"][_number(event.get(b"v"))] += 1
 
     def _hash(self, kind: str, mark: str) -> Callable[[str, Census], None]:

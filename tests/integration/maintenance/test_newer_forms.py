@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import uuid
 import zlib
@@ -24,7 +25,7 @@ from gatepost_core.stored_forms import FORMS, LIMITER_FORM
 from gatepost_core.webhooks.endpoints import Endpoints, new_secret
 from gatepost_core.webhooks.events import SUBSCRIBABLE
 from gatepost_operations.cli.doctor.checks import Status, judge_forms
-from gatepost_operations.maintenance.form_census import FormCensus
+from gatepost_operations.maintenance.form_census import MOST_KEYS, MOST_OF_A_KIND, FormCensus
 from gatepost_worker.authentication.rate_limits import RateLimits
 from gatepost_worker.limiter import LimiterKey, Reading, RedisLimiter, Wait, WaitReason
 from gatepost_worker.process import Process
@@ -280,3 +281,35 @@ def test_doctor_counts_webhook_endpoints_and_their_events(settings: Settings, re
 
     assert before.found["webhook endpoints"] == {1: 1}
     assert judge_forms(census.take()).found == "webhook endpoints in form 2: 1; events for webhooks in form 2: 1"
+
+
+def test_doctor_says_how_many_entries_it_read_of_how_many(settings: Settings, redis_client: redis.Redis) -> None:
+    """Entries that it did not read may have another form, so `all` would be wrong."""
+    redis_client.rpush(KEYS.audit, *[json.dumps({"form": 1})] * (MOST_OF_A_KIND + 2))
+    steps = redis_client.pipeline(transaction=False)
+    for number in range(MOST_OF_A_KIND + 1):
+        steps.xadd(KEYS.webhook_events, {"v": "1"})
+        steps.hset(KEYS.dead_letter(str(number)), "form", "1")
+    steps.execute()
+    census = FormCensus(redis_client, KEYS, settings.keyring())
+    first, second = (judge_forms(census.take()) for _ in range(2))
+
+    assert first == second
+    assert first.status is Status.OK
+    assert first.found == (
+        "the 1,500 values have this version's form; read only 500 of 502 audit entries, "
+        "500 of 501 events for webhooks, 500 of 501 dead letters"
+    )
+
+
+def test_doctor_says_how_many_names_of_keys_it_read(settings: Settings, redis_client: redis.Redis) -> None:
+    """A Redis with many keys takes too long to read in full."""
+    redis_client.eval(
+        "for n = 1, tonumber(ARGV[2]) do redis.call('SET', ARGV[1] .. n, '') end",
+        0,
+        f"{KEYS.namespace}:x:",
+        MOST_KEYS + 5000,
+    )
+    found = judge_forms(FormCensus(redis_client, KEYS, settings.keyring()).take()).found
+
+    assert re.fullmatch(r"the 0 values have this version's form; read only 20,000 of 25,\d{3} names of keys", found)

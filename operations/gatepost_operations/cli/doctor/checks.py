@@ -140,7 +140,8 @@ def judge_forms(census: Census) -> Check:
     others = list(census.others())
     beyond = [f"{name} in form {number}: {count:,}" for name, number, count in others if number > newest[name]]
     former = [f"{name} in form {number}: {count:,}" for name, number, count in others if number < newest[name]]
-    looked = "" if census.complete else ", of those that were looked at"
+    partly = ", ".join(f"{read:,} of {stored:,} {kind}" for kind, read, stored in census.partly_read())
+    looked = partly and f"; read only {partly}"
     if beyond:
         advice = "A newer version of Gatepost wrote them. This version leaves them as they are: upgrade it."
         return Check("stored forms", Status.FAILED, "; ".join(beyond) + looked, advice)
@@ -150,8 +151,9 @@ def judge_forms(census: Census) -> Check:
         )
         return Check("stored forms", Status.WARNING, "; ".join(former) + looked, advice)
     shown = sum(sum(counts.values()) for counts in census.found.values())
-    found = "all" if census.complete else "the"
-    return Check("stored forms", Status.OK, f"{found} {shown:,} values have this version's form{looked}")
+    return Check(
+        "stored forms", Status.OK, f"{'the' if partly else 'all'} {shown:,} values have this version's form{looked}"
+    )
 
 
 def _version(info: Mapping[str, Any]) -> Check:
