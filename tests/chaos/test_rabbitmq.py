@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import uuid
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import kombu
 import pytest
+from pydantic import SecretStr
 
 from gatepost import Producer, State
 from gatepost.errors import ConfigurationError
@@ -25,6 +27,7 @@ from gatepost_worker.upkeep.start_checks import check_broker
 from support.any_json import nested
 from support.chaos_load import Load
 from support.chaos_stack import ALL_QUEUES, fault
+from support.checkout import CHECKOUT
 from support.guests import address
 from support.keys import KEYS
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
     from support.chaos_rabbitmq import RabbitMQ
     from support.chaos_stack import ChaosStack
+
+SETTINGS_PAGE = CHECKOUT / "docs" / "reference" / "settings.md"
 
 
 @pytest.fixture
@@ -175,3 +180,38 @@ def test_a_namespace_uses_no_queue_or_exchange_of_another(
     assert waiting == 1
     assert found[0] == {"broker": Status.OK, "queues": Status.OK, "workers": Status.FAILED}
     assert found[1] == {"broker": Status.OK, "queues": Status.FAILED}
+
+
+@pytest.mark.skipif(not SETTINGS_PAGE.exists(), reason="the wheel's tests run without the documentation")
+@pytest.mark.parametrize("namespace", ["gatepost", "staging"])
+def test_the_documented_permissions_are_enough(stack: ChaosStack, rabbitmq: RabbitMQ, namespace: str) -> None:
+    """A producer sends with its patterns; a worker and `doctor` work with theirs."""
+    patterns = documented_permissions(namespace)
+    host = f"permitted-{namespace}"
+    rabbitmq.new_host(host)
+    broker = SecretStr(rabbitmq.host(host))
+    settings = stack.settings.model_copy(update={"broker_url": broker, "namespace": namespace})
+    rabbitmq.permit(host, *patterns["producer"])
+    with Producer(settings) as producer:
+        operation = producer.send_email(address())
+        rabbitmq.permit(host, *patterns["worker"])
+        queues = ",".join(RedisKeys(namespace).queue(queue) for queue in Queue)
+        stack.worker(queues, GATEPOST_BROKER_URL=rabbitmq.host(host), GATEPOST_NAMESPACE=namespace)
+        state = operation.wait(60).state
+    found = {check.name: check.status for check in examine_broker(settings, webhooks=True)}
+
+    assert state is State.ACCEPTED
+    assert found == {"broker": Status.OK, "queues": Status.OK, "workers": Status.OK}
+
+
+def documented_permissions(namespace: str) -> dict[str, list[str]]:
+    lines = [line for line in SETTINGS_PAGE.read_text().splitlines() if line.startswith("rabbitmqctl set_permissions ")]
+    if namespace != "gatepost":
+        changes = {
+            r"gatepost\.": rf"{namespace}\.",
+            r"celery\.pidbox": rf"{namespace}\.control\.pidbox",
+            "|celeryev": "",
+        }
+        for old, new in changes.items():
+            lines = [line.replace(old, new) for line in lines]
+    return {user: patterns for _, _, user, *patterns in map(shlex.split, lines)}

@@ -34,7 +34,7 @@ _CAUSES: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (
         AccessRefused,
         "refused the user",
-        "Check the user and password in GATEPOST_BROKER_URL. The user must be allowed to configure, write and read queues that begin with GATEPOST_NAMESPACE (gatepost.*), and to write amq.default.",
+        "Check the user and password in GATEPOST_BROKER_URL. docs/reference/settings.md has the permissions that the user needs, under RabbitMQ.",
     ),
     (
         NotAllowed,
