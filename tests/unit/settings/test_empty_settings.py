@@ -165,16 +165,3 @@ def test_the_error_for_malformed_json_names_its_own_setting(
         load_settings()
 
     assert str(own.value) == f"{name}: must be JSON, as docs/reference/settings.md shows"
-
-
-def test_a_setting_in_json_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As the value of every setting may."""
-    (tmp_path / "tenants").write_text(json.dumps([{**CREDENTIAL, "name": "acme"}]))
-    (tmp_path / "headers").write_text('{"cname-api-key": "hush"}')
-    monkeypatch.setenv("GATEPOST_TENANTS_FILE", str(tmp_path / "tenants"))
-    monkeypatch.setenv("AUTH0_HEADERS_FILE", str(tmp_path / "headers"))
-
-    found = load_settings()
-
-    assert [tenant.name for tenant in found.tenants] == ["acme"]
-    assert found.auth0_headers == {"cname-api-key": SecretStr("hush")}
