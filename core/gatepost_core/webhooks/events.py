@@ -68,8 +68,8 @@ class EventType(StrEnum):
         "A campaign paused itself. A pause by an operator causes no event.",
         {
             **_OF_CAMPAIGN,
-            "reason": "`refused`, `failures_in_a_row` or `error_share`",
-            "cause": "the [reason](failures.md) of the last failure",
+            "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`, as explained below",
+            "cause": "why the last recipient failed: a reason of the [failures](failures.md#exceptions)",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
