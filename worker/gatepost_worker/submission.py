@@ -11,6 +11,7 @@ import structlog
 
 from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.operation_messages import OperationMessages
+from gatepost_core.broker.submitted_commands import is_sealed, open_arguments, open_command
 from gatepost_core.commands import parse_command, require_redeem_token
 from gatepost_core.enqueue import Recorder
 from gatepost_core.error_boundary import boundary
@@ -63,7 +64,7 @@ class Submissions:
     def accept_sealed(self, task_id: str, sealed: str, *, waited: timedelta = timedelta()) -> str:
         """Accept arguments that `seal` has sealed. Raises as `accept` does."""
         try:
-            arguments = json.loads(self._process.keyring.open(sealed, Purpose.arguments(task_id)))
+            arguments = open_arguments(task_id, sealed, self._process.keyring)
         except SealError as failure:
             self._keep(task_id, {"sealed": sealed}, str(failure))
             raise InvalidCommand([("command", f"{failure} It is kept as a dead letter.")]) from None
@@ -92,8 +93,7 @@ class Submissions:
         if idempotency_key is not None and not isinstance(idempotency_key, str):
             raise InvalidCommand([("idempotency_key", "must be a text")])
         try:
-            sealed = isinstance(command, str) and not command.lstrip().startswith("{")
-            document = self._document(command, sealed=sealed)
+            document = self._document(command)
         except SealError as failure:
             self._keep(task_id, {"command": command, "idempotency_key": idempotency_key}, str(failure))
             raise InvalidCommand([("command", f"{failure} It is kept as a dead letter.")]) from None
@@ -107,7 +107,7 @@ class Submissions:
         messages = OperationMessages(lambda: self._app, process.settings, None)
         recorder = Recorder(messages, process.ledger, process.settings, keyring=process.keyring)
         try:
-            if sealed:
+            if is_sealed(command):
                 # A JWE has one valid spelling. The seal names the operation, because anyone who reads the queue could push a copy under
                 # another id or key.
                 enqueued = recorder.enqueue(parsed, idempotency_key, origin=Origin.SEALED, seal=command)
@@ -144,16 +144,14 @@ class Submissions:
             raise InvalidCommand([("tenant", "no worker for this tenant took the command before its deadline")])
         raise PutBack
 
-    def _document(self, command: Any, *, sealed: bool) -> Any:
+    def _document(self, command: Any) -> Any:
         """Return a command's document from any of its three forms."""
-        if sealed:
-            try:
-                return _parsed(self._process.keyring.open(command, Purpose.submission()).decode())
-            except UnicodeDecodeError:
-                raise InvalidCommand([("command", "is no UTF-8")]) from None
-        if self._process.settings.submissions == "sealed":
-            raise SealError("The command is not sealed, which GATEPOST_SUBMISSIONS demands.")
-        return _parsed(command) if isinstance(command, str) else command
+        opened = open_command(command, self._process.keyring, self._process.settings)
+        try:
+            text = opened.decode() if isinstance(opened, bytes) else opened
+        except UnicodeDecodeError:
+            raise InvalidCommand([("command", "is no UTF-8")]) from None
+        return _parsed(text) if isinstance(text, str) else text
 
     def _keep(self, task_id: str, arguments: dict[str, Any], reason: str) -> None:
         # Stored as a message, so that it can be replayed once its key is in the ring.

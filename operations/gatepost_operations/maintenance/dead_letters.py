@@ -13,7 +13,9 @@ from kombu.serialization import loads
 
 from gatepost_core.audit_log import AuditLog
 from gatepost_core.broker.message_validation import Malformed, check_message, flaw_of_envelope
+from gatepost_core.broker.messages import SUBMIT
 from gatepost_core.broker.publishing import build_app
+from gatepost_core.broker.submitted_commands import open_arguments, open_command
 from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import SealError, Unavailable
@@ -190,11 +192,20 @@ class DeadLetterControl:
             raise Malformed("its body was not stored, because it cannot be searched for a person")
         if "raw" in message:
             message = message_of(message["raw"])
-        check_message(
+        arguments, _ = check_message(
             message["headers"],
             lambda: loads(_bytes(message["body"]), message.get("content_type") or _JSON, "utf-8", accept=[_JSON]),
         )
+        if message["headers"]["task"] == SUBMIT:
+            self._open(message["headers"]["id"], arguments)
         return message
+
+    def _open(self, task_id: str, arguments: dict[str, Any]) -> None:
+        """Open a submitted command as a worker does. Raises `SealError` if a worker would set it aside again."""
+        keyring = self._settings.keyring()
+        if "sealed" in arguments:
+            arguments = open_arguments(task_id, arguments["sealed"], keyring)
+        open_command(arguments["command"], keyring, self._settings)
 
     def _publish(self, message: dict[str, Any], queue: str) -> None:
         bound = self._app.amqp.queues[queue]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from gatepost_core.broker.publishing import build_app
 from gatepost_core.dead_letters import DeadLetterNotFound, DeadLetters, Selection
 from gatepost_core.kinds import Queue
+from gatepost_core.sealing import Key, Keyring, Purpose
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from support.keys import KEYS
@@ -115,7 +117,7 @@ def test_a_letter_is_forgotten_after_its_lifetime(redis_client: redis.Redis, set
 
 def test_a_replay_puts_the_message_back_as_it_was(control: DeadLetterControl, redis_client: redis.Redis) -> None:
     """Headers, properties and body; the letter is gone by that."""
-    kept = message(body=json.dumps([[], {"command": "\udcff"}, {}]))
+    kept = message(body=json.dumps([[], {"command": {"email": "\udcff"}}, {}]))
     control.letters.add(kept, reason="there is no such task here", queue="gatepost.send")
     done = control.replay(Selection())
     (pushed,) = on_queue(redis_client)
@@ -140,6 +142,57 @@ def test_a_rehearsal_changes_nothing(control: DeadLetterControl, redis_client: r
     assert on_queue(redis_client) == []
     assert acts(control) == []
     assert control.replay(Selection()).as_json() == would.as_json()
+
+
+LOST = Keyring([Key.parse(f"lost:{'A' * 43}")])
+COMMAND = json.dumps({"kind": "send_email", "email": CANARY})
+HEADERS = {"id": str(uuid.uuid4()), "task": "gatepost.submit"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"command": LOST.seal(COMMAND.encode(), Purpose.submission())},
+        {"sealed": LOST.seal(json.dumps({"command": COMMAND}).encode(), Purpose.arguments(HEADERS["id"]))},
+    ],
+    ids=["by its sender", "by a worker"],
+)
+def test_a_replay_keeps_a_command_until_its_key_is_there(
+    settings: Settings, redis_client: redis.Redis, arguments: dict[str, Any]
+) -> None:
+    """A worker would make a new letter of it; with the key, it returns to its queue."""
+    ring = (*settings.sealing_keys, SecretStr(f"lost:{'A' * 43}"))
+    with DeadLetterControl(settings) as control:
+        control.letters.add(
+            message(headers=HEADERS, body=json.dumps([[], arguments, {}])), reason="r", queue="gatepost.send"
+        )
+        would, done = control.rehearse(Selection()), control.replay(Selection())
+        left = len(control.letters)
+    before = on_queue(redis_client)
+    with DeadLetterControl(settings.model_copy(update={"sealing_keys": ring})) as control:
+        later = control.replay(Selection())
+
+    assert (done.replayed, done.refused.total(), left, before) == (0, 1, 1, [])
+    assert "lost" in next(iter(done.refused))
+    assert would == done
+    assert (later.replayed, later.refused.total(), len(on_queue(redis_client))) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("command", [COMMAND, json.loads(COMMAND)], ids=["text", "object"])
+def test_a_replay_keeps_a_plain_command_where_only_sealed_ones_are_accepted(
+    settings: Settings, redis_client: redis.Redis, command: Any
+) -> None:
+    """As a worker refuses it; without that setting, it returns to its queue."""
+    with DeadLetterControl(settings.model_copy(update={"submissions": "sealed"})) as control:
+        control.letters.add(message(body=json.dumps([[], {"command": command}, {}])), reason="r", queue="gatepost.send")
+        done = control.replay(Selection())
+    before = on_queue(redis_client)
+    with DeadLetterControl(settings) as control:
+        later = control.replay(Selection())
+
+    assert before == []
+    assert dict(done.refused) == {"The command is not sealed, which GATEPOST_SUBMISSIONS demands.": 1}
+    assert (done.replayed, later.replayed, later.refused.total()) == (0, 1, 0)
 
 
 @pytest.mark.parametrize(
