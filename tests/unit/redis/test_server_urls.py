@@ -314,6 +314,6 @@ def test_a_url_of_a_worker_that_cannot_be_asked_is_a_wrong_field(capsys: pytest.
     ]
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
-    assert codes == [6, 6, 6]
+    assert codes == [2, 2, 2]
     assert {one["error"]["problems"][0]["field"] for one in documents} == {"url"}
     assert "canary" not in str(documents)
