@@ -71,8 +71,7 @@ class Campaigns:
 
     Every method raises `CampaignNotFound` for an unknown campaign, `CampaignConflict` when the campaign's status does not allow the call,
     and `Unavailable` when Redis does not answer. `create` and `add` raise `KeyMismatch` when the workers have other keys.
-    `add`, `start`, `resume` and `retry` also raise `CampaignConflict` when the campaign belongs to another Auth0 application than the
-    one in this configuration.
+    `add`, `start`, `resume` and `retry` also raise `CampaignConflict` when the campaign belongs to another Auth0 application.
 
     Args:
         settings: the configuration; read from the environment when absent.
@@ -157,9 +156,8 @@ class Campaigns:
             on_progress: called after every batch.
 
         Raises:
-            InvalidCommand: one of your own rows is invalid. All rows before it are in the campaign. The message names the row by its position,
-                from 1, and says how many rows before it were added and how many were duplicates. Correct the row and call it again with the
-                same rows, or with the rest.
+            InvalidCommand: one of your own rows is invalid. All rows before it are in the campaign. The message gives the row's position, from
+                1, and how many rows before it were added or were duplicates. Correct the row, and call it again with these rows or the rest.
         """
         campaign = self.status(campaign_id)
         require_ours(campaign, self.settings)
@@ -246,8 +244,7 @@ class Campaigns:
     ) -> Retried:
         """Queue recipients again that ended in these states, for these reasons.
 
-        A finished or cancelled campaign runs again. Retrying `unknown` sends a second message to recipients who got the first one. The
-        code in the first message is then void.
+        A finished or cancelled campaign runs again. Retrying `unknown` can send a second message, which voids the code in the first.
 
         Args:
             campaign_id: the campaign.
