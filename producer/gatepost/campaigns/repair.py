@@ -77,7 +77,7 @@ class CampaignRepair:
             on_progress: called with the number of batches counted.
 
         Raises:
-            CampaignConflict: the campaign is running or being cancelled, or a worker holds a batch. Nothing was changed.
+            CampaignConflict: the campaign is running or being deleted, or a worker holds a batch. Nothing was changed.
         """
         for _ in range(_TRIES):
             before = self._call("recount_begin", campaign_id)[1]

@@ -114,6 +114,35 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
     assert leased == 0
 
 
+def test_a_cancelled_campaign_that_wrong_counts_keep_open_ends(
+    campaigns: Campaigns, redis_client: redis.Redis
+) -> None:
+    """It would be `cancelling` for ever, and no other command takes it."""
+    campaign_id = paused(campaigns, 8)
+    redis_client.hset(KEYS.batch(campaign_id, 0), "states", b"cccccccc")
+    redis_client.hset(KEYS.campaign(campaign_id), mapping={"status": "cancelling", "queued": 3, "cancelled": 8})
+
+    campaigns.recount(campaign_id)
+    campaign = campaigns.status(campaign_id)
+
+    assert_adds_up(campaign)
+    assert (campaign.status, campaign.counts[State.CANCELLED]) == (Status.CANCELLED, 8)
+
+
+def test_a_cancelled_campaign_with_open_recipients_goes_on_ending(
+    campaigns: Campaigns, redis_client: redis.Redis
+) -> None:
+    """They are found, and the sweep cancels them."""
+    campaign_id = paused(campaigns, 8)
+    redis_client.hset(KEYS.batch(campaign_id, 0), "states", b"ccccccqq")
+    redis_client.hset(KEYS.campaign(campaign_id), mapping={"status": "cancelling", "queued": 0, "cancelled": 8})
+
+    campaigns.recount(campaign_id)
+    campaign = campaigns.status(campaign_id)
+
+    assert (campaign.status, campaign.counts[State.QUEUED]) == (Status.CANCELLING, 2)
+
+
 def test_a_running_campaign_is_not_recounted(campaigns: Campaigns) -> None:
     """Its rows change meanwhile; the sentence says what to do."""
     campaign_id = paused(campaigns)
