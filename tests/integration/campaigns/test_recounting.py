@@ -114,9 +114,7 @@ def test_states_reasons_and_leases_are_counted(campaigns: Campaigns, redis_clien
     assert leased == 0
 
 
-def test_a_cancelled_campaign_that_wrong_counts_keep_open_ends(
-    campaigns: Campaigns, redis_client: redis.Redis
-) -> None:
+def test_a_cancelled_campaign_that_wrong_counts_keep_open_ends(campaigns: Campaigns, redis_client: redis.Redis) -> None:
     """It would be `cancelling` for ever, and no other command takes it."""
     campaign_id = paused(campaigns, 8)
     redis_client.hset(KEYS.batch(campaign_id, 0), "states", b"cccccccc")
