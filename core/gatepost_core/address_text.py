@@ -1,4 +1,4 @@
-"""The characters of an e-mail address as people paste it: what surrounds it is removed, and what no address holds is named."""
+"""The characters of a pasted e-mail address: surrounding ones are removed, and impossible ones are named."""
 
 from __future__ import annotations
 

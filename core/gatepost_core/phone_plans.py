@@ -102,7 +102,7 @@ class Plan:
         return self._prefix.sub(self._transform, national, count=1)
 
     def after_exit_code(self, digits: str) -> Iterator[str]:
-        """Yield what follows the prefix for calls abroad: that of this country, and the usual 00."""
+        """Yield the digits after the prefix for calls abroad: after this country's prefix, and after the usual 00."""
         found = self._abroad.match(digits)
         if found:
             yield digits[found.end() :]

@@ -74,7 +74,7 @@ class Completions(Generic[H]):
 def as_completed(handles: Iterable[H], timeout: float | None = None) -> Completions[H]:
     """Wait for many operations, and give the outcome of each as it ends.
 
-    All of them share one subscription and one thread. An operation whose record is gone gives its error, and the others go on.
+    All of them share one subscription and one thread. An operation whose record is gone gives its error; the other operations are not affected.
 
     Args:
         handles: the operations' handles: of a `Producer` for `for`, or of an `AsyncProducer` for `async for`.

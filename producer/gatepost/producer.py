@@ -163,7 +163,7 @@ class Producer:
     def send_many(self, items: Iterable[Item]) -> Iterator[Enqueued]:
         """Enqueue many commands, 100 in a round trip, and yield a result for each, in their order.
 
-        Memory does not grow with their number. A wrong command gives a result with the error, and the others go on. For a message to a list
+        Memory does not grow with their number. A wrong command gives a result with the error; the other commands are not affected. For a message to a list
         of people, a campaign does more: it keeps to hours and quotas, and can be paused.
 
         Args:

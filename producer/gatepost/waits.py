@@ -99,7 +99,7 @@ class Waits:
         self._bell: Bell | None = None
 
     def join(self, wait: Wait) -> None:
-        """Add a wait. It is told the final outcome, or an error."""
+        """Add a wait. It gets the final outcome, or an error."""
         with self._lock:
             wait.owner.require_open()
             self._waiting.setdefault(wait.operation_id, []).append(wait)
@@ -117,7 +117,7 @@ class Waits:
             wait.owner.require_open()
 
     def leave(self, wait: Wait) -> None:
-        """Remove a wait, unless it has been told."""
+        """Remove a wait, unless it has got its outcome."""
         with self._lock:
             if self._remove(wait):
                 self._ring()

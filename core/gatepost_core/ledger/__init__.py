@@ -172,7 +172,7 @@ class Ledger:
             reason: why it did not simply succeed.
             detail: Auth0's error code.
             http_status: the answer's status.
-            sealed_result: what waits to be redeemed.
+            sealed_result: the sealed token set of a login, or the sealed message of a refusal.
             first: another call of the script that then makes this one, and its own arguments.
         """
         call, *before = [*first, "settle"]

@@ -61,7 +61,7 @@ class Call:
     Attributes:
         name: its name in the script.
         operation_id: the operation.
-        arguments: what it takes.
+        arguments: the arguments of the call.
         keys: the keys that it needs beside those of every call.
     """
 

@@ -1,4 +1,4 @@
-"""Copies what can be read only once, such as a pipe, to a temporary file that can be read again."""
+"""Copies an input that can be read only once, such as a pipe, to a temporary file."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LONGEST_OVERLAP: Final = timedelta(days=30)
 
 
 class Fate(StrEnum):
-    """What has become of a test event."""
+    """The state of a test event."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -97,7 +97,7 @@ class WebhookControl:
             return self._deliveries.test(endpoint.id)
 
     def fate(self, before: Endpoint, event_id: str) -> Fate:
-        """Return what has become of a test event.
+        """Return the state of a test event.
 
         Args:
             before: the endpoint as it was before the test.

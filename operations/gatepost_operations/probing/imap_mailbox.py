@@ -95,7 +95,7 @@ class ImapMailbox:
         self._next_uid = self._asked(self._opened)
 
     def code(self, ends_at: float) -> OneTimeCode:
-        """Return the code of the newest own message. A message without a code may be another sender's, so the wait goes on."""
+        """Return the code of the newest own message. A message without a code may be from another sender, so the wait continues."""
         failure = Cause.MESSAGE_LATE
         while True:
             for uid in self._asked(self._own_messages):

@@ -1,4 +1,4 @@
-"""Checks the probe's token set for what the worker cannot know."""
+"""Checks that the probe's token set is for the expected person, which the worker cannot know."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _sends(campaign: Campaign) -> bool:
 
 @boundary
 class SentBefore:
-    """What the campaigns of one Redis have sent. Deleted campaigns are forgotten."""
+    """Looks up which recipients the campaigns of one Redis have sent to. Deleted campaigns are forgotten."""
 
     def __init__(
         self,

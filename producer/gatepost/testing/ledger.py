@@ -1,4 +1,4 @@
-"""A ledger in memory: what a `Producer` and its handles ask of Redis."""
+"""A ledger in memory, with the calls that a `Producer` and its handles make."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class MemoryLedger:
             wait.tell(record.outcome)
 
     def join(self, wait: Wait) -> None:
-        """Add a wait. It is told the final outcome, or an error."""
+        """Add a wait. It gets the final outcome, or an error."""
         with self._lock:
             wait.owner.require_open()
             try:
@@ -188,7 +188,7 @@ class MemoryLedger:
         wait.tell(outcome)
 
     def leave(self, wait: Wait) -> None:
-        """Remove a wait, unless it has been told."""
+        """Remove a wait, unless it has got its outcome."""
         with self._lock:
             waits = self._waits.get(wait.operation_id, [])
             if wait in waits:
@@ -206,7 +206,7 @@ class MemoryLedger:
 
 @dataclass(slots=True)
 class MemoryLease:
-    """What a handle needs for its waits."""
+    """The waits of handles."""
 
     ledger: MemoryLedger
 

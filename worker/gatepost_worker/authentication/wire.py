@@ -214,4 +214,4 @@ def _start(traffic: _Traffic) -> _Traffic:
 
 
 def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
-    """Print nothing: what the loop would print can hold a request. Every call has a deadline that ends it."""
+    """Print nothing, because the loop's text can contain a request. Every call has a deadline that ends it."""

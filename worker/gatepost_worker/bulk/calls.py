@@ -130,7 +130,7 @@ class UnderWay:
             self._enough.wait(GATHER_S)
         self._first.clear()
         self._enough.clear()
-        # Appended to meanwhile: what comes in after the copy stays.
+        # Other threads append meanwhile, so only the copied outcomes are removed.
         taken = self._outcomes[:]
         del self._outcomes[: len(taken)]
         if self._outcomes:

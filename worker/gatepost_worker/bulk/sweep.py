@@ -48,7 +48,7 @@ class CampaignSweep:
         """Sweep every campaign, and return how many batches were published.
 
         Raises:
-            Unavailable: Redis did not answer; the next run goes on.
+            Unavailable: Redis did not answer; the next run continues.
         """
         published = 0
         with sweep_lock(self._redis, self._lock) as prolong:

@@ -1,4 +1,4 @@
-"""What the batches of a process share."""
+"""The objects that the batches of a process share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What the batches of a process share; see `BatchRunner`."""
+    """The objects that the batches of a process share; see `BatchRunner`."""
 
     publisher: BatchPublisher
     fingerprints: Fingerprints

@@ -59,7 +59,7 @@ class Histogram(NamedTuple):
 
 
 class WorkerMetrics:
-    """Counts what a worker does. Safe to share between threads.
+    """Counts a worker's attempts, answers and waits. Safe to share between threads.
 
     A batch records a step at a time, not a row at a time.
     """

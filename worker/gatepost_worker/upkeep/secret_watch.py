@@ -48,7 +48,7 @@ class SecretWatch:
         self._stopped.set()
 
     def look(self, *, at_once: bool = False) -> None:
-        """Take over what has changed. What cannot be used is logged, and the earlier values stay.
+        """Take over changed values. A value that cannot be used is logged, and the earlier one stays.
 
         Args:
             at_once: whether to read a file that has just changed, although it may be half written.

@@ -94,7 +94,7 @@ def known_quota(settings: Settings, tenant: str | None, *, offline: bool) -> tup
 
 @dataclass(frozen=True)
 class Asked:
-    """What a plan is asked for.
+    """The options of a plan.
 
     Attributes:
         options: the campaign's options.

@@ -55,7 +55,7 @@ async def list_recipients(
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What a page is asked for."""
+    """The parameters of a page."""
 
     only: Only
     limit: int

@@ -65,7 +65,7 @@ class CampaignReader:
         ]
 
     def live(self, campaign_ids: Sequence[str]) -> dict[str, Campaign]:
-        """Return campaigns with what blocks them, in one round trip. Those that cannot be read are left out."""
+        """Return campaigns with their blocks, in one round trip. Those that cannot be read are left out."""
         with translated_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for campaign_id in campaign_ids:
                 pipeline.hgetall(self._keys.campaign(campaign_id))
