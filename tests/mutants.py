@@ -23,7 +23,7 @@ import time
 import tomllib
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ COPIES = 2
 LONGEST_S = 150.0
 """Seconds that the tests of one mutation may take. Unmutated they take one to ten."""
 _SOME_FAILED = 1
+_source_times = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,15 @@ class Copy:
                 (at / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, at / name)
 
-    def python(self, *arguments: str, writes_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
+    def python(self, *arguments: str, timeout_s: float | None = LONGEST_S) -> subprocess.CompletedProcess[str]:
         """Run Python in the copy, with the copy's sources. `returncode` is -1 when it took too long."""
         # Before the directories of the editable installation, which come with the interpreter.
         paths = os.pathsep.join(str(self.at / root) for root in self._roots)
-        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "" if writes_bytecode else "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": paths,
+            "PYTHONPYCACHEPREFIX": str(self.at / "build" / "bytecode"),
+        }
         command = [sys.executable, *arguments]
         with subprocess.Popen(
             command,
@@ -108,7 +113,7 @@ class Copy:
             process_group=0,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=None if writes_bytecode else LONGEST_S)
+                output, _ = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 # The servers that the tests have started, too.
                 os.killpg(process.pid, 9)
@@ -116,10 +121,10 @@ class Copy:
                 return subprocess.CompletedProcess(command, -1, output)
         return subprocess.CompletedProcess(command, process.returncode, output)
 
-    def test(self, *tests: str, writes_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
+    def test(self, *tests: str, timeout_s: float | None = LONGEST_S) -> subprocess.CompletedProcess[str]:
         """Run tests until one fails."""
         options = ("-x", "-q", "--tb=line")
-        return self.python("-m", "pytest", *options, *tests, writes_bytecode=writes_bytecode)
+        return self.python("-m", "pytest", *options, *tests, timeout_s=timeout_s)
 
     def check_sources(self) -> None:
         """Make sure that the copy's sources are imported.
@@ -134,6 +139,16 @@ class Copy:
             sys.exit(f"The copy's own sources are not imported: {found}")
 
 
+def write_source(target: Path, text: str) -> None:
+    """Replace a source file, so that no code that was compiled before counts as its own.
+
+    Python knows compiled code by the size of its source and its time in seconds, and mutations of one file can have the same size.
+    """
+    target.write_text(text)
+    seconds = next(_source_times)
+    os.utime(target, (seconds, seconds))
+
+
 def judge(copy: Copy, mutation: Mutation, server: redis.Redis) -> str | None:
     """Break a rule in the copy, run its tests, and make it whole again; return why the mutation survived, or None."""
     target = copy.at / mutation.file
@@ -141,9 +156,7 @@ def judge(copy: Copy, mutation: Mutation, server: redis.Redis) -> str | None:
     broken = mutation.mutated(whole)
     times = target.stat()
     try:
-        target.write_text(broken)
-        # Compiled code is known by its source's time and size.
-        os.utime(target, (0, 0))
+        write_source(target, broken)
         return _why_not_compiled(mutation, broken, server) or why_survived(copy.test(*mutation.tests))
     finally:
         target.write_text(whole)
@@ -203,7 +216,7 @@ class Round:
 
         def run(copy: Copy, share: list[str]) -> None:
             if share:
-                results.append(copy.test(*share, writes_bytecode=True))
+                results.append(copy.test(*share, timeout_s=None))
 
         _at_once(threading.Thread(target=run, args=pair) for pair in zip(self._copies, shares, strict=True))
         failed = [result.stdout for result in results if result.returncode != 0]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from subprocess import CompletedProcess
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mutants import CHECKOUT, LIST, LONGEST_S, Mutation, read_mutations, why_survived
+from mutants import CHECKOUT, LIST, LONGEST_S, Mutation, read_mutations, why_survived, write_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +83,18 @@ def test_what_proves_nothing_of_a_test_leaves_the_mutation_alive(code: int, outp
 def test_a_test_that_fails_kills() -> None:
     """One is enough."""
     assert why_survived(CompletedProcess([], 1, "F\nFAILED t.py::test_a - AssertionError\n1 failed")) is None
+
+
+def test_a_mutation_is_not_judged_by_the_compiled_code_of_another(tmp_path: Path) -> None:
+    """Two mutations of one file have the same size, and the tests keep compiled code."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    seen = []
+    for value in ("1", "2"):
+        write_source(tmp_path / "rule.py", f"VALUE = {value}")
+        command = [sys.executable, "-c", "import rule; print(rule.VALUE)"]
+        seen.append(
+            subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+        )
+
+    assert seen == ["1\n", "2\n"]
