@@ -3,6 +3,8 @@ import { createClient } from "celery-ts";
 
 const redis = process.env.GATEPOST_REDIS_URL;
 const client = createClient({ brokerUrl: redis, resultBackend: redis });
+// celery-ts never sees an answer that comes before it has subscribed to answers. It has no public way to wait for that.
+await client.backend.subscriber;
 const task = client.createTask("gatepost.submit");
 const args = [{ kind: "send_email", email: process.argv[2] }];
 const answer = await task.applyAsync({ args, kwargs: {}, queue: "gatepost.send", routingKey: "gatepost.send" }).get(30_000);
