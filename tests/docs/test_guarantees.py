@@ -27,7 +27,7 @@ def test_every_test_that_the_page_names_exists() -> None:
 
 
 def test_every_fault_that_is_injected_is_on_the_page() -> None:
-    """A new fault needs a row with its effect on a send and on a login."""
+    """A new fault needs a row with its effect."""
     named = {name for path, name in _NAMED.findall(PAGE.read_text(encoding="utf-8")) if path.startswith("chaos/")}
 
     injected = {name for path in (TESTS / "chaos").glob("test_*.py") for name in _tests_in(path)}
