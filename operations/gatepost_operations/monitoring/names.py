@@ -30,7 +30,7 @@ QUEUE_MESSAGES: Final = Metric(
 QUEUE_OLDEST: Final = Metric(
     "gatepost_queue_oldest_seconds",
     Type.GAUGE,
-    "Seconds that the oldest work of a queue has waited for a worker; 0 if no work waits.",
+    "Seconds for which the oldest work of a queue has waited for a worker; 0 if no work waits.",
     ("queue",),
 )
 OPERATIONS_OPEN: Final = Metric(
@@ -57,16 +57,16 @@ CAMPAIGNS_WRONG: Final = Metric(
     "gatepost_campaigns_inconsistent", Type.GAUGE, "Open campaigns whose counts do not add up to their total."
 )
 CAMPAIGNS_UNREAD: Final = Metric(
-    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that were not counted, because there are too many."
+    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that a scrape did not read, because there are too many."
 )
 RECIPIENTS: Final = Metric(
     "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns by state.", ("state",)
 )
 CAMPAIGN_RATE: Final = Metric(
-    "gatepost_campaign_rate", Type.GAUGE, "Recipients a second of all running campaigns together, recently."
+    "gatepost_campaign_rate", Type.GAUGE, "The present rate of all running campaigns together, in recipients a second."
 )
 DEAD_LETTERS: Final = Metric(
-    "gatepost_dead_letters", Type.GAUGE, "Dead letters: messages that workers refused, and that Gatepost keeps."
+    "gatepost_dead_letters", Type.GAUGE, "Stored dead letters: messages that no worker could accept."
 )
 RECONCILER_LAG: Final = Metric(
     "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran; absent if it never ran."

@@ -67,7 +67,7 @@ BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 ATTEMPTS: Final = Metric(
     "gatepost_attempts_total",
     Type.COUNTER,
-    "Attempts that ended, by the state that followed.",
+    "Attempts that ended, by the state after the attempt.",
     ("kind", "outcome", "reason"),
 )
 ANSWERS: Final = Metric(
@@ -77,12 +77,12 @@ ANSWERS: Final = Metric(
     ("tenant", "endpoint"),
 )
 THROTTLED: Final = Metric(
-    "gatepost_throttled_total", Type.COUNTER, "Answers 429 because the quota was used up.", ("tenant", "endpoint")
+    "gatepost_throttled_total", Type.COUNTER, "Answers with status 429, because the quota was used up.", ("tenant", "endpoint")
 )
 WAITS: Final = Metric(
     "gatepost_limiter_waits_total",
     Type.COUNTER,
-    "How often the limiter gave no permit.",
+    "How often the limiter told a caller to wait.",
     ("tenant", "endpoint", "lane"),
 )
 WAITED: Final = Metric(
@@ -117,7 +117,7 @@ SUPPRESSED: Final = Metric(
 BLOCKED: Final = Metric(
     "gatepost_blocked_total",
     Type.COUNTER,
-    "Operations and batches that this worker put back because it could not send them.",
+    "Operations and batches that this worker put back, because it could not send them.",
     ("work", "why"),
 )
 REPAIRS: Final = Metric(
@@ -141,7 +141,7 @@ LOOP_AGE: Final = Metric(
 )
 TAKEN: Final = Metric("gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took.")
 SLOTS_FREE: Final = Metric(
-    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run, at the last check."
+    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run when it last checked."
 )
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
