@@ -77,7 +77,10 @@ ANSWERS: Final = Metric(
     ("tenant", "endpoint"),
 )
 THROTTLED: Final = Metric(
-    "gatepost_throttled_total", Type.COUNTER, "Answers with status 429, because the quota was used up.", ("tenant", "endpoint")
+    "gatepost_throttled_total",
+    Type.COUNTER,
+    "Answers with status 429, because the quota was used up.",
+    ("tenant", "endpoint"),
 )
 WAITS: Final = Metric(
     "gatepost_limiter_waits_total",
