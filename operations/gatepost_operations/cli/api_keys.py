@@ -52,9 +52,11 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key, which the audit log shows.")],
     *,
     kind: Annotated[
-        list[Kind] | None, typer.Option("--kind", help="Kind of operation that the key may enqueue; repeatable.")
+        list[Kind] | None, typer.Option("--kind", help="Operation that the key may enqueue; repeatable.")
     ] = None,
-    scope: Annotated[list[Scope] | None, typer.Option("--scope", help="Further right of the key; repeatable.")] = None,
+    scope: Annotated[
+        list[Scope] | None, typer.Option("--scope", help="Right of the key besides --kind; repeatable.")
+    ] = None,
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", metavar="NAME", help="Only this tenant; repeatable [default: all].")
     ] = None,
@@ -88,9 +90,9 @@ def create(
 ) -> ExitCode:
     """Create a key, and print it once.
 
-    Without --kind, the key cannot send or log in. Without --scope, it can read only its own operations.
+    Without --kind, the key cannot send or log in. Without --scope, it can read only the operations that it has enqueued.
 
-    A key for SMS needs --country, because a thief can earn money with SMS to expensive foreign numbers.
+    A key for SMS needs --country. This limits the damage of a stolen key, because SMS to some countries are expensive.
     """
     kinds, countries = kind or [], country or []
     if _TEXTS in kinds and not countries:

@@ -41,7 +41,9 @@ def list_entries(
     *,
     action: Annotated[
         str | None,
-        typer.Option("--action", metavar="NAME", help="Only actions that begin with this text, such as campaign."),
+        typer.Option(
+            "--action", metavar="NAME", help="Only actions whose name begins with this text, such as campaign."
+        ),
     ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -77,17 +79,17 @@ def verify(
     expect_head: Annotated[
         str | None,
         typer.Option(
-            "--expect-head", metavar="HEX", help="Head of an earlier check, which the log must still contain."
+            "--expect-head", metavar="HEX", help="Head that an earlier check printed. The log must still contain it."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Check that no entry was changed, removed or inserted.
 
-    Prints whether the log is intact, the number of entries, and the head. The head is the digest of the last entry. Note the head
-    elsewhere, and give it later with --expect-head. The check then also finds a log that was cut off or deleted.
+    Prints whether the log is intact, the number of entries, and the head. The head is the digest of the last entry. Store the head outside
+    Redis, and give it to the next check with --expect-head. That check then also detects that the end of the log was removed.
 
-    Exit code 5 if the check fails.
+    The exit code is 5 if the check fails.
     """
     if expect_head is not None and not _HEAD(expect_head):
         raise InvalidCommand(

@@ -35,7 +35,7 @@ TABLE: Final = (
     Entry(
         "campaign",
         "cli.campaign.command:app",
-        "Send to a file of recipients, and account for every one of them.",
+        "Send to a file of recipients, and record the outcome of each.",
         CAMPAIGNS,
     ),
     Entry("suppression", "cli.suppression:app", "Manage the suppression list.", CAMPAIGNS),
@@ -48,19 +48,26 @@ TABLE: Final = (
     Entry(
         "result",
         "cli.operation:result_app",
-        "Wait for an operation's result, and redeem its token set if asked.",
+        "Wait for the result of an operation, and print its tokens with --redeem.",
         OPERATIONS,
     ),
-    Entry("dead-letters", "cli.dead_letters:app", "Handle the messages that no worker could accept.", OPERATIONS),
+    Entry(
+        "dead-letters",
+        "cli.dead_letters:app",
+        "Show, replay and delete messages that no worker could accept.",
+        OPERATIONS,
+    ),
     Entry("probe", "cli.probe:app", "Send a code to the team's own mailbox, and log in with it.", OPERATIONS),
-    Entry("webhooks", "cli.webhooks:app", "Tell other systems when something ends.", OPERATIONS),
+    Entry("webhooks", "cli.webhooks:app", "Send events to other systems, such as the end of a campaign.", OPERATIONS),
     Entry("worker", "cli.worker:app", "Run a worker in this terminal.", PROCESSES),
     Entry("web", "cli.web:app", "Serve the HTTP API and the console.", PROCESSES),
-    Entry("metrics", "cli.metrics:app", "Serve the metrics of the fleet to Prometheus.", PROCESSES),
+    Entry(
+        "metrics", "cli.metrics:app", "Serve the metrics of queues, operations and campaigns to Prometheus.", PROCESSES
+    ),
     Entry("health", "cli.health:app", "Ask a worker whether it makes progress.", PROCESSES),
-    Entry("simulator", "cli.simulator:app", "Run the local Authentication API.", PROCESSES),
+    Entry("simulator", "cli.simulator:app", "Run the simulator of Auth0's Authentication API.", PROCESSES),
     Entry("dev", "local.dev:app", "Run Valkey, the simulator and workers in one terminal.", PROCESSES),
-    Entry("demo", "local.demo.command:app", "Send and log in with real local processes, once.", PROCESSES),
+    Entry("demo", "local.demo.command:app", "Show sends, logins and a campaign with the simulator.", PROCESSES),
     Entry(
         "console-users", "cli.console_users:app", "Manage the local accounts that sign in to the console.", SETTING_UP
     ),

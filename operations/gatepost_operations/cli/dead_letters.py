@@ -30,7 +30,7 @@ DoItOption = Annotated[
     epilog=examples("gatepost dead-letters list --since 2h", "gatepost dead-letters replay --reason task --yes")
 )
 def dead_letters() -> None:
-    """Handle the messages that no worker could accept."""
+    """Show, replay and delete messages that no worker could accept."""
 
 
 @app.command(

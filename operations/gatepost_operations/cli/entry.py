@@ -100,7 +100,7 @@ def _before_every_command(
     context: typer.Context,
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    dev: Annotated[bool, typer.Option("--dev", help="Use the running `gatepost dev`, with its simulator.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="Use the servers of the running `gatepost dev`.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,

@@ -28,18 +28,19 @@ _WORDS: Final = (
 def erase(
     address: AddressArgument,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the counts, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and show the counts.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Erase a person from all stored data.
 
-    Cancels open operations, and makes open recipients suppressed. Campaigns keep their counts. The suppression list keeps a fingerprint of
-    the person, so that no campaign sends to the person again.
+    Cancels the person's operations that have not ended. Suppresses the person in campaigns that have not sent to the person yet. Campaigns
+    keep their counts. The suppression list keeps a keyed hash of the address, so that no campaign sends to the person again.
 
-    The command never prints the address. To keep it out of the shell's history, give it on standard input.
+    The command never prints the address. To keep the address out of the shell's history, write - as ADDRESS, and give the address on
+    standard input.
 
-    Exit code 3 if something is left, such as an attempt under way. Then run the command again.
+    The exit code is 3 if something could not be erased, such as an attempt under way. Then run the command again.
     """
     with Erasure(read_settings()) as erasure, naming("address"):
         given = address_from(address)

@@ -42,7 +42,7 @@ def health(
     ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
     reconciler: Annotated[
-        bool, typer.Option("--reconciler", help="Ask Redis whether the reconciler ran lately, to check beat.")
+        bool, typer.Option("--reconciler", help="Check beat instead: ask Redis whether the reconciler ran lately.")
     ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for the answer.")
@@ -51,12 +51,13 @@ def health(
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    Exit codes: 0 if the worker makes progress; 1 if it does not, or does not answer.
+    The exit code is 0 if the worker makes progress. It is 1 if the worker makes no progress or does not answer.
 
-    A worker makes no progress if one of these lasts for 30 s (GATEPOST_HEALTH_PATIENCE): the loop of its consumer does not run, the broker
-    is down, or messages wait although slots are free.
+    A worker makes no progress if one of these lasts for 30 s (GATEPOST_HEALTH_PATIENCE): its consumer loop does not run, the broker is
+    down, or messages wait although the worker has free threads.
 
-    With --reconciler, the exit code is 0 if the reconciler ran in the last 3 x GATEPOST_RECONCILE_EVERY + 15 s.
+    With --reconciler, the command asks Redis instead. The exit code is then 0 if the reconciler ran in the last 45 s (three times
+    GATEPOST_RECONCILE_EVERY, plus 15 s).
     """
     found = _last_run(load_settings(env_file=env_file())) if reconciler else _ask(url or _own_url(port), timeout)
     if as_json:

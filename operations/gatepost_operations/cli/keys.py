@@ -16,7 +16,7 @@ from gatepost_core.sealing import KEY_BYTES, Key, Keyring
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, YesOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, YesOption, command_app, examples, listed
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.progress import Row, progress_display
 from gatepost_operations.cli.terminal import show_table
@@ -76,7 +76,8 @@ def _parts() -> Iterator[_Parts]:
 def status(*, as_json: JsonOption = False) -> ExitCode:
     """Show the keys that stored values are sealed with.
 
-    Reads the key id of every stored value, without opening the value. Exit code 4 if a needed key is not in GATEPOST_SEALING_KEYS.
+    Reads the key id of every stored value, but does not decrypt the value. The exit code is 4 if stored values need a key that is not in
+    GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         used = parts.use.last_used()
@@ -100,14 +101,20 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
     return ExitCode.CONFIGURATION if missing else ExitCode.DONE
 
 
-@app.command(epilog=examples("gatepost keys rotate"))
+@app.command(
+    epilog=listed(
+        "Exit codes:",
+        "0  all stored values are sealed with the first key",
+        "3  a process still uses an old key",
+        "4  stored values need a key that is not in GATEPOST_SEALING_KEYS",
+    )
+    + examples("gatepost keys rotate")
+)
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
     """Re-seal all stored values with the first sealing key.
 
-    This is the first key in GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
+    The first sealing key is the first in GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
     end, the command names the keys that you can remove.
-
-    Exit codes: 3 if a process still uses an old key; 4 if stored values need a key that is not in GATEPOST_SEALING_KEYS.
     """
     with _parts() as parts, _progress() as progress:
         parts.checks.publish()
@@ -127,17 +134,17 @@ def rotate(*, as_json: JsonOption = False) -> ExitCode:
 
 @app.command(epilog=examples("gatepost keys forget k20260104"))
 def forget(
-    kid: Annotated[str, typer.Argument(metavar="ID", help="Id of the sealing key, or fingerprint-key.")],
+    kid: Annotated[str, typer.Argument(metavar="ID", help="Id of the sealing key, or the word fingerprint-key.")],
     *,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Let workers start after a key was lost or replaced.
 
-    Use it after you lost a sealing key, or set another fingerprint key. It is not needed after a rotation.
+    Use this command after you have lost a sealing key, or set another fingerprint key. After a rotation, it is not needed.
 
-    Values that were sealed with a lost key can never be opened. Their operations expire, and you must delete their campaigns. With another
-    fingerprint key, existing suppressions and idempotency keys have no effect, and the audit log no longer verifies.
+    Values that were sealed with a lost key can never be decrypted. Their operations expire, and you must delete their campaigns. With
+    another fingerprint key, the existing suppressions and idempotency keys have no effect, and the check of the audit log fails.
     """
     with _parts() as parts:
         confirm(f"Forget {kid} permanently?", sure=yes)

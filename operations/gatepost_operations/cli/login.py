@@ -16,7 +16,6 @@ from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follo
 from gatepost_operations.cli.options import (
     AddressArgument,
     ForceOption,
-    LanguageOption,
     command_app,
     examples,
     grouped,
@@ -30,7 +29,10 @@ login_app = command_app()
 class LoginOptions:
     """The fields that only logins have, and the language, which sends have among those of the message."""
 
-    language: LanguageOption = None
+    language: Annotated[
+        str | None,
+        typer.Option("--language", metavar="TAG", help="Language of the request, such as pt-BR."),
+    ] = None
     realm: Annotated[
         str | None, typer.Option("--realm", metavar="NAME", help="Passwordless connection [default: email or sms].")
     ] = None
@@ -50,7 +52,12 @@ class LoginOptions:
     ] = None
     max_age: Annotated[
         int | None,
-        typer.Option("--max-age", metavar="SECONDS", min=0, help="Maximum time since the id_token's auth_time."),
+        typer.Option(
+            "--max-age",
+            metavar="SECONDS",
+            min=0,
+            help="Maximum age of the authentication: the time since auth_time in the id_token.",
+        ),
     ] = None
 
 
@@ -76,7 +83,9 @@ def login(
     reference_file: Annotated[
         Path | None,
         typer.Option(
-            "--reference-file", metavar="FILE", help="File for the reference: the secret that redeems the tokens later."
+            "--reference-file",
+            metavar="FILE",
+            help="File for the reference, a secret with which you can get the tokens later.",
         ),
     ] = None,
     force: ForceOption = False,
@@ -86,10 +95,10 @@ def login(
 
     An address with an @ is an e-mail address. Any other address is a phone number.
 
-    The code is never an option. The command asks for it without echo, or reads it from standard input or a file.
+    The command asks for the code without echo, or reads the code from standard input or a file.
 
-    Without --redeem, the command prints claims of the id_token and no token. To redeem the tokens later, use --reference-file, and give the
-    content of the file to `gatepost result`.
+    Without --redeem, the command prints some claims of the id_token, but no tokens. To get the tokens later, give --reference-file now, and
+    give this file to `gatepost result - --redeem` on standard input.
     """
     if redeem and not waiting.wait:
         raise typer.BadParameter(

@@ -21,7 +21,7 @@ class MessageOptions:
         typer.Option(
             "--auth-params",
             metavar="JSON|@FILE",
-            help="authParams of a magic link, such as scope, redirect_uri and state.",
+            help="authParams of a magic link, such as scope and redirect_uri.",
         ),
     ] = None
 

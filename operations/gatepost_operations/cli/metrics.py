@@ -37,10 +37,10 @@ def metrics(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the metrics and exit.")] = False,
 ) -> None:
-    """Serve the metrics of the fleet to Prometheus.
+    """Serve the metrics of queues, operations and campaigns to Prometheus.
 
-    At each scrape, reads Redis and the broker. Writes nothing, and needs no sealing key and no Auth0 credential. Each worker serves its own
-    metrics: see `gatepost worker --metrics-port`.
+    Reads Redis and the broker at each scrape, and writes nothing. Needs no sealing key and no Auth0 credential. Each worker serves its own
+    metrics, with `gatepost worker --metrics-port`.
     """
     require_installed("prometheus_client", extra="metrics")
     settings = read_settings()

@@ -15,7 +15,7 @@ from gatepost_core.states import State
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
 from gatepost_operations.cli.inputs import deadline_in, given_only, json_object, reference_from
-from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples, listed
 from gatepost_operations.cli.output import say, write, write_json
 
 status_app = command_app()
@@ -28,17 +28,17 @@ _NO_REFERENCE: Final = (
 )
 _SHOWN_CLAIMS: Final = ("iss", "sub", "aud", "org_id", "iat", "exp")
 
-OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="The operation's id.")]
+OperationArgument = Annotated[str, typer.Argument(metavar="OPERATION", help="Id of the operation.")]
 ReferenceArgument = Annotated[
     str,
     typer.Argument(
-        metavar="OPERATION", help="The operation's id, or - to read the reference of a login from standard input."
+        metavar="OPERATION", help="Id of the operation, or - to read the reference of a login from standard input."
     ),
 ]
 TimeoutOption = Annotated[
     float,
     typer.Option(
-        "--timeout", metavar="SECONDS", min=0, help="Longest wait for the result. After it, the operation continues."
+        "--timeout", metavar="SECONDS", min=0, help="Longest wait for the result. The operation continues afterwards."
     ),
 ]
 
@@ -53,24 +53,28 @@ class CommandOptions:
         typer.Option("--client-ip", metavar="IP", help="The person's IP address, for Auth0's attack protection."),
     ] = None
     extra: Annotated[
-        str | None, typer.Option("--extra", metavar="JSON|@FILE", help="Further fields of the request's body.")
+        str | None, typer.Option("--extra", metavar="JSON|@FILE", help="Further fields for the body of the request.")
     ] = None
     headers: Annotated[
         str | None,
         typer.Option(
-            "--headers", metavar="JSON|@FILE", help="HTTP headers of this call. AUTH0_ALLOWED_HEADERS must list them."
+            "--headers",
+            metavar="JSON|@FILE",
+            help="HTTP headers for the request. AUTH0_ALLOWED_HEADERS must list them.",
         ),
     ] = None
     deadline: Annotated[
         float | None,
-        typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Make no attempt after this many seconds."),
+        typer.Option(
+            "--deadline", metavar="SECONDS", min=0.001, help="Make no request to Auth0 after this many seconds."
+        ),
     ] = None
     idempotency_key: Annotated[
         str | None,
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="Name of this command. The same key again returns the same operation.",
+            help="Name of this command. The same key again sends nothing, and returns the first operation.",
         ),
     ] = None
 
@@ -95,13 +99,16 @@ class WaitOptions:
 
 
 @status_app.command(
-    epilog=examples("gatepost status 0f8fad5b-d9cb-469f-a165-70867728950e", "gatepost status $ID --json | jq -r .state")
+    epilog=listed(
+        "Exit codes:",
+        "0  the operation is accepted, or has not ended yet",
+        "3  the operation has ended with another state",
+        "4  Auth0 refused the client, the grant or the connection",
+    )
+    + examples("gatepost status 0f8fad5b-d9cb-469f-a165-70867728950e", "gatepost status $ID --json | jq -r .state")
 )
 def status(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show the current state of an operation.
-
-    Exit codes: 0 if the operation is open or accepted; 4 if Auth0 refused the client, the grant or the connection; 3 if it ended otherwise.
-    """
+    """Show the current state of an operation."""
     with open_producer() as producer:
         outcome = producer.handle(operation).outcome()
         _show_state(outcome, as_json=as_json)
@@ -123,10 +130,10 @@ def result(
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Wait for an operation's result, and redeem its token set if asked.
+    """Wait for the result of an operation, and print its tokens with --redeem.
 
-    The result of a login needs the reference, which `gatepost login --reference-file` writes. The reference is a secret, so give it on
-    standard input.
+    To get the tokens of a login, you need its reference. `gatepost login --reference-file` writes the reference to a file. It is a secret,
+    so give it on standard input.
     """
     reference = reference_from(operation)
     with open_producer() as producer:

@@ -1,7 +1,7 @@
 """The options that several commands share, one by one or in groups, and the examples at the end of a command's help."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, TypeVar
@@ -14,14 +14,12 @@ from gatepost_operations.cli.help_style import PlainCommand, PlainGroup
 # Modules that declare options have no `from __future__ import annotations`: Typer reads the annotations as objects.
 
 AddressArgument = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="The e-mail address or phone number; - reads it from standard input.")
+    str, typer.Argument(metavar="ADDRESS", help="E-mail address or phone number; - reads it from standard input.")
 ]
 EmailArgument = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="The e-mail address; - reads it from standard input.")
+    str, typer.Argument(metavar="ADDRESS", help="E-mail address; - reads it from standard input.")
 ]
-PhoneArgument = Annotated[
-    str, typer.Argument(metavar="NUMBER", help="The phone number; - reads it from standard input.")
-]
+PhoneArgument = Annotated[str, typer.Argument(metavar="NUMBER", help="Phone number; - reads it from standard input.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="Name of a configured tenant [default: the first].")
@@ -33,7 +31,7 @@ NumbersOption = Annotated[
     Numbers,
     typer.Option(
         "--numbers",
-        help="Valid phone numbers: those in the country's number plan (plan), or all of a possible length (length).",
+        help="Check phone numbers by their country's number plan (plan), or only by length (length).",
     ),
 ]
 LandlinesOption = Annotated[
@@ -53,7 +51,7 @@ UntilOption = Annotated[
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would change.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and show the counts.")]
 
 
 class PlainApp(typer.Typer):
@@ -71,7 +69,15 @@ def command_app() -> typer.Typer:
 
 def examples(*lines: str) -> str:
     """Return the end of a command's help: how it is typed."""
-    title = "Example:" if len(lines) == 1 else "Examples:"
+    return _unwrapped("Example:" if len(lines) == 1 else "Examples:", lines)
+
+
+def listed(title: str, *lines: str) -> str:
+    """Return a list for a command's help, such as its exit codes. It precedes the examples."""
+    return f"{_unwrapped(title, lines)}\n"
+
+
+def _unwrapped(title: str, lines: Iterable[str]) -> str:
     # \b keeps the lines as they are.
     return "\n".join(["\b", title, *(f"  {line}" for line in lines), ""])
 

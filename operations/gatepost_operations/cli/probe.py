@@ -20,7 +20,7 @@ from gatepost_core.settings import Settings, load_settings
 from gatepost_core.settings.probe import ProbeSettings
 from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_reason
-from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples, listed
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_duration
 from gatepost_operations.extras import require_worker
@@ -43,7 +43,14 @@ _log = structlog.stdlib.get_logger("gatepost.probe")
 
 
 @app.command(
-    epilog=examples("gatepost probe", "gatepost probe --every 5m", "gatepost probe --last --json | jq -r .reason")
+    epilog=listed(
+        "Exit codes:",
+        "0  every step succeeded",
+        "3  a step failed for another reason than the configuration",
+        "4  a setting or a credential is wrong",
+        "5  another probe uses the mailbox",
+    )
+    + examples("gatepost probe", "gatepost probe --every 5m", "gatepost probe --last --json | jq -r .reason")
 )
 def probe(
     *,
@@ -56,13 +63,10 @@ def probe(
 ) -> ExitCode:
     """Send a code to the team's own mailbox, and log in with it.
 
-    Enqueues a send and a login as an application does. So it tests the workers, Auth0, the message template and the mailbox. The settings
+    Enqueues a send and a login, as your application does. This tests the workers, Auth0, the message template and the mailbox. The settings
     GATEPOST_PROBE_… name the mailbox.
 
-    Exit codes: 0 if every step succeeded; 4 if a setting or a credential is wrong; 3 if a step failed for another reason; 5 if another
-    probe holds the mailbox.
-
-    With --every, the probe runs until you stop it, and prints a result for each run.
+    With --every, the command repeats the probe until you stop it, and prints each result.
     """
     interval_s = _interval_s(every)
     if last and every:

@@ -10,7 +10,7 @@ from gatepost_core.kinds import Endpoint
 from gatepost_operations.cli.connection import open_redis, read_settings
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.limiter import open_limiter
-from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
+from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples, listed
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.formatting import duration_text, limit_text, rate_text
@@ -27,7 +27,16 @@ EndpointOption = Annotated[
 
 @app.callback(
     invoke_without_command=True,
-    epilog=examples("gatepost quota", "gatepost quota --probe", "gatepost quota --json | jq '.quotas[].bucket.level'"),
+    epilog=listed(
+        "Columns:",
+        "left     tokens that are in the bucket now",
+        "limit    size of the bucket",
+        "reserve  tokens that campaigns leave for logins and other applications",
+        "free     tokens per second that other applications do not use",
+        "refill   tokens per second that Auth0 adds: the highest measured value",
+        "others   requests per second of other applications",
+    )
+    + examples("gatepost quota", "gatepost quota --probe", "gatepost quota --json | jq '.quotas[].bucket.level'"),
 )
 def quota(
     context: typer.Context,
@@ -36,17 +45,17 @@ def quota(
     endpoint: EndpointOption = None,
     probe: Annotated[
         bool,
-        typer.Option("--probe", help="Read an unknown quota with one request, which Auth0 refuses. Sends no message."),
+        typer.Option(
+            "--probe",
+            help="If the quota is unknown, learn it with one request. Auth0 refuses this request, and sends nothing.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show the learned quota.
 
-    Workers learn the quota from Auth0's headers. Each request takes a token from the tenant's bucket.
-
-    `left` is the number of tokens in the bucket, and `limit` the size of the bucket. `reserve` is the number of tokens that campaigns leave
-    for logins and other applications. `refill` is the highest refill per second that was measured. `others` is the number of requests per
-    second of other applications. `free` is the refill that they leave.
+    Auth0 counts the requests of a tenant with a token bucket. Each request takes a token, and Auth0 adds tokens at a fixed rate. Workers
+    learn the size of the bucket and the rate from Auth0's answers.
     """
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
@@ -72,10 +81,11 @@ def clear(
     endpoint: EndpointOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Lift the block after a 429 before Auth0's time is up.
+    """End the wait after a 429 early.
 
-    Two requests then test the quota. If Auth0 answers 429 again, the block returns. Waiting campaigns and single sends continue within a
-    minute. The audit log records the command.
+    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. This command ends the wait, which it calls a block.
+    Campaigns and single sends then continue within a minute. If Auth0 answers 429 again, the requests wait again. The audit log records the
+    command.
     """
     # `quota --tenant acme clear` means that tenant too.
     before = context.parent.params if context.parent is not None else {}

@@ -39,7 +39,7 @@ def recover(
         typer.Option(
             "--keep",
             metavar="ID",
-            help="Only pause this campaign. Use it for a campaign that sent nothing after the backup; repeatable.",
+            help="Id of a campaign that sent nothing after the backup. It is paused, but its recipients stay queued; repeatable.",
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -48,10 +48,12 @@ def recover(
 ) -> ExitCode:
     """Make a restored backup safe before workers start.
 
-    Messages that were open in the backup may have been sent after it. So this command pauses every campaign, and makes open recipients,
-    sends and logins unknown. Queued commands from other languages become dead letters.
+    Stop all workers first.
 
-    Stop all workers first. A second run for the same backup changes nothing. Exit code 3 if operations cannot be read.
+    The backup does not show which messages were sent after the time of the backup. So this command pauses every campaign, and makes all
+    recipients, sends and logins without a final state unknown. Commands that other programs have put on the queue become dead letters.
+
+    A second run for the same backup changes nothing. The exit code is 3 if operations cannot be read.
     """
     now = datetime.now(UTC)
     moment = read_past_moment(backup_of, "backup-of", now=now)

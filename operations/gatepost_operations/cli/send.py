@@ -39,7 +39,7 @@ class SendOptions(MessageOptions):
         OnUnknown,
         typer.Option(
             "--on-unknown",
-            help="When Auth0's answer is lost: do not send again (hold), or send again (resend). A second message voids the first code.",
+            help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
         ),
     ] = OnUnknown.HOLD
 

@@ -17,9 +17,9 @@ app = command_app()
     epilog=examples("gatepost simulator --help", "gatepost simulator --port 4430 --tls"),
 )
 def simulator(context: typer.Context) -> None:
-    """Run the local Authentication API.
+    """Run the simulator of Auth0's Authentication API.
 
-    Run it with --help to see its options.
+    `gatepost simulator --help` shows the options.
     """
     require_simulator()
     os.execv(sys.executable, [sys.executable, "-m", "gatepost_simulator", *context.args])  # noqa: S606 - the arguments of this command, no shell

@@ -45,8 +45,8 @@ ExpiresOption = Annotated[
 def suppression() -> None:
     """Manage the suppression list.
 
-    The list contains people to whom no campaign sends. It stores keyed fingerprints, not addresses. Workers check the list when they take a
-    batch, and recipients on the list become suppressed.
+    No campaign sends to the people on this list. The list contains keyed hashes of addresses, not the addresses. When
+    a worker takes a batch of recipients, it suppresses those on the list.
     """
 
 
@@ -121,7 +121,7 @@ def import_file(
     skip_invalid: SkipInvalidOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Add all people of a file in the format of a campaign's file."""
+    """Add all people in a file of recipients to the list."""
     expires_at = read_moment(expires, "expires", now=datetime.now(UTC), zone_option=False, ahead=True)
     counts = RowCounts()
     with (

@@ -20,7 +20,7 @@ from gatepost_operations.maintenance.tenants import Acceptance, TenantControl, T
 app = command_app()
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The tenant's name; `default` is the tenant of AUTH0_DOMAIN.")
+    str, typer.Argument(metavar="NAME", help="Name of the tenant. The tenant of AUTH0_DOMAIN has the name default.")
 ]
 
 
@@ -39,8 +39,8 @@ def _control() -> Iterator[TenantControl]:
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
     """List tenant names and their applications.
 
-    Shows the number of open operations of each Auth0 application. Exit code 4 if Redis has another application for a tenant than this
-    configuration.
+    Shows the number of open operations of each Auth0 application. The exit code is 4 if a tenant has another application in Redis than in
+    this configuration.
     """
     with _control() as control:
         found = control.look()
@@ -68,7 +68,7 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="Earlier application, whose open operations are moved [default: the registered one].",
+            help="Application whose open operations are moved [default: the one that is registered].",
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -77,10 +77,10 @@ def accept(
 ) -> ExitCode:
     """Accept a client id or domain that was changed on purpose.
 
-    Registers the Auth0 application of this configuration for the tenant name. Moves the open operations of the earlier application to the
+    Registers the Auth0 application of this configuration under the tenant name. Moves the open operations of the earlier application to the
     new one. To move a campaign, use `gatepost campaign resume --accept-tenant`.
 
-    Never use this command if two environments share a Redis.
+    Do not use this command if two environments share a Redis. It would move the operations of the other environment.
     """
     earlier = None if before is None else Application.read(before)
     if before is not None and earlier is None:

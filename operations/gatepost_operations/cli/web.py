@@ -54,16 +54,16 @@ def web(
             metavar="PORT",
             min=0,
             max=65535,
-            help="Port; 0 takes a free port [default: api 8790, console 8791].",
+            help="Port; 0 takes a free port [default: 8790 for the API, 8791 for the console].",
         ),
     ] = None,
 ) -> None:
     """Serve the HTTP API and the console.
 
-    Without --role, both run in this terminal. --host and --port are then the address of the console. The API listens on 127.0.0.1 only, and
-    the console uses a temporary key for it.
+    Without --role, the command runs both. The console then listens on --host and --port. The API listens on 127.0.0.1:8790, and accepts a
+    temporary key from the console.
 
-    Ctrl-C stops the servers after their requests have ended.
+    After Ctrl-C, the servers finish the open requests, and then stop.
     """
     require_web()
     match role:

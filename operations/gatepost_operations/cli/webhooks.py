@@ -34,7 +34,7 @@ from gatepost_operations.maintenance.webhooks import Fate, WebhookControl
 
 app = command_app()
 
-EndpointArgument = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id, or the beginning of the id.")]
+EndpointArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the endpoint, or the beginning of the id.")]
 
 _POLL_S: Final = 0.2
 _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "failing": "disabled: failed for a day"}
@@ -42,9 +42,9 @@ _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "fai
 
 @app.callback(epilog=examples("gatepost webhooks add https://example.com/gatepost", "gatepost webhooks list"))
 def webhooks() -> None:
-    """Tell other systems when something ends.
+    """Send events to other systems, such as the end of a campaign.
 
-    Workers send a signed POST for each event. If the endpoint does not answer with 2xx, they repeat it for a day.
+    Workers send a signed POST request for each event. If the endpoint does not answer with 2xx, workers repeat the request for a day.
     """
 
 
@@ -61,7 +61,10 @@ def _control() -> Iterator[tuple[Settings, WebhookControl]]:
     )
 )
 def add(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The https:// URL; - reads it from standard input.")],
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="The https:// URL of the endpoint; - reads the URL from standard input."),
+    ],
     *,
     event: Annotated[
         list[str] | None,
@@ -91,7 +94,7 @@ def _types(given: list[str] | None) -> list[EventType]:
 
 @app.command("list", epilog=examples("gatepost webhooks list", "gatepost webhooks list --json | jq '.endpoints[].id'"))
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
-    """List the endpoints with their state and the events that wait.
+    """List the endpoints, their states, and the numbers of their events.
 
     Shows only the host of a URL, because the rest may be a secret.
     """
@@ -152,8 +155,8 @@ def send_test(
 ) -> ExitCode:
     """Send a test event to one endpoint, and show the result.
 
-    A worker sends the event. A failed attempt is repeated, as for other events. Exit code 3 if the endpoint did not accept the event in
-    time.
+    A worker sends the event. If the attempt fails, it is repeated like any other event. The exit code is 3 if the endpoint did not accept
+    the event in time.
     """
     with _control() as (settings, control):
         before = control.find(endpoint)
@@ -196,8 +199,8 @@ def replay(
 ) -> ExitCode:
     """Send the events of a time range again, with the same webhook-id.
 
-    --since is required. Gatepost keeps events for three days (GATEPOST_WEBHOOK_RETENTION). It keeps only types that an endpoint subscribes
-    to.
+    --since is required. Gatepost keeps events for three days (GATEPOST_WEBHOOK_RETENTION). Events to which no endpoint subscribes are not
+    kept.
     """
     start, end = read_period(since, until)
     if start is None:
@@ -219,14 +222,14 @@ def rotate(
         typer.Option(
             "--overlap",
             metavar="DURATION",
-            help="How long requests are also signed with the earlier secret, such as 7d.",
+            help="Time for which requests are also signed with the old secret, such as 7d.",
         ),
     ] = "24h",
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Sign with a new secret, and show it once.
+    """Create a new secret for the signatures, and show it once.
 
-    During the overlap, every request has two signatures. In this time, give the receiver the new secret.
+    During the overlap, every request is signed with the old and the new secret. Give the new secret to the receiver in this time.
     """
     with _control() as (_, control):
         found, secret = control.rotate(endpoint, read_duration(overlap, "overlap"))
@@ -239,9 +242,9 @@ def rotate(
 
 @app.command(epilog=examples("gatepost webhooks enable 3f2a"))
 def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Send events to a disabled endpoint again, also those that waited.
+    """Enable an endpoint, and send the events that waited for it.
 
-    Also clears the numbers of lost and given-up events that `gatepost doctor` shows.
+    Also resets the numbers of lost and given-up events, which `gatepost doctor` reports.
     """
     with _control() as (_, control):
         before = control.enable(endpoint)
@@ -253,7 +256,10 @@ def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCo
 
 @app.command(epilog=examples("gatepost webhooks disable 3f2a"))
 def disable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Send nothing to an endpoint. Its events wait for at most GATEPOST_WEBHOOK_RETENTION."""
+    """Send nothing to an endpoint.
+
+    The events wait until you enable the endpoint, for at most three days (GATEPOST_WEBHOOK_RETENTION).
+    """
     with _control() as (_, control):
         before = control.disable(endpoint)
     show({"endpoint": before.id, "changed": before.enabled}, "disabled", as_json=as_json)

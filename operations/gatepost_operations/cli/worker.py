@@ -36,7 +36,13 @@ def worker(
     ] = None,
     processes: Annotated[
         int,
-        typer.Option("--processes", metavar="N", min=1, max=64, help="Number of processes. If one ends, all end."),
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=64,
+            help="Number of processes. If one process ends, the others are stopped too.",
+        ),
     ] = 1,
     calls: Annotated[
         int | None,
@@ -45,11 +51,15 @@ def worker(
             metavar="N",
             min=1,
             max=10_000,
-            help="Calls at once for campaigns, in each process [default: 400].",
+            help="Maximum requests to Auth0 at once for campaigns, in each process [default: 400].",
         ),
     ] = None,
     beat: Annotated[
-        bool, typer.Option("--beat", help="Also run beat, which starts the reconciler. Use it in exactly one worker.")
+        bool,
+        typer.Option(
+            "--beat",
+            help="Also run Celery beat, which starts the reconciler every 10 s. Give this option to exactly one worker.",
+        ),
     ] = False,
     health_port: Annotated[
         int | None,
@@ -88,7 +98,8 @@ def worker(
 ) -> None:
     """Run a worker in this terminal.
 
-    Run separate workers for the queue bulk, so that a campaign never delays a login. Ctrl-C stops the worker after its calls have ended.
+    Run separate workers for the queue bulk, so that a campaign never delays a login. After Ctrl-C, the worker finishes the requests that it
+    has sent to Auth0, and then stops.
     """
     require_worker()
     # A configuration error is one sentence here; Celery would add a traceback.

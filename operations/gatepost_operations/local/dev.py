@@ -93,10 +93,10 @@ def dev(
 ) -> ExitCode:
     """Run Valkey, the simulator and workers in one terminal.
 
-    Ctrl-C stops everything. A worker that ends is started again. If a port is in use, the command takes a free one.
+    Ctrl-C stops everything. If a worker ends, it is started again. If a port is in use, the command takes a free one.
 
-    In a second terminal, use `gatepost --dev COMMAND`. Other programs need the variables that this command prints. While it runs, the file
-    dev.env in the data directory contains the variables too.
+    In a second terminal, use `gatepost --dev COMMAND`. Other programs need the environment variables that `gatepost dev` prints. The file
+    dev.env in the data directory also contains these variables, while `gatepost dev` runs.
     """
     require_worker()
     if real and not os.environ.get("AUTH0_DOMAIN"):

@@ -28,21 +28,26 @@ def check(
     reading: FileOptions,
     rejects: Annotated[
         Path | None,
-        typer.Option("--rejects", metavar="FILE", help="File for invalid rows [default: NAME.rejects.csv or .jsonl]."),
+        typer.Option(
+            "--rejects",
+            metavar="FILE",
+            help="File for the invalid rows [default: NAME.rejects.csv or NAME.rejects.jsonl].",
+        ),
     ] = None,
     no_rejects: Annotated[bool, typer.Option("--no-rejects", help="Write no file of invalid rows.")] = False,
     force: ForceOption = False,
     errors: Annotated[
-        int, typer.Option("--errors", metavar="N", min=0, help="Number of lines to name for each kind of error.")
+        int,
+        typer.Option("--errors", metavar="N", min=0, help="Maximum number of lines to name for each kind of error."),
     ] = EXAMPLES,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Check a whole file, and send nothing.
 
-    Shows the column of each field, the counts, and the first lines with each kind of error. Writes all invalid rows to a file. You can
-    correct this file and use it as a file of recipients.
+    Shows the fields and their columns, the counts, and the first lines with each kind of error. Writes the invalid rows to a file. Correct
+    the rows in that file, and then use it as FILE.
 
-    Exit code 0 if every row is valid, 6 if not. Needs no configuration.
+    The exit code is 0 if every row is valid, and 6 if not. This command needs no configuration.
     """
     with open_recipient_file(file, reading) as recipients:
         beside = rejects_beside(recipients, file)

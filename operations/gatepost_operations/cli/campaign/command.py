@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gatepost_operations.cli.campaign import check, control, create, plan, results, retry, sample, send, status, watch
-from gatepost_operations.cli.options import command_app, examples
+from gatepost_operations.cli.options import command_app, examples, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 app = command_app()
 
@@ -24,11 +24,12 @@ app = command_app()
     )
 )
 def campaign() -> None:
-    """Send to a file of recipients, and account for every one of them."""
+    """Send to a file of recipients, and record the outcome of each."""
 
 
-def _verb(name: str, verb: Callable[..., Any], *lines: str) -> None:
-    app.command(name, epilog=examples(*lines))(verb)
+def _verb(name: str, verb: Callable[..., Any], *lines: str, codes: Sequence[str] = ()) -> None:
+    exit_codes = listed("Exit codes:", *codes) if codes else ""
+    app.command(name, epilog=exit_codes + examples(*lines))(verb)
 
 
 _verb(
@@ -65,12 +66,39 @@ _verb(
 )
 _verb("add", create.add, "gatepost campaign add spring people.csv", "gatepost campaign add spring - --skip-invalid")
 _verb("start", create.start, "gatepost campaign start spring", "gatepost campaign start spring --watch")
-_verb("status", status.status, "gatepost campaign status spring", "gatepost campaign status spring --json")
+_verb(
+    "status",
+    status.status,
+    "gatepost campaign status spring",
+    "gatepost campaign status spring --json",
+    codes=(
+        "0  no problem: the campaign is a draft, runs, was paused by an operator,",
+        "   or has ended with all recipients accepted or suppressed",
+        "1  the counts do not add up, or stored batches are damaged",
+        "3  the campaign has ended with other outcomes",
+        "4  workers cannot send a batch, or the campaign paused itself because",
+        "   Auth0 refused the credential or the connection",
+        "5  the campaign paused itself for another reason, or",
+        "   `gatepost recover` paused it",
+    ),
+)
 _verb(
     "watch",
     watch.watch_command,
     "gatepost campaign watch spring",
     "gatepost campaign watch spring --json | jq -c .counts",
+    codes=(
+        "0    all recipients are accepted or suppressed, or the campaign is being",
+        "     deleted",
+        "1    the counts do not add up, the campaign was deleted, or Redis does not",
+        "     answer",
+        "3    the campaign has ended with other outcomes",
+        "4    the campaign paused itself, because Auth0 refused the credential or",
+        "     the connection",
+        "5    the campaign paused itself for another reason, or `gatepost recover`",
+        "     paused it",
+        "130  Ctrl-C",
+    ),
 )
 _verb("list", status.list_command, "gatepost campaign list", "gatepost campaign list --json")
 _verb("pause", control.pause, "gatepost campaign pause spring")
@@ -96,5 +124,10 @@ _verb(
     status.show_recipient,
     "gatepost campaign show spring ana@example.com",
     "gatepost campaign show spring - --json < address.txt",
+    codes=(
+        "0  the recipient is accepted, or has no final state yet",
+        "1  the campaign does not have the recipient",
+        "3  the recipient has another final state",
+    ),
 )
 _verb("delete", control.delete, "gatepost campaign delete spring", "gatepost campaign delete $ID --confirm $ID")

@@ -38,7 +38,7 @@ def resume(
     *,
     accept_tenant: Annotated[
         bool,
-        typer.Option("--accept-tenant", help="Move the campaign to the client id and domain of this configuration."),
+        typer.Option("--accept-tenant", help="Move the campaign to the client id and domain that are configured now."),
     ] = False,
     watch: WatchOption = False,
     notify: NotifyOption = None,
@@ -46,7 +46,7 @@ def resume(
 ) -> ExitCode:
     """Resume a paused campaign.
 
-    Workers send a campaign only through the client id and domain that it was created for. If you changed them on purpose, give
+    A campaign belongs to the client id and domain with which it was created. If you have changed the client id or domain on purpose, give
     --accept-tenant.
     """
     notifier = notifier_of(notify, watch=watch)
@@ -56,9 +56,9 @@ def resume(
 
 
 def cancel(campaign: CampaignArgument, *, yes: YesOption = False, as_json: JsonOption = False) -> ExitCode:
-    """Stop a campaign permanently.
+    """Stop a campaign, and send nothing to the remaining recipients.
 
-    Open recipients become cancelled. A campaign that has ended does not change.
+    The remaining recipients become cancelled. To send to them later, use `gatepost campaign retry --state cancelled`.
     """
     with open_campaign(campaign) as (campaigns, found):
         if found.status in {Status.FINISHED, Status.CANCELLED}:
@@ -76,14 +76,15 @@ def change(
     campaign: CampaignArgument,
     *,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N|none", help="New limit of recipients per second.")
+        str | None,
+        typer.Option("--rate", metavar="N|none", help="New maximum of recipients per second, or none for no maximum."),
     ] = None,
     deadline: Annotated[
         str | None,
         typer.Option(
             "--deadline",
             metavar="MOMENT|none",
-            help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now.",
+            help="New deadline: a time such as 2026-05-04T18:00+02:00, 2d from now, or none for no deadline.",
         ),
     ] = None,
     timezone: Annotated[
@@ -112,8 +113,8 @@ def change(
 def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Count recipients again if the counts do not add up.
 
-    Counts the recipients batch by batch, and replaces the campaign's counts. Pause the campaign first. Exit code 1 if batches are missing
-    or cannot be read.
+    Pause the campaign first. This command reads all recipients, and replaces the campaign's counts. The exit code is 1 if recipients are
+    missing or cannot be read.
     """
     with open_campaign(campaign) as (campaigns, found):
         counted_anew = campaigns.recount(found.campaign_id)
@@ -130,13 +131,17 @@ def delete(
     *,
     confirmed_id: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="ID", help="The campaign's whole id. Required without a terminal."),
+        typer.Option(
+            "--confirm",
+            metavar="ID",
+            help="Whole id of the campaign, instead of a question. Required without a terminal.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Delete a campaign and its recipients.
 
-    Gatepost then does not know any more who got a message, so the same file could be sent again.
+    After that, Gatepost does not know who got a message, and does not refuse the same file in another campaign.
     """
     with open_campaign(campaign) as (campaigns, found):
         if confirmed_id not in {None, found.campaign_id}:

@@ -39,14 +39,14 @@ _SENDS_AT_ONCE: Final = {Status.RUNNING, Status.FINISHED}
 
 @grouped
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the campaign.")],
     *,
     delivery: DeliveryOptions,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Record a campaign as a draft, and print its id.
 
-    Add recipients with `campaign add`. Nothing is sent before `campaign start`.
+    Then add recipients with `gatepost campaign add`, and start the campaign with `gatepost campaign start`.
     """
     with open_campaigns() as campaigns:
         campaign_id = campaigns.create(name, delivery.options(Channel.AUTO), guest_list=delivery.guests())
@@ -73,10 +73,11 @@ def add(
 ) -> ExitCode:
     """Add a file's recipients to a campaign, each once.
 
-    Checks the whole file first. If a row is invalid, adds nothing, unless you give --skip-invalid. Recipients that the campaign already has
-    are skipped, so you can run the command again after an interruption.
+    The whole file is checked first. If a row is invalid, nothing is added. With --skip-invalid, the valid rows are added.
 
-    A campaign that runs or has finished sends to new recipients at once.
+    After an interruption, run the command again. It skips the recipients that the campaign already has.
+
+    If the campaign runs or has finished, workers send to the new recipients at once.
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if found.options.guests is None:

@@ -24,7 +24,7 @@ from gatepost_operations.files.rows import read_rows
 Moment = "MOMENT"
 RateText = Annotated[
     float | None,
-    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second. The quota limits them too."),
+    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second. Auth0's quota can be lower."),
 ]
 
 
@@ -38,7 +38,7 @@ class DeliveryOptions(MessageOptions):
         typer.Option(
             "--connection",
             metavar="NAME",
-            help="Passwordless connection [default: email or sms, as the recipient needs].",
+            help="Passwordless connection [default: email for e-mails, sms for SMS].",
         ),
     ] = None
     tenant: Annotated[
@@ -70,14 +70,14 @@ class DeliveryOptions(MessageOptions):
         typer.Option(
             "--deadline",
             metavar=Moment,
-            help="Send nothing after this time. Recipients that are still open become expired. Same forms as --start-at.",
+            help="Send nothing after this time. The remaining recipients become expired. Same forms as --start-at.",
         ),
     ] = None
     on_unknown: Annotated[
         OnUnknown,
         typer.Option(
             "--on-unknown",
-            help="When Auth0's answer is lost: do not send again (hold), or send again (resend). A second message voids the first code.",
+            help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
         ),
     ] = OnUnknown.HOLD
     pause_after_errors: Annotated[
@@ -93,7 +93,7 @@ class DeliveryOptions(MessageOptions):
             metavar="SHARE",
             min=0,
             max=1,
-            help="Pause if a greater share of recipients fails. 0: never.",
+            help="Pause if more than this share of the recipients fails. 0: never.",
         ),
     ] = 0.25
     max_in_flight: Annotated[
@@ -103,13 +103,15 @@ class DeliveryOptions(MessageOptions):
             metavar="N",
             min=1,
             max=1000,
-            help="Maximum number of batches that are queued or with a worker.",
+            help="Maximum batches of 256 recipients in progress at once.",
         ),
     ] = 256
     guest_list: Annotated[
         Path | None,
         typer.Option(
-            "--guest-list", metavar="FILE", help="Make a rehearsal: send only to the recipients in this file."
+            "--guest-list",
+            metavar="FILE",
+            help="Rehearse: send only to the people in this file.",
         ),
     ] = None
 

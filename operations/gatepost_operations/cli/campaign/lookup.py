@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
 
 CampaignArgument = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name, its id, or the beginning of its id.")
+    str, typer.Argument(metavar="CAMPAIGN", help="Name or id of the campaign, or the beginning of the id.")
 ]
 _SHORTEST_PREFIX: Final = 4
 _MOST_IDS: Final = 5

@@ -23,7 +23,7 @@ NotifyOption = Annotated[
     typer.Option(
         "--notify",
         metavar="COMMAND",
-        help="Run this command, without a shell, when the campaign ends or pauses itself. Environment variables give it the outcome.",
+        help="When the campaign ends or pauses itself, run this command, without a shell and with CAMPAIGN_… variables.",
     ),
 ]
 LONGEST_S: Final = 30.0

@@ -48,15 +48,17 @@ def plan_command(
     reading: FileOptions,
     delivery: DeliveryOptions,
     recent: RecentOptions,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not call Auth0; use only the learned quota.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not call Auth0. Use only a quota that the workers have learned.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show how long a campaign would take, and send nothing.
 
-    Counts the recipients by country, the recipients that would be skipped, and those that other campaigns reached recently. Estimates the
-    finish time from the learned quota.
+    Counts the recipients, also by country. Counts separately the recipients that would be skipped, and those to whom other campaigns have
+    sent recently. Estimates the finish time from the quota that the workers have learned.
 
-    If no quota is known, makes one request to read it. Auth0 refuses this request, and no message is sent.
+    If the workers have not learned the quota yet, this command makes one request to learn it. Auth0 refuses this request, and sends nothing.
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)

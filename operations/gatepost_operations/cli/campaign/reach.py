@@ -33,7 +33,7 @@ class RecentOptions:
         typer.Option(
             "--skip-recent",
             metavar="DURATION",
-            help="Leave out recipients whom another campaign reached within this time, such as 7d.",
+            help="Leave out recipients to whom another campaign has sent within this time, such as 7d.",
         ),
     ] = None
     recent: Annotated[
@@ -41,7 +41,7 @@ class RecentOptions:
         typer.Option(
             "--recent",
             metavar="DURATION",
-            help="Show how many recipients another campaign reached within this time [default: 7d].",
+            help="Show how many recipients other campaigns have sent to within this time [default: 7d].",
         ),
     ] = None
 

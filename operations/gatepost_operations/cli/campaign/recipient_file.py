@@ -46,7 +46,7 @@ class ListFileOptions:
         Channel,
         typer.Option(
             "--channel",
-            help="Channel of the messages. auto sends by e-mail if a row has an e-mail address, otherwise by SMS.",
+            help="Address of a row to use: email, sms, or auto (sms if the row has no email).",
         ),
     ] = Channel.AUTO
     region: Annotated[
@@ -58,12 +58,14 @@ class ListFileOptions:
         typer.Option(
             "--column",
             metavar="FIELD=NAME",
-            help="Column that contains a field (email, phone_number, language, client_ip …); repeatable.",
+            help="Column of a field, such as email=Kontakt; repeatable.",
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", metavar="NAME", help="Encoding [default: that of the byte order mark, or UTF-8]."),
+        typer.Option(
+            "--encoding", metavar="NAME", help="Text encoding [default: detected by the byte order mark, or UTF-8]."
+        ),
     ] = None
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", metavar="CHARACTER", help="CSV delimiter [default: detected].")

@@ -33,7 +33,9 @@ StateOption = Annotated[
 ReasonOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--reason", metavar="REASON", help="Only recipients with this reason; repeatable. `status` lists the reasons."
+        "--reason",
+        metavar="REASON",
+        help="Only recipients with this reason, as `gatepost campaign status` shows it; repeatable.",
     ),
 ]
 
@@ -53,17 +55,17 @@ def export(
             "--output",
             "-o",
             metavar="FILE",
-            help="File to write, which only its owner can read [default: standard output].",
+            help="Output file. Only its owner can read it [default: standard output].",
         ),
     ] = None,
     force: ForceOption = False,
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
-    Writes all recipients, or those with some states or reasons. You can use the file as a file of recipients again.
+    Writes all recipients, or only those with the given states or reasons. Gatepost can read the file again as a file of recipients.
 
-    In CSV, a cell that a spreadsheet would take for a formula gets a leading apostrophe. Gatepost removes the apostrophe when it reads the
-    file.
+    In CSV, a cell that a spreadsheet can take for a formula gets a leading apostrophe, such as '+34600000001. Gatepost removes the
+    apostrophe when it reads the file.
     """
     states = states_of(state) or None
     reasons = reasons_of(reason)

@@ -53,11 +53,13 @@ def retry(
 ) -> ExitCode:
     """Send again to recipients who failed.
 
-    By default, selects the recipients who failed (rejected, exhausted or expired). --state and --reason select others. Without --reason,
-    skips recipients for whom a retry cannot succeed, such as wrong addresses, and shows their number.
+    By default, retries the recipients that are rejected, exhausted or expired. To choose others, give --state or --reason.
 
-    Accepted recipients cannot be retried. Unknown recipients are selected only if you name the state or its reason. Some of them have a
-    message, and a second message voids its code.
+    Without --reason, recipients for whom a retry cannot succeed are skipped, such as those with wrong addresses. The output shows their
+    number.
+
+    Accepted recipients cannot be retried. To retry unknown recipients, give --state unknown, or the reason. Some of them may have a message
+    already, and a second message voids the code in the first.
     """
     reasons = reasons_of(reason)
     selection = selection_of(states_of(state), reasons)

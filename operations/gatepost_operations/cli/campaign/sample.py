@@ -62,7 +62,14 @@ def send_test(
         typer.Option("--to", metavar="ADDRESS", help="Your own address or phone number; repeatable."),
     ],
     rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, max=_MOST_ROWS, help="Rows of the file for each address.")
+        int,
+        typer.Option(
+            "--rows",
+            metavar="N",
+            min=1,
+            max=_MOST_ROWS,
+            help="Number of messages for each address, each from another row.",
+        ),
     ] = 1,
     reading: FileOptions,
     delivery: DeliveryOptions,
@@ -70,11 +77,11 @@ def send_test(
 ) -> ExitCode:
     """Send the message of some rows to yourself.
 
-    Takes the first rows of the file that give different messages. Sends their messages, with the campaign's options, to your own addresses
-    and phone numbers.
+    Sends the message of the file's first row to your own addresses and phone numbers. With --rows, sends the messages of several rows, and
+    prefers rows whose messages differ.
 
-    Sends nothing to the people in the file, and records nothing about them. Sends at once: the start time, the hours and the rate have no
-    effect. If an address gets several messages, only the last code works.
+    The people in the file get nothing, and nothing is stored about them. The messages are sent at once: --start-at, --hours and --rate have
+    no effect. If an address gets several messages, only the last code works.
     """
     with open_recipient_file(file, reading) as recipients, open_producer() as producer:
         options = delivery.options(reading.channel)

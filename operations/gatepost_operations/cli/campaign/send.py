@@ -48,7 +48,7 @@ def send(
         typer.Option(
             "--name",
             metavar="NAME",
-            help="Campaign's name [default: the file's name; with --guest-list, -rehearsal is added].",
+            help="Name of the campaign [default: the name of the file; with --guest-list, followed by -rehearsal].",
         ),
     ] = None,
     reading: FileOptions,
@@ -68,10 +68,10 @@ def send(
 
     Checks the file, creates a campaign, adds the recipients, starts the campaign and watches it.
 
-    After a crash, or with a longer file, run the command again with the same name. It continues the campaign of this name. Recipients that
-    the campaign has sent to get no second message.
+    To continue after a crash, run the same command again. To add rows to the file and send to them too, also run it again. No recipient
+    gets a second message.
 
-    Exit codes are those of `campaign watch`, and 6 if a row is invalid.
+    The exit code is 6 if a row is invalid. Otherwise, the exit codes are those of `gatepost campaign watch`.
     """
     events = Events() if as_json else None
     notifier = notifier_of(notify, watch=watch)

@@ -22,11 +22,7 @@ from gatepost_operations.cli.output import say, show, width_of, write, write_jso
 
 
 def status(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
-    """Show a campaign's status, counts and reasons.
-
-    Exit codes while the campaign runs: 0 if all is well; 4 if workers cannot send a batch; 1 if all such batches are damaged, or if the
-    counts do not add up. Otherwise, the exit codes are those of `campaign watch`.
-    """
+    """Show a campaign's status, counts and reasons."""
     with open_campaign(campaign) as (campaigns, found):
         max_rate = campaigns.settings.max_rate_of(found.options.tenant)
     lines = campaign_lines(found, datetime.now(UTC), max_rate)
@@ -61,12 +57,14 @@ def exit_code_of_campaign(campaign: Campaign) -> ExitCode:
 
 def list_command(
     *,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Maximum number.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Maximum number of campaigns.")
+    ] = 20,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """List campaigns, the newest first.
 
-    Exit code 1 if the counts of a campaign do not add up.
+    The exit code is 1 if the counts of a campaign do not add up.
     """
     with open_campaigns() as campaigns:
         campaigns.names()
@@ -83,9 +81,7 @@ def list_command(
 def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the outcome of one recipient of a campaign.
 
-    To keep the address out of the shell's history, give it on standard input (-).
-
-    Exit codes: 0 if the recipient is open or accepted; 3 after another outcome; 1 if the campaign does not have the recipient.
+    To keep the address out of the shell's history, write - as ADDRESS, and give the address on standard input.
     """
     with open_campaign(campaign) as (campaigns, found), naming("recipient"):
         report = campaigns.show(found.campaign_id, address_from(recipient))

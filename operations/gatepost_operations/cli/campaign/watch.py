@@ -36,7 +36,8 @@ def watch_command(
     campaign: CampaignArgument,
     *,
     every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Seconds between lines without a terminal.")
+        float,
+        typer.Option("--every", metavar="SECONDS", min=0.1, help="Seconds between two lines, if there is no terminal."),
     ] = 5.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line; the last is the result.")
@@ -45,14 +46,10 @@ def watch_command(
 ) -> ExitCode:
     """Watch a campaign until it ends or pauses itself.
 
-    On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues. After a
-    pause by an operator, watching continues.
+    On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues. If an
+    operator pauses the campaign, watching continues.
 
-    Exit codes: 0 if every recipient is accepted or suppressed, or if the campaign is being deleted; 3 after other outcomes; 4 if the
-    campaign paused itself because Auth0 refused the credential or the connection; 5 if it paused itself for another reason, or if
-    `gatepost recover` paused it; 1 if its record was deleted, or if its counts do not add up; 130 after Ctrl-C.
-
-    If Redis does not answer, the screen waits. Without a terminal, watching ends after ten minutes with exit code 1.
+    If Redis does not answer, the screen waits until it answers again. Without a terminal, watching ends after ten minutes without an answer.
     """
     notifier = Notifier(notify)
     with open_campaign(campaign) as (campaigns, found):

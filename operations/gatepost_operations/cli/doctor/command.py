@@ -43,7 +43,7 @@ from gatepost_operations.cli.doctor.checks import (
 from gatepost_operations.cli.doctor.webhooks import judge_webhooks
 from gatepost_operations.cli.doctor.work import judge_campaigns, judge_operations, judge_tenants
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples
+from gatepost_operations.cli.options import AllTenantsOption, JsonOption, command_app, examples, listed
 from gatepost_operations.cli.output import write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.extras import require_worker
@@ -57,7 +57,15 @@ _MARKS: Final = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗"}
 _STYLES: Final = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
 
 
-@app.command(epilog=examples("gatepost doctor", "gatepost doctor --json | jq '.checks[] | select(.status != \"ok\")'"))
+@app.command(
+    epilog=listed(
+        "Exit codes:",
+        "0  no check failed",
+        "1  a check failed, but not because of the configuration",
+        "4  the configuration or a credential is wrong",
+    )
+    + examples("gatepost doctor", "gatepost doctor --json | jq '.checks[] | select(.status != \"ok\")'")
+)
 def doctor(
     *,
     tenant: AllTenantsOption = None,
@@ -66,9 +74,7 @@ def doctor(
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Calls Auth0 once for each tenant, with a request that sends no message.
-
-    Exit codes: 0 if no check failed; 4 if the configuration or a credential is wrong; 1 if another check failed.
+    Also makes one request to Auth0 for each tenant, which sends no message.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:

@@ -53,12 +53,12 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send and log in with real local processes, once.
+    """Show sends, logins and a campaign with the simulator.
 
     Starts Valkey, the simulator and workers. Sends a code to everyone in the file, runs a campaign at the same time, kills two workers, and
     logs everyone in. Then compares the results of Gatepost with those of the simulator.
 
-    Never calls a real tenant. Exit code 0 if both results agree.
+    The demo never calls a real tenant. The exit code is 0 if the results agree, and 1 if not.
     """
     require_worker()
     require_simulator()
