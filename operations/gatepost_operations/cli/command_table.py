@@ -74,7 +74,7 @@ TABLE: Final = (
     Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry("tenants", "cli.tenants:app", "Show and change the Auth0 application of each tenant name.", SETTING_UP),
     Entry("api-keys", "cli.api_keys:app", "Manage the keys of the HTTP API.", SETTING_UP),
-    Entry("keys", "cli.keys:app", "Create and rotate the keys that seal stored values.", SETTING_UP),
+    Entry("keys", "cli.keys:app", "Create and rotate the keys that encrypt stored values.", SETTING_UP),
     Entry("recover", "cli.recover:app", "Make a restored backup safe before workers start.", SETTING_UP),
     Entry("erase", "cli.erase:app", "Erase a person from all stored data.", SETTING_UP),
     Entry("audit", "cli.audit:app", "Show and verify the audit log.", SETTING_UP),

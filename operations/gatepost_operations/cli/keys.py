@@ -32,7 +32,7 @@ _FINGERPRINT_KEY: Final = "fingerprint-key"
 
 @app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
 def keys() -> None:
-    """Create and rotate the keys that seal stored values."""
+    """Create and rotate the keys that encrypt stored values."""
 
 
 @app.command(epilog=examples("gatepost keys new >> .env", "gatepost keys new --kid 2026-01 --json"))
@@ -74,7 +74,7 @@ def _parts() -> Iterator[_Parts]:
 
 @app.command(epilog=examples("gatepost keys status", "gatepost keys status --json | jq '.keys[] | select(.values)'"))
 def status(*, as_json: JsonOption = False) -> ExitCode:
-    """Show the keys that stored values are sealed with.
+    """Show which keys encrypt the stored values.
 
     Reads the key id of every stored value, but does not decrypt the value. The exit code is 4 if stored values need a key that is not in
     GATEPOST_SEALING_KEYS.
@@ -104,14 +104,14 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
 @app.command(
     epilog=listed(
         "Exit codes:",
-        "0  all stored values are sealed with the first key",
+        "0  all stored values are encrypted with the first key",
         "3  a process still uses an old key",
         "4  stored values need a key that is not in GATEPOST_SEALING_KEYS",
     )
     + examples("gatepost keys rotate")
 )
 def rotate(*, as_json: JsonOption = False) -> ExitCode:
-    """Re-seal all stored values with the first sealing key.
+    """Encrypt all stored values again, with the first sealing key.
 
     The first sealing key is the first in GATEPOST_SEALING_KEYS. Workers and producers keep running. After an interruption, run the command again. At the
     end, the command names the keys that you can remove.
@@ -143,7 +143,7 @@ def forget(
 
     Use this command after you have lost a sealing key, or set another fingerprint key. After a rotation, it is not needed.
 
-    Values that were sealed with a lost key can never be decrypted. Their operations expire, and you must delete their campaigns. With
+    Values that were encrypted with a lost key can never be decrypted. Their operations expire, and you must delete their campaigns. With
     another fingerprint key, the existing suppressions and idempotency keys have no effect, and the check of the audit log fails.
     """
     with _parts() as parts:

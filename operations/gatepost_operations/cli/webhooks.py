@@ -44,7 +44,7 @@ _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "fai
 def webhooks() -> None:
     """Send events to other systems, such as the end of a campaign.
 
-    Workers send a signed POST request for each event. If the endpoint does not answer with 2xx, workers repeat the request for a day.
+    Workers send a signed POST request for each event. If the endpoint does not answer with 2xx, workers repeat the request for up to a day.
     """
 
 

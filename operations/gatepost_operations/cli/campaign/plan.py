@@ -55,8 +55,8 @@ def plan_command(
 ) -> ExitCode:
     """Show how long a campaign would take, and send nothing.
 
-    Counts the recipients, also by country. Counts separately the recipients that would be skipped, and those to whom other campaigns have
-    sent recently. Estimates the finish time from the quota that the workers have learned.
+    Shows how many recipients the file has, how many would be skipped, and to how many other campaigns have sent recently. Estimates the
+    finish time from the quota that the workers have learned.
 
     If the workers have not learned the quota yet, this command makes one request to learn it. Auth0 refuses this request, and sends nothing.
     """
