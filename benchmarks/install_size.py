@@ -90,8 +90,8 @@ def table() -> str:
         "on disk, without compiled modules": f"{sum(sizes.values()):.0f} MB; Gatepost itself {ours:.1f} MB",
         "the largest": ", ".join(f"{name} {size:.0f} MB" for size, name in largest),
         "import and construct a `Producer`": f"{cost['seconds']:.2f} s",
-        "memory of the process then": f"{cost['memory']:.0f} MB",
-        "modules loaded": f"{cost['modules']:.0f}, of them {cost['ours']:.0f} of Gatepost",
+        "memory of the process afterwards": f"{cost['memory']:.0f} MB",
+        "modules loaded": f"{cost['modules']:.0f}, {cost['ours']:.0f} of them from Gatepost",
     }
     lines = [
         f"| Python {platform.python_version()} | |",

@@ -25,7 +25,7 @@ _OTHER_ID: Final = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9])[A-Za-z0-9_-]{16,64}")
 
 _OF_CAMPAIGN: Final = {
     "campaign_id": "the id of the campaign",
-    "total": "the number of its recipients",
+    "total": "the number of the campaign's recipients",
     "counts": "the number of recipients in each state",
 }
 
@@ -60,25 +60,25 @@ class EventType(StrEnum):
 
     CAMPAIGN_FINISHED = Entry(
         "campaign.finished",
-        "All recipients of a campaign have ended. This also happens after a cancellation.",
+        "A campaign is finished or cancelled: each of its recipients has a final state.",
         {**_OF_CAMPAIGN, "status": "`finished` or `cancelled`"},
     )
     CAMPAIGN_PAUSED = Entry(
         "campaign.paused",
-        "A campaign paused itself. A pause by an operator causes no event.",
+        "A campaign paused itself, because of errors.",
         {
             **_OF_CAMPAIGN,
-            "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`, as explained below",
-            "cause": "why the last recipient failed: a reason of the [failures](failures.md#exceptions)",
+            "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
+            "cause": "why the last recipient failed, as one of the [reasons](failures.md#exceptions)",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "The share of a campaign's recipients that have ended, or that have failed, has reached a threshold.",
+        "A certain share of a campaign's recipients has ended, or has failed.",
         {
             **_OF_CAMPAIGN,
-            "measure": "what the threshold counts: `ended` or `failed`",
-            "percent": "the highest threshold reached",
+            "measure": "which share it is: `ended` or `failed`",
+            "percent": "the percentage that the share has reached, such as 25",
         },
     )
     OPERATION_ENDED = Entry(
@@ -87,13 +87,13 @@ class EventType(StrEnum):
         {
             "operation_id": "the id of the operation",
             "kind": "the kind of the operation, such as `send_email`",
-            "state": "its final state",
-            "reason": "the reason of this state; absent if there is none",
+            "state": "the final [state](glossary.md#states)",
+            "reason": "the [reason](failures.md#exceptions) of the state; absent if there is none",
         },
     )
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
-        "A worker refused a message and stored it as a dead letter.",
+        "No worker could accept a message of the queue, so it was stored as a dead letter.",
         {
             "dead_letter_id": "the id of the dead letter",
             "dead_letters": "the number of dead letters, including this one",
@@ -101,7 +101,7 @@ class EventType(StrEnum):
     )
     PROBE_FAILED = Entry(
         "probe.failed",
-        "The login probe failed.",
+        "The [login probe](../how-to/probe-logins.md) failed.",
         {
             "tenant": "the name of the tenant that the probe used",
             "channel": "`email` or `sms`",

@@ -50,7 +50,7 @@ async def start_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Respons
 
 @router.post("/v1/campaigns/{campaign_id}/pause", operation_id="pause_campaign", **_DONE)
 async def pause_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Pause a campaign. Workers stop before their next recipient. Scope: `campaigns`."""
+    """Pause a campaign. Workers finish only the requests that are under way. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.pause(one))
 
 
@@ -62,7 +62,7 @@ async def resume_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Respon
 
 @router.post("/v1/campaigns/{campaign_id}/cancel", operation_id="cancel_campaign", **_DONE)
 async def cancel_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Cancel a campaign. Recipients without an attempt become `cancelled`. Scope: `campaigns`."""
+    """Cancel a campaign. Recipients to whom nothing was sent become `cancelled`. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, _cancel)
 
 
@@ -104,7 +104,7 @@ class Retry(BaseModel):
     responses={200: answer(schemas.CampaignState), **_WITH_BODY},
 )
 async def change_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Change the rate or the deadline of a campaign, also of a running one. Scope: `campaigns`."""
+    """Change the rate or the deadline of a campaign, even while it is running. Scope: `campaigns`."""
     return await caller.run(_change, caller, campaign_id, await read_json(request))
 
 
@@ -129,8 +129,7 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    `unknown` recipients are retried only if `states` or `reasons` name them, because a second message voids the first code. If one
-    recipient has reached the hourly limit of a person, nothing is sent again. Scope: `campaigns`.
+    To include `unknown` recipients, name them in `states` or `reasons`. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
@@ -180,7 +179,7 @@ class Choice(BaseModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Put a campaign's recipients on the suppression list: those of some states and reasons, or all. Scopes: `campaigns` and `suppressions`."""
+    """Add recipients of a campaign to the suppression list. `states` and `reasons` select them. Scopes: `campaigns` and `suppressions`."""
     return await caller.run(_suppress, caller, campaign_id, await read_json(request))
 
 

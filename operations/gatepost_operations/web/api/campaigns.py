@@ -133,7 +133,7 @@ async def get_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     responses={200: answer(schemas.Report), **_FOUND},
 )
 async def plan_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Return the forecast for the campaign's open recipients. Scope: `read`."""
+    """Return an estimate of when the campaign will finish. Scope: `read`."""
     return await caller.run(_plan, caller, campaign_id)
 
 
@@ -163,7 +163,7 @@ def _plan(caller: Caller, campaign_id: str) -> Response:
     responses={_ACCEPTED: answer(schemas.Results, "Recorded"), **_FOUND, **_WITH_BODY},
 )
 async def test_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send the campaign's message to addresses of your team, at once. Scope: `campaigns`."""
+    """Send the campaign's message at once to up to ten addresses, such as those of your team. Scope: `campaigns`."""
     return await caller.run(_test, caller, campaign_id, await read_json(request))
 
 

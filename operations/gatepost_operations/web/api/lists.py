@@ -69,7 +69,7 @@ class Clearing(BaseModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """Lift the block after a 429 before Auth0's time is up. It needs the scope `console`, and is audited."""
+    """End the wait after a 429 early. The audit log records this. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_clear, caller, await read_json(request))
 

@@ -38,13 +38,13 @@ KeyHeader = Annotated[
 
 @router.post("/v1/messages", operation_id="send_messages", status_code=_ACCEPTED, **batch_body(MESSAGES))
 async def send_messages(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Send a one-time code or a magic link by e-mail or SMS. A list sends up to 1,000 messages."""
+    """Send a one-time code or a magic link by e-mail or SMS. The body is one message, or a list of up to 1,000."""
     return await _enqueue(request, caller, idempotency_key, MESSAGES)
 
 
 @router.post("/v1/logins", operation_id="log_in", status_code=_ACCEPTED, **batch_body(LOGINS))
 async def log_in(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Exchange a one-time code for a token set in the background. A list makes up to 1,000 logins."""
+    """Exchange a one-time code for a token set in the background. The body is one login, or a list of up to 1,000."""
     return await _enqueue(request, caller, idempotency_key, LOGINS)
 
 

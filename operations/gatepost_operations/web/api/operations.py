@@ -39,7 +39,7 @@ async def get_operation(
         Header(description="`wait=20` waits up to 20 s, at most 60, for the end of the operation (RFC 7240)."),
     ] = None,
 ) -> Response:
-    """Return an operation's state. With `Prefer: wait=20`, wait up to 20 s for its end."""
+    """Return the state of an operation. With `Prefer: wait=20`, answer when the operation has ended, or after 20 s."""
     outcome = await caller.run(_owned, caller, operation_id)
     waits = _WAIT.search(prefer or "")
     headers = {}
@@ -80,7 +80,7 @@ async def _ended(caller: Caller, operation_id: str, seconds: int) -> Outcome | N
     },
 )
 async def redeem(request: Request, operation_id: IdOfOperation, caller: CallerOf) -> Response:
-    """Return the token set of a login for its redeem token. This works once. Scope: `redeem`."""
+    """Return the token set of a login, once. The body contains the login's redeem token. Scope: `redeem`."""
     caller.require(Scope.REDEEM)
     body = await read_json(request)
     return await caller.run(_redeemed, caller, operation_id, body)

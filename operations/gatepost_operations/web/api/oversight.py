@@ -73,7 +73,7 @@ async def list_dead_letters(
     since: Annotated[PointInTime | None, Query(description="Only those refused at this time or later.")] = None,
     until: Annotated[PointInTime | None, Query(description="Only those refused at this time or earlier.")] = None,
 ) -> Response:
-    """Return dead letters without their contents, the newest first, by reason and time. Scope: `console`."""
+    """Return dead letters without their contents, the newest first. `reason`, `since` and `until` select them. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_letters, caller, limit, Selection(reason or None, since=since, until=until))
 

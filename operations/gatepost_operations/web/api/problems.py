@@ -48,7 +48,7 @@ class Type(Enum):
         "The key lacks a scope, kind, tenant, domain or country.",
     )
     WRONG_REDEEM_TOKEN = Entry(
-        "wrong-redeem-token", 403, "The redeem token is not that of the login.", "Nothing was redeemed."
+        "wrong-redeem-token", 403, "The redeem token does not belong to this login.", "Nothing was redeemed."
     )
     NOT_FOUND = Entry(
         "not-found", 404, "There is no such resource.", "It never existed, has expired, or belongs to another API key."
@@ -57,20 +57,20 @@ class Type(Enum):
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
     )
     TOO_SLOW = Entry(
-        "too-slow", 408, "The upload has stopped.", "No byte came for a minute. The rows before that are added."
+        "too-slow", 408, "The upload has stopped.", "No data came for a minute. The rows before the stop were added."
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry(
-        "record-gone", 409, "The idempotency key is known, and its operation's record is gone.", "Nothing was sent."
+        "record-gone", 409, "The record of this idempotency key was deleted.", "Nothing was sent."
     )
     NOT_FINISHED = Entry(
-        "not-finished", 409, "The operation has not ended.", "Ask again later, such as with `Prefer: wait=20`."
+        "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."
     )
     NOT_ACCEPTED = Entry(
         "not-accepted",
         409,
         "The login was not accepted.",
-        "There is no token set; `reason` and `advice` say why.",
+        "There is no token set. `reason` and `advice` say why.",
     )
     NOTHING_TO_REDEEM = Entry(
         "nothing-to-redeem",
@@ -80,7 +80,7 @@ class Type(Enum):
     )
     TOO_LARGE = Entry("too-large", 413, "The request is too large.", "The detail gives the limit.")
     MEDIA = Entry(
-        "unsupported-media-type", 415, "The body has another media type.", "The detail lists the accepted ones."
+        "unsupported-media-type", 415, "The body has another media type.", "The detail lists the accepted types."
     )
     INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field with a JSON pointer.")
     KEY_REUSED = Entry(
@@ -89,10 +89,10 @@ class Type(Enum):
     QUOTA = Entry(
         "quota-exceeded",
         429,
-        "A limit of the API key is reached.",
-        "`violated-policies` names the limit; wait for `Retry-After` seconds.",
+        "A limit is reached.",
+        "`violated-policies` names the limit. Wait as many seconds as `Retry-After` says.",
     )
-    INTERNAL = Entry("internal", 500, "The api failed.", "The log has an entry with the error's class and place.")
+    INTERNAL = Entry("internal", 500, "The API failed.", "The log has an entry with the error's class and its place in the code.")
     UNAVAILABLE = Entry(
         "unavailable",
         503,

@@ -46,9 +46,9 @@ async def list_recipients(
     cursor: Annotated[int, Query(ge=0, le=1 << 40, description="`next_cursor` of the page before.")] = 0,
     reveal: Annotated[bool, Query(description="Addresses in clear; needs the scope `reveal`, and is audited.")] = False,
 ) -> Response:
-    """Return a page of recipients, chosen by state and reason, without addresses.
+    """Return a page of recipients without addresses. `state` and `reason` select them.
 
-    A page can be empty although more follow: read on until `next_cursor` is null. Scope: `read`.
+    Read on until `next_cursor` is null, even after an empty page. Scope: `read`.
     """
     return await caller.run(_list, caller, campaign_id, _Page(_only(states, reasons), limit, cursor, reveal))
 

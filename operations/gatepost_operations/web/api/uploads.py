@@ -110,7 +110,7 @@ Reading = Annotated[FileOptions, Depends()]
     responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA, Type.TOO_SLOW)},
 )
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
-    """Check a recipient file, and store nothing. The report is that of `gatepost campaign check --json`. Scope: `campaigns`."""
+    """Check a recipient file without storing it. Return the report of `gatepost campaign check --json`. Scope: `campaigns`."""
     caller.require(Scope.CAMPAIGNS)
     return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long(caller))
 
@@ -140,9 +140,10 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file to a campaign. If the file is sent again, only missing rows are added.
+    """Add the rows of a file to a campaign. Rows that the campaign already has are not added again.
 
-    After an error, the rows before the error stay. `total` in the problem is then the number of the campaign's recipients. Scope: `campaigns`.
+    If a row is refused, the rows before it stay in the campaign. `total` in the problem is then the campaign's number of recipients.
+    Scope: `campaigns`.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
