@@ -179,7 +179,10 @@ class Choice(BaseModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Add recipients of a campaign to the suppression list. `states` and `reasons` select them. Scopes: `campaigns` and `suppressions`."""
+    """Add the recipients of a campaign to the suppression list: all, or those that `states` and `reasons` select.
+
+    Scopes: `campaigns` and `suppressions`.
+    """
     return await caller.run(_suppress, caller, campaign_id, await read_json(request))
 
 
