@@ -60,9 +60,7 @@ class Type(Enum):
         "too-slow", 408, "The upload has stopped.", "No data came for a minute. The rows before the stop were added."
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
-    RECORD_GONE = Entry(
-        "record-gone", 409, "The record of this idempotency key was deleted.", "Nothing was sent."
-    )
+    RECORD_GONE = Entry("record-gone", 409, "The record of this idempotency key was deleted.", "Nothing was sent.")
     NOT_FINISHED = Entry(
         "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."
     )
@@ -92,7 +90,9 @@ class Type(Enum):
         "A limit is reached.",
         "`violated-policies` names the limit. Wait as many seconds as `Retry-After` says.",
     )
-    INTERNAL = Entry("internal", 500, "The API failed.", "The log has an entry with the error's class and its place in the code.")
+    INTERNAL = Entry(
+        "internal", 500, "The API failed.", "The log has an entry with the error's class and its place in the code."
+    )
     UNAVAILABLE = Entry(
         "unavailable",
         503,
