@@ -37,6 +37,7 @@ class Peer:
 
 
 _CELERY: Final = ("{bin}/celery", "-A")
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (
@@ -48,7 +49,7 @@ PEERS: Final = (
         workers=(("{python}", "bare_loop.py", "{half}"),) * PROCESSES,
         calls=(1, 1),
         share=(0.2, 0.0),
-        settings="two processes without a queue. Each makes one call at a time in a loop, with one `requests.Session`",
+        settings="two processes without a queue. Each makes one call after the other, with one `requests.Session`",
         after_a_crash="",
     ),
     Peer(
@@ -59,8 +60,8 @@ PEERS: Final = (
         workers=((*_CELERY, "usual", "worker", "--concurrency", "2"),),
         calls=(1, 1),
         share=(0.08, 0.025),
-        settings="Celery with default settings: prefork with two processes, results in Redis. Each task makes a new `auth0-python` client",
-        after_a_crash="Celery acknowledges a task before it runs, so an interrupted task is not repeated. Tasks that a worker had only fetched return after an hour",
+        settings="Celery with default settings: two prefork processes, and results in Redis. Each task makes a new `auth0-python` client",
+        after_a_crash=_CELERY_AFTER_A_CRASH,
     ),
     Peer(
         name="tuned",
@@ -84,8 +85,8 @@ PEERS: Final = (
         ),
         calls=(4, 100),
         share=(0.2, 0.4),
-        settings="two processes with threads and one connection pool each, no results, prefetch 4",
-        after_a_crash="Celery acknowledges a task before it runs. Tasks that a worker had only fetched return after an hour",
+        settings="two processes with threads and one connection pool each. No results, prefetch 4",
+        after_a_crash=_CELERY_AFTER_A_CRASH,
     ),
     Peer(
         name="taskiq",
@@ -100,8 +101,8 @@ PEERS: Final = (
         ),
         calls=(100, 600),
         share=(0.4, 1.0),
-        settings="two processes with one aiohttp session each, list broker, no results",
-        after_a_crash="the list broker has no acknowledgements: tasks that a worker had fetched are lost, sent or not",
+        settings="two processes with one aiohttp session each. List broker, no results",
+        after_a_crash="the list broker has no acknowledgements. A task that a worker had fetched does not return, even if nothing was sent",
     ),
     Peer(
         name="dramatiq",
@@ -112,7 +113,7 @@ PEERS: Final = (
         calls=(8, 100),
         share=(0.2, 0.4),
         settings="two processes with threads and one connection pool each",
-        after_a_crash="Dramatiq acknowledges a task when it ends. Unacknowledged tasks return after a minute or later, sent or not",
+        after_a_crash="Dramatiq acknowledges a task when it ends. Interrupted tasks return after a minute or later, even if the message was sent",
     ),
     Peer(
         name="saq",
@@ -123,7 +124,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes with one aiohttp session each",
-        after_a_crash="a sweep aborts or repeats the tasks of a dead worker, sent or not",
+        after_a_crash="a sweep aborts or repeats the tasks of a dead worker, even if the message was sent",
     ),
     Peer(
         name="bullmq",
@@ -133,8 +134,8 @@ PEERS: Final = (
         workers=(("{python}", "worker.mjs"),) * PROCESSES,
         calls=(100, 600),
         share=(1.0, 1.0),
-        settings="two Node.js processes with one undici pool each; finished jobs are removed",
-        after_a_crash="a job whose lock expires goes back to the queue once, sent or not. The second time it fails",
+        settings="two Node.js processes with one undici pool each. Finished jobs are removed",
+        after_a_crash="an interrupted job returns to the queue once, even if the message was sent. After a second interruption it fails",
     ),
 )
 
@@ -145,4 +146,4 @@ LABELS: Final = {
     BEST: "Gatepost, best settings",
     **{peer.name: peer.label for peer in PEERS},
 }
-GATEPOST_AFTER_A_CRASH: Final = "a recipient whose call was interrupted ends as `unknown` if it may have been sent. Nothing else is lost or repeated"
+GATEPOST_AFTER_A_CRASH: Final = "a recipient whose call was interrupted ends as [`unknown`](glossary.md#unknown), because the message may have been sent. All others get one message"

@@ -31,13 +31,16 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     text = f"""## Losses and repetitions in a crash
 
 Each contender sends to {recipients} recipients with two processes, each with {CALLS} calls at once. The stub answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both processes, and they
-start again at once. The measurement then waits {report["crash_s"]:g} s for messages that return to their queue. Gatepost runs until every recipient has a final state.
+start again at once. The measurement then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, it waits until every recipient has a final state.
 
-- *Calls interrupted*: the calls without an answer at the time of the kill.
-- *Lost*: the recipients for whom the stub got no request.
-- *Doubled*: the recipients for whom the stub got more than one request.
+| column | meaning |
+|---|---|
+| calls interrupted | calls without an answer at the time of the kill |
+| lost | recipients for whom the stub got no request before the end of the measurement |
+| doubled | recipients for whom the stub got more than one request |
+| reported as perhaps sent | recipients whose message may have been sent, as the contender reports at the end |
 
-In a crash of Redis itself, every contender can lose the last second of the append-only file.
+If Redis itself crashes, every contender can lose the last second of the append-only file.
 
 {table(["contender", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
     return [text]
@@ -54,8 +57,8 @@ def beside(report: Mapping[str, Any]) -> list[str]:
     ]
     text = f"""## Logins beside a campaign
 
-The simulator allows 100 requests a second and answers after 50 ms. One worker runs {found["logins"]:,} logins, twenty a second. First they run alone. Then another worker sends a campaign at the same
-time, at {found["campaign_rate"]:.0f} recipients a second. The p99 of the logins is then {found["p99_ratio"]:.2f} times the p99 alone.
+The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins a second: {found["logins"]:,} alone, and {found["logins"]:,} while another worker sends a campaign.
+The campaign sends to {found["campaign_rate"]:.0f} recipients a second. The p99 of the logins beside the campaign is {found["p99_ratio"]:.2f} times the p99 alone.
 
 {table(["logins", "p50, ms", "p99, ms"], rows)}"""
     return [text]
@@ -79,7 +82,7 @@ def producers(report: Mapping[str, Any]) -> list[str]:
         Column("first call returned after, s", lambda run: run["first_call_s"], ".2f"),
         Column("MiB after the first call", lambda run: run["mib"], ".0f"),
     )
-    text = "A new Python process imports the library, makes the producer and enqueues one operation. Times run from the start of the import.\n\n"
+    text = "A new Python process imports the library, makes the producer and enqueues one operation. All times begin with the import.\n\n"
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 
@@ -96,7 +99,7 @@ def memory(report: Mapping[str, Any]) -> list[str]:
     ]
     text = f"""## Gatepost: Redis bytes of one operation
 
-Measured as the growth of Redis's `used_memory`.
+The table shows the growth of Redis's `used_memory`.
 
 {table(["stored value", "bytes"], rows)}"""
     return [text]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any, Final
 
+from comparison.tables import table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -12,28 +14,47 @@ if TYPE_CHECKING:
 
 _GATEPOST: Final = ("gatepost", "gatepost-best")
 _PYTHON_PEERS: Final = ("usual", "tuned", "taskiq", "dramatiq", "saq")
-_SLUGS: Final = ("http-at-once", "http-50-ms", "tls-at-once", "tls-50-ms")
+_SLUGS: Final = {
+    "http-at-once": "http, at once",
+    "http-50-ms": "http, 50 ms",
+    "tls-at-once": "TLS, at once",
+    "tls-50-ms": "TLS, 50 ms",
+}
+_SCENARIOS: Final = tuple(_SLUGS.values())
+_HEAD: Final = """## In short
+
+Each figure in these tables is the ratio of two figures. For example, 2.00 in the row *Gatepost's rate / BullMQ's* means that Gatepost sent twice as fast as BullMQ."""
+_COLUMNS: Final = """The columns name the protocol of the calls, and when the stub answers. *Gatepost's rate* is with default settings or with best settings, whichever is faster. All other figures of
+Gatepost are with default settings."""
 
 
 def section(report: Mapping[str, Any]) -> list[str]:
     """Return the section with the ratios that this report can give."""
-    rows = [f"| {what} | {ratio:.2f} |" for what, ratio in ratios(report).items()]
-    head = (
-        "## In short\n\nEach row divides one figure by another. *http* and *TLS* name the protocol of the calls. *At once* and *50 ms* say when the stub answers.\n"
-        "*Gatepost's rate* is the faster one of its default settings and its best settings. All other figures of Gatepost are with default settings."
-        "\n\n| figure / other figure | ratio |\n|---|---|"
-    )
-    return ["\n".join([head, *rows])] if rows else []
+    found = ratios(report)
+    rows: dict[str, dict[str, str]] = {}
+    others = []
+    for label, ratio in found.items():
+        scenario, _, what = label.partition(": ")
+        if scenario in _SCENARIOS:
+            rows.setdefault(what, {})[scenario] = f"{ratio:.2f}"
+        else:
+            others.append([label, f"{ratio:.2f}"])
+    beside = [[what, *(cells.get(scenario, "n/a") for scenario in _SCENARIOS)] for what, cells in rows.items()]
+    parts = [_HEAD]
+    if beside:
+        parts += [_COLUMNS, table(["figure / other figure", *_SCENARIOS], beside)]
+    if others:
+        parts.append(table(["figure / other figure", "ratio"], others))
+    return ["\n\n".join(parts)] if found else []
 
 
 def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     """Return each ratio by its description. One without figures is left out."""
     scenarios: dict[str, Runs] = {each["slug"]: each["runs"] for each in report["bulk"]}
     found: dict[str, float | None] = {}
-    for slug in _SLUGS:
+    for slug, name in _SLUGS.items():
         runs = scenarios.get(slug, {})
         best = _best(runs, _GATEPOST, "rate", max)
-        name = slug.replace("-", " ").replace("http", "http,").replace("tls", "TLS,")
         for label, peers in {
             "BullMQ's": ("bullmq",),
             "the fastest Python peer's": _PYTHON_PEERS,

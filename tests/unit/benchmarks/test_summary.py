@@ -58,6 +58,15 @@ def test_logins_beside_a_campaign_are_compared_with_logins_alone() -> None:
     assert ratios(report(beside={"p99_ratio": 1.25})) == {"p99 of a login: beside a campaign / alone": 1.25}
 
 
+def test_the_ratios_of_all_scenarios_share_a_table() -> None:
+    """A scenario without figures has no ratio in its column."""
+    figures = {"gatepost": [run(200)], "bullmq": [run(100)]}
+    (text,) = section(report(bulk=[bulk("http-50-ms", **figures), bulk("tls-at-once", **figures)]))
+
+    assert "| figure / other figure | http, at once | http, 50 ms | TLS, at once | TLS, 50 ms |" in text
+    assert "| Gatepost's rate / BullMQ's | n/a | 2.00 | 2.00 | n/a |" in text
+
+
 def test_a_ratio_without_figures_is_left_out() -> None:
     """A report in which nothing ran has no section."""
     assert ratios(report()) == {}
