@@ -30,8 +30,8 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients with two processes, each with {CALLS} calls at once. The stub answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both processes, and they
-start again at once. The measurement then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, it waits until every recipient has a final state.
+Each contender sends to {recipients} recipients with two processes, each with {CALLS} calls at once (the usual way: one call). The stub of this test is a Python program that answers after {ANSWER_S:g} s.
+During the calls, `SIGKILL` ends both processes, and they start again at once. The measurement then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, it waits until every recipient has a final state.
 
 | column | meaning |
 |---|---|
