@@ -224,7 +224,10 @@ A stub of a tenant allows 100 requests a second. Other users take 20 to 80 of th
 
 def _settings(report: Mapping[str, Any]) -> str:
     rows = [
-        ["Gatepost", "two processes of `gatepost worker --queues bulk` with default settings, one of them with `--beat`"],
+        [
+            "Gatepost",
+            "two processes of `gatepost worker --queues bulk` with default settings, one of them with `--beat`",
+        ],
         ["Gatepost, best settings", f"the same, with `{' '.join(report['best'])}`"],
         *([peer.label, f"{peer.settings}{_calls(peer)}"] for peer in PEERS),
     ]
