@@ -33,8 +33,8 @@ def test_a_crash_shows_what_was_lost_doubled_and_reported() -> None:
     (text,) = operations.crashes(FULL)
 
     rows = [[cell.strip() for cell in line.split("|")[1:6]] for line in text.splitlines() if line.startswith("| ")]
-    assert rows[1] == ["Gatepost", "10", "0", "0", "10 `unknown`"]
-    assert rows[2] == ["BullMQ + undici", "10", "0", "10", "none"]
+    assert ["Gatepost", "10", "0", "0", "10 `unknown`"] in rows
+    assert ["BullMQ + undici", "10", "0", "10", "none"] in rows
 
 
 @pytest.mark.parametrize("section", SECTIONS)
