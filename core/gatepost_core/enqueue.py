@@ -208,7 +208,7 @@ class Recorder:
     def _publish(self, operations: Sequence[NewOperation], recorded: Recorded) -> None:
         postponed = self._messages.publish([(new.kind, new.operation_id) for new in operations])
         for operation_id, error in recorded.unpublished.items():
-            log_postponed(error=error, operation_id=operation_id)
+            log_postponed(error=error, correlation_id=operation_id)
             postponed.append(operation_id)
         # Without this note, the sweep first waits for messages that were published later.
         with suppress(Unavailable):

@@ -109,7 +109,7 @@ def test_an_operation_that_the_broker_refuses_has_its_handle_and_is_published_la
         failed = [one for one in checks if one["name"] == check and one["status"] == "failed"]
 
         assert took < SOON_S
-        assert [(log["event"], log["error"], log["operation_id"]) for log in logs] == [
+        assert [(log["event"], log["error"], log["correlation_id"]) for log in logs] == [
             ("publish.postponed", error, handle.operation_id)
         ]
         assert handle.state() is State.QUEUED
@@ -183,7 +183,7 @@ def test_a_submission_whose_operation_the_broker_refuses_names_its_operation(
         operation_id = Submissions(app, process).accept("task-1", {"kind": "send_email", "email": ADDRESS}, None)
     process.close()
 
-    assert [(log["event"], log["operation_id"]) for log in logs] == [("publish.postponed", operation_id)]
+    assert [(log["event"], log["correlation_id"]) for log in logs] == [("publish.postponed", operation_id)]
 
 
 def test_a_letter_that_the_broker_refuses_is_kept_and_marked(quorum: str, at: Callable[[str], Settings]) -> None:

@@ -169,5 +169,5 @@ def _prepared(kind: Kind, queue: str) -> tuple[str, str]:
 def _postponed(operation_ids: Iterable[str], failure: Exception) -> list[str]:
     postponed = list(operation_ids)
     for operation_id in postponed:
-        log_postponed(error=type(failure).__name__, operation_id=operation_id)
+        log_postponed(error=type(failure).__name__, correlation_id=operation_id)
     return postponed

@@ -25,7 +25,7 @@ REASON: Final = "Redis was restored from a backup; this may have been carried ou
 
 
 class QueueDrain:
-    """Drains the queues of a Redis broker. It leaves other brokers alone, because they were not restored with Redis."""
+    """Drains the queues of a Redis broker, also on another server, whose backup may be restored too. It leaves the queues of RabbitMQ alone."""
 
     def __init__(self, app: Celery, broker: str) -> None:
         self._app = app

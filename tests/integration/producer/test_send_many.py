@@ -221,7 +221,7 @@ def test_commands_whose_queue_takes_no_message_are_published_by_the_reconciler(
     assert [result.error for result in results] == [None] * 3
     assert [log["event"] for log in logs] == ["publish.postponed"] * 3
     assert noted == {b"0"}
-    assert {log["operation_id"] for log in logs} == {result.operation_id for result in results}
+    assert {log["correlation_id"] for log in logs} == {result.operation_id for result in results}
     assert redis_client.llen(QUEUE) == 3
 
 

@@ -201,7 +201,7 @@ class Runner:
         return command, client
 
     def _put_back(self, operation: Operation, attempt: str, failure: GatepostError) -> Progress:
-        _log.error("operation.blocked", operation_id=operation.operation_id, error=str(failure))
+        _log.error("operation.blocked", correlation_id=operation.operation_id, error=str(failure))
         block = block_of(failure)
         self._metrics.add(BLOCKED, Work.OPERATION, block.kind)
         return self._postpone(operation, _CONFIGURATION_WAIT, attempt, free=True, blocked=block)
@@ -290,7 +290,7 @@ class Runner:
         )
         if answer.verdict is Verdict.SETTLED:
             return Ended(end.state, end.reason, end.detail)
-        _log.warning("attempt.late", operation_id=operation_id, state=end.state, recorded=answer.state)
+        _log.warning("attempt.late", correlation_id=operation_id, state=end.state, recorded=answer.state)
         return self._finished(operation_id)
 
     def _postpone(self, operation: Operation, wait: timedelta, attempt: str, **options: Any) -> Progress:
@@ -320,7 +320,7 @@ class Runner:
         return Ended(outcome.state, outcome.reason, outcome.detail)
 
     def _missing(self, operation_id: str) -> NotOurs:
-        _log.warning("operation.missing", operation_id=operation_id)
+        _log.warning("operation.missing", correlation_id=operation_id)
         self._ledger.answer_missing(operation_id)
         return NotOurs(Verdict.MISSING)
 
