@@ -102,7 +102,7 @@ class OperationMessages:
             kind.queue,
             operation_id,
             operation_message(operation_id),
-            operation_id=operation_id,
+            correlation_id=operation_id,
         )
 
 
