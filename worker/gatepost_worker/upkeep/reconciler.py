@@ -166,7 +166,7 @@ class Reconciler:
             kind.queue,
             operation_id,
             operation_message(operation_id),
-            operation_id=operation_id,
+            correlation_id=operation_id,
         )
         if self._broker_takes:
             self._metrics.add(REPAIRS, Repair.PUBLISHED_AGAIN)
