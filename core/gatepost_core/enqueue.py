@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.broker.messages import log_postponed
@@ -16,8 +17,9 @@ from gatepost_core.commands import (
     recipient_of,
     with_members,
 )
-from gatepost_core.errors import GatepostError, IdempotencyConflict, RecordGone, Unavailable
+from gatepost_core.errors import GatepostError, Unavailable
 from gatepost_core.ledger.values import NewOperation, Recorded
+from gatepost_core.points_in_time import is_past
 from gatepost_core.redeem_tokens import derived_redeem_token, new_redeem_token, reference_of
 from gatepost_core.sealing import Purpose
 from gatepost_core.sealing.fingerprints import Origin
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _NAME_BYTES: Final = 16
+_QUEUED: Final = frozenset({Origin.SEALED, Origin.PLAIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Recorder:
 
         Raises:
             ConfigurationError: the command names a tenant that is not configured.
+            InvalidCommand: the deadline has passed, by the clocks of this machine and of Redis. A submission is recorded, and expires.
             IdempotencyConflict: the key was used with another command.
             RecordGone: the key is known, but its operation's record no longer exists. Nothing is sent.
             Unavailable: Redis did not answer. The command may have been recorded, and is then sent later.
@@ -130,8 +134,7 @@ class Recorder:
                 results[number] = Enqueued(found, existed=found != new.operation_id, redeem_token=tokens[number])
             else:
                 # After a lost answer, the operation may have been recorded under this id.
-                sure = isinstance(found, IdempotencyConflict | RecordGone)
-                known = (None, None) if sure else (new.operation_id, tokens[number])
+                known = (new.operation_id, tokens[number]) if isinstance(found, Unavailable) else (None, None)
                 results[number] = Enqueued(known[0], error=found, redeem_token=known[1])
         self._publish(
             [new for number, new in prepared.items() if not (results[number].existed or results[number].error)],
@@ -176,9 +179,16 @@ class Recorder:
             queue=queue,
             message=message,
             owner=owner,
+            refused_late=self._is_late(command, origin),
             **self._idempotency(dumped, idempotency_key, origin),
         )
         return new, token
+
+    def _is_late(self, command: Command, origin: Origin) -> bool:
+        """Return whether the caller gave a deadline in the past, by this machine's clock. A submission may have waited on the queue."""
+        if command.deadline is None or origin in _QUEUED:
+            return False
+        return is_past(command.deadline, datetime.now(UTC))
 
     def _redeem_token(
         self, command: Command, dumped: bytes, idempotency_key: str | None, origin: Origin

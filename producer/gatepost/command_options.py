@@ -15,7 +15,7 @@ class CommandOptions(TypedDict, total=False):
 
     Attributes:
         tenant: the name of a configured tenant; the first one by default.
-        deadline: an aware datetime, or a timedelta from now. Nothing is attempted after it.
+        deadline: an aware datetime, or a timedelta from now. Nothing is attempted after it. A time in the past is refused.
         client_ip: the recipient's IP address, for Auth0's attack protection.
         language: the language of the message's template, such as `pt-BR`.
         extra: further fields of the request's body.

@@ -71,12 +71,13 @@ local function recorded_before(new, late)
 end
 
 -- Returns the answer, and the operation by which the command is known. A key or an index that cannot be read raises an error before the
--- record is written. A command past its deadline is recorded without its recipient: no command, no fingerprint.
+-- record is written. A command past its deadline is refused, or recorded without its recipient: no command, no fingerprint.
 local function record(new, late)
   local operation, key, seal = prefix .. new.id, new.key, new.seal
   if redis.call('HGET', operation, 'state') then return 'existing', new.id end
   local answer, known = recorded_before(new, late)
   if answer then return answer, known end
+  if late and new.refused_late then return 'past' end
   if new.index ~= '' and not late then index_by_recipient(new.index, new.entry, new.deadline - now + 2 * lifetime) end
   local fields = { 'kind', new.kind, 'state', QUEUED, 'tenant', new.tenant, 'deadline', new.deadline, 'on_unknown', new.on_unknown,
     'attempts', '0', 'lifetime', lifetime, 'created', now, 'updated', now }

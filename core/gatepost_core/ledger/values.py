@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from redis.exceptions import ResponseError
 
 from gatepost_core.commands import OnUnknown
-from gatepost_core.errors import CorruptRecord, GatepostError, IdempotencyConflict, RecordGone
+from gatepost_core.errors import (
+    CorruptRecord,
+    FieldError,
+    GatepostError,
+    IdempotencyConflict,
+    InvalidCommand,
+    RecordGone,
+)
 from gatepost_core.kinds import Kind
+from gatepost_core.points_in_time import PAST
 from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translate
 from gatepost_core.redis.keys import as_text, milliseconds, moment, recipient_entry
@@ -37,6 +45,7 @@ class NewOperation(NamedTuple):
         queue: the key of the list that takes the message; empty if another broker takes it.
         message: the message for the list.
         owner: the id of the API key that asked; empty for a producer and a submission.
+        refused_late: whether it is refused if its deadline has passed by Redis's clock. Otherwise it is recorded and expires.
     """
 
     operation_id: str
@@ -55,6 +64,7 @@ class NewOperation(NamedTuple):
     queue: str = ""
     message: str = ""
     owner: str = ""
+    refused_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +235,7 @@ def dump_new(operations: Sequence[NewOperation], keys: RedisKeys) -> str:
                 "redeem": new.redeem_digest,
                 "queue": new.queue,
                 "owner": new.owner,
+                "refused_late": new.refused_late,
             }
             for new in operations
         ],
@@ -242,12 +253,19 @@ def read_recorded(operations: Sequence[NewOperation], reply: Sequence[Any]) -> R
     return Recorded(found, unpublished)
 
 
+def past_deadline() -> InvalidCommand:
+    """Return the error of a new command whose deadline has passed."""
+    return InvalidCommand([FieldError("deadline", PAST)])
+
+
 def _answer(answer: Sequence[str]) -> str | GatepostError:
     match answer:
         case ["conflict", _]:
             return IdempotencyConflict()
         case ["gone", _]:
             return RecordGone()
+        case ["past"]:
+            return past_deadline()
         case ["error", text]:
             # As Redis ends the text of an error in a script.
             return translate(ResponseError(f"{text} script: recording.lua, on @user_script."))

@@ -19,7 +19,7 @@ from gatepost_core.errors import (
     ProducerClosed,
     WrongRedeemToken,
 )
-from gatepost_core.ledger.values import Answer, Recorded, Verdict
+from gatepost_core.ledger.values import Answer, Recorded, Verdict, past_deadline
 from gatepost_core.outcomes import Outcome
 from gatepost_core.states import State
 
@@ -85,6 +85,8 @@ class MemoryLedger:
                     raise IdempotencyConflict
                 return earlier
             now = datetime.now(UTC)
+            if new.refused_late and new.deadline <= now:
+                raise past_deadline()
             if key and new.deadline > now:
                 self._by_key[key] = new.operation_id
             self._records[new.operation_id] = Record(

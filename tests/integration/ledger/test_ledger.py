@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gatepost.errors import IdempotencyConflict, NothingToRedeem, OperationNotFound, Unavailable
+from gatepost.errors import IdempotencyConflict, InvalidCommand, NothingToRedeem, OperationNotFound, Unavailable
 from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Kind
 from gatepost_core.ledger import Ledger, ledger_at
@@ -198,6 +198,14 @@ def test_nothing_begins_after_the_deadline(ledger: Ledger) -> None:
     answer = ledger.begin("op-1", "first", lease_s=10)
 
     assert (answer.verdict, answer.state, answer.reason) == (Verdict.FINISHED, State.EXPIRED, Reason.DEADLINE_PASSED)
+
+
+def test_a_deadline_that_the_producers_clock_takes_for_past_is_recorded(ledger: Ledger) -> None:
+    """Only a deadline that has passed by Redis's clock too is refused."""
+    with pytest.raises(InvalidCommand, match="deadline: is in the past"):
+        ledger.record(new(refused_late=True, deadline=datetime.now(UTC) - timedelta(seconds=1)))
+
+    assert ledger.record(new(refused_late=True)) == "op-1"
 
 
 def test_a_free_wait_costs_no_attempt_and_is_called_deferred(ledger: Ledger) -> None:

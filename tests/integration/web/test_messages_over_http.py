@@ -80,6 +80,20 @@ def test_a_key_has_up_to_256_characters(api: Api, key: str) -> None:
     assert answer.status_code == 202
 
 
+@pytest.mark.parametrize(("path", "code"), [("/v1/messages", {}), ("/v1/logins", {"code": "123456"})])
+def test_a_deadline_in_the_past_is_refused(api: Api, path: str, code: dict[str, str]) -> None:
+    """For one item and for one of a list. The answer points to the field, and the other item is recorded."""
+    client = api.client()
+    late = {**ANA, **code, "deadline": "2020-01-01T00:00:00Z"}
+    one = client.post(path, json=late)
+    first, second = client.post(path, json=[late, {**late, "deadline": "2098-01-01T00:00:00Z"}]).json()["results"]
+
+    assert (one.status_code, problem(one)) == (422, "invalid")
+    assert one.json()["errors"] == [{"pointer": "/deadline", "detail": "is in the past; give a later time"}]
+    assert first["problem"]["errors"][0]["pointer"] == "/0/deadline"
+    assert second["status"] == 202
+
+
 def test_a_key_whose_record_is_gone_sends_nothing(api: Api, redis_client: redis.Redis) -> None:
     """A late repetition must not become a second message."""
     client = api.client()
