@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from gatepost_core.errors import GatepostError, Unforeseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -171,10 +171,26 @@ def items_of_caller(items: Iterable[T]) -> Iterator[T]:
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
-            failure = error
+            failure = _of_caller(error)
             break
         yield item
-    raise _OfCaller(failure)
+    raise failure
+
+
+async def async_items_of_caller(items: AsyncIterable[T]) -> AsyncIterator[T]:
+    """Yield the items of a caller's asynchronous iterable. Errors of the caller's code leave the boundary unchanged."""
+    iterator = None
+    while True:
+        try:
+            iterator = aiter(items) if iterator is None else iterator
+            item = await anext(iterator)
+        except StopAsyncIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = _of_caller(error)
+            break
+        yield item
+    raise failure
 
 
 def callback_of_caller(callback: Callable[P, None]) -> Callable[P, None]:
@@ -220,6 +236,10 @@ class _OfCaller(Exception):
     def theirs(self) -> Exception:
         trace = self._error.__traceback__
         return self._error.with_traceback(trace and trace.tb_next)
+
+
+def _of_caller(error: Exception) -> _OfCaller:
+    return error if isinstance(error, _OfCaller) else _OfCaller(error)
 
 
 def _is_of_the_call(error: BaseException) -> bool:

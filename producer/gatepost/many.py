@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.commands import parse_command
 from gatepost_core.enqueue import Enqueued
-from gatepost_core.error_boundary import boundary, items_of_caller
+from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import InvalidCommand
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import Sequence
 
     from gatepost_core.commands import Command
     from gatepost_core.enqueue import Recorder
 
-T = TypeVar("T")
 Item = Mapping[str, Any]
 """A command's fields, its `kind`, and its `idempotency_key` if it has one."""
 CHUNK: Final = 100
@@ -41,23 +39,6 @@ def enqueue_chunk(recorder: Recorder, items: Sequence[Item]) -> list[Enqueued]:
             # Its frames hold the items.
             boundary.bare(result.error)
     return results
-
-
-async def chunks_of(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[list[T]]:
-    """Yield the items in chunks, as many as there are in one round trip."""
-    if not isinstance(items, AsyncIterable):
-        listed = items_of_caller(items)
-        while found := list(islice(listed, CHUNK)):
-            yield found
-        return
-    chunk: list[T] = []
-    async for item in items:
-        chunk.append(item)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _read(item: Item) -> tuple[Command, str | None]:

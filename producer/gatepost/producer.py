@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from gatepost.handles import AsyncHandle, Handle
@@ -40,8 +39,10 @@ class Producer:
     """Enqueues operations. Thread-safe; make one for the process and keep it.
 
     Every method validates, seals, records in the ledger, publishes, and returns a handle. `gatepost.command_options` describes the keyword
-    options. The same `idempotency_key` gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end. A
-    command whose deadline has passed when it is recorded takes no key.
+    options. The same `idempotency_key` gives the same operation, its outcome included, until `GATEPOST_RECORD_LIFETIME` after its end.
+
+    A new command whose deadline is more than a minute in the past is refused with `InvalidCommand`. One whose deadline passes on the way is
+    recorded, expires, and takes no key.
 
     Without the broker, but with Redis, they return a handle all the same: the operation is recorded, the log says `publish.postponed`, and the
     reconciler publishes it when the broker is back.
@@ -166,6 +167,8 @@ class Producer:
         Memory does not grow with their number. A wrong command gives a result with the error; the other commands are not affected. For a message to a list
         of people, a campaign does more: it keeps to hours and quotas, and can be paused.
 
+        If reading `items` raises an error, the commands before it are enqueued and yielded first. Then the error is raised.
+
         Args:
             items: dictionaries of a command's fields with `kind` ("send_email", "send_sms", "login_with_email" or "login_with_sms"), and
                 `idempotency_key` if it has one.
@@ -180,9 +183,11 @@ class Producer:
         return self._send_many(items_of_caller(items))
 
     def _send_many(self, items: Iterator[Item]) -> Iterator[Enqueued]:
-        from gatepost.many import CHUNK  # noqa: PLC0415 - most producers never call it
+        # Imported here, because most producers never call it.
+        from gatepost.chunks import in_chunks  # noqa: PLC0415
+        from gatepost.many import CHUNK  # noqa: PLC0415
 
-        while chunk := list(islice(items, CHUNK)):
+        for chunk in in_chunks(items, CHUNK):
             yield from self.send_chunk(chunk)
 
     def send_chunk(self, items: Sequence[Item]) -> list[Enqueued]:
@@ -282,9 +287,11 @@ class AsyncProducer:
         Args:
             items: as for `Producer.send_many`, in an iterable or an asynchronous iterable.
         """
-        from gatepost.many import chunks_of  # noqa: PLC0415 - as above
+        # Imported here, as in `Producer`.
+        from gatepost.chunks import async_in_chunks  # noqa: PLC0415
+        from gatepost.many import CHUNK  # noqa: PLC0415
 
-        async for chunk in chunks_of(items):
+        async for chunk in async_in_chunks(items, CHUNK):
             for result in await asyncio.to_thread(self._producer.send_chunk, chunk):
                 yield result
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.many import chunks_of
+from gatepost.chunks import async_in_chunks
 from gatepost_core.error_boundary import boundary
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gatepost_core.states import State
 
 _PAGE: Final = 256
+_CHUNK: Final = 100
 
 
 @boundary
@@ -156,7 +157,7 @@ class AsyncCampaigns:
 
 def _read_in(loop: asyncio.AbstractEventLoop, rows: AsyncIterable[Row]) -> Iterator[Row]:
     """Yield in a thread the rows that the event loop reads."""
-    chunks = chunks_of(rows)
+    chunks = async_in_chunks(rows, _CHUNK)
 
     async def next_chunk() -> list[Row]:
         return await anext(chunks, [])

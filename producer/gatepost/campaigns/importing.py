@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from gatepost.campaigns.row_validation import checked_rows
+from gatepost.chunks import UntilError, in_chunks
 from gatepost_core.campaigns.batch import BATCH_ROWS, seal_rows
 from gatepost_core.error_boundary import callback_of_caller
-from gatepost_core.errors import InvalidCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from gatepost_core.campaigns.row import Row
     from gatepost_core.campaigns.store import CampaignStore
     from gatepost_core.number_rules import NumberRules
     from gatepost_core.sealing import Keyring
     from gatepost_core.sealing.fingerprints import Fingerprints
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,35 +133,3 @@ class Import:
     def so_far(self) -> Added:
         """The rows that were added or known until now."""
         return Added(self._added, self._duplicates)
-
-
-class UntilError(Generic[T]):
-    """Yields items up to the first error. The error is raised later, after the items before it were stored."""
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self._items = items
-        self._error: Exception | None = None
-
-    def __iter__(self) -> Iterator[T]:
-        try:
-            yield from self._items
-        except Exception as error:  # noqa: BLE001 - `raise_error` raises it
-            self._error = error
-
-    def raise_error(self, stored: str) -> None:
-        """Raise the error that ended the items, if there was one.
-
-        Args:
-            stored: the outcome of the items before it, for the message about an invalid item.
-        """
-        if isinstance(self._error, InvalidCommand):
-            raise InvalidCommand([(one.field, f"{one.problem}; {stored}") for one in self._error.problems])
-        if self._error is not None:
-            raise self._error
-
-
-def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of `size` items; the last one may be shorter."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from gatepost.campaigns.importing import in_chunks
+from gatepost.chunks import in_chunks
 from gatepost_core.campaigns.model import Status
 from gatepost_core.error_boundary import boundary
 from gatepost_core.errors import CampaignNotFound

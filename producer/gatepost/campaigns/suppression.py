@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.importing import UntilError, in_chunks
 from gatepost.campaigns.row_validation import checked_rows
+from gatepost.chunks import UntilError, in_chunks
 from gatepost_core.campaigns.scripts import part
 from gatepost_core.error_boundary import boundary, items_of_caller
 from gatepost_core.errors import FieldError, InvalidCommand

@@ -99,6 +99,24 @@ def test_every_row_before_an_invalid_one_is_added_from_an_event_loop(settings: S
     assert total == 2
 
 
+def test_every_row_before_an_error_of_the_callers_rows_is_added_from_an_event_loop(settings: Settings) -> None:
+    """The error of an asynchronous iterable is raised unchanged, after the rows before it were added."""
+
+    async def broken() -> AsyncIterator[Row]:
+        async for row in rows(150):
+            yield row
+        raise OSError("the disk is gone")
+
+    async def run() -> int:
+        async with AsyncProducer(settings) as producer:
+            campaign = await producer.campaigns.create("spring")
+            with pytest.raises(OSError, match="the disk is gone"):
+                await producer.campaigns.add(campaign, broken())
+            return (await producer.campaigns.status(campaign)).total
+
+    assert asyncio.run(run()) == 150
+
+
 def test_a_command_is_enqueued_from_an_event_loop(settings: Settings) -> None:
     """The same key gives the same operation."""
 

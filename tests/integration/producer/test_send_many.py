@@ -19,6 +19,7 @@ from gatepost_core.broker.publishing import publish
 from gatepost_core.kinds import Kind, Queue
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from gatepost_worker.upkeep.reconciler import Reconciler
+from support.error_tracker import shown_of
 from support.keys import KEYS
 
 if TYPE_CHECKING:
@@ -165,6 +166,53 @@ def test_a_caller_of_asyncio_gets_the_same(settings: Settings) -> None:
 
     assert [result.operation_id for result in first] == [result.operation_id for result in again]
     assert {result.existed for result in again} == {True}
+
+
+def broken(before: int) -> Iterator[dict[str, Any]]:
+    yield from sends(before)
+    raise LookupError("the cursor is closed")
+
+
+async def broken_asynchronous(before: int) -> AsyncIterator[dict[str, Any]]:
+    for item in broken(before):
+        yield item
+
+
+def from_a_loop(settings: Settings, items: Any, results: list[Any]) -> None:
+    """Append the results that `AsyncProducer.send_many` yields for these items."""
+
+    async def run() -> None:
+        async with AsyncProducer(settings) as producer:
+            async for result in producer.send_many(items):
+                results.append(result)  # noqa: PERF401 - those before an error count
+
+    asyncio.run(run())
+
+
+def from_a_thread(settings: Settings, items: Any, results: list[Any]) -> None:
+    """Append the results that `Producer.send_many` yields for these items."""
+    with Producer(settings) as producer:
+        for result in producer.send_many(items):
+            results.append(result)  # noqa: PERF402 - as above
+
+
+@pytest.mark.parametrize("before", [0, 1, CHUNK, CHUNK + 50])
+@pytest.mark.parametrize(
+    ("send", "items"),
+    [(from_a_thread, broken), (from_a_loop, broken), (from_a_loop, broken_asynchronous)],
+    ids=["Producer", "AsyncProducer", "AsyncProducer, asynchronous items"],
+)
+def test_commands_before_an_error_of_the_items_are_enqueued(
+    settings: Settings, redis_client: redis.Redis, send: Any, items: Any, before: int
+) -> None:
+    """Each gets its result. Then the caller's own error is raised, unchanged and without frames of Gatepost that hold items."""
+    results: list[Any] = []
+    with pytest.raises(LookupError, match=r"^'the cursor is closed'$|^the cursor is closed$") as failure:
+        send(settings, items(before), results)
+
+    assert [result.error for result in results] == [None] * before
+    assert redis_client.llen(QUEUE) == before
+    assert not [key for key in shown_of(failure.value, __file__).split() if "@example.com" in key]
 
 
 def test_redis_goes_away_in_between_and_each_result_says_what_was_recorded(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.campaigns.importing import in_chunks
+from gatepost.chunks import in_chunks
 from gatepost.campaigns.sent_before import CHUNK, RecentSends
 from gatepost_core.campaigns.model import SHORT_ID, Campaign
 from gatepost_core.identifiers import normalise_recipient

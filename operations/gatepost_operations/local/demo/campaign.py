@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gatepost.campaigns.importing import in_chunks
+from gatepost.chunks import in_chunks
 from gatepost_operations.local.demo.recipients import is_email
 
 if TYPE_CHECKING:

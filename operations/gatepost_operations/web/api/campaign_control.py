@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from gatepost.campaigns.importing import in_chunks
+from gatepost.chunks import in_chunks
 from gatepost.campaigns.report import Only
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.campaigns.row import Row

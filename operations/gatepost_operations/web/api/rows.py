@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gatepost.campaigns.importing import in_chunks
+from gatepost.chunks import in_chunks
 from gatepost_core.campaigns.row import ROW, Row
 from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_operations.files.rows import RowError
