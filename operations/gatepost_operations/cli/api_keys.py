@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS, Channel, Kind
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.connection import open_redis
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, Missing, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.formatting import in_zone
 from gatepost_operations.maintenance.api_keys import ApiKey, ApiKeys, Scope, grant_of
@@ -96,7 +95,7 @@ def create(
     """
     kinds, countries = kind or [], country or []
     if _TEXTS in kinds and not countries:
-        raise InvalidCommand([FieldError("country", "is missing; name the countries that get SMS, or any")])
+        raise Missing("--country", "name the countries that get SMS, such as GB, or any")
     grant = grant_of(
         {
             "name": name,

@@ -10,7 +10,7 @@ from gatepost_operations.cli.connection import open_redis_without_keys
 from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import confirm, new_password
-from gatepost_operations.cli.options import JsonOption, YesOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, Missing, YesOption, command_app, examples
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.extras import require_web
 from gatepost_operations.formatting import counted
@@ -97,9 +97,10 @@ def sign_out(
 
     This also works for an operator who signed in with OIDC.
     """
-    if (name is None) is not everyone:
-        problem = "is missing; give it, or --all" if name is None else "cannot be given with --all; leave one out"
-        raise InvalidCommand([FieldError("name", problem)])
+    if name is None and not everyone:
+        raise Missing("NAME", "give it, or --all")
+    if name is not None and everyone:
+        raise typer.BadParameter("cannot be combined with NAME; leave one out", param_hint="--all")
     sessions = import_module(f"{_SECURITY}.sessions")
     with open_redis_without_keys() as (settings, client):
         ended = sessions.Sessions.at(client, settings.namespace).end_all(name)

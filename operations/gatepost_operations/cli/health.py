@@ -16,7 +16,7 @@ from gatepost_core.settings import Settings, load_settings
 from gatepost_operations.cli.dev_environment import env_file
 from gatepost_operations.cli.doctor.checks import Status, judge_reconciler
 from gatepost_operations.cli.exit_codes import ExitCode
-from gatepost_operations.cli.options import JsonOption, command_app, examples
+from gatepost_operations.cli.options import JsonOption, Missing, command_app, examples
 from gatepost_operations.cli.output import say, write, write_json
 
 app = command_app()
@@ -84,7 +84,7 @@ def _own_url(port: int | None) -> str:
     settings = load_settings(env_file=env_file())
     chosen = port or settings.health_port
     if chosen is None:
-        raise InvalidCommand([FieldError("port", "is not known; give --port, or set GATEPOST_HEALTH_PORT")])
+        raise Missing("--port", "give it, or set GATEPOST_HEALTH_PORT")
     host = _EVERYWHERE.get(settings.health_host, settings.health_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{chosen}/health"
 

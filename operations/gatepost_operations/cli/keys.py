@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gatepost_core.audit_log import AuditLog
+from gatepost_core.errors import ConfigurationError
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.sealing import KEY_BYTES, Key, Keyring
@@ -46,7 +47,10 @@ def new(
 ) -> ExitCode:
     """Print a new sealing key and fingerprint key, as environment lines."""
     # Keys that two environments create on one day need different ids.
-    sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
+    try:
+        sealing = Key.new(kid or f"k{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(_RANDOM_BYTES)}").reveal()
+    except ConfigurationError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--kid") from None
     fingerprint = secrets.token_urlsafe(KEY_BYTES)
     made = {"GATEPOST_SEALING_KEYS": sealing, "GATEPOST_FINGERPRINT_KEY": fingerprint}
     show(made, *(f"{name}={value}" for name, value in made.items()), as_json=as_json)

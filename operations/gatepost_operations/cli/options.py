@@ -54,6 +54,22 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and show the counts.")]
 
 
+class Missing(typer.BadParameter):
+    """An option or argument is missing that the others make necessary. The exit code is that of wrong usage.
+
+    Args:
+        name: its name, as it is typed.
+        way_out: the sentence's end: what to give.
+    """
+
+    def __init__(self, name: str, way_out: str) -> None:
+        super().__init__(way_out, param_hint=name)
+
+    def format_message(self) -> str:
+        """Return the sentence."""
+        return f"{self.param_hint} is missing; {self.message}"
+
+
 class PlainApp(typer.Typer):
     """An app whose commands have plain help."""
 

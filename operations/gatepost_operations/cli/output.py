@@ -111,7 +111,14 @@ def blames_options(error: BaseException, words: Sequence[str]) -> bool:
 
 
 def _option(problem: FieldError) -> str:
-    return f"--{problem.field.replace('_', '-')}"
+    """Return the option that a field comes from. A field such as `to 2` names the second value of `--to`."""
+    return f"--{problem.field.partition(' ')[0].replace('_', '-')}"
+
+
+def _typed(problem: FieldError, given: Mapping[str, str]) -> str:
+    _, space, place = problem.field.partition(" ")
+    option = _option(problem)
+    return f"{option}{space}{place}" if option in given else problem.field
 
 
 def _given(words: Sequence[str]) -> dict[str, str]:
@@ -126,10 +133,7 @@ def _with_options(error: BaseException, words: Sequence[str]) -> str:
         return sentence_of(error)
     given = _given(words)
     problems = [
-        FieldError(
-            option if (option := _option(problem)) in given else problem.field,
-            problem.problem.replace("Input should", "must"),
-        )
+        FieldError(_typed(problem, given), problem.problem.replace("Input should", "must"))
         for problem in error.problems
     ]
     return str(InvalidCommand(problems))

@@ -21,6 +21,7 @@ from gatepost_operations.cli.inputs import confirm, url_from
 from gatepost_operations.cli.options import (
     DryRunOption,
     JsonOption,
+    Missing,
     SinceOption,
     UntilOption,
     YesOption,
@@ -204,7 +205,7 @@ def replay(
     """
     start, end = read_period(since, until)
     if start is None:
-        raise InvalidCommand([FieldError("since", "is missing; give the start of the range, such as --since 2h")])
+        raise Missing("--since", "give the start of the range, such as --since 2h")
     with _control() as (_, control):
         found = control.find(endpoint)
         number = control.replay(found.id, start, end, dry_run=dry_run)

@@ -74,7 +74,7 @@ def test_a_url_comes_from_standard_input(run: Callable[..., Any], monkeypatch: p
         (("add", "https://169.254.169.254/canary"), ExitCode.INVALID, "names an address that is not on the internet"),
         (("add", "https://example.com/", "--event", "campaign.ended"), ExitCode.USAGE, "there are campaign.finished"),
         (("test", "3f2a"), ExitCode.UNEXPECTED, "there is no such webhook endpoint"),
-        (("replay", "3f2a"), ExitCode.INVALID, "is missing; give the start"),
+        (("replay", "3f2a"), ExitCode.USAGE, "--since is missing; give the start"),
         (("rotate", "3f2a", "--overlap", "soon"), ExitCode.USAGE, "is not a duration"),
     ],
 )

@@ -213,9 +213,9 @@ def test_the_command_asks_and_says_with_its_exit_code(
 
 
 def test_the_command_without_a_port_says_where_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 6: the input is incomplete."""
-    assert main(["health"]) == 6
-    assert "GATEPOST_HEALTH_PORT" in capsys.readouterr().err
+    """As an option, or as a setting."""
+    assert main(["health"]) == 2
+    assert "--port is missing; give it, or set GATEPOST_HEALTH_PORT" in capsys.readouterr().err
 
 
 def test_a_taken_port_stops_the_start_with_the_variables_name(watch: Watch, server: HealthServer) -> None:

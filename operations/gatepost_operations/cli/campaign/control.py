@@ -15,7 +15,7 @@ from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, YesOption
+from gatepost_operations.cli.options import JsonOption, Missing, YesOption
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.formatting import counted
@@ -94,7 +94,7 @@ def change(
 ) -> ExitCode:
     """Change a campaign's rate or deadline, also while it runs."""
     if rate is None and deadline is None:
-        raise InvalidCommand([FieldError("change", "has nothing to change; give --rate or --deadline")])
+        raise Missing("--rate or --deadline", "give what to change, such as --rate 20")
     now = datetime.now(UTC)
     with open_campaign(campaign) as (campaigns, found):
         changed = found

@@ -11,7 +11,7 @@ from gatepost.handles import Handle
 from gatepost.producer import Producer
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
-from gatepost_core.commands import COMMANDS, build
+from gatepost_core.commands import COMMANDS, Command, build
 from gatepost_core.errors import FieldError, InvalidCommand, NotFinished, said
 from gatepost_core.kinds import CAMPAIGN_KINDS, Identifier
 from gatepost_core.number_rules import number_rules
@@ -109,12 +109,11 @@ def send_samples(
         InvalidCommand: an address is not valid, or the file has no row for its channel.
     """
     samples = list(_samples(file, to, rows))
-    outcomes = []
+    commands = [_command(sample, options, reading) for sample in samples]
     # One after the other: a newer code makes an older one void, so their order decides which one works.
-    for sample in samples:
-        handle = _send(producer, sample, options, reading)
-        outcomes.append((sample, _outcome(handle)))
-    return outcomes
+    return [
+        (sample, _outcome(producer.enqueue(command))) for sample, command in zip(samples, commands, strict=True)
+    ]
 
 
 def _samples(file: RecipientFile, to: Sequence[str], rows: int) -> Iterator[Sample]:
@@ -124,20 +123,18 @@ def _samples(file: RecipientFile, to: Sequence[str], rows: int) -> Iterator[Samp
     for number, (address, identifier) in enumerate(zip(to, wanted, strict=True), 1):
         found = chosen[identifier]
         if not found:
-            raise InvalidCommand(
-                [FieldError(f"to {number}", f"{file.name} has no valid row with {_NOUNS[identifier]}")]
-            )
+            raise InvalidCommand([FieldError(file.name, f"has no valid row with {_NOUNS[identifier]}")])
         yield from (Sample(number, address, row) for row in found)
 
 
 _NOUNS: Final = {Identifier.EMAIL: "an e-mail address", Identifier.PHONE_NUMBER: "a phone number"}
 
 
-def _send(producer: Producer, sample: Sample, options: Options, reading: FileOptions) -> Handle:
+def _command(sample: Sample, options: Options, reading: FileOptions) -> Command:
     fields = {str(sample.row.kind.identifier): sample.address, **message_of(sample.row.kind, options, sample.row)}
     rules = number_rules(reading.numbers, allow_landlines=reading.allow_landlines)
     try:
-        return producer.enqueue(build(COMMANDS[CAMPAIGN_KINDS[sample.row.kind]], fields, rules))
+        return build(COMMANDS[CAMPAIGN_KINDS[sample.row.kind]], fields, rules)
     except InvalidCommand as failure:
         raise InvalidCommand([FieldError(f"to {sample.to}", one.problem) for one in failure.problems]) from None
 
