@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from fastapi import FastAPI
+
     from gatepost_core.settings import Settings
 
 PASSWORD: Final = "correct horse battery"
@@ -87,8 +89,13 @@ def console_with_accounts(settings: Settings, directory: Path, **given: Any) -> 
         given: more settings of the console.
     """
     accounts = write_accounts(directory / "users")
-    access = ConsoleSettings(users=accounts, **given)
-    with WebServer(create_app(settings, "http://127.0.0.1:1", SecretStr("key"), access=access)) as server:
+    with WebServer(app_with_accounts(settings, accounts, **given)) as server:
         console = SignedInConsole(server.url, accounts)
         yield console
         console.close()
+
+
+def app_with_accounts(settings: Settings, accounts: Path, **given: Any) -> FastAPI:
+    """Return a console with the local accounts of a file. Parameters are those of `console_with_accounts`."""
+    access = ConsoleSettings(users=accounts, **given)
+    return create_app(settings, "http://127.0.0.1:1", SecretStr("key"), access=access)

@@ -67,16 +67,25 @@ class Api:
 def running_api(settings: Settings, **options: Any) -> Iterator[Api]:
     """Serve the API of these settings in a thread, with further options of `config_of`."""
     app = create_app(settings)
+    with serving(app, **options) as url:
+        api = Api(app, url)
+        try:
+            yield api
+        finally:
+            api.close()
+
+
+@contextmanager
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """Serve an app in a thread as `gatepost web` does, with further options of `config_of`, and give its URL."""
     ready = threading.Event()
     with bound("127.0.0.1", 0) as listening:
         server = Server(config_of(app, **options), ready.set, lambda: None)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         assert ready.wait(_START_S)
-        api = Api(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
         try:
-            yield api
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            api.close()
             server.should_exit = True
             thread.join(_START_S)

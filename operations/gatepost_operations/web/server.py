@@ -12,6 +12,7 @@ import uvicorn
 
 from gatepost_core.errors import ConfigurationError
 from gatepost_operations.web.prompt_requests import HEAD_S, PromptProtocol
+from gatepost_operations.web.request_bodies import BODY_S, BodyLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +70,16 @@ def serve(
         Server(config_of(app), lambda: on_ready(url), on_stop).run(sockets=[listening])
 
 
-def config_of(app: Any, *, head_s: float = HEAD_S) -> uvicorn.Config:
+def config_of(app: Any, *, head_s: float = HEAD_S, body_s: float = BODY_S) -> uvicorn.Config:
     """Return the configuration of a server: it logs no request and names no software.
 
     Args:
         app: the ASGI app.
         head_s: seconds that a client has for the head of a request.
+        body_s: seconds that the server waits for the body of a request; received bytes add to them.
     """
     return uvicorn.Config(
-        app,
+        BodyLimits(app, body_s=body_s),
         http=partial(PromptProtocol, head_s=head_s),  # type: ignore[arg-type] # called like a class
         access_log=False,
         # Otherwise uvicorn logs the URL of a WebSocket with its query, if a library for WebSockets is installed.

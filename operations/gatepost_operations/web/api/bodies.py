@@ -9,6 +9,7 @@ import anyio
 import anyio.from_thread
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gatepost_core.commands import invalid_command_of
@@ -181,7 +182,7 @@ class Upload(io.RawIOBase):
         """Fill a buffer with the next bytes. Return 0 at the end.
 
         Raises:
-            Problem: the body has more than 1 GiB, or no byte came for a minute.
+            Problem: the body has more than 1 GiB, or comes too slowly.
             OSError: the client closed the connection.
         """
         while not self._rest:
@@ -199,7 +200,7 @@ class Upload(io.RawIOBase):
         try:
             with anyio.fail_after(self._patience_s):
                 chunk = await anext(self._chunks, None)
-        except TimeoutError:
+        except (TimeoutError, HTTPException):
             raise Problem(Type.TOO_SLOW) from None
         except ClientDisconnect:
             self.interrupted = True

@@ -151,7 +151,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         for method in methods.values():
             if path != _PUBLIC:
                 method["security"] = [{_KEY_SCHEME: []}]
-                for status, described in problems(*_ALWAYS).items():
+                slow = (Type.TOO_SLOW,) if "requestBody" in method else ()
+                for status, described in problems(*_ALWAYS, *slow).items():
                     method["responses"].setdefault(str(status), described)
                 # FastAPI describes its own form of 422.
                 method["responses"]["422"] = problems(Type.INVALID)[422]

@@ -57,7 +57,10 @@ class Type(Enum):
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
     )
     TOO_SLOW = Entry(
-        "too-slow", 408, "The upload has stopped.", "No data came for a minute. The rows before the stop were added."
+        "too-slow",
+        408,
+        "The body came too slowly.",
+        "No data came for a minute, or fewer than 500 bytes a second. The rows of a file before that were added.",
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry("record-gone", 409, "The record of this idempotency key was deleted.", "Nothing was sent.")

@@ -107,7 +107,7 @@ Reading = Annotated[FileOptions, Depends()]
     "/v1/recipient-files/check",
     operation_id="check_recipient_file",
     openapi_extra={"requestBody": file_body(FILES)},
-    responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA, Type.TOO_SLOW)},
+    responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA)},
 )
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
     """Check a recipient file without storing it. Return the report of `gatepost campaign check --json`. Scope: `campaigns`."""
@@ -127,7 +127,7 @@ def _check(given: _Given) -> Response:
     openapi_extra={"requestBody": file_body(FILES)},
     responses={
         200: answer(schemas.AddedRows),
-        **problems(Type.NOT_FOUND, Type.CONFLICT, Type.TOO_LARGE, Type.MEDIA, Type.TOO_SLOW),
+        **problems(Type.NOT_FOUND, Type.CONFLICT, Type.TOO_LARGE, Type.MEDIA),
     },
 )
 async def add_recipients(
