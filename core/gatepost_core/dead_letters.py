@@ -111,12 +111,14 @@ class Selection:
         since: refused at this time or later.
         until: refused at this time or earlier.
         ids: only these ids.
+        doubtful: also letters that an interrupted replay may have published already.
     """
 
     reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     ids: frozenset[str] | None = None
+    doubtful: bool = True
 
     def fits(self, letter: DeadLetter) -> bool:
         """Whether a letter meets the criteria."""
@@ -125,6 +127,7 @@ class Selection:
             and (self.since is None or letter.at_ms >= milliseconds(self.since))
             and (self.until is None or letter.at_ms <= milliseconds(self.until))
             and (self.ids is None or letter.id in self.ids)
+            and (self.doubtful or not letter.published_perhaps)
         )
 
 

@@ -24,6 +24,8 @@ from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from gatepost_core.dead_letters import DeadLetter
     from gatepost_core.settings import Settings
 
@@ -107,10 +109,14 @@ class DeadLetterControl:
 
     def rehearse(self, selection: Selection) -> Replayed:
         """Return the result that `replay` would have, without replaying."""
+        return self.rehearse_all(self.letters.select(selection), again=selection.ids is not None)
+
+    def rehearse_all(self, letters: Iterable[DeadLetter], *, again: bool) -> Replayed:
+        """Return the result that `replay_all` would have, without replaying."""
         would = Replayed()
-        for letter in self.letters.select(selection):
+        for letter in letters:
             if self._accepted(letter, would) is not None:
-                doubtful = letter.published_perhaps and selection.ids is None
+                doubtful = letter.published_perhaps and not again
                 would.interrupted += doubtful
                 would.replayed += not doubtful
         return would
@@ -121,12 +127,20 @@ class DeadLetterControl:
         If the broker is the ledger's Redis, both happen in one step. With another broker, an interrupted replay leaves a mark, and the
         letter is replayed again only when the selection names its id.
         """
-        letters = list(self.letters.select(selection))
+        return self.replay_all(list(self.letters.select(selection)), again=selection.ids is not None)
+
+    def replay_all(self, letters: Sequence[DeadLetter], *, again: bool) -> Replayed:
+        """Replay these letters.
+
+        Args:
+            letters: the letters.
+            again: whether to replay those that an interrupted replay may have published already.
+        """
         done = Replayed()
         with self.audit.act("dead_letters.replay", letters=len(letters)) as found:
             try:
                 for letter in letters:
-                    self._replay(letter, done, again=selection.ids is not None)
+                    self._replay(letter, done, again=again)
             finally:
                 counts = done.as_json()
                 del counts["flaws"]
@@ -134,8 +148,11 @@ class DeadLetterControl:
         return done
 
     def drop(self, selection: Selection) -> int:
-        """Delete letters, and return how many."""
-        letters = list(self.letters.select(selection))
+        """Delete the letters of a selection, and return how many."""
+        return self.drop_all(list(self.letters.select(selection)))
+
+    def drop_all(self, letters: Sequence[DeadLetter]) -> int:
+        """Delete these letters, and return how many there still were."""
         with self.audit.act("dead_letters.drop", letters=len(letters)) as found:
             found["dropped"] = 0
             for letter in letters:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from support.keys import KEYS
 from support.web_api import CONSOLE_KEY
 
 if TYPE_CHECKING:
+    import httpx
     import redis
 
     from support.web_api import Api
@@ -84,6 +87,77 @@ def test_dead_letters_are_listed_by_reason_and_time(api: Api, redis_client: redi
     assert found(until=middle) == ["not JSON", "no such task"]
     assert found(since=first, until=last, reason="SUCH") == ["no such queue", "no such task"]
     assert naive.json()["errors"] == [{"parameter": "since", "detail": "must have timezone info"}]
+
+
+def replayable() -> dict[str, Any]:
+    """Return a message that workers accept."""
+    body = json.dumps([[], {"command": {"kind": "send_email", "email": ANA["recipient"]}}, {}])
+    headers = {"id": str(uuid.uuid4()), "task": "gatepost.submit", "lang": "py"}
+    parts = {"headers": headers, "properties": {"body_encoding": "base64"}, "body": body}
+    return {**parts, "content_type": "application/json", "content_encoding": "utf-8"}
+
+
+def test_dead_letters_that_match_are_replayed_and_dropped_by_their_number(api: Api, redis_client: redis.Redis) -> None:
+    """A dry run counts them. With another number, or none, nothing is done."""
+    console = api.client_with(CONSOLE_KEY, **{"Gatepost-Actor": "ada"})
+    letters = DeadLetters(redis_client, KEYS, api.app.state.services.settings.keyring())
+    for message in (replayable(), replayable(), {"raw": "not JSON"}):
+        letters.add(message, reason="no such task", queue="gatepost.send")
+    other = letters.add(replayable(), reason="another", queue="gatepost.send")
+    interrupted = letters.add(replayable(), reason="no such task", queue="gatepost.send")
+    letters.mark(interrupted, again=False)
+
+    def ask(action: str, **body: Any) -> httpx.Response:
+        return console.post(f"/v1/dead-letters/{action}", json=body)
+
+    looked = ask("replay", reason="SUCH", dry_run=True).json()
+    unconfirmed, changed = ask("replay", reason="SUCH"), ask("replay", reason="SUCH", confirmed=2)
+    before = redis_client.llen("gatepost.send")
+    replayed = ask("replay", reason="SUCH", confirmed=looked["letters"]).json()
+    named = ask("replay", ids=[interrupted], confirmed=1).json()
+    would = ask("drop", until="2098-01-01T00:00:00Z", dry_run=True).json()
+    dropped = ask("drop", reason="no such", confirmed=1).json()
+    entries = [one for one in console.get("/v1/audit").json()["entries"] if "letters" in one["about"]]
+
+    assert looked == {"dry_run": True, "letters": 3, "replayed": 2, "refused": 1, "interrupted": 0, "gone": 0} | {
+        "flaws": looked["flaws"]
+    }
+    assert (unconfirmed.status_code, unconfirmed.json()["errors"][0]["pointer"]) == (422, "/confirmed")
+    assert (changed.status_code, changed.json()["letters"], before) == (409, 3, 0)
+    assert replayed == looked | {"dry_run": False}
+    assert (named["replayed"], redis_client.llen("gatepost.send")) == (1, 3)
+    assert would == {"dry_run": True, "letters": 2, "dropped": 2, "reasons": {"another": 1, "no such task": 1}}
+    assert (dropped["dropped"], [letter.id for letter in letters.list()]) == (1, [other])
+    assert [(one["who"], one["action"], one["about"]["letters"]) for one in entries] == [
+        ("ada", "dead_letters.drop", 1),
+        ("ada", "dead_letters.replay", 1),
+        ("ada", "dead_letters.replay", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"ids": []}, "/ids"),
+        ({"since": "2026-05-04T18:00"}, "/since"),
+        ({"confirmed": -1}, "/confirmed"),
+        ({"reason": ""}, "/reason"),
+        ({"state": "open"}, "/state"),
+    ],
+)
+@pytest.mark.parametrize("action", ["replay", "drop"])
+def test_a_wrong_choice_of_dead_letters_is_refused(
+    api: Api, redis_client: redis.Redis, action: str, body: dict[str, Any], pointer: str
+) -> None:
+    """A filter with a mistake must not select other letters. A key without the scope selects none."""
+    letters = DeadLetters(redis_client, KEYS, api.app.state.services.settings.keyring())
+    letters.add(replayable(), reason="no such task", queue="gatepost.send")
+    wrong = api.client_with(CONSOLE_KEY).post(f"/v1/dead-letters/{action}", json={"confirmed": 1} | body)
+    poor = api.client(scopes=["read", "campaigns"]).post(f"/v1/dead-letters/{action}", json={"confirmed": 1})
+
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert poor.status_code == 403
+    assert len(letters) == 1
 
 
 def test_a_block_is_lifted_by_the_console_alone(api: Api, redis_client: redis.Redis) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from gatepost_operations.web.api import (
     campaign_control,
     campaigns,
+    dead_letters,
     health,
     lists,
     messages,
@@ -37,7 +38,18 @@ if TYPE_CHECKING:
 
 ROUTERS: Final = tuple(
     module.router
-    for module in (messages, operations, campaigns, campaign_control, uploads, recipients, lists, oversight, health)
+    for module in (
+        messages,
+        operations,
+        campaigns,
+        campaign_control,
+        uploads,
+        recipients,
+        lists,
+        oversight,
+        dead_letters,
+        health,
+    )
 )
 _BY_STATUS: Final = {404: Type.NOT_FOUND, 405: Type.METHOD, 400: Type.MALFORMED, 408: Type.TOO_SLOW, 413: Type.TOO_LARGE}
 

@@ -182,6 +182,54 @@ class Retried(_Shape):
     dry_run: bool
 
 
+class DeadLetter(_Shape):
+    """A message that no worker could accept, without its content."""
+
+    id: str
+    at: datetime
+    queue: str
+    reason: str
+    size: int
+    published_perhaps: bool = Field(description="Whether an interrupted replay may have published it already.")
+
+
+class DeadLetterPage(_Shape):
+    """Dead letters, the newest first."""
+
+    letters: list[DeadLetter]
+
+
+class Replayed(_Shape):
+    """The result of a replay, or of its dry run. Letters that are refused or interrupted stay."""
+
+    replayed: int
+    refused: int = Field(description="Letters that workers still cannot accept. `flaws` counts them by reason.")
+    interrupted: int = Field(description="Letters that an interrupted replay may have published already.")
+    gone: int
+    flaws: dict[str, int]
+
+
+class ReplayedLetters(Replayed):
+    """The result for many letters."""
+
+    dry_run: bool
+    letters: int = Field(description="The number of chosen letters, which `confirmed` must repeat.")
+
+
+class Dropped(_Shape):
+    """How many letters were deleted."""
+
+    dropped: int
+
+
+class DroppedLetters(Dropped):
+    """The result for many letters."""
+
+    dry_run: bool
+    letters: int = Field(description="The number of chosen letters, which `confirmed` must repeat.")
+    reasons: dict[str, int]
+
+
 class Report(_Shape):
     """A check, a plan, a list of quotas: the same as the command line's `--json`."""
 

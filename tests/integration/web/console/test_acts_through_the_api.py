@@ -50,6 +50,12 @@ def acts(campaigns: Campaigns) -> list[tuple[str, str]]:
     return [(entry.who, entry.action) for entry in campaigns.audit.entries()]
 
 
+def counted(campaigns: Campaigns, action: str) -> list[tuple[str, int]]:
+    """Return the operator and the number of letters of each entry that begins an action."""
+    entries = [entry for entry in campaigns.audit.entries() if entry.action == action]
+    return [(entry.who, entry.about["letters"]) for entry in entries if "letters" in entry.about]
+
+
 def test_dead_letters_are_put_back_and_dropped(
     both: SignedInConsole, campaigns: Campaigns, settings: Settings, redis_client: redis.Redis
 ) -> None:
@@ -101,20 +107,24 @@ def test_all_dead_letters_with_a_reason_are_put_back_or_dropped(
     letters.add(message_of(), reason="another", queue="gatepost.send")
     operator, admin = both.signed_in(Level.OPERATOR), both.signed_in(Level.ADMIN)
     asked = operator.get("/dead-letters/replay?reason=TASK").text
-    put_back = operator.post("/dead-letters/replay", data={"reason": "TASK"}).text
+    put_back = operator.post("/dead-letters/replay", data={"reason": "TASK", "confirmed": "3"}).text
     on_queue = redis_client.llen("gatepost.send")
-    refused = operator.post("/dead-letters/drop", data={"reason": "TASK"})
-    dropped = admin.post("/dead-letters/drop", data={"reason": "TASK"}).text
+    refused = operator.post("/dead-letters/drop", data={"reason": "TASK", "confirmed": "2"})
+    changed = admin.post("/dead-letters/drop", data={"reason": "TASK", "confirmed": "3"})
+    dropped = admin.post("/dead-letters/drop", data={"reason": "TASK", "confirmed": "2"}).text
 
     assert "Put back 3 dead letters" in asked
     assert "2 messages were put back" in put_back
     assert "1 refused" in put_back
     assert on_queue == 2
     assert refused.status_code == 403
+    assert changed.status_code == 409
+    assert "The number has changed" in changed.text
+    assert "Drop 2 dead letters" in changed.text
     assert "2 messages were dropped" in dropped
     assert [letter.reason for letter in letters.list()] == ["another"]
-    assert acts(campaigns).count(("otto", "dead_letters.replay")) == 3
-    assert acts(campaigns).count(("ada", "dead_letters.drop")) == 2
+    assert counted(campaigns, "dead_letters.replay") == [("otto", 3)]
+    assert counted(campaigns, "dead_letters.drop") == [("ada", 2)]
 
 
 def test_the_suppression_list_is_changed(both: SignedInConsole, campaigns: Campaigns) -> None:

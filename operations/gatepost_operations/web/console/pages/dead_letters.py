@@ -1,6 +1,5 @@
 """Dead letters without their contents: list, show, put back on the queue, drop. The API does the last two, because it has the keys."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ LINK: Final = Link("Dead letters", "/dead-letters")
 router: Final = APIRouter(prefix="/dead-letters", dependencies=[require(Level.READ_ONLY)])
 LetterId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
 _PAGE: Final = 50
-# Letters that one request puts back or drops: a few seconds.
+# As the API takes them.
 _MOST_AT_ONCE: Final = 500
 _LONGEST_TIME: Final = 40
 
@@ -74,6 +73,7 @@ def _form_filter(
 
 FilterOf = Annotated[Filter, Depends(_filter)]
 FormFilter = Annotated[Filter, Depends(_form_filter)]
+Confirmed = Annotated[int, Form(ge=0)]
 
 
 @router.get("")
@@ -115,15 +115,15 @@ def ask_to_drop_all(request: Request, console: ConsoleOf, wanted: FilterOf) -> R
 
 
 @router.post("/replay", dependencies=[require(Level.OPERATOR)])
-async def replay_all(request: Request, console: ConsoleOf, wanted: FormFilter) -> Response:
+async def replay_all(request: Request, console: ConsoleOf, wanted: FormFilter, confirmed: Confirmed) -> Response:
     """Put back the messages that match and that workers can now accept. One that may be back already is left out."""
-    return await _act_on_all(request, console, "replay", wanted)
+    return await _act_on_all(request, console, "replay", wanted, confirmed)
 
 
 @router.post("/drop", dependencies=[require(Level.ADMIN)])
-async def drop_all(request: Request, console: ConsoleOf, wanted: FormFilter) -> Response:
+async def drop_all(request: Request, console: ConsoleOf, wanted: FormFilter, confirmed: Confirmed) -> Response:
     """Delete the messages that match."""
-    return await _act_on_all(request, console, "drop", wanted)
+    return await _act_on_all(request, console, "drop", wanted, confirmed)
 
 
 @router.get("/{letter_id}")
@@ -161,34 +161,37 @@ async def drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Res
     return RedirectResponse("/dead-letters?done=drop", 303)
 
 
-def _ask(request: Request, console: Console, action: str, wanted: Filter) -> Response:
-    letters = _matching(console, action, wanted)
-    return render(request, "dead_letters/all.html.j2", action=action, wanted=wanted, number=len(letters), done=None)
+def _ask(
+    request: Request, console: Console, action: str, wanted: Filter, *, changed: bool = False, **values: Any
+) -> Response:
+    number = _matching(console, action, wanted)
+    shown = {"action": action, "wanted": wanted, "number": number, "changed": changed, "done": None} | values
+    return render(request, "dead_letters/all.html.j2", status=409 if changed else 200, **shown)
 
 
-async def _act_on_all(request: Request, console: Console, action: str, wanted: Filter) -> Response:
-    """Let the API act on each message, so that each has its audit entry, and show the numbers."""
-    letters = await run_in_threadpool(_matching, console, action, wanted)
-    done, flaws = 0, Counter[str]()
-    for letter in letters:
-        try:
-            answer = await _act(request, console, letter.id, action)
-        except Problem as problem:
-            if problem.status != HTTPStatus.NOT_FOUND:
-                raise
-            continue
-        done += int(answer.get("replayed") or answer.get("dropped") or 0)
-        flaws.update(answer.get("flaws", {}))
-    left = await run_in_threadpool(_matching, console, action, wanted)
-    return render(
-        request, "dead_letters/all.html.j2", action=action, wanted=wanted, number=len(left), done=done, flaws=flaws
-    )
+async def _act_on_all(
+    request: Request, console: Console, action: str, wanted: Filter, confirmed: int
+) -> Response:
+    """Let the API act on the messages, if their number is still the confirmed one, and show the numbers."""
+    selection = wanted.selection
+    times = {"since": selection.since, "until": selection.until}
+    values = {"reason": selection.reason, **{name: at and at.isoformat() for name, at in times.items()}}
+    try:
+        answer = await console.api_of(request).call(
+            "POST", f"/v1/dead-letters/{action}", json={**values, "confirmed": confirmed}
+        )
+    except Problem as problem:
+        if problem.status != HTTPStatus.CONFLICT:
+            raise
+        return await run_in_threadpool(_ask, request, console, action, wanted, changed=True)
+    done = {"done": answer.get("replayed", answer.get("dropped", 0)), "flaws": answer.get("flaws", {})}
+    return await run_in_threadpool(_ask, request, console, action, wanted, **done)
 
 
-def _matching(console: Console, action: str, wanted: Filter) -> list[DeadLetter]:
-    """Return the newest messages that match. One that may be back already is put back only by itself."""
-    found = _index(console).list(_MOST_AT_ONCE, wanted.selection)
-    return [letter for letter in found if action == "drop" or not letter.published_perhaps]
+def _matching(console: Console, action: str, wanted: Filter) -> int:
+    """Return the number of messages that match. One that may be back already is put back only by itself."""
+    selection = replace(wanted.selection, doubtful=action == "drop")
+    return len(_index(console).list(_MOST_AT_ONCE, selection))
 
 
 async def _act(request: Request, console: Console, letter_id: str, action: str) -> Mapping[str, Any]:
