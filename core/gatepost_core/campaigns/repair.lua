@@ -149,6 +149,9 @@ function calls.recount_end(before, batches, counts, gone)
     set_status(status == 'finished' and 'paused' or 'cancelling')
   else
     end_if_done()
+    status = get('status')
+    -- The counts are without the missing batches, and nothing is left to send.
+    if status == 'finished' or status == 'cancelled' then redis.call('DEL', blocked) end
   end
   return { 'done' }
 end

@@ -212,6 +212,21 @@ def test_batches_that_are_gone_are_named(campaigns: Campaigns, redis_client: red
     assert_adds_up(campaign)
 
 
+def test_an_ended_campaign_keeps_no_note_about_missing_batches(bench: Bench, redis_client: redis.Redis) -> None:
+    """The recount has settled them. A recipient who is added later would otherwise bring the note back."""
+    campaign_id = bench.started(300)
+    bench.work_now()
+    ended = bench.status(campaign_id).status
+    redis_client.delete(KEYS.batch(campaign_id, 1))
+    counted = bench.campaigns.recount(campaign_id)
+    stored = redis_client.exists(KEYS.blocked(campaign_id))
+    bench.campaigns.add(campaign_id, rows(5, 1000))
+    campaign = bench.status(campaign_id)
+
+    assert (ended, counted.gone, stored) == (Status.FINISHED, (1,), 0)
+    assert (campaign.status, campaign.total, campaign.blocks) == (Status.RUNNING, 261, ())
+
+
 def test_it_is_in_the_audit_log(campaigns: Campaigns) -> None:
     """With the total that was counted."""
     campaign_id = paused(campaigns)
