@@ -130,5 +130,11 @@ CASES = {
     "GatepostRedisNearlyFull": _gauge("gatepost_redis_memory_used_ratio", "0.9x60", "0.5x60", at="8m"),
     "GatepostProbeFailed": _gauge("gatepost_probe_success", "0x40", "1x40", _PROBE),
     "GatepostProbeSilent": _gauge("gatepost_probe_last_run_timestamp_seconds", "0x300", "3000x300", _PROBE, "61m"),
+    "GatepostWebhooksLate": _gauge("gatepost_webhook_oldest_seconds", "1700+15x80", "300x80", at="16m"),
+    "GatepostWebhookDisabled": Case(
+        {_of_fleet("gatepost_webhook_endpoints", ',state="disabled"'): "0x4 1x40"},
+        {_of_fleet("gatepost_webhook_endpoints", f',state="{state}"'): "1x40" for state in ("failing", "switched_off")},
+        {"job": "gatepost-fleet", "instance": "m", "state": "disabled"},
+    ),
     "GatepostFleetMetricsMissing": Case({FLEET: "1x2 0x40"}, {FLEET: "1x40"}),
 }

@@ -17,6 +17,9 @@ class EndpointState(StrEnum):
     ENABLED = "enabled"
     FAILING = "failing"
     DISABLED = "disabled"
+    """By Gatepost: the endpoint answered 410, or failed for a day."""
+    SWITCHED_OFF = "switched_off"
+    """By an operator."""
 
 
 REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if Redis (`GATEPOST_REDIS_URL`) answered, otherwise 0.")
@@ -78,7 +81,8 @@ SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries
 WEBHOOK_ENDPOINTS: Final = Metric(
     "gatepost_webhook_endpoints",
     Type.GAUGE,
-    "Webhook endpoints by state. A failing endpoint is enabled, and its last attempt failed.",
+    "Webhook endpoints by state. `failing`: enabled, and the last attempt failed. `disabled`: by Gatepost, after failures. `switched_off`: by an "
+    "operator.",
     ("state",),
 )
 WEBHOOK_OLDEST: Final = Metric(

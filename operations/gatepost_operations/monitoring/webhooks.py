@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The events of an endpoint that a look reads. They lie in the order in which they are due, not in that of their age.
 _MOST_EVENTS: Final = 200
+# The reason that an endpoint's record has.
+_OPERATOR: Final = "operator"
 
 
 def webhook_samples(client: Redis, keys: RedisKeys, *, now_ms: int) -> Iterator[Sample]:
@@ -30,11 +32,13 @@ def webhook_samples(client: Redis, keys: RedisKeys, *, now_ms: int) -> Iterator[
     found = dict.fromkeys(names.EndpointState, 0)
     oldest_ms = now_ms
     for endpoint_id in map(as_text, client.zrange(keys.webhooks, 0, -1)):
-        status, failing, cursor = client.hmget(keys.webhook(endpoint_id), ["status", "failing_since", "cursor"])
+        fields = ["status", "failing_since", "cursor", "disabled_reason"]
+        status, failing, cursor, reason = client.hmget(keys.webhook(endpoint_id), fields)
         if status is None:  # removed meanwhile
             continue
         if as_text(status) != names.EndpointState.ENABLED:
-            found[names.EndpointState.DISABLED] += 1
+            by_operator = as_text(reason or b"") == _OPERATOR
+            found[names.EndpointState.SWITCHED_OFF if by_operator else names.EndpointState.DISABLED] += 1
             continue
         found[names.EndpointState.FAILING if failing else names.EndpointState.ENABLED] += 1
         oldest_ms = min(oldest_ms, *_times(client, keys, endpoint_id, as_text(cursor or b"0-0")), now_ms)

@@ -181,8 +181,9 @@ def test_webhook_endpoints_and_their_oldest_event_are_shown(
     """By state. An event that was offered to an endpoint counts as well as one that no worker has looked at; a disabled endpoint waits for nothing."""
     before = scrape()
     bench = WebhookBench(settings.model_copy(update={"webhook_allow_private": True}))
-    works, fails, stopped = (bench.added(f"http://127.0.0.1:{free_port()}/hook")[0] for _ in range(3))
+    works, fails, stopped, gone = (bench.added(f"http://127.0.0.1:{free_port()}/hook")[0] for _ in range(4))
     bench.endpoints.disable(stopped, "operator")
+    bench.endpoints.disable(gone, "gone")
     now_ms = int(time.time() * 1000)
     redis_client.xadd(
         KEYS.webhook_events, {"v": 1, "type": "probe.failed", "at": 1, "data": "{}"}, id=f"{now_ms - 5000}-7"
@@ -198,7 +199,7 @@ def test_webhook_endpoints_and_their_oldest_event_are_shown(
     assert 5 <= unread["gatepost_webhook_oldest_seconds"] < 60
     assert 90 <= found["gatepost_webhook_oldest_seconds"] < 150
     states = {state: found[f'gatepost_webhook_endpoints{{state="{state}"}}'] for state in names.EndpointState}
-    assert states == {"enabled": 1, "failing": 1, "disabled": 1}
+    assert states == {"enabled": 1, "failing": 1, "disabled": 1, "switched_off": 1}
 
 
 def test_the_results_of_the_probe_are_shown(scrape: Scrape, redis_client: redis.Redis) -> None:
