@@ -70,7 +70,7 @@ def settings_for(url: str, **given: Any) -> Settings:
     fields: dict[str, Any] = {
         "redis_url": url,
         "sealing_keys": SEALING_KEY.reveal(),
-        "fingerprint_key": "a key for benchmarks",
+        "fingerprint_key": "a fingerprint key for benchmarks alone",
         "auth0_domain": "localhost:1",
         "auth0_client_id": "client",
         "auth0_client_secret": "secret",

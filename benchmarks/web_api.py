@@ -43,7 +43,7 @@ def served(directory: Path) -> Iterator[tuple[int, str, str]]:
             **os.environ,
             "GATEPOST_REDIS_URL": valkey.url,
             "GATEPOST_SEALING_KEYS": Key.new("benchmark").reveal(),
-            "GATEPOST_FINGERPRINT_KEY": "a key for a benchmark",
+            "GATEPOST_FINGERPRINT_KEY": "a fingerprint key for benchmarks alone",
             "AUTH0_DOMAIN": "localhost:1",
             "AUTH0_CLIENT_ID": "client",
             "AUTH0_CLIENT_SECRET": "secret",

@@ -107,7 +107,7 @@ def make_settings(valkey: EmbeddedValkey) -> Callable[..., Settings]:
         fields: dict[str, Any] = {
             "redis_url": valkey.url,
             "sealing_keys": SEALING_KEY.reveal(),
-            "fingerprint_key": "a key for tests",
+            "fingerprint_key": "a fingerprint key of the tests alone",
             "auth0_domain": "localhost:1",
             "auth0_client_id": "client",
             "auth0_client_secret": "s3cret",

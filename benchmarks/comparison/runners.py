@@ -165,7 +165,7 @@ def sealed_environment(redis_url: str) -> dict[str, str]:
     return {
         "GATEPOST_REDIS_URL": redis_url,
         "GATEPOST_SEALING_KEYS": Key("bench", bytes(range(32))).reveal(),
-        "GATEPOST_FINGERPRINT_KEY": "a key for benchmarks",
+        "GATEPOST_FINGERPRINT_KEY": "a fingerprint key for benchmarks alone",
         "AUTH0_DOMAIN": "tenant.example.com",
         "AUTH0_CLIENT_ID": "client",
     }

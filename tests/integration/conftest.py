@@ -63,7 +63,7 @@ def variables(valkey: EmbeddedValkey) -> dict[str, str]:
     return {
         "GATEPOST_REDIS_URL": valkey.url,
         "GATEPOST_SEALING_KEYS": SEALING_KEY.reveal(),
-        "GATEPOST_FINGERPRINT_KEY": "a key for tests",
+        "GATEPOST_FINGERPRINT_KEY": "a fingerprint key of the tests alone",
         "AUTH0_DOMAIN": "localhost:1",
         "AUTH0_CLIENT_ID": "client",
         "AUTH0_CLIENT_SECRET": "s3cret-canary",

@@ -69,7 +69,7 @@ class PacingRig:
             given = {
                 "GATEPOST_REDIS_URL": valkey.url,
                 "GATEPOST_SEALING_KEYS": Key("pacing", bytes(range(32))).reveal(),
-                "GATEPOST_FINGERPRINT_KEY": "a key for pacing",
+                "GATEPOST_FINGERPRINT_KEY": "a fingerprint key for pacing alone",
                 "AUTH0_DOMAIN": "tenant.example.com",
                 "AUTH0_CLIENT_ID": "client",
                 "AUTH0_CLIENT_SECRET": "secret",

@@ -16,5 +16,5 @@ CODE: Final = "9143770451"
 TOKEN: Final = "cAnArYt0kEn" + "x" * 32
 """A redeem token of wrong requests."""
 REDIS_PASSWORD: Final = "canary-password-k3w8"
-FINGERPRINT_KEY: Final = "canary-fingerprint-key-5z1m"
-CONSOLE_KEY: Final = "canary-console-key-8h2d"
+FINGERPRINT_KEY: Final = "canary-fingerprint-key-5z1m-of-32-or-more"
+CONSOLE_KEY: Final = "canary-console-key-8h2d-of-32-or-more"

@@ -72,7 +72,7 @@ class Stack:
         own = {
             "GATEPOST_REDIS_URL": self.valkey.url,
             "GATEPOST_SEALING_KEYS": SEALING_KEY.reveal(),
-            "GATEPOST_FINGERPRINT_KEY": "a key for tests",
+            "GATEPOST_FINGERPRINT_KEY": "a fingerprint key of the tests alone",
             "AUTH0_DOMAIN": self.simulator.domain,
             "AUTH0_CLIENT_ID": DEV_CLIENT_ID,
             "AUTH0_CLIENT_SECRET": DEV_CLIENT_SECRET,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gatepost_core.settings import Settings
 
 ALL_KINDS: Final = ["send_email", "send_sms", "login_with_email", "login_with_sms"]
-CONSOLE_KEY: Final = "a key for the console"
+CONSOLE_KEY: Final = "a key for the console of the tests"
 _START_S: Final = 60
 
 

@@ -42,6 +42,8 @@ DEFAULT_NAMESPACE: Final = "gatepost"
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 # RabbitMQ refuses names that begin with `amq.`.
 _RESERVED: Final = "amq"
+_SHORTEST_KEY: Final = 32
+_NEW_KEY: Final = {"fingerprint_key": "gatepost keys new", "web_api_key": "openssl rand -hex 32"}
 _LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
@@ -215,6 +217,15 @@ class Settings(Configuration):
             return json.loads(value)
         except (ValueError, RecursionError):
             raise ValueError("must be JSON, as docs/reference/settings.md shows") from None
+
+    @field_validator("fingerprint_key", "web_api_key")
+    @classmethod
+    def _cannot_be_guessed(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # Logs have digests under these keys. With a short key, they can be guessed.
+        if value and len(value) < _SHORTEST_KEY:
+            command = _NEW_KEY[str(info.field_name)]
+            raise ValueError(f"must have at least {_SHORTEST_KEY} characters; make one with: {command}")
+        return value
 
     @field_validator("redis_url", "broker_url")
     @classmethod

@@ -204,7 +204,7 @@ def test_another_fingerprint_key_gives_another_token(journey: Journey, make_sett
     """To make it, the idempotency key and the command are not enough: it needs the key of the HMAC."""
     first, second = (
         Producer(make_settings(fingerprint_key=key)).login_with_email(PERSON, "123456", idempotency_key="a key")
-        for key in ("one", "two")
+        for key in ("1" * 32, "2" * 32)
     )
 
     assert raw_of(first) != raw_of(second)

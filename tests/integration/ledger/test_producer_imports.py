@@ -41,7 +41,7 @@ def test_a_producer_and_one_send_load_few_modules(settings: Settings) -> None:
     environment = {
         "GATEPOST_REDIS_URL": settings.redis_url.get_secret_value(),
         "GATEPOST_SEALING_KEYS": settings.sealing_keys[0].get_secret_value(),
-        "GATEPOST_FINGERPRINT_KEY": "a key for tests",
+        "GATEPOST_FINGERPRINT_KEY": "a fingerprint key of the tests alone",
     }
 
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=environment)

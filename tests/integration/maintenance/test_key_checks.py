@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RIGHT = Key("k1", bytes(range(32)))
 WRONG = Key("k1", bytes(32))
 OTHER = Key("k2", bytes(range(1, 33)))
+ANOTHER = "another fingerprint key of the tests"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def started(make_settings: Callable[..., Settings]) -> None:
         ({"sealing_keys": ring(OTHER)}, ("k2",), "begins with k2, which no worker has; they have k1"),
         ({"sealing_keys": ring(OTHER, RIGHT)}, ("k2",), "begins with k2, which no worker has"),
         (
-            {"sealing_keys": ring(RIGHT), "fingerprint_key": "another"},
+            {"sealing_keys": ring(RIGHT), "fingerprint_key": ANOTHER},
             (),
             "GATEPOST_FINGERPRINT_KEY differs from the workers'",
         ),
@@ -104,7 +105,7 @@ def test_a_worker_with_another_key_does_not_start_once_something_is_stored(
 @pytest.mark.usefixtures("started")
 def test_a_key_that_sealed_nothing_may_be_replaced(make_settings: Callable[..., Settings]) -> None:
     """As on the day of installation, after `gatepost keys new` was run twice."""
-    with closing(Process(make_settings(sealing_keys=ring(WRONG), fingerprint_key="another"))) as worker:
+    with closing(Process(make_settings(sealing_keys=ring(WRONG), fingerprint_key=ANOTHER))) as worker:
         worker.prepare()
 
     with Producer(make_settings(sealing_keys=ring(RIGHT))) as producer, pytest.raises(KeyMismatch):
@@ -117,7 +118,7 @@ def test_a_fingerprint_key_that_was_replaced_on_purpose_can_be_forgotten(
 ) -> None:
     """`gatepost keys forget fingerprint-key`; the next worker writes the new one's check value."""
     right = make_settings(sealing_keys=ring(RIGHT))
-    replaced = make_settings(sealing_keys=ring(RIGHT), fingerprint_key="another")
+    replaced = make_settings(sealing_keys=ring(RIGHT), fingerprint_key=ANOTHER)
     with Producer(right) as producer:
         producer.send_email("ana@example.com")
     with closing(Process(replaced)) as worker, pytest.raises(ConfigurationError, match="keys forget fingerprint-key"):
@@ -125,7 +126,7 @@ def test_a_fingerprint_key_that_was_replaced_on_purpose_can_be_forgotten(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEPOST_REDIS_URL", right.redis_url.get_secret_value())
     monkeypatch.setenv("GATEPOST_SEALING_KEYS", ring(RIGHT))
-    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "another")
+    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", ANOTHER)
 
     assert main(["keys", "forget", "fingerprint-key", "--yes"]) == 0
     with closing(Process(replaced)) as worker:

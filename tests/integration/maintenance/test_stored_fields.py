@@ -233,7 +233,7 @@ def written(valkey_server: EmbeddedValkey) -> list[Written]:
         settings = Settings(
             redis_url=SecretStr(valkey_server.url),
             sealing_keys=(SecretStr(Key.new("test").reveal()),),
-            fingerprint_key=SecretStr("a key for tests"),
+            fingerprint_key=SecretStr("a fingerprint key of the tests alone"),
             auth0_domain=simulator.domain,
             auth0_base_url=simulator.url,
             auth0_client_id=DEV_CLIENT_ID,

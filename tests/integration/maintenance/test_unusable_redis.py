@@ -106,7 +106,7 @@ def settings_at(url: str, **more: Any) -> Settings:
     return Settings(
         redis_url=url,
         sealing_keys=Key("test", bytes(range(32))).reveal(),
-        fingerprint_key="a key for tests",
+        fingerprint_key="a fingerprint key of the tests alone",
         AUTH0_DOMAIN="localhost:1",
         AUTH0_CLIENT_ID="client",
         AUTH0_CLIENT_SECRET="s3cret",
@@ -158,7 +158,7 @@ def test_the_doctor_names_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEPOST_REDIS_URL", unusable.redis_url.get_secret_value())
     monkeypatch.setenv("GATEPOST_SEALING_KEYS", unusable.sealing_keys[0].get_secret_value())
-    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "a key for tests")
+    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "a fingerprint key of the tests alone")
     monkeypatch.setenv("AUTH0_DOMAIN", "localhost:1")
     monkeypatch.setenv("AUTH0_CLIENT_ID", "client")
     monkeypatch.setenv("AUTH0_CLIENT_SECRET", "s3cret")

@@ -399,7 +399,7 @@ def test_producers_of_two_redis_databases_wait_side_by_side(
 FORKING = """
 import os, sys, threading
 from gatepost import Producer, Settings
-producer = Producer(Settings(redis_url=sys.argv[1], sealing_keys=sys.argv[2], fingerprint_key="k"))
+producer = Producer(Settings(redis_url=sys.argv[1], sealing_keys=sys.argv[2], fingerprint_key="k" * 32))
 try:
     producer.handle(sys.argv[3]).wait(0.5)
 except TimeoutError:

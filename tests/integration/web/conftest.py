@@ -22,7 +22,7 @@ def served(valkey_server: EmbeddedValkey) -> Iterator[Api]:
     settings = Settings(
         redis_url=valkey_server.url,
         sealing_keys=SEALING_KEY.reveal(),
-        fingerprint_key="a key for tests",
+        fingerprint_key="a fingerprint key of the tests alone",
         AUTH0_DOMAIN="localhost:1",
         AUTH0_CLIENT_ID="client",
         AUTH0_CLIENT_SECRET="s3cret",

@@ -60,7 +60,7 @@ def world(valkey_server: EmbeddedValkey) -> Iterator[World]:
         settings = Settings(
             redis_url=valkey_server.url,
             sealing_keys=SEALING_KEY.reveal(),
-            fingerprint_key="a key for tests",
+            fingerprint_key="a fingerprint key of the tests alone",
             auth0_domain=simulator.domain,
             auth0_base_url=simulator.url,
             auth0_client_id=DEV_CLIENT_ID,

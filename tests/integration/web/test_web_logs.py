@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OPERATOR = "ana.silva@example.com"
 QUERY = "guest-5b1c"
 PEOPLE = ("ana.silva", "example.com", QUERY, "127.0.0.9")
-API_KEY = "a key of the console, for tests"
+API_KEY = "a key of the console, for these tests"
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[(\w+) *\] .+")
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA=="}
 

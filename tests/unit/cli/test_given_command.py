@@ -41,7 +41,7 @@ def test_the_printed_check_reads_the_file_in_the_same_way(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From another folder, with the channel, the column and the delimiter of the refused command: it finds the same invalid row."""
-    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "a key for tests")
+    monkeypatch.setenv("GATEPOST_FINGERPRINT_KEY", "a fingerprint key of the tests alone")
     monkeypatch.setenv("GATEPOST_SEALING_KEYS", "k:" + "A" * 43)
     Path("a folder").mkdir()
     Path("a folder/people.csv").write_text("Kontakt|x\nana@example.com|1\ncanary|2\n", encoding="utf-8")

@@ -17,7 +17,7 @@ CONFIGURATION = {
     # No server listens on this port.
     "GATEPOST_REDIS_URL": "redis://127.0.0.1:1/0",
     "GATEPOST_SEALING_KEYS": Key("test", bytes(32)).reveal(),
-    "GATEPOST_FINGERPRINT_KEY": "fingerprints",
+    "GATEPOST_FINGERPRINT_KEY": "fingerprints" * 3,
     "AUTH0_DOMAIN": "tenant.example.com",
     "AUTH0_CLIENT_ID": "client",
     "AUTH0_CLIENT_SECRET": "secret",

@@ -74,7 +74,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     monkeypatch.chdir(tmp_path)
     for name, value in {
         "GATEPOST_SEALING_KEYS": Key("test", bytes(32)).reveal(),
-        "GATEPOST_FINGERPRINT_KEY": "fingerprints",
+        "GATEPOST_FINGERPRINT_KEY": "fingerprints" * 3,
         "AUTH0_DOMAIN": "tenant.example.com",
         "AUTH0_CLIENT_ID": "client",
         "AUTH0_CLIENT_SECRET": "secret",

@@ -41,7 +41,7 @@ def test_a_secret_may_stand_in_a_file_or_come_from_a_command(
     """NAME_FILE and NAME_COMMAND keep it out of the environment."""
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     tenant_environment.setenv("AUTH0_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
-    tenant_environment.setenv("GATEPOST_FINGERPRINT_KEY_COMMAND", "echo from-a-command")
+    tenant_environment.setenv("GATEPOST_FINGERPRINT_KEY_COMMAND", "echo from-a-command-that-makes-long-keys")
 
     settings = load_settings()
 
@@ -49,7 +49,7 @@ def test_a_secret_may_stand_in_a_file_or_come_from_a_command(
     assert secret is not None
     assert secret.get_secret_value() == SECRET
     assert key is not None
-    assert key.get_secret_value() == "from-a-command"
+    assert key.get_secret_value() == "from-a-command-that-makes-long-keys"
 
 
 def test_an_env_file_may_name_files_and_commands_too(tenant_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_an_env_file_may_name_files_and_commands_too(tenant_environment: pytest.
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     lines = (
         f"AUTH0_CLIENT_SECRET_FILE={tmp_path / 'secret'}",
-        "gatepost_fingerprint_key_command=echo from-a-command",
+        "gatepost_fingerprint_key_command=echo from-a-command-that-makes-long-keys",
         "GATEPOST_MAX_ATTEMPTS=3",
         "GATEPOST_MAX_ATTEMPTS_COMMAND=echo 4",
     )
@@ -68,16 +68,34 @@ def test_an_env_file_may_name_files_and_commands_too(tenant_environment: pytest.
     stronger = load_settings(env_file=str(tmp_path / ".env"))
 
     assert settings.tenant_named(None).client_secret == SecretStr(SECRET)
-    assert settings.fingerprint_key == SecretStr("from-a-command")
+    assert settings.fingerprint_key == SecretStr("from-a-command-that-makes-long-keys")
     assert settings.max_attempts == 3
     assert stronger.tenant_named(None).client_secret == SecretStr("stronger")
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("GATEPOST_FINGERPRINT_KEY", "gatepost keys new"), ("GATEPOST_WEB_API_KEY", "openssl rand -hex 32")],
+)
+def test_a_short_key_is_refused_with_the_command_that_makes_one(
+    tenant_environment: pytest.MonkeyPatch, name: str, command: str
+) -> None:
+    """Logs have digests under these keys, from which a short key could be guessed. The error does not repeat it."""
+    tenant_environment.setenv(name, (SECRET * 4)[:31])
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings()
+    tenant_environment.setenv(name, (SECRET * 4)[:32])
+    load_settings()
+
+    assert str(refused.value) == f"{name}: must have at least 32 characters; make one with: {command}"
+    assert SECRET not in repr(refused.value)
+
+
 def test_the_names_of_files_and_commands_may_be_in_any_case(tenant_environment: pytest.MonkeyPatch) -> None:
     """As the names of the settings may be."""
-    tenant_environment.setenv("gatepost_fingerprint_key_command", "echo from-a-command")
+    tenant_environment.setenv("gatepost_fingerprint_key_command", "echo from-a-command-that-makes-long-keys")
 
-    assert load_settings().fingerprint_key == SecretStr("from-a-command")
+    assert load_settings().fingerprint_key == SecretStr("from-a-command-that-makes-long-keys")
 
 
 def test_a_signing_key_is_read_from_its_path(tenant_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -194,7 +212,7 @@ def test_nothing_secret_is_printed(tenant_environment: pytest.MonkeyPatch) -> No
     key = Key.new("k")
     tenant_environment.setenv("AUTH0_CLIENT_SECRET", SECRET)
     tenant_environment.setenv("GATEPOST_SEALING_KEYS", key.reveal())
-    tenant_environment.setenv("GATEPOST_FINGERPRINT_KEY", SECRET)
+    tenant_environment.setenv("GATEPOST_FINGERPRINT_KEY", SECRET * 4)
     tenant_environment.setenv("GATEPOST_REDIS_URL", f"redis://:{SECRET}@localhost/0")
 
     settings = load_settings()
