@@ -73,7 +73,11 @@ def test_several_tenants_are_served_and_the_first_is_the_default(stack: Stack) -
 
 def test_an_application_that_only_enqueues_and_redeems_needs_no_tenant(stack: Stack) -> None:
     """It has Redis's URL and the keys; the credentials stay with the workers."""
-    own = {"redis_url": stack.valkey.url, "sealing_keys": SEALING_KEY.reveal(), "fingerprint_key": "a fingerprint key of the tests alone"}
+    own = {
+        "redis_url": stack.valkey.url,
+        "sealing_keys": SEALING_KEY.reveal(),
+        "fingerprint_key": "a fingerprint key of the tests alone",
+    }
     stack.worker()
 
     with Producer(Settings(**own)) as producer:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from gatepost.campaigns.control import Campaigns
-from gatepost.chunks import in_chunks
 from gatepost.campaigns.sent_before import CHUNK, RecentSends
+from gatepost.chunks import in_chunks
 from gatepost_core.campaigns.model import SHORT_ID, Campaign
 from gatepost_core.identifiers import normalise_recipient
 from gatepost_core.states import OPEN_STATES, State

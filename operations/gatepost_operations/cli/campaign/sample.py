@@ -111,9 +111,7 @@ def send_samples(
     samples = list(_samples(file, to, rows))
     commands = [_command(sample, options, reading) for sample in samples]
     # One after the other: a newer code makes an older one void, so their order decides which one works.
-    return [
-        (sample, _outcome(producer.enqueue(command))) for sample, command in zip(samples, commands, strict=True)
-    ]
+    return [(sample, _outcome(producer.enqueue(command))) for sample, command in zip(samples, commands, strict=True)]
 
 
 def _samples(file: RecipientFile, to: Sequence[str], rows: int) -> Iterator[Sample]:

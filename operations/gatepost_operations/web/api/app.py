@@ -51,7 +51,13 @@ ROUTERS: Final = tuple(
         health,
     )
 )
-_BY_STATUS: Final = {404: Type.NOT_FOUND, 405: Type.METHOD, 400: Type.MALFORMED, 408: Type.TOO_SLOW, 413: Type.TOO_LARGE}
+_BY_STATUS: Final = {
+    404: Type.NOT_FOUND,
+    405: Type.METHOD,
+    400: Type.MALFORMED,
+    408: Type.TOO_SLOW,
+    413: Type.TOO_LARGE,
+}
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from gatepost.chunks import in_chunks
 from gatepost.campaigns.report import Only
+from gatepost.chunks import in_chunks
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import InvalidCommand

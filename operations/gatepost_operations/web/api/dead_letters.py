@@ -58,9 +58,9 @@ class Letters(BaseModel):
     )
     since: PointInTime | None = Field(default=None, description="Only letters refused at this time or later.")
     until: PointInTime | None = Field(default=None, description="Only letters refused at this time or earlier.")
-    ids: Annotated[frozenset[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MOST_LETTERS)] | None = (
-        Field(default=None, description="Only these letters.")
-    )
+    ids: (
+        Annotated[frozenset[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MOST_LETTERS)] | None
+    ) = Field(default=None, description="Only these letters.")
     dry_run: bool = Field(default=False, description="Only count what would change.")
     confirmed: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="`letters` of a dry run. Needed without `dry_run`."

@@ -169,9 +169,7 @@ def _ask(
     return render(request, "dead_letters/all.html.j2", status=409 if changed else 200, **shown)
 
 
-async def _act_on_all(
-    request: Request, console: Console, action: str, wanted: Filter, confirmed: int
-) -> Response:
+async def _act_on_all(request: Request, console: Console, action: str, wanted: Filter, confirmed: int) -> Response:
     """Let the API act on the messages, if their number is still the confirmed one, and show the numbers."""
     selection = wanted.selection
     times = {"since": selection.since, "until": selection.until}
