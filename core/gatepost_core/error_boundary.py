@@ -161,6 +161,11 @@ def account(error: BaseException) -> str:
     return f"{type(error).__name__} at {where}" if where else type(error).__name__
 
 
+def of_caller(error: Exception) -> Exception:
+    """Return what carries an error through Gatepost's frames: of the caller's code, or of a method within a boundary."""
+    return error if isinstance(error, _OfCaller) else _OfCaller(error)
+
+
 def items_of_caller(items: Iterable[T]) -> Iterator[T]:
     """Yield the items of a caller's iterable. Errors of the caller's code leave the boundary unchanged."""
     iterator = None
@@ -171,7 +176,7 @@ def items_of_caller(items: Iterable[T]) -> Iterator[T]:
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
-            failure = _of_caller(error)
+            failure = of_caller(error)
             break
         yield item
     raise failure
@@ -187,7 +192,7 @@ async def async_items_of_caller(items: AsyncIterable[T]) -> AsyncIterator[T]:
         except StopAsyncIteration:
             return
         except Exception as error:  # noqa: BLE001 - as above
-            failure = _of_caller(error)
+            failure = of_caller(error)
             break
         yield item
     raise failure
@@ -235,11 +240,10 @@ class _OfCaller(Exception):
 
     def theirs(self) -> Exception:
         trace = self._error.__traceback__
+        # The frames above this module's are Gatepost's.
+        while trace is not None and trace.tb_frame.f_code.co_filename != __file__:
+            trace = trace.tb_next
         return self._error.with_traceback(trace and trace.tb_next)
-
-
-def _of_caller(error: Exception) -> _OfCaller:
-    return error if isinstance(error, _OfCaller) else _OfCaller(error)
 
 
 def _is_of_the_call(error: BaseException) -> bool:

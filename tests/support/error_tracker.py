@@ -76,6 +76,12 @@ def frames_of_others(error: BaseException, own: str) -> list[FrameType]:
     return [frame for frame in _frames(error, set()) if frame.f_code.co_filename not in {own, __file__}]
 
 
+def frames_of_ours(error: BaseException) -> list[FrameType]:
+    """Return the frames of Gatepost that an error leads to, but for those of the boundaries."""
+    found = (frame for frame in _frames(error, set()) if frame.f_code.co_filename not in BOUNDARIES)
+    return [frame for frame in found if str(frame.f_globals.get("__name__")).startswith("gatepost")]
+
+
 def shown_of(error: BaseException, own: str) -> str:
     """Return all that Sentry and rich show of an error, without the caller's own frames; and the reprs of all locals."""
     kept = [*frames_of_others(error, own)]

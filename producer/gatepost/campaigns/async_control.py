@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gatepost.chunks import async_in_chunks
-from gatepost_core.error_boundary import boundary
+from gatepost_core.error_boundary import boundary, of_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gatepost_core.reasons import Reason
     from gatepost_core.states import State
 
+T = TypeVar("T")
 _PAGE: Final = 256
 _CHUNK: Final = 100
 
@@ -51,7 +52,7 @@ class AsyncCampaigns:
         owner: str = "",
     ) -> str:
         """Record a campaign as a draft, and return its id."""
-        return await asyncio.to_thread(
+        return await _run(
             lambda: self._open().create(name, options, guest_list=guest_list, campaign_id=campaign_id, owner=owner)
         )
 
@@ -78,7 +79,7 @@ class AsyncCampaigns:
         """
         if isinstance(rows, AsyncIterable):
             rows = _read_in(asyncio.get_running_loop(), rows)
-        return await asyncio.to_thread(
+        return await _run(
             lambda: self._open().add(
                 campaign_id, rows, numbers=numbers, allow_landlines=allow_landlines, on_progress=on_progress
             )
@@ -153,6 +154,15 @@ class AsyncCampaigns:
     async def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
         """Return what happened to one recipient, or None if the campaign does not have it."""
         return await asyncio.to_thread(lambda: self._open().show(campaign_id, recipient))
+
+
+async def _run(call: Callable[[], T]) -> T:
+    """Run a call of `Campaigns` in a thread. Errors of the caller's code, which left its boundary unchanged, leave this one unchanged too."""
+    try:
+        return await asyncio.to_thread(call)
+    except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
+        failure = of_caller(error)
+    raise failure
 
 
 def _read_in(loop: asyncio.AbstractEventLoop, rows: AsyncIterable[Row]) -> Iterator[Row]:

@@ -11,9 +11,10 @@ import pytest
 from gatepost import AsyncCampaigns, AsyncProducer, Campaigns, Channel, Row
 from gatepost.errors import CampaignNotFound, InvalidCommand, ProducerClosed
 from gatepost_core.commands import SendEmail
+from support.error_tracker import frames_of_ours
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from gatepost_core.settings import Settings
 
@@ -110,11 +111,34 @@ def test_every_row_before_an_error_of_the_callers_rows_is_added_from_an_event_lo
     async def run() -> int:
         async with AsyncProducer(settings) as producer:
             campaign = await producer.campaigns.create("spring")
-            with pytest.raises(OSError, match="the disk is gone"):
+            with pytest.raises(OSError, match="the disk is gone") as failure:
                 await producer.campaigns.add(campaign, broken())
+            left.append(failure.value)
             return (await producer.campaigns.status(campaign)).total
 
-    assert asyncio.run(run()) == 150
+    left: list[BaseException] = []
+    total = asyncio.run(run())
+
+    assert total == 150
+    assert frames_of_ours(left[0]) == []
+
+
+def test_an_error_of_a_callers_guest_list_reaches_the_event_loop(settings: Settings) -> None:
+    """The guest list is an iterable of the caller too. No frame that holds a guest is shown."""
+
+    def guests() -> Iterator[str]:
+        yield "guest@example.com"
+        raise LookupError("the cursor is closed")
+
+    async def run() -> BaseException:
+        async with AsyncProducer(settings) as producer:
+            with pytest.raises(LookupError, match="the cursor is closed") as failure:
+                await producer.campaigns.create("spring", guest_list=guests())
+            return failure.value
+
+    error = asyncio.run(run())
+
+    assert frames_of_ours(error) == []
 
 
 def test_a_command_is_enqueued_from_an_event_loop(settings: Settings) -> None:
