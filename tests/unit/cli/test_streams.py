@@ -221,7 +221,7 @@ def test_new_keys_are_environment_lines(capsys: pytest.CaptureFixture[str]) -> N
     assert "rotate" in seen.err
 
 
-def test_a_malformed_key_id_is_a_configuration_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_key_id_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """An id with a space would not be read back."""
-    assert main(["keys", "new", "--kid", "two words"]) == 4
+    assert main(["keys", "new", "--kid", "two words"]) == 2
     assert capsys.readouterr().out == ""

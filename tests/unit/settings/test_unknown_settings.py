@@ -61,7 +61,7 @@ def test_a_variable_without_a_near_setting_is_refused(monkeypatch: pytest.Monkey
 )
 def test_variables_of_others_are_allowed(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     """Of the simulator, of Docker Compose, of Kubernetes' services, and of other Auth0 SDKs."""
-    monkeypatch.setenv(variable, "" if variable == "GATEPOST_CONFIG" else "echo 1")
+    monkeypatch.setenv(variable, "" if variable == "GATEPOST_CONFIG" else f"echo {'1' * 32}")
 
     load_settings()
 

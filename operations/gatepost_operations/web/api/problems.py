@@ -112,8 +112,8 @@ class Type(Enum):
         return f"{_URN}{self.value.name}"
 
 
-class Problem(Exception):
-    """An error that a request is answered with.
+class Problem(errors.GatepostError):
+    """An error that a request is answered with. One that an upload raises leaves the reader of files unchanged.
 
     Attributes:
         type: its type.
