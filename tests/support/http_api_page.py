@@ -43,7 +43,7 @@ def requests() -> Iterator[str]:
 
 def problems() -> Iterator[str]:
     """A table row for each type of problem."""
-    yield "| type | status | title | when |"
+    yield "| type | status | title | details |"
     yield "|---|---|---|---|"
     for one in Type:
         entry = one.value

@@ -69,16 +69,16 @@ class EventType(StrEnum):
         {
             **_OF_CAMPAIGN,
             "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
-            "cause": "why the last recipient failed, as one of the [reasons](failures.md#exceptions)",
+            "cause": "why the newest failed recipient failed: one of the [reasons](failures.md#exceptions)",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "A certain share of a campaign's recipients has ended, or has failed.",
+        "The share of a campaign's recipients that have ended or have failed has reached a certain percentage.",
         {
             **_OF_CAMPAIGN,
-            "measure": "which share it is: `ended` or `failed`",
-            "percent": "the percentage that the share has reached, such as 25",
+            "measure": "the kind of share: `ended` or `failed`",
+            "percent": "the share that the campaign has reached, in percent, such as 25",
         },
     )
     OPERATION_ENDED = Entry(
@@ -93,7 +93,7 @@ class EventType(StrEnum):
     )
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
-        "No worker could accept a message of the queue, so it was stored as a dead letter.",
+        "Gatepost stored a message of the queue as a [dead letter](glossary.md#dead-letter), because no worker could accept it.",
         {
             "dead_letter_id": "the id of the dead letter",
             "dead_letters": "the number of dead letters, including this one",
@@ -105,8 +105,8 @@ class EventType(StrEnum):
         {
             "tenant": "the name of the tenant that the probe used",
             "channel": "`email` or `sms`",
-            "step": "the step that failed",
-            "reason": "why it failed",
+            "step": "the step that failed: `mailbox`, `send`, `arrival`, `login` or `tokens`",
+            "reason": "why it failed, such as `mailbox_unreachable`: see [all reasons](../how-to/runbook.md#the-login-probe-fails)",
         },
     )
     TEST = Entry(

@@ -129,7 +129,7 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    To include `unknown` recipients, name them in `states` or `reasons`. Scope: `campaigns`.
+    To include recipients in the state `unknown`, name this state in `states` or their reason in `reasons`. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
@@ -179,7 +179,7 @@ class Choice(BaseModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Add the recipients of a campaign to the suppression list: all, or those that `states` and `reasons` select.
+    """Add recipients of a campaign to the suppression list. Without `states` and `reasons`, add all of them.
 
     Scopes: `campaigns` and `suppressions`.
     """

@@ -163,7 +163,7 @@ def _plan(caller: Caller, campaign_id: str) -> Response:
     responses={_ACCEPTED: answer(schemas.Results, "Recorded"), **_FOUND, **_WITH_BODY},
 )
 async def test_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send the campaign's message at once to up to ten addresses, such as those of your team. Scope: `campaigns`."""
+    """Send a test of the campaign's message to up to ten addresses. The campaign itself does not start. Scope: `campaigns`."""
     return await caller.run(_test, caller, campaign_id, await read_json(request))
 
 

@@ -42,7 +42,7 @@ async def get_quota(
     tenant: Annotated[str | None, Query(max_length=32, description="Only this tenant.")] = None,
     endpoint: Annotated[Endpoint | None, Query(description="Only this endpoint of Auth0.")] = None,
 ) -> Response:
-    """Return the quotas that Gatepost has learned. Scope: `read`."""
+    """Return the quota of each tenant and endpoint, as workers have learned it. Scope: `read`."""
     caller.require(Scope.READ)
     return await caller.run(_quota, caller, tenant, endpoint)
 
@@ -69,7 +69,7 @@ class Clearing(BaseModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """End the wait after a 429 early. The audit log records this. Scope: `console`."""
+    """End the wait that follows a 429 of Auth0. Workers continue within a minute. The audit log records this. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_clear, caller, await read_json(request))
 

@@ -39,7 +39,7 @@ async def get_operation(
         Header(description="`wait=20` waits up to 20 s, at most 60, for the end of the operation (RFC 7240)."),
     ] = None,
 ) -> Response:
-    """Return the state of an operation. With `Prefer: wait=20`, answer when the operation has ended, or after 20 s."""
+    """Return the state of an operation. With `Prefer: wait=20`, wait up to 20 seconds for its end. The longest wait is 60 seconds."""
     outcome = await caller.run(_owned, caller, operation_id)
     waits = _WAIT.search(prefer or "")
     headers = {}

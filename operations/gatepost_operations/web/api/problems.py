@@ -63,7 +63,12 @@ class Type(Enum):
         "No data came for a minute, or fewer than 500 bytes a second. The rows of a file before that were added.",
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
-    RECORD_GONE = Entry("record-gone", 409, "The record of this idempotency key was deleted.", "Nothing was sent.")
+    RECORD_GONE = Entry(
+        "record-gone",
+        409,
+        "The record of this idempotency key was deleted.",
+        "Gatepost cannot tell the outcome of the first request. The repeated request sent nothing.",
+    )
     NOT_FINISHED = Entry(
         "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."
     )
@@ -85,7 +90,7 @@ class Type(Enum):
     )
     INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field with a JSON pointer.")
     KEY_REUSED = Entry(
-        "idempotency-key-reused", 422, "The idempotency key was used with another request.", "Nothing was sent."
+        "idempotency-key-reused", 422, "The idempotency key was used with another request.", "This request sent nothing."
     )
     QUOTA = Entry(
         "quota-exceeded",

@@ -140,10 +140,9 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file to a campaign. Rows that the campaign already has are not added again.
+    """Add the rows of a file to a campaign. Recipients that the campaign already has are not added again.
 
-    If a row is refused, the rows before it stay in the campaign. `total` in the problem is then the campaign's number of recipients.
-    Scope: `campaigns`.
+    If a row is refused, the rows before it stay in the campaign. Scope: `campaigns`.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
