@@ -69,16 +69,16 @@ class EventType(StrEnum):
         {
             **_OF_CAMPAIGN,
             "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
-            "cause": "why the newest failed recipient failed: one of the [reasons](failures.md#exceptions)",
+            "cause": "the [reason](failures.md#exceptions) of the failure that caused the pause",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "The share of a campaign's recipients that have ended or have failed has reached a certain percentage.",
+        "A certain percentage of a campaign's recipients has ended, or has failed.",
         {
             **_OF_CAMPAIGN,
-            "measure": "the kind of share: `ended` or `failed`",
-            "percent": "the share that the campaign has reached, in percent, such as 25",
+            "measure": "whether the recipients have `ended` or `failed`",
+            "percent": "the percentage, such as 25",
         },
     )
     OPERATION_ENDED = Entry(
@@ -93,7 +93,7 @@ class EventType(StrEnum):
     )
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
-        "Gatepost stored a message of the queue as a [dead letter](glossary.md#dead-letter), because no worker could accept it.",
+        "Gatepost stored a message as a [dead letter](glossary.md#dead-letter), because no worker could accept it.",
         {
             "dead_letter_id": "the id of the dead letter",
             "dead_letters": "the number of dead letters, including this one",

@@ -90,7 +90,10 @@ class Type(Enum):
     )
     INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field with a JSON pointer.")
     KEY_REUSED = Entry(
-        "idempotency-key-reused", 422, "The idempotency key was used with another request.", "This request sent nothing."
+        "idempotency-key-reused",
+        422,
+        "The idempotency key was used with another request.",
+        "This request sent nothing.",
     )
     QUOTA = Entry(
         "quota-exceeded",
