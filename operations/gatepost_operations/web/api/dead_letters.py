@@ -38,7 +38,7 @@ async def list_dead_letters(
     since: Annotated[PointInTime | None, Query(description="Only those refused at this time or later.")] = None,
     until: Annotated[PointInTime | None, Query(description="Only those refused at this time or earlier.")] = None,
 ) -> Response:
-    """Return dead letters without their contents, the newest first. `reason`, `since` and `until` select them. Scope: `console`."""
+    """Return dead letters without their contents, the newest first. `reason`, `since` and `until` filter them. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_letters, caller, limit, Selection(reason or None, since=since, until=until))
 
@@ -97,10 +97,9 @@ class Letters(BaseModel):
     responses={200: answer(schemas.ReplayedLetters), **_WITH_BODY},
 )
 async def replay_dead_letters(request: Request, caller: CallerOf) -> Response:
-    """Put dead letters back on their queues: the newest 500 that match. With `dry_run`, only count them.
+    """Put up to 500 dead letters back on their queues, the newest first. `reason`, `since`, `until` and `ids` filter them.
 
-    Without `dry_run`, `confirmed` must have the number of letters. Letters that an interrupted replay may have published already are left
-    out, unless `ids` names them. Scope: `console`.
+    First count them with `dry_run`, and then confirm their number with `confirmed`. Scope: `console`.
     """
     caller.require(Scope.CONSOLE)
     return await caller.run(_replay_all, caller, await read_json(request))
@@ -122,9 +121,9 @@ def _replay_all(caller: Caller, body: Body) -> Response:
     responses={200: answer(schemas.DroppedLetters), **_WITH_BODY},
 )
 async def drop_dead_letters(request: Request, caller: CallerOf) -> Response:
-    """Delete dead letters: the newest 500 that match. With `dry_run`, only count them.
+    """Delete up to 500 dead letters, the newest first. `reason`, `since`, `until` and `ids` filter them.
 
-    Without `dry_run`, `confirmed` must have the number of letters. Scope: `console`.
+    First count them with `dry_run`, and then confirm their number with `confirmed`. Scope: `console`.
     """
     caller.require(Scope.CONSOLE)
     return await caller.run(_drop_all, caller, await read_json(request))

@@ -60,7 +60,7 @@ class Type(Enum):
         "too-slow",
         408,
         "The body came too slowly.",
-        "No data came for a minute, or fewer than 500 bytes a second. The rows of a file before that were added.",
+        "No data came for a minute, or fewer than 500 bytes a second. Rows that came before were added to the campaign.",
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry(
