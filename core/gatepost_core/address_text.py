@@ -23,9 +23,9 @@ _MOJIBAKE: Final = re.compile(
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
 )
 
-_SEVERAL_ADDRESSES: Final = "holds several addresses; give each its own row"
+_SEVERAL_ADDRESSES: Final = "contains several addresses; write each address in a separate row"
 _IS_FORMULA: Final = "is a spreadsheet formula; replace it with the address as text"
-_WRONG_ENCODING: Final = "holds characters of a wrong encoding, such as Ã© for é; export the file as UTF-8, or name its encoding (--encoding)"
+_WRONG_ENCODING: Final = "contains characters of a wrong encoding, such as Ã© for é; export the file as UTF-8, or give its encoding (--encoding)"
 _LONGEST: Final = 1_000
 
 
@@ -36,7 +36,7 @@ def address_in(text: str) -> str:
         text: an address, also with a display name, `mailto:`, or blank and invisible characters around it.
 
     Raises:
-        InvalidValue: it holds several addresses, or characters that no address has. The message never repeats the address.
+        InvalidValue: it contains several addresses, or characters that no address has. The message never repeats the address.
     """
     text = stripped(text)
     if len(text) > _LONGEST:
@@ -73,7 +73,7 @@ def _of_real_scripts(text: str) -> str:
     for place, character in enumerate(text):
         if character > "\x7f" and not (_is_of_a_script(character) or (place > at >= 0 and character in _OF_DOMAINS)):
             raise InvalidValue(
-                f"holds a character that no address has, at position {place + 1}: {_name(character)}; retype it, or delete it"
+                f"contains a character that an address cannot have, at position {place + 1}: {_name(character)}; replace or delete it"
             )
     return text
 

@@ -41,5 +41,5 @@ def refuse_invisible(text: str) -> None:
     if found:
         name = unicodedata.name(found[0], f"U+{ord(found[0]):04X}").lower()
         raise InvalidValue(
-            f"holds an invisible character at position {found.start() + 1}: {name} (U+{ord(found[0]):04X}); delete it"
+            f"contains an invisible character at position {found.start() + 1}: {name} (U+{ord(found[0]):04X}); delete it"
         )

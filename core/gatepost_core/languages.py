@@ -1,4 +1,4 @@
-"""The languages that Auth0 takes for a message, and the form of their tags."""
+"""The languages that Auth0 supports for a message, and the form of their tags."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _CLOSE: Final = 0.75
 # Codes of three letters are close to the tags of other languages: `slk` is Slovak, `sl` Slovenian.
 _SHORTEST_WORD: Final = 4
 _LONGEST_WORD: Final = 40
-_FLAW: Final = "is not a language that Auth0 takes"
+_FLAW: Final = "is not a language that Auth0 supports"
 
 
 def normalise_language(text: str) -> str:
@@ -86,9 +86,9 @@ def normalise_language(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def language_problem(text: str) -> str:
-    """Return why a text is not a language that Auth0 takes, with the nearest tag."""
+    """Return why a text is not a language that Auth0 supports, with the nearest tag."""
     is_word = _SHORTEST_WORD <= len(text) <= _LONGEST_WORD
     name = nearest(text.replace("_", "-"), _NAMES, share=_CLOSE) if is_word else None
     if name is None:
-        return f"{_FLAW}; write its tag, such as fr or pt-BR, or leave it out"
+        return f"{_FLAW}; write its tag, such as fr or pt-BR, or remove it"
     return f"{_FLAW}. Did you mean {_NAMES[name]}?"

@@ -112,7 +112,7 @@ Language = Annotated[
     Annotated[str, AfterValidator(_normalised_language)] | None,
     InRequest(header="x-request-language", columns=("lang", "locale"), flaw=_language_problem),
 ]
-"""The language of the message's template, one that Auth0 takes. `pt_BR` becomes `pt-BR`."""
+"""The language of the message's template, one that Auth0 supports. `pt_BR` becomes `pt-BR`."""
 
 ClientIp = Annotated[
     Annotated[IPv4Address | IPv6Address, PlainValidator(_ip_address)] | None,

@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-NOT_IN_PLAN: Final = (
-    "is in no range of its country's number plan; correct it, or accept it by its length (--numbers length)"
-)
-NO_SMS: Final = "cannot receive SMS: it is a land line, or a toll-free or premium number; leave it out, or send all the same (--allow-landlines)"
+NOT_IN_PLAN: Final = "is not in its country's number plan; correct it, or check only its length (--numbers length)"
+NO_SMS: Final = "cannot receive SMS, because it is a land line, toll-free or premium number; remove it, or allow such numbers (--allow-landlines)"
 _WRONG_LENGTH: Final = "has the wrong number of digits for its country; write it in E.164"
 _NO_COUNTRY: Final = (
     "has no country code; write it in E.164, with + and the country code first; for a file, --region names the country"
 )
-_UNKNOWN_CODE: Final = "has no country code that exists; write it in E.164, with + and the country code first"
+_UNKNOWN_CODE: Final = "has a country code that does not exist; write it in E.164, with + and the country code first"
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 _LONGEST: Final = 15
 

@@ -32,14 +32,14 @@ _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ZERO: Final = re.compile(r"\( *0 *\)")
 _GROUPS: Final = re.compile(r"[0-9]+")
 
-_LETTERS: Final = "holds letters or words; give the number alone"
-_SIGNS: Final = "holds a character that no phone number has; give one number alone"
-_PLUSES: Final = "holds a + inside; give one number alone, with one + at its beginning"
+_LETTERS: Final = "contains letters or words; give only the number"
+_SIGNS: Final = "contains a character that a phone number cannot have; give only one number"
+_PLUSES: Final = "has a + that is not at the beginning; give only one number, with the + first"
 _FORMULA: Final = "is a spreadsheet formula; replace it with the number as text"
 _UNCLEAR_DATE: Final = "is written like a date; write it in E.164, with + and the country code first"
 _UNCLEAR_IP: Final = "is written like an IP address; write it in E.164, with + and the country code first"
 _NO_DIGITS: Final = "is not a phone number; write it in E.164, with + and the country code first"
-_TOO_LONG: Final = "has more digits than a phone number; give one number alone, in E.164"
+_TOO_LONG: Final = "has too many digits for a phone number; give only one number, in E.164"
 
 
 @dataclass(frozen=True, slots=True)

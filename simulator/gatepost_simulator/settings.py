@@ -241,7 +241,9 @@ def _refuse_unknown_variables() -> None:
         name = variable.upper().removeprefix(_PREFIX)
         field = name.split(_NESTED)[0].lower()
         if variable.upper().startswith(_PREFIX) and field not in SimulatorSettings.model_fields:
-            raise ValueError(f"{variable} is no setting of the simulator; docs/reference/simulator.md lists them")
+            raise ValueError(
+                f"unknown setting {variable}; correct or unset it (docs/reference/simulator.md lists the settings)"
+            )
 
 
 def _reader_of(config: Path) -> type[SimulatorSettings]:

@@ -15,10 +15,10 @@ from gatepost_operations.files.rows import RowError, read_rows
 from support.recipient_files import one_error, one_row, reader_of, rows_of
 
 SAMPLES = Path(__file__).parent / "samples"
-TYPOGRAPHIC = "holds a character that no address has, at position "
-INVISIBLE = "holds an invisible character at position "
-ENCODING = "holds characters of a wrong encoding"
-SEVERAL = "holds several addresses"
+TYPOGRAPHIC = "contains a character that an address cannot have, at position "
+INVISIBLE = "contains an invisible character at position "
+ENCODING = "contains characters of a wrong encoding"
+SEVERAL = "contains several addresses"
 OTHER = "is not an e-mail address"
 
 TYPOGRAPHIC_CHARACTERS = [
@@ -161,7 +161,7 @@ def test_a_problem_names_the_character_and_not_the_address() -> None:
     """The message can be shown and logged."""
     error = one_error("email\nsecret\u2019017@example.com")
 
-    assert error.problem.endswith("position 7: right single quotation mark (U+2019); retype it, or delete it")
+    assert error.problem.endswith("position 7: right single quotation mark (U+2019); replace or delete it")
     assert "secret" not in error.problem
 
 

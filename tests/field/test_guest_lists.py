@@ -28,7 +28,7 @@ def test_a_guest_list_has_the_region_and_the_rules_of_the_file(tmp_path: Path) -
     ("row", "problem"),
     [
         ("15123456789", "has two readings"),
-        ("0171 3920006 mobil", "holds letters or words"),
+        ("0171 3920006 mobil", "contains letters or words"),
         ("o\u2019neil@example.com", "right single quotation mark"),
         ("+44 20 7946 0991", "cannot receive SMS"),
     ],

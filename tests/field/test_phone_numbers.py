@@ -14,10 +14,10 @@ from gatepost_operations.files.rows import RowError, read_rows
 from support.recipient_files import one_error, recipients_of, rows_of
 
 SAMPLES = Path(__file__).parent / "samples"
-LETTERS = "holds letters or words"
-SIGNS = "holds a character that no phone number has"
+LETTERS = "contains letters or words"
+SIGNS = "contains a character that a phone number cannot have"
 TWO = "has two readings"
-NO_PLAN = "is in no range of its country's number plan"
+NO_PLAN = "is not in its country's number plan"
 NO_SMS = "cannot receive SMS"
 LENGTH = "has the wrong number of digits"
 NO_CODE = "has no country code"
@@ -45,17 +45,17 @@ LETTERS_AND_LABELS = [
     ("N/A", "DE", LETTERS),
     ("none", "DE", LETTERS),
     ("-", "DE", "is not a phone number"),
-    ("+49 171 3920006, +49 171 3920015", None, "holds a + inside"),
+    ("+49 171 3920006, +49 171 3920015", None, "has a + that is not at the beginning"),
     ("0171 3920006, 0171 3920015", "DE", SIGNS),
     ("0171 3920006; 0171 3920015", "DE", SIGNS),
     ("0171 3920006 / 0171 3920015", "DE", LENGTH),
     ("*31#01713920006", "DE", SIGNS),
     ("+49 171 392_006", None, SIGNS),
     ("+49 171 392000?", None, SIGNS),
-    ("++491713920006", None, "holds a + inside"),
-    ("49+1713920006", "DE", "holds a + inside"),
+    ("++491713920006", None, "has a + that is not at the beginning"),
+    ("49+1713920006", "DE", "has a + that is not at the beginning"),
     ('=HYPERLINK("tel:+491713920006";"Ana")', None, "is a spreadsheet formula"),
-    ("+49 171\u200b3920006", None, "holds an invisible character at position 8: zero width space (U+200B)"),
+    ("+49 171\u200b3920006", None, "contains an invisible character at position 8: zero width space (U+200B)"),
 ]
 COUNTRY_CODES = [
     ("4915123456789", "DE", "+4915123456789"),
@@ -100,8 +100,8 @@ COUNTRY_CODES = [
     ("4915123456789", None, NO_CODE),
     ("07700 900123", None, NO_CODE),
     ("020 7946 0123", None, NO_CODE),
-    ("+999 12345678", None, "has no country code that exists"),
-    ("+0171 3920006", None, "has no country code that exists"),
+    ("+999 12345678", None, "has a country code that does not exist"),
+    ("+0171 3920006", None, "has a country code that does not exist"),
 ]
 ZERO_IN_BRACKETS = [
     ("+48 (0)512 345 678", None, "+48512345678"),
@@ -138,7 +138,7 @@ PLANS = [
     ("+1 202 555 01234", None, LENGTH),
     ("555 0123", "US", LENGTH),
     ("7946 0123", "GB", LENGTH),
-    ("12345678901234567890123456", "GB", "has more digits"),
+    ("12345678901234567890123456", "GB", "has too many digits"),
 ]
 WITHOUT_SMS = [
     ("+44 20 7946 0991", None, NO_SMS),

@@ -77,11 +77,11 @@ def test_another_sheet_is_read_on_request() -> None:
         ("01713920006", "+491713920006"),
         (15123456789, "has two readings"),
         ("4.91512E+12", "was changed by a spreadsheet"),
-        (4.9151e20, "holds letters or words"),
+        (4.9151e20, "contains letters or words"),
         (49151.5, "is not a phone number"),
-        (datetime(2026, 11, 29, tzinfo=UTC).replace(tzinfo=None), "holds letters or words"),
-        (True, "holds letters or words"),
-        ("#N/A", "holds letters or words"),
+        (datetime(2026, 11, 29, tzinfo=UTC).replace(tzinfo=None), "contains letters or words"),
+        (True, "contains letters or words"),
+        ("#N/A", "contains letters or words"),
     ],
 )
 def test_a_cell_with_a_number_is_read_exactly_or_refused(cell: Any, expected: str) -> None:

@@ -90,7 +90,7 @@ def text_of(cell: Any, field: Field) -> str:
     if text.isascii():
         return text.strip()
     if _UNDECODED.search(text):
-        raise BadValue(field, "holds characters that could not be decoded; check the file's encoding")
+        raise BadValue(field, "contains characters that could not be decoded; check the file's encoding")
     return stripped(text)
 
 
@@ -157,15 +157,18 @@ def auth_params_of(cell: Any, parameters: Iterable[tuple[str, str]]) -> str | No
     document = _object_of(cell)
     for name, value in parameters:
         if value and document.setdefault(name, value) is not value:
-            raise BadValue(Field.AUTH_PARAMS, "has a name both in its JSON and in a column of its own")
+            raise BadValue(
+                Field.AUTH_PARAMS,
+                "has the same parameter in the JSON object and in an authParams.NAME column; remove one",
+            )
     if not document:
         return None
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     except ValueError:
-        raise BadValue(Field.AUTH_PARAMS, "holds a number that JSON cannot carry") from None
+        raise BadValue(Field.AUTH_PARAMS, "contains a number that is not valid in JSON, such as NaN") from None
     if _UNDECODED.search(text):
-        raise BadValue(Field.AUTH_PARAMS, "holds characters that could not be decoded; check the file's encoding")
+        raise BadValue(Field.AUTH_PARAMS, "contains characters that could not be decoded; check the file's encoding")
     return _short(text)
 
 

@@ -146,7 +146,7 @@ def check_file(
     keep_examples: int = EXAMPLES,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
-    """Read the whole file. The memory grows by six bytes a recipient.
+    """Read the whole file. Memory use grows with the number of recipients; see `DuplicateFinder`.
 
     Args:
         source: see `read_rows`, also for the options up to `sheet`.

@@ -118,11 +118,11 @@ def _parameters(names: Sequence[str], taken: set[int]) -> dict[str, int]:
     for place, name in enumerate(names):
         parameter = _ONE_PARAMETER.fullmatch(name) if place not in taken else None
         if parameter and parameters.setdefault(parameter["name"], place) != place:
-            raise ColumnsError("authParams has two columns of the same name; leave one")
+            raise ColumnsError("authParams has two columns of the same name; remove one")
     return parameters
 
 
 def _two_columns(field: Field, places: Sequence[int], names: Sequence[str]) -> str:
     first, second = places[:2]
     one, other = (f"{shown(names[place], place)} (#{place + 1})" for place in (first, second))
-    return f"{field} has two columns, {one} and {other}; say which one counts (--column {field}=#{first + 1})"
+    return f"{field} has two columns, {one} and {other}; choose one (--column {field}=#{first + 1})"

@@ -57,10 +57,10 @@ class FirstRows:
                 continue
             column = shown(name, place)
             option = shlex.quote(f"{field}={name if column == name else f'#{place + 1}'}")
-            holds = "addresses" if field is Field.EMAIL else "phone numbers"
+            content = "addresses" if field is Field.EMAIL else "phone numbers"
             channels = "" if channel is not Channel.AUTO else f", or a channel, such as --channel {_OTHER[field]}"
             raise ColumnsError(
-                f"{column} holds {holds}, and its name is not known; say which column counts (--column {option}){channels}"
+                f"{column} contains {content}, but its name is unknown; choose a column (--column {option}){channels}"
             )
 
     def prove_national_numbers(self, region: str | None) -> bool:

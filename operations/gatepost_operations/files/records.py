@@ -19,10 +19,10 @@ LONGEST_RECORD: Final = 1_048_576
 """Characters of one row, whose quoted cells can have many lines."""
 TOO_LONG: Final = f"is longer than {LONGEST_LINE:,} characters"
 _NOT_AN_OBJECT: Final = "is not a JSON object; write one on each line"
-_TWICE: Final = "has a key twice; leave one"
-_MISQUOTED: Final = "has a quotation mark out of place; double the ones inside a quoted field"
+_TWICE: Final = "has a key twice; remove one"
+_MISQUOTED: Final = "has a misplaced quotation mark; inside a quoted cell, write each quotation mark twice"
 _NOT_CLOSED: Final = "{name}: line {line} opens a quotation mark that is never closed properly, so the rows after it cannot be told apart; close it, or double it"
-_LOOKS_LIKE_ROWS: Final = "has a cell whose lines look like rows: its quotation mark opens in line {first} and closes in line {last}; correct the marks, or leave the cell out"
+_LOOKS_LIKE_ROWS: Final = "has a cell whose lines look like rows: its quotation mark opens in line {first} and closes in line {last}; correct the quotation marks, or empty the cell"
 _RECIPIENT: Final = re.compile(r"@|(?:\d\D*){5}")
 _TOO_MANY: Final = "has more columns than the header row"
 _JSON_OBJECT: Final = re.compile(r'\s*\{\s*["}]')

@@ -207,7 +207,7 @@ def _require_plausible(stream: BinaryIO, name: str, stored: int) -> None:
     if sum(sizes.values()) > max(_RATIO_COUNTS_FROM, _STEEPEST_RATIO * stored):
         raise FileError(f"{name} unpacks to more than {_STEEPEST_RATIO} times its size, so it is not a recipient file")
     if sizes.get(_SHARED, 0) > _MOST_SHARED:
-        raise FileError(f"{name} holds too much text for a workbook; export it as CSV")
+        raise FileError(f"{name} contains too much text for a workbook; export it as CSV")
 
 
 def _library() -> Any:

@@ -37,8 +37,8 @@ columns     E-Mail as email, Mobile as phone_number, Sprache as language
 ignored     Company
         4  email: is not an e-mail address; write it as local-part@domain
            lines 7, 8, 9, …
-        1  language: is not a language that Auth0 takes; write its tag, such as
-           fr or pt-BR, or leave it out
+        1  language: is not a language that Auth0 supports; write its tag, such
+           as fr or pt-BR, or remove it
            line 11
 """
 COLUMNS = ["--column", "email=E-Mail", "--column", "phone_number=Mobile", "--column", "language=Sprache"]

@@ -82,7 +82,7 @@ def test_a_number_is_written_in_e164() -> None:
             "command",
             "extra must not hold client_secret",
         ),
-        ({"email": "a@example.com", "language": "x\r\ny"}, "language", "language that Auth0 takes"),
+        ({"email": "a@example.com", "language": "x\r\ny"}, "language", "language that Auth0 supports"),
         ({"email": "a@example.com", "colour": CANARY}, "colour", "not permitted"),
         ({}, "email", "required"),
     ],

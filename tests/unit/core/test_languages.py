@@ -1,4 +1,4 @@
-"""The languages that Auth0 takes."""
+"""The languages that Auth0 supports."""
 
 from __future__ import annotations
 

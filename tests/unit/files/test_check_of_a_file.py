@@ -67,7 +67,7 @@ def test_report_names_the_problems() -> None:
 
     assert report.problems == (
         Problem("email", "is not an e-mail address; write it as local-part@domain", 5, (2, 3, 4)),
-        Problem("email", "holds characters that could not be decoded; check the file's encoding", 1, (7,)),
+        Problem("email", "contains characters that could not be decoded; check the file's encoding", 1, (7,)),
     )
     assert [error.line for error in report.first_errors] == [2, 3, 4]
 
@@ -274,7 +274,7 @@ def test_untouched_rejects_are_rejected_again(tmp_path: Path, rows: list[list[st
     try:
         first = check(text.getvalue().encode("utf-8", "replace"), rejects=tmp_path / name, replace_rejects=True)
     except FileError as unclear:
-        assert "is not known" in str(unclear)  # noqa: PT017 - a column of addresses whose name is not known
+        assert "its name is unknown" in str(unclear)  # noqa: PT017 - a column of addresses whose name is unknown
         return
 
     if first.invalid:

@@ -59,7 +59,7 @@ def test_parameter_given_twice_is_an_error() -> None:
     error = one_error('email,auth_params,authParams.state\na@example.com,"{""state"":""x""}",y')
 
     assert error.field == "auth_params"
-    assert "of its own" in error.problem
+    assert "in an authParams.NAME column" in error.problem
 
 
 def test_unknown_columns_are_ignored_and_named() -> None:

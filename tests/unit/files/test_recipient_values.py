@@ -95,7 +95,7 @@ def test_a_language_by_its_name_gets_the_tag(value: str, tag: str) -> None:
     """The English and the own name of a language, also mistyped."""
     error = one_error(f'email,language\nguest@example.com,"{value}"')
 
-    assert error.problem == f"is not a language that Auth0 takes. Did you mean {tag}?"
+    assert error.problem == f"is not a language that Auth0 supports. Did you mean {tag}?"
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_other_ip_is_an_error(value: str) -> None:
         ('"x"', "is not a JSON object"),
         ("{", "is not a JSON object"),
         ("state=x", "is not a JSON object"),
-        ('{"a":NaN' + "}", "holds a number"),
-        ('{"a":1e999}', "holds a number"),
+        ('{"a":NaN' + "}", "contains a number"),
+        ('{"a":1e999}', "contains a number"),
         ('{"a":"\\ud800"}', "is not a JSON object"),
         ("[" * 5_000, "is not a JSON object"),
         ('{"a":' * 5_000, "is longer than 8,192"),
@@ -160,7 +160,7 @@ def test_replacement_character_is_not_an_address() -> None:
     """Where an earlier program lost a character, the address is not the person's any more."""
     error = one_error("email\ngu\ufffdst@example.com")
 
-    assert error == RowError(2, "email", "holds characters that could not be decoded; check the file's encoding")
+    assert error == RowError(2, "email", "contains characters that could not be decoded; check the file's encoding")
 
 
 @pytest.mark.parametrize("document", ['{"email":1}', '{"email":["a@example.com"]}', '{"email":true}'])
