@@ -74,7 +74,7 @@ def test_the_sample_of_a_file_that_was_compressed_twice_comes_out_right() -> Non
     [
         (
             lambda: b"\x28\xb5\x2f\xfd" + bytes(40),
-            "is compressed with zstd, which is not read; unpack it first: zstd -d FILE",
+            "is compressed with zstd, which Gatepost does not read; unpack it first: zstd -d FILE",
         ),
         (lambda: b"7z\xbc\xaf\x27\x1c" + bytes(40), "7z x FILE"),
         (lambda: gzip.compress(b"\x28\xb5\x2f\xfd" + bytes(40)), "zstd -d FILE"),

@@ -169,7 +169,7 @@ class TextLines:
                 return FileError(f"{self.name} cannot be read: {failure.strerror or failure}")
             case _:
                 # The decoder's message quotes the bytes.
-                return FileError(f"{self.name} cannot be read as {self.encoding}; name its encoding (--encoding)")
+                return FileError(f"{self.name} cannot be read as {self.encoding}; give its encoding (--encoding)")
 
     def _open(self, source: Source) -> BinaryIO:
         if not isinstance(source, (str, os.PathLike)):
@@ -221,7 +221,7 @@ class TextLines:
         if compression:
             name, command = compression
             raise FileError(
-                f"{self.name} is compressed with {name}, which is not read; unpack it first: {command} FILE"
+                f"{self.name} is compressed with {name}, which Gatepost does not read; unpack it first: {command} FILE"
             )
         for magic, what in _FOREIGN.items():
             if head.startswith(magic):
@@ -231,13 +231,13 @@ class TextLines:
                 return encoding
         if head.count(0) * 4 > len(head):
             raise FileError(
-                f"{self.name} is binary, or UTF-16 without a byte order mark; if so, name it (--encoding utf-16-le)"
+                f"{self.name} is binary, or UTF-16 without a byte order mark; if it is UTF-16, give the encoding (--encoding utf-16-le)"
             )
         text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(head, len(head) < _HEAD)
         broken = len(_BROKEN.findall(text))
         if broken > len(_WELL_FORMED.findall(text)):
             raise FileError(
-                f"{self.name} is not UTF-8; name its encoding (--encoding cp1252 for Windows, latin-1, ...)"
+                f"{self.name} is not UTF-8; give its encoding (--encoding cp1252 for Windows, latin-1, ...)"
             )
         return "utf-8"
 

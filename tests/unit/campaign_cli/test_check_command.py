@@ -53,7 +53,7 @@ def test_bad_rows_are_named_and_written(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_file_of_invalid_rows_that_exists_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    """It may hold corrections. The report is shown all the same, and says how to replace the file."""
+    """It may contain corrections. The report is shown nevertheless, and says how to replace the file."""
     Path("people.rejects.csv").write_text("corrected", encoding="utf-8")
     kept = main(["campaign", "check", written(BAD)])
     said = capsys.readouterr()

@@ -52,7 +52,7 @@ def check(
     with open_recipient_file(file, reading) as recipients:
         beside = rejects_beside(recipients, file)
         replaces = force or is_untouched(rejects or beside)
-        # It may hold corrections, or be another program's.
+        # It may contain corrections, or be another program's.
         kept = not (rejects or no_rejects or replaces) and beside.exists()
         chosen = None if no_rejects or kept else rejects or beside
         report = recipients.check(rejects=chosen, replace_rejects=replaces, keep_examples=errors)
@@ -71,6 +71,6 @@ def check(
         say(f"There are no invalid rows, so {rejects} was {'deleted' if deleted else 'not written'}.")
     if kept and report.invalid and not as_json:
         say(
-            f"{beside} exists already and was not changed, because it may hold corrections. To replace it, add --force."
+            f"{beside} exists already and was not changed, because it may contain corrections. To replace it, add --force."
         )
     return ExitCode.INVALID if report.invalid else ExitCode.DONE
