@@ -37,7 +37,7 @@ class Peer:
 
 
 _CELERY: Final = ("{bin}/celery", "-A")
-_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour"
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour, which is after the end of this test"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (
@@ -102,7 +102,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.4, 1.0),
         settings="two processes with one aiohttp session each. List broker, no results",
-        after_a_crash="the list broker has no acknowledgements. A task that a worker had fetched does not return, even if nothing was sent",
+        after_a_crash="the list broker has no acknowledgements, so interrupted tasks are not repeated",
     ),
     Peer(
         name="dramatiq",
@@ -113,7 +113,7 @@ PEERS: Final = (
         calls=(8, 100),
         share=(0.2, 0.4),
         settings="two processes with threads and one connection pool each",
-        after_a_crash="Dramatiq acknowledges a task when it ends. Interrupted tasks return after a minute or later, even if the message was sent",
+        after_a_crash="Dramatiq acknowledges a task when it ends, so interrupted tasks are repeated after a minute or later",
     ),
     Peer(
         name="saq",
@@ -124,7 +124,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes with one aiohttp session each",
-        after_a_crash="a sweep aborts or repeats the tasks of a dead worker, even if the message was sent",
+        after_a_crash="SAQ aborts interrupted tasks, because a task has one try by default",
     ),
     Peer(
         name="bullmq",
@@ -135,7 +135,7 @@ PEERS: Final = (
         calls=(100, 600),
         share=(1.0, 1.0),
         settings="two Node.js processes with one undici pool each. Finished jobs are removed",
-        after_a_crash="an interrupted job returns to the queue once, even if the message was sent. After a second interruption it fails",
+        after_a_crash="BullMQ repeats an interrupted job once. After a second interruption, the job fails",
     ),
 )
 
@@ -146,4 +146,4 @@ LABELS: Final = {
     BEST: "Gatepost, best settings",
     **{peer.name: peer.label for peer in PEERS},
 }
-GATEPOST_AFTER_A_CRASH: Final = "a recipient whose call was interrupted ends as [`unknown`](glossary.md#unknown), because the message may have been sent. All others get one message"
+GATEPOST_AFTER_A_CRASH: Final = "Gatepost reports each interrupted call as [`unknown`](glossary.md#unknown) and does not repeat it, because the message may have been sent"

@@ -30,15 +30,19 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients with two processes, each with {CALLS} calls at once (the usual way: one call). The stub of this test is a Python program that answers after {ANSWER_S:g} s.
-During the calls, `SIGKILL` ends both processes, and they start again at once. The measurement then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, it waits until every recipient has a final state.
+Each contender sends to {recipients} recipients. It has two processes, and each makes {CALLS} calls at once. The processes of the usual way make one call at once. The stub of this test is a Python
+program that answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both processes, and they start again at once.
+
+For most contenders, the test then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, the test ends when every recipient has a final state.
+
+The stub has received the request of every interrupted call. So these recipients do not count as lost, even if the contender does not repeat their tasks.
 
 | column | meaning |
 |---|---|
 | calls interrupted | calls without an answer at the time of the kill |
-| lost | recipients for whom the stub got no request before the end of the measurement |
+| lost | recipients for whom the stub got no request before the end of the test |
 | doubled | recipients for whom the stub got more than one request |
-| reported as perhaps sent | recipients whose message may have been sent, as the contender reports at the end |
+| reported as perhaps sent | recipients of whom the contender says at the end that the message may have been sent |
 
 If Redis itself crashes, every contender can lose the last second of the append-only file.
 
@@ -57,8 +61,8 @@ def beside(report: Mapping[str, Any]) -> list[str]:
     ]
     text = f"""## Logins beside a campaign
 
-The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins a second: {found["logins"]:,} alone, and {found["logins"]:,} while another worker sends a campaign.
-The campaign sends to {found["campaign_rate"]:.0f} recipients a second. The p99 of the logins beside the campaign is {found["p99_ratio"]:.2f} times the p99 alone.
+The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins a second. It first runs {found["logins"]:,} logins alone. It then runs {found["logins"]:,} logins while another
+worker sends a campaign to {found["campaign_rate"]:.0f} recipients a second. Beside the campaign, the p99 is {found["p99_ratio"]:.2f} times as long as alone.
 
 {table(["logins", "p50, ms", "p99, ms"], rows)}"""
     return [text]
@@ -77,12 +81,12 @@ def enqueueing(report: Mapping[str, Any]) -> list[str]:
 def producers(report: Mapping[str, Any]) -> list[str]:
     """Return the section about the cost of making a producer."""
     columns = (
-        Column("made after, s", lambda run: run["construct_s"], ".2f"),
-        Column("CPU, s", lambda run: run["construct_cpu_s"], ".2f"),
-        Column("first call returned after, s", lambda run: run["first_call_s"], ".2f"),
-        Column("MiB after the first call", lambda run: run["mib"], ".0f"),
+        Column("producer made, s", lambda run: run["construct_s"], ".2f"),
+        Column("producer made, CPU-s", lambda run: run["construct_cpu_s"], ".2f"),
+        Column("operation enqueued, s", lambda run: run["first_call_s"], ".2f"),
+        Column("memory at the end, MiB", lambda run: run["mib"], ".0f"),
     )
-    text = "A new Python process imports the library, makes the producer and enqueues one operation. All times begin with the import.\n\n"
+    text = "A new Python process imports the library, makes the producer and enqueues one operation. The columns show the seconds and the CPU seconds since the import.\n\n"
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 

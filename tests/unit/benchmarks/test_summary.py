@@ -63,7 +63,7 @@ def test_the_ratios_of_all_scenarios_share_a_table() -> None:
     figures = {"gatepost": [run(200)], "bullmq": [run(100)]}
     (text,) = section(report(bulk=[bulk("http-50-ms", **figures), bulk("tls-at-once", **figures)]))
 
-    assert "| figure / other figure | http, at once | http, 50 ms | TLS, at once | TLS, 50 ms |" in text
+    assert "| ratio | http, at once | http, 50 ms | TLS, at once | TLS, 50 ms |" in text
     assert "| Gatepost's rate / BullMQ's | n/a | 2.00 | 2.00 | n/a |" in text
 
 
