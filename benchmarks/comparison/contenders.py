@@ -37,7 +37,7 @@ class Peer:
 
 
 _CELERY: Final = ("{bin}/celery", "-A")
-_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour, which is after the end of this test"
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour. This test ends earlier, so it counts them as lost"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (

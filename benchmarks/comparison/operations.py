@@ -35,7 +35,7 @@ program that answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both
 
 For most contenders, the test then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, the test ends when every recipient has a final state.
 
-The stub has received the request of every interrupted call. So these recipients do not count as lost, even if the contender does not repeat their tasks.
+The stub has received the request of every interrupted call. So the recipients of interrupted calls do not count as lost, even if the contender does not repeat their tasks.
 
 | column | meaning |
 |---|---|
