@@ -78,13 +78,7 @@ BULK_WORKERS: Final = Metric(
     "gatepost_bulk_workers", Type.GAUGE, "Worker processes that took a batch in the last minute."
 )
 SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries of the suppression list.")
-WEBHOOK_ENDPOINTS: Final = Metric(
-    "gatepost_webhook_endpoints",
-    Type.GAUGE,
-    "Webhook endpoints by state. `failing`: enabled, and the last attempt failed. `disabled`: by Gatepost, after failures. `switched_off`: by an "
-    "operator.",
-    ("state",),
-)
+WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Webhook endpoints by state.", ("state",))
 WEBHOOK_OLDEST: Final = Metric(
     "gatepost_webhook_oldest_seconds",
     Type.GAUGE,
