@@ -31,37 +31,20 @@ def back(campaign_id: str, done: str) -> Response:
 
 
 @router.post("/start")
-async def start(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
-    """Start a draft."""
-    await act(request, console, campaign.id, "start", {})
-    return back(campaign.id, "start")
-
-
 @router.post("/pause")
-async def pause(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
-    """Pause a campaign."""
-    await act(request, console, campaign.id, "pause", {})
-    return back(campaign.id, "pause")
-
-
 @router.post("/resume")
-async def resume(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
-    """Resume a paused campaign."""
-    await act(request, console, campaign.id, "resume", {})
-    return back(campaign.id, "resume")
+@router.post("/cancel")
+async def act_at_once(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
+    """Start, pause, resume or cancel a campaign, as the last part of the path says."""
+    action = request.url.path.rpartition("/")[2]
+    await act(request, console, campaign.id, action, {})
+    return back(campaign.id, action)
 
 
 @router.get("/cancel")
 def ask_to_cancel(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
     """Ask before a campaign is cancelled."""
     return render(request, "campaigns/cancel.html.j2", campaign=console.campaigns.status(campaign.id))
-
-
-@router.post("/cancel")
-async def cancel(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
-    """Cancel a campaign."""
-    await act(request, console, campaign.id, "cancel", {})
-    return back(campaign.id, "cancel")
 
 
 @router.get("/change")
