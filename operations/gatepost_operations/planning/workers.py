@@ -29,15 +29,20 @@ def bulk_workers(settings: Settings, *, answer_within_s: float = _ASK_S) -> froz
         settings: the configuration.
         answer_within_s: seconds in which a worker must answer.
     """
-    app = build_app(settings)
     bulk = RedisKeys(settings.namespace).queue(Queue.BULK)
+    found = queues_by_worker(settings, answer_within_s=answer_within_s)
+    return None if found is None else frozenset(name for name, queues in found.items() if bulk in queues)
+
+
+def queues_by_worker(settings: Settings, *, answer_within_s: float) -> dict[str, list[str]] | None:
+    """Ask all workers which queues they serve; None when the broker does not answer. The parameters are those of `bulk_workers`."""
+    app = build_app(settings)
     try:
-        with app.connection_for_write(connect_timeout=_ASK_S) as connection:
-            connection.ensure_connection(max_retries=1, timeout=_ASK_S)
-            inspect = app.control.inspect(timeout=answer_within_s, connection=connection)
-            replies = inspect.active_queues() or {}
+        with app.connection_for_write(connect_timeout=answer_within_s) as connection:
+            connection.ensure_connection(max_retries=1, timeout=answer_within_s)
+            replies = app.control.inspect(timeout=answer_within_s, connection=connection).active_queues() or {}
     except BROKER_ERRORS:
         return None
     finally:
         app.close()
-    return frozenset(name for name, queues in replies.items() if any(queue["name"] == bulk for queue in queues))
+    return {name: sorted(queue["name"] for queue in queues) for name, queues in sorted(replies.items())}

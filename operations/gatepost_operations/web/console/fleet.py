@@ -1,11 +1,10 @@
-"""The queues, the messages that workers hold, and the reconciler, as Redis shows them; and the workers that answer."""
+"""The queues, the messages that workers hold, and the reconciler, as Redis shows them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.connections import connect_to_broker
 from gatepost_core.redis.errors import translated_errors
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.settings import Settings
-
-_ANSWER_WITHIN_S: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,6 @@ class Fleet:
     reconciled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweringWorker:
-    """A worker that answered a question over the broker: its name, and the queues that it takes messages from."""
-
-    name: str
-    queues: tuple[str, ...]
-
-
 def read_fleet(client: Redis, keys: RedisKeys, settings: Settings) -> Fleet:
     """Read the state from Redis, and from the broker if that is another Redis.
 
@@ -86,23 +75,6 @@ def read_fleet(client: Redis, keys: RedisKeys, settings: Settings) -> Fleet:
         for queue, number, at in zip(Queue, waiting, delivered, strict=True)
     ]
     return Fleet(tuple(queues), held, open_operations, active, bulk, _moment(reconciled))
-
-
-def ask_workers(settings: Settings) -> list[AnsweringWorker] | None:
-    """Ask all workers over the broker, and wait two seconds for their answers. Return None if the broker does not answer."""
-    app = build_app(settings)
-    try:
-        with app.connection_for_write(connect_timeout=_ANSWER_WITHIN_S) as connection:
-            connection.ensure_connection(max_retries=1, timeout=_ANSWER_WITHIN_S)
-            replies = app.control.inspect(timeout=_ANSWER_WITHIN_S, connection=connection).active_queues() or {}
-    except BROKER_ERRORS:
-        return None
-    finally:
-        app.close()
-    return [
-        AnsweringWorker(name, tuple(sorted(queue["name"] for queue in queues)))
-        for name, queues in sorted(replies.items())
-    ]
 
 
 def _waiting(client: Redis, keys: RedisKeys, settings: Settings) -> tuple[list[int | None], int | None]:
