@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.live import Live
@@ -18,7 +18,7 @@ from gatepost_operations.cli.output import say
 from gatepost_operations.cli.terminal import Description, can_draw, console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.progress import TaskID
 
@@ -40,16 +40,6 @@ class Row:
     details: str = ""
 
 
-class ProgressDisplay(Protocol):
-    """Shows progress until it ends."""
-
-    def event(self, text: str) -> None:
-        """Show an event at once."""
-
-    def update(self, rows: Sequence[Row], note: str = "", *, is_last: bool = False) -> None:
-        """Show the present state, with a note when it differs from the last one."""
-
-
 @contextmanager
 def progress_display(*, every_s: float, first_after_s: float = 0.0) -> Iterator[ProgressDisplay]:
     """Give bars when standard error is a terminal, lines otherwise.
@@ -67,7 +57,7 @@ def progress_display(*, every_s: float, first_after_s: float = 0.0) -> Iterator[
 
 
 class Bars:
-    """A bar for each row, and the details beneath. Notes and events scroll above.
+    """A bar for each row, and the details beneath. Events scroll above.
 
     Attributes:
         live: draws the bars while it is entered.
@@ -78,7 +68,6 @@ class Bars:
         self._progress = Progress(*columns)
         self._tasks: dict[str, TaskID] = {}
         self._details = Text()
-        self._note = ""
         bars = Group(self._progress, self._details)
         self.live = Live(bars, console=console(stderr=True), transient=True, refresh_per_second=4)
 
@@ -86,7 +75,7 @@ class Bars:
         """Print an event above the bars."""
         self.live.console.print(text, soft_wrap=True)
 
-    def update(self, rows: Sequence[Row], note: str = "", *, is_last: bool = False) -> None:  # noqa: ARG002 - Lines' own
+    def update(self, rows: Sequence[Row]) -> None:
         """Move the bars."""
         for row in rows:
             if row.name not in self._tasks:
@@ -95,33 +84,28 @@ class Bars:
         several = len(rows) > 1
         details = (f"{row.name}: {row.details}" if several else row.details for row in rows if row.details)
         self._details.plain = "\n".join(map(visible, details))
-        if note and note != self._note:
-            self.event(note)
-        self._note = note
 
 
 class Lines:
-    """A line every few seconds, and at once when the note changes or at the end."""
+    """A line every few seconds."""
 
-    def __init__(
-        self, every_s: float, first_after_s: float = 0.0, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, every_s: float, first_after_s: float = 0.0) -> None:
         self._every_s = every_s
-        self._monotonic = monotonic
-        self._next = monotonic() + first_after_s
-        self._note = ""
+        self._next = time.monotonic() + first_after_s
 
     def event(self, text: str) -> None:
         """Print an event."""
         say(text)
 
-    def update(self, rows: Sequence[Row], note: str = "", *, is_last: bool = False) -> None:
+    def update(self, rows: Sequence[Row]) -> None:
         """Print a line when it is time."""
-        now = self._monotonic()
-        if now < self._next and note == self._note and not is_last:
-            return
-        self._next, self._note = now + self._every_s, note
-        say(" · ".join(filter(None, [*_texts(rows), note])))
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every_s
+            say(" · ".join(filter(None, _texts(rows))))
+
+
+ProgressDisplay = Bars | Lines
 
 
 def _texts(rows: Sequence[Row]) -> Iterator[str]:
