@@ -22,10 +22,9 @@ def counted(number: int, word: str, plural: str = "") -> str:
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
 
 
-def in_zone(moment: datetime, timezone: str | None = None) -> str:
-    """Return a moment for people: in the given zone, else in this machine's, to the second, with its offset."""
-    local = moment.astimezone(ZoneInfo(timezone)) if timezone else moment.astimezone()
-    return local.replace(microsecond=0).isoformat(sep=" ")
+def in_zone(moment: datetime) -> str:
+    """Return a moment for people: in this machine's zone, to the second, with its offset."""
+    return moment.astimezone().replace(microsecond=0).isoformat(sep=" ")
 
 
 def clock_text(moment: datetime, beside: datetime) -> str:

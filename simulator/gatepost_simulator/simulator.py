@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gatepost_simulator.certificates import CertificateFiles
-    from gatepost_simulator.clock import Clock
     from gatepost_simulator.settings import SimulatorSettings
 
 _ANY_HOST = ("0.0.0.0", "::", "127.0.0.1", "::1", "")  # noqa: S104 - compared with, not bound to
@@ -53,7 +52,6 @@ class Simulator:
         port: The port; 0 takes a free one.
         tls: Serve https with a certificate of a fresh authority.
         cert_dir: The directory for certificates and keys; None for a temporary one.
-        clock: The time; the wall clock unless given.
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Simulator:
         port: int = 0,
         tls: bool = False,
         cert_dir: Path | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._stack = ExitStack()
         directory = cert_dir or Path(
@@ -75,7 +72,7 @@ class Simulator:
         port = self._socket.getsockname()[1]
         scheme = "https" if tls else "http"
         files = write_certificates(directory, [name, settings.domain.partition(":")[0]]) if tls else None
-        self.tenant = Tenant(settings, f"{name}:{port}", clock, scheme)
+        self.tenant = Tenant(settings, f"{name}:{port}", scheme)
         assertion_key = directory / "assertion-key.pem"
         self._register_assertion_key(assertion_key)
         self.ready = Ready(

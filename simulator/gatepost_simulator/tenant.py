@@ -26,14 +26,11 @@ class Tenant:
     Args:
         settings: The tenant's settings.
         domain: Its domain, as clients call it (`localhost:4430`).
-        clock: The time; the wall clock unless a test brings its own.
         scheme: `http` or `https`, for the links that the simulator hands out.
     """
 
-    def __init__(
-        self, settings: SimulatorSettings, domain: str, clock: Clock | None = None, scheme: str = "http"
-    ) -> None:
-        self.clock = clock or Clock()
+    def __init__(self, settings: SimulatorSettings, domain: str, scheme: str = "http") -> None:
+        self.clock = Clock()
         self.domain = settings.domain or domain
         self.base_url = f"{scheme}://{self.domain}"
         self.keys = SigningKeys()

@@ -82,7 +82,6 @@ class Observer:
         clock: returns the current time.
         monotonic: returns the seconds of a monotonic clock.
         read_every_s: seconds between two reads.
-        ask_workers_every_s: seconds between two questions to the workers.
     """
 
     def __init__(
@@ -95,12 +94,11 @@ class Observer:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         read_every_s: float = _READ_EVERY_S,
-        ask_workers_every_s: float = _ASK_WORKERS_EVERY_S,
     ) -> None:
         self._campaigns = campaigns
         self._read_quota, self._ask_workers = quota, workers
         self._clock, self._monotonic = clock, monotonic
-        self._read_every_s, self._ask_workers_every_s = read_every_s, ask_workers_every_s
+        self._read_every_s = read_every_s
         self._log = EventLog()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -193,7 +191,7 @@ class Observer:
             with self._lock:
                 if names is not None:
                     self._log.look_at_workers(self._clock(), names)
-                wait_s = 0.0 if names is not None and self._log.misses_workers else self._ask_workers_every_s
+                wait_s = 0.0 if names is not None and self._log.misses_workers else _ASK_WORKERS_EVERY_S
             self._sleep(wait_s)
 
     def _sleep(self, seconds: float) -> None:

@@ -32,7 +32,6 @@ class CodeCommand:
     Args:
         command: the command, run without a shell.
         pattern: matches a code.
-        clock: the monotonic clock, in seconds.
         sleep: waits for some seconds.
     """
 
@@ -41,12 +40,10 @@ class CodeCommand:
         command: SecretStr,
         pattern: re.Pattern[str],
         *,
-        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._command = command
         self._pattern = pattern
-        self._clock = clock
         self._sleep = sleep
         self._since = 0
 
@@ -58,13 +55,13 @@ class CodeCommand:
         """Return the code that the command prints."""
         failure = Cause.MESSAGE_LATE
         while True:
-            printed = self._printed(max(ends_at - self._clock(), _SHORTEST_RUN_S))
+            printed = self._printed(max(ends_at - time.monotonic(), _SHORTEST_RUN_S))
             if printed.strip():
                 found = code_in_text(printed.decode("utf-8", "replace"), self._pattern)
                 if not isinstance(found, Cause):
                     return found
                 failure = found
-            left = ends_at - self._clock()
+            left = ends_at - time.monotonic()
             if left <= 0:
                 raise ProbeFailure(failure)
             self._sleep(min(_RUN_EVERY_S, left))

@@ -56,7 +56,6 @@ def recent_campaigns(
     *,
     tenant: str,
     besides: str | None = None,
-    most: int = MOST_CAMPAIGNS,
 ) -> RecentCampaigns:
     """Choose the campaigns in which recipients are looked up.
 
@@ -66,10 +65,9 @@ def recent_campaigns(
         within: a campaign counts if it runs, or if its last change was not longer ago. The time of a single acceptance is not stored.
         tenant: only campaigns of this tenant count: a code of another tenant is for another application.
         besides: the id of the campaign that the recipients are for.
-        most: the maximum number.
     """
     chosen = [one for one in campaigns if one.campaign_id != besides and _counts(one, now - within, tenant)]
-    return RecentCampaigns(within, tuple(chosen[:most]), tuple(chosen[most:]))
+    return RecentCampaigns(within, tuple(chosen[:MOST_CAMPAIGNS]), tuple(chosen[MOST_CAMPAIGNS:]))
 
 
 def _counts(campaign: Campaign, since: datetime, tenant: str) -> bool:

@@ -1,7 +1,7 @@
 """`gatepost campaign create`, `add` and `start`: the three steps that `send` takes in one."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import typer
@@ -131,7 +131,6 @@ def add_rows(
     campaign: Campaign,
     file: RecipientFile,
     recent: RecentOptions,
-    on_progress: Callable[[Added], None] | None = None,
 ) -> tuple[Added, RowCounts]:
     """Add a file's valid rows, on request without those whom other campaigns reached. After Ctrl-C, show the command that continues."""
     counts = RowCounts()
@@ -143,7 +142,7 @@ def add_rows(
     if (digest := file.digest()) is not None:
         campaigns.sent_before.note_file(campaign.campaign_id, digest)
     try:
-        added = campaigns.add(campaign.campaign_id, rows, on_progress=on_progress)
+        added = campaigns.add(campaign.campaign_id, rows)
     except KeyboardInterrupt:
         say("gatepost: interrupted; added recipients stay. To continue, run the command again:", f"  {same_command()}")
         raise

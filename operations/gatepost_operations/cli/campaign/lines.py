@@ -16,17 +16,16 @@ _JOINED: Final = "\xa0"
 _LONGEST: Final = 40
 
 
-def labelled(label: str, text: str, *, width: int = WIDTH) -> Iterator[str]:
+def labelled(label: str, text: str) -> Iterator[str]:
     """Yield a text behind its label, with further lines below the text.
 
     Args:
         label: at most `LABEL` columns.
         text: one paragraph. A word that is longer than a line is not broken, so that it can be copied.
-        width: columns of a line.
     """
     lines = textwrap.wrap(
         text,
-        width,
+        WIDTH,
         initial_indent=f"{label:<{LABEL}}",
         subsequent_indent=" " * LABEL,
         break_long_words=False,

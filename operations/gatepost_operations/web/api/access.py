@@ -46,13 +46,9 @@ _log = structlog.stdlib.get_logger("gatepost.api")
 class FailedTries:
     """Slows down clients that show wrong keys, by their address."""
 
-    def __init__(
-        self,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._monotonic, self.sleep, self.most = monotonic, sleep, _MOST_FAILURES
+    def __init__(self) -> None:
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self.most = _MOST_FAILURES
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def check(self, address: str) -> None:
@@ -62,14 +58,14 @@ class FailedTries:
             Problem: it has.
         """
         since, number = self._failures.get(address, (0.0, 0))
-        left = since + _FAILURES_FOR_S - self._monotonic()
+        left = since + _FAILURES_FOR_S - time.monotonic()
         if number >= self.most and left > 0:
             headers = {"Retry-After": str(int(left) + 1)}
             raise Problem(Type.QUOTA, headers=headers, more={"violated-policies": ["failed-tries"]})
 
     async def failed(self, address: str) -> None:
         """Note a failure, and wait."""
-        now = self._monotonic()
+        now = time.monotonic()
         since, number = self._failures.pop(address, (now, 0))
         if now - since > _FAILURES_FOR_S:
             since, number = now, 0
@@ -82,8 +78,8 @@ class FailedTries:
 class KnownKeys:
     """Finds keys, and remembers them for a second: so long a revoked key may still work."""
 
-    def __init__(self, services: Services, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._services, self._monotonic = services, monotonic
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._found: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
         self._console = services.settings.web_api_key
         self._mark = services.settings.fingerprints()
@@ -103,12 +99,12 @@ class KnownKeys:
             return _of_the_console()
         mark = self._mark.digest("known api key", text)
         until, known = self._found.get(mark, (0.0, None))
-        if known is not None and self._monotonic() < until:
+        if known is not None and time.monotonic() < until:
             return known
         found = await anyio.to_thread.run_sync(self._services.api_keys.find, given)
         self._found.pop(mark, None)
         if found is not None:
-            self._found[mark] = (self._monotonic() + _KNOWN_FOR_S, found)
+            self._found[mark] = (time.monotonic() + _KNOWN_FOR_S, found)
             if len(self._found) > _MOST_KNOWN:
                 self._found.popitem(last=False)
         return found

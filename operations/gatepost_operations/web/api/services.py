@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from gatepost_operations.maintenance.dead_letters import DeadLetterControl
 from gatepost_operations.web.api.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
@@ -87,7 +86,7 @@ class Services:
         self.redis.close()
 
 
-def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
+def open_services(settings: Settings) -> Services:
     """Return the services of a configuration.
 
     Raises:
@@ -97,14 +96,8 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
     client = connect(settings)
     keys, fingerprints = RedisKeys(settings.namespace), settings.fingerprints()
     audit = AuditLog(client, keys, fingerprints, who=settings.operator)
-    return Services(
-        settings,
-        producer,
-        client,
-        ApiKeys(client, keys, fingerprints, audit),
-        Usage(client, keys, fingerprints, clock=clock),
-        audit,
-    )
+    usage = Usage(client, keys, fingerprints)
+    return Services(settings, producer, client, ApiKeys(client, keys, fingerprints, audit), usage, audit)
 
 
 def services_of(request: Request) -> Services:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from gatepost_core.redis.keys import starting
 from gatepost_operations.web.api.problems import Problem, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from redis import Redis
 
@@ -77,12 +78,9 @@ class Use:
 class Usage:
     """Counts what keys use. Thread-safe."""
 
-    def __init__(
-        self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints, *, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints) -> None:
         self._keys = keys
         self._fingerprints = fingerprints
-        self._clock = clock
         self._script = client.register_script(starting(_SCRIPT))
 
     def of_command(self, key: ApiKey, command: Command, idempotency_name: str = "") -> Use:
@@ -116,7 +114,7 @@ class Usage:
         Raises:
             Unavailable: Redis did not answer. The uses may have been counted.
         """
-        now = int(self._clock())
+        now = int(time.time())
         resets_in_s = HOUR_S - now % HOUR_S
         items = [[(field, most) for field, _, most in use.limits] for use in uses]
         names = [self._keys.api_usage(now // HOUR_S), *(use.idempotency_name for use in uses)]

@@ -72,7 +72,6 @@ class LiveCampaigns:
         workers: returns the names of the workers that take campaigns; None if the broker does not answer.
         clock: returns the current time.
         monotonic: returns the seconds of a monotonic clock.
-        read_every_s: seconds between two reads.
     """
 
     def __init__(
@@ -83,12 +82,10 @@ class LiveCampaigns:
         workers: Callable[[], Collection[str] | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
-        read_every_s: float = _READ_EVERY_S,
     ) -> None:
         self._reader = reader
         self._read_quota, self._ask_workers = quota, workers
         self._clock, self._monotonic = clock, monotonic
-        self._read_every_s = read_every_s
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._watched: dict[str, _Watched] = {}
@@ -98,7 +95,7 @@ class LiveCampaigns:
         self._workers: Collection[str] | None = None
 
     def __enter__(self) -> Self:
-        for work, every_s in ((self.read, self._read_every_s), (self.count_workers, _ASK_WORKERS_EVERY_S)):
+        for work, every_s in ((self.read, _READ_EVERY_S), (self.count_workers, _ASK_WORKERS_EVERY_S)):
             arguments = (work, every_s)
             threading.Thread(target=self._repeat, args=arguments, name=f"console {work.__name__}", daemon=True).start()
         return self
@@ -201,7 +198,7 @@ class LiveCampaigns:
 
     def _take_one(self, campaign_id: str, campaign: Campaign, now: datetime, tick: float) -> None:
         known = self._watched.get(campaign_id)
-        movement = known.movement if known else Movement(tick, self._read_every_s)
+        movement = known.movement if known else Movement(tick, _READ_EVERY_S)
         snapshot = movement.look(campaign, now, tick)
         watched = known or _Watched(snapshot, movement, tick)
         watched.snapshot, watched.is_gone = snapshot, False

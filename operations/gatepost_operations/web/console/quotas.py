@@ -15,8 +15,6 @@ from gatepost_operations.planning.limiter import campaign_rates, quota_of
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, RedisLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from redis import Redis
 
     from gatepost_core.redis.keys import RedisKeys
@@ -33,18 +31,14 @@ class Quotas:
         settings: the configuration.
         client: an open client of Redis.
         keys: the names in Redis.
-        monotonic: returns the seconds of a monotonic clock.
     """
 
-    def __init__(
-        self, settings: Settings, client: Redis, keys: RedisKeys, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, client: Redis, keys: RedisKeys) -> None:
         self._redis = client
         self._keys = keys
         self._store = CampaignStore(client, keys, republish_after_s=settings.republish_after)
         self._pacing = LimiterSettings(longest_hint_s=settings.longest_hint)
         self._limiter = RedisLimiter(client, keys, self._pacing)
-        self._monotonic = monotonic
         self._known: dict[str, tuple[float, TenantQuota]] = {}
 
     def all(self) -> list[TenantQuota]:
@@ -70,7 +64,7 @@ class Quotas:
         """
         name = tenant or DEFAULT_TENANT
         at, known = self._known.get(name, (0.0, None))
-        if known is None or self._monotonic() - at >= _READ_EVERY_S:
+        if known is None or time.monotonic() - at >= _READ_EVERY_S:
             known = quota_of(self._limiter, self._pacing, LimiterKey(name, Endpoint.START))
-            self._known[name] = (self._monotonic(), known)
+            self._known[name] = (time.monotonic(), known)
         return known

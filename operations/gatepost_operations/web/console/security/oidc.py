@@ -65,16 +65,12 @@ class IdentityProvider:
         settings: the configuration, with an issuer.
         client: a connection to Redis.
         keys: the names in this Redis.
-        now: the clock, in seconds since the epoch.
     """
 
-    def __init__(
-        self, settings: ConsoleSettings, client: Redis, keys: RedisKeys, *, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: ConsoleSettings, client: Redis, keys: RedisKeys) -> None:
         self._settings = settings
         self._issuer = settings.oidc_issuer or ""
         self._pending = PendingSignIns(client, keys)
-        self._now = now
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
 
     def begin(self, browser: str, callback: str, path: str) -> str:
@@ -158,7 +154,7 @@ class IdentityProvider:
         """Return the claims of an id_token (OpenID Connect Core 3.1.3.7)."""
         client_id = self._settings.oidc_client_id or ""
         rules = jwt.JWTClaimsRegistry(
-            now=int(self._now()),
+            now=int(time.time()),
             leeway=_LEEWAY_S,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": client_id},
@@ -194,7 +190,7 @@ class IdentityProvider:
     def _read_metadata(self) -> dict[str, Any]:
         """Return the provider's metadata (OpenID Connect Discovery)."""
         read_at, metadata = self._metadata
-        if not metadata or self._now() - read_at > _METADATA_S:
+        if not metadata or time.time() - read_at > _METADATA_S:
             metadata = self._json(requests.get, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             wanted = ("authorization_endpoint", "token_endpoint", "jwks_uri")
             scheme = urlsplit(self._issuer).scheme
@@ -202,7 +198,7 @@ class IdentityProvider:
                 str(metadata.get(name)).startswith(f"{scheme}://") for name in wanted
             ):
                 raise ProviderAway("The identity provider's metadata does not fit GATEPOST_CONSOLE_OIDC_ISSUER.")
-            self._metadata = (self._now(), metadata)
+            self._metadata = (time.time(), metadata)
         return metadata
 
     def _json(self, get: Callable[..., requests.Response], url: str) -> dict[str, Any]:
