@@ -366,8 +366,10 @@ class Ledger:
         """Return the number of operations by kind and state: final ones ever, open ones now. The call reads counters only."""
         with translated_errors():
             fields = self._redis.hgetall(self._keys.counts)
-        pairs = ((as_text(name).split(":"), int(count)) for name, count in fields.items())
-        return {(Kind(kind), State(state)): count for (kind, state), count in pairs if count}
+        pairs = ((as_text(name).partition(":"), int(count)) for name, count in fields.items())
+        # Those of another version are left out.
+        known = ((kind, state, count) for (kind, _, state), count in pairs if kind in set(Kind) and state in set(State))
+        return {(Kind(kind), State(state)): count for kind, state, count in known if count}
 
     def _answer(self, call: str, operation_id: str, *arguments: Any, keys: Sequence[str] = ()) -> Answer:
         return answer_of(self._call(call, operation_id, *arguments, keys=keys))

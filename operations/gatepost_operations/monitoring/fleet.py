@@ -12,22 +12,22 @@ from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Kind, Queue
+from gatepost_core.ledger import ledger_at
 from gatepost_core.redis.connections import connect, connect_to_broker
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 from gatepost_operations.monitoring import names
 from gatepost_operations.monitoring.campaigns import read_campaigns
-from gatepost_operations.monitoring.operations import counts_of, oldest_s
+from gatepost_operations.monitoring.operations import oldest_s
 from gatepost_operations.monitoring.probes import probe_samples
 from gatepost_operations.monitoring.webhooks import webhook_samples
 from gatepost_worker.metrics.counts import Sample
-from gatepost_worker.metrics.exposition import families, registry_of
+from gatepost_worker.metrics.exposition import families
 from gatepost_worker.upkeep.queue_sizes import QueueSizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric as Family
     from redis import Redis
 
@@ -75,7 +75,7 @@ class FleetSource:
         now_ms = _now_ms(client)
         yield Sample(names.REDIS_UP, (), 1)
         yield from self._memory()
-        counts = counts_of(client.hgetall(keys.counts))
+        counts = ledger_at(client, self._settings).counts()
         for kind, state in product(Kind, State):
             metric = names.OPERATIONS_ENDED if state.is_terminal else names.OPERATIONS_OPEN
             yield Sample(metric, (kind.value, state.value), max(0, counts.get((kind, state), 0)))
@@ -140,11 +140,6 @@ class FleetSource:
             queue: client.llen(self._keys.queue_key(self._keys.queue(queue))) for queue in Queue
         }
         return lengths
-
-
-def fleet_registry(settings: Settings) -> CollectorRegistry:
-    """Return a registry of prometheus-client with the fleet's metrics and those of this process."""
-    return registry_of(FleetSource(settings))
 
 
 def _now_ms(client: Redis) -> int:

@@ -9,7 +9,7 @@ from gatepost_core.redis.keys import as_text
 from gatepost_core.states import OPEN_STATES, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
@@ -52,13 +52,3 @@ def _waiting(record: Sequence[Any], now_ms: int) -> tuple[Kind | None, float]:
         return None, 0.0
     since = max(int(updated), int(not_before) if not_before.isdecimal() else 0)
     return (None, 0.0) if since > now_ms else (Kind(kind), (now_ms - since) / 1000)
-
-
-def counts_of(stored: Mapping[Any, Any]) -> dict[tuple[Kind, State], int]:
-    """Read the ledger's counts by kind and state; fields of another version are left out."""
-    counts = {}
-    for field, number in stored.items():
-        kind, _, state = as_text(field).partition(":")
-        if kind in set(Kind) and state in set(State):
-            counts[Kind(kind), State(state)] = int(number)
-    return counts

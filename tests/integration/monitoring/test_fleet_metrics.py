@@ -20,9 +20,9 @@ from gatepost_core.settings.tenants import Application
 from gatepost_core.tenant_registry import TenantRegistry
 from gatepost_operations.cli.entry import main
 from gatepost_operations.monitoring import names
-from gatepost_operations.monitoring.fleet import FleetSource, fleet_registry
+from gatepost_operations.monitoring.fleet import FleetSource
 from gatepost_worker.metrics.counts import MOST_TENANTS
-from gatepost_worker.metrics.exposition import text_of
+from gatepost_worker.metrics.exposition import registry_of, text_of
 from support.campaign_parts import rows
 from support.free_ports import free_port
 from support.keys import KEYS
@@ -310,7 +310,7 @@ def test_the_user_reader_may_read_everything(
     bench.record()
     bench.close()
     redis_client.acl_log_reset()
-    found = values_in(generate_latest(fleet_registry(reading)).decode())
+    found = values_in(generate_latest(registry_of(FleetSource(reading))).decode())
     denied: Any = redis_client.acl_log()
     redis_client.config_set("maxmemory", 0)
 
