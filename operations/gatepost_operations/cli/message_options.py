@@ -5,9 +5,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from gatepost_core.commands import OnUnknown
 from gatepost_operations.cli.inputs import json_object
 from gatepost_operations.cli.options import LanguageOption
 
+OnUnknownOption = Annotated[
+    OnUnknown,
+    typer.Option(
+        "--on-unknown",
+        help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
+    ),
+]
 _JSON: Final = frozenset({"auth_params"})
 
 

@@ -47,11 +47,12 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form [default: now].")
 ]
-
-
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and show the counts.")]
+DeadlineZoneOption = Annotated[
+    str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
+]
 
 
 class Missing(typer.BadParameter):

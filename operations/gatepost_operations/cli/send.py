@@ -11,7 +11,7 @@ from gatepost_core.number_rules import Numbers
 from gatepost_operations.cli.connection import open_producer
 from gatepost_operations.cli.exit_codes import ExitCode
 from gatepost_operations.cli.inputs import address_from
-from gatepost_operations.cli.message_options import MessageOptions
+from gatepost_operations.cli.message_options import MessageOptions, OnUnknownOption
 from gatepost_operations.cli.operation import CommandOptions, WaitOptions, follow
 from gatepost_operations.cli.options import (
     EmailArgument,
@@ -35,13 +35,7 @@ class SendOptions(MessageOptions):
         str | None,
         typer.Option("--connection", metavar="NAME", help="Passwordless connection [default: email or sms]."),
     ] = None
-    on_unknown: Annotated[
-        OnUnknown,
-        typer.Option(
-            "--on-unknown",
-            help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
-        ),
-    ] = OnUnknown.HOLD
+    on_unknown: OnUnknownOption = OnUnknown.HOLD
 
     def fields(self) -> dict[str, Any]:
         """Return them as a producer takes them. Errors are those of `json_object`."""

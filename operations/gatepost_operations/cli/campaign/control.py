@@ -15,7 +15,7 @@ from gatepost_operations.cli.campaign.text import campaign_lines
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
 from gatepost_operations.cli.inputs import confirm
-from gatepost_operations.cli.options import JsonOption, Missing, YesOption
+from gatepost_operations.cli.options import DeadlineZoneOption, JsonOption, Missing, YesOption
 from gatepost_operations.cli.output import say, show
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.formatting import counted
@@ -87,9 +87,7 @@ def change(
             help="New deadline: a time such as 2026-05-04T18:00+02:00, 2d from now, or none for no deadline.",
         ),
     ] = None,
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
-    ] = None,
+    timezone: DeadlineZoneOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Change a campaign's rate or deadline, also while it runs."""

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from gatepost_core.campaigns.hours import SendingHours
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
-from gatepost_core.commands import OnUnknown
+from gatepost_core.commands import OnUnknown, invalid_command_of
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.kinds import Channel
 from gatepost_core.message_fields import Send
 from gatepost_operations.cli.campaign.recipient_file import FileOptions
 from gatepost_operations.cli.inputs import given_only
-from gatepost_operations.cli.message_options import MessageOptions
+from gatepost_operations.cli.message_options import MessageOptions, OnUnknownOption
+from gatepost_operations.cli.options import TenantOption
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.files.rows import read_rows
 
@@ -41,9 +42,7 @@ class DeliveryOptions(MessageOptions):
             help="Passwordless connection [default: email for e-mails, sms for SMS].",
         ),
     ] = None
-    tenant: Annotated[
-        str | None, typer.Option("--tenant", metavar="NAME", help="Name of a configured tenant [default: the first].")
-    ] = None
+    tenant: TenantOption = None
     start_at: Annotated[
         str | None,
         typer.Option(
@@ -73,13 +72,7 @@ class DeliveryOptions(MessageOptions):
             help="Send nothing after this time. The remaining recipients become expired. Same forms as --start-at.",
         ),
     ] = None
-    on_unknown: Annotated[
-        OnUnknown,
-        typer.Option(
-            "--on-unknown",
-            help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
-        ),
-    ] = OnUnknown.HOLD
+    on_unknown: OnUnknownOption = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
         typer.Option(
@@ -148,9 +141,7 @@ class DeliveryOptions(MessageOptions):
                 **given,
             )
         except ValidationError as failure:
-            errors = failure.errors(include_url=False, include_context=False, include_input=False)
-            problems = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in errors]
-            raise InvalidCommand(problems) from None
+            raise invalid_command_of(failure) from None
 
     def guests(self, reading: FileOptions | None = None) -> list[str] | None:
         """Return the recipients of the guest list, in clear; None without one.

@@ -16,7 +16,7 @@ from gatepost_operations.cli.campaign.notify import NotifyOption, notifier_of
 from gatepost_operations.cli.campaign.results import ReasonOption, StateOption, reasons_of, states_of
 from gatepost_operations.cli.campaign.watch import WatchOption
 from gatepost_operations.cli.exit_codes import ExitCode, Refused
-from gatepost_operations.cli.options import JsonOption
+from gatepost_operations.cli.options import DeadlineZoneOption, JsonOption
 from gatepost_operations.cli.output import say, write, write_json
 from gatepost_operations.cli.time_input import read_moment
 from gatepost_operations.formatting import counted
@@ -44,9 +44,7 @@ def retry(
             "--deadline", metavar="MOMENT", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now."
         ),
     ] = None,
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="NAME", help="Time zone of the deadline, such as Europe/Berlin.")
-    ] = None,
+    timezone: DeadlineZoneOption = None,
     watch: WatchOption = False,
     notify: NotifyOption = None,
     as_json: JsonOption = False,
