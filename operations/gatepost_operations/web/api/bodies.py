@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.from_thread
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -76,6 +76,12 @@ class Body:
             Problem: it is not a JSON object.
         """
         return valid(model, self.mapping())
+
+
+class BodyModel(BaseModel):
+    """The fields of a body. Errors name wrong and unknown ones, and repeat no value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def valid(model: type[M], fields: dict[str, Any]) -> M:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import Field, StrictBool
 
 from gatepost.campaigns.report import Only
 from gatepost.chunks import in_chunks
@@ -23,7 +23,7 @@ from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.retry import RetryResult, parts_of, selection_of
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json
 from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign
 from gatepost_operations.web.api.campaigns import IdOfCampaign
 from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
@@ -74,22 +74,18 @@ def _cancel(campaigns: Any, campaign_id: str) -> Campaign:
     return cancelled
 
 
-class Change(BaseModel):
+class Change(BodyModel):
     """The options to change; null removes one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     rate: Annotated[float, Field(ge=1e-5, le=1e6), IsNumber] | None = None
     deadline: PointInTime | None = None
 
 
-class Retry(BaseModel):
+class Retry(BodyModel):
     """The recipients to retry: by default those that failed, without those for whom a retry cannot succeed.
 
     Recipients in the state `unknown` are retried only if the state or their reason is named.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     states: Annotated[frozenset[State], Field(min_length=1)] | None = None
     reasons: Annotated[frozenset[Reason], Field(min_length=1)] | None = None
@@ -163,10 +159,8 @@ def _count(caller: Caller, campaign: Campaign, only: Only) -> None:
             raise standing.exceeded(policy)
 
 
-class Choice(BaseModel):
+class Choice(BodyModel):
     """A choice of recipients by state and reason; all without both."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     states: frozenset[State] | None = None
     reasons: frozenset[Reason] | None = None

@@ -1,11 +1,11 @@
 """Quotas and the suppression list."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr, WithJsonSchema
 
 from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.kinds import Endpoint
@@ -14,26 +14,13 @@ from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.quota_blocks import lift_blocks
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json, require_recipients
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json, require_recipients
 from gatepost_operations.web.api.campaign_access import open_limiter
 from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Type
 
 router = APIRouter(tags=["lists"])
 _WITH_BODY: Final = problems(Type.TOO_LARGE, Type.MEDIA)
-_PERSON: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["recipient"],
-    "additionalProperties": False,
-    "properties": {"recipient": {"type": "string", "description": "An address, or a number with its country code."}},
-}
-_ENTRY: Final = _PERSON | {
-    "properties": {
-        **_PERSON["properties"],
-        "reason": {"enum": [reason.value for reason in SuppressionReason]},
-        "expires_at": {"type": ["string", "null"], "format": "date-time"},
-    }
-}
 
 
 @router.get("/v1/quota", operation_id="get_quota", responses={200: answer(schemas.Quotas)})
@@ -53,10 +40,8 @@ def _quota(caller: Caller, tenant: str | None, endpoint: Endpoint | None) -> Res
     return JSONResponse({"quotas": [one.as_json() for one in quotas if not allowed or one.tenant in allowed]})
 
 
-class Clearing(BaseModel):
+class Clearing(BodyModel):
     """The blocks to lift: of one tenant, of one endpoint, or all of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tenant: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     endpoint: Endpoint | None = None
@@ -81,13 +66,18 @@ def _clear(caller: Caller, body: Body) -> Response:
     return JSONResponse({"cleared": cleared})
 
 
-class _Person(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class Person(BodyModel):
+    """A person of the suppression list."""
 
-    recipient: SecretStr
+    recipient: Annotated[
+        SecretStr,
+        WithJsonSchema({"type": "string", "description": "An address, or a number with its country code."}),
+    ]
 
 
-class _Entry(_Person):
+class SuppressionEntry(Person):
+    """A new entry of the suppression list."""
+
     reason: SuppressionReason = SuppressionReason.MANUAL
     expires_at: PointInTime | None = None
 
@@ -102,7 +92,7 @@ async def count_suppressions(caller: CallerOf) -> Response:
 @router.post(
     "/v1/suppressions/find",
     operation_id="find_suppression",
-    openapi_extra={"requestBody": json_body(_PERSON)},
+    openapi_extra={"requestBody": json_body(model_body(Person))},
     responses={200: answer(schemas.Suppression), **_WITH_BODY},
 )
 async def find_suppression(request: Request, caller: CallerOf) -> Response:
@@ -112,7 +102,7 @@ async def find_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _find(caller: Caller, body: Body) -> Response:
-    found = caller.services.campaigns.suppressions.find(_recipient(body.read_as(_Person)))
+    found = caller.services.campaigns.suppressions.find(_recipient(body.read_as(Person)))
     return JSONResponse(
         {
             "suppressed": found is not None,
@@ -126,7 +116,7 @@ def _find(caller: Caller, body: Body) -> Response:
 @router.post(
     "/v1/suppressions",
     operation_id="add_suppression",
-    openapi_extra={"requestBody": json_body(_ENTRY)},
+    openapi_extra={"requestBody": json_body(model_body(SuppressionEntry))},
     responses={200: answer(schemas.NewSuppression), **_WITH_BODY},
 )
 async def add_suppression(request: Request, caller: CallerOf) -> Response:
@@ -136,7 +126,7 @@ async def add_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _add(caller: Caller, body: Body) -> Response:
-    entry = body.read_as(_Entry)
+    entry = body.read_as(SuppressionEntry)
     new = caller.services.campaigns.suppressions.add(_recipient(entry), entry.reason, expires_at=entry.expires_at)
     return JSONResponse({"new": new, "reason": entry.reason.value, "expires_at": _text(entry.expires_at)})
 
@@ -144,7 +134,7 @@ def _add(caller: Caller, body: Body) -> Response:
 @router.delete(
     "/v1/suppressions",
     operation_id="remove_suppression",
-    openapi_extra={"requestBody": json_body(_PERSON)},
+    openapi_extra={"requestBody": json_body(model_body(Person))},
     responses={200: answer(schemas.Removed), **_WITH_BODY},
 )
 async def remove_suppression(request: Request, caller: CallerOf) -> Response:
@@ -154,7 +144,7 @@ async def remove_suppression(request: Request, caller: CallerOf) -> Response:
 
 
 def _remove(caller: Caller, body: Body) -> Response:
-    removed = caller.services.campaigns.suppressions.remove(_recipient(body.read_as(_Person)))
+    removed = caller.services.campaigns.suppressions.remove(_recipient(body.read_as(Person)))
     return JSONResponse({"removed": removed})
 
 
@@ -162,7 +152,7 @@ def _text(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat()
 
 
-def _recipient(person: _Person) -> str:
+def _recipient(person: Person) -> str:
     text = person.recipient.get_secret_value()
     require_recipients([("recipient", text)])
     return text

@@ -4,12 +4,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
 
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json
 from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Type
 
@@ -33,10 +32,8 @@ def _audit(caller: Caller, limit: int, before: int | None) -> Response:
     return JSONResponse({"entries": [entry.as_json() for entry in entries], "next_before": following})
 
 
-class SignIn(BaseModel):
+class SignIn(BodyModel):
     """A sign-in to the console."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     level: Literal["read-only", "operator", "admin"]
     way: Literal["password", "oidc"]
