@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from gatepost.campaigns.creation import MOST_GUESTS
 from gatepost_core.campaigns.model import Campaign, Status
@@ -17,12 +18,12 @@ from gatepost_operations.planning.campaign_plan import plan_of_campaign
 from gatepost_operations.planning.sample import message_of
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json, require_recipients
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json, require_recipients
 from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign, quota_of_starts, read_options
 from gatepost_operations.web.api.idempotency import read_idempotency_key
 from gatepost_operations.web.api.items import Item, check_command, record_items
 from gatepost_operations.web.api.messages import KeyHeader, results_response
-from gatepost_operations.web.api.openapi import answer, campaign_body, json_body, problems
+from gatepost_operations.web.api.openapi import answer, campaign_body, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Problem, Type
 
 MOST_TESTS: Final = 10
@@ -143,23 +144,18 @@ def _plan(caller: Caller, campaign_id: str) -> Response:
     return JSONResponse(made.as_json())
 
 
+class SampleSend(BodyModel):
+    """Addresses and numbers of your team, and the language of the message."""
+
+    to: Annotated[list[str], Field(min_length=1, max_length=MOST_TESTS)]
+    language: str | None = None
+
+
 @router.post(
     "/v1/campaigns/{campaign_id}/test",
     operation_id="test_campaign",
     status_code=_ACCEPTED,
-    openapi_extra={
-        "requestBody": json_body(
-            {
-                "type": "object",
-                "required": ["to"],
-                "additionalProperties": False,
-                "properties": {
-                    "to": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_TESTS},
-                    "language": {"type": "string"},
-                },
-            }
-        )
-    },
+    openapi_extra={"requestBody": json_body(model_body(SampleSend))},
     responses={_ACCEPTED: answer(schemas.Results, "Recorded"), **_FOUND, **_WITH_BODY},
 )
 async def test_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
@@ -168,20 +164,17 @@ async def test_campaign(request: Request, campaign_id: IdOfCampaign, caller: Cal
 
 
 def _test(caller: Caller, campaign_id: str, body: Body) -> Response:
-    campaign, fields = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.mapping()
-    to, language = fields.pop("to", None), fields.pop("language", None)
-    if not isinstance(to, list) or not 0 < len(to) <= MOST_TESTS or not all(isinstance(one, str) for one in to):
-        raise InvalidCommand([("to", f"must be a list of 1 to {MOST_TESTS} addresses and numbers")])
-    if fields:
-        raise InvalidCommand([("command", "has fields other than to and language")])
+    campaign, test = find_campaign(caller, campaign_id, Scope.CAMPAIGNS), body.read_as(SampleSend)
     params = caller.services.campaigns.auth_params(campaign_id)
     options = campaign.options.model_copy(update={"auth_params": params})
     items = []
-    for place, one in enumerate(to):
+    for place, one in enumerate(test.to):
         kind = CAMPAIGN_KINDS[Channel.EMAIL if "@" in one else Channel.SMS]
         message: dict[str, Any] = {**message_of(kind.channel, options), str(kind.identifier): one}
         try:
-            command = build(COMMANDS[kind], message if language is None else {**message, "language": language})
+            command = build(
+                COMMANDS[kind], message if test.language is None else {**message, "language": test.language}
+            )
         except InvalidCommand as failure:
             # The body has no field of this name.
             places = {str(kind.identifier): f"to.{place}"}
