@@ -14,7 +14,6 @@ from gatepost_operations.cli.options import AllTenantsOption, JsonOption, comman
 from gatepost_operations.cli.output import say, show, write, write_json
 from gatepost_operations.cli.terminal import console
 from gatepost_operations.formatting import duration_text, limit_text, rate_text
-from gatepost_operations.planning.quota_blocks import lift_blocks
 from gatepost_operations.planning.tenant_quota import Bucket, TenantQuota
 
 app = command_app()
@@ -92,7 +91,7 @@ def clear(
     tenant, endpoint = tenant or before.get("tenant"), endpoint or before.get("endpoint")
     as_json = as_json or bool(before.get("as_json"))
     with open_redis() as (settings, _, audit), open_limiter(settings) as limiter:
-        cleared = lift_blocks(settings, limiter, audit, tenant, endpoint)
+        cleared = limiter.clear(audit, tenant, endpoint)
     show({"cleared": cleared}, *map(_cleared_line, cleared), as_json=as_json)
     return ExitCode.DONE
 

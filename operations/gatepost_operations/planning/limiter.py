@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.model import Status, read_options
 from gatepost_core.campaigns.store import CampaignStore
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost_core.audit_log import AuditLog
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
 
@@ -64,21 +65,27 @@ class LimiterQuotas:
                 quotas.append(found)
         return quotas, failures
 
-    def clear(
-        self, tenant: str | None = None, endpoints: Sequence[Endpoint] = tuple(Endpoint)
-    ) -> list[tuple[LimiterKey, float]]:
+    def clear(self, audit: AuditLog, tenant: str | None, endpoint: Endpoint | None) -> list[dict[str, Any]]:
         """Lift the blocks after a 429. Return each tenant and endpoint with the seconds that were left of its block.
 
         Args:
-            tenant: a configured tenant; all of them when absent.
-            endpoints: as for `read`.
+            audit: records the act.
+            tenant: a configured tenant; None for all of them.
+            endpoint: `passwordless/start` or `oauth/token`; None for both.
 
         Raises:
-            ConfigurationError: the tenant is not configured.
+            TenantMissing: the tenant is not configured.
         """
+        # Before the act: a wrong name may be anything, and the audit log must not keep it.
+        tenants = self._tenants(tenant)
+        keys = [LimiterKey(one.name, path) for one in tenants for path in ([endpoint] if endpoint else Endpoint)]
         limiter = RedisLimiter(self._redis, self._keys)
-        keys = [LimiterKey(one.name, endpoint) for one in self._tenants(tenant) for endpoint in endpoints]
-        return [(key, limiter.clear(key)) for key in keys]
+        with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
+            cleared: list[dict[str, Any]] = [
+                {"tenant": key.tenant, "endpoint": key.endpoint, "blocked_for_s": limiter.clear(key)} for key in keys
+            ]
+            done["cleared"] = [one for one in cleared if one["blocked_for_s"] > 0]
+        return cleared
 
     def _campaigns(self) -> CampaignStore:
         return CampaignStore(self._redis, self._keys, republish_after_s=self._settings.republish_after)

@@ -11,7 +11,6 @@ from gatepost.campaigns.suppression import SuppressionReason
 from gatepost_core.kinds import Endpoint
 from gatepost_core.points_in_time import PointInTime
 from gatepost_operations.maintenance.api_keys import Scope
-from gatepost_operations.planning.quota_blocks import lift_blocks
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
 from gatepost_operations.web.api.bodies import Body, BodyModel, read_json, require_recipients
@@ -61,9 +60,7 @@ async def clear_quota(request: Request, caller: CallerOf) -> Response:
 
 def _clear(caller: Caller, body: Body) -> Response:
     wanted, services = body.read_as(Clearing), caller.services
-    limiter = open_limiter(caller)
-    cleared = lift_blocks(services.settings, limiter, services.audit, wanted.tenant, wanted.endpoint)
-    return JSONResponse({"cleared": cleared})
+    return JSONResponse({"cleared": open_limiter(caller).clear(services.audit, wanted.tenant, wanted.endpoint)})
 
 
 class Person(BodyModel):
