@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from gatepost_worker.authentication.rate_limits import ClientQuota, RateLimits
-from gatepost_worker.limiter import LimiterSettings, Permit, Reading
+from gatepost_worker.limiter import Permit, Reading
 from gatepost_worker.limiter.readings import pack_readings
 from support.keys import KEYS
 
@@ -161,20 +161,3 @@ def test_keys_name_what_they_hold() -> None:
     """One key a tenant and endpoint; one a ceiling."""
     assert KEYS.limiter("main", "oauth/token") == "gatepost:limiter:main:oauth/token"
     assert KEYS.ceiling("c-1") == "gatepost:ceiling:c-1"
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"reserve_share": 1.0},
-        {"reserve_share": -0.1},
-        {"fallback_rate": 0},
-        {"max_rate": 0},
-        {"cold_permits": 0},
-        {"longest_hint_s": 0},
-    ],
-)
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
-    """At once, with the field's name."""
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        LimiterSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -3,7 +3,6 @@
 from gatepost_worker.limiter.permits import (
     BucketState,
     Ceiling,
-    Limiter,
     LimiterKey,
     LimiterSettings,
     LimiterState,
@@ -17,6 +16,6 @@ from gatepost_worker.limiter.redis_limiter import RedisLimiter
 from gatepost_worker.limiter.scripts import lua_library, pack_settings
 
 __all__ = [
-    "BucketState", "Ceiling", "Limiter", "LimiterKey", "LimiterSettings", "LimiterState", "LimiterUnavailable",
+    "BucketState", "Ceiling", "LimiterKey", "LimiterSettings", "LimiterState", "LimiterUnavailable",
     "Permit", "Reading", "RedisLimiter", "Wait", "WaitReason", "lua_library", "pack_settings",
 ]  # fmt: skip

@@ -1,21 +1,17 @@
-"""Asking for permits: the limiter's protocol, and the values that it takes and returns."""
+"""Asking for permits: the values that the limiter takes and returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from gatepost_core.errors import Unavailable
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gatepost_core.kinds import Lane
     from gatepost_core.settings import Settings
     from gatepost_core.settings.tenants import Tenant
-    from gatepost_worker.limiter.readings import Reading
 
 
 class LimiterUnavailable(Unavailable):
@@ -121,16 +117,6 @@ class LimiterSettings:
         """Return the pacing of one tenant from the settings."""
         return cls(max_rate=tenant.max_rate, longest_hint_s=settings.longest_hint)
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.reserve_share < 1:
-            raise ValueError("reserve_share must be at least 0 and below 1")
-        if self.fallback_rate <= 0 or (self.max_rate is not None and self.max_rate <= 0):
-            raise ValueError("fallback_rate and max_rate must be above 0")
-        if self.cold_permits < 1:
-            raise ValueError("cold_permits must be at least 1")
-        if self.longest_hint_s <= 0:
-            raise ValueError("longest_hint_s must be above 0")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketState:
@@ -176,73 +162,3 @@ class LimiterState:
     blind: bool
     ignored_hint_s: float | None = None
     ignored_hint_age_s: float | None = None
-
-
-class Limiter(Protocol):
-    """A quota shared by every worker of a tenant."""
-
-    def acquire(
-        self,
-        key: LimiterKey,
-        lane: Lane,
-        want: int = 1,
-        *,
-        readings: Sequence[Reading] = (),
-        ceiling: Ceiling | None = None,
-    ) -> Permit | Wait:
-        """Return a permit, or how long to wait. Never sleeps.
-
-        Args:
-            key: The quota.
-            lane: Whether the reserve may be used.
-            want: The most requests to permit; ask for as many as will be sent within about 100 ms.
-            readings: Earlier responses under the same key, recorded in the same round trip.
-            ceiling: A maximum rate in addition to the quota, such as a campaign's.
-
-        Returns:
-            A permit for one to `want` requests, or a wait.
-
-        Raises:
-            LimiterUnavailable: Redis did not answer. Nothing may be sent.
-        """
-        ...
-
-    def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
-        """Record responses without asking for a permit.
-
-        Args:
-            key: The quota that the responses describe.
-            readings: The responses.
-
-        Raises:
-            LimiterUnavailable: Redis did not answer. The readings are lost; later ones make up for them.
-        """
-        ...
-
-    def clear(self, key: LimiterKey) -> float:
-        """End a 429's block now, and return how much of it was left. A few requests then measure the quota first.
-
-        Args:
-            key: The quota.
-
-        Returns:
-            The seconds that were left of the block; 0 if there was none.
-
-        Raises:
-            LimiterUnavailable: Redis did not answer.
-        """
-        ...
-
-    def describe(self, key: LimiterKey) -> LimiterState | None:
-        """Return the limiter's state for a quota, for reports.
-
-        Args:
-            key: The quota.
-
-        Returns:
-            The state; None if the key was never used.
-
-        Raises:
-            LimiterUnavailable: Redis did not answer.
-        """
-        ...

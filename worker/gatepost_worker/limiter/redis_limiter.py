@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class RedisLimiter:
-    """A `Limiter` on Redis or Valkey. It fails closed: if Redis does not answer, there is no permit."""
+    """A quota shared by every worker of a tenant. It fails closed: if Redis does not answer, there is no permit.
+
+    Every method raises `LimiterUnavailable` when Redis does not answer.
+    """
 
     def __init__(
         self,
@@ -75,9 +78,15 @@ class RedisLimiter:
         readings: Sequence[Reading] = (),
         ceiling: Ceiling | None = None,
     ) -> Permit | Wait:
-        """Return a permit or a wait: see `Limiter.acquire`."""
-        if want < 1:
-            raise ValueError("want must be at least 1")
+        """Return a permit, or how long to wait. Never sleeps.
+
+        Args:
+            key: The quota.
+            lane: Whether the reserve may be used.
+            want: The most requests to permit; ask for as many as will be sent within about 100 ms.
+            readings: Earlier responses under the same key, recorded in the same round trip.
+            ceiling: A maximum rate in addition to the quota, such as a campaign's.
+        """
         keys = [self._name(key)]
         arguments: list[Any] = [self._now(), lane.value, want, self._packed_settings, self._pack(readings)]
         if ceiling is not None:
@@ -89,16 +98,16 @@ class RedisLimiter:
         return Wait(wait_us / 1e6, WaitReason(as_text(reason)))
 
     def observe(self, key: LimiterKey, readings: Sequence[Reading]) -> None:
-        """Record responses: see `Limiter.observe`."""
+        """Record responses without asking for a permit. Later readings make up for those that are lost."""
         if readings:
             _call(self._observe, [self._name(key)], [self._now(), self._pack(readings)])
 
     def clear(self, key: LimiterKey) -> float:
-        """End a 429's block: see `Limiter.clear`."""
+        """End a 429's block now, and return the seconds that were left of it. A few requests then measure the quota first."""
         return float(_call(self._clear, [self._name(key)], [self._now()])) / 1e6
 
     def describe(self, key: LimiterKey) -> LimiterState | None:
-        """Return the limiter's state: see `Limiter.describe`."""
+        """Return the limiter's state for a quota, for reports; None if the key was never used."""
         flat = [as_text(item) for item in _call(self._describe, [self._name(key)], [self._now()])]
         if not flat:
             return None
