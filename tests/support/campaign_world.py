@@ -12,7 +12,6 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_worker.bulk.calls import GATHER_S, Slots
-from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.store import (
     BatchStore,
     Begun,
@@ -23,6 +22,7 @@ from gatepost_worker.bulk.store import (
     Settlement,
     Waiting,
 )
+from gatepost_worker.bulk.tools import FeedSchedule
 from gatepost_worker.bulk.work import SLOT_S
 from gatepost_worker.limiter import LimiterKey, LimiterSettings, Reading
 from support.campaign_parts import TEST_CLOCK, TestClock

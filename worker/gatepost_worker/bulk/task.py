@@ -24,13 +24,12 @@ from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint, Queue
 from gatepost_core.redis.replication import Replication
 from gatepost_worker.bulk.calls import Carriers
 from gatepost_worker.bulk.campaign_log import CampaignLog
-from gatepost_worker.bulk.feed_schedule import FeedSchedule
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender
 from gatepost_worker.bulk.silent_workers import SilentWorkers
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
-from gatepost_worker.bulk.tools import Tools
+from gatepost_worker.bulk.tools import FeedSchedule, Tools
 from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork
 from gatepost_worker.delivery.calls import deadline_of
 from gatepost_worker.delivery.clients import TenantCredential

@@ -13,7 +13,6 @@ from gatepost_core.webhooks.deliveries import Deliveries
 from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_core.webhooks.publishing import publish_delivery
 from gatepost_worker.metrics.names import WEBHOOKS
-from gatepost_worker.webhooks.planning import WebhookPlanner
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -34,12 +33,16 @@ class WebhookParts:
         self._process = process
 
     def plan(self) -> None:
-        """Publish a message for each endpoint with events that are due.
+        """Publish a message for each endpoint with events that are due, and drop events that are too old.
 
         Raises:
-            Unavailable: Redis did not answer.
+            Unavailable: Redis did not answer; the next run of the reconciler continues.
         """
-        WebhookPlanner(self._app, self._deliveries, retention_s=self._process.settings.webhook_retention).run()
+        plan = self._deliveries.plan(self._process.settings.webhook_retention)
+        for endpoint_id, number in plan.lost.items():
+            _log.error("webhook.events_lost", endpoint_id=endpoint_id, events=number)
+        for endpoint_id in plan.queue:
+            publish_delivery(self._app, endpoint_id)
 
     def deliver(self, endpoint_id: str) -> None:
         """Deliver the events of one endpoint, and publish the next message if one is needed soon.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost_worker.bulk.feed_schedule import FeedSchedule
+from gatepost_worker.bulk.tools import FeedSchedule
 
 
 def test_each_campaign_is_looked_at_twice_a_second() -> None:
