@@ -33,8 +33,7 @@ from gatepost_operations.probing.configuration import (
     target_of,
 )
 from gatepost_operations.probing.mailbox_lock import mailbox_lock
-from gatepost_operations.probing.run import Probe, ProbeRun, Target
-from gatepost_operations.probing.schedule import repeat
+from gatepost_operations.probing.run import Probe, ProbeRun, Target, repeat
 
 app = command_app()
 

@@ -1,7 +1,8 @@
-"""One run of the login probe: mailbox, send, arrival, login, tokens."""
+"""One run of the login probe: mailbox, send, arrival, login, tokens; and its repetition."""
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from joserfc import jws
 
 from gatepost_core.error_boundary import account, boundary
 from gatepost_core.errors import ConfigurationError, NotFinished, Unavailable
@@ -17,7 +19,6 @@ from gatepost_core.probe_results import SUCCESS, Cause, ProbeResult, Step
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from gatepost_operations.probing.code_source import ProbeFailure
-from gatepost_operations.probing.token_check import SCOPES, check_token_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from gatepost.handles import Handle
     from gatepost.producer import Producer
     from gatepost_core.identifiers import OneTimeCode, Personal
-    from gatepost_core.outcomes import Outcome
+    from gatepost_core.outcomes import Outcome, TokenSet
     from gatepost_operations.probing.code_source import CodeSource
 
 _log = structlog.stdlib.get_logger("gatepost.probe")
 
 # The operation outlasts the wait for it, so that the probe sees why it did not end.
 _GRACE: Final = timedelta(seconds=30)
+SCOPES: Final = {Channel.EMAIL: "openid email", Channel.SMS: "openid phone"}
+"""The scopes that the probe asks for, by channel: an id_token, and the claim that names its person."""
+_CLAIMS: Final = {Channel.EMAIL: "email", Channel.SMS: "phone_number"}
 _CHECKS_OF_TOKENS: Final = frozenset({Reason.TOKEN_INVALID, Reason.TOKEN_NOT_VERIFIED})
 
 
@@ -250,3 +254,46 @@ class _Unfinished(ProbeFailure):
 def _result(steps: _Steps, reason: str) -> ProbeResult:
     failed = None if reason == SUCCESS else steps.current
     return ProbeResult(datetime.now(UTC), str(reason), failed, steps.seconds)
+
+
+def check_token_set(tokens: TokenSet, address: Personal, channel: Channel) -> None:
+    """Check that a token set has an id_token, and that it names the probe's address or number if it names any.
+
+    The worker has checked the id_token's signature, issuer, audience and times.
+
+    Args:
+        tokens: the token set.
+        address: the probe's address or number, normalised.
+        channel: how it is reached.
+
+    Raises:
+        ProbeFailure: the id_token is missing, or names another person.
+    """
+    if tokens.id_token is None:
+        raise ProbeFailure(Cause.ID_TOKEN_MISSING)
+    claims = json.loads(jws.extract_compact(tokens.id_token.get_secret_value().encode()).payload)
+    named = claims.get(_CLAIMS[channel])
+    if named is not None and str(named).lower() != address.get_secret_value():
+        raise ProbeFailure(Cause.OTHER_PERSON)
+
+
+def repeat(
+    run: Callable[[], object],
+    every_s: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Run now, and then at every multiple of the interval, until `run` or `sleep` raises. A run that takes longer skips what it missed.
+
+    Args:
+        run: one run.
+        every_s: the interval, in seconds.
+        clock: the monotonic clock, in seconds.
+        sleep: waits for some seconds.
+    """
+    began = clock()
+    while True:
+        run()
+        passed = clock() - began
+        sleep(every_s - passed % every_s)

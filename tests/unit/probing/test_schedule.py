@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost_operations.probing.schedule import repeat
+from gatepost_operations.probing.run import repeat
 
 
 class Stopped(Exception):

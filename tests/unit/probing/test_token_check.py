@@ -13,7 +13,7 @@ from gatepost_core.kinds import Channel
 from gatepost_core.outcomes import TokenSet
 from gatepost_core.probe_results import Cause
 from gatepost_operations.probing.code_source import ProbeFailure
-from gatepost_operations.probing.token_check import check_token_set
+from gatepost_operations.probing.run import check_token_set
 
 KEY = OctKey.generate_key(256)
 

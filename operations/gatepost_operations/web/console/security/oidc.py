@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -18,14 +19,14 @@ from gatepost_core.safe_text import visible
 from gatepost_operations.web.console.security.operators import Operator
 from gatepost_operations.web.console.security.pending_sign_ins import PendingSignIns, derived
 from gatepost_operations.web.console.security.refusals import NoRole, ProviderAway, SignInFailed
-from gatepost_operations.web.console.security.roles import claim, level_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from redis import Redis
 
     from gatepost_core.redis.keys import RedisKeys
+    from gatepost_operations.web.console.security.operators import Level
     from gatepost_operations.web.console.security.settings import ConsoleSettings
 
 CALLBACK: Final = "/sign-in/callback"
@@ -232,3 +233,31 @@ class IdentityProvider:
         )
         session.verify = self._verify
         return session
+
+
+def claim(claims: Mapping[str, Any], name: str) -> Any:
+    """Return a claim; None if it is missing.
+
+    Args:
+        claims: the claims.
+        name: its name, such as `roles` or `https://gatepost.example/roles`; or a path such as `realm_access.roles`.
+    """
+    if name in claims:
+        return claims[name]
+    found: Any = claims
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+def level_in(value: Any, roles: Mapping[str, Level]) -> Level | None:
+    """Return the highest access level that a claim gives; None if it gives none.
+
+    Args:
+        value: the claim: one role, or a list of roles. Other values give none.
+        roles: the access level of each role.
+    """
+    values = value if isinstance(value, list) else [value]
+    return max((roles[one] for one in values if isinstance(one, str) and one in roles), default=None)
