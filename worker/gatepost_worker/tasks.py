@@ -185,7 +185,7 @@ def _reconcile(app: Celery, process: Process, campaigns: CampaignParts, webhooks
             # Each step runs even if an earlier one fails. The last one added runs first.
             steps.callback(webhooks.plan)
             # Where no worker takes batches, none else writes these lines.
-            steps.callback(campaigns.log.write)
+            steps.callback(campaigns.watch.log_changes)
             steps.callback(campaigns.sweep.run)
             Reconciler(app, process.ledger, process.redis, process.keys, metrics=process.metrics).run()
 

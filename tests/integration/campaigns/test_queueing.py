@@ -14,7 +14,7 @@ from gatepost_core.commands import OnUnknown
 from gatepost_core.kinds import Queue
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_worker.bulk.silent_workers import SilentWorkers
+from gatepost_worker.bulk.campaign_watch import CampaignWatch
 from gatepost_worker.bulk.store import BatchStore, Begun, Claim, Claimed, Full, PermitSource, Settlement, Stopped
 from gatepost_worker.limiter import LimiterKey, LimiterSettings
 from support.campaign_parts import TEST_CLOCK, Bench, TestClock, email, rows
@@ -408,10 +408,10 @@ def test_a_silent_workers_batches_are_replaced_by_a_process_without_batches(benc
     campaign_id = bench.started(3000)
     assert bench.take() is not None
     assert isinstance(bench.store.claim(Claim(campaign_id, 0, "killed"), 60), Claimed)
-    silent_workers = SilentWorkers(bench.campaigns.store, bench.runner.publisher)
-    while_it_steps = silent_workers.look()
+    watch = CampaignWatch(bench.redis, KEYS, bench.campaigns.store, bench.runner.publisher)
+    while_it_steps = watch.replace_silent()
     bench.redis.zadd(KEYS.held(campaign_id), {"0": 1})
-    afterwards = silent_workers.look()
+    afterwards = watch.replace_silent()
 
     assert (while_it_steps, afterwards) == (0, 1)
     assert [message["batch"] for message in bench.messages()] == [1]

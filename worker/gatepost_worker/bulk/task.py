@@ -23,10 +23,9 @@ from gatepost_core.errors import ConfigurationError, SealError
 from gatepost_core.kinds import CAMPAIGN_KINDS, CHANNELS, Endpoint, Queue
 from gatepost_core.redis.replication import Replication
 from gatepost_worker.bulk.calls import Carriers
-from gatepost_worker.bulk.campaign_log import CampaignLog
+from gatepost_worker.bulk.campaign_watch import CampaignWatch
 from gatepost_worker.bulk.lease import Lease
 from gatepost_worker.bulk.sending import Sender
-from gatepost_worker.bulk.silent_workers import SilentWorkers
 from gatepost_worker.bulk.store import BatchStore, Claim, NotClaimed, PermitSource
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.tools import FeedSchedule, Tools
@@ -265,26 +264,18 @@ class CampaignParts:
         return CampaignSweep(process.redis, process.keys, self.store, self.publisher, metrics=process.metrics)
 
     @cached_property
-    def silent_workers(self) -> SilentWorkers:
-        """Looks for workers that were killed."""
-        return SilentWorkers(self.store, self.publisher)
-
-    @cached_property
-    def log(self) -> CampaignLog:
-        """Writes the changes of campaigns to the log."""
-        return CampaignLog(self._process.redis, self._process.keys)
+    def watch(self) -> CampaignWatch:
+        """Logs the changes of campaigns, and looks for workers that were killed."""
+        return CampaignWatch(self._process.redis, self._process.keys, self.store, self.publisher)
 
     def _watch(self, **_: Any) -> None:
         if self._process.keys.queue(Queue.BULK) in self._app.amqp.queues.consume_from:
-            self.silent_workers.start()
-            self.log.start()
+            self.watch.start()
 
     def _stop(self, **_: Any) -> None:
         self._stopping.set()
-        if "silent_workers" in self.__dict__:
-            self.silent_workers.stop()
-        if "log" in self.__dict__:
-            self.log.stop()
+        if "watch" in self.__dict__:
+            self.watch.stop()
 
     def _close(self, **_: Any) -> None:
         if "carriers" in self.__dict__:

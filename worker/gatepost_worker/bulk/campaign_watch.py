@@ -1,7 +1,4 @@
-"""Writes each change of a campaign's status to the log, once in the fleet, whichever process made it.
-
-The scripts append every change to a list in Redis, and one worker takes it. A worker that is killed in between loses the line, not the change.
-"""
+"""Looks at the campaigns each second: logs the changes of their status, and tops up those that a silent worker holds back."""
 
 from __future__ import annotations
 
@@ -19,6 +16,8 @@ from gatepost_core.redis.keys import as_text, moment
 if TYPE_CHECKING:
     from redis import Redis
 
+    from gatepost_core.campaigns.publishing import BatchPublisher
+    from gatepost_core.campaigns.store import CampaignStore
     from gatepost_core.redis.keys import RedisKeys
 
 _log = structlog.stdlib.get_logger("gatepost.worker")
@@ -27,14 +26,16 @@ _EVERY_S: Final = 1.0
 _MOST: Final = 100
 
 
-class CampaignLog:
-    """Takes the changes of all campaigns, each second, on a thread of its process."""
+class CampaignWatch:
+    """Looks at all campaigns, each second, on a thread of its process."""
 
-    def __init__(self, client: Redis, keys: RedisKeys) -> None:
+    def __init__(self, client: Redis, keys: RedisKeys, store: CampaignStore, publisher: BatchPublisher) -> None:
         self._redis = client
         self._keys = keys
+        self._store = store
+        self._publisher = publisher
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gatepost-campaign-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="gatepost-campaign-watch", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -44,8 +45,23 @@ class CampaignLog:
         """End."""
         self._stopped.set()
 
-    def write(self) -> int:
-        """Log the changes that no worker has logged, and return their number.
+    def replace_silent(self) -> int:
+        """Publish the batches that campaigns may have out in place of a silent worker's, and return their number.
+
+        A worker is silent after it was killed, for example. The other workers may have no batches to send.
+
+        Raises:
+            GatepostError: Redis did not answer, or a campaign cannot be read.
+        """
+        published = 0
+        for campaign_id in self._store.ids_with_silent_workers():
+            published += self._publisher.feed(campaign_id)
+        return published
+
+    def log_changes(self) -> int:
+        """Log the changes of campaigns that no worker has logged, whichever process made them, and return their number.
+
+        The scripts append every change to a list in Redis, and one worker takes it. A worker that is killed in between loses the line, not the change.
 
         Raises:
             Unavailable: Redis did not answer.
@@ -53,10 +69,10 @@ class CampaignLog:
         with translated_errors():
             found: Any = self._redis.lpop(self._keys.campaign_changes, _MOST)
         for change in found or ():
-            self._write(json.loads(change))
+            self._log_change(json.loads(change))
         return len(found or ())
 
-    def _write(self, change: dict[str, Any]) -> None:
+    def _log_change(self, change: dict[str, Any]) -> None:
         campaign, at = self._keys.campaign_id_of(as_text(change["campaign"])), moment(change["at"]).isoformat()
         match change["event"]:
             case "started":
@@ -81,6 +97,13 @@ class CampaignLog:
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY_S):
             try:
-                self.write()
+                self.log_changes()
             except (GatepostError, ValueError, KeyError, TypeError) as failure:
                 _log.debug("campaign_log.not_read", error=type(failure).__name__)
+            try:
+                published = self.replace_silent()
+            except GatepostError as failure:
+                _log.debug("silent_workers.not_checked", error=str(failure))
+                continue
+            if published:
+                _log.info("silent_workers.replaced", batches_published=published)
