@@ -58,7 +58,7 @@ _OVER: Final = frozenset({"missing", "cancelling", "cancelled", "finished", "del
 
 
 @boundary
-class BatchRunner:
+class BatchRunner(Tools):
     """Sends batches. One runner serves a process and is shared by its threads."""
 
     def __init__(
@@ -114,9 +114,9 @@ class BatchRunner:
         self.stopping = stopping
         self.replicated = replicated
         self.metrics = metrics or WorkerMetrics()
-        self._schedule = FeedSchedule(monotonic)
+        self.schedule = FeedSchedule(monotonic)
         # The batches that are being sent. A set of tokens: adding and removing are atomic.
-        self._running: set[str] = set()
+        self.running: set[str] = set()
         self._sources = {
             name: PermitSource(key=LimiterKey(name, Endpoint.START), settings=LimiterSettings.of(settings, tenant))
             for name, tenant in settings.all_tenants().items()
@@ -136,7 +136,7 @@ class BatchRunner:
         if isinstance(claimed, NotClaimed):
             _log.debug("batch.not_claimed", campaign_id=campaign_id, batch=batch, why=claimed.why)
             if claimed.why in _OVER:
-                self._schedule.forget(campaign_id)
+                self.schedule.forget(campaign_id)
                 self.carriers.forget(campaign_id)
             return None
         try:
@@ -167,7 +167,7 @@ class BatchRunner:
             sleep=self.sleep,
         )
         work = BatchWork(
-            self._tools(),
+            self,
             lease,
             claimed=claimed,
             rows=rows,
@@ -177,24 +177,11 @@ class BatchRunner:
             source=self._source_of(campaign_id, options),
             longest_call_s=self._longest_call_s(channels),
         )
-        self._running.add(claim.token)
+        self.running.add(claim.token)
         try:
             return work.run()
         finally:
-            self._running.discard(claim.token)
-
-    def _tools(self) -> Tools:
-        return Tools(
-            publisher=self.publisher,
-            fingerprints=self.fingerprints,
-            schedule=self._schedule,
-            monotonic=self.monotonic,
-            sleep=self.sleep,
-            stopping=self.stopping,
-            crowded=lambda: len(self._running) >= self.threads,
-            replicated=self.replicated,
-            metrics=self.metrics,
-        )
+            self.running.discard(claim.token)
 
     def _source_of(self, campaign_id: str, options: Options) -> PermitSource:
         # The rate is part of the ceiling's name: at a low old rate, the next permit could be hours away.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -40,9 +39,8 @@ class FeedSchedule:
             self._fed_at.pop(campaign_id, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """The objects that the batches of a process share; see `BatchRunner`."""
+    """The objects that the batches of a process share, as `BatchRunner` keeps them."""
 
     publisher: BatchPublisher
     fingerprints: Fingerprints
@@ -50,6 +48,7 @@ class Tools:
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
     stopping: Callable[[], bool]
-    crowded: Callable[[], bool]
     replicated: Callable[[str, Mapping[str, str]], bool]
     metrics: WorkerMetrics
+    threads: int
+    running: set[str]

@@ -331,7 +331,7 @@ class BatchWork:
 
     def _may_stay(self) -> bool:
         """Read options and lists again; return whether the batch may go on, so that no quota is lost until its last answers have come."""
-        if self._tools.crowded():
+        if len(self._tools.running) >= self._tools.threads:
             return False
         try:
             claimed = self._lease.read_again()
