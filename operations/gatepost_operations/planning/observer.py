@@ -16,11 +16,12 @@ from gatepost_operations.planning.watch import snapshot_of, watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from gatepost.campaigns.control import Campaigns
     from gatepost_core.campaigns.model import Campaign
     from gatepost_core.errors import Unavailable
     from gatepost_operations.planning.campaign_events import CampaignEvent
     from gatepost_operations.planning.tenant_quota import TenantQuota
-    from gatepost_operations.planning.watch import Campaigns, CampaignSnapshot
+    from gatepost_operations.planning.watch import CampaignSnapshot
 
 LOST_AFTER_S: Final = 2.5
 """Without an answer for this time, the connection counts as lost."""

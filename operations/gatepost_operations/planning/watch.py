@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.errors import Unavailable
@@ -16,6 +16,7 @@ from gatepost_operations.planning.plan import Supply, forecast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from gatepost.campaigns.control import Campaigns
     from gatepost_core.campaigns.model import Campaign, Pause
     from gatepost_operations.planning.tenant_quota import TenantQuota
 
@@ -101,13 +102,6 @@ class CampaignSnapshot:
             "finish_at": self.finish_at and self.finish_at.isoformat(),
             "blocks": [block.as_json(campaign.accept_command) for block in campaign.blocks],
         }
-
-
-class Campaigns(Protocol):
-    """The part of `gatepost.campaigns.control.Campaigns` that `watch` needs."""
-
-    def status(self, campaign_id: str) -> Campaign:
-        """Return the state of a campaign."""
 
 
 def watch(

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.model import Options, read_options
 from gatepost_core.errors import TooManyChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from gatepost_core.campaigns.store import CampaignStore
 
 # Each failed try means that another change succeeded, so only many writers at once can use these up.
 _TRIES: Final = 20
 
 
-class OptionsStore(Protocol):
-    """Stores the options of campaigns as text."""
-
-    def record(self, campaign_id: str) -> Mapping[str, str]:
-        """Return a campaign's record, with its options under `options`."""
-
-    def change(self, campaign_id: str, before: str, after: str, fields: Mapping[str, str | int | float]) -> bool:
-        """Replace the options; return False if they are no longer `before`."""
-
-
-def change_options(
-    store: OptionsStore,
-    campaign_id: str,
-    alter: Callable[[Options], Options | None],
-) -> bool:
+def change_options(store: CampaignStore, campaign_id: str, alter: Callable[[Options], Options | None]) -> bool:
     """Change options. If they change meanwhile, read them again and repeat.
 
     Args:

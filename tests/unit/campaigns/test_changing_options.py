@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,7 +49,7 @@ def slower(options: Options) -> Options:
 
 def test_a_change_between_read_and_write_is_kept() -> None:
     """Both changes hold, the other's and this one."""
-    store = Busy(faster, 3)
+    store: Any = Busy(faster, 3)
     changed = change_options(store, "campaign", slower)
 
     assert changed
@@ -58,7 +58,7 @@ def test_a_change_between_read_and_write_is_kept() -> None:
 
 def test_a_change_that_is_always_too_late_is_an_error() -> None:
     """The error says that nothing was changed and what to do; nothing was."""
-    store = Busy(faster, 1000)
+    store: Any = Busy(faster, 1000)
 
     with pytest.raises(CampaignConflict, match="nothing was changed; try again") as raised:
         change_options(store, "campaign", slower)
@@ -70,7 +70,7 @@ def test_a_change_that_is_always_too_late_is_an_error() -> None:
 
 def test_a_change_that_has_become_needless_writes_nothing() -> None:
     """Another process makes the same change meanwhile."""
-    store = Busy(slower, 1)
+    store: Any = Busy(slower, 1)
     changed = change_options(store, "campaign", lambda options: None if options.rate else slower(options))
 
     assert not changed
@@ -79,7 +79,7 @@ def test_a_change_that_has_become_needless_writes_nothing() -> None:
 
 def test_what_the_scripts_read_changes_with_the_options() -> None:
     """The campaign's record repeats the options of the Lua scripts, under the same names."""
-    store = Busy(faster, 0)
+    store: Any = Busy(faster, 0)
     change_options(store, "campaign", lambda options: options.model_copy(update={"pause_after_errors": None}))
 
     assert store.fields == {

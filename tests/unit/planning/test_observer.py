@@ -42,7 +42,7 @@ class Frozen:
 
     def observer(self) -> Observer:
         return Observer(
-            self,
+            self,  # type: ignore[arg-type] # what the class needs of the campaigns
             self.campaign,
             clock=lambda: NOW + timedelta(seconds=self.elapsed),
             monotonic=lambda: self.elapsed,

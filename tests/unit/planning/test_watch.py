@@ -40,7 +40,7 @@ class Played:
 
     def watched(self, looks: int = 100) -> list[CampaignSnapshot]:
         stream = watch(
-            self,
+            self,  # type: ignore[arg-type] # what the function needs of the campaigns
             CAMPAIGN_ID,
             clock=lambda: NOW + timedelta(seconds=self.elapsed),
             monotonic=lambda: self.elapsed,

@@ -55,7 +55,7 @@ class Console:
         self.live.stop()
 
     def __enter__(self) -> Self:
-        self.live.__enter__()
+        self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:

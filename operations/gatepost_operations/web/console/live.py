@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import CampaignNotFound, Unavailable
 from gatepost_operations.planning.campaign_events import EventLog
@@ -15,10 +15,11 @@ from gatepost_operations.planning.watch import Activity, CampaignSnapshot, Movem
 from gatepost_operations.web.console.history import History, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from gatepost_core.campaigns.model import Campaign
     from gatepost_operations.planning.tenant_quota import TenantQuota
+    from gatepost_operations.web.console.campaign_reader import CampaignReader
 
 _READ_EVERY_S: Final = 1.0
 _ASK_WORKERS_EVERY_S: Final = 4.0
@@ -26,19 +27,6 @@ _ASK_WORKERS_EVERY_S: Final = 4.0
 _KEPT_S: Final = 600.0
 _MOST_KEPT: Final = 500
 _MOVING: Final = {Activity.SENDING, Activity.WAITING, Activity.RESTING, Activity.BLOCKED, Activity.CANCELLING}
-
-
-class Reader(Protocol):
-    """The part of `CampaignReader` that `LiveCampaigns` needs. Every method raises `Unavailable` when Redis does not answer."""
-
-    def active_ids(self) -> list[str]:
-        """Return the ids of the campaigns that were started and have not ended."""
-
-    def status(self, campaign_id: str) -> Campaign:
-        """Return a campaign."""
-
-    def live(self, campaign_ids: Sequence[str]) -> dict[str, Campaign]:
-        """Return campaigns by id; deleted ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +50,9 @@ class _Watched:
 
 
 class LiveCampaigns:
-    """Reads the active campaigns, and those that pages show, once a second. Thread-safe. Use it as a context manager.
+    """Reads the active campaigns, and those that pages show, once a second. Thread-safe.
 
-    The threads may wait for Redis when it is closed. They are daemons, so they do not delay the end of the process.
+    The threads may wait for Redis when it is stopped. They are daemons, so they do not delay the end of the process.
 
     Args:
         reader: reads campaigns.
@@ -76,7 +64,7 @@ class LiveCampaigns:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: CampaignReader,
         *,
         quota: Callable[[str | None], TenantQuota | None],
         workers: Callable[[], Collection[str] | None],
@@ -94,14 +82,11 @@ class LiveCampaigns:
         self._failure = ""
         self._workers: Collection[str] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the threads."""
         for work, every_s in ((self.read, _READ_EVERY_S), (self.count_workers, _ASK_WORKERS_EVERY_S)):
             arguments = (work, every_s)
             threading.Thread(target=self._repeat, args=arguments, name=f"console {work.__name__}", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End the threads."""

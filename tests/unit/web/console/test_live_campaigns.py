@@ -32,7 +32,7 @@ class World:
         self.elapsed = 0.0
         self.workers: frozenset[str] | None = frozenset({"one", "two"})
         self.live_campaigns = LiveCampaigns(
-            self,
+            self,  # type: ignore[arg-type] # what the class needs of a reader
             quota=lambda tenant: TenantQuota(tenant=tenant or "default", endpoint="passwordless/start"),
             workers=lambda: self.workers,
             clock=lambda: NOW + timedelta(seconds=self.elapsed),
