@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+import uuid
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the annotation
 from contextlib import contextmanager
@@ -145,6 +146,17 @@ class Caller:
         if missing:
             raise Problem(Type.NOT_ALLOWED, f"The API key lacks the scope {missing[0].value}.")
 
+    def require_tenant(self, name: str | None) -> None:
+        """Refuse a key that does not allow a tenant.
+
+        Raises:
+            Problem: the key does not allow it.
+            TenantMissing: it is not configured.
+        """
+        tenant = self.services.settings.tenant_name(name)
+        if self.key.grant.tenants and tenant not in self.key.grant.tenants:
+            raise Problem(Type.NOT_ALLOWED, "The API key does not allow this tenant.")
+
     def owns(self, owner: str) -> bool:
         """Return whether something with this owner is visible to the key."""
         return self.sees_all or owner == self.key.id
@@ -164,6 +176,14 @@ class Caller:
             failure = error
         del arguments
         raise bare_problem(failure)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is a UUID as ids of operations and campaigns are written."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def bare_problem(error: BaseException) -> Problem:

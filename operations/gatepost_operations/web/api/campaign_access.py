@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint
 from gatepost_operations.extras import require_worker
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.watch import snapshot_of
+from gatepost_operations.web.api.access import is_id
 from gatepost_operations.web.api.bodies import valid
 from gatepost_operations.web.api.problems import Problem, Type
 
@@ -32,11 +32,7 @@ def find_campaign(caller: Caller, campaign_id: str, scope: Scope = Scope.READ) -
         Problem: the key lacks the scope.
     """
     caller.require(scope)
-    try:
-        known = str(uuid.UUID(campaign_id)) == campaign_id
-    except ValueError:
-        known = False
-    if not known:
+    if not is_id(campaign_id):
         raise CampaignNotFound
     campaign = caller.services.campaigns.status(campaign_id)
     if not caller.owns(campaign.owner):
@@ -66,12 +62,9 @@ def read_options(caller: Caller, fields: dict[str, Any]) -> Options:
     if unknown := _NOT_GIVEN & fields.keys():
         raise InvalidCommand([(name, "is not an option; give guest_list") for name in sorted(unknown)])
     options = valid(Options, fields)
-    grant = caller.key.grant
-    tenant = caller.services.settings.tenant_name(options.tenant)
-    if grant.tenants and tenant not in grant.tenants:
-        raise Problem(Type.NOT_ALLOWED, "The API key does not allow this tenant.")
+    caller.require_tenant(options.tenant)
     kinds = {CAMPAIGN_KINDS[options.channel]} if options.channel in CAMPAIGN_KINDS else set(CAMPAIGN_KINDS.values())
-    if not kinds & grant.kinds:
+    if not kinds & caller.key.grant.kinds:
         raise Problem(Type.NOT_ALLOWED, "The API key does not allow messages of this channel.")
     return options
 

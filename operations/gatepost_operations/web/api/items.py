@@ -91,11 +91,8 @@ def check_command(caller: Caller, command: Command) -> None:
         Problem: the key does not allow its tenant, its kind or its recipient.
         TenantMissing: its tenant is not configured.
     """
-    grant = caller.key.grant
-    tenant = caller.services.settings.tenant_name(command.tenant)
-    if grant.tenants and tenant not in grant.tenants:
-        raise Problem(Type.NOT_ALLOWED, "The API key does not allow this tenant.")
-    if refusal := check_recipient(grant, command.kind, recipient_of(command)):
+    caller.require_tenant(command.tenant)
+    if refusal := check_recipient(caller.key.grant, command.kind, recipient_of(command)):
         raise Problem(Type.NOT_ALLOWED, f"{command.kind.identifier.value} {refusal}.")
 
 

@@ -1,26 +1,25 @@
 """GET /v1/operations/{id} and its redemption: for the API key that asked for the operation."""
 
 import re
-import uuid
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from gatepost.handles import AsyncHandle
 from gatepost_core.errors import MfaRequired, NotFinished, OperationNotFound, Rejected
 from gatepost_core.outcomes import Outcome
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.web.api import schemas
-from gatepost_operations.web.api.access import Caller, CallerOf, bare_problem
-from gatepost_operations.web.api.bodies import Body, read_json
-from gatepost_operations.web.api.openapi import answer, json_body, problems
-from gatepost_operations.web.api.problems import Problem, Type
+from gatepost_operations.web.api.access import Caller, CallerOf, bare_problem, is_id
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json
+from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
+from gatepost_operations.web.api.problems import Type
 
 LONGEST_WAIT_S: Final = 60
 """Seconds that a request may wait for the end of an operation."""
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
-_FIELD: Final = "redeem_token"
 
 router = APIRouter(tags=["operations"])
 IdOfOperation = Annotated[str, Path(description="The operation's id.", max_length=64)]
@@ -61,19 +60,16 @@ async def _ended(caller: Caller, operation_id: str, seconds: int) -> Outcome | N
     raise failure
 
 
+class Redemption(BodyModel):
+    """The redeem token of a login."""
+
+    redeem_token: Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{43}$"})]
+
+
 @router.post(
     "/v1/operations/{operation_id}/redeem",
     operation_id="redeem_login",
-    openapi_extra={
-        "requestBody": json_body(
-            {
-                "type": "object",
-                "required": [_FIELD],
-                "additionalProperties": False,
-                "properties": {_FIELD: {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"}},
-            }
-        )
-    },
+    openapi_extra={"requestBody": json_body(model_body(Redemption))},
     responses={
         200: answer(schemas.Redeemed),
         **problems(Type.NOT_FOUND, Type.NOT_FINISHED, Type.NOTHING_TO_REDEEM, Type.TOO_LARGE, Type.MEDIA),
@@ -88,11 +84,7 @@ async def redeem(request: Request, operation_id: IdOfOperation, caller: CallerOf
 
 def _redeemed(caller: Caller, operation_id: str, body: Body) -> Response:
     _owned(caller, operation_id)
-    given = body.mapping()
-    text = given.get(_FIELD)
-    if not isinstance(text, str) or given.keys() != {_FIELD}:
-        raise Problem(Type.INVALID, errors=[{"pointer": f"/{_FIELD}", "detail": "is needed, and nothing else"}])
-    handle = caller.services.producer.handle(f"{operation_id}.{text}")
+    handle = caller.services.producer.handle(f"{operation_id}.{body.read_as(Redemption).redeem_token}")
     try:
         found: Any = handle.open_result(handle.final_look())
     except MfaRequired as required:
@@ -117,11 +109,7 @@ def _owned(caller: Caller, operation_id: str) -> Outcome:
     Raises:
         OperationNotFound: there is no such operation for this key.
     """
-    try:
-        known = str(uuid.UUID(operation_id)) == operation_id
-    except ValueError:
-        known = False
     ledger = caller.services.producer.ledger
-    if not known or not (caller.sees_all or caller.owns(ledger.owner(operation_id))):
+    if not is_id(operation_id) or not (caller.sees_all or caller.owns(ledger.owner(operation_id))):
         raise OperationNotFound
     return ledger.outcome(operation_id)
