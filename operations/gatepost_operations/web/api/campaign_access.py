@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.campaigns.model import Options
 from gatepost_core.errors import CampaignNotFound, InvalidCommand
-from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint
+from gatepost_core.kinds import CAMPAIGN_KINDS
 from gatepost_operations.extras import require_worker
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.watch import snapshot_of
@@ -18,7 +18,6 @@ from gatepost_operations.web.api.problems import Problem, Type
 if TYPE_CHECKING:
     from gatepost_core.campaigns.model import Campaign
     from gatepost_operations.planning.limiter import LimiterQuotas
-    from gatepost_operations.planning.tenant_quota import TenantQuota
     from gatepost_operations.web.api.access import Caller
 
 _NOT_GIVEN: Final = frozenset({"guests"})
@@ -80,13 +79,3 @@ def open_limiter(caller: Caller) -> LimiterQuotas:
     from gatepost_operations.planning.limiter import LimiterQuotas  # noqa: PLC0415
 
     return LimiterQuotas(caller.services.settings, caller.services.redis)
-
-
-def quota_of_starts(caller: Caller, tenant: str | None) -> TenantQuota | None:
-    """Return the learned quota of a tenant's starts; None if it has none.
-
-    Raises:
-        ConfigurationError: the worker is not installed.
-    """
-    quotas, _ = open_limiter(caller).read(caller.services.settings.tenant_name(tenant), [Endpoint.START])
-    return quotas[0] if quotas else None

@@ -11,7 +11,7 @@ from gatepost.campaigns.creation import MOST_GUESTS
 from gatepost_core.campaigns.model import Campaign, Status
 from gatepost_core.commands import COMMANDS, build
 from gatepost_core.errors import CampaignConflict, CampaignNotFound, InvalidCommand
-from gatepost_core.kinds import CAMPAIGN_KINDS, Channel
+from gatepost_core.kinds import CAMPAIGN_KINDS, Channel, Endpoint
 from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.planning.campaign_pages import campaign_page
 from gatepost_operations.planning.campaign_plan import plan_of_campaign
@@ -19,7 +19,7 @@ from gatepost_operations.planning.sample import message_of
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
 from gatepost_operations.web.api.bodies import Body, BodyModel, read_json, require_recipients
-from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign, quota_of_starts, read_options
+from gatepost_operations.web.api.campaign_access import campaign_json, find_campaign, open_limiter, read_options
 from gatepost_operations.web.api.idempotency import read_idempotency_key
 from gatepost_operations.web.api.items import Item, check_command, record_items
 from gatepost_operations.web.api.messages import KeyHeader, results_response
@@ -140,7 +140,9 @@ async def plan_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response
 
 def _plan(caller: Caller, campaign_id: str) -> Response:
     campaign = find_campaign(caller, campaign_id)
-    made = plan_of_campaign(caller.services.campaigns, campaign, quota_of_starts(caller, campaign.options.tenant))
+    tenant = caller.services.settings.tenant_name(campaign.options.tenant)
+    quotas, _ = open_limiter(caller).read(tenant, [Endpoint.START])
+    made = plan_of_campaign(caller.services.campaigns, campaign, quotas[0])
     return JSONResponse(made.as_json())
 
 

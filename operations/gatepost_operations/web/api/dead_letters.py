@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gatepost_core.dead_letters import DeadLetter
 from gatepost_core.errors import InvalidCommand
@@ -15,7 +15,7 @@ from gatepost_operations.maintenance.api_keys import Scope
 from gatepost_operations.maintenance.dead_letters import DeadLetterNotFound, Selection
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf
-from gatepost_operations.web.api.bodies import Body, read_json
+from gatepost_operations.web.api.bodies import Body, BodyModel, read_json
 from gatepost_operations.web.api.openapi import answer, json_body, model_body, problems
 from gatepost_operations.web.api.problems import Problem, Type
 
@@ -48,10 +48,8 @@ def _letters(caller: Caller, limit: int, selection: Selection) -> Response:
     return JSONResponse({"letters": [letter.as_json() for letter in found]})
 
 
-class Letters(BaseModel):
+class Letters(BodyModel):
     """A choice of dead letters, as on the command line. A letter must meet all criteria."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     reason: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="Only letters whose reason contains this text."
@@ -143,24 +141,16 @@ def _drop_all(caller: Caller, body: Body) -> Response:
 async def replay_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
     """Put a dead letter back on its queue. Scope: `console`."""
     caller.require(Scope.CONSOLE)
-    return await caller.run(_replay, caller, letter_id)
-
-
-def _replay(caller: Caller, letter_id: str) -> Response:
-    chosen = _one(caller, letter_id)
-    return JSONResponse(caller.services.dead_letters.replay(chosen).as_json())
+    letters = caller.services.dead_letters
+    return await caller.run(lambda: JSONResponse(letters.replay(_one(caller, letter_id)).as_json()))
 
 
 @router.post("/v1/dead-letters/{letter_id}/drop", operation_id="drop_dead_letter", responses=_DROPPED)
 async def drop_dead_letter(letter_id: IdOfLetter, caller: CallerOf) -> Response:
     """Delete a dead letter. Scope: `console`."""
     caller.require(Scope.CONSOLE)
-    return await caller.run(_drop, caller, letter_id)
-
-
-def _drop(caller: Caller, letter_id: str) -> Response:
-    chosen = _one(caller, letter_id)
-    return JSONResponse({"dropped": caller.services.dead_letters.drop(chosen)})
+    letters = caller.services.dead_letters
+    return await caller.run(lambda: JSONResponse({"dropped": letters.drop(_one(caller, letter_id))}))
 
 
 def _one(caller: Caller, letter_id: str) -> Selection:
