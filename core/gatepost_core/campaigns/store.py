@@ -17,7 +17,7 @@ from gatepost_core.redis.keys import SERVER_CLOCK, as_text, ending, starting
 from gatepost_core.sealing import kid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -32,7 +32,7 @@ SWEPT_PAGE: Final = 20
 """Batches that one call checks for lost rows. In the worst case, eight in each batch, this also takes ten milliseconds."""
 # Batches that one call deletes without reading their rows.
 _KEYS_PAGE: Final = 50
-_NAMES_PAGE: Final = 1000
+_PAGE: Final = 1000
 
 _REFUSALS: Final = {
     Status.DRAFT: "The campaign has not been started; start it first.",
@@ -115,16 +115,20 @@ class CampaignStore:
             found: Any = self.redis.zrevrange(self.keys.campaigns, start, start + limit - 1)
         return [self.keys.campaign_id_of(as_text(key)) for key in found]
 
-    def names(self) -> dict[str, str]:
-        """Return the names of all campaigns by id, newest first, in two calls for each thousand campaigns."""
-        names: dict[str, str] = {}
-        while page := self.campaign_ids(len(names), _NAMES_PAGE):
+    def with_fields(self, *names: str, start: int = 0, at_once: int = _PAGE) -> Iterator[tuple[str, list[str | None]]]:
+        """Yield the id and some fields of each campaign, newest first, in two calls for each page of `at_once`."""
+        while page := self.campaign_ids(start, at_once):
             with translated_errors(), self.redis.pipeline(transaction=False) as pipeline:
                 for campaign_id in page:
-                    pipeline.hget(self.keys.campaign(campaign_id), "name")
+                    pipeline.hmget(self.keys.campaign(campaign_id), names)
                 found = pipeline.execute()
-            names.update((one, as_text(name or b"")) for one, name in zip(page, found, strict=True))
-        return names
+            for campaign_id, values in zip(page, found, strict=True):
+                yield campaign_id, [None if value is None else as_text(value) for value in values]
+            start += len(page)
+
+    def names(self) -> dict[str, str]:
+        """Return the names of all campaigns by id, newest first."""
+        return {campaign_id: name or "" for campaign_id, (name,) in self.with_fields("name")}
 
     def active_ids(self) -> list[str]:
         """Return the ids of the campaigns that the reconciler checks."""
@@ -171,15 +175,8 @@ class CampaignStore:
 
     def ids_with_file(self, fingerprint: str) -> list[str]:
         """Return the ids of the campaigns that got the rows of a file, newest first."""
-        field, found, seen = f"{FILE_FIELD}{fingerprint}", [], 0
-        while page := self.campaign_ids(seen, _NAMES_PAGE):
-            with translated_errors(), self.redis.pipeline(transaction=False) as pipeline:
-                for campaign_id in page:
-                    pipeline.hexists(self.keys.campaign(campaign_id), field)
-                known = pipeline.execute()
-            found += [campaign_id for campaign_id, is_known in zip(page, known, strict=True) if is_known]
-            seen += len(page)
-        return found
+        field = f"{FILE_FIELD}{fingerprint}"
+        return [campaign_id for campaign_id, (value,) in self.with_fields(field) if value is not None]
 
     def append(self, campaign_id: str, batch: int, sealed_rows: str, fingerprints: Sequence[bytes]) -> str:
         """Add one batch completely, or not at all.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost_core.redis.errors import translated_errors
-from gatepost_core.redis.keys import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,16 +35,14 @@ def campaign_page(
     Raises:
         Unavailable: Redis did not answer.
     """
-    start, found = _after(store, after), list[str]()
-    while page := store.campaign_ids(start, _READ_AT_ONCE):
-        for number, (campaign_id, status, owned_by) in enumerate(_fields(store, page)):
-            if (statuses and status not in statuses) or (owner is not None and owned_by != owner):
-                continue
-            found.append(campaign_id)
-            if len(found) == limit:
-                at_end = number + 1 == len(page) and not store.campaign_ids(start + len(page), 1)
-                return found, None if at_end else campaign_id
-        start += len(page)
+    found: list[str] = []
+    rest = store.with_fields("status", "owner", start=_after(store, after), at_once=_READ_AT_ONCE)
+    for campaign_id, (status, owned_by) in rest:
+        if (statuses and status not in statuses) or (owner is not None and owned_by != owner):
+            continue
+        found.append(campaign_id)
+        if len(found) == limit:
+            return found, campaign_id if next(rest, None) else None
     return found, None
 
 
@@ -56,13 +53,3 @@ def _after(store: CampaignStore, cursor: str | None) -> int:
         rank: Any = store.redis.zrevrank(store.keys.campaigns, store.keys.campaign(cursor))
     # A campaign that was deleted meanwhile has no rank.
     return 0 if rank is None else int(rank) + 1
-
-
-def _fields(store: CampaignStore, page: list[str]) -> list[tuple[str, str, str]]:
-    with translated_errors(), store.redis.pipeline(transaction=False) as pipeline:
-        for campaign_id in page:
-            pipeline.hmget(store.keys.campaign(campaign_id), "status", "owner")
-        values = pipeline.execute()
-    return [
-        (one, as_text(status or b""), as_text(owner or b"")) for one, (status, owner) in zip(page, values, strict=True)
-    ]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gatepost_core.redis.keys import RedisKeys
     from gatepost_core.settings import Settings
 
-_SHOWN: Final = ("name", "status")
 _UNREADABLE: Final = (GatepostError, KeyError, ValueError)
 
 
@@ -59,8 +58,9 @@ class CampaignReader:
         wanted = words.strip().casefold()
         return [
             campaign_id
-            for campaign_id, name, now in self._names_and_statuses()
-            if (status is None or now == status)
+            for campaign_id, (name, now) in self.store.with_fields("name", "status")
+            if name is not None
+            and (status is None or now == status)
             and (not wanted or wanted in name.casefold() or campaign_id.startswith(wanted))
         ]
 
@@ -88,19 +88,6 @@ class CampaignReader:
                 pipeline.hget(self._keys.campaign(campaign_id), "name")
             found = pipeline.execute()
         return {one: as_text(name) for one, name in zip(campaign_ids, found, strict=True) if name is not None}
-
-    def _names_and_statuses(self) -> list[tuple[str, str, str]]:
-        with translated_errors():
-            keys = [as_text(key) for key in self._redis.zrevrange(self._keys.campaigns, 0, -1)]
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hmget(key, *_SHOWN)
-                found = pipeline.execute()
-        return [
-            (self._keys.campaign_id_of(key), as_text(name), as_text(status))
-            for key, (name, status) in zip(keys, found, strict=True)
-            if name is not None
-        ]
 
 
 def _text(reply: Mapping[bytes, bytes]) -> dict[str, str]:
