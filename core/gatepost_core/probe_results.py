@@ -12,7 +12,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.redis.errors import translated_errors
 from gatepost_core.redis.keys import as_text, milliseconds, moment
 from gatepost_core.webhooks.events import EventType
-from gatepost_core.webhooks.outbox import record
+from gatepost_core.webhooks.script import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from gatepost_core.redis.keys import SERVER_CLOCK
 from gatepost_core.webhooks.deliveries import Deliveries
 from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_core.webhooks.events import SUBSCRIBABLE, EventType
-from gatepost_core.webhooks.outbox import record
+from gatepost_core.webhooks.script import record
 from gatepost_operations.maintenance.webhooks import WebhookControl
 from gatepost_worker.webhooks.delivery import Deliverer
 from support.keys import KEYS

@@ -14,7 +14,7 @@ from gatepost_core.kinds import Channel
 from gatepost_core.states import State
 from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_core.webhooks.events import SUBSCRIBABLE, EventType
-from gatepost_core.webhooks.outbox import record
+from gatepost_core.webhooks.script import record
 from support.campaign_parts import rows
 from support.keys import KEYS
 
