@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -21,12 +21,11 @@ from gatepost_operations.cli.options import JsonOption, command_app, examples
 from gatepost_operations.cli.output import write_json
 from gatepost_operations.cli.progress import ProgressDisplay, progress_display
 from gatepost_operations.extras import require_simulator, require_worker
-from gatepost_operations.local.demo.campaign import DemoCampaign
 from gatepost_operations.local.demo.comparison import compare
 from gatepost_operations.local.demo.processes import BULK, SINGLE, DemoProcesses
 from gatepost_operations.local.demo.recipients import Recipients, read_recipients
 from gatepost_operations.local.demo.report import CAMPAIGN, Report, progress_rows, show
-from gatepost_operations.local.demo.scenario import START, Scenario, TokenVerifier, faults_for
+from gatepost_operations.local.demo.scenario import START, DemoCampaign, Scenario, TokenVerifier, faults_for
 from gatepost_operations.processes import Child
 
 app = command_app()
@@ -112,12 +111,7 @@ def _run(people: Recipients, directory: Path, display: ProgressDisplay, started:
             number = campaign.start(people)
             display.event(f"• all sends enqueued, and a campaign of {number:,} more started; three workers start")
             _Run(stage, scenario, campaign, display, victims=(victim, bulk_victim)).play()
-            facts = replace(
-                scenario.facts(),
-                campaign=campaign.recipients(),
-                campaign_counts=campaign.states(),
-                campaign_reasons=campaign.status().reasons,
-            )
+            facts = scenario.facts(campaign)
             states = {**scenario.states(), CAMPAIGN: campaign.states()}
     return Report(
         rows=people.rows,

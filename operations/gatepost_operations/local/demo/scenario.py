@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,16 +11,21 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from gatepost.chunks import in_chunks
 from gatepost_core.errors import IdempotencyConflict
 from gatepost_core.kinds import CAMPAIGN_KINDS, Endpoint, Kind
 from gatepost_core.states import State
 from gatepost_operations.local.demo.comparison import Facts, FinishedOperation
+from gatepost_operations.local.demo.recipients import is_email
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from gatepost.campaigns.control import Campaigns
     from gatepost.handles import Handle
     from gatepost.producer import Producer
+    from gatepost_core.campaigns.model import Campaign
+    from gatepost_core.campaigns.row import Row
     from gatepost_core.outcomes import Outcome, TokenSet
     from gatepost_operations.local.demo.recipients import Recipients
     from gatepost_simulator.control import ControlClient
@@ -31,6 +36,10 @@ _WRONG_CODE: Final = "000000"
 _PAST_EXPIRY_S: Final = 200.0
 _ALL: Final = 100_000
 _LEEWAY_S: Final = 60
+# The campaign writes to other addresses than the single sends, so that the outbox can be counted.
+_MARK: Final = "+campaign"
+# Small batches, so that several are in flight when the worker is killed.
+_BATCH_ROWS: Final = 16
 
 
 class Code(StrEnum):
@@ -205,7 +214,7 @@ class Scenario:
             found[operation.outcome.kind][operation.outcome.state] += 1
         return found
 
-    def facts(self) -> Facts:
+    def facts(self, campaign: DemoCampaign) -> Facts:
         """Return the facts for the comparison."""
         return Facts(
             operations=[FinishedOperation(one.recipient, one.outcome, one.plan in _BAD) for one in self._operations],
@@ -213,6 +222,9 @@ class Scenario:
             outbox=[(one["channel"], one["recipient"]) for one in self._control.outbox(limit=_ALL)],
             tokens_issued=int(self._control.stats()["tokens_issued"]),
             verified=self.verified,
+            campaign=campaign.recipients(),
+            campaign_counts=campaign.states(),
+            campaign_reasons=campaign.status().reasons,
         )
 
     def _newly_ended(self) -> list[_Operation]:
@@ -253,3 +265,36 @@ def _login_kind(send: _Operation) -> Kind:
 
 def _wrong(code: str) -> str:
     return _WRONG_CODE if code != _WRONG_CODE else "111111"
+
+
+class DemoCampaign:
+    """The file's email rows under other addresses, sent in bulk beside the single operations. It is a draft until `start`."""
+
+    def __init__(self, campaigns: Campaigns) -> None:
+        self._campaigns = campaigns
+        self._campaign_id = campaigns.create("demo")
+
+    def start(self, people: Recipients) -> int:
+        """Add everyone who has an address, start the campaign, and return the number of recipients."""
+        for rows in in_chunks(_campaign_rows(people), _BATCH_ROWS):
+            self._campaigns.add(self._campaign_id, rows)
+        return self._campaigns.start(self._campaign_id).total
+
+    def status(self) -> Campaign:
+        """Return the current state of the campaign."""
+        return self._campaigns.status(self._campaign_id)
+
+    def states(self) -> Counter[State]:
+        """Return the number of recipients in each state."""
+        return Counter({state: number for state, number in self.status().counts.items() if number})
+
+    def recipients(self) -> dict[str, State]:
+        """Return the state of each recipient."""
+        return {one.row.recipient: one.state for one in self._campaigns.export(self._campaign_id)}
+
+
+def _campaign_rows(people: Recipients) -> Iterator[Row]:
+    for row in people.valid:
+        if is_email(row):
+            local, _, domain = row.recipient.rpartition("@")
+            yield replace(row, recipient=f"{local}{_MARK}@{domain}")
