@@ -99,11 +99,6 @@ def is_only_national(text: str, region: str) -> bool | None:
     return False if hows and hows <= {_How.OWN_CODE, _How.OTHER_CODE} else None
 
 
-def receives_sms(number: str) -> bool:
-    """Whether a number in E.164 may receive SMS. A number in no plan may."""
-    return plan_and_use(number)[1] is not Use.VOICE
-
-
 def plan_and_use(number: str) -> tuple[str, Use | None]:
     """Return the region of a number in E.164 and its use. A number in no plan counts for the first region of its code."""
     country = country_at(number[1:4])
@@ -195,11 +190,7 @@ def _in_plan(country: Country, plan: Plan, national: str, how: _How) -> Iterator
 
 
 def _chosen(readings: list[_Reading], written: Written, rules: NumberRules) -> _Reading | None:
-    """Return the one reading that is left.
-
-    Raises:
-        InvalidValue: two are left.
-    """
+    """Return the one reading that is left."""
     if len(readings) > 1 and written.ends:
         # A country code ends where a group of digits ends.
         readings = [

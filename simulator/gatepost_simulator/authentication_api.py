@@ -148,11 +148,7 @@ class AuthenticationApi:
         return replacement
 
     def _effect(self, request: Request) -> Effect:
-        """Check the request and return the effect to apply.
-
-        Raises:
-            Refusal: The request does not pass, or there is no such endpoint.
-        """
+        """Check the request and return the effect to apply."""
         tenant = self._tenant
         path = request.path
         if path in tenant.settings.disabled_endpoints:
@@ -209,11 +205,7 @@ def _marked(answer: Answer, fault: Fault | None) -> Answer:
 
 
 def _read_parameters(tenant: Tenant, request: Request, *, form_allowed: bool) -> None:
-    """Fill in the request's parameters, client_id and recipient.
-
-    Raises:
-        Refusal: The body is neither JSON with an object nor, where it is allowed, a form.
-    """
+    """Fill in the request's parameters, client_id and recipient."""
     if request.headers.get(b"content-type", b"").startswith(_FORM):
         if not form_allowed:
             raise Refusal(400, "bad.request", "The body must be JSON")

@@ -117,15 +117,7 @@ def _submit(submissions: Submissions) -> Callable[..., dict[str, str]]:
         *,
         sealed: str | None = None,
     ) -> dict[str, str]:
-        """Record and publish a command from another system, given as JSON or a JWE, and return its operation's id.
-
-        Args:
-            task: this task.
-            command: the command, unless the intake has sealed the arguments.
-            idempotency_key: names the operation.
-            version: the message format's version.
-            sealed: all arguments, sealed by the intake.
-        """
+        """Record and publish a command from another system, given as JSON or a JWE, and return its operation's id."""
         task_id = str(task.request.id)
         try:
             waited = HOP * (task.request.retries or 0)

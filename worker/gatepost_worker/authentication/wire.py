@@ -200,11 +200,7 @@ class _Traffic:
 
 
 def _start(traffic: _Traffic) -> _Traffic:
-    """Start a loop's thread.
-
-    Raises:
-        RuntimeError: no thread can be started.
-    """
+    """Start a loop's thread."""
     try:
         traffic.thread.start()
     except RuntimeError:

@@ -185,11 +185,7 @@ class RecipientFile:
         return digest.hexdigest()
 
     def _require_unchanged(self) -> None:
-        """Refuse a file that is another one than the file that was checked.
-
-        Raises:
-            FileError: its size or its digest has changed.
-        """
+        """Refuse a file that is another one than the file that was checked."""
         if self.checked and isinstance(self.place, Path) and self.digest() != self.checked[0]:
             raise FileError(
                 f"{self.name} has changed since it was checked, so nothing was added; run the command again"

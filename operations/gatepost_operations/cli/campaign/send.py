@@ -106,11 +106,7 @@ def send(
 
 
 def _agree(campaigns: Campaigns, file: RecipientFile, options: Options, reading: FileOptions, recipients: int) -> None:
-    """Ask until the operator agrees, and send tests to the operator on request.
-
-    Raises:
-        Refused: the operator does not agree.
-    """
+    """Ask until the operator agrees, and send tests to the operator on request."""
     question = f"Send to {counted(recipients, 'recipient')}? (t sends a test to yourself first)"
     while (answer := choose(question, "ytn")) == "t":
         address = str(typer.prompt("Your address or phone number", err=True)).strip()

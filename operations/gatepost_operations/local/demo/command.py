@@ -159,11 +159,7 @@ class _Run:
         self._give_up = time.monotonic() + _GIVE_UP_S
 
     def play(self) -> None:
-        """Run everything.
-
-        Raises:
-            Unavailable: a process ended by itself.
-        """
+        """Run everything."""
         self._until(lambda: self._scenario.settled)
         late = self._scenario.expire_codes()
         self._display.event(f"• the simulator's clock moved on: {late:,} people log in with an expired code")

@@ -104,11 +104,7 @@ def _once(document: dict[str, Any]) -> Response:
 
 
 def _owned(caller: Caller, operation_id: str) -> Outcome:
-    """Return an operation's outcome. An operation of another key is as unknown as one that never was.
-
-    Raises:
-        OperationNotFound: there is no such operation for this key.
-    """
+    """Return an operation's outcome. An operation of another key is as unknown as one that never was."""
     ledger = caller.services.producer.ledger
     if not is_id(operation_id) or not (caller.sees_all or caller.owns(ledger.owner(operation_id))):
         raise OperationNotFound
