@@ -89,10 +89,6 @@ def _drop_other_tasks(app: Celery) -> None:
         app.tasks.unregister(name)
 
 
-def _queues_of(app: Celery) -> list[str]:
-    return sorted(app.amqp.queues.consume_from)
-
-
 @contextmanager
 def _exit_for_configuration() -> Iterator[None]:
     # Celery only logs an exception of a signal receiver, unless it is SystemExit.
@@ -114,14 +110,15 @@ def _connect_signals(app: Celery, settings: Settings, process: Process) -> None:
         logs.configure(log_format=settings.log_format, level=level, file=logfile)
 
     def start(sender: Any, **_: Any) -> None:
-        _log.info("worker.starting", version=version("gatepost"), name=sender.hostname, queues=_queues_of(sender.app))
+        queues = sender.app.amqp.queues.consume_from
+        _log.info("worker.starting", version=version("gatepost"), name=sender.hostname, queues=sorted(queues))
         forbid_core_dumps()
         remote_control.install()
         process.slots = slots_of(sender)
         with _exit_for_configuration():
             check_broker(sender.app, settings)
             process.prepare()
-            process.serve_health(sender.app, sender.app.amqp.queues.consume_from)
+            process.serve_health(sender.app, queues)
             process.serve_metrics()
 
     def ready(**_: Any) -> None:

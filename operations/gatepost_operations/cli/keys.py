@@ -100,7 +100,7 @@ def status(*, as_json: JsonOption = False) -> ExitCode:
     if as_json:
         write_json({"keys": rows})
     else:
-        _show(rows)
+        show_table(("key", "role", "sealed values", "last sealed"), map(_row, rows))
     missing = any(row["role"] == "missing" and row["values"] for row in rows)
     return ExitCode.CONFIGURATION if missing else ExitCode.DONE
 
@@ -170,10 +170,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 def _named(counts: Mapping[Sealed, int]) -> dict[str, int]:
     return {kind.value: number for kind, number in counts.items() if number}
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    show_table(("key", "role", "sealed values", "last sealed"), map(_row, rows))
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def quota(
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
     with open_limiter(read_settings()) as limiter:
-        quotas, failures = limiter.read(tenant, _endpoints(endpoint), probing=probe)
+        quotas, failures = limiter.read(tenant, [endpoint] if endpoint else list(Endpoint), probing=probe)
     if as_json:
         write_json({"quotas": [one.as_json() for one in quotas], "failures": failures})
     else:
@@ -100,10 +100,6 @@ def _cleared_line(cleared: dict[str, Any]) -> str:
     left = cleared["blocked_for_s"]
     what = f"lifted a block of {duration_text(left)}" if left > 0 else "no block"
     return f"{cleared['tenant']}  {cleared['endpoint']}: {what}"
-
-
-def _endpoints(chosen: Endpoint | None) -> list[Endpoint]:
-    return [chosen] if chosen else list(Endpoint)
 
 
 def _table(quotas: list[TenantQuota]) -> Table:

@@ -66,7 +66,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     with bound(host, port) as listening:
-        url = _url(host, listening.getsockname()[1])
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         Server(config_of(app), lambda: on_ready(url), on_stop).run(sockets=[listening])
 
 
@@ -100,7 +100,3 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as failure:
         reason = failure.strerror or type(failure).__name__
     raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port")
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,13 +1,12 @@
 """`gatepost campaign export`: write recipients of some states and reasons to a file."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gatepost.campaigns.report import RecipientReport
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.nearest import did_you_mean
 from gatepost_core.reasons import Reason
@@ -74,15 +73,12 @@ def export(
     if output is not None:
         require_free(output, replace=force)
     with open_campaign(campaign) as (campaigns, found):
-        reports = _chosen(campaigns.export(found.campaign_id, states), reasons)
+        all_of_them = campaigns.export(found.campaign_id, states)
+        reports = (one for one in all_of_them if reasons is None or one.reason in reasons)
         number = write_outcomes(reports, output or sys.stdout, chosen, replace=force)
         if output is not None:
             say(f"{counted(number, 'recipient')} in {output}")
     return ExitCode.DONE
-
-
-def _chosen(reports: Iterable[RecipientReport], reasons: frozenset[Reason] | None) -> Iterator[RecipientReport]:
-    return (one for one in reports if reasons is None or one.reason in reasons)
 
 
 def states_of(given: Iterable[str] | None) -> set[State]:
