@@ -38,8 +38,8 @@ def queues_by_worker(settings: Settings, *, answer_within_s: float) -> dict[str,
     """Ask all workers which queues they serve; None when the broker does not answer. The parameters are those of `bulk_workers`."""
     app = build_app(settings)
     try:
-        with app.connection_for_write(connect_timeout=answer_within_s) as connection:
-            connection.ensure_connection(max_retries=1, timeout=answer_within_s)
+        with app.connection_for_write(connect_timeout=_ASK_S) as connection:
+            connection.ensure_connection(max_retries=1, timeout=_ASK_S)
             replies = app.control.inspect(timeout=answer_within_s, connection=connection).active_queues() or {}
     except BROKER_ERRORS:
         return None

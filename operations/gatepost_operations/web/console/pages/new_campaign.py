@@ -20,7 +20,7 @@ from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.operators import Level, require
 
 router: Final = APIRouter(prefix="/campaigns", dependencies=[require(Level.OPERATOR)])
-_READING: Final = ("channel", "region", "numbers", "allow_landlines", "encoding", "delimiter", "sheet")
+_READING: Final = ("channel", "region", "numbers", "allow_landlines", "encoding", "delimiter", "sheet", "skip_invalid")
 """How a file is read."""
 _OPTIONS: Final = ("send", "tenant", "connection", "rate", "start_at", "deadline", "hours", "timezone")
 """The options of a new campaign that the page offers."""
@@ -45,12 +45,7 @@ def show_new(request: Request, fields: Fields) -> Response:
 @router.post("/check")
 async def check(request: Request, console: ConsoleOf, fields: Fields) -> Response:
     """Let the API check the file, and show its report. Nothing is created."""
-    try:
-        report = await _send_file(request, console, "/v1/recipient-files/check", _reading(fields))
-    except Problem as problem:
-        return render(request, "campaigns/_refused.html.j2", status=problem.status, errors=problem.lines)
-    given = {"request_id": str(uuid4()), **fields}
-    return render(request, "campaigns/_report.html.j2", report=report, given=given, adds=None)
+    return await _check(request, console, {"request_id": str(uuid4()), **fields}, adds=None)
 
 
 @router.post("/create")
@@ -62,7 +57,7 @@ async def create(request: Request, console: ConsoleOf, fields: Fields) -> Respon
         values = _new_campaign(fields)
         created = await console.api_of(request).call("POST", "/v1/campaigns", json=values, headers=key)
         campaign_id = str(created["campaign_id"])
-        await _send_file(request, console, f"/v1/campaigns/{campaign_id}/recipients", _reading(fields))
+        await _send_file(request, console, f"/v1/campaigns/{campaign_id}/recipients", fields)
     except Problem as problem:
         return render(request, "campaigns/_refused.html.j2", status=problem.status, errors=problem.lines)
     return await _to_campaign(console, campaign_id, "created")
@@ -78,32 +73,33 @@ def show_add(request: Request, console: ConsoleOf, campaign: CampaignOf, fields:
 @router.post("/{campaign_id}/check")
 async def check_for(request: Request, console: ConsoleOf, campaign: CampaignOf, fields: Fields) -> Response:
     """Let the API check a file with further recipients."""
+    return await _check(request, console, fields, adds=campaign.id)
+
+
+async def _check(request: Request, console: Console, fields: dict[str, str], *, adds: str | None) -> Response:
     try:
-        report = await _send_file(request, console, "/v1/recipient-files/check", _reading(fields))
+        report = await _send_file(request, console, "/v1/recipient-files/check", fields)
     except Problem as problem:
         return render(request, "campaigns/_refused.html.j2", status=problem.status, errors=problem.lines)
-    return render(request, "campaigns/_report.html.j2", report=report, given=fields, adds=campaign.id)
+    return render(request, "campaigns/_report.html.j2", report=report, given=fields, adds=adds)
 
 
 @router.post("/{campaign_id}/add")
 async def add(request: Request, console: ConsoleOf, campaign: CampaignOf, fields: Fields) -> Response:
     """Add the recipients of the file. Those that the campaign already has are not added again."""
     try:
-        await _send_file(request, console, f"/v1/campaigns/{campaign.id}/recipients", _reading(fields))
+        await _send_file(request, console, f"/v1/campaigns/{campaign.id}/recipients", fields)
     except Problem as problem:
         return render(request, "campaigns/_refused.html.j2", status=problem.status, errors=problem.lines)
     return await _to_campaign(console, campaign.id, "added")
 
 
-async def _send_file(request: Request, console: Console, path: str, params: dict[str, str]) -> Any:
+async def _send_file(request: Request, console: Console, path: str, fields: dict[str, str]) -> Any:
+    params: dict[str, str] = {name: fields[name] for name in _READING if name in fields}
     kind = request.headers.get("content-type") or _ANYTHING
     return await console.api_of(request).call(
         "POST", path, params=params, content=request.stream(), headers={"Content-Type": kind}
     )
-
-
-def _reading(fields: dict[str, str]) -> dict[str, str]:
-    return {name: fields[name] for name in (*_READING, "skip_invalid") if name in fields}
 
 
 def _new_campaign(fields: dict[str, str]) -> dict[str, Any]:
