@@ -16,7 +16,7 @@ import pytest
 import structlog.testing
 
 from gatepost_worker.metrics.exposition import serve
-from gatepost_worker.upkeep.health_server import HealthServer
+from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
 from gatepost_worker.upkeep.liveness import Liveness, Report
 from support.free_ports import free_port
 
@@ -52,8 +52,11 @@ class Unreadable(Liveness):
         raise ValueError(CANARY)
 
 
-class Silent:
+class Silent(QueueSampler):
     """A broker that is never asked in this test."""
+
+    def __init__(self) -> None:
+        pass
 
     def sample(self) -> tuple[dict[str, int], int]:
         raise AssertionError

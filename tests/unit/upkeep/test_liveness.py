@@ -11,7 +11,7 @@ import pytest
 
 from gatepost.errors import ConfigurationError
 from gatepost_operations.cli.entry import main
-from gatepost_worker.upkeep.health_server import HealthServer
+from gatepost_worker.upkeep.health_server import HealthServer, QueueSampler
 from gatepost_worker.upkeep.liveness import Liveness
 
 if TYPE_CHECKING:
@@ -138,8 +138,11 @@ def test_a_worker_that_ends_takes_nothing_more_and_is_healthy(watch: Watch) -> N
     assert watch.problems == ()
 
 
-class Silent:
+class Silent(QueueSampler):
     """A broker that is not asked."""
+
+    def __init__(self) -> None:
+        pass
 
     def sample(self) -> tuple[dict[str, int], int]:
         return {}, 1

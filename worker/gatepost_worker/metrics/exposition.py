@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -15,16 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.core import Metric as Family
+    from prometheus_client.registry import Collector
 
     from gatepost_worker.metrics.counts import Histogram, Sample, WorkerMetrics
     from gatepost_worker.metrics.names import Metric
-
-
-class Source(Protocol):
-    """Gives the families of metrics at one moment."""
-
-    def collect(self) -> Iterable[Family]:
-        """Return the families."""
 
 
 class WorkerSource:
@@ -39,7 +33,7 @@ class WorkerSource:
         yield _latencies(self._metrics.histograms())
 
 
-def registry_of(source: Source) -> CollectorRegistry:
+def registry_of(source: Collector) -> CollectorRegistry:
     """Return a registry with the metrics of a source and those of this process, such as its memory."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(source)
@@ -47,14 +41,14 @@ def registry_of(source: Source) -> CollectorRegistry:
     return registry
 
 
-def text_of(source: Source) -> str:
+def text_of(source: Collector) -> str:
     """Return the metrics of a source in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(source)
     return generate_latest(registry).decode()
 
 
-def serve(source: Source, *, host: str, port: int, setting: str) -> Callable[[], None]:
+def serve(source: Collector, *, host: str, port: int, setting: str) -> Callable[[], None]:
     """Serve a source at a port, and return the function that ends it. The threads are daemons.
 
     Args:

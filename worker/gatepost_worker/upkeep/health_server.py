@@ -6,7 +6,7 @@ import json
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 from celery.worker import state as worker_state
@@ -29,16 +29,6 @@ _ANSWER_S: Final = 5
 _HEALTH: Final = "/health"
 _LIVE: Final = "/live"
 _log = structlog.stdlib.get_logger("gatepost.worker")
-
-
-class Sampler(Protocol):
-    """Counts waiting messages and free slots."""
-
-    def sample(self) -> tuple[dict[str, int], int]:
-        """Return the number of waiting messages by queue, and the number of free slots."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class QueueSampler:
@@ -64,7 +54,9 @@ class QueueSampler:
 class HealthServer:
     """Serves one worker's health report and samples its queues."""
 
-    def __init__(self, liveness: Liveness, sampler: Sampler, *, host: str, port: int | None, patience_s: float) -> None:
+    def __init__(
+        self, liveness: Liveness, sampler: QueueSampler, *, host: str, port: int | None, patience_s: float
+    ) -> None:
         """Prepare the server; `start` listens.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gatepost_operations.web.console.security.operators import Operator
     from gatepost_operations.web.console.security.refusals import RequestRefused
 
+    Identify = Callable[[Request], tuple[Operator | None, str]]
+    """Returns the operator who sent a request, None if no one is signed in, and the token of the browser's forms, empty without a cookie."""
+
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -45,13 +48,6 @@ _YEAR_S: Final = 31_536_000
 STATIC: Final = "/static/"
 HEALTH: Final = "/health"
 """The path that load balancers ask, under any host name."""
-
-
-class Identify(Protocol):
-    """Returns the operator who sent a request and the token of the browser's forms."""
-
-    def __call__(self, request: Request, /) -> tuple[Operator | None, str]:
-        """Return the operator, None if no one is signed in, and the token, empty if the browser has no cookie."""
 
 
 class Gate:
