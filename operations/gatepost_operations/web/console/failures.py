@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from gatepost_core.dead_letters import DeadLetterNotFound
 from gatepost_core.errors import CampaignNotFound, CorruptRecord, GatepostError, SealError, Unavailable
 from gatepost_operations.web.console.api import ApiUnavailable, Problem
 from gatepost_operations.web.console.rendering import render
@@ -28,6 +29,12 @@ def add_failure_pages(app: FastAPI) -> None:
     @app.exception_handler(CampaignNotFound)
     def no_campaign(request: Request, _: Exception) -> Response:
         return _page(request, 404, "There is no such campaign. It may have been deleted.")
+
+    @app.exception_handler(DeadLetterNotFound)
+    def no_letter(request: Request, _: Exception) -> Response:
+        return _page(
+            request, 404, "There is no such dead letter. It may have been replayed or dropped, or it has expired."
+        )
 
     @app.exception_handler(GatepostError)
     @app.exception_handler(CorruptRecord)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from gatepost_core.dead_letters import DeadLetter, DeadLetterIndex, DeadLetterNotFound, Selection
+from gatepost_core.dead_letters import DeadLetterIndex, Selection
 from gatepost_core.redis.keys import milliseconds
 from gatepost_operations.web.console.api import Problem
 from gatepost_operations.web.console.context import Console, ConsoleOf
@@ -31,9 +31,9 @@ _LONGEST_TIME: Final = 40
 class Filter:
     """A filter as the operator typed it: a part of the reason, and a time range in the console's local time."""
 
-    reason: str = ""
-    since: str = ""
-    until: str = ""
+    reason: Annotated[str, Query(max_length=200)] = ""
+    since: Annotated[str, Query(max_length=_LONGEST_TIME)] = ""
+    until: Annotated[str, Query(max_length=_LONGEST_TIME)] = ""
 
     @property
     def query(self) -> dict[str, str]:
@@ -55,14 +55,6 @@ def _time(given: str, field: str) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _filter(
-    reason: Annotated[str, Query(max_length=200)] = "",
-    since: Annotated[str, Query(max_length=_LONGEST_TIME)] = "",
-    until: Annotated[str, Query(max_length=_LONGEST_TIME)] = "",
-) -> Filter:
-    return Filter(reason, since, until)
-
-
 def _form_filter(
     reason: Annotated[str, Form(max_length=200)] = "",
     since: Annotated[str, Form(max_length=_LONGEST_TIME)] = "",
@@ -71,7 +63,7 @@ def _form_filter(
     return Filter(reason, since, until)
 
 
-FilterOf = Annotated[Filter, Depends(_filter)]
+FilterOf = Annotated[Filter, Depends()]
 FormFilter = Annotated[Filter, Depends(_form_filter)]
 Confirmed = Annotated[int, Form(ge=0)]
 
@@ -129,9 +121,7 @@ async def drop_all(request: Request, console: ConsoleOf, wanted: FormFilter, con
 @router.get("/{letter_id}")
 def show_letter(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
     """Show one dead letter."""
-    letter = _found(console, letter_id)
-    if letter is None:
-        return _gone(request)
+    letter = _index(console).find(letter_id)
     return render(request, "dead_letters/letter.html.j2", letter=letter, replayed=None)
 
 
@@ -141,17 +131,14 @@ async def replay(request: Request, console: ConsoleOf, letter_id: LetterId) -> R
     answer = await _act(request, console, letter_id, "replay")
     if answer.get("replayed"):
         return RedirectResponse("/dead-letters?done=replay", 303)
-    letter = _found(console, letter_id)
-    if letter is None:
-        return _gone(request)
+    letter = await run_in_threadpool(_index(console).find, letter_id)
     return render(request, "dead_letters/letter.html.j2", status=409, letter=letter, replayed=answer)
 
 
 @router.get("/{letter_id}/drop", dependencies=[require(Level.ADMIN)])
 def ask_to_drop(request: Request, console: ConsoleOf, letter_id: LetterId) -> Response:
     """Ask before a message is deleted."""
-    letter = _found(console, letter_id)
-    return _gone(request) if letter is None else render(request, "dead_letters/drop.html.j2", letter=letter)
+    return render(request, "dead_letters/drop.html.j2", letter=_index(console).find(letter_id))
 
 
 @router.post("/{letter_id}/drop", dependencies=[require(Level.ADMIN)])
@@ -199,15 +186,3 @@ async def _act(request: Request, console: Console, letter_id: str, action: str) 
 
 def _index(console: Console) -> DeadLetterIndex:
     return DeadLetterIndex(console.redis, console.keys, lifetime_s=console.settings.dead_letter_lifetime)
-
-
-def _found(console: Console, letter_id: str) -> DeadLetter | None:
-    try:
-        return _index(console).find(letter_id)
-    except DeadLetterNotFound:
-        return None
-
-
-def _gone(request: Request) -> Response:
-    sentence = "There is no such dead letter. It may have been replayed or dropped, or it has expired."
-    return render(request, "failure.html.j2", status=404, title="Not found", sentence=sentence, errors=())
