@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from gatepost_core.campaigns.model import Campaign
     from gatepost_core.campaigns.wire_format import Record
     from gatepost_core.reasons import Reason
     from gatepost_core.redis.keys import RedisKeys
@@ -147,12 +148,12 @@ def _outcome(number: int, state: State, record: Record | None) -> Outcome:
     return Outcome(number, state, reason, record.http_status, record.attempts, record.at)
 
 
-def matching_count(counts: dict[State, int], reasons: dict[tuple[State, Reason], int], wanted: Filter) -> int:
+def matching_count(campaign: Campaign, wanted: Filter) -> int:
     """Return how many recipients match a filter, by the campaign's counts."""
     if wanted.reason is None:
-        return sum(number for state, number in counts.items() if wanted.state in {None, state})
+        return sum(number for state, number in campaign.counts.items() if wanted.state in {None, state})
     return sum(
         number
-        for (state, reason), number in reasons.items()
+        for (state, reason), number in campaign.reasons.items()
         if reason is wanted.reason and wanted.state in {None, state}
     )

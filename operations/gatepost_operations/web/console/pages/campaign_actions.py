@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gatepost_operations.web.console.api import Problem
 from gatepost_operations.web.console.context import Console, ConsoleOf
-from gatepost_operations.web.console.pages.campaign import CampaignOf
+from gatepost_operations.web.console.pages.campaign import CampaignId, CampaignOf
 from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.operators import Level, require
 
@@ -34,44 +34,43 @@ def back(campaign_id: str, done: str) -> Response:
 @router.post("/pause")
 @router.post("/resume")
 @router.post("/cancel")
-async def act_at_once(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
+async def act_at_once(request: Request, console: ConsoleOf, campaign_id: CampaignId) -> Response:
     """Start, pause, resume or cancel a campaign, as the last part of the path says."""
     action = request.url.path.rpartition("/")[2]
-    await act(request, console, campaign.id, action, {})
-    return back(campaign.id, action)
+    await act(request, console, campaign_id, action, {})
+    return back(campaign_id, action)
 
 
 @router.get("/cancel")
-def ask_to_cancel(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
+def ask_to_cancel(request: Request, campaign: CampaignOf) -> Response:
     """Ask before a campaign is cancelled."""
-    return render(request, "campaigns/cancel.html.j2", campaign=console.campaigns.status(campaign.id))
+    return render(request, "campaigns/cancel.html.j2", campaign=campaign)
 
 
 @router.get("/change")
-def show_change(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
+def show_change(request: Request, campaign: CampaignOf) -> Response:
     """Show the options that can be changed."""
-    found = console.campaigns.status(campaign.id)
-    rate, deadline = found.options.rate, found.options.deadline
+    rate, deadline = campaign.options.rate, campaign.options.deadline
     given = {
         "rate": "" if rate is None else f"{rate:g}",
         "deadline": "" if deadline is None else f"{deadline.astimezone():%Y-%m-%dT%H:%M}",
     }
-    return render(request, "campaigns/change.html.j2", campaign=found, given=given, errors=())
+    return render(request, "campaigns/change.html.j2", campaign=campaign, given=given, errors=())
 
 
 @router.post("/change")
 async def change(
-    request: Request, console: ConsoleOf, campaign: CampaignOf, rate: Field = "", deadline: Field = ""
+    request: Request, console: ConsoleOf, campaign_id: CampaignId, rate: Field = "", deadline: Field = ""
 ) -> Response:
     """Change the rate and the deadline."""
     given = {"rate": rate.strip(), "deadline": deadline.strip()}
     try:
-        await act(request, console, campaign.id, "change", _changes(given))
+        await act(request, console, campaign_id, "change", _changes(given))
     except Problem as problem:
-        found = await run_in_threadpool(console.campaigns.status, campaign.id)
+        found = await run_in_threadpool(console.campaigns.status, campaign_id)
         values = {"campaign": found, "given": given, "errors": problem.lines}
         return render(request, "campaigns/change.html.j2", status=problem.status, **values)
-    return back(campaign.id, "change")
+    return back(campaign_id, "change")
 
 
 def _changes(given: Mapping[str, str]) -> dict[str, Any]:
@@ -97,29 +96,27 @@ def local_time(given: str, field: str) -> str | None:
 
 
 @router.get("/test")
-def show_test(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
+def show_test(request: Request, campaign: CampaignOf) -> Response:
     """Ask for the recipient of a test message."""
-    found = console.campaigns.status(campaign.id)
-    return render(request, "campaigns/test.html.j2", campaign=found, errors=())
+    return render(request, "campaigns/test.html.j2", campaign=campaign, errors=())
 
 
 @router.post("/test")
-async def send_test(request: Request, console: ConsoleOf, campaign: CampaignOf, to: Field) -> Response:
+async def send_test(request: Request, console: ConsoleOf, campaign_id: CampaignId, to: Field) -> Response:
     """Hand the address of a test message to the API. The console does not keep it."""
     try:
-        await act(request, console, campaign.id, "test", {"to": [to.strip()]})
+        await act(request, console, campaign_id, "test", {"to": [to.strip()]})
     except Problem as problem:
-        found = await run_in_threadpool(console.campaigns.status, campaign.id)
+        found = await run_in_threadpool(console.campaigns.status, campaign_id)
         values = {"campaign": found, "errors": problem.lines}
         return render(request, "campaigns/test.html.j2", status=problem.status, **values)
-    return back(campaign.id, "test")
+    return back(campaign_id, "test")
 
 
 @router.get("/plan")
 async def show_plan(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
     """Show when the campaign would finish, and what it would use of the quota."""
-    found = await run_in_threadpool(console.campaigns.status, campaign.id)
-    plan = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign.id}/plan")
+    plan = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign.campaign_id}/plan")
     if not isinstance(plan, dict):
         raise HTTPException(502, "The API gave no plan.")
-    return render(request, "campaigns/plan.html.j2", campaign=found, plan=plan)
+    return render(request, "campaigns/plan.html.j2", campaign=campaign, plan=plan)

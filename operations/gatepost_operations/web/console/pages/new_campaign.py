@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from gatepost_operations.web.console.api import Problem
 from gatepost_operations.web.console.context import Console, ConsoleOf
-from gatepost_operations.web.console.pages.campaign import CampaignOf
+from gatepost_operations.web.console.pages.campaign import CampaignId, CampaignOf
 from gatepost_operations.web.console.pages.campaign_actions import local_time
 from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.operators import Level, require
@@ -64,16 +64,15 @@ async def create(request: Request, console: ConsoleOf, fields: Fields) -> Respon
 
 
 @router.get("/{campaign_id}/add")
-def show_add(request: Request, console: ConsoleOf, campaign: CampaignOf, fields: Fields) -> Response:
+def show_add(request: Request, campaign: CampaignOf, fields: Fields) -> Response:
     """Ask for a file with further recipients."""
-    found = console.campaigns.status(campaign.id)
-    return render(request, "campaigns/add.html.j2", campaign=found, given=fields)
+    return render(request, "campaigns/add.html.j2", campaign=campaign, given=fields)
 
 
 @router.post("/{campaign_id}/check")
-async def check_for(request: Request, console: ConsoleOf, campaign: CampaignOf, fields: Fields) -> Response:
+async def check_for(request: Request, console: ConsoleOf, campaign_id: CampaignId, fields: Fields) -> Response:
     """Let the API check a file with further recipients."""
-    return await _check(request, console, fields, adds=campaign.id)
+    return await _check(request, console, fields, adds=campaign_id)
 
 
 async def _check(request: Request, console: Console, fields: dict[str, str], *, adds: str | None) -> Response:
@@ -85,13 +84,13 @@ async def _check(request: Request, console: Console, fields: dict[str, str], *, 
 
 
 @router.post("/{campaign_id}/add")
-async def add(request: Request, console: ConsoleOf, campaign: CampaignOf, fields: Fields) -> Response:
+async def add(request: Request, console: ConsoleOf, campaign_id: CampaignId, fields: Fields) -> Response:
     """Add the recipients of the file. Those that the campaign already has are not added again."""
     try:
-        await _send_file(request, console, f"/v1/campaigns/{campaign.id}/recipients", fields)
+        await _send_file(request, console, f"/v1/campaigns/{campaign_id}/recipients", fields)
     except Problem as problem:
         return render(request, "campaigns/_refused.html.j2", status=problem.status, errors=problem.lines)
-    return await _to_campaign(console, campaign.id, "added")
+    return await _to_campaign(console, campaign_id, "added")
 
 
 async def _send_file(request: Request, console: Console, path: str, fields: dict[str, str]) -> Any:

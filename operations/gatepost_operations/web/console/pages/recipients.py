@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from gatepost_core.campaigns.model import Campaign
@@ -11,7 +10,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.states import RETRYABLE, State
 from gatepost_operations.planning.retry import selection_of
 from gatepost_operations.web.console.context import ConsoleOf
-from gatepost_operations.web.console.pages.campaign import CampaignOf
+from gatepost_operations.web.console.pages.campaign import CampaignId, CampaignOf
 from gatepost_operations.web.console.pages.campaign_actions import act, back
 from gatepost_operations.web.console.recipient_reader import Filter, matching_count
 from gatepost_operations.web.console.rendering import render
@@ -46,27 +45,25 @@ def list_recipients(
     first: Annotated[int, Query(ge=0, le=_MOST_ROWS)] = 0,
 ) -> Response:
     """Show recipients without their addresses."""
-    found = console.campaigns.status(campaign.id)
-    part = console.recipients.part(campaign.id, found.batches, wanted, first=first, most=_PAGE)
+    part = console.recipients.part(campaign.campaign_id, campaign.batches, wanted, first=first, most=_PAGE)
     return render(
         request,
         "campaigns/recipients.html.j2",
-        campaign=found,
+        campaign=campaign,
         wanted=wanted,
         part=part,
         first=first,
-        count=matching_count(dict(found.counts), dict(found.reasons), wanted),
-        states=[state for state in State if found.counts[state]],
-        reasons=sorted({reason for _, reason in found.reasons}),
-        retryable=sum(one["number"] for one in _choices(found, wanted)),
+        count=matching_count(campaign, wanted),
+        states=[state for state in State if campaign.counts[state]],
+        reasons=sorted({reason for _, reason in campaign.reasons}),
+        retryable=sum(one["number"] for one in _choices(campaign, wanted)),
     )
 
 
 @router.get("/retry", dependencies=_OPERATOR)
-def show_retry(request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: FilterOf) -> Response:
+def show_retry(request: Request, campaign: CampaignOf, wanted: FilterOf) -> Response:
     """Show which recipients can be queued again, by reason. Those that `selection_of` gives for the filter are chosen."""
-    found = console.campaigns.status(campaign.id)
-    return render(request, "campaigns/retry.html.j2", campaign=found, choices=_choices(found, wanted), dry=None)
+    return render(request, "campaigns/retry.html.j2", campaign=campaign, choices=_choices(campaign, wanted), dry=None)
 
 
 @router.post("/retry", dependencies=_OPERATOR)
@@ -81,18 +78,17 @@ async def retry(
 ) -> Response:
     """Count the chosen recipients; with this number confirmed for the counted choice, queue them again."""
     chosen = _chosen(choice)
-    found = await run_in_threadpool(console.campaigns.status, campaign.id)
-    choices = _choices(found, Filter(), chosen)
-    matched = await _retry(request, console, campaign.id, chosen, dry_run=True)
+    choices = _choices(campaign, Filter(), chosen)
+    matched = await _retry(request, console, campaign.campaign_id, chosen, dry_run=True)
     if not matched or matched != confirmed or (counted and _chosen(counted) != chosen):
         dry = {
             "matched": matched,
             "changed": confirmed and ("choice" if matched == confirmed else "number"),
             "unknown": any(state is State.UNKNOWN for state, _ in chosen),
         }
-        return render(request, "campaigns/retry.html.j2", campaign=found, choices=choices, dry=dry)
-    await _retry(request, console, campaign.id, chosen, dry_run=False)
-    return back(campaign.id, "retry")
+        return render(request, "campaigns/retry.html.j2", campaign=campaign, choices=choices, dry=dry)
+    await _retry(request, console, campaign.campaign_id, chosen, dry_run=False)
+    return back(campaign.campaign_id, "retry")
 
 
 async def _retry(
@@ -133,9 +129,9 @@ def _chosen(choices: list[str]) -> set[tuple[State, Reason]]:
 
 
 @router.get("/suppress", dependencies=_OPERATOR)
-def ask_to_suppress(request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: FilterOf) -> Response:
+def ask_to_suppress(request: Request, campaign: CampaignOf, wanted: FilterOf) -> Response:
     """Ask before everything that matches is added to the suppression list."""
-    return _ask(request, console, campaign, wanted, "suppress")
+    return _ask(request, campaign, wanted, "suppress")
 
 
 @router.post("/suppress", dependencies=_OPERATOR)
@@ -143,16 +139,16 @@ async def suppress(
     request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: FormFilter, *, confirmed: Annotated[int, Form()]
 ) -> Response:
     """Add everything that matches to the suppression list, if its number is still the confirmed one."""
-    if not await _is_confirmed(console, campaign, wanted, confirmed):
-        return await run_in_threadpool(_ask, request, console, campaign, wanted, "suppress", changed=True)
-    await act(request, console, campaign.id, "suppress", _lists(wanted))
-    return back(campaign.id, "suppress")
+    if not _is_confirmed(campaign, wanted, confirmed):
+        return _ask(request, campaign, wanted, "suppress", changed=True)
+    await act(request, console, campaign.campaign_id, "suppress", _lists(wanted))
+    return back(campaign.campaign_id, "suppress")
 
 
 @router.get("/export", dependencies=_OPERATOR)
-def ask_to_export(request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: FilterOf) -> Response:
+def ask_to_export(request: Request, campaign: CampaignOf, wanted: FilterOf) -> Response:
     """Ask before the addresses of everything that matches are written to a file."""
-    return _ask(request, console, campaign, wanted, "export")
+    return _ask(request, campaign, wanted, "export")
 
 
 @router.post("/export", dependencies=_OPERATOR)
@@ -166,38 +162,33 @@ async def export(
     form: Annotated[str, Form(pattern="^(csv|ndjson)$")] = "csv",
 ) -> Response:
     """Stream the file from the API to the browser. The console keeps nothing of it."""
-    if not await _is_confirmed(console, campaign, wanted, confirmed):
-        return await run_in_threadpool(_ask, request, console, campaign, wanted, "export", changed=True)
+    if not _is_confirmed(campaign, wanted, confirmed):
+        return _ask(request, campaign, wanted, "export", changed=True)
     lines = await console.api_of(request).stream(
-        f"/v1/campaigns/{campaign.id}/export", params={**wanted.query, "format": form}
+        f"/v1/campaigns/{campaign.campaign_id}/export", params={**wanted.query, "format": form}
     )
     kind = "text/csv" if form == "csv" else "application/x-ndjson"
-    headers = {"Content-Disposition": f'attachment; filename="{campaign.id[:8]}.{form}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{campaign.campaign_id[:8]}.{form}"'}
     return StreamingResponse(lines, media_type=kind, headers=headers)
 
 
 @router.post("/recipients/{number}/reveal", dependencies=_OPERATOR)
-async def reveal(request: Request, console: ConsoleOf, campaign: CampaignOf, number: int) -> Response:
+async def reveal(request: Request, console: ConsoleOf, campaign_id: CampaignId, number: int) -> Response:
     """Show one address. The API records it in the audit log."""
     params = {"cursor": str(number), "limit": "1", "reveal": "true"}
-    answer = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign.id}/recipients", params=params)
+    answer = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign_id}/recipients", params=params)
     # Without this recipient, the API gives the next one.
     addresses = [one["recipient"] for one in answer["recipients"] if one["number"] == number]
     return render(request, "campaigns/_address.html.j2", address=addresses[0] if addresses else None)
 
 
-def _ask(
-    request: Request, console: ConsoleOf, campaign: CampaignOf, wanted: Filter, action: str, *, changed: bool = False
-) -> Response:
-    found = console.campaigns.status(campaign.id)
-    count = matching_count(dict(found.counts), dict(found.reasons), wanted)
-    template = f"campaigns/{action}.html.j2"
-    return render(request, template, campaign=found, wanted=wanted, count=count, changed=changed)
+def _ask(request: Request, campaign: Campaign, wanted: Filter, action: str, *, changed: bool = False) -> Response:
+    count, template = matching_count(campaign, wanted), f"campaigns/{action}.html.j2"
+    return render(request, template, campaign=campaign, wanted=wanted, count=count, changed=changed)
 
 
-async def _is_confirmed(console: ConsoleOf, campaign: CampaignOf, wanted: Filter, confirmed: int) -> bool:
-    found = await run_in_threadpool(console.campaigns.status, campaign.id)
-    return confirmed > 0 and matching_count(dict(found.counts), dict(found.reasons), wanted) == confirmed
+def _is_confirmed(campaign: Campaign, wanted: Filter, confirmed: int) -> bool:
+    return confirmed > 0 and matching_count(campaign, wanted) == confirmed
 
 
 def _lists(wanted: Filter) -> dict[str, list[str]]:
