@@ -10,6 +10,7 @@ from gatepost_core.ledger.values import Answer, Operation, Verdict
 from gatepost_worker.delivery.attempts import Begun, PermitWait
 from gatepost_worker.delivery.policy import LONGEST_HOP
 from gatepost_worker.limiter import LimiterKey, Permit
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class HeldAttempts:
             hop = min(wait, LONGEST_HOP)
             self.ledger.postpone(operation_id, hop.total_seconds(), free=True)
             return Answer(Verdict.EARLY, wait_ms=int(1000 * hop.total_seconds()))
-        begun = self.ledger.begin(operation_id, attempt, LEASE_S)
+        begun = begin_attempt(self.ledger, operation_id, attempt, LEASE_S)
         if begun.verdict is not Verdict.BEGUN:
             return begun
         return Begun(operation, begun.attempts, timedelta(milliseconds=begun.left_ms), begun.doubt, permit.first_ticket)

@@ -17,7 +17,6 @@ from gatepost_core.ledger.values import (
     NewOperation,
     Operation,
     Recorded,
-    Verdict,
     answer_of,
     dump_new,
     operation_of,
@@ -77,21 +76,10 @@ class Ledger:
         self.look_after_ms = int(republish_after_s * 1000)
         self._wait_replicas = wait_replicas
 
-    def record(self, new: NewOperation) -> str:
-        """Record an operation as `queued` and return its id. A known idempotency key or seal returns the id of the earlier operation.
-
-        Raises:
-            IdempotencyConflict: the key was used with another command.
-            RecordGone: the key or the seal is known, but its operation's record no longer exists.
-            Unavailable: Redis did not answer. The operation may have been recorded.
-        """
-        (recorded,) = self.record_many([new]).operations
-        if isinstance(recorded, str):
-            return recorded
-        raise recorded
-
     def record_many(self, operations: Sequence[NewOperation]) -> Recorded:
         """Record operations in one round trip, and push the messages of those that have one.
+
+        A known idempotency key or seal gives the id of the earlier operation, or the error that its record is gone or was made of another command.
 
         Raises:
             Unavailable: Redis did not answer. Any of the operations may have been recorded.
@@ -114,17 +102,6 @@ class Ledger:
                 return operation_of(operation_id, described)
             case reply:
                 return answer_of(reply)
-
-    def begin(self, operation_id: str, attempt: str, lease_s: float) -> Answer:
-        """Mark an attempt. Only `BEGUN` allows a request to leave.
-
-        Raises:
-            Unavailable: Redis did not answer, or too few replicas have the attempt. No request may leave.
-        """
-        begun = answer_of(self.start("begin", operation_id, attempt, int(lease_s * 1000)))
-        if begun.verdict is Verdict.BEGUN:
-            self.require_replicas(operation_id, attempt)
-        return begun
 
     def start(self, call: str, operation_id: str, *arguments: Any) -> list[str]:
         """Make a call of the script that starts something, and return its reply.

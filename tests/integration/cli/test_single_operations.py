@@ -19,6 +19,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.sealing import Purpose
 from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
+from support.ledger_calls import begin_attempt
 from support.redeeming import sealed_for
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def producer() -> Iterator[Producer]:
 
 def settle(producer: Producer, operation_id: str, state: State, **how: Any) -> None:
     """End an operation as a worker does."""
-    producer.ledger.begin(operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, operation_id, "attempt", 60)
     producer.ledger.settle(operation_id, "attempt", state, **how)
 
 

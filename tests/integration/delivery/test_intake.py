@@ -22,6 +22,7 @@ from gatepost_core.ledger.values import NewOperation
 from gatepost_core.states import State
 from gatepost_worker.celery_guard.intake import strategy
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,8 +194,8 @@ def test_a_submission_cannot_take_the_place_of_a_stored_result(
     """Celery would store its answer under the operation's id, and the tokens would be lost to their caller."""
     operation_id, taken = str(uuid.uuid4()), list[Any]()
     deadline = datetime.now(UTC) + timedelta(minutes=5)
-    ledger.record(NewOperation(operation_id, Kind.LOGIN_WITH_EMAIL, "default", "sealed", deadline, OnUnknown.HOLD))
-    ledger.begin(operation_id, "attempt", 10)
+    record_one(ledger, NewOperation(operation_id, Kind.LOGIN_WITH_EMAIL, "default", "sealed", deadline, OnUnknown.HOLD))
+    begin_attempt(ledger, operation_id, "attempt", 10)
     ledger.settle(operation_id, "attempt", State.ACCEPTED, sealed_result="sealed tokens")
     stored = redis_client.get(KEYS.celery_result(operation_id))
     message = received(Channel(), id=operation_id)

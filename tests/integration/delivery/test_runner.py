@@ -25,6 +25,7 @@ from gatepost_worker.delivery.runner import Ended, Later, NotOurs, Runner
 from gatepost_worker.limiter import LimiterUnavailable, Permit, Wait, WaitReason
 from support.held_attempts import HeldAttempts
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.ledger_sweep import swept
 from support.one_client import OneClient
 from support.scripted_adapter import Answer, ScriptedAdapter
@@ -262,7 +263,7 @@ def test_an_attempt_that_another_worker_has_begun_meanwhile_sends_nothing(world:
 
     class Overtaken(HeldLimiter):
         def acquire(self, key: LimiterKey, *_: Any, **__: Any) -> Any:
-            here.ledger.begin(operation_id, "another", lease_s=10)
+            begin_attempt(here.ledger, operation_id, "another", lease_s=10)
             return super().acquire(key)
 
     here.attempts.limiter = Overtaken()
@@ -282,7 +283,7 @@ def test_what_cannot_begin_costs_no_permit(world: Callable[..., World], why: str
         case "expired":
             here.redis.hset(f"gatepost:operation:{operation_id}", "deadline", 1)
         case "busy" | "lost":
-            here.ledger.begin(operation_id, "another", 60 if why == "busy" else 0)
+            begin_attempt(here.ledger, operation_id, "another", 60 if why == "busy" else 0)
         case "finished":
             assert here.producer.handle(operation_id).cancel()
         case _:
@@ -352,7 +353,7 @@ def test_an_operation_that_kills_its_workers_is_not_sent_for_ever(world: Callabl
     here = world()
     operation_id = here.send(on_unknown="resend")
     for number in range(3):
-        assert here.ledger.begin(operation_id, f"of worker {number}", 0).verdict is Verdict.BEGUN
+        assert begin_attempt(here.ledger, operation_id, f"of worker {number}", 0).verdict is Verdict.BEGUN
 
     progress = here.runner.run(operation_id)
 
@@ -388,5 +389,5 @@ def test_a_workers_own_clock_decides_nothing(world: Callable[..., World]) -> Non
     operation_id = here.send(deadline=datetime.now(UTC) + timedelta(seconds=10))
 
     assert here.runner.run(operation_id) == Later(timedelta(seconds=5))
-    answer = here.ledger.begin(operation_id, "early", 1)
+    answer = begin_attempt(here.ledger, operation_id, "early", 1)
     assert (answer.verdict, answer.wait_ms > 0) == (Verdict.EARLY, True)

@@ -28,6 +28,7 @@ from gatepost_worker.process import Process
 from gatepost_worker.submission import PutBack, Submissions
 from support.held_attempts import HeldAttempts
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.one_client import OneClient
 from support.redeeming import TOKEN
 from support.scripted_adapter import Answer, ScriptedAdapter
@@ -209,7 +210,7 @@ def test_open_operations_go_through_a_client_id_that_was_changed_on_purpose(
     before = environment()
     before.ownership.register()
     operations = [before.send() for _ in range(3)]
-    before.ledger.begin(operations[2], "attempt", 60)
+    begin_attempt(before.ledger, operations[2], "attempt", 60)
     after = environment(auth0_client_id="new-client")
 
     counted = after.control.accept("default", dry_run=True)

@@ -20,6 +20,7 @@ from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def recorded(ledger: Ledger, operation_id: str = "op-1", **changes: Any) -> None
         "on_unknown": OnUnknown.HOLD,
         "redeem_digest": DIGEST,
     }
-    ledger.record(NewOperation(operation_id, **{**fields, **changes}))
+    record_one(ledger, NewOperation(operation_id, **{**fields, **changes}))
 
 
 def settled(ledger: Ledger, operation_id: str = "op-1", state: State = State.ACCEPTED, **end: Any) -> None:
     recorded(ledger, operation_id)
-    ledger.begin(operation_id, "attempt", lease_s=10)
+    begin_attempt(ledger, operation_id, "attempt", lease_s=10)
     assert ledger.settle(operation_id, "attempt", state, **end).verdict is Verdict.SETTLED
 
 
@@ -123,7 +124,7 @@ def test_an_end_without_a_worker_is_told_too(ledger: Ledger, stock: Celery, redi
     recorded(ledger, "expired", deadline=datetime.now(UTC) - timedelta(seconds=1))
     swept(ledger, "expired")
     recorded(ledger, "lost")
-    ledger.begin("lost", "attempt", lease_s=10)
+    begin_attempt(ledger, "lost", "attempt", lease_s=10)
     redis_client.hset(KEYS.operation("lost"), "lease", 1)
     swept(ledger, "lost")
     recorded(ledger, "restored")
@@ -179,7 +180,7 @@ def test_a_missing_record_is_told_and_hides_no_result(ledger: Ledger, stock: Cel
 def test_an_open_operation_has_no_result(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Neither while it waits, nor while an attempt is under way, nor after a wait."""
     recorded(ledger)
-    ledger.begin("op-1", "attempt", lease_s=10)
+    begin_attempt(ledger, "op-1", "attempt", lease_s=10)
     ledger.postpone("op-1", 1, attempt="attempt", free=True)
     ledger.answer_missing("op-1")
 

@@ -14,6 +14,7 @@ from gatepost_core.ledger.values import NewOperation, Verdict
 from gatepost_core.states import State
 from support.clocked_redis import ClockedRedis
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def ledger(client: ClockedRedis) -> Ledger:
 
 def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:
     client.set_clock(at_ms)
-    ledger.record(
+    record_one(
+        ledger,
         NewOperation(
             operation_id="op-1",
             kind=Kind.SEND_EMAIL,
@@ -46,14 +48,14 @@ def record(ledger: Ledger, client: ClockedRedis, at_ms: int) -> None:
             sealed_command="sealed",
             deadline=datetime.fromtimestamp(DEADLINE_MS / 1000, UTC),
             on_unknown=OnUnknown.HOLD,
-        )
+        ),
     )
 
 
 @pytest.mark.parametrize(
     ("call", "earlier"),
     [
-        (lambda ledger: ledger.begin("op-1", "first", lease_s=10), Verdict.BEGUN),
+        (lambda ledger: begin_attempt(ledger, "op-1", "first", lease_s=10), Verdict.BEGUN),
         (lambda ledger: swept(ledger, "op-1"), Verdict.PUBLISH),
         (lambda ledger: ledger.postpone("op-1", 10, free=True), Verdict.POSTPONED),
     ],

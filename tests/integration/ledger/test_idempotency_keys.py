@@ -15,6 +15,7 @@ from gatepost_core.ledger.values import NewOperation
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def new(operation_id: str, **changes: object) -> NewOperation:
 
 
 def accept(ledger: Ledger) -> None:
-    ledger.begin("op-1", "first", lease_s=10)
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED)
 
 
@@ -52,7 +53,7 @@ def cancel(ledger: Ledger) -> None:
 
 
 def lose(ledger: Ledger) -> None:
-    ledger.begin("op-1", "first", lease_s=0)
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
     swept(ledger, "op-1")
 
 
@@ -65,7 +66,7 @@ def test_a_key_expires_with_the_record_however_the_operation_ends(
     ledger: Ledger, redis_client: redis.Redis, end: Callable[[Ledger], None]
 ) -> None:
     """An end long before the deadline leaves no gap in which the key names a record that is gone."""
-    ledger.record(new("op-1", seal_fingerprint=SEAL))
+    record_one(ledger, new("op-1", seal_fingerprint=SEAL))
     names = [KEYS.idempotency(KEY), KEYS.idempotency(SEAL)]
     while_open = [redis_client.pttl(name) for name in names]
     end(ledger)
@@ -81,15 +82,15 @@ def test_a_seal_that_came_under_a_known_key_lives_as_long(
     ledger: Ledger, redis_client: redis.Redis, payload: str, *, ended: bool
 ) -> None:
     """The answer, the same operation or a conflict, is kept until that operation's record expires."""
-    ledger.record(new("op-1"))
+    record_one(ledger, new("op-1"))
     if ended:
         accept(ledger)
     again = new("op-2", seal_fingerprint=SEAL, payload_fingerprint=payload, deadline=datetime.now(UTC) + timedelta(1))
     if payload == "payload":
-        assert ledger.record(again) == "op-1"
+        assert record_one(ledger, again) == "op-1"
     else:
         with pytest.raises(IdempotencyConflict):
-            ledger.record(again)
+            record_one(ledger, again)
     if not ended:
         assert redis_client.pttl(KEYS.idempotency(SEAL)) == -1
         accept(ledger)
@@ -104,7 +105,7 @@ def test_a_known_key_without_a_record_has_its_own_answer(
     ledger: Ledger, redis_client: redis.Redis, payload: str
 ) -> None:
     """The operation may have been sent, so nothing is recorded, under the key or under a seal that came with it."""
-    ledger.record(new("op-1"))
+    record_one(ledger, new("op-1"))
     accept(ledger)
     counts = ledger.counts()
     redis_client.delete(KEYS.operation("op-1"))
@@ -114,7 +115,7 @@ def test_a_known_key_without_a_record_has_its_own_answer(
         new("op-4", idempotency_fingerprint=None, seal_fingerprint=SEAL),
     ):
         with pytest.raises(RecordGone, match="Nothing is sent"):
-            ledger.record(again)
+            record_one(ledger, again)
 
     assert ledger.counts() == counts
     assert not redis_client.exists(*(KEYS.operation(f"op-{number}") for number in (1, 2, 3, 4)))
@@ -124,12 +125,12 @@ def test_a_key_whose_record_was_lost_while_it_was_open_is_forgotten_in_time(
     ledger: Ledger, redis_client: redis.Redis
 ) -> None:
     """The record was deleted; the key refuses for the lifetime of a record, and another request does not prolong that."""
-    ledger.record(new("op-1"))
+    record_one(ledger, new("op-1"))
     redis_client.delete(KEYS.operation("op-1"))
     left = []
     for _ in range(2):
         with pytest.raises(RecordGone):
-            ledger.record(new("op-2"))
+            record_one(ledger, new("op-2"))
         left.append(redis_client.pttl(KEYS.idempotency(KEY)))
         redis_client.pexpire(KEYS.idempotency(KEY), 1_800_000)
 
@@ -139,18 +140,18 @@ def test_a_key_whose_record_was_lost_while_it_was_open_is_forgotten_in_time(
 
 def test_the_same_key_after_the_lifetime_is_a_new_operation(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Record and key are forgotten in the same moment."""
-    ledger.record(new("op-1"))
+    record_one(ledger, new("op-1"))
     accept(ledger)
     for name in (KEYS.operation("op-1"), KEYS.idempotency(KEY)):
         # As time does it, without the wait.
         redis_client.pexpireat(name, 1)
 
-    assert ledger.record(new("op-2")) == "op-2"
+    assert record_one(ledger, new("op-2")) == "op-2"
 
 
 def test_a_record_names_no_key_but_its_own_kind(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Who may write to a record cannot let anything else expire through it."""
-    ledger.record(new("op-1"))
+    record_one(ledger, new("op-1"))
     redis_client.set("gatepost:precious", "1")
     redis_client.hset(KEYS.idempotency(ANOTHER_SEAL), mapping={"operation": "op-9", "answer": "existing"})
     redis_client.hset(KEYS.operation("op-1"), "keys", f"{ANOTHER_SEAL} ../gatepost:precious {KEY}")

@@ -18,6 +18,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 from support.ledger_sweep import swept
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def new(operation_id: str = "op-1", **changes: object) -> NewOperation:
 
 def test_an_operation_is_queued_when_recorded(ledger: Ledger) -> None:
     """Recording gives the id back and the state is `queued`."""
-    assert ledger.record(new()) == "op-1"
+    assert record_one(ledger, new()) == "op-1"
 
     assert ledger.outcome("op-1").state is State.QUEUED
     assert ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 1}
@@ -54,30 +55,30 @@ def test_an_operation_is_queued_when_recorded(ledger: Ledger) -> None:
 
 def test_recording_twice_counts_once(ledger: Ledger) -> None:
     """A call whose reply was lost is repeated by redis-py; it must not count twice."""
-    ledger.record(new())
-    ledger.record(new())
+    record_one(ledger, new())
+    record_one(ledger, new())
 
     assert ledger.counts() == {(Kind.SEND_EMAIL, State.QUEUED): 1}
 
 
 def test_only_one_attempt_begins(ledger: Ledger) -> None:
     """A second delivery of the message finds the first attempt under way."""
-    ledger.record(new())
+    record_one(ledger, new())
 
-    assert ledger.begin("op-1", "first", lease_s=10).verdict is Verdict.BEGUN
-    assert ledger.begin("op-1", "second", lease_s=10).verdict is Verdict.BUSY
-    assert ledger.begin("op-1", "first", lease_s=10).attempts == 1
+    assert begin_attempt(ledger, "op-1", "first", lease_s=10).verdict is Verdict.BEGUN
+    assert begin_attempt(ledger, "op-1", "second", lease_s=10).verdict is Verdict.BUSY
+    assert begin_attempt(ledger, "op-1", "first", lease_s=10).attempts == 1
 
 
 def test_of_many_workers_exactly_one_begins(ledger: Ledger) -> None:
     """Twenty threads that begin at the same moment get one permission between them."""
-    ledger.record(new())
+    record_one(ledger, new())
     verdicts: list[Verdict] = []
     start = threading.Barrier(20)
 
     def begin(number: int) -> None:
         start.wait()
-        verdicts.append(ledger.begin("op-1", f"attempt-{number}", lease_s=10).verdict)
+        verdicts.append(begin_attempt(ledger, "op-1", f"attempt-{number}", lease_s=10).verdict)
 
     threads = [threading.Thread(target=begin, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -91,8 +92,8 @@ def test_of_many_workers_exactly_one_begins(ledger: Ledger) -> None:
 
 def test_settling_ends_the_operation_and_drops_its_command(ledger: Ledger, redis_client: redis.Redis) -> None:
     """A finished record keeps state, reason and times, and nothing sealed."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
 
     answer = ledger.settle(
         "op-1", "first", State.REJECTED, reason=Reason.RECIPIENT_REJECTED, detail="bad.email", http_status=400
@@ -111,8 +112,8 @@ def test_settling_ends_the_operation_and_drops_its_command(ledger: Ledger, redis
 
 def test_settling_twice_with_the_same_attempt_gives_the_same_answer(ledger: Ledger) -> None:
     """The reply of the first may have been lost."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED)
 
     assert ledger.settle("op-1", "first", State.ACCEPTED).verdict is Verdict.SETTLED
@@ -121,9 +122,9 @@ def test_settling_twice_with_the_same_attempt_gives_the_same_answer(ledger: Ledg
 
 def test_an_attempt_that_lost_its_lease_cannot_settle(ledger: Ledger) -> None:
     """`unknown` stays: a terminal state is terminal."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=0)
-    assert ledger.begin("op-1", "second", lease_s=10).state is State.UNKNOWN
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
+    assert begin_attempt(ledger, "op-1", "second", lease_s=10).state is State.UNKNOWN
 
     late = ledger.settle("op-1", "first", State.ACCEPTED)
 
@@ -134,9 +135,9 @@ def test_an_attempt_that_lost_its_lease_cannot_settle(ledger: Ledger) -> None:
 
 def test_an_attempt_that_was_given_up_cannot_settle_the_one_that_followed(ledger: Ledger) -> None:
     """With `on_unknown=resend` a second attempt is under way when the first one's late answer comes."""
-    ledger.record(new(on_unknown=OnUnknown.RESEND))
-    ledger.begin("op-1", "first", lease_s=0)
-    ledger.begin("op-1", "second", lease_s=10)
+    record_one(ledger, new(on_unknown=OnUnknown.RESEND))
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
+    begin_attempt(ledger, "op-1", "second", lease_s=10)
 
     late = ledger.settle("op-1", "first", State.REJECTED, reason=Reason.RECIPIENT_REJECTED)
 
@@ -150,8 +151,8 @@ def test_a_lost_attempt_leaves_a_doubt_that_no_later_end_hides(
     ledger: Ledger, give_up: Callable[[Ledger], object]
 ) -> None:
     """Cancelled before the second attempt, the operation is `unknown`: the first may have been carried out."""
-    ledger.record(new(on_unknown=OnUnknown.RESEND))
-    ledger.begin("op-1", "first", lease_s=0)
+    record_one(ledger, new(on_unknown=OnUnknown.RESEND))
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
     give_up(ledger)
 
     closed = ledger.close("op-1", State.CANCELLED, Reason.CANCELLED_BY_CALLER)
@@ -161,8 +162,8 @@ def test_a_lost_attempt_leaves_a_doubt_that_no_later_end_hides(
 
 def test_a_restored_operation_keeps_an_earlier_doubt(ledger: Ledger) -> None:
     """A restored backup ends an open operation as `unknown`. Its reason is that of the lost attempt, as a campaign's recipient has it."""
-    ledger.record(new(on_unknown=OnUnknown.RESEND))
-    ledger.begin("op-1", "first", lease_s=0)
+    record_one(ledger, new(on_unknown=OnUnknown.RESEND))
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
     swept(ledger, "op-1")
 
     recovered = ledger.recover("op-1")
@@ -172,9 +173,9 @@ def test_a_restored_operation_keeps_an_earlier_doubt(ledger: Ledger) -> None:
 
 def test_a_success_after_a_lost_attempt_is_a_success(ledger: Ledger) -> None:
     """The caller asked for a second attempt, and it was accepted; nothing is in doubt."""
-    ledger.record(new(on_unknown=OnUnknown.RESEND))
-    ledger.begin("op-1", "first", lease_s=0)
-    ledger.begin("op-1", "second", lease_s=10)
+    record_one(ledger, new(on_unknown=OnUnknown.RESEND))
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
+    begin_attempt(ledger, "op-1", "second", lease_s=10)
     ledger.settle("op-1", "second", State.ACCEPTED)
 
     outcome = ledger.outcome("op-1")
@@ -183,19 +184,19 @@ def test_a_success_after_a_lost_attempt_is_a_success(ledger: Ledger) -> None:
 
 def test_a_lost_attempt_is_repeated_only_when_the_caller_chose_so(ledger: Ledger) -> None:
     """`on_unknown=resend` lets the next delivery begin again."""
-    ledger.record(new(on_unknown=OnUnknown.RESEND))
-    ledger.begin("op-1", "first", lease_s=0)
+    record_one(ledger, new(on_unknown=OnUnknown.RESEND))
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
 
-    second = ledger.begin("op-1", "second", lease_s=10)
+    second = begin_attempt(ledger, "op-1", "second", lease_s=10)
 
     assert (second.verdict, second.attempts) == (Verdict.BEGUN, 2)
 
 
 def test_nothing_begins_after_the_deadline(ledger: Ledger) -> None:
     """A late message ends as `expired`."""
-    ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+    record_one(ledger, new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
 
-    answer = ledger.begin("op-1", "first", lease_s=10)
+    answer = begin_attempt(ledger, "op-1", "first", lease_s=10)
 
     assert (answer.verdict, answer.state, answer.reason) == (Verdict.FINISHED, State.EXPIRED, Reason.DEADLINE_PASSED)
 
@@ -203,42 +204,42 @@ def test_nothing_begins_after_the_deadline(ledger: Ledger) -> None:
 def test_a_deadline_that_the_producers_clock_takes_for_past_is_recorded(ledger: Ledger) -> None:
     """Only a deadline that has passed by Redis's clock too is refused."""
     with pytest.raises(InvalidCommand, match="deadline: is in the past"):
-        ledger.record(new(refused_late=True, deadline=datetime.now(UTC) - timedelta(seconds=1)))
+        record_one(ledger, new(refused_late=True, deadline=datetime.now(UTC) - timedelta(seconds=1)))
 
-    assert ledger.record(new(refused_late=True)) == "op-1"
+    assert record_one(ledger, new(refused_late=True)) == "op-1"
 
 
 def test_a_free_wait_costs_no_attempt_and_is_called_deferred(ledger: Ledger) -> None:
     """A 429 gives the attempt back; until the wait is over nothing begins."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
 
     ledger.postpone("op-1", 30, attempt="first", free=True)
 
     outcome = ledger.outcome("op-1")
     assert (outcome.state, outcome.attempts) == (State.DEFERRED, 0)
-    early = ledger.begin("op-1", "second", lease_s=10)
+    early = begin_attempt(ledger, "op-1", "second", lease_s=10)
     assert early.verdict is Verdict.EARLY
     assert 29_000 < early.wait_ms <= 30_000
 
 
 def test_a_costly_wait_keeps_the_attempt(ledger: Ledger) -> None:
     """After a failure that counts the operation is queued again, with one attempt spent."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.postpone("op-1", 0, attempt="first", free=False)
 
     outcome = ledger.outcome("op-1")
 
     assert (outcome.state, outcome.attempts) == (State.QUEUED, 1)
-    assert ledger.begin("op-1", "second", lease_s=10).attempts == 2
+    assert begin_attempt(ledger, "op-1", "second", lease_s=10).attempts == 2
 
 
 def test_waits_that_follow_each_other_do_not_outlast_the_deadline(ledger: Ledger, redis_client: redis.Redis) -> None:
     """An operation that is deferred again and again ends at its deadline, also in the sweep."""
     deadline = datetime.now(UTC) + timedelta(minutes=5)
-    ledger.record(new(deadline=deadline))
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new(deadline=deadline))
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.postpone("op-1", 3600, attempt="first", free=True)
     assert redis_client.zscore("gatepost:operations:due", "op-1") <= deadline.timestamp() * 1000 + 1
 
@@ -251,8 +252,8 @@ def test_waits_that_follow_each_other_do_not_outlast_the_deadline(ledger: Ledger
 
 def test_a_foreign_attempt_cannot_postpone(ledger: Ledger) -> None:
     """Only the attempt that began may give the operation back."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
 
     assert ledger.postpone("op-1", 1, attempt="other", free=True).verdict is Verdict.BUSY
     assert ledger.outcome("op-1").state is State.IN_FLIGHT
@@ -260,26 +261,26 @@ def test_a_foreign_attempt_cannot_postpone(ledger: Ledger) -> None:
 
 def test_the_same_idempotency_key_gives_the_same_operation(ledger: Ledger) -> None:
     """A second call with the key and the same command names the first operation, finished or not."""
-    ledger.record(new("op-1", idempotency_fingerprint="key"))
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new("op-1", idempotency_fingerprint="key"))
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED)
 
-    assert ledger.record(new("op-2", idempotency_fingerprint="key")) == "op-1"
+    assert record_one(ledger, new("op-2", idempotency_fingerprint="key")) == "op-1"
     assert ledger.counts() == {(Kind.SEND_EMAIL, State.ACCEPTED): 1}
 
 
 def test_an_idempotency_key_refuses_another_command(ledger: Ledger) -> None:
     """The key names one command."""
-    ledger.record(new("op-1", idempotency_fingerprint="key"))
+    record_one(ledger, new("op-1", idempotency_fingerprint="key"))
 
     with pytest.raises(IdempotencyConflict):
-        ledger.record(new("op-2", idempotency_fingerprint="key", payload_fingerprint="another"))
+        record_one(ledger, new("op-2", idempotency_fingerprint="key", payload_fingerprint="another"))
 
 
 def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Ledger, redis_client: redis.Redis) -> None:
     """Of twenty that ask at once one gets it, and the stored result is gone with it."""
-    ledger.record(new(kind=Kind.LOGIN_WITH_EMAIL, redeem_digest=DIGEST))
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new(kind=Kind.LOGIN_WITH_EMAIL, redeem_digest=DIGEST))
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     ledger.settle("op-1", "first", State.ACCEPTED, sealed_result="sealed tokens")
     redeemed: list[str] = []
     start = threading.Barrier(20)
@@ -307,13 +308,13 @@ def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
         ledger.outcome("nobody")
     with pytest.raises(OperationNotFound):
         ledger.redeem("nobody", DIGEST)
-    assert ledger.begin("nobody", "first", lease_s=10).verdict is Verdict.MISSING
+    assert begin_attempt(ledger, "nobody", "first", lease_s=10).verdict is Verdict.MISSING
 
 
 def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: redis.Redis) -> None:
     """Every publication doubles the time to the next look."""
     ledger = Ledger(redis_client, KEYS, record_lifetime_s=3600, republish_after_s=0.05)
-    ledger.record(new())
+    record_one(ledger, new())
     time.sleep(0.06)
     assert ledger.due(10) == ["op-1"]
 
@@ -325,7 +326,7 @@ def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: re
 
 def test_each_publication_by_the_sweep_doubles_the_time_to_the_next(ledger: Ledger, redis_client: redis.Redis) -> None:
     """30 seconds, so the looks are 60, 120 and 240 apart, and never later than the deadline."""
-    ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
+    record_one(ledger, new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
     waits = []
     for _ in range(4):
         assert swept(ledger, "op-1").verdict is Verdict.PUBLISH
@@ -336,7 +337,7 @@ def test_each_publication_by_the_sweep_doubles_the_time_to_the_next(ledger: Ledg
 
 def test_a_publication_that_the_broker_did_not_take_does_not_count(ledger: Ledger, redis_client: redis.Redis) -> None:
     """The operation is looked at again soon, and the waits double from where they were."""
-    ledger.record(new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
+    record_one(ledger, new(deadline=datetime.now(UTC) + timedelta(seconds=400)))
     swept(ledger, "op-1")
     ledger.unpublished("op-1")
     soon = redis_client.zscore("gatepost:operations:due", "op-1") / 1000 - time.time()
@@ -348,8 +349,8 @@ def test_a_publication_that_the_broker_did_not_take_does_not_count(ledger: Ledge
 
 def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:
     """A killed worker's attempt may have been carried out."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=0)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=0)
 
     answer = swept(ledger, "op-1")
 
@@ -358,7 +359,7 @@ def test_the_sweep_ends_a_lost_attempt_as_unknown(ledger: Ledger) -> None:
 
 def test_the_sweep_ends_what_is_past_its_deadline_as_expired(ledger: Ledger) -> None:
     """No worker begins it any more."""
-    ledger.record(new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+    record_one(ledger, new(deadline=datetime.now(UTC) - timedelta(seconds=1)))
 
     assert swept(ledger, "op-1").state is State.EXPIRED
     assert ledger.due(10) == []
@@ -366,8 +367,8 @@ def test_the_sweep_ends_what_is_past_its_deadline_as_expired(ledger: Ledger) -> 
 
 def test_the_sweep_leaves_an_attempt_under_way_alone(ledger: Ledger) -> None:
     """Its lease is still good."""
-    ledger.record(new())
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new())
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
 
     assert swept(ledger, "op-1").verdict is Verdict.BUSY
     assert ledger.outcome("op-1").state is State.IN_FLIGHT
@@ -375,9 +376,9 @@ def test_the_sweep_leaves_an_attempt_under_way_alone(ledger: Ledger) -> None:
 
 def test_cancelling_ends_only_what_no_attempt_has_begun(ledger: Ledger) -> None:
     """An attempt under way cannot be called back."""
-    ledger.record(new("op-1"))
-    ledger.record(new("op-2"))
-    ledger.begin("op-2", "first", lease_s=10)
+    record_one(ledger, new("op-1"))
+    record_one(ledger, new("op-2"))
+    begin_attempt(ledger, "op-2", "first", lease_s=10)
 
     assert ledger.close("op-1", State.CANCELLED, Reason.CANCELLED_BY_CALLER).state is State.CANCELLED
     assert ledger.close("op-2", State.CANCELLED, Reason.CANCELLED_BY_CALLER).verdict is Verdict.BUSY
@@ -385,12 +386,12 @@ def test_cancelling_ends_only_what_no_attempt_has_begun(ledger: Ledger) -> None:
 
 def test_a_full_redis_refuses_new_operations_and_still_settles(ledger: Ledger, redis_client: redis.Redis) -> None:
     """With `noeviction` at its limit nothing new starts, nothing stays half-recorded, and attempts under way end."""
-    ledger.record(new("op-1"))
-    ledger.begin("op-1", "first", lease_s=10)
+    record_one(ledger, new("op-1"))
+    begin_attempt(ledger, "op-1", "first", lease_s=10)
     redis_client.config_set("maxmemory", 1)
     try:
         with pytest.raises(Unavailable, match="memory is full"):
-            ledger.record(new("op-2"))
+            record_one(ledger, new("op-2"))
         settled = ledger.settle("op-1", "first", State.ACCEPTED)
     finally:
         redis_client.config_set("maxmemory", 0)
@@ -404,4 +405,4 @@ def test_a_redis_that_does_not_answer_is_unavailable(settings: Settings, valkey:
     client = connect(settings.model_copy(update={"redis_url": type(settings.redis_url)("redis://127.0.0.1:1/0")}))
 
     with pytest.raises(Unavailable, match="did not answer"):
-        ledger_at(client, settings).record(new())
+        record_one(ledger_at(client, settings), new())

@@ -8,6 +8,7 @@ import pytest
 
 from gatepost_core.states import State
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     import redis
@@ -33,7 +34,7 @@ def settled(producer: Producer) -> list[str]:
     )
     ids = [result.operation_id or "" for result in producer.send_many(sends)]
     for operation_id in ids:
-        producer.ledger.begin(operation_id, "0123456789abcdef", 30)
+        begin_attempt(producer.ledger, operation_id, "0123456789abcdef", 30)
         producer.ledger.settle(operation_id, "0123456789abcdef", State.ACCEPTED, http_status=200)
     return ids
 

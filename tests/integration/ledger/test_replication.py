@@ -18,6 +18,7 @@ from gatepost_core.redis.replication import Replication
 from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt, record_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,8 @@ def _ledger(client: redis.Redis) -> Ledger:
 
 
 def _recorded(ledger: Ledger) -> str:
-    return ledger.record(
+    return record_one(
+        ledger,
         NewOperation(
             operation_id=str(uuid.uuid4()),
             kind=Kind.SEND_EMAIL,
@@ -63,7 +65,7 @@ def _recorded(ledger: Ledger) -> str:
             deadline=datetime.now(UTC) + timedelta(minutes=1),
             on_unknown=OnUnknown.HOLD,
             payload_fingerprint="f",
-        )
+        ),
     )
 
 
@@ -72,7 +74,7 @@ def test_an_attempt_begins_when_a_replica_has_it(master: redis.Redis, replica: r
     ledger = _ledger(master)
     operation_id = _recorded(ledger)
 
-    assert ledger.begin(operation_id, "attempt", 10).verdict is Verdict.BEGUN
+    assert begin_attempt(ledger, operation_id, "attempt", 10).verdict is Verdict.BEGUN
     assert _ledger(replica).outcome(operation_id).state is State.IN_FLIGHT
 
 
@@ -82,7 +84,7 @@ def test_without_a_replica_an_attempt_is_put_off_and_costs_nothing(master: redis
     operation_id = _recorded(ledger)
 
     with pytest.raises(Unavailable, match="replicas"):
-        ledger.begin(operation_id, "attempt", 10)
+        begin_attempt(ledger, operation_id, "attempt", 10)
 
     outcome = ledger.outcome(operation_id)
     assert (outcome.state, outcome.attempts) == (State.DEFERRED, 0)

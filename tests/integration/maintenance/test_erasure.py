@@ -24,6 +24,7 @@ from gatepost_operations.maintenance.erasure import Erasure
 from gatepost_operations.maintenance.key_rotation import Rotation
 from support.campaign_parts import Bench, assert_adds_up, email, rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.redeeming import sealed_for
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def test_open_operations_are_cancelled_and_lead_nowhere(
 def test_a_token_set_that_waits_is_deleted(erasure: Erasure, producer: Producer, redis_client: redis.Redis) -> None:
     """An id_token names its person."""
     handle = producer.login_with_email(PERSON, "123456")
-    producer.ledger.begin(handle.operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, handle.operation_id, "attempt", 60)
     sealed = sealed_for(handle, TokenSet(access_token=SecretStr("a")))
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed)
     looked, done = erasure.look(PERSON), erasure.erase(PERSON)
@@ -77,7 +78,7 @@ def test_a_token_set_that_waits_is_deleted(erasure: Erasure, producer: Producer,
 def test_an_attempt_under_way_is_left_and_said(erasure: Erasure, producer: Producer) -> None:
     """Its bytes may be on the wire; the next run finds how it ended."""
     handle = producer.send_email(PERSON)
-    producer.ledger.begin(handle.operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, handle.operation_id, "attempt", 60)
     first = erasure.erase(PERSON)
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED)
     second = erasure.erase(PERSON)
@@ -343,7 +344,7 @@ def test_a_shell_erases_without_repeating_the_address(
     dry = gatepost("erase", PERSON, "--dry-run")
     refused = gatepost("erase", PERSON)
     assert handle.outcome().state is State.QUEUED
-    producer.ledger.begin(handle.operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, handle.operation_id, "attempt", 60)
     partly = gatepost("erase", PERSON, "--yes", "--json")
     producer.ledger.settle(handle.operation_id, "attempt", State.ACCEPTED)
     done = gatepost("erase", PERSON, "--yes")

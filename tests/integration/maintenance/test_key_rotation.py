@@ -26,6 +26,7 @@ from gatepost_operations.maintenance.key_rotation import KeyUsage, Rotation, Sea
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.redeeming import sealed_for
 from support.sealing_keys import ring
 
@@ -49,7 +50,7 @@ class Filled:
         with Producer(settings) as producer:
             self.open_operation = producer.send_email("ana@example.com").operation_id
             login = producer.login_with_email("ana@example.com", "123456")
-            producer.ledger.begin(login.operation_id, "attempt", 60)
+            begin_attempt(producer.ledger, login.operation_id, "attempt", 60)
             sealed_result = sealed_for(login, TOKENS)
             producer.ledger.settle(login.operation_id, "attempt", State.ACCEPTED, sealed_result=sealed_result)
         self.login, self.reference = login.operation_id, login.reference

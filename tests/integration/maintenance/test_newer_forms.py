@@ -31,6 +31,7 @@ from gatepost_worker.limiter import LimiterKey, Reading, RedisLimiter, Wait, Wai
 from gatepost_worker.process import Process
 from support.campaign_parts import email, rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def operation(producer: Producer, redis_client: redis.Redis) -> str:
     "call",
     [
         lambda ledger, one: ledger.ready(one),
-        lambda ledger, one: ledger.begin(one, "attempt", lease_s=1),
+        lambda ledger, one: begin_attempt(ledger, one, "attempt", lease_s=1),
         lambda ledger, one: ledger.outcome(one),
         lambda ledger, one: ledger.redeem(one, "digest"),
         lambda ledger, one: ledger.forget(one, "0123456789abcdef"),

@@ -21,6 +21,7 @@ from gatepost_operations.maintenance.recovery import Recovery
 from support import foreign_client
 from support.campaign_parts import assert_adds_up, email, rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def test_open_operations_are_unknown_and_their_callers_are_told(
     queued, deferred, in_flight, ended = (producer.send_email(email(number)) for number in range(4))
     login = producer.login_with_email(email(5), "123456")
     producer.ledger.postpone(deferred.operation_id, 60, free=True)
-    producer.ledger.begin(in_flight.operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, in_flight.operation_id, "attempt", 60)
     producer.ledger.close(ended.operation_id, State.CANCELLED, Reason.CANCELLED_BY_CALLER)
 
     done = recovery.run(an_hour_ago())

@@ -48,6 +48,7 @@ from gatepost_worker.submission import Submissions
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.campaign_parts import Bench, email, rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.planted_secrets import Recording, found
 from support.stored_values import Written, listed, unlisted, written_in
 from support.webhook_bench import WebhookBench
@@ -113,7 +114,7 @@ class Journey:
         Reconciler(self.app, self.process.ledger, self.client, KEYS).run()
         ledger = ledger_at(self.client, self.bench.settings.model_copy(update={"wait_replicas": 1}))
         with contextlib.suppress(e.Unavailable):
-            ledger.begin(lost, "attempt", 5)
+            begin_attempt(ledger, lost, "attempt", 5)
 
     def campaigns(self) -> None:
         """Create, add, screen, send, fail, pause, resume, change, retry amid a batch, resend, sweep."""

@@ -26,6 +26,7 @@ from gatepost_worker.metrics.exposition import registry_of, text_of
 from support.campaign_parts import rows
 from support.free_ports import free_port
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 from support.metrics_text import values_in
 from support.redis_roles import create_users, url_of
 from support.webhook_bench import WebhookBench
@@ -95,7 +96,7 @@ def test_a_call_under_way_has_no_age(
 ) -> None:
     """A worker has it."""
     taken = producer.send_email("taken@example.com").operation_id
-    ledger_at(redis_client, settings).begin(taken, "attempt", 60)
+    begin_attempt(ledger_at(redis_client, settings), taken, "attempt", 60)
     age(redis_client, taken, 300)
 
     assert scrape()[OLDEST("send")] == 0

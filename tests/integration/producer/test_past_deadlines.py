@@ -13,6 +13,7 @@ from gatepost.errors import InvalidCommand
 from gatepost.testing import MemoryProducer
 from gatepost_core.kinds import Kind, Queue
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +97,6 @@ def test_a_deadline_that_has_just_passed_expires(make_settings: Callable[..., Se
     """Clocks differ, and a command takes a while to arrive: up to a minute, it is recorded."""
     with Producer(make_settings()) as producer:
         handle: Any = producer.send_email("ana@example.com", deadline=ago(30))
-        begun = producer.ledger.begin(handle.operation_id, "attempt", lease_s=5)
+        begun = begin_attempt(producer.ledger, handle.operation_id, "attempt", lease_s=5)
 
     assert begun.state is State.EXPIRED

@@ -19,6 +19,7 @@ from gatepost_core.reasons import Reason
 from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.upkeep.reconciler import Reconciler
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ def test_what_is_over_ends_and_what_was_lost_is_published_again(
         app.amqp.queues[Queue.SEND](connection.default_channel).declare()
     late = producer.send_email("late@example.com", deadline=datetime.now(UTC) + timedelta(milliseconds=200))
     begun = producer.send_email("begun@example.com")
-    producer.ledger.begin(begun.operation_id, "an attempt", 0.2)
+    begin_attempt(producer.ledger, begun.operation_id, "an attempt", 0.2)
     lost = producer.send_email("lost@example.com")
     redis_client.delete(KEYS.queue(Queue.SEND))
     while len(producer.ledger.due(10)) < 3:

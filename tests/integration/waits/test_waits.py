@@ -30,6 +30,7 @@ from gatepost_core.reasons import Reason
 from gatepost_core.redis.connections import connect
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.keys import KEYS
+from support.ledger_calls import record_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ CHANNELS = "gatepost:operation:*"
 
 def record(ledger: Ledger) -> str:
     """Record an operation without a worker, and return its id."""
-    return ledger.record(
+    return record_one(
+        ledger,
         NewOperation(
             operation_id=str(uuid.uuid4()),
             kind=Kind.SEND_EMAIL,
@@ -55,7 +57,7 @@ def record(ledger: Ledger) -> str:
             deadline=datetime.now(UTC) + timedelta(minutes=5),
             on_unknown=OnUnknown.HOLD,
             payload_fingerprint="payload",
-        )
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from gatepost_core.webhooks.events import SUBSCRIBABLE, EventType
 from gatepost_core.webhooks.script import record
 from support.campaign_parts import rows
 from support.keys import KEYS
+from support.ledger_calls import begin_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def test_the_end_of_an_operation_is_recorded_once(
     """With its state and reason, in the script that ends it; settling again adds nothing."""
     subscribed(redis_client, settings)
     operation_id = producer.send_email("canary-q7x2v9@example.com").operation_id
-    producer.ledger.begin(operation_id, "attempt", 60)
+    begin_attempt(producer.ledger, operation_id, "attempt", 60)
     for _ in range(2):
         producer.ledger.settle(operation_id, "attempt", State.ACCEPTED)
     cancelled = producer.send_email("canary-q7x2v9@example.com")
