@@ -100,8 +100,8 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
     Shows only the host of a URL, because the rest may be a secret.
     """
     with _control() as (_, control):
-        backlog, now = control.backlog(), datetime.now(UTC)
-        found = [(one, _host(control, one), backlog.get(one.id)) for one in control.list()]
+        backlog, now = control.deliveries.backlog(), datetime.now(UTC)
+        found = [(one, _host(control, one), backlog.get(one.id)) for one in control.endpoints.list()]
     if as_json:
         documents = [
             one.as_json()
@@ -124,7 +124,7 @@ def list_command(*, as_json: JsonOption = False) -> ExitCode:
 
 def _host(control: WebhookControl, endpoint: Endpoint) -> str:
     try:
-        return urlsplit(control.url(endpoint)).netloc
+        return urlsplit(control.endpoints.target(endpoint.id).url).netloc
     except NewerForm:
         return "(stored by a newer version)"
     except SealError:

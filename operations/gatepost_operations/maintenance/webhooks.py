@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from gatepost_core.audit_log import AuditLog
     from gatepost_core.settings import Settings
-    from gatepost_core.webhooks.deliveries import Backlog
     from gatepost_core.webhooks.endpoints import Endpoint
 
 LONGEST_OVERLAP: Final = timedelta(days=30)
@@ -45,8 +44,8 @@ class WebhookControl:
     def __init__(self, client: Redis, settings: Settings, audit: AuditLog) -> None:
         keys = RedisKeys(settings.namespace)
         self._allow_private = settings.webhook_allow_private
-        self._endpoints = Endpoints(client, keys, settings.keyring())
-        self._deliveries = Deliveries(client, keys)
+        self.endpoints = Endpoints(client, keys, settings.keyring())
+        self.deliveries = Deliveries(client, keys)
         self._audit = audit
 
     def add(self, url: str, types: Sequence[EventType] = SUBSCRIBABLE) -> tuple[Endpoint, str]:
@@ -68,33 +67,17 @@ class WebhookControl:
             raise InvalidCommand([FieldError("event", f"must be one of {', '.join(SUBSCRIBABLE)}")])
         secret = new_secret()
         with self._audit.act("webhook.add", types=sorted(types)) as found:
-            found["endpoint"] = self._endpoints.add(url, types, secret)
-        return self._endpoints.find(found["endpoint"]), secret
-
-    def list(self) -> list[Endpoint]:
-        """Return all endpoints, the oldest first."""
-        return self._endpoints.list()
+            found["endpoint"] = self.endpoints.add(url, types, secret)
+        return self.endpoints.find(found["endpoint"]), secret
 
     def find(self, given: str) -> Endpoint:
         """Return one endpoint."""
-        return self._endpoints.find(given)
-
-    def url(self, endpoint: Endpoint) -> str:
-        """Return an endpoint's URL.
-
-        Raises:
-            SealError: its key is not in the ring, or it was changed.
-        """
-        return self._endpoints.target(endpoint.id).url
-
-    def backlog(self) -> dict[str, Backlog]:
-        """Return the events that wait for each endpoint."""
-        return self._deliveries.backlog()
+        return self.endpoints.find(given)
 
     def test(self, endpoint: Endpoint) -> str:
         """Record a test event for one endpoint, and return its id for `fate`."""
         with self._audit.act("webhook.test", endpoint=endpoint.id):
-            return self._deliveries.test(endpoint.id)
+            return self.deliveries.test(endpoint.id)
 
     def fate(self, before: Endpoint, event_id: str) -> Fate:
         """Return the state of a test event.
@@ -103,7 +86,7 @@ class WebhookControl:
             before: the endpoint as it was before the test.
             event_id: the event.
         """
-        if not self._deliveries.waits(before.id, event_id):
+        if not self.deliveries.waits(before.id, event_id):
             return Fate.DELIVERED
         return Fate.FAILED if self.find(before.id).last_failed_at != before.last_failed_at else Fate.WAITING
 
@@ -118,10 +101,10 @@ class WebhookControl:
         """
         endpoint, end = self.find(given), until or datetime.now(UTC)
         if dry_run:
-            return self._deliveries.replay(endpoint.id, since, end, dry_run=True)
+            return self.deliveries.replay(endpoint.id, since, end, dry_run=True)
         times = {"since": since.isoformat(), "until": end.isoformat()}
         with self._audit.act("webhook.replay", endpoint=endpoint.id, **times) as found:
-            found["events"] = self._deliveries.replay(endpoint.id, since, end)
+            found["events"] = self.deliveries.replay(endpoint.id, since, end)
         return int(found["events"])
 
     def rotate(self, given: str, overlap: timedelta) -> tuple[Endpoint, str]:
@@ -139,26 +122,26 @@ class WebhookControl:
             raise InvalidCommand([FieldError("overlap", f"must be at most {LONGEST_OVERLAP.days}d")])
         endpoint, secret = self.find(given), new_secret()
         with self._audit.act("webhook.rotate", endpoint=endpoint.id, overlap_s=int(overlap.total_seconds())):
-            self._endpoints.rotate(endpoint.id, overlap, secret)
+            self.endpoints.rotate(endpoint.id, overlap, secret)
         return endpoint, secret
 
     def enable(self, given: str) -> Endpoint:
         """Deliver an endpoint's events again, also those that waited meanwhile, and return the endpoint as it was before."""
         endpoint = self.find(given)
         with self._audit.act("webhook.enable", endpoint=endpoint.id):
-            self._endpoints.enable(endpoint.id)
+            self.endpoints.enable(endpoint.id)
         return endpoint
 
     def disable(self, given: str) -> Endpoint:
         """Deliver nothing to an endpoint, and return the endpoint as it was before. Its events wait, for as long as they are kept."""
         endpoint = self.find(given)
         with self._audit.act("webhook.disable", endpoint=endpoint.id, reason="operator"):
-            self._endpoints.disable(endpoint.id, "operator")
+            self.endpoints.disable(endpoint.id, "operator")
         return endpoint
 
     def remove(self, given: str) -> Endpoint:
         """Remove an endpoint with the events that wait for it, and return the endpoint as it was before."""
         endpoint = self.find(given)
         with self._audit.act("webhook.remove", endpoint=endpoint.id):
-            self._endpoints.remove(endpoint.id)
+            self.endpoints.remove(endpoint.id)
         return endpoint

@@ -56,7 +56,7 @@ def test_an_event_arrives_signed_with_its_type_time_and_data(bench: WebhookBench
     assert datetime.fromisoformat(got.document["timestamp"]).tzinfo is not None
     assert got.webhook_id.startswith("evt_")
     assert "." not in got.webhook_id
-    assert bench.control.list()[0].delivered == 1
+    assert bench.control.endpoints.list()[0].delivered == 1
 
 
 def test_an_event_goes_to_each_endpoint_that_subscribes(bench: WebhookBench, receiver: WebhookReceiver) -> None:
@@ -106,7 +106,7 @@ def test_a_failed_event_is_repeated_with_the_same_id(
     assert len({got.webhook_id for got in receiver.received}) == 1
     assert len({got.body for got in receiver.received}) == 1
     assert all(got.is_signed_with(secret) for got in receiver.received)
-    assert timed.control.list()[0].failing_since is None
+    assert timed.control.endpoints.list()[0].failing_since is None
 
 
 def test_a_crash_between_post_and_mark_repeats_the_event_with_the_same_id(
@@ -140,7 +140,7 @@ def test_an_event_is_given_up_after_the_last_attempt_and_can_be_replayed(
         timed.record()
         receiver.answers = []
         timed.deliver(endpoint_id)
-    given_up = timed.control.list()[0]
+    given_up = timed.control.endpoints.list()[0]
     failed_id = receiver.received[0].webhook_id
     attempts = sum(got.webhook_id == failed_id for got in receiver.received)
     number = timed.deliveries.replay(endpoint_id, datetime.fromtimestamp(0, UTC), datetime.now(UTC) + timedelta(days=1))
