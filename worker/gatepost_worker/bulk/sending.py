@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gatepost_worker.authentication.configuration import Timeouts
     from gatepost_worker.authentication.starts import PreparedStart, Starts
     from gatepost_worker.authentication.wire_connection import Outcome
-    from gatepost_worker.delivery.clients import TenantCredential
+    from gatepost_worker.delivery.clients import Clients
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Sender:
         limits: RetryLimits,
         *,
         clock: Callable[[], datetime],
-        credential: TenantCredential | None = None,
+        clients: Clients | None = None,
     ) -> None:
         """Prepare the calls.
 
@@ -83,10 +83,11 @@ class Sender:
             options: the campaign's options.
             limits: how often a row is tried.
             clock: returns the time, by Redis's clock.
-            credential: gives new starts when the tenant's credential changes; None if it does not change.
+            clients: have new starts when the tenant's credential changes; None if it does not change.
         """
         self.starts = starts
-        self._credential = credential
+        self._clients = clients
+        self._tenant = options.tenant or ""
         # The client that made each row's request.
         self._used: dict[int, Passwordless] = {}
         self._accepted = False
@@ -99,9 +100,9 @@ class Sender:
 
     def begin(self, rows: Sequence[int]) -> None:
         """Note that rows are about to be sent. They take the tenant's present credential."""
-        if self._credential is None:
+        if self._clients is None:
             return
-        client = self._credential.client()
+        client = self._clients.of(self._tenant)
         if client.starts is not self.starts:
             self.starts, self._accepted = client.starts, False
             self._prepared.clear()
@@ -147,8 +148,8 @@ class Sender:
             response = self.starts.read(outcome)
         except Exception as failure:  # noqa: BLE001 - an error in our own code can be of any class
             return self._ended(number, row, ticket, record, bare(failure))
-        if not self._accepted and self._credential is not None:
-            self._credential.accepted(self._used[number])
+        if not self._accepted and self._clients is not None:
+            self._clients.accepted(self._tenant, self._used[number])
             self._accepted = True
         attempts = 1 if record is None else record.attempts + 1
         settlement = Settlement(
@@ -231,10 +232,10 @@ class Sender:
         return decide(failure, attempt, self._limits)
 
     def _new_credential_in(self, number: int, failure: AuthenticationError) -> timedelta | None:
-        if failure.cause not in REFUSED_CREDENTIAL or self._credential is None:
+        if failure.cause not in REFUSED_CREDENTIAL or self._clients is None:
             return None
         self._accepted = False
-        return self._credential.after_refusal(self._used[number])
+        return self._clients.after_refusal(self._tenant, self._used[number])
 
     def _seconds(self) -> int:
         return int(self._clock().timestamp())

@@ -31,7 +31,6 @@ from gatepost_worker.bulk.sweep import CampaignSweep
 from gatepost_worker.bulk.tools import FeedSchedule, Tools
 from gatepost_worker.bulk.work import BLOCKED_WAIT_S, SLOT_S, BatchWork
 from gatepost_worker.delivery.calls import deadline_of
-from gatepost_worker.delivery.clients import TenantCredential
 from gatepost_worker.delivery.policy import RetryLimits
 from gatepost_worker.limiter import Ceiling, LimiterKey, LimiterSettings
 from gatepost_worker.metrics.counts import WorkerMetrics
@@ -146,8 +145,7 @@ class BatchRunner(Tools):
             check_stored(claimed.states, claimed.details, len(rows))
             auth_params = open_auth_params(claimed.sealed_auth_params, self.keyring, campaign_id)
             options = options.model_copy(update={"auth_params": auth_params})
-            credential = TenantCredential(self.clients, options.tenant or "")
-            starts = credential.client().starts
+            starts = self.clients.of(options.tenant or "").starts
             carrier = self.carriers.of(options.tenant or "", starts)
         except (SealError, ConfigurationError) as failure:
             _log.error("batch.blocked", campaign_id=campaign_id, batch=batch, error=str(failure))
@@ -172,7 +170,7 @@ class BatchRunner(Tools):
             claimed=claimed,
             rows=rows,
             options=options,
-            sender=Sender(starts, options, self.limits, clock=lease.now, credential=credential),
+            sender=Sender(starts, options, self.limits, clock=lease.now, clients=self.clients),
             carrier=carrier,
             source=self._source_of(campaign_id, options),
             longest_call_s=self._longest_call_s(channels),

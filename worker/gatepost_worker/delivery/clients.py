@@ -208,25 +208,5 @@ class Clients:
             self._replaced.clear()
 
 
-class TenantCredential:
-    """The credential of one tenant, for calls that run for longer than it may be valid."""
-
-    def __init__(self, clients: Clients, tenant_name: str) -> None:
-        self._clients = clients
-        self._tenant_name = tenant_name
-
-    def client(self) -> Passwordless:
-        """Return the present client."""
-        return self._clients.of(self._tenant_name)
-
-    def accepted(self, used: Passwordless) -> None:
-        """Note that Auth0 accepted a call."""
-        self._clients.accepted(self._tenant_name, used)
-
-    def after_refusal(self, used: Passwordless) -> timedelta | None:
-        """Return when to try again after Auth0 refused a call's credential, or None if the refusal is final."""
-        return self._clients.after_refusal(self._tenant_name, used)
-
-
 def _is_same_application(old: Tenant, new: Tenant | None) -> bool:
     return new is not None and (old.domain.lower(), old.client_id) == (new.domain.lower(), new.client_id)
