@@ -54,7 +54,7 @@ class Api:
 
     def forget(self) -> None:
         """Forget keys and failed tries."""
-        self.app.state.known_keys.forget()
+        self.app.state.known_keys._found.clear()
         self.app.state.failed_tries, self.app.state.open_requests = FailedTries(), OpenRequests()
 
     def close(self) -> None:

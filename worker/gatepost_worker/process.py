@@ -70,7 +70,7 @@ class Process:
         self.calls = settings.calls
         self.liveness = Liveness(settings.health_patience)
         self.metrics = WorkerMetrics(settings.applications())
-        self.metrics.live(self._progress)
+        self.metrics.live.append(self._progress)
         self._health: HealthServer | None = None
         self._stop_metrics: Callable[[], None] = lambda: None
         self._checked = False

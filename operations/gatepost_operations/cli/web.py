@@ -93,7 +93,7 @@ def _serve_console(host: str, port: int) -> None:
             f"{_KEY} is not set; give the api and the console the same secret value, such as the output of: {_NEW_KEY}"
         )
     console = create_app(settings, settings.web_api_url, settings.web_api_key, access=access)
-    _serve(Role.CONSOLE, console, host, port, on_stop=console.state.console.stop)
+    _serve(Role.CONSOLE, console, host, port, on_stop=console.state.console.live.stop)
 
 
 def _serve(role: Role, application: Any, host: str, port: int, on_stop: Callable[[], object] = lambda: None) -> None:

@@ -77,7 +77,8 @@ class WorkerMetrics:
         self._answers: dict[tuple[str, ...], list[float]] = {}
         self._quotas: dict[tuple[str, ...], tuple[float, int, int]] = {}
         self._tenants: set[str] = set()
-        self._live: list[Callable[[], Iterable[Sample]]] = []
+        # Each gives samples when Prometheus asks.
+        self.live: list[Callable[[], Iterable[Sample]]] = []
         self._begin(tenants)
 
     def attempts(self, ended: Mapping[Attempt, int]) -> None:
@@ -124,10 +125,6 @@ class WorkerMetrics:
         with self._lock:
             self._add(metric, labels, by)
 
-    def live(self, samples: Callable[[], Iterable[Sample]]) -> None:
-        """Add samples that are taken when Prometheus asks."""
-        self._live.append(samples)
-
     def samples(self) -> list[Sample]:
         """Return all values but the histograms."""
         with self._lock:
@@ -140,7 +137,7 @@ class WorkerMetrics:
                 continue
             found += [Sample(names.QUOTA_LIMIT, labels, limit), Sample(names.QUOTA_LEFT, labels, left)]
             found.append(Sample(names.QUOTA_USED, labels, 1 - min(left, limit) / limit if limit else 1.0))
-        for samples in self._live:
+        for samples in self.live:
             found.extend(samples())
         return found
 

@@ -186,7 +186,7 @@ class _Run:
     def _perhaps_kill(self, victim: _Victim) -> None:
         if not _worth_killing(*victim.progress()):
             return
-        self._stage.kill_worker(victim.worker)
+        self._stage.workers.kill(victim.worker)
         _, in_flight = victim.progress()
         self._display.event(f"• {victim.worker.name} killed (SIGKILL) with {in_flight:,} requests in flight")
         self._stage.start_worker(victim.successor, victim.queues)

@@ -49,7 +49,7 @@ class DemoProcesses:
         self.directory = directory
         self.logs = directory / "logs"
         self._services = Children(_STOP_S)
-        self._workers = Children(_STOP_S)
+        self.workers = Children(_STOP_S)
         self._environment: dict[str, str] = {}
         self._address: SimulatorAddress | None = None
 
@@ -67,7 +67,7 @@ class DemoProcesses:
             self._services.add(child)
             store = store_variables(valkey.url)
             self._environment = {**outside, **store, **simulator_variables(self._address), **_SHORT_TIMES}
-            stack.callback(self._workers.stop)
+            stack.callback(self.workers.stop)
             stack.enter_context(_as_environment(self._environment))
             yield self
 
@@ -90,20 +90,16 @@ class DemoProcesses:
         """Start a worker."""
         return self._start(name, worker_command(queues, name=name, keys=RedisKeys()))
 
-    def kill_worker(self, worker: Child) -> None:
-        """Kill a worker, as a crash would (SIGKILL)."""
-        self._workers.kill(worker)
-
     def dead(self) -> str | None:
         """Return the name of a process that ended by itself, if there is one."""
-        for child in filter(None, (self._services.dead(), self._workers.dead())):
+        for child in filter(None, (self._services.dead(), self.workers.dead())):
             return child.name
         return None
 
     def _start(self, name: str, command: Sequence[str]) -> Child:
         with self._log(name) as log:
             child = Child(name, command, environment=self._environment, directory=self.directory, stdout=log)
-        return self._workers.add(child)
+        return self.workers.add(child)
 
     def _log(self, name: str) -> IO[str]:
         return (self.logs / f"{name}.log").open("w", encoding="utf-8")

@@ -85,10 +85,6 @@ class KnownKeys:
         self._console = services.settings.web_api_key
         self._mark = services.settings.fingerprints()
 
-    def forget(self) -> None:
-        """Look all keys up again."""
-        self._found.clear()
-
     async def find(self, given: SecretStr) -> ApiKey | None:
         """Return the key with this secret text, or None.
 

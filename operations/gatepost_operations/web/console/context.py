@@ -50,10 +50,6 @@ class Console:
         """Return the API in the name of an operator."""
         return Api(self._api, name)
 
-    def stop(self) -> None:
-        """End the streams of live pages within a second. The server stops."""
-        self.live.stop()
-
     def __enter__(self) -> Self:
         self.live.start()
         return self

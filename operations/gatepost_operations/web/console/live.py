@@ -89,7 +89,7 @@ class LiveCampaigns:
             threading.Thread(target=self._repeat, args=arguments, name=f"console {work.__name__}", daemon=True).start()
 
     def stop(self) -> None:
-        """End the threads."""
+        """End the threads, and within a second the streams of live pages."""
         self._closed.set()
 
     @property
