@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from inspect import signature
+
 import pytest
 
 from gatepost_core.campaigns.model import Options
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel, Identifier
+from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
+from gatepost_operations.cli.campaign.sample import send_test
 from gatepost_operations.planning.sample import first_rows, message_of
 
 
@@ -45,3 +50,11 @@ def test_a_message_has_the_rows_own_fields_before_the_campaigns() -> None:
         "on_unknown": "hold",
     }
     assert message_of(Channel.EMAIL, options, email_row(1))["auth_params"] == {"scope": "openid"}
+
+
+def test_the_command_offers_no_option_without_effect() -> None:
+    """It has the options that become fields of the message, and not those that become a start, a rate or a pause."""
+    campaigns = {field.name for field in fields(DeliveryOptions)}
+    options = Options(language="de", connection="invite", auth_params={"scope": "openid"}, tenant="default")
+
+    assert signature(send_test).parameters.keys() & campaigns == message_of(Channel.EMAIL, options).keys()

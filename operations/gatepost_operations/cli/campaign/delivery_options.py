@@ -30,8 +30,8 @@ RateText = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliveryOptions(MessageOptions):
-    """The options that `create`, `send` and `plan` share."""
+class CampaignMessageOptions(MessageOptions):
+    """The options that decide what a campaign's messages are. `test` has no others."""
 
     send: Annotated[Send, typer.Option("--send", help="What e-mails contain.")] = "code"
     connection: Annotated[
@@ -43,6 +43,13 @@ class DeliveryOptions(MessageOptions):
         ),
     ] = None
     tenant: TenantOption = None
+    on_unknown: OnUnknownOption = OnUnknown.HOLD
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryOptions(CampaignMessageOptions):
+    """The options that `create`, `send` and `plan` share."""
+
     start_at: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +79,6 @@ class DeliveryOptions(MessageOptions):
             help="Send nothing after this time. The remaining recipients become expired. Same forms as --start-at.",
         ),
     ] = None
-    on_unknown: OnUnknownOption = OnUnknown.HOLD
     pause_after_errors: Annotated[
         int,
         typer.Option(

@@ -17,7 +17,7 @@ from gatepost_core.kinds import CAMPAIGN_KINDS, Identifier
 from gatepost_core.number_rules import number_rules
 from gatepost_core.outcomes import Outcome
 from gatepost_core.states import State
-from gatepost_operations.cli.campaign.delivery_options import DeliveryOptions
+from gatepost_operations.cli.campaign.delivery_options import CampaignMessageOptions, DeliveryOptions
 from gatepost_operations.cli.campaign.recipient_file import (
     FileArgument,
     FileOptions,
@@ -72,7 +72,7 @@ def send_test(
         ),
     ] = 1,
     reading: FileOptions,
-    delivery: DeliveryOptions,
+    message: CampaignMessageOptions,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Send the message of some rows to yourself.
@@ -80,11 +80,11 @@ def send_test(
     Sends the message of the file's first row to your own addresses and phone numbers. With --rows, sends the messages of several rows, and
     prefers rows whose messages differ.
 
-    The people in the file get nothing, and nothing is stored about them. The messages are sent at once: --start-at, --hours and --rate have
-    no effect. If an address gets several messages, only the last code works.
+    The messages are sent at once. The people in the file get nothing, and nothing is stored about them. If an address gets several
+    messages, only the last code works.
     """
     with open_recipient_file(file, reading) as recipients, open_producer() as producer:
-        options = delivery.options(reading.channel)
+        options = DeliveryOptions(**vars(message)).options(reading.channel)
         outcomes = send_samples(producer, recipients, options, reading, to, rows=rows)
     code = code_of(outcomes)
     documents = [sample_document(sample, outcome) for sample, outcome in outcomes]
