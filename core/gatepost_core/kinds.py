@@ -122,7 +122,7 @@ class Entry:
     lane: Lane = Lane.INTERACTIVE
 
 
-_LOG_IN: Final = "Exchange the code a person received for a token set."
+_LOG_IN: Final = "Log a person in: exchange a one-time code for a token set."
 
 
 class Kind(StrEnum):

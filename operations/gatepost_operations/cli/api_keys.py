@@ -70,7 +70,7 @@ def create(
         typer.Option(
             "--country",
             metavar="CODE",
-            help="Only phone numbers of this country, such as GB; any for all. Repeatable, and required for SMS.",
+            help="Only phone numbers of this country, such as GB, or of any country (any). Repeatable. Required for SMS.",
         ),
     ] = None,
     per_hour: Annotated[

@@ -104,9 +104,9 @@ def replay(
     yes: DoItOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put messages that workers can now accept back on their queues.
+    """Put messages back on their queues, if workers can now accept them.
 
-    Without --yes, changes nothing and shows the effect. Exit code 5 if workers still cannot accept some of the messages.
+    Without --yes, changes nothing and shows the effect. The exit code is 5 if workers still cannot accept some of the messages.
     """
     selection = _selection(reason, since, until, letter)
     with DeadLetterControl(read_settings()) as control:

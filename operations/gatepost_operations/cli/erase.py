@@ -40,7 +40,8 @@ def erase(
     The command never prints the address. To keep the address out of the shell's history, write - as ADDRESS, and give the address on
     standard input.
 
-    The exit code is 3 if something could not be erased, such as an attempt under way. Then run the command again.
+    The exit code is 3 if something could not be erased, for example because an attempt is under way. Then run the command
+    again.
     """
     with Erasure(read_settings()) as erasure, naming("address"):
         given = address_from(address)

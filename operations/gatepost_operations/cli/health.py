@@ -53,8 +53,8 @@ def health(
 
     The exit code is 0 if the worker makes progress. It is 1 if the worker makes no progress or does not answer.
 
-    A worker makes no progress if one of these lasts for 30 s (GATEPOST_HEALTH_PATIENCE): its consumer loop does not run, the broker is
-    down, or messages wait although the worker has free threads.
+    A worker makes no progress if its consumer loop does not run, or if the broker is down. It also makes no progress if messages wait
+    although the worker has free threads. The worker reports such a problem after 30 s (GATEPOST_HEALTH_PATIENCE).
 
     With --reconciler, the command asks Redis instead. The exit code is then 0 if the reconciler ran in the last 45 s (three times
     GATEPOST_RECONCILE_EVERY, plus 15 s).

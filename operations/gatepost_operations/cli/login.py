@@ -91,14 +91,14 @@ def login(
     force: ForceOption = False,
     waiting: WaitOptions,
 ) -> ExitCode:
-    """Exchange the code a person received for a token set.
+    """Log a person in: exchange a one-time code for a token set.
 
     An address with an @ is an e-mail address. Any other address is a phone number.
 
     The command asks for the code without echo, or reads the code from standard input or a file.
 
-    Without --redeem, the command prints some claims of the id_token, but no tokens. To get the tokens later, give --reference-file now, and
-    give this file to `gatepost result - --redeem` on standard input.
+    Without --redeem, the command prints some claims of the id_token, but no tokens. To get the tokens later, use --reference-file FILE. Then
+    run `gatepost result - --redeem < FILE`.
     """
     if redeem and not waiting.wait:
         raise typer.BadParameter(

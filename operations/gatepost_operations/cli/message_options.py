@@ -13,7 +13,7 @@ OnUnknownOption = Annotated[
     OnUnknown,
     typer.Option(
         "--on-unknown",
-        help="If Auth0's answer is lost: do not send again (hold), or send again, which voids the first code (resend).",
+        help="If Auth0's answer is lost, do not send again (hold), or send again (resend). A second message voids the first code.",
     ),
 ]
 _JSON: Final = frozenset({"auth_params"})
@@ -29,7 +29,7 @@ class MessageOptions:
         typer.Option(
             "--auth-params",
             metavar="JSON|@FILE",
-            help="authParams of a magic link, such as scope and redirect_uri.",
+            help="authParams of the request, such as the scope and redirect_uri of a magic link.",
         ),
     ] = None
 

@@ -74,7 +74,7 @@ class CommandOptions:
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="Name of this command. The same key again sends nothing, and returns the first operation.",
+            help="Key of this command. If you give the command again with the same key, it sends nothing, and returns the first operation.",
         ),
     ] = None
 

@@ -45,7 +45,7 @@ _log = structlog.stdlib.get_logger("gatepost.probe")
     epilog=listed(
         "Exit codes:",
         "0  every step succeeded",
-        "3  a step failed for another reason than the configuration",
+        "3  a step failed, but not because of the configuration",
         "4  a setting or a credential is wrong",
         "5  another probe uses the mailbox",
     )

@@ -82,9 +82,10 @@ def clear(
 ) -> ExitCode:
     """End the wait after a 429 early.
 
-    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. This command ends the wait, which it calls a block.
-    Campaigns and single sends then continue within a minute. If Auth0 answers 429 again, the requests wait again. The audit log records the
-    command.
+    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. The output of this command calls the wait a block.
+
+    After the command, campaigns and single sends continue within a minute. If Auth0 answers 429 again, the requests wait again. The audit
+    log records the command.
     """
     # `quota --tenant acme clear` means that tenant too.
     before = context.parent.params if context.parent is not None else {}

@@ -45,8 +45,9 @@ ExpiresOption = Annotated[
 def suppression() -> None:
     """Manage the suppression list.
 
-    No campaign sends to the people on this list. The list contains keyed hashes of addresses, not the addresses. When
-    a worker takes a batch of recipients, it suppresses those on the list.
+    No campaign sends to the people on this list. The list contains keyed hashes of addresses, not the addresses.
+
+    Workers check the list when they take a batch of up to 256 recipients. So an entry has no effect on a batch that a worker already has.
     """
 
 

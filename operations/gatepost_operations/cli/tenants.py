@@ -26,7 +26,7 @@ NameArgument = Annotated[
 
 @app.callback(epilog=examples("gatepost tenants list", "gatepost tenants accept default"))
 def tenants() -> None:
-    """Show and change the Auth0 application of each tenant name."""
+    """Show and change which Auth0 application a tenant name means."""
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def _control() -> Iterator[TenantControl]:
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
     """List tenant names and their applications.
 
-    Shows the number of open operations of each Auth0 application. The exit code is 4 if a tenant has another application in Redis than in
-    this configuration.
+    Shows the number of open operations of each Auth0 application. The exit code is 4 if the application of a tenant in Redis differs from
+    the one in this configuration.
     """
     with _control() as control:
         found = control.look()

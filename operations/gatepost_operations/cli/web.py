@@ -60,8 +60,7 @@ def web(
 ) -> None:
     """Serve the HTTP API and the console.
 
-    Without --role, the command runs both. The console then listens on --host and --port. The API listens on 127.0.0.1:8790, and accepts a
-    temporary key from the console.
+    Without --role, the command runs both. The console then listens on --host and --port, and the API on 127.0.0.1:8790.
 
     After Ctrl-C, the servers finish the open requests, and then stop.
     """

@@ -95,8 +95,10 @@ def dev(
 
     Ctrl-C stops everything. If a worker ends, it is started again. If a port is in use, the command takes a free one.
 
-    In a second terminal, use `gatepost --dev COMMAND`. Other programs need the environment variables that `gatepost dev` prints. The file
-    dev.env in the data directory also contains these variables, while `gatepost dev` runs.
+    In a second terminal, use `gatepost --dev COMMAND`.
+
+    `gatepost dev` prints the environment variables that other programs need. While it runs, the file dev.env in the data directory contains
+    them.
     """
     require_worker()
     if real and not os.environ.get("AUTH0_DOMAIN"):

@@ -44,8 +44,9 @@ def check(
 ) -> ExitCode:
     """Check a whole file, and send nothing.
 
-    Shows the fields and their columns, the counts, and the first lines with each kind of error. Writes the invalid rows to a file. Correct
-    the rows in that file, and then use it as FILE.
+    Shows the column of each field, the number of valid and invalid rows, and the first lines with each kind of error.
+
+    Writes the invalid rows to a file. Correct the rows in that file. Then check and send it like any other file.
 
     The exit code is 0 if every row is valid, and 6 if not. This command needs no configuration.
     """

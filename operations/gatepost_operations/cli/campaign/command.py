@@ -72,8 +72,8 @@ _verb(
     "gatepost campaign status spring",
     "gatepost campaign status spring --json",
     codes=(
-        "0  no problem: the campaign is a draft, runs, was paused by an operator,",
-        "   or has ended with all recipients accepted or suppressed",
+        "0  the campaign is a draft, is running, or was paused by an operator",
+        "0  the campaign has ended, and all recipients are accepted or suppressed",
         "1  the counts do not add up, or stored batches are damaged",
         "3  the campaign has ended with other outcomes",
         "4  workers cannot send a batch, or the campaign paused itself because",

@@ -111,6 +111,8 @@ def change(
 def recount(campaign: CampaignArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Count recipients again if the counts do not add up.
 
+    The counts do not add up if their sum is not the campaign's number of recipients.
+
     Pause the campaign first. This command reads all recipients, and replaces the campaign's counts. The exit code is 1 if recipients are
     missing or cannot be read.
     """

@@ -71,11 +71,11 @@ def add(
     again: AgainOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Add a file's recipients to a campaign, each once.
+    """Add the recipients of a file to a campaign.
 
     The whole file is checked first. If a row is invalid, nothing is added. With --skip-invalid, the valid rows are added.
 
-    After an interruption, run the command again. It skips the recipients that the campaign already has.
+    Recipients that the campaign already has are skipped. So you can run the command again after an interruption.
 
     If the campaign runs or has finished, workers send to the new recipients at once.
     """

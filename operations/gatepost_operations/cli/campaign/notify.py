@@ -23,7 +23,7 @@ NotifyOption = Annotated[
     typer.Option(
         "--notify",
         metavar="COMMAND",
-        help="When the campaign ends or pauses itself, run this command, without a shell and with CAMPAIGN_… variables.",
+        help="Run this command when the campaign ends or pauses itself. It runs without a shell, and gets variables such as CAMPAIGN_OUTCOME.",
     ),
 ]
 LONGEST_S: Final = 30.0

@@ -55,10 +55,11 @@ def plan_command(
 ) -> ExitCode:
     """Show how long a campaign would take, and send nothing.
 
-    Shows how many recipients the file has, how many would be skipped, and to how many other campaigns have sent recently. Estimates the
-    finish time from the quota that the workers have learned.
+    Estimates when the campaign would finish. Shows how many rows would be skipped, and how many recipients are already accepted in another
+    recent campaign.
 
-    If the workers have not learned the quota yet, this command makes one request to learn it. Auth0 refuses this request, and sends nothing.
+    The estimate uses the quota that the workers have learned. If they have not learned it yet, this command makes one request to learn it.
+    Auth0 refuses this request, and sends nothing.
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)

@@ -21,7 +21,9 @@ from gatepost_operations.formatting import counted, day_text
 from gatepost_operations.planning.plan import RecentCampaign, RecentlySent
 
 DEFAULT_RECENT = "7d"
-AgainOption = Annotated[bool, typer.Option("--again", help="Allow a file that another campaign has already sent.")]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Send to the file even if another campaign has already sent to it.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class RecentOptions:
         typer.Option(
             "--skip-recent",
             metavar="DURATION",
-            help="Leave out recipients to whom another campaign has sent within this time, such as 7d.",
+            help="Leave out recipients that are accepted in another recent campaign: one that was active in this time, such as 7d.",
         ),
     ] = None
     recent: Annotated[
@@ -41,7 +43,7 @@ class RecentOptions:
         typer.Option(
             "--recent",
             metavar="DURATION",
-            help="Show how many recipients other campaigns have sent to within this time [default: 7d].",
+            help="Count the recipients that are accepted in another recent campaign, and send to them too [default: 7d].",
         ),
     ] = None
 

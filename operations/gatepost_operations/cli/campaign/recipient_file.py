@@ -46,7 +46,7 @@ class ListFileOptions:
         Channel,
         typer.Option(
             "--channel",
-            help="Address of a row to use: email, sms, or auto (sms if the row has no email).",
+            help="Use the e-mail address of each row (email), or its phone number (sms). auto uses the phone number if a row has no e-mail address.",
         ),
     ] = Channel.AUTO
     region: Annotated[
@@ -58,7 +58,7 @@ class ListFileOptions:
         typer.Option(
             "--column",
             metavar="FIELD=NAME",
-            help="Column of a field, such as email=Kontakt; repeatable.",
+            help="Column that contains a field, such as email=Kontakt; repeatable.",
         ),
     ] = None
     encoding: Annotated[

@@ -61,10 +61,10 @@ def export(
 ) -> ExitCode:
     """Write recipients, outcomes and reasons to a file.
 
-    Writes all recipients, or only those with the given states or reasons. Gatepost can read the file again as a file of recipients.
+    Writes all recipients, or only those with the given states or reasons. You can use the file as a recipient file.
 
-    In CSV, a cell that a spreadsheet can take for a formula gets a leading apostrophe, such as '+34600000001. Gatepost removes the
-    apostrophe when it reads the file.
+    In CSV, an apostrophe precedes text that a spreadsheet could read as a formula, such as '+34600000001. Gatepost removes the apostrophe
+    when it reads the file.
     """
     states = states_of(state) or None
     reasons = reasons_of(reason)

@@ -36,7 +36,11 @@ def retry(
     reason: ReasonOption = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", "-n", help="Change nothing. Show counts by reason, and whether a retry can succeed."),
+        typer.Option(
+            "--dry-run",
+            "-n",
+            help="Change nothing. Show the number of recipients for each reason, and whether a retry can succeed.",
+        ),
     ] = False,
     deadline: Annotated[
         str | None,
@@ -53,11 +57,11 @@ def retry(
 
     By default, retries the recipients that are rejected, exhausted or expired. To choose others, give --state or --reason.
 
-    Without --reason, recipients for whom a retry cannot succeed are skipped, such as those with wrong addresses. The output shows their
-    number.
+    Skips recipients for whom a retry cannot succeed, such as those with a wrong address, and shows their number. To retry them too, give
+    --reason.
 
-    Accepted recipients cannot be retried. To retry unknown recipients, give --state unknown, or the reason. Some of them may have a message
-    already, and a second message voids the code in the first.
+    Accepted recipients cannot be retried. To retry unknown recipients, give --state unknown. They may already have a message. A second
+    message voids the code in the first.
     """
     reasons = reasons_of(reason)
     selection = selection_of(states_of(state), reasons)

@@ -77,8 +77,8 @@ def send_test(
 ) -> ExitCode:
     """Send the message of some rows to yourself.
 
-    Sends the message of the file's first row to your own addresses and phone numbers. With --rows, sends the messages of several rows, and
-    prefers rows whose messages differ.
+    Sends the message of the file's first row to your own addresses and phone numbers. --rows 3 sends the messages of three rows, if
+    possible of rows with different languages or authParams.
 
     The messages are sent at once. The people in the file get nothing, and nothing is stored about them. If an address gets several
     messages, only the last code works.

@@ -68,8 +68,8 @@ def send(
 
     Checks the file, creates a campaign, adds the recipients, starts the campaign and watches it.
 
-    After a crash, run the same command again. It continues the campaign. If you have added rows to the file, it sends to them too. No
-    recipient gets a second message.
+    After a crash, run the same command again. It continues the campaign, and adds the rows that are new in the file. No recipient gets a
+    second message.
 
     The exit code is 6 if a row is invalid. Otherwise, the exit codes are those of `gatepost campaign watch`.
     """

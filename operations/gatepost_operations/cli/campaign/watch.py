@@ -49,7 +49,7 @@ def watch_command(
     On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues. If an
     operator pauses the campaign, watching continues.
 
-    If Redis does not answer, the screen waits until it answers again. Without a terminal, watching ends after ten minutes without an answer.
+    If Redis does not answer, the screen waits until Redis answers again. Without a terminal, the command gives up after ten minutes.
     """
     notifier = Notifier(notify)
     with open_campaign(campaign) as (campaigns, found):

@@ -74,7 +74,7 @@ def doctor(
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Also makes one request to Auth0 for each tenant, which sends no message.
+    Makes one request to Auth0 for each tenant. Auth0 refuses this request, and sends nothing.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:
