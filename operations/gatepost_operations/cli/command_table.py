@@ -72,7 +72,9 @@ TABLE: Final = (
         "console-users", "cli.console_users:app", "Manage the local accounts that sign in to the console.", SETTING_UP
     ),
     Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
-    Entry("tenants", "cli.tenants:app", "Show and change which Auth0 application a tenant name means.", SETTING_UP),
+    Entry(
+        "tenants", "cli.tenants:app", "Show and change the Auth0 application that belongs to a tenant name.", SETTING_UP
+    ),
     Entry("api-keys", "cli.api_keys:app", "Manage the keys of the HTTP API.", SETTING_UP),
     Entry("keys", "cli.keys:app", "Create and rotate the keys that encrypt stored values.", SETTING_UP),
     Entry("recover", "cli.recover:app", "Make a restored backup safe before workers start.", SETTING_UP),

@@ -26,7 +26,7 @@ NameArgument = Annotated[
 
 @app.callback(epilog=examples("gatepost tenants list", "gatepost tenants accept default"))
 def tenants() -> None:
-    """Show and change which Auth0 application a tenant name means."""
+    """Show and change the Auth0 application that belongs to a tenant name."""
 
 
 @contextmanager
