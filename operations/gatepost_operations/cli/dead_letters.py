@@ -75,7 +75,7 @@ def show(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show a dead letter's header names and sizes.
+    """Show a dead letter's queue, time and reason, and the sizes of its parts.
 
     With --reveal, shows the whole message, which may contain an address or a code.
     """

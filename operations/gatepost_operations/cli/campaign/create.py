@@ -171,7 +171,7 @@ def added_text(added: Added, counts: RowCounts) -> str:
 def start(
     campaign: CampaignArgument, *, watch: WatchOption = False, notify: NotifyOption = None, as_json: JsonOption = False
 ) -> ExitCode:
-    """Start a draft."""
+    """Start a campaign that is a draft."""
     notifier = notifier_of(notify, watch=watch)
     with open_campaign(campaign) as (campaigns, found):
         started = campaigns.start(found.campaign_id)
