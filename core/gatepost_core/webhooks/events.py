@@ -69,7 +69,7 @@ class EventType(StrEnum):
         {
             **_OF_CAMPAIGN,
             "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
-            "cause": "the [reason](failures.md#exceptions) of the failure that caused the pause",
+            "cause": "the [reason](failures.md#exceptions) of the last failure before the pause",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(

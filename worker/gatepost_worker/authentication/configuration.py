@@ -131,8 +131,8 @@ class RequestOverrides:
     """Changes to one call.
 
     Attributes:
-        headers: added to the client's headers, and stronger. A value of None removes a header. `Auth0-Client` cannot be changed. Headers
-            that frame the request or concern the connection (`Content-Length`, `Host`, …) are refused.
+        headers: added to the client's headers, and stronger. A value of None removes a header. `Auth0-Client` can be changed only if
+            `telemetry` is off. Headers that frame the request or concern the connection (`Content-Length`, `Host`, …) are refused.
         body: members added to the client's, and stronger. A value of None removes a member. A `client_assertion` or `client_secret`
             replaces the client's credential. `grant_type` cannot be changed.
         timeouts: used instead of the client's.

@@ -46,7 +46,7 @@ class SignIn(BodyModel):
     responses={200: answer(schemas.AuditEntry), **problems(Type.TOO_LARGE, Type.MEDIA)},
 )
 async def record_sign_in(request: Request, caller: CallerOf) -> Response:
-    """Record that the person in `Gatepost-Actor` signed in to the console. Scope: `console`."""
+    """Record a sign-in to the console in the audit log. The header `Gatepost-Actor` names the person. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_record_sign_in, caller, await read_json(request))
 
