@@ -68,6 +68,8 @@ def simulator_variables(address: SimulatorAddress) -> dict[str, str]:
         "AUTH0_CLIENT_ID": _CLIENT_ID,
         "AUTH0_CLIENT_SECRET": _CLIENT_SECRET,
         "AUTH0_CA_BUNDLE": address.ca_file,
+        # A receiver that is being developed runs on this machine.
+        "GATEPOST_WEBHOOK_ALLOW_PRIVATE": "1",
     }
 
 

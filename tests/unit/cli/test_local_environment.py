@@ -52,6 +52,14 @@ def test_the_broker_is_the_embedded_valkey_too() -> None:
     assert Key.parse(variables["GATEPOST_SEALING_KEYS"]).kid == "local"
 
 
+def test_webhooks_reach_a_receiver_on_this_machine_beside_the_simulator() -> None:
+    """Settings that are read from the variables allow its address."""
+    address = environment.SimulatorAddress("https://localhost:1", "localhost:1", "https://localhost:1/", "ca.pem")
+    variables = environment.simulator_variables(address) | environment.store_variables("redis://127.0.0.1:1/0")
+
+    assert variables["GATEPOST_WEBHOOK_ALLOW_PRIVATE"] == "1"
+
+
 def test_a_second_start_uses_the_keys_of_the_first() -> None:
     """Without them, stored values would not open; one key without the other is of no use."""
     first = environment.store_variables("redis://127.0.0.1:1/0")
