@@ -116,8 +116,10 @@ class Usage:
         """
         now = int(time.time())
         resets_in_s = HOUR_S - now % HOUR_S
-        items = [[(field, most) for field, _, most in use.limits] for use in uses]
-        names = [self._keys.api_usage(now // HOUR_S), *(use.idempotency_name for use in uses)]
+        names = [self._keys.api_usage(now // HOUR_S)]
+        items = [
+            (_place(use.idempotency_name, names), [(field, most) for field, _, most in use.limits]) for use in uses
+        ]
         with translated_errors():
             used, answers = self._script(
                 keys=names,
@@ -167,6 +169,14 @@ def check_recipient(grant: Grant, kind: Kind, recipient: str) -> str | None:
     if kind is CAMPAIGN_KINDS[Channel.SMS] and use is not NumberUse.SMS:
         return "is in no range for SMS of the countries that this API key allows"
     return None
+
+
+def _place(name: str, names: list[str]) -> int:
+    """Add a key to those of the script, and return its number there. An item without one has 0: no ACL allows a key without a name."""
+    if not name:
+        return 0
+    names.append(name)
+    return len(names)
 
 
 def _mailbox(recipient: str) -> str:
