@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import redis
 
 PAGE = CHECKOUT / "docs" / "how-to" / "secure-redis.md"
-ROLES = ("producer", "redeemer", "worker", "operator", "reader")
+ROLES = ("producer", "redeemer", "worker", "operator", "api", "console", "reader")
 
 
 def documented_users() -> list[str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 REDIS_URL: Final = "GATEPOST_REDIS_URL"
+BROKER_URL: Final = "GATEPOST_BROKER_URL, or GATEPOST_REDIS_URL if it is not set"
 REPEATED: Final = "gatepost_repeated"
 """Attribute of a redis-py error: the call had been tried before."""
 
@@ -224,6 +225,25 @@ def translate(
     certain = cause.from_server and not getattr(failure, REPEATED, False)
     text = f"{cause.about(url)} {if_refused if certain else if_lost}"
     return Unusable(text) if cause.permanent else Unavailable(text)
+
+
+def broker_error(failure: BaseException, remark: str = "") -> Unavailable:
+    """Return Gatepost's error for an error of kombu, py-amqp or redis-py.
+
+    Args:
+        failure: the error.
+        remark: a sentence to add.
+    """
+    cause = broker_cause(failure)
+    text = f"The broker did not answer ({type(failure).__name__})." if cause is None else cause.about(BROKER_URL)
+    text = f"{text} {remark}".rstrip()
+    return Unusable(text) if cause is not None and cause.permanent else Unavailable(text)
+
+
+def broker_cause(failure: BaseException) -> Cause | None:
+    """Return the cause that a Redis broker states; None if it did not answer, or for RabbitMQ. kombu wraps some of redis-py's errors."""
+    stated = next((one for one in (failure, failure.__cause__) if isinstance(one, RedisError)), None)
+    return None if stated is None else cause_of(stated)
 
 
 def cause_of(failure: BaseException) -> Cause | None:

@@ -11,6 +11,7 @@ from redis import RedisError
 
 from gatepost_core.errors import FieldError, InvalidCommand
 from gatepost_core.redis.connections import connect
+from gatepost_core.redis.errors import translate
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
 from gatepost_operations.cli.dev_environment import env_file
@@ -74,7 +75,7 @@ def _last_run(settings: Settings) -> dict[str, Any]:
             now, _ = client.time()
             last = client.get(RedisKeys(settings.namespace).reconciler_last_run)
     except RedisError as failure:
-        return {"healthy": False, "problems": [f"Redis does not answer ({type(failure).__name__})."]}
+        return {"healthy": False, "problems": [str(translate(failure, if_lost="", if_refused="")).rstrip()]}
     found = judge_reconciler(None if last is None else int(now) - int(last) / 1000, settings.reconcile_every)
     healthy = found.status is Status.OK
     return {"healthy": healthy, "problems": [] if healthy else [f"The reconciler {found.found}. {found.advice}"]}

@@ -52,7 +52,7 @@ def metrics(
         text: str = exposition.text_of(source)
         write(*text.splitlines())
         if f"{fleet.names.REDIS_UP.name} 0" in text:
-            raise Unavailable("Redis did not answer; check GATEPOST_REDIS_URL.")
+            raise Unavailable(source.failure)
         return
     logs.start(settings, "gatepost.metrics")
     address, chosen = host or settings.metrics_host, port or settings.metrics_port or PORT

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from kombu.exceptions import KombuError
 from redis import Redis
-from redis.exceptions import RedisError
 
 from gatepost_core.broker.message_validation import Malformed
 from gatepost_core.broker.messages import SUBMIT
-from gatepost_core.errors import Unavailable
+from gatepost_core.broker.publishing import BROKER_ERRORS
+from gatepost_core.redis.errors import broker_error
 from gatepost_operations.maintenance.dead_letters import message_of
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ class QueueDrain:
                     for priority in channel.priority_steps:
                         key = prefix + channel._q_for_pri(queue, priority)  # noqa: SLF001 - kombu has no public name for it
                         yield from _waiting(client, queue, key, remove=remove)
-        except (KombuError, RedisError, OSError) as failure:
-            raise Unavailable(f"The broker did not answer ({type(failure).__name__}).") from None
+        except BROKER_ERRORS as failure:
+            raise broker_error(failure) from None
 
 
 def _waiting(client: Any, queue: str, key: str, *, remove: bool) -> Iterator[tuple[str, bytes, Any]]:

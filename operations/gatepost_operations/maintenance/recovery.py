@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
-
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.publishing import build_app
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_core.campaigns.model import Status
 from gatepost_core.dead_letters import DeadLetters
-from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord, Unavailable
+from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord
 from gatepost_core.ledger import ledger_at
 from gatepost_core.ledger.values import Verdict
 from gatepost_core.redis.connections import connect
-from gatepost_core.redis.errors import translated_errors
+from gatepost_core.redis.errors import broker_error, translated_errors
 from gatepost_core.redis.keys import RedisKeys, milliseconds
 from gatepost_operations.maintenance.queue_drain import QueueDrain
 
@@ -146,11 +143,8 @@ class Recovery:
             with self._app.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
                 connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
                 alive = self._app.control.inspect(timeout=_ASK_WORKERS_S, connection=connection).ping() or {}
-        except (KombuError, RedisError, OSError) as failure:
-            name = type(failure).__name__
-            raise Unavailable(
-                f"The broker did not answer ({name}), so workers may be running. Check it and run this again; nothing was changed."
-            ) from None
+        except BROKER_ERRORS as failure:
+            raise broker_error(failure, "Workers may be running, so nothing was changed. Run this again.") from None
         if alive:
             raise WorkersAlive(
                 f"Workers are running: {', '.join(sorted(alive))}. Stop them first; nothing was changed."

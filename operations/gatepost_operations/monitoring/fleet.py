@@ -14,6 +14,7 @@ from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Kind, Queue
 from gatepost_core.ledger import ledger_at
 from gatepost_core.redis.connections import connect, connect_to_broker
+from gatepost_core.redis.errors import translate
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.states import State
 from gatepost_operations.monitoring import names
@@ -37,7 +38,11 @@ _MINUTE_MS: Final = 60_000
 
 
 class FleetSource:
-    """Reads the fleet's state at each scrape. Safe to share between threads."""
+    """Reads the fleet's state at each scrape. Safe to share between threads.
+
+    Attributes:
+        failure: why Redis could not be read last.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Prepare; it connects with the first scrape.
@@ -48,6 +53,7 @@ class FleetSource:
         self._settings = settings
         self._keys = RedisKeys(settings.namespace)
         self._redis = connect(settings)
+        self.failure = ""
 
     def collect(self) -> Iterator[Family]:
         """Yield the families. While Redis does not answer, only the metrics that say so."""
@@ -58,7 +64,8 @@ class FleetSource:
         try:
             tenants = self._settings.applications()
             found = [*self._ledger(), *self._campaigns(), *probe_samples(self._redis, self._keys, tenants)]
-        except (RedisError, Unavailable, OSError):
+        except (RedisError, Unavailable, OSError) as failure:
+            self.failure = _sentence(failure)
             found = [Sample(names.REDIS_UP, (), 0)]
         try:
             found += self._broker()
@@ -140,6 +147,10 @@ class FleetSource:
             queue: client.llen(self._keys.queue_key(self._keys.queue(queue))) for queue in Queue
         }
         return lengths
+
+
+def _sentence(failure: Exception) -> str:
+    return str(translate(failure, if_lost="", if_refused="") if isinstance(failure, RedisError) else failure).rstrip()
 
 
 def _now_ms(client: Redis) -> int:

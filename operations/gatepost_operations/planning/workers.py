@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Queue
+from gatepost_core.redis.errors import broker_error
 from gatepost_core.redis.keys import RedisKeys
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ _ASK_S: Final = 1
 
 
 def count_bulk_workers(settings: Settings) -> int | None:
-    """Return the number of workers that accept batches; None when the broker does not answer."""
+    """Return the number of workers that accept batches; None when the broker does not answer or refuses the question."""
     names = bulk_workers(settings)
     return None if names is None else len(names)
 
@@ -30,19 +32,26 @@ def bulk_workers(settings: Settings, *, answer_within_s: float = _ASK_S) -> froz
         answer_within_s: seconds in which a worker must answer.
     """
     bulk = RedisKeys(settings.namespace).queue(Queue.BULK)
-    found = queues_by_worker(settings, answer_within_s=answer_within_s)
-    return None if found is None else frozenset(name for name, queues in found.items() if bulk in queues)
+    try:
+        found = queues_by_worker(settings, answer_within_s=answer_within_s)
+    except Unavailable:
+        return None
+    return frozenset(name for name, queues in found.items() if bulk in queues)
 
 
-def queues_by_worker(settings: Settings, *, answer_within_s: float) -> dict[str, list[str]] | None:
-    """Ask all workers which queues they serve; None when the broker does not answer. The parameters are those of `bulk_workers`."""
+def queues_by_worker(settings: Settings, *, answer_within_s: float) -> dict[str, list[str]]:
+    """Ask all workers which queues they serve. The parameters are those of `bulk_workers`.
+
+    Raises:
+        Unavailable: the broker did not answer, or refused the question.
+    """
     app = build_app(settings)
     try:
         with app.connection_for_write(connect_timeout=_ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)
             replies = app.control.inspect(timeout=answer_within_s, connection=connection).active_queues() or {}
-    except BROKER_ERRORS:
-        return None
+    except BROKER_ERRORS as failure:
+        raise broker_error(failure) from None
     finally:
         app.close()
     return {name: sorted(queue["name"] for queue in queues) for name, queues in sorted(replies.items())}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 
 from gatepost import AsyncProducer, Producer
@@ -17,6 +16,7 @@ from gatepost.errors import Unavailable
 from gatepost_core.states import State
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 from support.campaign_parts import rows
+from support.documented_services import as_role
 from support.keys import KEYS
 from support.redis_roles import PAGE, ROLES, create_users, documented_users, url_of
 from support.stack import Stack
@@ -24,7 +24,6 @@ from support.stack import Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gatepost_core.settings import Settings
     from gatepost_simulator.server import SimulatorServer
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
@@ -60,10 +59,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, simulator_server: Simulato
 @pytest.fixture
 def guest(guarded: Stack) -> str:
     return f"guest-{uuid.uuid4().hex}@example.com"
-
-
-def as_role(stack: Stack, role: str) -> Settings:
-    return stack.settings.model_copy(update={"redis_url": SecretStr(url_of(role, stack.valkey.port))})
 
 
 def client_of(stack: Stack, role: str) -> redis.Redis:
@@ -185,6 +180,35 @@ NOT_A_READER = [
     ("EVALSHA", "0" * 40, "0"),
     ("SUBSCRIBE", OPERATION),
 ]
+NOT_AN_API = [
+    *((name, *rest) for name, *rest in COMMON if name != "HGETALL" and rest != [KEYS.audit, "0", "-1"]),
+    ("RPOP", "gatepost.send"),
+    ("HDEL", "unacked", "x"),
+    ("HSET", KEYS.api_keys, "x", "{}"),
+    ("HSET", KEYS.key_checks, "x", "y"),
+    ("HSET", KEYS.tenants, "x", "y"),
+    ("HGETALL", KEYS.console_session("x")),
+    ("HGETALL", KEYS.webhook("x")),
+    ("SUBSCRIBE", "anything"),
+    ("PUBLISH", "/0.celery.pidbox", "x"),
+    ("SCRIPT", "FLUSH"),
+]
+NOT_A_CONSOLE = [
+    *((name, *rest) for name, *rest in COMMON if name not in {"HGETALL", "SCAN"} and rest != [KEYS.audit, "0", "-1"]),
+    ("RPOP", "gatepost.send"),
+    ("LPUSH", "gatepost.send", "x"),
+    ("HDEL", "unacked", "x"),
+    ("HVALS", "unacked"),
+    ("GET", RESULT),
+    ("HSET", OPERATION, "state", "queued"),
+    ("DEL", OPERATION),
+    ("HSET", KEYS.campaign("x"), "status", "running"),
+    ("RPUSH", KEYS.audit, "x"),
+    ("HGETALL", KEYS.api_keys),
+    ("ZADD", KEYS.due, "0", "x"),
+    ("PUBLISH", OPERATION, "accepted"),
+    ("SUBSCRIBE", OPERATION),
+]
 NOT_A_WORKER = [
     ("KEYS", "*"),
     ("FLUSHALL",),
@@ -207,6 +231,8 @@ FORBIDDEN = [
     *(("redeemer", *command) for command in [*COMMON, *NOT_A_REDEEMER]),
     *(("reader", *command) for command in [*COMMON, *NOT_A_READER]),
     *((role, *command) for role in ("worker", "operator") for command in NOT_A_WORKER),
+    *(("api", *command) for command in NOT_AN_API),
+    *(("console", *command) for command in NOT_A_CONSOLE),
     ("worker", "SCAN", "0"),
 ]
 

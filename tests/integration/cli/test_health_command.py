@@ -79,4 +79,4 @@ def test_the_reconciler_is_not_healthy_without_redis(
     monkeypatch.setenv("GATEPOST_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert main(["health", "--reconciler"]) == 1
-    assert "Redis does not answer (" in capsys.readouterr().err
+    assert "Redis did not answer (" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed, Resou
 from gatepost_core.broker.amqp_timeouts import BrokerBlocked, BrokerSilent
 from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
 from gatepost_core.kinds import Queue as GatepostQueue
+from gatepost_core.redis.errors import BROKER_URL, broker_cause
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_operations.cli.doctor.checks import Check, Status, judge_workers
 
@@ -109,6 +110,10 @@ def _flaw_of(connection: Any, queue: Queue) -> Check | None:
 
 def _failed(name: str, subject: str, failure: BaseException) -> Check:
     kind = type(failure).__name__
+    if cause := broker_cause(failure):
+        return Check(
+            name, Status.FAILED, f"{subject}{cause.label}", cause.about(BROKER_URL), configuration=cause.permanent
+        )
     for error, found, advice in _CAUSES:
         if isinstance(failure, error):
             return Check(name, Status.FAILED, f"{subject}{found} ({kind})", advice)

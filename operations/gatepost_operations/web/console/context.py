@@ -7,7 +7,6 @@ import httpx
 from fastapi import Depends, Request
 from redis import Redis
 
-from gatepost_core.errors import Unavailable
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings
 from gatepost_operations.planning.workers import bulk_workers
@@ -68,7 +67,7 @@ def _answering(request: Request) -> Console:
     console = _console_of(request)
     if console.live.waits_for_redis:
         # Otherwise each request would wait for Redis in a thread.
-        raise Unavailable
+        raise console.live.failure
     return console
 
 

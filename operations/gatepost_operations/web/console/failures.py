@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from gatepost_core.dead_letters import DeadLetterNotFound
-from gatepost_core.errors import CampaignNotFound, CorruptRecord, GatepostError, SealError, Unavailable
+from gatepost_core.errors import CampaignNotFound, CorruptRecord, GatepostError, SealError, Unavailable, Unusable
+from gatepost_core.redis.errors import NOTHING_SENT
 from gatepost_operations.web.console.api import ApiUnavailable, Problem
 from gatepost_operations.web.console.rendering import render
 from gatepost_operations.web.console.security.refusals import NotSignedIn, RequestRefused
@@ -43,11 +44,12 @@ def add_failure_pages(app: FastAPI) -> None:
         return _page(request, 409, str(failure))
 
     @app.exception_handler(Unavailable)
-    def no_redis(request: Request, _: Exception) -> Response:
+    def no_redis(request: Request, failure: Exception) -> Response:
         return _page(
             request,
             503,
-            "Redis does not answer. Campaigns do not send meanwhile, and continue afterwards. Reload this page.",
+            _refusal_in(failure)
+            or "Redis does not answer. Campaigns do not send meanwhile, and continue afterwards. Reload this page.",
         )
 
     @app.exception_handler(ApiUnavailable)
@@ -86,8 +88,18 @@ def refusal_page(request: Request, failure: Exception) -> Response:
             request, "failure.html.j2", status=failure.status, title=failure.title, sentence=str(failure), errors=()
         )
     if isinstance(failure, Unavailable):
-        return _page(request, 503, "Redis does not answer, so the console cannot check your session. Reload this page.")
+        return _page(
+            request,
+            503,
+            _refusal_in(failure)
+            or "Redis does not answer, so the console cannot check your session. Reload this page.",
+        )
     return _page(request, 500, "Something in the console went wrong. Its log names the place: console.request_failed.")
+
+
+def _refusal_in(failure: Exception) -> str:
+    """Return why Redis refuses the console; empty if it does not answer."""
+    return str(failure).removesuffix(NOTHING_SENT).rstrip() if isinstance(failure, Unusable) else ""
 
 
 def _to_sign_in(request: Request) -> Response:

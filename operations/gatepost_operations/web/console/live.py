@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.errors import CampaignNotFound, Unavailable
+from gatepost_core.errors import CampaignNotFound, Unavailable, Unusable
 from gatepost_operations.planning.campaign_events import EventLog
 from gatepost_operations.planning.observer import LOST_AFTER_S, CampaignView
 from gatepost_operations.planning.watch import Activity, CampaignSnapshot, Movement, finish_at
@@ -79,7 +79,7 @@ class LiveCampaigns:
         self._watched: dict[str, _Watched] = {}
         self._answered_at = monotonic()
         self._asked_at: float | None = None
-        self._failure = ""
+        self._failure: Unavailable | None = None
         self._workers: Collection[str] | None = None
 
     def start(self) -> None:
@@ -102,6 +102,12 @@ class LiveCampaigns:
         """Whether Redis has not answered a question for seconds. A busy machine that asks late does not count."""
         asked_at = self._asked_at
         return asked_at is not None and self._monotonic() - asked_at >= LOST_AFTER_S
+
+    @property
+    def failure(self) -> Unavailable:
+        """A new error with the last failure of Redis."""
+        kind = Unusable if isinstance(self._failure, Unusable) else Unavailable
+        return kind(*(self._failure.args if self._failure is not None else ()))
 
     @property
     def lost_for_s(self) -> float:
@@ -140,11 +146,11 @@ class LiveCampaigns:
             quotas = {tenant: self._read_quota(tenant) for tenant in {one.options.tenant for one in found.values()}}
         except Unavailable as failure:
             with self._lock:
-                self._failure = str(failure)
+                self._failure = failure
                 self._note_loss()
             return
         with self._lock:
-            self._answered_at, self._asked_at, self._failure = self._monotonic(), None, ""
+            self._answered_at, self._asked_at, self._failure = self._monotonic(), None, None
             for campaign_id in ids - found.keys():
                 if campaign_id in self._watched:
                     self._watched[campaign_id].is_gone = True
@@ -224,7 +230,7 @@ class LiveCampaigns:
             watched.log.workers,
             watched.log.events,
             0.0 if watched.snapshot.is_last else self.lost_for_s,
-            self._failure,
+            "" if self._failure is None else str(self._failure),
         )
         return LiveView(view, watched.history.samples)
 
