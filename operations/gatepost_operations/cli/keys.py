@@ -29,6 +29,13 @@ app = command_app()
 _RANDOM_BYTES: Final = 6
 _SAY_EVERY_S: Final = 5.0
 _FINGERPRINT_KEY: Final = "fingerprint-key"
+_NOUNS: Final = {
+    Sealed.COMMAND: ("command",),
+    Sealed.ROWS: ("batch", "batches"),
+    Sealed.AUTH_PARAMS: ("campaign's authParams", "campaigns' authParams"),
+    Sealed.DEAD_LETTER: ("dead letter",),
+    Sealed.WEBHOOK: ("webhook endpoint",),
+}
 
 
 @app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
@@ -174,21 +181,24 @@ def _named(counts: Mapping[Sealed, int]) -> dict[str, int]:
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     last = in_zone(datetime.fromisoformat(row["last_sealed"])) if row["last_sealed"] else ""
-    values = ", ".join(f"{number:,} {name}" for name, number in row["values"].items())
-    return row["kid"], row["role"], values or "none", last
+    return row["kid"], row["role"], _values(row["values"]) or "none", last
+
+
+def _values(counts: Mapping[str, int]) -> str:
+    return ", ".join(counted(number, *_NOUNS[Sealed(kind)]) for kind, number in counts.items())
 
 
 def _say_rotated(done: RotationResult, still: list[str], others: list[str]) -> None:
     total = sum(done.resealed.values())
-    parts = ", ".join(f"{number:,} {name}" for name, number in _named(done.resealed).items())
-    write(f"{counted(total, 'value')} re-sealed with {done.first}{f' ({parts})' if parts else ''}")
+    parts = _values(_named(done.resealed))
+    write(f"{counted(total, 'value')} sealed with {done.first}{f' ({parts})' if parts else ''}")
     for kid in sorted(done.left.kids):
         say(
             f"{counted(sum(done.left.of(kid).values()), 'value')} need {kid}, which is not in GATEPOST_SEALING_KEYS or does not open them."
         )
     for kid in still:
         say(
-            f"{kid} was used during the rotation: give every process a ring that begins with {done.first}, then run it again."
+            f"{kid} was used during the rotation. Put {done.first} first in GATEPOST_SEALING_KEYS of every process, then run the command again."
         )
     if others:
         say(f"Can be removed from GATEPOST_SEALING_KEYS: {', '.join(others)}")

@@ -244,7 +244,7 @@ def test_a_shell_shows_rotates_and_says_what_can_go(
     assert turned.document["resealed"]["rows"] == filled.all[Sealed.ROWS]
     assert turned.document["removable"] == ["k2025"]
     assert "k2025" in after.out
-    assert again.out == "0 values re-sealed with k2026\n"
+    assert again.out == "0 values sealed with k2026\n"
     assert again.err == "Can be removed from GATEPOST_SEALING_KEYS: k2025\n"
     assert (kid_of(str(redis_client.hget(KEYS.operation(filled.open_operation), "command"), "ascii"))) == "k2026"  # type: ignore[arg-type] # bytes here
     actions = [entry["action"] for entry in gatepost("audit", "list", "--json").document["entries"]]
