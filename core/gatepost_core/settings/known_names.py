@@ -32,7 +32,7 @@ def probe_names() -> Mapping[str, str]:
 
 
 def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, source: str) -> None:
-    """Refuse variables that begin with `GATEPOST_` and are no setting.
+    """Refuse variables that begin with `GATEPOST_` and are not settings.
 
     Args:
         present: the names of the variables, in any case.
@@ -40,7 +40,7 @@ def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, so
         source: where the variables are set, for the message.
 
     Raises:
-        ConfigurationError: a variable is no setting. The message names the nearest one, and no value.
+        ConfigurationError: a variable is not a setting. The message names the nearest setting, and no value.
     """
     names = set(known)
     of_others = tuple(prefix for prefix in _OF_OTHERS if not any(name.startswith(prefix) for name in names))
@@ -50,7 +50,7 @@ def refuse_unknown_variables(present: Iterable[str], known: Iterable[str], *, so
             continue
         if any(name.removesuffix(suffix) in names for suffix in _SECRET_SOURCES) or _OF_KUBERNETES.fullmatch(name):
             continue
-        raise ConfigurationError(f"{name} in {source} is no setting{_nearest(name, names)}")
+        raise ConfigurationError(f"unknown setting {name} in {source}; correct or remove it{_nearest(name, names)}")
 
 
 def refuse_configuration_file(present: Iterable[str], *, source: str) -> None:
@@ -76,17 +76,17 @@ def refuse_unknown_names(given: Iterable[str], known: Iterable[str], *, source: 
         source: where the names are given, for the message.
 
     Raises:
-        ConfigurationError: a name is no setting. The message names the nearest one.
+        ConfigurationError: a name is not a setting. The message names the nearest setting.
     """
     names = set(known)
     for name in sorted(given):
         if name not in names:
-            raise ConfigurationError(f"{name} in {source} is no setting{_nearest(name, names)}")
+            raise ConfigurationError(f"unknown setting {name} in {source}; correct or remove it{_nearest(name, names)}")
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     # Without the common prefix, which would make every name alike.
     found = nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in sorted(names)])
     if found is None:
-        return "; docs/reference/settings.md lists them"
-    return f"; did you mean {_PREFIX if name.startswith(_PREFIX) and not found.startswith('AUTH0_') else ''}{found}?"
+        return ". docs/reference/settings.md lists the settings"
+    return f". Did you mean {_PREFIX if name.startswith(_PREFIX) and not found.startswith('AUTH0_') else ''}{found}?"

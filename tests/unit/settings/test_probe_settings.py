@@ -58,7 +58,7 @@ def test_a_misspelt_variable_of_the_probe_is_refused(
     monkeypatch.setenv(variable, "x")
 
     with pytest.raises(
-        ConfigurationError, match=f"{variable} in the environment is no setting; did you mean {nearest}"
+        ConfigurationError, match=f"unknown setting {variable} in the environment; .* Did you mean {nearest}"
     ):
         load_settings()
 

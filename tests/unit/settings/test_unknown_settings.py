@@ -28,18 +28,19 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch, variabl
     """In any case of letters; the value is not shown."""
     monkeypatch.setenv(variable, "hush-hush-41")
 
-    with pytest.raises(ConfigurationError, match=f"the environment is no setting; did you mean {nearest}") as refused:
+    with pytest.raises(ConfigurationError) as refused:
         load_settings()
 
-    assert variable.upper() in str(refused.value)
-    assert "hush" not in str(refused.value)
+    assert str(refused.value) == (
+        f"unknown setting {variable.upper()} in the environment; correct or remove it. Did you mean {nearest}?"
+    )
 
 
 def test_a_variable_without_a_near_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the page that lists the settings."""
     monkeypatch.setenv("GATEPOST_XYZZY", "1")
 
-    with pytest.raises(ConfigurationError, match=r"GATEPOST_XYZZY .*settings\.md lists them"):
+    with pytest.raises(ConfigurationError, match=r"GATEPOST_XYZZY .*settings\.md lists the settings"):
         load_settings()
 
 
@@ -71,7 +72,7 @@ def test_a_misspelt_argument_is_refused(name: str, nearest: str) -> None:
     """As Python does for a function's arguments."""
     given: dict[str, Any] = {name: "x"}
 
-    with pytest.raises(ConfigurationError, match=rf"{name} in load_settings\(\) is no setting; did you mean {nearest}"):
+    with pytest.raises(ConfigurationError, match=rf"unknown setting {name} in load_settings\(\); .* Did you mean {nearest}"):
         load_settings(**given)
 
 
@@ -80,11 +81,11 @@ def test_a_misspelt_name_in_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / ".env").write_text("GATEPOST_MAX_ATEMPTS=7\n")
     (tmp_path / "gatepost.toml").write_text("max_atempts = 7\n")
 
-    with pytest.raises(ConfigurationError, match=r"GATEPOST_MAX_ATEMPTS in \S+\.env is .*GATEPOST_MAX_ATTEMPTS"):
+    with pytest.raises(ConfigurationError, match=r"GATEPOST_MAX_ATEMPTS in \S+\.env; .*GATEPOST_MAX_ATTEMPTS"):
         load_settings(env_file=str(tmp_path / ".env"))
 
     monkeypatch.setenv("GATEPOST_CONFIG", str(tmp_path / "gatepost.toml"))
-    with pytest.raises(ConfigurationError, match=r"max_atempts in \S+gatepost\.toml is .*did you mean max_attempts"):
+    with pytest.raises(ConfigurationError, match=r"max_atempts in \S+gatepost\.toml; .*Did you mean max_attempts"):
         load_settings()
 
 
