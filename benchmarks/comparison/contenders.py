@@ -37,7 +37,8 @@ class Peer:
 
 
 _CELERY: Final = ("{bin}/celery", "-A")
-_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so interrupted tasks are not repeated. Tasks that a worker had fetched but not begun return after an hour. This test ends earlier, so it counts them as lost"
+# `task_acks_late` is false, and kombu's `visibility_timeout` for Redis is 3,600 s.
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so it does not repeat interrupted tasks. Fetched tasks that had not begun return to the queue after an hour, so they count as lost"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (
@@ -102,7 +103,8 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.4, 1.0),
         settings="two processes with one aiohttp session each. List broker, no results",
-        after_a_crash="the list broker has no acknowledgements, so interrupted tasks are not repeated",
+        # taskiq_redis.ListQueueBroker removes a task from the list with BRPOP.
+        after_a_crash="The list broker deletes a task when a process fetches it, so interrupted tasks are not repeated",
     ),
     Peer(
         name="dramatiq",
@@ -113,7 +115,8 @@ PEERS: Final = (
         calls=(8, 100),
         share=(0.2, 0.4),
         settings="two processes with threads and one connection pool each",
-        after_a_crash="Dramatiq acknowledges a task when it ends, so interrupted tasks are repeated after a minute or later",
+        # RedisBroker's `heartbeat_timeout` is a minute; then the next maintenance, at random, requeues the tasks.
+        after_a_crash="Dramatiq deletes a task when the task ends. It repeats the tasks of a killed process after at least a minute",
     ),
     Peer(
         name="saq",
@@ -124,7 +127,8 @@ PEERS: Final = (
         calls=(100, 600),
         share=(0.2, 0.4),
         settings="two processes with one aiohttp session each",
-        after_a_crash="SAQ aborts interrupted tasks, because a task has one try by default",
+        # A job's `retries` is 1, and Queue.sweep aborts a job without another attempt.
+        after_a_crash="By default, SAQ tries a task once. It marks interrupted tasks as aborted",
     ),
     Peer(
         name="bullmq",
@@ -135,7 +139,8 @@ PEERS: Final = (
         calls=(100, 600),
         share=(1.0, 1.0),
         settings="two Node.js processes with one undici pool each. Finished jobs are removed",
-        after_a_crash="BullMQ repeats an interrupted job once. After a second interruption, the job fails",
+        # A worker's `maxStalledCount` is 1.
+        after_a_crash="By default, BullMQ repeats an interrupted job once. If the job is interrupted again, it fails",
     ),
 )
 
@@ -143,7 +148,7 @@ GATEPOST: Final = "gatepost"
 BEST: Final = "gatepost-best"
 LABELS: Final = {
     GATEPOST: "Gatepost",
-    BEST: "Gatepost, best settings",
+    BEST: "Gatepost, more calls",
     **{peer.name: peer.label for peer in PEERS},
 }
-GATEPOST_AFTER_A_CRASH: Final = "Gatepost reports each interrupted call as [`unknown`](glossary.md#unknown) and does not repeat it, because the message may have been sent"
+GATEPOST_AFTER_A_CRASH: Final = "Auth0 may have sent the message of an interrupted call. So Gatepost reports the recipient as [`unknown`](glossary.md#unknown), and does not repeat the call"

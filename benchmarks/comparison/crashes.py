@@ -26,7 +26,7 @@ CALLS: Final = 10
 """Calls at once in each of two processes."""
 RECIPIENTS: Final = 200
 ANSWER_S: Final = 0.5
-_BEFORE_THE_KILL: Final = 50
+BEFORE_THE_KILL: Final = 50
 _START_S: Final = 90.0
 # The queue `send` carries the reconciler's task too.
 _OPTIONS: Final = ("--queues", "login,send,bulk", "--calls", str(CALLS))
@@ -97,7 +97,7 @@ def _crash(make: Callable[..., Gatepost | PeerOfGatepost], wait_s: float) -> Cra
         contender.load(RECIPIENTS)
         with ExitStack() as workers:
             contender.workers(workers)
-            if not _until(lambda: sum(stub.arrivals.values()) >= _BEFORE_THE_KILL, _START_S):
+            if not _until(lambda: sum(stub.arrivals.values()) >= BEFORE_THE_KILL, _START_S):
                 raise SystemExit(f"{sum(stub.arrivals.values())} requests in {_START_S:g} s\n{ends_of_logs(directory)}")
         interrupted = stub.under_way
         restarted = time.monotonic()

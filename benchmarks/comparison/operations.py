@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from comparison.contenders import GATEPOST, GATEPOST_AFTER_A_CRASH, LABELS, PEERS
-from comparison.crashes import ANSWER_S, CALLS
+from comparison.crashes import ANSWER_S, BEFORE_THE_KILL, CALLS
 from comparison.tables import Column, cell, table
 
 if TYPE_CHECKING:
@@ -30,21 +30,20 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients. It has two processes, and each makes {CALLS} calls at once. The processes of the usual way make one call at once. The stub of this test is a Python
-program that answers after {ANSWER_S:g} s. During the calls, `SIGKILL` ends both processes, and they start again at once.
+Each contender sends to {recipients} recipients with two processes. Each process has {CALLS} calls in flight, with two exceptions:
 
-For most contenders, the test then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, the test ends when every recipient has a final state.
+- A process of the usual way has one call in flight.
+- Gatepost keeps these recipients in one [batch](glossary.md#batch), so only one of its processes sends.
 
-The stub has received the request of every interrupted call. So the recipients of interrupted calls do not count as lost, even if the contender does not repeat their tasks.
+The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, `SIGKILL` ends both processes, and the test starts them again. For the peers,
+the test then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, the test ends when every recipient has a final state.
 
 | column | meaning |
 |---|---|
 | calls interrupted | calls without an answer at the time of the kill |
-| lost | recipients for whom the stub got no request before the end of the test |
+| lost | recipients for whom the stub got no request before the end of the test. Recipients of interrupted calls are not lost, because the stub got their requests |
 | doubled | recipients for whom the stub got more than one request |
-| reported as perhaps sent | recipients of whom the contender says at the end that the message may have been sent |
-
-If Redis itself crashes, every contender can lose the last second of the append-only file.
+| reported as perhaps sent | recipients for whom the contender reports that the message may have been sent |
 
 {table(["contender", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
     return [text]
@@ -62,7 +61,7 @@ def beside(report: Mapping[str, Any]) -> list[str]:
     text = f"""## Logins beside a campaign
 
 The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins a second. It first runs {found["logins"]:,} logins alone. It then runs {found["logins"]:,} logins while another
-worker sends a campaign to {found["campaign_rate"]:.0f} recipients a second. Beside the campaign, the p99 is {found["p99_ratio"]:.2f} times as long as alone.
+worker sends a campaign, at {found["campaign_rate"]:.0f} recipients a second. Beside the campaign, the p99 is {found["p99_ratio"]:.2f} times as long as alone.
 
 {table(["logins", "p50, ms", "p99, ms"], rows)}"""
     return [text]
@@ -86,7 +85,7 @@ def producers(report: Mapping[str, Any]) -> list[str]:
         Column("operation enqueued, s", lambda run: run["first_call_s"], ".2f"),
         Column("memory at the end, MiB", lambda run: run["mib"], ".0f"),
     )
-    text = "A new Python process imports the library, makes the producer and enqueues one operation. The columns show the seconds and the CPU seconds since the import.\n\n"
+    text = "A new Python process imports the library, makes the producer and enqueues one operation. The columns with *s* and *CPU-s* show the time since the start of the import.\n\n"
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from comparison import charts, figures, operations, summary
 from comparison.bulk import BIN_S
-from comparison.contenders import GATEPOST, LABELS, PEERS
+from comparison.contenders import BEST, GATEPOST, LABELS, PEERS
 from comparison.tables import Column, cell, spread, table
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ The figures of Gatepost include the cost of features that the peers do not have,
 |---|---|
 | recipients/s | the average rate between the first and the last answer of the stub |
 | CPU-s per 1,000 | CPU seconds of the workers and of Redis for 1,000 recipients |
-| ramp, s | the time until the rate reaches 80 % of the *plateau*: the median rate in the middle half of the run |
+| ramp, s | the time until the rate reaches 80 % of the plateau |
 | tail, s | the time at the end of the run when the rate is below half of the plateau |
 | workers, MiB | the largest amount of memory that all workers used together |
 | Redis bytes a recipient | the memory that each waiting recipient takes in Redis |
 | noise | the difference between the fastest and the slowest round, divided by the median |
 | share of Gatepost's rate | the rate, divided by the rate of Gatepost with default settings |
 
-Ramp and tail are measured in steps of 0.25 s."""
+The *plateau* is the median rate in the middle half of the run. Ramp and tail are measured in steps of 0.25 s."""
 
 _BULK: Final = (
     Column("recipients/s", lambda run: run["rate"], ",.0f"),
@@ -140,7 +140,7 @@ Terms on this page:
 
 - The *contenders* are Gatepost and its *peers*, the other programs. [Settings](#settings) describes them.
 - *The usual way* is a Celery task that calls `auth0-python`.
-- The *stub* is the server that contenders send to: a local nginx that answers like Auth0, at once or after 50 ms.
+- The *stub* is the server that contenders send to: a local nginx that answers like Auth0, either immediately (*at once*) or after 50 ms.
 - In each *round*, each contender runs once, with a new Redis that has an append-only file. A figure is the median of the rounds. The tables show `n/a` for a missing figure."""
 
 
@@ -229,7 +229,7 @@ def _settings(report: Mapping[str, Any]) -> str:
             "Gatepost",
             "two processes of `gatepost worker --queues bulk` with default settings, one of them with `--beat`",
         ],
-        ["Gatepost, best settings", f"the same, with `{' '.join(report['best'])}`"],
+        [LABELS[BEST], f"the same, with `{' '.join(report['best'])}`"],
         *([peer.label, f"{peer.settings}{_calls(peer)}"] for peer in PEERS),
     ]
     return f"## Settings\n\n{table(['contender', 'setup'], rows)}"
@@ -237,7 +237,7 @@ def _settings(report: Mapping[str, Any]) -> str:
 
 def _calls(peer: Peer) -> str:
     at_once, late = peer.calls
-    return "" if at_once == late else f". Each process makes {at_once} calls at once, or {late} if answers take 50 ms"
+    return "" if at_once == late else f". Each process has {at_once} calls in flight, or {late} if answers take 50 ms"
 
 
 def _outside() -> str:

@@ -24,8 +24,8 @@ _SCENARIOS: Final = tuple(_SLUGS.values())
 _HEAD: Final = """## In short
 
 Each value in these tables is a ratio. For example, 2.00 in the row *Gatepost's rate / BullMQ's* means that Gatepost sent twice as fast as BullMQ."""
-_COLUMNS: Final = """The first table has four columns of values: over http and TLS, with a stub that answers at once or after 50 ms. If Gatepost ran with default settings and with best
-settings, *Gatepost's rate* is the higher rate. All other figures of Gatepost are with default settings."""
+_COLUMNS: Final = """The first table has four columns of values: over http and TLS, with a stub that answers at once or after 50 ms. With 50 ms, Gatepost runs
+twice: with default settings, and with [more calls](#settings). *Gatepost's rate* is then the higher of the two. All other ratios use the default settings."""
 
 
 def section(report: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,7 @@ class SimulatorServer:
 
     Raises:
         RuntimeError: It did not start.
-        ValueError: In a thread, a setting is not valid, or a `GATEPOST_SIMULATOR_…` variable is no setting.
+        ValueError: In a thread, a setting is not valid, or a `GATEPOST_SIMULATOR_…` variable is unknown.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def test_the_rate_is_compared_with_the_fastest_python_peer_by_medians() -> None:
 
 
 def test_the_better_of_defaults_and_best_settings_counts_for_rates() -> None:
-    """The best settings are faster here."""
+    """The run with more calls is faster here."""
     found = ratios(report(bulk=[bulk("tls-50-ms", gatepost=[run(100)], gatepost_best=[run(300)], bullmq=[run(600)])]))
 
     assert found["TLS, 50 ms: Gatepost's rate / BullMQ's"] == pytest.approx(0.5)

@@ -72,7 +72,9 @@ def test_a_misspelt_argument_is_refused(name: str, nearest: str) -> None:
     """As Python does for a function's arguments."""
     given: dict[str, Any] = {name: "x"}
 
-    with pytest.raises(ConfigurationError, match=rf"unknown setting {name} in load_settings\(\); .* Did you mean {nearest}"):
+    with pytest.raises(
+        ConfigurationError, match=rf"unknown setting {name} in load_settings\(\); .* Did you mean {nearest}"
+    ):
         load_settings(**given)
 
 
