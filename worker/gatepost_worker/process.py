@@ -15,7 +15,7 @@ from gatepost_core.ledger import ledger_at
 from gatepost_core.redis.connections import connect
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
-from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_servers, cleartext_settings
 from gatepost_worker.delivery.attempts import Attempts
 from gatepost_worker.delivery.clients import Clients
 from gatepost_worker.delivery.ownership import Ownership
@@ -138,7 +138,7 @@ class Process:
             ConfigurationError: names the missing or malformed setting, or the sealing key that stored values need.
         """
         _ = self.settings.all_tenants(), self.runner, self.dead_letters
-        if in_clear := cleartext_settings(self.settings):
+        if in_clear := cleartext_servers(self.settings) + cleartext_settings(self.settings):
             _log.warning("secrets.in_clear", settings=in_clear, why=IN_CLEAR)
         self.check()
 

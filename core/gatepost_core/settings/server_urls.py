@@ -90,9 +90,14 @@ def check_encrypted(url: str) -> None:
 
 
 def is_cleartext(url: str) -> bool:
-    """Return whether a URL leads to another machine without TLS. Every name except `localhost` and its subdomains is another machine."""
+    """Return whether an `http://` URL leads to another machine."""
+    return url.lower().startswith("http://") and is_elsewhere(url)
+
+
+def is_elsewhere(url: str) -> bool:
+    """Return whether a URL leads to another machine. Every name except `localhost` and its subdomains does."""
     host = (urlsplit(url).hostname or "").removesuffix(".")
-    if not url.lower().startswith("http://") or host == "localhost" or host.endswith(".localhost"):
+    if host == "localhost" or host.endswith(".localhost"):
         return False
     try:
         return not ipaddress.ip_address(host).is_loopback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from gatepost_operations.cli.entry import main
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
+PASSWORD = "a-password-of-the-broker"
 GATEWAY = "http://gateway.internal:8080"
 
 
@@ -31,6 +33,32 @@ def test_a_worker_names_it_at_its_start(
     assert "AUTH0_BASE_URL" in warned
     assert GATEWAY not in warned
     assert "secrets.in_clear" not in quiet
+
+
+def test_a_worker_and_the_doctor_name_the_url_of_a_server_whose_password_is_sent_in_clear(
+    make_settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line each, without the password; a warning is no failure."""
+    url = make_settings().redis_url.get_secret_value()
+    # Reaches this machine, though it is no loopback address. No server listens there, so only the warning is looked at.
+    broker = f"amqp://gatepost:{PASSWORD}@0.0.0.0:1"
+    Process(make_settings(broker_url=broker)).prepare()
+    (warned,) = [line for line in capsys.readouterr().out.splitlines() if "secrets.in_clear" in line]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEPOST_REDIS_URL", url)
+    monkeypatch.setenv("GATEPOST_BROKER_URL", broker)
+    monkeypatch.setenv("GATEPOST_BROKER_TIMEOUT", "2")
+    main(["doctor", "--offline", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+
+    assert "GATEPOST_BROKER_URL" in warned
+    assert PASSWORD not in warned
+    assert [(one["status"], one["found"]) for one in checks if one["name"] == "encryption"] == [
+        ("warning", "GATEPOST_BROKER_URL")
+    ]
 
 
 def test_a_command_names_it_on_standard_error(
@@ -55,5 +83,5 @@ def test_a_command_names_it_on_standard_error(
 
     assert (refused, allowed) == (4, 0)
     assert "AUTH0_BASE_URL: must begin with https://" in " ".join(said.split())
-    assert "AUTH0_BASE_URL: http:// to another machine" in " ".join(warned.err.split())
+    assert "AUTH0_BASE_URL: no TLS to another machine" in " ".join(warned.err.split())
     assert warned.out.startswith("{")

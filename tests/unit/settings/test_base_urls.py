@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.errors import ConfigurationError
 from gatepost_core.settings import Settings, load_settings
-from gatepost_core.settings.cleartext import cleartext_settings
+from gatepost_core.settings.cleartext import cleartext_servers, cleartext_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +148,46 @@ def test_http_to_another_machine_is_taken_where_it_is_allowed_and_named(
 def test_a_proxys_password_in_clear_is_named(monkeypatch: pytest.MonkeyPatch, proxy: str, *, named: bool) -> None:
     """Requests through the proxy use TLS, but the proxy's password does not."""
     monkeypatch.setenv("AUTH0_PROXY", proxy)
+    monkeypatch.setenv("GATEPOST_WEBHOOK_PROXY", proxy)
     settings = load_settings(tenants=[{**TABLE, "proxy": proxy}])
+    names = ["AUTH0_PROXY", "GATEPOST_TENANTS.globex.PROXY", "GATEPOST_WEBHOOK_PROXY"]
 
-    assert cleartext_settings(settings) == (["AUTH0_PROXY", "GATEPOST_TENANTS.globex.PROXY"] if named else [])
+    assert cleartext_settings(settings) == (names if named else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://:secret@redis:6379/0", True),
+        ("redis://worker:secret@10.0.0.5:6379/0", True),
+        ("sentinel://:secret@127.0.0.1:26379;sentinel://:secret@redis:26379", True),
+        ("amqp://gatepost:secret@rabbit:5672/", True),
+        ("pyamqp://gatepost:secret@rabbit:5672/", True),
+        ("redis://redis:6379/0", False),
+        ("redis://worker@redis:6379/0", False),
+        ("redis://:secret@127.0.0.1:6379/0", False),
+        ("redis://:secret@[::1]:6379/0", False),
+        ("rediss://:secret@redis:6379/0", False),
+        ("amqp://gatepost:secret@localhost:5672/", False),
+        ("amqps://gatepost:secret@rabbit:5671/", False),
+    ],
+)
+def test_a_password_of_redis_or_the_broker_in_clear_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, *, named: bool
+) -> None:
+    """Compose's own network sends it so too, so it is no error."""
+    monkeypatch.setenv("GATEPOST_BROKER_URL", url)
+    if "amqp" not in url:
+        monkeypatch.setenv("GATEPOST_REDIS_URL", url)
+    settings = load_settings()
+    names = ["GATEPOST_REDIS_URL"] * ("amqp" not in url) + ["GATEPOST_BROKER_URL"]
+
+    assert cleartext_servers(settings) == (names if named else [])
+
+
+def test_a_sentinel_url_with_the_files_of_tls_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files turn TLS on."""
+    monkeypatch.setenv("GATEPOST_REDIS_URL", "sentinel://:secret@redis:26379")
+    monkeypatch.setenv("GATEPOST_REDIS_CA_BUNDLE", "/etc/gatepost/ca.pem")
+
+    assert cleartext_servers(load_settings()) == []

@@ -25,7 +25,7 @@ from gatepost_core.redis.errors import REDIS_URL, UNKNOWN, Cause, diagnose
 from gatepost_core.redis.key_checks import KeyChecks
 from gatepost_core.redis.keys import RedisKeys
 from gatepost_core.settings import Settings, load_settings
-from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_settings
+from gatepost_core.settings.cleartext import IN_CLEAR, cleartext_servers, cleartext_settings
 from gatepost_core.webhooks.deliveries import Deliveries
 from gatepost_core.webhooks.endpoints import Endpoints
 from gatepost_operations.cli.dev_environment import env_file
@@ -94,8 +94,10 @@ def _examine(tenant_name: str | None, *, offline: bool) -> Iterator[Check]:
         yield Check("settings", Status.FAILED, "malformed", str(failure), configuration=True)
         return
     yield Check("settings", Status.OK, "read")
-    if in_clear := cleartext_settings(settings):
-        yield Check("encryption", Status.WARNING, ", ".join(in_clear), f"{IN_CLEAR}. Use https://.")
+    if in_clear := cleartext_servers(settings) + cleartext_settings(settings):
+        yield Check(
+            "encryption", Status.WARNING, ", ".join(in_clear), f"{IN_CLEAR}. Use https://, rediss:// or amqps://."
+        )
     yield _configured("sealing keys", lambda: ", ".join(settings.keyring().kids))
     yield _configured("fingerprint key", lambda: bool(settings.fingerprints()) and "set")
     yield _configured("tenants", lambda: ", ".join(settings.all_tenants()))
