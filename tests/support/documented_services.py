@@ -63,7 +63,7 @@ def new_api_key(stack: Stack) -> str:
 def services_beside(stack: Stack) -> Iterator[Services]:
     """Serve the HTTP API and the console beside a stack."""
     accounts = write_accounts(stack.directory / "users")
-    with running_api(as_role(stack, "api", web_api_key=SecretStr(CONSOLE_KEY))) as api:
+    with running_api(as_role(stack, "api", web_api_key=SecretStr(CONSOLE_KEY), auth0_client_secret=None)) as api:
         access = ConsoleSettings(users=accounts)
         app = create_app(as_role(stack, "console"), api.url, SecretStr(CONSOLE_KEY), access=access)
         with WebServer(app) as server:

@@ -55,9 +55,14 @@ class Manifests:
         """Return the paths at which a Deployment mounts Secrets, with the names of the files there."""
         deployment = self.all("Deployment")[f"gatepost-{name}"]
         secrets = {one["metadata"]["name"]: set(one["data"]) for one in self.objects if one["kind"] == "Secret"}
-        volumes = {one["name"]: one["secret"]["secretName"] for one in pod(deployment)["volumes"] if "secret" in one}
+        volumes = {
+            one["name"]: {item["path"] for item in one["secret"].get("items", ())}
+            or secrets[one["secret"]["secretName"]]
+            for one in pod(deployment)["volumes"]
+            if "secret" in one
+        }
         mounts = self.containers()[name]["volumeMounts"]
-        return {one["mountPath"]: secrets[volumes[one["name"]]] for one in mounts if one["name"] in volumes}
+        return {one["mountPath"]: volumes[one["name"]] for one in mounts if one["name"] in volumes}
 
 
 def pod(deployment: Object) -> Object:

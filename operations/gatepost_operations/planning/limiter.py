@@ -10,6 +10,7 @@ from gatepost_core.campaigns.store import CampaignStore
 from gatepost_core.errors import CampaignNotFound, ConfigurationError
 from gatepost_core.kinds import Endpoint, Lane
 from gatepost_core.redis.keys import RedisKeys
+from gatepost_core.settings.tenants import no_tenant
 from gatepost_operations.planning.tenant_quota import Bucket, CampaignRate, TenantQuota
 from gatepost_worker.authentication import AuthenticationError
 from gatepost_worker.delivery.clients import client_for
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from gatepost_core.audit_log import AuditLog
     from gatepost_core.settings import Settings
-    from gatepost_core.settings.tenants import Tenant
 
 _REFUSED: Final = 429
 
@@ -50,18 +50,20 @@ class LimiterQuotas:
         """
         rates = campaign_rates(self._campaigns())
         quotas, failures = [], []
-        for one in self._tenants(tenant):
-            pacing = LimiterSettings.of(self._settings, one)
+        for name in self._names(tenant):
+            pacing = LimiterSettings(
+                max_rate=self._settings.max_rate_of(name), longest_hint_s=self._settings.longest_hint
+            )
             limiter = RedisLimiter(self._redis, self._keys, pacing)
             for endpoint in endpoints:
-                key = LimiterKey(one.name, endpoint)
+                key = LimiterKey(name, endpoint)
                 found = quota_of(limiter, pacing, key)
                 if probing and endpoint is Endpoint.START and not found.is_known:
-                    if failure := self._probe(one, limiter, key):
-                        failures.append(f"{one.name}: {failure}")
+                    if failure := self._probe(name, limiter, key):
+                        failures.append(f"{name}: {failure}")
                     found = quota_of(limiter, pacing, key)
                 if endpoint is Endpoint.START:
-                    found = replace(found, campaigns=rates.get(one.name, ()))
+                    found = replace(found, campaigns=rates.get(name, ()))
                 quotas.append(found)
         return quotas, failures
 
@@ -77,8 +79,8 @@ class LimiterQuotas:
             TenantMissing: the tenant is not configured.
         """
         # Before the act: a wrong name may be anything, and the audit log must not keep it.
-        tenants = self._tenants(tenant)
-        keys = [LimiterKey(one.name, path) for one in tenants for path in ([endpoint] if endpoint else Endpoint)]
+        names = self._names(tenant)
+        keys = [LimiterKey(name, path) for name in names for path in ([endpoint] if endpoint else Endpoint)]
         limiter = RedisLimiter(self._redis, self._keys)
         with audit.act("quota.clear", tenant=tenant, endpoint=endpoint) as done:
             cleared: list[dict[str, Any]] = [
@@ -90,16 +92,22 @@ class LimiterQuotas:
     def _campaigns(self) -> CampaignStore:
         return CampaignStore(self._redis, self._keys, republish_after_s=self._settings.republish_after)
 
-    def _tenants(self, name: str | None) -> list[Tenant]:
-        return [self._settings.tenant_named(name)] if name else list(self._settings.all_tenants().values())
+    def _names(self, wanted: str | None) -> list[str]:
+        # Only a probe needs the credential of a tenant.
+        names = list(self._settings.applications())
+        if not names:
+            raise ConfigurationError("no tenant is configured; set AUTH0_DOMAIN and AUTH0_CLIENT_ID")
+        if wanted and wanted not in names:
+            raise no_tenant(wanted, names)
+        return [wanted] if wanted else names
 
-    def _probe(self, tenant: Tenant, limiter: RedisLimiter, key: LimiterKey) -> str | None:
+    def _probe(self, name: str, limiter: RedisLimiter, key: LimiterKey) -> str | None:
         """Let the limiter learn a quota from a start that Auth0 refuses. Return why that failed, if it did."""
         permit = limiter.acquire(key, Lane.INTERACTIVE)
         if not isinstance(permit, Permit):
             return "The limiter gives no permit at this moment; try again."
         try:
-            with client_for(tenant, self._settings) as client:
+            with client_for(self._settings.tenant_named(name), self._settings) as client:
                 answer = client.probe_start()
         except (ConfigurationError, AuthenticationError) as failure:
             return str(failure)

@@ -65,10 +65,16 @@ def test_no_secret_is_in_a_file_that_is_copied_or_in_an_environment(services: di
     texts = [(CHECKOUT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", ".env.example")]
     names = r"^\s*([A-Z0-9_]*(?:SECRET|SEALING_KEYS|FINGERPRINT_KEY|SIGNING_KEY|API_KEY|PASSWORD|_URL)[A-Z_]*)\s*[:=]"
     named = {name for text in texts for name in re.findall(names, text, re.MULTILINE)}
-    values = {value for one in services.values() for name, value in one.environment.items() if name.endswith("_FILE")}
+    values = {
+        value
+        for one in services.values()
+        for name, value in one.environment.items()
+        if name.endswith("_FILE") and value
+    }
 
     assert {name for name in named if not name.endswith("_FILE")} == {
         "AUTH0_BASE_URL",
+        "AUTH0_CLIENT_SIGNING_KEY_PATH",
         "GATEPOST_WEB_API_URL",
         "GATEPOST_CONSOLE_URL",
     }
@@ -77,21 +83,21 @@ def test_no_secret_is_in_a_file_that_is_copied_or_in_an_environment(services: di
 
 
 def test_only_those_who_seal_or_send_hold_keys_and_the_credential(services: dict[str, Service]) -> None:
-    """Beat, metrics, the console and the simulator get no file with a key, and a service gets each file that its environment names."""
-    secret = {"sealing_keys", "fingerprint_key", "auth0_credential"}
+    """Only workers and the operator's shell call Auth0; a service gets each file that its environment names, and no other."""
+    keys = {"sealing_keys", "fingerprint_key"}
     mounted = {name: set(service.definition.get("secrets", ())) for name, service in services.items()}
     named = {
-        name: {value.removeprefix("/run/secrets/") for key, value in one.environment.items() if key.endswith("_FILE")}
+        name: {
+            value.removeprefix("/run/secrets/")
+            for key, value in one.environment.items()
+            if key.endswith("_FILE") and value
+        }
         for name, one in services.items()
     }
 
-    assert {name for name, files in mounted.items() if files & secret} == {
-        "worker",
-        "worker-bulk",
-        "operator",
-        "api",
-        "probe",
-    }
+    callers = {"worker", "worker-bulk", "operator"}
+    assert {name for name, files in mounted.items() if files & keys} == callers | {"api", "probe"}
+    assert {name for name, files in mounted.items() if "auth0_credential" in files} == callers
     assert mounted == named
 
 

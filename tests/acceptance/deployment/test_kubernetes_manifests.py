@@ -206,9 +206,17 @@ def test_only_those_who_seal_or_send_hold_keys_and_the_credential(whole: Manifes
     holders = {name for name in whole.containers() if "/run/secrets/gatepost-keys" in whole.mounted_secrets(name)}
     mounts = [one for container in whole.containers().values() for one in container["volumeMounts"]]
 
-    assert holders == {"worker", "worker-bulk", "operator", "api"}
+    callers = {"worker", "worker-bulk", "operator"}
+    credential = {name for name in whole.containers() if "auth0_credential" in _files(whole, name)}
+    named = {name for name in whole.containers() if "AUTH0_CLIENT_SECRET_FILE" in whole.environment(name)}
+    assert holders == callers | {"api"}
+    assert credential == named == callers
     assert whole.mounted_secrets("beat").keys() == {"/run/secrets/gatepost-redis"}
     assert not any("subPath" in one for one in mounts)
+
+
+def _files(whole: Manifests, name: str) -> set[str]:
+    return set().union(*whole.mounted_secrets(name).values())
 
 
 def test_the_patch_for_a_private_key_reaches_every_pod_with_the_credential(folder: Path) -> None:
@@ -217,7 +225,7 @@ def test_the_patch_for_a_private_key_reaches_every_pod_with_the_credential(folde
     [patches] = re.findall(r"^```yaml\n(patches:\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
     for place, expected in (
         (example_beside(folder, "signs"), {"worker", "worker-bulk", "operator"}),
-        (with_options(folder, "signs-with-options"), {"worker", "worker-bulk", "operator", "api"}),
+        (with_options(folder, "signs-with-options"), {"worker", "worker-bulk", "operator"}),
     ):
         file = place / "kustomization.yaml"
         text = file.read_text(encoding="utf-8")

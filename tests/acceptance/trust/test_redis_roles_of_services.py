@@ -255,6 +255,7 @@ def test_a_probe_logs_in_as_operator(services: Services, authority: Authority) -
                 "probe",
                 "--json",
                 GATEPOST_REDIS_URL=url_of("operator", stack.valkey.port),
+                AUTH0_CLIENT_SECRET="",
                 GATEPOST_PROBE_ADDRESS="probe@example.com",
                 GATEPOST_PROBE_IMAP_HOST="localhost",
                 GATEPOST_PROBE_IMAP_PORT=str(mailbox.port),

@@ -25,7 +25,6 @@ def served(valkey_server: EmbeddedValkey) -> Iterator[Api]:
         fingerprint_key="a fingerprint key of the tests alone",
         AUTH0_DOMAIN="localhost:1",
         AUTH0_CLIENT_ID="client",
-        AUTH0_CLIENT_SECRET="s3cret",
         web_api_key=CONSOLE_KEY,
     )
     with running_api(settings) as running:
