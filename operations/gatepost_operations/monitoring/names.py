@@ -43,7 +43,7 @@ OPERATIONS_ENDED: Final = Metric(
     "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended, by final state.", ("kind", "state")
 )
 CAMPAIGNS: Final = Metric(
-    "gatepost_campaigns", Type.GAUGE, "Open campaigns and the newest 1,000 campaigns, by status.", ("status",)
+    "gatepost_campaigns", Type.GAUGE, "Campaigns by status: all open campaigns, and the newest 1,000.", ("status",)
 )
 CAMPAIGNS_PAUSED: Final = Metric(
     "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns by the reason of the pause.", ("reason",)
@@ -82,7 +82,7 @@ WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Web
 WEBHOOK_OLDEST: Final = Metric(
     "gatepost_webhook_oldest_seconds",
     Type.GAUGE,
-    "Seconds since the oldest event that waits for an enabled webhook endpoint; 0 if no event waits.",
+    "Seconds for which the oldest event has waited for an enabled webhook endpoint; 0 if no event waits.",
 )
 PROBE_SUCCESS: Final = Metric(
     "gatepost_probe_success",
