@@ -116,6 +116,19 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def connection_for_questions(app: Celery, timeout_s: float) -> Any:
+    """Return a connection that asks workers, and takes no work.
+
+    kombu's consumers of Redis put messages back that a worker has held for too long. This one does not: its user may lack the right.
+
+    Args:
+        app: the app.
+        timeout_s: seconds to wait for the connection.
+    """
+    options = {} if app.conf.broker_url.startswith(("amqp", "pyamqp")) else {"ack_emulation": False}
+    return app.connection_for_write(connect_timeout=timeout_s, transport_options=options)
+
+
 def publish(
     app: Celery, task: str, queue: Queue, task_id: str, kwargs: dict[str, Any], *, countdown: float | None = None
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from gatepost.campaigns.control import Campaigns
-from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app, connection_for_questions
 from gatepost_core.campaigns.model import Status
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.errors import CampaignConflict, CampaignNotFound, CorruptRecord
@@ -140,7 +140,7 @@ class Recovery:
 
     def _refuse_workers(self) -> None:
         try:
-            with self._app.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
+            with connection_for_questions(self._app, _ASK_WORKERS_S) as connection:
                 connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
                 alive = self._app.control.inspect(timeout=_ASK_WORKERS_S, connection=connection).ping() or {}
         except BROKER_ERRORS as failure:

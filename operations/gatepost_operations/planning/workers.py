@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app, connection_for_questions
 from gatepost_core.errors import Unavailable
 from gatepost_core.kinds import Queue
 from gatepost_core.redis.errors import broker_error
@@ -47,7 +47,7 @@ def queues_by_worker(settings: Settings, *, answer_within_s: float) -> dict[str,
     """
     app = build_app(settings)
     try:
-        with app.connection_for_write(connect_timeout=_ASK_S) as connection:
+        with connection_for_questions(app, _ASK_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=_ASK_S)
             replies = app.control.inspect(timeout=answer_within_s, connection=connection).active_queues() or {}
     except BROKER_ERRORS as failure:

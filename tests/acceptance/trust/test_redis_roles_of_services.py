@@ -7,19 +7,23 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
+from pydantic import SecretStr
 
 from gatepost import Producer
 from gatepost_core.dead_letters import DeadLetters
 from gatepost_core.redis.connections import connect
+from gatepost_core.settings import Settings
 from gatepost_core.states import State
 from gatepost_core.webhooks.events import EventType
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+from gatepost_operations.planning.workers import queues_by_worker
 from gatepost_operations.web.console.security.operators import Level
 from support.campaign_parts import rows
 from support.documented_services import as_role, new_api_key, services_beside
 from support.keys import KEYS
 from support.mailboxes import PASSWORD, USER, Mailbox, MailServer
-from support.redis_roles import PAGE, create_users, url_of
+from support.redis_roles import PAGE, ROLES, create_users, url_of
 from support.stack import Stack
 from support.web_api import CONSOLE_KEY
 
@@ -293,3 +297,18 @@ def test_a_backup_is_recovered_as_worker_and_refused_by_name_as_operator(
         assert program.wait() == code, program.output()
         assert ("does not allow this user" in program.output()) is (role == "operator")
         assert "did not answer" not in program.output()
+
+
+@pytest.mark.parametrize("role", ["operator", "console"])
+def test_a_question_that_no_worker_answers_needs_no_right_on_held_messages(valkey: EmbeddedValkey, role: str) -> None:
+    """It is no refusal that no worker runs."""
+    with redis.Redis.from_url(valkey.url) as client:
+        create_users(client)
+        client.acl_log_reset()
+        answers = queues_by_worker(Settings(redis_url=SecretStr(url_of(role, valkey.port))), answer_within_s=1)
+        refused = client.acl_log(_WHOLE_LOG)
+        for one in ROLES:
+            client.execute_command("ACL", "DELUSER", one)
+
+    assert answers == {}
+    assert refused == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed, ResourceLocked
 
 from gatepost_core.broker.amqp_timeouts import BrokerBlocked, BrokerSilent
-from gatepost_core.broker.publishing import BROKER_ERRORS, build_app
+from gatepost_core.broker.publishing import BROKER_ERRORS, build_app, connection_for_questions
 from gatepost_core.kinds import Queue as GatepostQueue
 from gatepost_core.redis.errors import BROKER_URL, broker_cause
 from gatepost_core.redis.keys import RedisKeys
@@ -69,7 +69,7 @@ def examine_broker(settings: Settings, *, webhooks: bool = False) -> Iterator[Ch
 
 
 def _examine(app: Celery, unneeded: Collection[str]) -> Iterator[Check]:
-    with app.connection_for_write(connect_timeout=_ASK_WORKERS_S) as connection:
+    with connection_for_questions(app, _ASK_WORKERS_S) as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=_ASK_WORKERS_S)
             _probe(connection)
