@@ -38,7 +38,7 @@ class Peer:
 
 _CELERY: Final = ("{bin}/celery", "-A")
 # `task_acks_late` is false, and kombu's `visibility_timeout` for Redis is 3,600 s.
-_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so it does not repeat interrupted tasks. Fetched tasks that had not begun return to the queue after an hour, so they count as lost"
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so it does not repeat interrupted tasks. A process also fetches tasks in advance. These return to the queue only after an hour, so they count as lost"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (
@@ -104,7 +104,7 @@ PEERS: Final = (
         share=(0.4, 1.0),
         settings="two processes with one aiohttp session each. List broker, no results",
         # taskiq_redis.ListQueueBroker removes a task from the list with BRPOP.
-        after_a_crash="The list broker deletes a task when a process fetches it, so interrupted tasks are not repeated",
+        after_a_crash="The list broker deletes a task when a process fetches it. So it does not repeat interrupted tasks",
     ),
     Peer(
         name="dramatiq",
@@ -140,7 +140,7 @@ PEERS: Final = (
         share=(1.0, 1.0),
         settings="two Node.js processes with one undici pool each. Finished jobs are removed",
         # A worker's `maxStalledCount` is 1.
-        after_a_crash="By default, BullMQ repeats an interrupted job once. If the job is interrupted again, it fails",
+        after_a_crash="By default, BullMQ repeats an interrupted job once",
     ),
 )
 

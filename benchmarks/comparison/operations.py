@@ -30,19 +30,17 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients with two processes. Each process has {CALLS} calls in flight, with two exceptions:
+Each contender sends to {recipients} recipients with two processes. A process has {CALLS} calls in flight. In the usual way, a process has one call in flight. Gatepost keeps these
+recipients in one [batch](glossary.md#batch), so only one of its processes sends.
 
-- A process of the usual way has one call in flight.
-- Gatepost keeps these recipients in one [batch](glossary.md#batch), so only one of its processes sends.
-
-The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, `SIGKILL` ends both processes, and the test starts them again. For the peers,
-the test then waits {report["crash_s"]:g} s for tasks that return to the queue. For Gatepost, the test ends when every recipient has a final state.
+The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, `SIGKILL` ends both processes, and the test starts them again. Then
+the test waits {report["crash_s"]:g} s for tasks that return to the queue. With Gatepost, the test ends when every recipient has a final state.
 
 | column | meaning |
 |---|---|
-| calls interrupted | calls without an answer at the time of the kill |
-| lost | recipients for whom the stub got no request before the end of the test. Recipients of interrupted calls are not lost, because the stub got their requests |
-| doubled | recipients for whom the stub got more than one request |
+| calls interrupted | calls without an answer when the processes were killed |
+| lost | recipients for whom the stub got no request |
+| doubled | recipients for whom the stub got two or more requests |
 | reported as perhaps sent | recipients for whom the contender reports that the message may have been sent |
 
 {table(["contender", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
@@ -85,7 +83,7 @@ def producers(report: Mapping[str, Any]) -> list[str]:
         Column("operation enqueued, s", lambda run: run["first_call_s"], ".2f"),
         Column("memory at the end, MiB", lambda run: run["mib"], ".0f"),
     )
-    text = "A new Python process imports the library, makes the producer and enqueues one operation. The columns with *s* and *CPU-s* show the time since the start of the import.\n\n"
+    text = "A new Python process imports the library, makes the producer and enqueues one operation. Times begin with the import.\n\n"
     return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
 
 
