@@ -30,7 +30,7 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients with two processes. A process has {CALLS} calls in flight. In the usual way, a process has one call in flight. Gatepost keeps these
+Each contender sends to {recipients} recipients with two processes. A process has {CALLS} calls in flight, or one call in the usual way. Gatepost keeps these
 recipients in one [batch](glossary.md#batch), so only one of its processes sends.
 
 The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, `SIGKILL` ends both processes, and the test starts them again. Then
