@@ -125,7 +125,7 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    To include recipients in the state `unknown`, name this state in `states` or their reason in `reasons`. Scope: `campaigns`.
+    Recipients in the state `unknown` are left out, unless `states` or `reasons` select them. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
@@ -173,7 +173,7 @@ class Choice(BodyModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Add recipients of a campaign to the suppression list. Without `states` and `reasons`, add all of them.
+    """Add recipients of a campaign to the suppression list, by default all. `states` and `reasons` select some of them.
 
     Scopes: `campaigns` and `suppressions`.
     """

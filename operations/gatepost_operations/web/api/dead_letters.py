@@ -95,9 +95,9 @@ class Letters(BodyModel):
     responses={200: answer(schemas.ReplayedLetters), **_WITH_BODY},
 )
 async def replay_dead_letters(request: Request, caller: CallerOf) -> Response:
-    """Put up to 500 dead letters back on their queues, the newest first. `reason`, `since`, `until` and `ids` filter them.
+    """Put up to 500 dead letters back on their queues. Send the request twice: first with `dry_run`, then with `confirmed`.
 
-    First count them with `dry_run`, and then confirm their number with `confirmed`. Scope: `console`.
+    Scope: `console`.
     """
     caller.require(Scope.CONSOLE)
     return await caller.run(_replay_all, caller, await read_json(request))
@@ -119,9 +119,9 @@ def _replay_all(caller: Caller, body: Body) -> Response:
     responses={200: answer(schemas.DroppedLetters), **_WITH_BODY},
 )
 async def drop_dead_letters(request: Request, caller: CallerOf) -> Response:
-    """Delete up to 500 dead letters, the newest first. `reason`, `since`, `until` and `ids` filter them.
+    """Delete up to 500 dead letters. Send the request twice: first with `dry_run`, then with `confirmed`.
 
-    First count them with `dry_run`, and then confirm their number with `confirmed`. Scope: `console`.
+    Scope: `console`.
     """
     caller.require(Scope.CONSOLE)
     return await caller.run(_drop_all, caller, await read_json(request))

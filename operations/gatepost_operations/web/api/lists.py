@@ -53,7 +53,7 @@ class Clearing(BodyModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """End the wait that follows a 429 of Auth0. Workers continue within a minute. The audit log records this. Scope: `console`."""
+    """End the wait after a 429 of Auth0. Workers continue within a minute. The audit log records the request. Scope: `console`."""
     caller.require(Scope.CONSOLE)
     return await caller.run(_clear, caller, await read_json(request))
 

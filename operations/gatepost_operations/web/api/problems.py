@@ -60,14 +60,14 @@ class Type(Enum):
         "too-slow",
         408,
         "The body came too slowly.",
-        "No data came for a minute, or fewer than 500 bytes a second. Rows that came before were added to the campaign.",
+        "No data came for a minute, or less than 500 bytes a second. Rows that had arrived are in the campaign.",
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
     RECORD_GONE = Entry(
         "record-gone",
         409,
         "The record of this idempotency key was deleted.",
-        "Gatepost cannot tell the outcome of the first request. The repeated request sent nothing.",
+        "The outcome of the first request is lost. This request sent nothing.",
     )
     NOT_FINISHED = Entry(
         "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."

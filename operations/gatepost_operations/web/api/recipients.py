@@ -46,9 +46,9 @@ async def list_recipients(
     cursor: Annotated[int, Query(ge=0, le=1 << 40, description="`next_cursor` of the page before.")] = 0,
     reveal: Annotated[bool, Query(description="Addresses in clear; needs the scope `reveal`, and is audited.")] = False,
 ) -> Response:
-    """Return a page of recipients, filtered by `state` and `reason`. With `reveal=true`, include the addresses.
+    """Return a page of recipients, filtered by `state` and `reason`. `reveal=true` adds the addresses.
 
-    A page can be empty although more pages follow. The last page has `null` as `next_cursor`. Scope: `read`, and `reveal` for addresses.
+    Read pages until `next_cursor` is null, even if a page is empty. Scope: `read`, and `reveal` for addresses.
     """
     return await caller.run(_list, caller, campaign_id, _Page(_only(states, reasons), limit, cursor, reveal))
 

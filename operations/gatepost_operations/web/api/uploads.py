@@ -140,7 +140,7 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file to a campaign. Recipients that the campaign already has are not added again.
+    """Add the rows of a file to a campaign, except recipients that the campaign already has.
 
     If a row is refused, the rows before it stay in the campaign. Scope: `campaigns`.
     """
