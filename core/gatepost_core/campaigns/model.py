@@ -37,6 +37,8 @@ _LONGEST_TYPED: Final = 40
 _LIKE_AN_ID: Final = re.compile(r"(?:urn:uuid:)?[{]?[0-9A-Fa-f-]{32,}[}]?")
 SHORT_ID: Final = 8
 """Characters of an id that identify a campaign in practice."""
+LOWEST_RATE: Final = 0.00001
+"""The lowest maximum rate of a campaign, in recipients a second."""
 
 
 class Status(StrEnum):
@@ -150,7 +152,7 @@ class Options(MessageFields):
     tenant: str | None = Field(default=None, description="Name of a configured tenant; the first one when absent.")
     start_at: PointInTime | None = Field(default=None, description="The earliest time to send.")
     hours: Hours | None = Field(default=None, description="The hours of the day in which messages may leave.")
-    rate: Annotated[float, Field(ge=1e-5), IsNumber] | None = Field(
+    rate: Annotated[float, Field(ge=LOWEST_RATE), IsNumber] | None = Field(
         default=None, description="Most recipients a second."
     )
     deadline: Annotated[PointInTime | None, ForScripts()] = Field(

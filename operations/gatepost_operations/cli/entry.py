@@ -16,7 +16,7 @@ from typer.main import get_command
 from gatepost_operations.cli.command_table import TABLE, Entry
 from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_error
 from gatepost_operations.cli.given_command import note_command
-from gatepost_operations.cli.help_style import PlainGroup
+from gatepost_operations.cli.help_style import PlainGroup, without_exponents
 from gatepost_operations.cli.options import examples
 from gatepost_operations.cli.output import blames_options, say, show_error, write, write_json
 
@@ -141,7 +141,7 @@ def _show_misuse(misuse: typer.TyperException, *, as_json: bool) -> int:
     command = getattr(getattr(misuse, "ctx", None), "command_path", "gatepost")
     # Typer's words for a wrong value are those of pydantic.
     problem = misuse.format_message().replace("Value error, ", "").replace("Input should be", "must be")
-    problem = _UNPARSED.sub("", problem).replace("greater than or equal to", "at least")
+    problem = without_exponents(_UNPARSED.sub("", problem)).replace("greater than or equal to", "at least")
     problem = problem.replace("less than or equal to", "at most").replace("a valid integer", "a whole number")
     if as_json:
         message = {"type": "UsageError", "message": problem, "exit_code": misuse.exit_code}

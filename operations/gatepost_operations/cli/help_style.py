@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from typer.core import TyperCommand, TyperGroup
@@ -14,6 +15,7 @@ _TYPE: Final = re.compile(r" <([^<>]*)>$")
 _LIST: Final = re.compile(r"<list\[([^<>]*)\]>$")
 _BETWEEN: Final = re.compile(r"([\d.]+)<=x<=([\d.]+)(?=\]$)")
 _AT_LEAST: Final = re.compile(r"x>=([\d.]+)(?=\]$)")
+_WITH_EXPONENT: Final = re.compile(r"(?<![\w.])\d(?:\.\d+)?e-\d+\b")
 _REQUIRED: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -60,7 +62,12 @@ def write_parameters(parameters: Iterable[Any], ctx: Any, formatter: Any) -> Non
 
 
 def _plain_range(text: str) -> str:
-    return _AT_LEAST.sub(r"at least \1", _BETWEEN.sub(r"\1 to \2", text))
+    return _AT_LEAST.sub(r"at least \1", _BETWEEN.sub(r"\1 to \2", without_exponents(text)))
+
+
+def without_exponents(text: str) -> str:
+    """Return a text with its small numbers in digits: `0.00001` for `1e-05`."""
+    return _WITH_EXPONENT.sub(lambda found: f"{Decimal(found[0]):f}", text)
 
 
 def _plain_usage(pieces: list[str]) -> list[str]:

@@ -51,7 +51,7 @@ def read_moment(
         if moment.tzinfo is None and timezone is None:
             option = ", or give --timezone" if zone_option else ""
             raise InvalidCommand([FieldError(field, f"has no timezone; add one, as in 09:00+02:00{option}")])
-        zoned = moment if timezone is None or moment.tzinfo else moment.replace(tzinfo=_zone(timezone))
+        zoned = moment if timezone is None or moment.tzinfo else moment.replace(tzinfo=read_zone(timezone))
         near = _near(zoned.astimezone(UTC), field)
     except OverflowError:
         # The year is below 1 or above 9999, perhaps only in UTC.
@@ -112,7 +112,12 @@ def _near(moment: datetime, field: str) -> datetime:
         raise InvalidCommand([FieldError(field, str(problem))]) from None
 
 
-def _zone(name: str) -> ZoneInfo:
+def read_zone(name: str) -> ZoneInfo:
+    """Read `--timezone`.
+
+    Raises:
+        InvalidCommand: there is no such timezone.
+    """
     try:
         return zone_named(name)
     except ValueError as problem:

@@ -332,13 +332,26 @@ def plan(
 def _supplies(quota: TenantQuota) -> list[Supply]:
     if quota.is_learned:
         return [Supply(quota.burst, quota.rate_for_another, quota.room)]
-    slow, fast = likely_rates(min(bucket.limit for bucket in quota.buckets))
+    slow, fast = likely_rates(_smallest_limit(quota))
     return [Supply(quota.burst, rate, quota.room) for rate in sorted({slow, fast})]
+
+
+def _smallest_limit(quota: TenantQuota) -> int:
+    return min(bucket.limit for bucket in quota.buckets)
 
 
 def likely_rates(limit: int) -> tuple[float, float]:
     """Return the slowest and the fastest refill of a bucket of this size: those that Auth0 documents, else its size per hour and per second."""
     return _DOCUMENTED.get(limit, (limit / _HOUR_S, float(limit)))
+
+
+def _source_of_rates(limit: int) -> str:
+    if limit in _DOCUMENTED:
+        return "The plan uses the refill that Auth0 documents for a bucket of this size."
+    return (
+        "Auth0 documents no refill for a bucket of this size, so the plan assumes that the bucket fills up in an hour, or in "
+        "a second."
+    )
 
 
 def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
@@ -347,10 +360,10 @@ def _unknowns(quota: TenantQuota | None, running: int) -> Iterator[str]:
     elif quota.blind:
         yield "The answers have no quota headers, so the limiter uses its fallback rate."
     elif not quota.is_learned:
-        yield "The refill is not known yet. The plan uses the refill that Auth0 documents for a bucket of this size."
+        yield f"The refill is not known yet. {_source_of_rates(_smallest_limit(quota))}"
     else:
         yield "The load of other applications can change. These times assume the current load."
     if running:
         word = "campaign runs" if running == 1 else "campaigns run"
-        yield f"{running:,} more {word} under this quota. The times leave each an equal share."
+        yield f"{running:,} more {word} under this quota. The times leave each its rate, or an equal share."
     yield "With too few workers it takes longer. Accepted by Auth0 does not mean delivered."

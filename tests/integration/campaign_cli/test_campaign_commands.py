@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatepost_core.campaigns.model import Status
+from gatepost_core.campaigns.model import LOWEST_RATE, Options, Status
 from gatepost_core.states import State
 from gatepost_operations.cli.entry import main
 
@@ -328,6 +328,7 @@ def test_a_guest_list_keeps_fingerprints_only(run: Run, campaigns: Campaigns, pe
     [
         (["--hours", "09:00-18:00"], "--timezone"),
         (["--hours", "nine to five", "--timezone", "Europe/Berlin"], "09:00-18:00"),
+        (["--timezone", "Europe/Belrin"], "timezone: there is no timezone 'Europe/Belrin'"),
         (["--start-at", "tomorrow"], "moment"),
         (["--auth-params", "[1]"], "JSON object"),
         (["--tenant", "acme"], "acme"),
@@ -339,6 +340,14 @@ def test_a_malformed_option_is_named(run: Run, options: list[str], says: str) ->
 
     assert code == (4 if "--tenant" in options else 2)
     assert says in error["error"]["message"]
+
+
+def test_the_lowest_rate_is_the_same_on_the_command_line_and_in_python(run: Run) -> None:
+    """The command line once refused rates that `Options` takes."""
+    code, created = run("campaign", "create", "slow", "--rate", f"{LOWEST_RATE:f}")
+    refused, _ = run("campaign", "create", "slower", "--rate", f"{LOWEST_RATE / 2:.6f}")
+
+    assert (code, created["options"]["rate"], refused) == (0, Options(rate=LOWEST_RATE).rate, 2)
 
 
 def test_counts_that_do_not_add_up_are_reported_everywhere(

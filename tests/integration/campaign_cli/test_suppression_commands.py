@@ -160,6 +160,18 @@ def test_a_plan_uses_what_the_limiter_knows(run: Run, people: People) -> None:
 
 
 @pytest.mark.usefixtures("known_quota")
+@pytest.mark.parametrize("command", [["plan", "--offline"], ["send", "--dry-run", "--name", "spring"]])
+def test_a_plan_is_in_the_given_timezone(
+    command: list[str], people: People, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With no sending hours; `--timezone` once had no effect then."""
+    verb, *options = command
+
+    assert main(["campaign", verb, people(3), *options, "--timezone", "Asia/Tokyo"]) == 0
+    assert " JST, in " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("known_quota")
 def test_the_quota_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """A row a tenant and endpoint."""
     code, shown = run("quota")

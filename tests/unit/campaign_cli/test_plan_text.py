@@ -100,6 +100,15 @@ def test_times_are_in_the_zone_of_the_hours() -> None:
     assert times(lines_of(10, hours=hours)) == ["finishes today 10:36 EST, in 0 s"]
 
 
+def test_times_without_hours_are_in_the_given_zone() -> None:
+    """The operator's machine is in another one."""
+    options = Options(deadline=NOW + timedelta(days=2))
+    made = plan(10, options, quota(), NOW)
+    lines = list(plan_lines(made, None, NOW, "Asia/Tokyo"))
+
+    assert times(lines) == ["finishes today 00:36 JST, in 0 s", "deadline Wednesday 00:36 JST, in 2 d"]
+
+
 def test_a_deadline_is_in_plain_words_too() -> None:
     """With the recipients who would get nothing before it."""
     lines = lines_of(10_000, rate_limit=1.0, deadline=NOW + timedelta(days=2))

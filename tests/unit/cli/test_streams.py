@@ -178,6 +178,7 @@ def test_a_wrong_value_names_its_option(arguments: list[str], says: str, capsys:
         (["campaign", "list", "--limit", "0"], "'--limit': must be at least 1. Try:"),
         (["campaign", "list", "--limit", "ten"], "'--limit': must be a whole number. Try:"),
         (["campaign", "plan", "x", "--rate", "fast"], "'--rate': must be a valid number. Try:"),
+        (["campaign", "plan", "x", "--rate", "0.000001"], "'--rate': must be at least 0.00001. Try:"),
         (["web", "--port", "99999"], "'--port': must be at most 65535. Try:"),
         (["campaign", "export", "x", "--format", "xml"], "'--format': 'xml' is not one of 'ndjson', 'csv'. Try:"),
         (["campaign", "pause"], "Missing argument 'CAMPAIGN'. Try: gatepost campaign pause --help"),

@@ -178,6 +178,18 @@ def test_an_unlearned_refill_is_taken_from_the_documentation_and_said() -> None:
     assert "not known yet" in made.unknowns[0]
 
 
+@pytest.mark.parametrize(
+    ("limit", "source"),
+    [(300, "the refill that Auth0 documents"), (7, "Auth0 documents no refill for a bucket of this size")],
+)
+def test_a_plan_says_whether_auth0_documents_the_refill(limit: int, source: str) -> None:
+    """For another size, the two forecasts are assumptions."""
+    unlearned = bucket(limit=limit, level=limit, reserve=1, available_rate=0, refill_rate=0)
+    made = plan(10_000, Options(), quota(bucket=unlearned), MONDAY)
+
+    assert [source in made.unknowns[0], len(made.forecasts)] == [True, 2]
+
+
 @pytest.mark.parametrize(("limit", "rates"), [(25, (25, 25)), (50, (50 / 3600, 50 / 3600)), (7, (7 / 3600, 7))])
 def test_likely_rates(limit: int, rates: tuple[float, float]) -> None:
     """A size that is not documented is anything between its size an hour and its size a second."""

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from gatepost_core.campaigns.hours import SendingHours
-from gatepost_core.campaigns.model import Options
+from gatepost_core.campaigns.model import LOWEST_RATE, Options
 from gatepost_core.campaigns.row import Row
 from gatepost_core.commands import OnUnknown, invalid_command_of
 from gatepost_core.errors import FieldError, InvalidCommand
@@ -19,13 +19,15 @@ from gatepost_operations.cli.campaign.recipient_file import FileOptions
 from gatepost_operations.cli.inputs import given_only
 from gatepost_operations.cli.message_options import MessageOptions, OnUnknownOption
 from gatepost_operations.cli.options import TenantOption
-from gatepost_operations.cli.time_input import read_moment
+from gatepost_operations.cli.time_input import read_moment, read_zone
 from gatepost_operations.files.rows import read_rows
 
 Moment = "MOMENT"
 RateText = Annotated[
     float | None,
-    typer.Option("--rate", metavar="N", min=0.0001, help="Maximum recipients per second. Auth0's quota can be lower."),
+    typer.Option(
+        "--rate", metavar="N", min=LOWEST_RATE, help="Maximum recipients per second. Auth0's quota can be lower."
+    ),
 ]
 
 
@@ -125,6 +127,8 @@ class DeliveryOptions(CampaignMessageOptions):
             InvalidCommand: one of them is malformed.
         """
         now = now or datetime.now(UTC)
+        if self.timezone is not None:
+            read_zone(self.timezone)
         given: dict[str, Any] = given_only(
             {
                 "connection": self.connection,

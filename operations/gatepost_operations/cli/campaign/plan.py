@@ -60,6 +60,8 @@ def plan_command(
 
     The estimate uses the quota that the workers have learned. If they have not learned it yet, this command makes one request to learn it.
     Auth0 refuses this request, and sends nothing.
+
+    The exit code is 1 if the counts of another running campaign do not add up.
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)
@@ -71,16 +73,16 @@ def plan_command(
             document = made.as_json() | {"file": recipients.name, "rows": report.rows, "kinds": dict(report.kinds)}
             write_json(document | {"regions": dict(report.regions), "quota_failure": failure})
         else:
-            write(*plan_of_file(made, report, recipients.name, options))
+            write(*plan_of_file(made, report, recipients.name, options, delivery.timezone))
             if failure:
                 say(f"quota: {failure}")
         sound = all(one.adds_up for one in beside(campaigns, options))
     return ExitCode.DONE if sound else ExitCode.UNEXPECTED
 
 
-def plan_of_file(made: Plan, report: CheckReport, name: str, options: Options) -> list[str]:
-    """Return a plan for people, line by line."""
-    lines = plan_lines(made, options.hours, datetime.now(UTC))
+def plan_of_file(made: Plan, report: CheckReport, name: str, options: Options, timezone: str | None) -> list[str]:
+    """Return a plan for people, line by line. Without sending hours, times are in the given timezone."""
+    lines = plan_lines(made, options.hours, datetime.now(UTC), timezone)
     sent_to = labelled("sent to", f"{made.recipients:,}") if made.recipients != report.recipients else ()
     return [*file_lines(report, name), *sent_to, *lines]
 

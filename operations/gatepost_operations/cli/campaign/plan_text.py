@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 _PRECISE_S = 1.0
 
 
-def plan_lines(plan: Plan, hours: SendingHours | None, now: datetime) -> Iterator[str]:
-    """Describe a plan."""
-    timezone = hours.timezone if hours else None
+def plan_lines(plan: Plan, hours: SendingHours | None, now: datetime, timezone: str | None = None) -> Iterator[str]:
+    """Describe a plan.
+
+    Args:
+        plan: the plan.
+        hours: the sending hours. Times are in their timezone.
+        now: the current time.
+        timezone: the IANA name of the timezone of times without sending hours [default: this machine's timezone].
+    """
+    timezone = hours.timezone if hours else timezone
     if plan.skipped.total:
         yield from labelled("skipped", _skipped(plan.skipped))
     if plan.file_sent_by:

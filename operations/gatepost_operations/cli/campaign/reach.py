@@ -35,7 +35,7 @@ class RecentOptions:
         typer.Option(
             "--skip-recent",
             metavar="DURATION",
-            help="Leave out recipients that are accepted in another campaign. Only campaigns that were active in this time count, such as 7d.",
+            help="Leave out recipients that are accepted in other campaigns of the last DURATION, such as 7d.",
         ),
     ] = None
     recent: Annotated[
@@ -43,7 +43,7 @@ class RecentOptions:
         typer.Option(
             "--recent",
             metavar="DURATION",
-            help="Show how many recipients --skip-recent would leave out with this time [default: 7d].",
+            help="Show how many recipients `--skip-recent DURATION` would leave out [default: 7d].",
         ),
     ] = None
 

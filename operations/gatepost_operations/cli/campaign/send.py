@@ -96,7 +96,7 @@ def send(
             events.event("checked", report.as_json() | {"file": recipients.name, "rejects": None})
             events.event("planned", made.as_json() | {"quota_failure": failure})
         else:
-            (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options))
+            (write if dry_run else say)(*plan_of_file(made, report, recipients.name, options, delivery.timezone))
         if dry_run:
             return _nothing_sent(events)
         if is_terminal(sys.stdin) and file != STANDARD_INPUT and not yes:

@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool
 
 from gatepost.campaigns.report import Only
 from gatepost.chunks import in_chunks
-from gatepost_core.campaigns.model import Campaign, Status
+from gatepost_core.campaigns.model import LOWEST_RATE, Campaign, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.errors import InvalidCommand
 from gatepost_core.kinds import CAMPAIGN_KINDS
@@ -77,7 +77,7 @@ def _cancel(campaigns: Any, campaign_id: str) -> Campaign:
 class Change(BodyModel):
     """The options to change; null removes one."""
 
-    rate: Annotated[float, Field(ge=1e-5, le=1e6), IsNumber] | None = None
+    rate: Annotated[float, Field(ge=LOWEST_RATE, le=1e6), IsNumber] | None = None
     deadline: PointInTime | None = None
 
 
