@@ -1,7 +1,7 @@
 """The share of a quota that three workers use, and the 429s: `python benchmarks/limiter_simulation.py [SEEDS]`.
 
 The shipped limiter, script and all, over a real Valkey, in simulated time (`tests/support/limiter_world.py`), compared with the usual methods.
-Then whole campaigns in the same world, whose window of batches decides how many calls are in flight (`tests/campaign_world.py`).
+Then whole campaigns in the same world, whose window of batches decides how many calls are in flight (`tests/support/campaign_world.py`).
 """
 
 from __future__ import annotations
