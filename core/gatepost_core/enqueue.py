@@ -98,7 +98,7 @@ class Recorder:
             ConfigurationError: the command names a tenant that is not configured.
             InvalidCommand: the deadline has passed, by the clocks of this machine and of Redis. A submission is recorded, and expires.
             IdempotencyConflict: the key was used with another command.
-            RecordGone: the key is known, but its operation's record no longer exists. Nothing is sent.
+            RecordGone: the key is known, but its operation's record was lost. Nothing is sent.
             Unavailable: Redis did not answer. The command may have been recorded, and is then sent later.
         """
         new, token = self._new(command, idempotency_key, origin, seal)

@@ -17,7 +17,7 @@
     ├── CampaignConflict          the campaign's status or options do not allow it
     │   └── TooManyChanges        … or others keep changing its options; try again
     ├── IdempotencyConflict       the key was used with another command
-    ├── RecordGone                the key is known, its operation's record is gone; nothing is sent
+    ├── RecordGone                the key is known, its operation's record was lost; nothing is sent
     ├── OperationNotFound         never recorded, or its record has expired
     ├── NotFinished               no terminal state within the timeout
     ├── ProducerClosed            the producer was closed, before the call or while it waited
@@ -196,7 +196,7 @@ class IdempotencyConflict(GatepostError):
 
 
 class RecordGone(GatepostError):
-    """The idempotency key or seal was used before, but the record of its operation was deleted, so its outcome is unknown. Nothing is sent; to send anyway, use another key."""
+    """The idempotency key or seal was used before, but the record of its operation was lost, so its outcome is unknown. Nothing is sent; to send anyway, use another key."""
 
 
 class OperationNotFound(GatepostError):

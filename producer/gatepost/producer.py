@@ -100,7 +100,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
-            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
+            RecordGone: the key is known, and its operation's record was lost; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         return self._enqueue(commands.SendEmail, {"email": email, **options})
@@ -139,7 +139,7 @@ class Producer:
         Raises:
             InvalidCommand: a field is wrong; nothing was recorded.
             IdempotencyConflict: the key was used with another command.
-            RecordGone: the key is known, and its operation's record is gone; nothing is sent.
+            RecordGone: the key is known, and its operation's record was lost; nothing is sent.
             Unavailable: Redis did not answer. Ask again under the same idempotency key: it may have been recorded.
         """
         return self._enqueue(commands.LoginWithEmail, {"email": email, "code": code, **options})

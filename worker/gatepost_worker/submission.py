@@ -87,7 +87,7 @@ class Submissions:
             InvalidCommand: names every bad field and its problem, never a value.
             PutBack: in this Redis the tenant belongs to another application than this worker's.
             IdempotencyConflict: the key, or the task's id, was used with another command.
-            RecordGone: the key, the task's id or the seal is known, and its operation's record is gone; nothing is sent.
+            RecordGone: the key, the task's id or the seal is known, and its operation's record was lost; nothing is sent.
             Unavailable: Redis did not answer; the command may be recorded, and a repeated delivery names the same operation.
         """
         if idempotency_key is not None and not isinstance(idempotency_key, str):

@@ -79,7 +79,7 @@ class Ledger:
     def record_many(self, operations: Sequence[NewOperation]) -> Recorded:
         """Record operations in one round trip, and push the messages of those that have one.
 
-        A known idempotency key or seal gives the id of the earlier operation, or the error that its record is gone or was made of another command.
+        A known idempotency key or seal gives the id of the earlier operation, or the error that its record was lost or was made of another command.
 
         Raises:
             Unavailable: Redis did not answer. Any of the operations may have been recorded.

@@ -77,6 +77,21 @@ def test_a_submission_that_comes_twice_is_one_operation(running: Stack, producer
     assert running.simulator.control.count(recipient) == 1
 
 
+def test_a_submission_past_its_expires_is_answered_as_revoked(running: Stack, producer: Producer) -> None:
+    """The sender gets an answer, and nothing is recorded or sent."""
+    recipient = f"guest-{uuid.uuid4().hex}@example.com"
+    task_id = push(
+        running, {"command": {"kind": "send_email", "email": recipient}}, expires="2026-01-01T00:00:00+00:00"
+    )
+    with running.redis() as client:
+        answer = f"celery-task-meta-{task_id}"
+        running.until(lambda: bool(client.exists(answer)), "the submission is answered")
+        document = json.loads(client.get(answer))
+
+    assert document["status"] == "REVOKED"
+    assert running.simulator.control.count(recipient) == 0
+
+
 def test_one_tasks_id_for_two_commands_is_refused(running: Stack, producer: Producer) -> None:
     """A client that gives every message the same id gets an error; its messages are not taken for repetitions."""
     task_id = push(running, {"command": {"kind": "send_email", "email": f"guest-{uuid.uuid4().hex}@example.com"}})
