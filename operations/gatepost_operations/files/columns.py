@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.campaigns.row import Field
@@ -125,4 +126,8 @@ def _parameters(names: Sequence[str], taken: set[int]) -> dict[str, int]:
 def _two_columns(field: Field, places: Sequence[int], names: Sequence[str]) -> str:
     first, second = places[:2]
     one, other = (f"{shown(names[place], place)} (#{place + 1})" for place in (first, second))
-    return f"{field} has two columns, {one} and {other}; choose one (--column {field}=#{first + 1})"
+    name = names[first]
+    # A name fits every row of JSON Lines, where the keys of each object can have another order.
+    by_name = shown(name, first) == name and names.count(name) == 1
+    column = shlex.quote(f"{field}={name}") if by_name else f"{field}=#{first + 1}"
+    return f"{field} has two columns, {one} and {other}; choose one (--column {column})"

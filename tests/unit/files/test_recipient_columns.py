@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gatepost_core.campaigns.row import Row
@@ -114,6 +116,19 @@ def test_field_with_two_columns_is_refused(header: str, problem: str) -> None:
     """Which of two columns counts is for the caller to say."""
     with pytest.raises(FileError, match=problem):
         reader_of(header + "\n")
+
+
+@pytest.mark.parametrize(
+    "content", ["e-mail,mail\n", '{"plan":"gold","mail":"a@example.com","e-mail":"b@example.com"}\n']
+)
+def test_two_columns_with_different_names_are_told_apart_by_name(content: str) -> None:
+    """In JSON Lines, the position of a key can differ from row to row."""
+    try:
+        said = "\n".join(str(row) for row in reader_of(content))
+    except FileError as refused:
+        said = str(refused)
+
+    assert re.search(r"choose one \(--column email=(e-mail|mail)\)", said)
 
 
 def test_file_without_recipients_says_what_it_has() -> None:
