@@ -131,7 +131,7 @@ def test_an_afternoon_from_the_check_to_the_erasure(patient: Terminal) -> None:
     assert "20 valid, 0 invalid" in said["corrected"]
     assert "Nothing was done." in said["refused"]
     assert "19,979 added" in said["send"]
-    assert "spring is running, so it sends to new recipients at once." in said["add"]
+    assert "The campaign spring is running. It sends to new recipients at once." in said["add"]
     assert "spring: rate none → 100,000/s" in said["change"]
     assert "correct it, or leave it out" in said["status"]
     assert re.search(r"spring finished 19,999 100 % 3 1 \d\d:\d\d", said["list"])

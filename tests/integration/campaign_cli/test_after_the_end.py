@@ -67,7 +67,7 @@ def test_a_dry_run_counts_by_reason_and_says_whether_a_retry_can_succeed(shell: 
         ["1", "rejected", "signup_disabled", "needs a correction"],
         ["1", "unknown", "server_failed", "can succeed"],
     ]
-    assert out.startswith("2 recipients would be queued again (1 rejected, 1 unknown); 2 skipped")
+    assert out.startswith("2 recipients would be queued again (present state: 1 rejected, 1 unknown); 2 skipped")
     assert "correct it, or leave it out" in err
     assert json.loads(document)["by_reason"] == [
         {"state": "rejected", "reason": "recipient_rejected", "count": 2, "retry": "cannot_succeed", "skipped": True},
@@ -81,7 +81,7 @@ def test_a_retry_skips_recipients_for_whom_it_cannot_succeed(shell: Shell, ended
     counts = bench.status(ended).counts
 
     assert (code, counts[State.QUEUED], counts[State.REJECTED]) == (0, 1, 2)
-    assert out == "1 recipient queued again (1 rejected); 2 skipped, because a retry cannot succeed\n"
+    assert out == "1 recipient queued again (previous state: 1 rejected); 2 skipped, because a retry cannot succeed\n"
     assert "2 skipped (recipient_rejected): Auth0 refused the address or number; correct it, or leave it out." in err
     assert "gatepost campaign retry spring --reason recipient_rejected" in err
 
@@ -91,7 +91,7 @@ def test_a_reason_that_is_named_is_retried(shell: Shell, ended: str, bench: Benc
     code, out, _ = shell("campaign", "retry", "spring", "--reason", "recipient_rejected")
 
     assert (code, bench.status(ended).counts[State.QUEUED]) == (0, 2)
-    assert out == "2 recipients queued again (2 rejected)\n"
+    assert out == "2 recipients queued again (previous state: 2 rejected)\n"
 
 
 @pytest.mark.usefixtures("ended")
@@ -169,7 +169,7 @@ def test_adding_says_when_the_recipients_are_sent_to(shell: Shell, tmp_path: Pat
     shell("campaign", "create", "later")
     _, _, draft = shell("campaign", "add", "later", str(tmp_path / "more.csv"), "--again")
 
-    assert more.startswith("spring is finished, so it sends to new recipients at once.\n")
+    assert more.startswith("The campaign spring was finished. It continues, and sends to new recipients at once.\n")
     assert (same, out) == ("0 added, 1 duplicate\n", "1 added, 0 duplicates\n")
     assert "spring stays finished" in stays
     assert "spring runs again" in more

@@ -86,12 +86,18 @@ def add(
         if not skip_invalid:
             refuse_invalid(recipients.check(), recipients)
         if found.status in _SENDS_AT_ONCE and not as_json:
-            say(f"{found.reference} is {found.status}, so it sends to new recipients at once.")
+            say(_sends_at_once(found))
         added, counts = add_rows(campaigns, found, recipients, recent)
     show(added_document(found.campaign_id, added, counts), added_text(added, counts), as_json=as_json)
     if not as_json:
         say(*_next_steps(found, added))
     return ExitCode.DONE
+
+
+def _sends_at_once(found: Campaign) -> str:
+    if found.status is Status.FINISHED:
+        return f"The campaign {found.reference} was finished. It continues, and sends to new recipients at once."
+    return f"The campaign {found.reference} is {found.status}. It sends to new recipients at once."
 
 
 def _next_steps(before: Campaign, added: Added) -> Iterator[str]:

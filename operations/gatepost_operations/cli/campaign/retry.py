@@ -57,8 +57,8 @@ def retry(
 
     By default, retries the recipients that are rejected, exhausted or expired. To choose others, give --state or --reason.
 
-    Skips recipients for whom a retry cannot succeed, such as those with a wrong address, and shows their number. To retry them too, give
-    --reason.
+    Without --reason, skips recipients for whom a retry cannot succeed, such as those with a wrong address, and shows their number. To retry
+    them too, name their reason with --reason.
 
     Accepted recipients cannot be retried. To retry unknown recipients, give --state unknown. They may already have a message. A second
     message voids the code in the first.
@@ -101,7 +101,8 @@ def _say(result: RetryResult, *, to_stderr: bool) -> None:
     by_state = ", ".join(f"{counts[state]:,} {state}" for state in State if state in counts)
     verb = "would be queued again" if result.retried.dry_run else "queued again"
     skipped = f"; {result.skipped:,} skipped, because a retry cannot succeed" if result.skipped else ""
-    text = f"{counted(result.retried.matched, 'recipient')} {verb}{f' ({by_state})' if by_state else ''}{skipped}"
+    states = f" ({'present' if result.retried.dry_run else 'previous'} state: {by_state})" if by_state else ""
+    text = f"{counted(result.retried.matched, 'recipient')} {verb}{states}{skipped}"
     (say if to_stderr else write)(text)
     if result.retried.dry_run:
         (say if to_stderr else write)(*_table(result.parts))
