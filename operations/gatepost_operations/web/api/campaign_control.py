@@ -82,7 +82,9 @@ class Change(BodyModel):
 
 
 class Retry(BodyModel):
-    """The recipients to retry: by default those that failed, without those for whom a retry cannot succeed.
+    """The recipients to retry: by default those that failed.
+
+    Without `reasons`, recipients for whom a retry cannot succeed are skipped.
 
     Recipients in the state `unknown` are retried only if the state or their reason is named.
     """
@@ -125,7 +127,8 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    Recipients in the state `unknown` are left out, unless `states` or `reasons` select them. Scope: `campaigns`.
+    Without `reasons`, recipients for whom a retry cannot succeed are skipped. Recipients in the state `unknown` are left out, unless `states`
+    or `reasons` select them. Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 

@@ -44,7 +44,10 @@ async def send_messages(request: Request, caller: CallerOf, idempotency_key: Key
 
 @router.post("/v1/logins", operation_id="log_in", status_code=_ACCEPTED, **batch_body(LOGINS))
 async def log_in(request: Request, caller: CallerOf, idempotency_key: KeyHeader = None) -> Response:
-    """Exchange a one-time code for a token set in the background. The body is one login, or a list of up to 1,000."""
+    """Log a person in with a one-time code, in the background. The result is a token set.
+
+    The body is one login, or a list of up to 1,000.
+    """
     return await _enqueue(request, caller, idempotency_key, LOGINS)
 
 

@@ -51,7 +51,10 @@ class Type(Enum):
         "wrong-redeem-token", 403, "The redeem token does not belong to this login.", "Nothing was redeemed."
     )
     NOT_FOUND = Entry(
-        "not-found", 404, "There is no such resource.", "It never existed, has expired, or belongs to another API key."
+        "not-found",
+        404,
+        "There is no such resource.",
+        "It never existed, has expired, or belongs to another API key. A login and its token set expire together.",
     )
     METHOD = Entry(
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
@@ -66,8 +69,8 @@ class Type(Enum):
     RECORD_GONE = Entry(
         "record-gone",
         409,
-        "The record of this idempotency key was deleted.",
-        "The outcome of the first request is lost. This request sent nothing.",
+        "The record of this idempotency key was lost.",
+        "So the outcome of the first request is not known. This request sent nothing.",
     )
     NOT_FINISHED = Entry(
         "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."
@@ -82,13 +85,13 @@ class Type(Enum):
         "nothing-to-redeem",
         410,
         "There is nothing to redeem.",
-        "The token set was redeemed before or has expired, or the operation is not a login.",
+        "The token set was redeemed or deleted before, or the operation is not a login.",
     )
     TOO_LARGE = Entry("too-large", 413, "The request is too large.", "The detail gives the limit.")
     MEDIA = Entry(
         "unsupported-media-type", 415, "The body has another media type.", "The detail lists the accepted types."
     )
-    INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field with a JSON pointer.")
+    INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field.")
     KEY_REUSED = Entry(
         "idempotency-key-reused",
         422,
@@ -98,8 +101,8 @@ class Type(Enum):
     QUOTA = Entry(
         "quota-exceeded",
         429,
-        "A limit is reached.",
-        "`violated-policies` names the limit. Wait as many seconds as `Retry-After` says.",
+        "A limit of the HTTP API is reached.",
+        "`violated-policies` names the limit. It is not Auth0's quota. Wait as many seconds as `Retry-After` says.",
     )
     INTERNAL = Entry(
         "internal", 500, "The API failed.", "The log has an entry with the error's class and its place in the code."

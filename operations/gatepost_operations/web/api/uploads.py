@@ -142,7 +142,8 @@ async def add_recipients(
 ) -> Response:
     """Add the rows of a file to a campaign, except recipients that the campaign already has.
 
-    If a row is refused, the rows before it stay in the campaign. Scope: `campaigns`.
+    The first refused row ends the upload. The rows before it stay in the campaign. With `skip_invalid=true`, invalid rows are skipped instead.
+    Scope: `campaigns`.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
