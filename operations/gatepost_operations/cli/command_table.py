@@ -35,7 +35,7 @@ TABLE: Final = (
     Entry(
         "campaign",
         "cli.campaign.command:app",
-        "Send to a file of recipients, and record the outcome of each.",
+        "Send to the recipients in a file, and record the outcome of each.",
         CAMPAIGNS,
     ),
     Entry("suppression", "cli.suppression:app", "Manage the suppression list.", CAMPAIGNS),

@@ -115,7 +115,7 @@ QUOTA_USED: Final = Metric(
 SUPPRESSED: Final = Metric(
     "gatepost_suppressed_total",
     Type.COUNTER,
-    "Recipients of campaigns that ended as `suppressed`.",
+    "Campaign recipients whose final state is `suppressed`.",
 )
 BLOCKED: Final = Metric(
     "gatepost_blocked_total",

@@ -24,7 +24,7 @@ app = command_app()
     )
 )
 def campaign() -> None:
-    """Send to a file of recipients, and record the outcome of each."""
+    """Send to the recipients in a file, and record the outcome of each."""
 
 
 def _verb(name: str, verb: Callable[..., Any], *lines: str, codes: Sequence[str] = ()) -> None:
