@@ -43,7 +43,10 @@ OPERATIONS_ENDED: Final = Metric(
     "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended, by final state.", ("kind", "state")
 )
 CAMPAIGNS: Final = Metric(
-    "gatepost_campaigns", Type.GAUGE, "Campaigns by status: at most 1,000 open campaigns, and the 1,000 that were created last.", ("status",)
+    "gatepost_campaigns",
+    Type.GAUGE,
+    "Campaigns by status: at most 1,000 open campaigns, and the 1,000 that were created last.",
+    ("status",),
 )
 CAMPAIGNS_PAUSED: Final = Metric(
     "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns by the reason of the pause.", ("reason",)
