@@ -26,7 +26,7 @@ class Queue(StrEnum):
 
 
 class Identifier(StrEnum):
-    """What identifies a recipient. The value is the field's name in commands and in Auth0's requests."""
+    """The identifier of a recipient. The value is the field's name in commands and in Auth0's requests."""
 
     EMAIL = "email"
     PHONE_NUMBER = "phone_number"
@@ -54,7 +54,7 @@ class ChannelEntry:
 
     Attributes:
         name: its name in options, files and reports.
-        identifier: what identifies its recipients; None if each row decides.
+        identifier: the identifier of its recipients; None if each row decides.
         letter: its letter in a stored batch. A letter is never given to another channel.
         label: its name in texts.
     """

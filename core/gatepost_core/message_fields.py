@@ -160,7 +160,7 @@ Headers = Annotated[dict[str, str], AfterValidator(checked_headers)]
 
 
 class MessageFields(BaseModel):
-    """What a single send and a campaign can say about a message. A recipient's own value is stronger than the campaign's."""
+    """The fields of a message that single sends and campaigns share. A recipient's own value is stronger than the campaign's."""
 
     language: Language = Field(
         default=None, description="Language of the message's template, sent as x-request-language."

@@ -25,7 +25,7 @@ class StoredForm:
         name: the kind of value, as `gatepost doctor` shows it.
         number: the form that this version writes. It reads this form and the earlier ones.
         mark: where a later form has its number.
-        newer: what a reader does with a later form.
+        newer: the effect of a later form on a reader.
     """
 
     name: str

@@ -117,7 +117,7 @@ def _flaw_of_body(body: Any, encoding: Any, headers: dict[str, Any]) -> str | No
 
 
 def check_message(headers: Any, payload: Callable[[], Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Check a message's headers and arguments, and return its named arguments and what it embeds.
+    """Check a message's headers and arguments, and return its named arguments and its `embed` part.
 
     Args:
         headers: as received.

@@ -46,7 +46,7 @@ class Entry:
 
 
 class EventType(StrEnum):
-    """What happened. The attributes are those of its entry."""
+    """The kind of event. The attributes are those of its entry."""
 
     summary: str
     fields: Mapping[str, str]

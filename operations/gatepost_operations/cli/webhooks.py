@@ -1,4 +1,4 @@
-"""`gatepost webhooks`: the endpoints that are told when something ends."""
+"""`gatepost webhooks`: the endpoints that receive events."""
 
 import time
 from collections.abc import Iterator

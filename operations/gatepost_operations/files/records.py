@@ -97,7 +97,7 @@ class CsvRecords:
     """The rows of a CSV file. A malformed row of one line does not affect the rows after it.
 
     A quoted cell may have any number of lines, up to `LONGEST_RECORD` characters for the row. If a quotation mark is closed in an unexpected place or
-    never, the rows after it cannot be told from the cell, so reading ends.
+    never, the end of the cell is unknown, so reading ends.
 
     Args:
         name: the file's name in messages.

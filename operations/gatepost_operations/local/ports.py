@@ -12,7 +12,7 @@ _HOST: Final = "127.0.0.1"
 
 
 def usable_port(server: str, asked: int | None, earlier: int | None, default: int) -> int:
-    """Return the port of a server; 0 for a free one. Say so if the port is taken.
+    """Return the port of a server; 0 for a free one. Raise an error if the port is taken.
 
     Args:
         server: the server's name for the message.

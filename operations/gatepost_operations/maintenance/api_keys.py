@@ -34,7 +34,7 @@ _PARTS: Final = 3
 
 
 class Scope(StrEnum):
-    """What a key may do beside sends and logins. Every key may read its own operations.
+    """The rights of a key beside sends and logins. Every key may read its own operations.
 
     Attributes:
         READ: read campaigns, quotas and limits, and change nothing.

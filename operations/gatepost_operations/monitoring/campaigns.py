@@ -1,4 +1,4 @@
-"""What the campaigns' records in Redis say about all campaigns together."""
+"""Figures over all campaigns, from their records in Redis."""
 
 from __future__ import annotations
 

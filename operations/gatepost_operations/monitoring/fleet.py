@@ -56,7 +56,7 @@ class FleetSource:
         self.failure = ""
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families. While Redis does not answer, only the metrics that say so."""
+        """Yield the families. While Redis does not answer, only the metrics that report this."""
         yield from families(self.samples())
 
     def samples(self) -> list[Sample]:

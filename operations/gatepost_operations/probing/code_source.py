@@ -29,7 +29,7 @@ class CodeSource(Protocol):
     """Gives the code of one message. Use it for one run."""
 
     def prepare(self) -> None:
-        """Make ready before the message is sent, and note what has arrived before it.
+        """Prepare before the message is sent, and note the messages that are already there.
 
         Raises:
             ProbeFailure: messages cannot be read.

@@ -60,7 +60,7 @@ class ImapMailbox:
         access: how to reach the mailbox.
         address: the address that the probe sends to, normalised.
         pattern: matches a code.
-        used: what happens to the message whose code was used.
+        used: the fate of the message whose code was used.
         clock: the monotonic clock, in seconds.
         sleep: waits for some seconds.
     """

@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(slots=True)
 class ProbeRun:
-    """A finished run, with more than what Redis keeps.
+    """A finished run, with details that Redis does not keep.
 
     Attributes:
         result: the result.
@@ -284,7 +284,7 @@ def repeat(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Run now, and then at every multiple of the interval, until `run` or `sleep` raises. A run that takes longer skips what it missed.
+    """Run now, and then at every multiple of the interval, until `run` or `sleep` raises. A run that takes longer than the interval skips the runs in between.
 
     Args:
         run: one run.

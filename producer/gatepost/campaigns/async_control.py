@@ -125,7 +125,7 @@ class AsyncCampaigns:
         await asyncio.to_thread(lambda: self._open().delete(campaign_id))
 
     async def status(self, campaign_id: str) -> Campaign:
-        """Return a campaign with its counts, and what blocks it."""
+        """Return a campaign with its counts and its blocks."""
         return await asyncio.to_thread(lambda: self._open().status(campaign_id))
 
     async def list(self, limit: int = 100, offset: int = 0) -> list[Campaign]:
@@ -152,7 +152,7 @@ class AsyncCampaigns:
                 yield report
 
     async def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
-        """Return what happened to one recipient, or None if the campaign does not have it."""
+        """Return the state of one recipient, or None if the campaign does not have it."""
         return await asyncio.to_thread(lambda: self._open().show(campaign_id, recipient))
 
 

@@ -20,7 +20,7 @@ _SENT: Final = frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLING})
 
 
 def block_here(campaign: Campaign, settings: Settings) -> Block | None:
-    """Return what stops workers with this configuration from sending a campaign. Without a configured tenant, return None."""
+    """Return the reasons why workers with this configuration cannot send a campaign. Without a configured tenant, return None."""
     applications = settings.applications()
     if not applications:
         return None
@@ -42,7 +42,7 @@ def with_own_block(campaign: Campaign, settings: Settings) -> Campaign:
 
 
 def block_of_tenant(settings: Settings, registry: TenantRegistry, name: str | None) -> Block | None:
-    """Return what stops the workers of this Redis from sending for a tenant of this configuration."""
+    """Return the reasons why the workers of this Redis cannot send for a tenant of this configuration."""
     applications = settings.applications()
     if not applications:
         return None

@@ -281,13 +281,13 @@ class Campaigns:
         return counted
 
     def status(self, campaign_id: str) -> Campaign:
-        """Return a campaign with its counts, and what blocks it. The call reads the record only, whatever the size of the campaign."""
+        """Return a campaign with its counts and its blocks. The call reads the record only, whatever the size of the campaign."""
         record = self.store.record(campaign_id)
         found = with_own_block(campaign_of(campaign_id, record, self.store.blocks(campaign_id)), self.settings)
         return replace(found, shares_name=True) if campaign_id in self._sharing else found
 
     def block_of_tenant(self, name: str | None) -> Block | None:
-        """Return what would block a new campaign of this tenant, if anything is known."""
+        """Return the known blocks of a new campaign of this tenant."""
         return block_of_tenant(self.settings, TenantRegistry(self._redis, RedisKeys(self.settings.namespace)), name)
 
     def auth_params(self, campaign_id: str) -> dict[str, Any] | None:
@@ -328,7 +328,7 @@ class Campaigns:
             return self.reports.all_of(campaign_id, batches, states)
 
     def show(self, campaign_id: str, recipient: str) -> RecipientReport | None:
-        """Return what happened to one recipient, or None if the campaign does not have it.
+        """Return the state of one recipient, or None if the campaign does not have it.
 
         Args:
             campaign_id: the campaign.

@@ -107,7 +107,7 @@ class MemoryProducer(Producer):
         self.hold = hold
         self._keyring: Keyring = self.settings.keyring()
         self._memory = MemoryLedger()
-        # Any: these stand in for classes that need Redis.
+        # Any: these replace classes that need Redis.
         self.ledger = cast("Any", self._memory)
         self._lease = cast("Any", MemoryLease(self._memory))
         self._messages = cast("Any", _Deliveries(self))

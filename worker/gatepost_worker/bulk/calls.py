@@ -113,7 +113,7 @@ class UnderWay:
         return len(self._tickets)
 
     def add(self, row: int, ticket: int) -> Callable[[Outcome], None]:
-        """Note a call that is about to begin, and return what takes its outcome."""
+        """Note a call that is about to begin, and return the function that takes its outcome."""
         self._tickets[row] = ticket
         self._open[(row, ticket)] = None
         self._goal = min(ENOUGH, len(self._tickets))

@@ -229,7 +229,7 @@ class BatchWork:
         return True
 
     def _begin(self, begun: Begun) -> None:
-        """Send the rows that have begun, unless a kill of this worker could not be told from their end any more."""
+        """Send the rows that have begun. Put them back if no replica has their begin, or if the lease is too short for their calls."""
         self._cursor = begun.rows[-1] + 1
         now = self._tools.monotonic()
         if not self._is_replicated():

@@ -1,4 +1,4 @@
-"""Decides what follows a failed attempt, for every error of the Authentication client. Pure.
+"""Decides the next step after a failed attempt, for every error of the Authentication client. Pure.
 
 This module alone decides whether an attempt that failed is repeated, and after which wait. Two questions are decided elsewhere: when any request may
 leave after a 429 (`block()` in `limiter/observer.lua`), and whether an attempt whose worker died is repeated (`ledger.lua`, and `rows.lua` for campaigns).

@@ -114,7 +114,7 @@ class WorkerMetrics:
                 self._quotas[(*labels, "client")] = (self._monotonic(), quota.quota, quota.remaining)
 
     def waited(self, key: LimiterKey, lane: Lane, seconds: float) -> None:
-        """Record that the limiter gave no permit, and told the caller to wait."""
+        """Record that the limiter gave no permit, so the caller waits."""
         with self._lock:
             labels = (self._tenant(key.tenant), key.endpoint, lane.value)
             self._add(names.WAITS, labels, 1)

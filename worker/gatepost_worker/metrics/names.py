@@ -19,7 +19,7 @@ class Type(Enum):
 
 
 class Repair(StrEnum):
-    """What the reconciler does about work that was left behind. The values of the label `repair`."""
+    """The reconciler's repairs of work that was left behind. The values of the label `repair`."""
 
     PUBLISHED_AGAIN = "published_again"
     ENDED = "ended"
@@ -29,7 +29,7 @@ class Repair(StrEnum):
 
 
 class Work(StrEnum):
-    """What a worker could not send. The values of the label `work`."""
+    """The kinds of work that a worker could not send. The values of the label `work`."""
 
     OPERATION = "operation"
     BATCH = "batch"

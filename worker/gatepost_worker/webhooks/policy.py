@@ -1,4 +1,4 @@
-"""Decides what follows an attempt to deliver an event: done, another attempt, or a disabled endpoint. Pure."""
+"""Decides the next step after an attempt to deliver an event: done, another attempt, or a disabled endpoint. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Failed:
 
 
 def decide(attempt: Attempt, answer: Answer, *, chance: float) -> Delivered | Failed:
-    """Return what follows an attempt.
+    """Return the next step after an attempt.
 
     Args:
         attempt: the attempt.

@@ -33,7 +33,7 @@ RateText = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignMessageOptions(MessageOptions):
-    """The options that decide what a campaign's messages are. `test` has no others."""
+    """The options for the content of a campaign's messages. `test` has no others."""
 
     send: Annotated[Send, typer.Option("--send", help="What e-mails contain.")] = "code"
     connection: Annotated[

@@ -203,7 +203,7 @@ class RecipientFile:
 
 @contextmanager
 def open_recipient_file(given: str, options: FileOptions) -> Iterator[RecipientFile]:
-    """Give the file that an argument names. What can be read only once, such as standard input or a pipe, is copied to a temporary file.
+    """Give the file that an argument names. Standard input and pipes can be read only once, so their content is copied to a temporary file.
 
     Raises:
         FileError: there is no such file, or there is no room for the copy.

@@ -1,4 +1,4 @@
-"""The end of a campaign: how long it took, what it cost, and the commands that follow."""
+"""The end of a campaign: its duration, its requests, and the next commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoints share: the producer, the campaigns, the keys and their limits."""
+"""The parts that the endpoints share: the producer, the campaigns, the keys and their limits."""
 
 from __future__ import annotations
 

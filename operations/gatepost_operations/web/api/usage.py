@@ -76,7 +76,7 @@ class Use:
 
 
 class Usage:
-    """Counts what keys use. Thread-safe."""
+    """Counts the messages and logins of keys. Thread-safe."""
 
     def __init__(self, client: Redis, keys: RedisKeys, fingerprints: Fingerprints) -> None:
         self._keys = keys
@@ -84,11 +84,11 @@ class Usage:
         self._script = client.register_script(starting(_SCRIPT))
 
     def of_command(self, key: ApiKey, command: Command, idempotency_name: str = "") -> Use:
-        """Return what a command counts for."""
+        """Return the limits that a command counts for."""
         return Use(tuple(self._limits(key, command.kind, recipient_of(command))), idempotency_name)
 
     def of_row(self, key: ApiKey, kind: Kind, recipient: str) -> Use:
-        """Return what a row of a campaign counts for: the same as a message, or many campaigns would reach a person without a limit.
+        """Return the limits that a row of a campaign counts for: the same as a message, or many campaigns would reach a person without a limit.
 
         Args:
             key: the key.
@@ -98,7 +98,7 @@ class Usage:
         return Use(tuple(self._limits(key, kind, recipient)))
 
     def of_repeat(self, key: ApiKey, kind: Kind, recipient: str) -> Use:
-        """Return what a further message to a row counts for. The parameters are those of `of_row`."""
+        """Return the limits that a further message to a row counts for. The parameters are those of `of_row`."""
         return Use((self._by_person(key, kind, recipient),))
 
     def take(

@@ -115,7 +115,7 @@ async def send_test(request: Request, console: ConsoleOf, campaign_id: CampaignI
 
 @router.get("/plan")
 async def show_plan(request: Request, console: ConsoleOf, campaign: CampaignOf) -> Response:
-    """Show when the campaign would finish, and what it would use of the quota."""
+    """Show when the campaign would finish, and its share of the quota."""
     plan = await console.api_of(request).call("GET", f"/v1/campaigns/{campaign.campaign_id}/plan")
     if not isinstance(plan, dict):
         raise HTTPException(502, "The API gave no plan.")

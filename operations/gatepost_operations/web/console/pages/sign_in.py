@@ -144,7 +144,7 @@ def _signed_in(request: Request, operator: Operator, path: str) -> Response:
 
 
 async def _record(request: Request, operator: Operator) -> None:
-    """Let the API add an entry to the audit log. Without the API, pages can be read and nothing can be changed, so the sign-in goes on."""
+    """Let the API add an entry to the audit log. Without the API, pages can be read and nothing can be changed, so people may still sign in."""
     console: Console = request.app.state.console
     entry = {"level": str(operator.level), "way": operator.account.partition(":")[0]}
     try:

@@ -37,7 +37,7 @@ def csrf_token(cookie: str) -> str:
 
 
 def is_from_own_page(method: str, headers: Mapping[str, str], origin: str) -> bool:
-    """Return whether a request can come from the console's own pages, as far as the browser says so.
+    """Return whether a request can come from the console's own pages, by the browser's headers.
 
     Args:
         method: the request's method.
