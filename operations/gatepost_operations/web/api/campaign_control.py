@@ -50,7 +50,7 @@ async def start_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Respons
 
 @router.post("/v1/campaigns/{campaign_id}/pause", operation_id="pause_campaign", **_DONE)
 async def pause_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Pause a campaign. Workers finish only the requests that are under way. Scope: `campaigns`."""
+    """Pause a campaign. Requests to Auth0 that have already begun still finish. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, lambda all_, one: all_.pause(one))
 
 
@@ -62,7 +62,7 @@ async def resume_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Respon
 
 @router.post("/v1/campaigns/{campaign_id}/cancel", operation_id="cancel_campaign", **_DONE)
 async def cancel_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Cancel a campaign. Recipients to whom nothing was sent become `cancelled`. Scope: `campaigns`."""
+    """Cancel a campaign. Recipients who have not been sent a message become `cancelled`. Scope: `campaigns`."""
     return await caller.run(_act, caller, campaign_id, _cancel)
 
 
@@ -127,8 +127,9 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    Without `reasons`, recipients for whom a retry cannot succeed are skipped. Recipients in the state `unknown` are left out, unless `states`
-    or `reasons` select them. Scope: `campaigns`.
+    By default, the retry skips recipients for whom it cannot succeed. To include them, list the reasons of their failures in `reasons`. The
+    retry also skips recipients in the state `unknown`. To include them, list this state in `states`, or the reason in `reasons`.
+    Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
 
@@ -176,7 +177,7 @@ class Choice(BodyModel):
     responses={200: answer(schemas.SuppressedRecipients), **_WITH_BODY},
 )
 async def suppress_recipients(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Add recipients of a campaign to the suppression list, by default all. `states` and `reasons` select some of them.
+    """Add all recipients of a campaign to the suppression list. To add only some recipients, select them with `states` and `reasons`.
 
     Scopes: `campaigns` and `suppressions`.
     """

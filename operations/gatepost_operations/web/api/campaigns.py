@@ -44,7 +44,7 @@ async def list_campaigns(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")] = None,
 ) -> Response:
-    """Return campaigns, the newest first. Scope: `read`."""
+    """Return a list of campaigns, the newest first. Scope: `read`."""
     return await caller.run(_list, caller, state or [], limit, cursor)
 
 
@@ -124,7 +124,11 @@ def _existing(caller: Caller, campaign_id: str) -> Campaign | None:
     responses={200: answer(schemas.CampaignState), **_FOUND},
 )
 async def get_campaign(campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Return a campaign with its counts, its rate, its finish time and the cause of a pause. Scope: `read`."""
+    """Return the status of a campaign.
+
+    The answer has the number of recipients in each state, the rate, the expected finish time, and the cause if the campaign is paused.
+    Scope: `read`.
+    """
     return await caller.run(lambda: JSONResponse(campaign_json(find_campaign(caller, campaign_id))))
 
 

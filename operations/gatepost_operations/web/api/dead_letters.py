@@ -38,7 +38,10 @@ async def list_dead_letters(
     since: Annotated[PointInTime | None, Query(description="Only those refused at this time or later.")] = None,
     until: Annotated[PointInTime | None, Query(description="Only those refused at this time or earlier.")] = None,
 ) -> Response:
-    """Return dead letters without their contents, the newest first. `reason`, `since` and `until` filter them. Scope: `console`."""
+    """Return a list of dead letters without their contents, the newest first.
+
+    `reason`, `since` and `until` filter the list. Scope: `console`.
+    """
     caller.require(Scope.CONSOLE)
     return await caller.run(_letters, caller, limit, Selection(reason or None, since=since, until=until))
 

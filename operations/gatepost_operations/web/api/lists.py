@@ -28,7 +28,7 @@ async def get_quota(
     tenant: Annotated[str | None, Query(max_length=32, description="Only this tenant.")] = None,
     endpoint: Annotated[Endpoint | None, Query(description="Only this endpoint of Auth0.")] = None,
 ) -> Response:
-    """Return the quota of each tenant and endpoint, as workers have learned it. Scope: `read`."""
+    """Return Auth0's quota for each tenant, separately for messages and logins, as last learned from Auth0. Scope: `read`."""
     caller.require(Scope.READ)
     return await caller.run(_quota, caller, tenant, endpoint)
 
@@ -53,7 +53,10 @@ class Clearing(BodyModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """End the wait after a 429 of Auth0. Workers continue within a minute. The audit log records the request. Scope: `console`."""
+    """End the time for which workers wait after Auth0 answered 429. Workers send again within a minute.
+
+    The audit log records the request. Scope: `console`.
+    """
     caller.require(Scope.CONSOLE)
     return await caller.run(_clear, caller, await read_json(request))
 

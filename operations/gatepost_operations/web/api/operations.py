@@ -38,7 +38,10 @@ async def get_operation(
         Header(description="`wait=20` waits up to 20 s, at most 60, for the end of the operation (RFC 7240)."),
     ] = None,
 ) -> Response:
-    """Return the state of an operation. With `Prefer: wait=20`, wait up to 20 seconds for its end. The longest wait is 60 seconds."""
+    """Return the state of a message or login.
+
+    With the header `Prefer: wait=20`, the API waits up to 20 seconds for the end of the operation. The longest possible wait is 60 seconds.
+    """
     outcome = await caller.run(_owned, caller, operation_id)
     waits = _WAIT.search(prefer or "")
     headers = {}
@@ -76,7 +79,7 @@ class Redemption(BodyModel):
     },
 )
 async def redeem(request: Request, operation_id: IdOfOperation, caller: CallerOf) -> Response:
-    """Return the token set of a login, once. The body contains the login's redeem token. Scope: `redeem`."""
+    """Return the token set of a login. Each token set is returned only once. The body contains the login's redeem token. Scope: `redeem`."""
     caller.require(Scope.REDEEM)
     body = await read_json(request)
     return await caller.run(_redeemed, caller, operation_id, body)

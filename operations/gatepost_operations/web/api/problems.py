@@ -45,16 +45,16 @@ class Type(Enum):
         "not-allowed",
         403,
         "The API key does not allow this.",
-        "The key lacks a scope, kind, tenant, domain or country.",
+        "The key does not have the scope, kind, tenant, domain or country that the request needs.",
     )
     WRONG_REDEEM_TOKEN = Entry(
-        "wrong-redeem-token", 403, "The redeem token does not belong to this login.", "Nothing was redeemed."
+        "wrong-redeem-token", 403, "The redeem token does not belong to this login.", "The API did not return the token set."
     )
     NOT_FOUND = Entry(
         "not-found",
         404,
         "There is no such resource.",
-        "It never existed, has expired, or belongs to another API key. A login and its token set expire together.",
+        "It never existed, has expired, or belongs to another API key. A token set expires together with its login.",
     )
     METHOD = Entry(
         "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
@@ -63,23 +63,23 @@ class Type(Enum):
         "too-slow",
         408,
         "The body came too slowly.",
-        "No data came for a minute, or less than 500 bytes a second. Rows that had arrived are in the campaign.",
+        "No data arrived for a minute, or the body was slower than 500 bytes per second. Rows that had arrived are in the campaign.",
     )
-    CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "The detail says how to continue.")
+    CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "`detail` says how to continue.")
     RECORD_GONE = Entry(
         "record-gone",
         409,
         "The record of this idempotency key was lost.",
-        "So the outcome of the first request is not known. This request sent nothing.",
+        "The outcome of the first request with this key is therefore not known. This request sent nothing.",
     )
     NOT_FINISHED = Entry(
-        "not-finished", 409, "The operation has not ended.", "Ask again later, for example with `Prefer: wait=20`."
+        "not-finished", 409, "The login has not ended.", "Ask again later, for example with `Prefer: wait=20`."
     )
     NOT_ACCEPTED = Entry(
         "not-accepted",
         409,
         "The login was not accepted.",
-        "There is no token set. `reason` and `advice` say why.",
+        "There is no token set. `reason` says why, and `advice` says what to do.",
     )
     NOTHING_TO_REDEEM = Entry(
         "nothing-to-redeem",
@@ -87,11 +87,11 @@ class Type(Enum):
         "There is nothing to redeem.",
         "The token set was redeemed or deleted before, or the operation is not a login.",
     )
-    TOO_LARGE = Entry("too-large", 413, "The request is too large.", "The detail gives the limit.")
+    TOO_LARGE = Entry("too-large", 413, "The request is too large.", "`detail` gives the limit.")
     MEDIA = Entry(
-        "unsupported-media-type", 415, "The body has another media type.", "The detail lists the accepted types."
+        "unsupported-media-type", 415, "The body has another media type.", "`detail` lists the accepted types."
     )
-    INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each field.")
+    INVALID = Entry("invalid", 422, "A field is not valid.", "`errors` names each wrong field.")
     KEY_REUSED = Entry(
         "idempotency-key-reused",
         422,
@@ -102,19 +102,19 @@ class Type(Enum):
         "quota-exceeded",
         429,
         "A limit of the HTTP API is reached.",
-        "`violated-policies` names the limit. It is not Auth0's quota. Wait as many seconds as `Retry-After` says.",
+        "`violated-policies` names the limit, which is not a limit of Auth0. `Retry-After` gives the seconds to wait.",
     )
     INTERNAL = Entry(
-        "internal", 500, "The API failed.", "The log has an entry with the error's class and its place in the code."
+        "internal", 500, "The API failed.", "The log of the API has an entry with the type of the error and the line of code."
     )
     UNAVAILABLE = Entry(
         "unavailable",
         503,
         "Redis does not answer.",
-        "The request may have been recorded: repeat it with the same idempotency key.",
+        "The API may have stored the request already, so repeat it with the same idempotency key.",
     )
     MISCONFIGURED = Entry(
-        "misconfigured", 503, "The service is not configured correctly.", "The log names the setting."
+        "misconfigured", 503, "The service is not configured correctly.", "The log of the API names the setting."
     )
 
     @property

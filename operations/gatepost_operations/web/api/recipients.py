@@ -46,9 +46,10 @@ async def list_recipients(
     cursor: Annotated[int, Query(ge=0, le=1 << 40, description="`next_cursor` of the page before.")] = 0,
     reveal: Annotated[bool, Query(description="Addresses in clear; needs the scope `reveal`, and is audited.")] = False,
 ) -> Response:
-    """Return a page of recipients, filtered by `state` and `reason`. `reveal=true` adds the addresses.
+    """Return a page of a campaign's recipients. `state` and `reason` filter the recipients, and `reveal=true` adds their addresses.
 
-    Read pages until `next_cursor` is null, even if a page is empty. Scope: `read`, and `reveal` for addresses.
+    Pass `next_cursor` of each page as `cursor` to get the next page, until `next_cursor` is null. A page before the last one can be empty.
+    Scope: `read`, and also `reveal` for addresses.
     """
     return await caller.run(_list, caller, campaign_id, _Page(_only(states, reasons), limit, cursor, reveal))
 
@@ -102,7 +103,10 @@ async def export_campaign(
     reasons: Reasons = None,
     how: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
 ) -> Response:
-    """Return recipients with addresses and outcomes, as a stream. The audit log records this. Scopes: `read` and `reveal`."""
+    """Return a campaign's recipients with their addresses and outcomes, as a stream. The audit log records the export.
+
+    Scopes: `read` and `reveal`.
+    """
     reports = await caller.run(_export, caller, campaign_id, _only(states, reasons))
     media = NDJSON if how is ExportFormat.NDJSON else "text/csv; charset=utf-8"
     return StreamingResponse(_in_blocks(reports, how), media_type=media, headers={"Cache-Control": "no-store"})

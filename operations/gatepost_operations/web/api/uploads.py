@@ -110,7 +110,7 @@ Reading = Annotated[FileOptions, Depends()]
     responses={200: answer(schemas.Report), **problems(Type.TOO_LARGE, Type.MEDIA)},
 )
 async def check_recipient_file(request: Request, caller: CallerOf, reading: Reading) -> Response:
-    """Check a recipient file without storing it. Return the report of `gatepost campaign check --json`. Scope: `campaigns`."""
+    """Check a recipient file without storing it. The answer is the report of `gatepost campaign check --json`. Scope: `campaigns`."""
     caller.require(Scope.CAMPAIGNS)
     return await caller.run(_check, _Given(_upload(request), media_of(request), reading), limiter=_long(caller))
 
@@ -140,10 +140,10 @@ async def add_recipients(
         bool, Query(description="Skip invalid rows, and those that the key does not allow.")
     ] = False,
 ) -> Response:
-    """Add the rows of a file to a campaign, except recipients that the campaign already has.
+    """Add the recipients in a file to a campaign. Recipients that the campaign already has are skipped.
 
-    The first refused row ends the upload. The rows before it stay in the campaign. With `skip_invalid=true`, invalid rows are skipped instead.
-    Scope: `campaigns`.
+    If a row of the file is refused, the upload ends there, and the rows before it stay in the campaign. With `skip_invalid=true`, the upload
+    skips invalid rows and continues. Scope: `campaigns`.
     """
     caller.require(Scope.CAMPAIGNS)
     given = _Given(_upload(request), media_of(request), reading)
