@@ -60,21 +60,21 @@ class EventType(StrEnum):
 
     CAMPAIGN_FINISHED = Entry(
         "campaign.finished",
-        "A campaign is finished or cancelled: each of its recipients has a final state.",
+        "A campaign is finished or cancelled, so each of its recipients has a final state.",
         {**_OF_CAMPAIGN, "status": "`finished` or `cancelled`"},
     )
     CAMPAIGN_PAUSED = Entry(
         "campaign.paused",
-        "A campaign paused itself, because of errors.",
+        "Gatepost has paused a campaign because of errors.",
         {
             **_OF_CAMPAIGN,
             "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
-            "cause": "the [reason](failures.md#exceptions) of the last failure before the pause",
+            "cause": "the [reason](failures.md#exceptions) of the last failure before the pause, such as `client_rejected`",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "A certain percentage of a campaign's recipients has ended, or has failed.",
+        "The share of a campaign's recipients that have ended, or that have failed, has reached one of the percentages below.",
         {
             **_OF_CAMPAIGN,
             "measure": "whether the recipients have `ended` or `failed`",
@@ -88,7 +88,7 @@ class EventType(StrEnum):
             "operation_id": "the id of the operation",
             "kind": "the kind of the operation, such as `send_email`",
             "state": "the final [state](glossary.md#states)",
-            "reason": "the [reason](failures.md#exceptions) of the state; absent if there is none",
+            "reason": "the [reason](failures.md#exceptions) for the state, such as `code_expired`; absent if there is none",
         },
     )
     DEAD_LETTER_ARRIVED = Entry(
