@@ -48,7 +48,10 @@ class Type(Enum):
         "The key does not have the scope, kind, tenant, domain or country that the request needs.",
     )
     WRONG_REDEEM_TOKEN = Entry(
-        "wrong-redeem-token", 403, "The redeem token does not belong to this login.", "The API did not return the token set."
+        "wrong-redeem-token",
+        403,
+        "The redeem token does not belong to this login.",
+        "The API did not return the token set.",
     )
     NOT_FOUND = Entry(
         "not-found",
@@ -105,7 +108,10 @@ class Type(Enum):
         "`violated-policies` names the limit, which is not a limit of Auth0. `Retry-After` gives the seconds to wait.",
     )
     INTERNAL = Entry(
-        "internal", 500, "The API failed.", "The log of the API has an entry with the type of the error and the line of code."
+        "internal",
+        500,
+        "The API failed.",
+        "The log of the API has an entry with the type of the error and the line of code.",
     )
     UNAVAILABLE = Entry(
         "unavailable",
