@@ -85,8 +85,8 @@ class EventType(StrEnum):
         "operation.ended",
         "A single send or a login has ended.",
         {
-            "operation_id": "the id of the operation",
-            "kind": "the kind of the operation, such as `send_email`",
+            "operation_id": "the id of the send or login",
+            "kind": "the kind, such as `send_email`",
             "state": "the final [state](glossary.md#states)",
             "reason": "the [reason](failures.md#exceptions) for the state, such as `code_expired`; absent if there is none",
         },

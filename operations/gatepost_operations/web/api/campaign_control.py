@@ -128,7 +128,8 @@ async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: Ca
     """Send again to recipients who failed. With `dry_run`, only count them.
 
     By default, the retry skips recipients for whom it cannot succeed. To include them, list the reasons of their failures in `reasons`. The
-    retry also skips recipients in the state `unknown`. To include them, list this state in `states`, or the reason in `reasons`.
+    retry also skips recipients in the state `unknown`, who may already have a message. To include them, list this state in `states`, or the
+    reason in `reasons`.
     Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))

@@ -84,7 +84,7 @@ class SuppressionEntry(Person):
 
 @router.get("/v1/suppressions", operation_id="count_suppressions", responses={200: answer(schemas.Count)})
 async def count_suppressions(caller: CallerOf) -> Response:
-    """Return the number of entries of the suppression list. Scope: `suppressions`."""
+    """Return the number of people on the suppression list. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(lambda: JSONResponse({"count": len(caller.services.campaigns.suppressions)}))
 
@@ -96,7 +96,7 @@ async def count_suppressions(caller: CallerOf) -> Response:
     responses={200: answer(schemas.Suppression), **_WITH_BODY},
 )
 async def find_suppression(request: Request, caller: CallerOf) -> Response:
-    """Return a person's entry of the suppression list. Scope: `suppressions`."""
+    """Find a person on the suppression list, and return the person's entry. Scope: `suppressions`."""
     caller.require(Scope.SUPPRESSIONS)
     return await caller.run(_find, caller, await read_json(request))
 
