@@ -38,7 +38,7 @@ class Peer:
 
 _CELERY: Final = ("{bin}/celery", "-A")
 # `task_acks_late` is false, and kombu's `visibility_timeout` for Redis is 3,600 s.
-_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so it does not repeat interrupted tasks. A process also fetches tasks in advance. These return to the queue only after an hour, so they count as lost"
+_CELERY_AFTER_A_CRASH: Final = "Celery acknowledges a task before it runs, so it does not repeat interrupted tasks. A process also fetches tasks in advance. The fetched tasks return to the queue only after an hour, so they count as lost"
 _QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
 
 PEERS: Final = (
@@ -50,7 +50,7 @@ PEERS: Final = (
         workers=(("{python}", "bare_loop.py", "{half}"),) * PROCESSES,
         calls=(1, 1),
         share=(0.2, 0.0),
-        settings="two processes without a queue. Each makes one call after the other, with one `requests.Session`",
+        settings="two processes without a queue. Each process makes one call after the other, with one `requests.Session`",
         after_a_crash="",
     ),
     Peer(
@@ -86,7 +86,7 @@ PEERS: Final = (
         ),
         calls=(4, 100),
         share=(0.2, 0.4),
-        settings="two processes with threads and one connection pool each. No results, prefetch 4",
+        settings="two processes with threads and one connection pool each. Celery stores no results, and a process fetches up to 4 tasks per thread in advance",
         after_a_crash=_CELERY_AFTER_A_CRASH,
     ),
     Peer(
@@ -102,9 +102,9 @@ PEERS: Final = (
         ),
         calls=(100, 600),
         share=(0.4, 1.0),
-        settings="two processes with one aiohttp session each. List broker, no results",
+        settings="two processes with one aiohttp session each. Taskiq uses its list broker and stores no results",
         # taskiq_redis.ListQueueBroker removes a task from the list with BRPOP.
-        after_a_crash="The list broker deletes a task when a process fetches it. So it does not repeat interrupted tasks",
+        after_a_crash="Taskiq's list broker deletes a task when a process fetches it, so Taskiq does not repeat interrupted tasks",
     ),
     Peer(
         name="dramatiq",
@@ -116,7 +116,7 @@ PEERS: Final = (
         share=(0.2, 0.4),
         settings="two processes with threads and one connection pool each",
         # RedisBroker's `heartbeat_timeout` is a minute; then the next maintenance, at random, requeues the tasks.
-        after_a_crash="Dramatiq deletes a task when the task ends. It repeats the tasks of a killed process after at least a minute",
+        after_a_crash="Dramatiq deletes a task only when the task ends. After at least a minute, it repeats the tasks of a killed process",
     ),
     Peer(
         name="saq",
@@ -128,7 +128,7 @@ PEERS: Final = (
         share=(0.2, 0.4),
         settings="two processes with one aiohttp session each",
         # A job's `retries` is 1, and Queue.sweep aborts a job without another attempt.
-        after_a_crash="By default, SAQ tries a task once. It marks interrupted tasks as aborted",
+        after_a_crash="By default, SAQ tries each task only once, and marks interrupted tasks as aborted",
     ),
     Peer(
         name="bullmq",
@@ -140,7 +140,7 @@ PEERS: Final = (
         share=(1.0, 1.0),
         settings="two Node.js processes with one undici pool each. Finished jobs are removed",
         # A worker's `maxStalledCount` is 1.
-        after_a_crash="By default, BullMQ repeats an interrupted job once",
+        after_a_crash="By default, BullMQ runs an interrupted job once more",
     ),
 )
 
@@ -151,4 +151,4 @@ LABELS: Final = {
     BEST: "Gatepost, more calls",
     **{peer.name: peer.label for peer in PEERS},
 }
-GATEPOST_AFTER_A_CRASH: Final = "Auth0 may have sent the message of an interrupted call. So Gatepost reports the recipient as [`unknown`](glossary.md#unknown), and does not repeat the call"
+GATEPOST_AFTER_A_CRASH: Final = "Auth0 may already have sent the message of an interrupted call. So Gatepost does not repeat the call, and reports the recipient as [`unknown`](glossary.md#unknown)"

@@ -30,20 +30,20 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-Each contender sends to {recipients} recipients with two processes. A process has {CALLS} calls in flight, or one call in the usual way. Gatepost keeps these
-recipients in one [batch](glossary.md#batch), so only one of its processes sends.
+This test kills all workers in the middle of a run, and counts messages that are lost or sent twice. Each program sends to {recipients} recipients with two processes. A process has {CALLS}
+calls in flight, but only one in the usual way. Gatepost puts these recipients into one [batch](glossary.md#batch), so only one of its two processes sends.
 
-The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, `SIGKILL` ends both processes, and the test starts them again. Then
-the test waits {report["crash_s"]:g} s for tasks that return to the queue. With Gatepost, the test ends when every recipient has a final state.
+The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, the test kills both processes with `SIGKILL` and starts them again. Then
+the test waits {report["crash_s"]:g} s for tasks that return to the queue. With Gatepost, the test already ends when every recipient has a final state.
 
 | column | meaning |
 |---|---|
-| calls interrupted | calls without an answer when the processes were killed |
+| calls interrupted | calls that had no answer yet when the test killed the processes |
 | lost | recipients for whom the stub got no request |
-| doubled | recipients for whom the stub got two or more requests |
-| reported as perhaps sent | recipients for whom the contender reports that the message may have been sent |
+| sent twice | recipients for whom the stub got two or more requests |
+| reported as perhaps sent | recipients for whom the program reports that it may have sent the message |
 
-{table(["contender", "calls interrupted", "lost", "doubled", "reported as perhaps sent", "why"], rows)}"""
+{table(["program", "calls interrupted", "lost", "sent twice", "reported as perhaps sent", "why"], rows)}"""
     return [text]
 
 
@@ -54,12 +54,12 @@ def beside(report: Mapping[str, Any]) -> list[str]:
         return []
     rows = [
         [label, f"{found[key]['p50']:.1f}", f"{found[key]['p99']:.1f}"]
-        for label, key in (("alone", "alone_ms"), ("beside a campaign", "beside_a_campaign_ms"))
+        for label, key in (("without a campaign", "alone_ms"), ("while a campaign runs", "beside_a_campaign_ms"))
     ]
-    text = f"""## Logins beside a campaign
+    text = f"""## Logins while a campaign runs
 
-The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins a second. It first runs {found["logins"]:,} logins alone. It then runs {found["logins"]:,} logins while another
-worker sends a campaign, at {found["campaign_rate"]:.0f} recipients a second.
+The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins per second. It first runs {found["logins"]:,} logins without a campaign. Then it runs {found["logins"]:,} logins
+while another worker sends a campaign, at {found["campaign_rate"]:.0f} recipients per second.
 
 {table(["logins", "p50, ms", "p99, ms"], rows)}"""
     return [text]
@@ -68,11 +68,11 @@ worker sends a campaign, at {found["campaign_rate"]:.0f} recipients a second.
 def enqueueing(report: Mapping[str, Any]) -> list[str]:
     """Return the section about enqueueing single operations."""
     columns = (
-        Column("operations/s", lambda run: run["rate"], ",.0f"),
+        Column("sends/s", lambda run: run["rate"], ",.0f"),
         Column("CPU-s per 1,000, producer", lambda run: run["cpu_s_per_1000"], ".3f"),
         Column("CPU-s per 1,000, Redis", lambda run: run.get("redis_cpu_s_per_1000"), ".3f"),
     )
-    return _runs("Enqueueing single operations, one process", "", columns, report["enqueueing"])
+    return _runs("Putting single sends on the queue, one process", "", columns, report["enqueueing"])
 
 
 def producers(report: Mapping[str, Any]) -> list[str]:
@@ -80,11 +80,11 @@ def producers(report: Mapping[str, Any]) -> list[str]:
     columns = (
         Column("producer made, s", lambda run: run["construct_s"], ".2f"),
         Column("producer made, CPU-s", lambda run: run["construct_cpu_s"], ".2f"),
-        Column("operation enqueued, s", lambda run: run["first_call_s"], ".2f"),
+        Column("send on the queue, s", lambda run: run["first_call_s"], ".2f"),
         Column("memory at the end, MiB", lambda run: run["mib"], ".0f"),
     )
-    text = "A new Python process imports the library, makes the producer and enqueues one operation. Times begin with the import.\n\n"
-    return _runs("An application that makes a producer", text, columns, report.get("producers", {}))
+    text = "A new Python process imports the library, makes the *producer* (the object that puts sends on the queue), and puts one send on the queue. All times count from the import.\n\n"
+    return _runs("How long an application takes to start", text, columns, report.get("producers", {}))
 
 
 def memory(report: Mapping[str, Any]) -> list[str]:
@@ -93,14 +93,14 @@ def memory(report: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     rows = [
-        ["a send that waits, and its message on the queue", f"{found['queued']:,.0f}"],
-        ["an accepted send, and its entry in the list for erasures", f"{found['settled']:,.0f}"],
+        ["a send that waits, with its message on the queue", f"{found['queued']:,.0f}"],
+        ["an accepted send, with its entry in the list by which Gatepost erases a person", f"{found['settled']:,.0f}"],
         ["the outcome of an accepted send as a Celery result", f"{found['celery_result']:,.0f}"],
         ["the idempotency key of an accepted send", f"{found['idempotency_key']:,.0f}"],
     ]
-    text = f"""## Gatepost: Redis bytes of one operation
+    text = f"""## How many bytes one send takes in Redis
 
-The table shows the growth of Redis's `used_memory`.
+The table shows how much Redis's `used_memory` grows when Gatepost stores each value.
 
 {table(["stored value", "bytes"], rows)}"""
     return [text]

@@ -23,9 +23,9 @@ _SLUGS: Final = {
 _SCENARIOS: Final = tuple(_SLUGS.values())
 _HEAD: Final = """## In short
 
-Each value is a ratio. For example, 2.00 in the row *Gatepost's rate / BullMQ's* means that Gatepost sent twice as fast as BullMQ."""
-_COLUMNS: Final = """If the stub answers after 50 ms, Gatepost runs twice: with default settings, and with [more calls](#settings). *Gatepost's rate* is the higher of the two rates. The
-other ratios use the default settings."""
+Each value is a ratio. For example, 2.00 in the row *Gatepost's rate / BullMQ's rate* means that Gatepost sent twice as fast as BullMQ."""
+_COLUMNS: Final = """If the stub answers after 50 ms, Gatepost runs twice: with default settings, and with [more calls at once](#settings). *Gatepost's rate* is the higher of the two rates. The
+ratios of CPU seconds use the run with default settings."""
 
 
 def section(report: Mapping[str, Any]) -> list[str]:
@@ -56,32 +56,34 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
         runs = scenarios.get(slug, {})
         best = _best(runs, _GATEPOST, "rate", max)
         for label, peers in {
-            "BullMQ's": ("bullmq",),
-            "the fastest Python peer's": _PYTHON_PEERS,
-            "the usual way's": ("usual",),
-            "two bare `requests` loops'": ("bare",),
+            "BullMQ's rate": ("bullmq",),
+            "the rate of the fastest other Python queue": _PYTHON_PEERS,
+            "the rate of the usual way": ("usual",),
+            "the rate of two bare `requests` loops": ("bare",),
         }.items():
             found[f"{name}: Gatepost's rate / {label}"] = _ratio(best, _best(runs, peers, "rate", max))
         cpu = _best(runs, ("gatepost",), "cpu_s_per_1000", min)
         usual = _best(runs, ("usual",), "cpu_s_per_1000", min)
-        found[f"{name}: the usual way's CPU seconds a recipient / Gatepost's"] = _ratio(usual, cpu)
+        found[f"{name}: CPU seconds per recipient: the usual way / Gatepost"] = _ratio(usual, cpu)
     late = _best(scenarios.get("http-50-ms", {}), ("gatepost",), "cpu_s_per_1000", min)
     at_once = _best(scenarios.get("http-at-once", {}), ("gatepost",), "cpu_s_per_1000", min)
-    found["Gatepost's CPU seconds a recipient (http): answers after 50 ms / at once"] = _ratio(late, at_once)
+    found["CPU seconds per recipient of Gatepost (http): answers after 50 ms / answers at once"] = _ratio(late, at_once)
     logins = report["logins"]
-    found["logins a second: Gatepost's / the usual way's"] = _ratio(
+    found["logins per second: Gatepost / the usual way"] = _ratio(
         _best(logins, ("gatepost",), "rate", max), _best(logins, ("usual",), "rate", max)
     )
-    found |= _beside_first(report["enqueueing"], "operations enqueued a second", "rate", max)
+    found |= _beside_first(report["enqueueing"], "sends put on the queue per second", "rate", max)
     made = report.get("producers", {})
-    found |= _beside_first(made, "CPU seconds to make a producer", "construct_cpu_s", min)
-    found |= _beside_first(made, "MiB of an application with a producer", "mib", min)
+    found |= _beside_first(made, "CPU seconds to start an application", "construct_cpu_s", min)
+    found |= _beside_first(made, "memory of an application after its start", "mib", min)
     if beside := report.get("beside"):
-        found["p99 of a login: beside a campaign / alone"] = beside["p99_ratio"]
+        found["99th percentile of the time of a login: while a campaign runs / without a campaign"] = beside[
+            "p99_ratio"
+        ]
     sizes = report["sizes"]
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
-        what = f"Gatepost's CPU seconds a recipient: {largest['recipients']:,} recipients / {smallest['recipients']:,} recipients"
+        what = f"CPU seconds per recipient of Gatepost: {largest['recipients']:,} recipients / {smallest['recipients']:,} recipients"
         found[what] = _ratio(largest["cpu_s_per_1000"], smallest["cpu_s_per_1000"])
     return {what: ratio for what, ratio in found.items() if ratio is not None}
 

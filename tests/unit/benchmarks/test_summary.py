@@ -26,21 +26,21 @@ def test_the_rate_is_compared_with_the_fastest_python_peer_by_medians() -> None:
     lucky = [run(100), run(100), run(900)]
     found = ratios(report(bulk=[bulk("http-50-ms", gatepost=[run(400)], tuned=lucky, taskiq=[run(200)])]))
 
-    assert found["http, 50 ms: Gatepost's rate / the fastest Python peer's"] == pytest.approx(2)
+    assert found["http, 50 ms: Gatepost's rate / the rate of the fastest other Python queue"] == pytest.approx(2)
 
 
 def test_the_better_of_defaults_and_best_settings_counts_for_rates() -> None:
     """The run with more calls is faster here."""
     found = ratios(report(bulk=[bulk("tls-50-ms", gatepost=[run(100)], gatepost_best=[run(300)], bullmq=[run(600)])]))
 
-    assert found["TLS, 50 ms: Gatepost's rate / BullMQ's"] == pytest.approx(0.5)
+    assert found["TLS, 50 ms: Gatepost's rate / BullMQ's rate"] == pytest.approx(0.5)
 
 
 def test_cpu_seconds_are_those_of_the_defaults() -> None:
     """The usual way needs four times as much."""
     found = ratios(report(bulk=[bulk("http-at-once", gatepost=[run(9, cpu=0.5)], usual=[run(1, cpu=2.0)])]))
 
-    assert found["http, at once: the usual way's CPU seconds a recipient / Gatepost's"] == pytest.approx(4)
+    assert found["http, at once: CPU seconds per recipient: the usual way / Gatepost"] == pytest.approx(4)
 
 
 def test_the_cost_of_a_producer_is_compared_with_the_first() -> None:
@@ -48,14 +48,16 @@ def test_the_cost_of_a_producer_is_compared_with_the_first() -> None:
     made = {"Celery": [{"construct_cpu_s": 0.1, "mib": 40}], "Gatepost": [{"construct_cpu_s": 0.2, "mib": 50}]}
 
     assert ratios(report(producers=made)) == {
-        "CPU seconds to make a producer: Gatepost / Celery": pytest.approx(2),
-        "MiB of an application with a producer: Gatepost / Celery": pytest.approx(1.25),
+        "CPU seconds to start an application: Gatepost / Celery": pytest.approx(2),
+        "memory of an application after its start: Gatepost / Celery": pytest.approx(1.25),
     }
 
 
 def test_logins_beside_a_campaign_are_compared_with_logins_alone() -> None:
     """By their p99."""
-    assert ratios(report(beside={"p99_ratio": 1.25})) == {"p99 of a login: beside a campaign / alone": 1.25}
+    assert ratios(report(beside={"p99_ratio": 1.25})) == {
+        "99th percentile of the time of a login: while a campaign runs / without a campaign": 1.25
+    }
 
 
 def test_the_ratios_of_all_scenarios_share_a_table() -> None:
@@ -64,7 +66,7 @@ def test_the_ratios_of_all_scenarios_share_a_table() -> None:
     (text,) = section(report(bulk=[bulk("http-50-ms", **figures), bulk("tls-at-once", **figures)]))
 
     assert "| ratio | http, at once | http, 50 ms | TLS, at once | TLS, 50 ms |" in text
-    assert "| Gatepost's rate / BullMQ's | n/a | 2.00 | 2.00 | n/a |" in text
+    assert "| Gatepost's rate / BullMQ's rate | n/a | 2.00 | 2.00 | n/a |" in text
 
 
 def test_a_ratio_without_figures_is_left_out() -> None:
@@ -77,4 +79,4 @@ def test_each_way_to_enqueue_is_compared_with_the_first() -> None:
     """The first one is Celery's."""
     found = ratios(report(enqueueing={"delay": [run(100)], "send_many": [run(500)]}))
 
-    assert found == {"operations enqueued a second: send_many / delay": pytest.approx(5)}
+    assert found == {"sends put on the queue per second: send_many / delay": pytest.approx(5)}
