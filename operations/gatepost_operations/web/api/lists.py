@@ -53,7 +53,7 @@ class Clearing(BodyModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """End the time for which workers wait after Auth0 answered 429. Workers send again within a minute.
+    """Let workers send again early, if they wait because Auth0 answered 429. They continue within a minute.
 
     The audit log records the request. Scope: `console`.
     """
