@@ -58,7 +58,7 @@ def beside(report: Mapping[str, Any]) -> list[str]:
     ]
     text = f"""## Logins while a campaign runs
 
-The simulator allows 100 requests a second and answers after 50 ms. One worker runs twenty logins per second. It first runs {found["logins"]:,} logins without a campaign. Then it runs {found["logins"]:,} logins
+This test uses Gatepost's [simulator](simulator.md) of Auth0, which allows 100 requests per second and answers after 50 ms. One worker runs twenty logins per second. It first runs {found["logins"]:,} logins without a campaign. Then it runs {found["logins"]:,} logins
 while another worker sends a campaign, at {found["campaign_rate"]:.0f} recipients per second.
 
 {table(["logins", "p50, ms", "p99, ms"], rows)}"""
@@ -96,7 +96,7 @@ def memory(report: Mapping[str, Any]) -> list[str]:
         ["a send that waits, with its message on the queue", f"{found['queued']:,.0f}"],
         ["an accepted send, with its entry in the list by which Gatepost erases a person", f"{found['settled']:,.0f}"],
         ["the outcome of an accepted send as a Celery result", f"{found['celery_result']:,.0f}"],
-        ["the idempotency key of an accepted send", f"{found['idempotency_key']:,.0f}"],
+        ["the [idempotency key](glossary.md#idempotency-key) of an accepted send", f"{found['idempotency_key']:,.0f}"],
     ]
     text = f"""## How many bytes one send takes in Redis
 

@@ -67,7 +67,7 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
         found[f"{name}: CPU seconds per recipient: the usual way / Gatepost"] = _ratio(usual, cpu)
     late = _best(scenarios.get("http-50-ms", {}), ("gatepost",), "cpu_s_per_1000", min)
     at_once = _best(scenarios.get("http-at-once", {}), ("gatepost",), "cpu_s_per_1000", min)
-    found["CPU seconds per recipient of Gatepost (http): answers after 50 ms / answers at once"] = _ratio(late, at_once)
+    found["Gatepost's CPU seconds per recipient (http): answers after 50 ms / answers at once"] = _ratio(late, at_once)
     logins = report["logins"]
     found["logins per second: Gatepost / the usual way"] = _ratio(
         _best(logins, ("gatepost",), "rate", max), _best(logins, ("usual",), "rate", max)
@@ -83,7 +83,7 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     sizes = report["sizes"]
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
-        what = f"CPU seconds per recipient of Gatepost: {largest['recipients']:,} recipients / {smallest['recipients']:,} recipients"
+        what = f"Gatepost's CPU seconds per recipient: {largest['recipients']:,} recipients / {smallest['recipients']:,} recipients"
         found[what] = _ratio(largest["cpu_s_per_1000"], smallest["cpu_s_per_1000"])
     return {what: ratio for what, ratio in found.items() if ratio is not None}
 
