@@ -67,7 +67,7 @@ def written(message: Message, smtp: Smtp) -> EmailMessage:
 
 def _text(message: Message, smtp: Smtp) -> str:
     if smtp.template == "without_code":
-        return "Somebody asked for a code to sign in."
+        return "Someone asked for a code to sign in."
     if smtp.template == "link" or message.link:
         return f"Sign in: {message.link or 'https://simulator.invalid/passwordless/verify_redirect?verification_code=' + message.code}"
     return f"Your verification code is: {message.code}"

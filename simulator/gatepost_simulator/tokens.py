@@ -118,18 +118,18 @@ def _profile_claims(grant: Grant, now: float) -> dict[str, Any]:
 def _spoil(claims: dict[str, Any], fault: TokenFault, now: float) -> None:
     """Change the claims as the fault requires."""
     changes: dict[TokenFault, dict[str, Any]] = {
-        TokenFault.BAD_ISS: {"iss": "https://somebody-else.example/"},
-        TokenFault.BAD_AUD: {"aud": "somebody-else"},
+        TokenFault.BAD_ISS: {"iss": "https://someone-else.example/"},
+        TokenFault.BAD_AUD: {"aud": "someone-else"},
         TokenFault.EXPIRED: {"iat": int(now) - _FAR_S, "exp": int(now) - _FAR_S // 2},
         TokenFault.NO_EXP: {"exp": None},
         TokenFault.NO_IAT: {"iat": None},
         TokenFault.FUTURE_IAT: {"iat": int(now) + _FAR_S, "exp": int(now) + 2 * _FAR_S},
         TokenFault.FUTURE_NBF: {"nbf": int(now) + _FAR_S},
         TokenFault.NO_SUB: {"sub": None},
-        TokenFault.NONCE: {"nonce": "a-nonce-that-nobody-asked-for"},
+        TokenFault.NONCE: {"nonce": "another-nonce"},
         TokenFault.NO_AZP: {"aud": [claims["aud"], "https://api.example/"]},
-        TokenFault.BAD_AZP: {"aud": [claims["aud"], "https://api.example/"], "azp": "somebody-else"},
-        TokenFault.BAD_ORG: {"org_id": "org_somebodyelse", "org_name": "somebody-else"},
+        TokenFault.BAD_AZP: {"aud": [claims["aud"], "https://api.example/"], "azp": "someone-else"},
+        TokenFault.BAD_ORG: {"org_id": "org_someoneelse", "org_name": "someone-else"},
         TokenFault.NO_ORG: {"org_id": None, "org_name": None},
         TokenFault.OLD_AUTH_TIME: {"auth_time": int(now) - 10 * _FAR_S},
         TokenFault.NO_AUTH_TIME: {"auth_time": None},

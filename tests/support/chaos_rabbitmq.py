@@ -151,7 +151,7 @@ class RabbitMQ:
         with kombu.Connection(self.url, transport_options={"confirm_publish": True}) as connection:
             channel: Any = connection.channel()
             try:
-                channel.basic_publish(channel.prepare_message(b""), "", "nobody", confirm_timeout=0.5)
+                channel.basic_publish(channel.prepare_message(b""), "", "absent", confirm_timeout=0.5)
             except TimeoutError:
                 # One that is blocked would wait for its goodbye to be answered.
                 connection.collect()

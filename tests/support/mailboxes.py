@@ -62,7 +62,7 @@ class Mailbox:
 
     def write(self, to: str, text: str, *, date: str | None = None, html: str | None = None) -> int:
         """Deliver a message of these words."""
-        headers = [f"To: {to}", "From: somebody@example.net", "Subject: hello"] + ([f"Date: {date}"] if date else [])
+        headers = [f"To: {to}", "From: someone@example.net", "Subject: hello"] + ([f"Date: {date}"] if date else [])
         kind, body = ("html", html) if html is not None else ("plain", text)
         lines = [*headers, f'Content-Type: text/{kind}; charset="utf-8"', "", body, ""]
         return self.put("\r\n".join(lines).encode())

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic import SecretStr
 
 FINGERPRINT_BYTES: Final = 8
 """Bytes of a recipient's fingerprint, in storage and logs."""
@@ -44,6 +46,12 @@ class Fingerprints:
     """Makes fingerprints under one key."""
 
     key: bytes = field(repr=False)
+
+    @classmethod
+    def under(cls, key: SecretStr) -> Self:
+        """Return the fingerprints under a configured key of any length."""
+        # Derived, so that the key has 32 bytes.
+        return cls(hmac.digest(b"gatepost fingerprints", key.get_secret_value().encode(), "sha256"))
 
     def digest(self, *parts: str) -> bytes:
         """Return 32 bytes for these parts, in this order."""

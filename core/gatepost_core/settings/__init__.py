@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import re
@@ -11,13 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import DotEnvSettingsSource, NoDecode, SettingsError
 
 from gatepost_core.error_boundary import Boundary, boundary
@@ -286,11 +278,7 @@ class Settings(Configuration):
         """
         if self.fingerprint_key is None:
             raise ConfigurationError("GATEPOST_FINGERPRINT_KEY is not set; make one with: gatepost keys new")
-        # Derived, so that the key has 32 bytes.
-        derived = hmac.digest(
-            b"gatepost fingerprints", self.fingerprint_key.get_secret_value().encode(), hashlib.sha256
-        )
-        return Fingerprints(derived)
+        return Fingerprints.under(self.fingerprint_key)
 
     def all_tenants(self) -> dict[str, Tenant]:
         """Return the tenants by name, the default tenant first.

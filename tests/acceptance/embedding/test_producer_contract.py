@@ -123,7 +123,7 @@ def test_the_same_key_names_the_same_operation(served: Served, person: str) -> N
 def test_many_commands_have_a_result_each(served: Served, person: str) -> None:
     """Wrong ones too, and those whose key is known."""
     item = {"kind": "send_email", "email": person, "idempotency_key": f"many {person}"}
-    results = list(served.producer.send_many([item, {"kind": "send_email", "email": "nobody"}, item]))
+    results = list(served.producer.send_many([item, {"kind": "send_email", "email": "absent"}, item]))
 
     assert [type(result.error) for result in results] == [type(None), errors.InvalidCommand, type(None)]
     assert [result.existed for result in results] == [False, False, True]

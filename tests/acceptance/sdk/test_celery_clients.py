@@ -82,7 +82,7 @@ def test_a_client_for_node_sends_with_a_positional_command(
     assert pytestconfig.cache is not None
     directory = installed(pytestconfig.cache.mkdir(package), package, version)
     sent = run_node(directory, script, gatepost_world, person)
-    refused = run_node(directory, script, gatepost_world, "nobody")
+    refused = run_node(directory, script, gatepost_world, "absent")
 
     assert gatepost_world.producer.handle(sent["operation_id"]).result().state == "accepted"
     assert gatepost_world.outbox.count(person) == 1

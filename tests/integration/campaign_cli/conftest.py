@@ -25,7 +25,7 @@ def people(tmp_path: Path) -> Callable[..., str]:
 
     def write(count: int = 3, *, first: int = 0, bad: int = 0, name: str = "people.csv") -> str:
         rows = [f"person{number}@example.com,de" for number in range(first, first + count)]
-        rows += ["nobody,de"] * bad
+        rows += ["absent,de"] * bad
         Path(tmp_path / name).write_text("\n".join(["email,language", *rows, ""]), encoding="utf-8")
         return name
 

@@ -257,11 +257,11 @@ def test_one_recipient_is_shown(run: Run, draft: str, monkeypatch: pytest.Monkey
     code, shown = run("campaign", "show", draft, "Person1@Example.com")
     monkeypatch.setattr(sys, "stdin", io.StringIO("person2@example.com\n"))
     _, piped = run("campaign", "show", draft, "-")
-    nobody = run("campaign", "show", draft, "nobody@example.com")
+    absent = run("campaign", "show", draft, "absent@example.com")
     malformed, error = run("campaign", "show", draft, "canary@@")
 
     assert (code, shown["state"], piped["state"]) == (0, "queued", "queued")
-    assert (nobody[0], nobody[1]["state"]) == (1, None)
+    assert (absent[0], absent[1]["state"]) == (1, None)
     assert malformed == 6
     assert "canary" not in str(error)
 

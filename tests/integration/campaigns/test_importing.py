@@ -109,9 +109,9 @@ def test_one_recipient_is_found_among_many(campaigns: Campaigns) -> None:
         assert report is not None
         assert report.row.recipient == email(number)
         assert report.state is State.QUEUED
-    assert campaigns.show(campaign_id, "nobody@example.com") is None
+    assert campaigns.show(campaign_id, "absent@example.com") is None
     with pytest.raises(ValueError, match="neither an e-mail address nor"):
-        campaigns.show(campaign_id, "nobody")
+        campaigns.show(campaign_id, "absent")
 
 
 def test_the_index_stays_in_small_hashes(campaigns: Campaigns, redis_client: redis.Redis) -> None:

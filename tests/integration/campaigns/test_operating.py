@@ -77,7 +77,7 @@ def test_a_tenant_that_is_not_configured_is_refused(campaigns: Campaigns) -> Non
     [
         (" ", None, None, "name"),
         ("n" * 201, None, None, "name"),
-        ("spring", ["nobody"], None, "neither an e-mail address nor"),
+        ("spring", ["absent"], None, "neither an e-mail address nor"),
         ("spring", [email(number) for number in range(1001)], None, "guest list"),
         ("spring", None, "no uuid", "UUID|hexadecimal"),
     ],
@@ -110,7 +110,7 @@ def test_what_a_status_forbids_is_refused_with_the_way_out(campaigns: Campaigns)
 
 def test_a_finished_campaign_is_not_cancelled(campaigns: Campaigns) -> None:
     """No recipient without a message is left."""
-    campaign_id = campaigns.create("nobody")
+    campaign_id = campaigns.create("absent")
     assert campaigns.start(campaign_id).status is Status.FINISHED
 
     with pytest.raises(CampaignConflict, match="The campaign is finished"):

@@ -305,10 +305,10 @@ def test_a_token_set_is_redeemed_once_even_by_two_at_the_same_moment(ledger: Led
 def test_what_was_never_recorded_is_not_found(ledger: Ledger) -> None:
     """An unknown id is an error, not a state."""
     with pytest.raises(OperationNotFound):
-        ledger.outcome("nobody")
+        ledger.outcome("absent")
     with pytest.raises(OperationNotFound):
-        ledger.redeem("nobody", DIGEST)
-    assert begin_attempt(ledger, "nobody", "first", lease_s=10).verdict is Verdict.MISSING
+        ledger.redeem("absent", DIGEST)
+    assert begin_attempt(ledger, "absent", "first", lease_s=10).verdict is Verdict.MISSING
 
 
 def test_the_sweep_publishes_what_was_never_begun_and_backs_off(redis_client: redis.Redis) -> None:

@@ -70,7 +70,7 @@ def test_errors_reach_the_event_loop(settings: Settings) -> None:
             await campaigns.status("0f8fad5b-d9cb-469f-a165-70867728950e")
         campaign = await campaigns.create("spring")
         with pytest.raises(InvalidCommand):
-            await campaigns.add(campaign, [Row(1, Channel.EMAIL, "nobody")])
+            await campaigns.add(campaign, [Row(1, Channel.EMAIL, "absent")])
         await producer.close()
         with pytest.raises(ProducerClosed):
             await campaigns.list()
@@ -84,7 +84,7 @@ def test_every_row_before_an_invalid_one_is_added_from_an_event_loop(settings: S
     async def with_an_invalid_one() -> AsyncIterator[Row]:
         async for row in rows(2):
             yield row
-        yield Row(3, Channel.EMAIL, "nobody")
+        yield Row(3, Channel.EMAIL, "absent")
 
     async def run() -> tuple[str, int]:
         async with AsyncProducer(settings) as producer:

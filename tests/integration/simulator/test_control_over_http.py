@@ -57,7 +57,7 @@ def test_outbox_is_searched_and_filtered(tenant: TenantClient, control: ControlC
 def test_latest_code_of_somebody_unknown(control: ControlClient) -> None:
     """404, at once or after the wait."""
     with pytest.raises(ControlError) as unknown:
-        control.latest_code("nobody@example.com", wait_s=0.1)
+        control.latest_code("absent@example.com", wait_s=0.1)
 
     assert unknown.value.status == 404
 

@@ -46,8 +46,8 @@ def test_basic_authentication_is_taken(tenant: TenantClient) -> None:
         ({"scope": ["openid"]}, (400, "invalid_request")),
         ({"grant_type": None}, (400, "invalid_request")),
         ({"grant_type": "password"}, (400, "unsupported_grant_type")),
-        ({"organization": "nobody"}, (400, "invalid_request")),
-        ({"client_id": "nobody"}, (401, "invalid_client")),
+        ({"organization": "absent"}, (400, "invalid_request")),
+        ({"client_id": "absent"}, (401, "invalid_client")),
         ({"client_secret": "wrong"}, (401, "invalid_client")),
         ({"client_secret": None}, (401, "invalid_client")),
     ],
@@ -66,7 +66,7 @@ def test_refuses_before_the_code_is_looked_at(
 def test_wrong_codes_and_unknown_users_look_the_same(tenant: TenantClient) -> None:
     """403 invalid_grant, with the text that names the channel."""
     code = tenant.sent_code(ADA)
-    wrong, unknown = tenant.login(ADA, wrong_code(code)), tenant.login("nobody@example.com", "000000")
+    wrong, unknown = tenant.login(ADA, wrong_code(code)), tenant.login("absent@example.com", "000000")
     sms = tenant.login("+12015550123", "000000", realm="sms")
 
     assert error_of(wrong) == (403, "invalid_grant")

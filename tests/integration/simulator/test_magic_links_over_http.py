@@ -117,7 +117,7 @@ def test_an_unregistered_callback_is_no_place_to_go(tenant: TenantClient, contro
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("query", ["", "?client_id=nobody", "?client_id=gatepost-dev&connection=none"])
+@pytest.mark.parametrize("query", ["", "?client_id=absent", "?client_id=gatepost-dev&connection=none"])
 def test_nonsense_is_refused(tenant: TenantClient, query: str) -> None:
     """A link without a client or connection leads nowhere."""
     assert tenant.get(f"/passwordless/verify_redirect{query}").status_code == 400

@@ -52,7 +52,7 @@ def test_the_message_is_in_the_outbox(tenant: TenantClient, control: ControlClie
     ("fields", "expected"),
     [
         ({"client_id": None}, (400, "bad.client_id")),
-        ({"client_id": "nobody"}, (401, "invalid_client")),
+        ({"client_id": "absent"}, (401, "invalid_client")),
         ({"client_secret": "wrong"}, (401, "invalid_client")),
         ({"client_secret": None}, (403, "unauthorized_client")),
         ({"connection": None}, (400, "bad.connection")),

@@ -124,7 +124,7 @@ def test_many_items_get_a_result_each(api: Api) -> None:
     items: list[Any] = [
         {**ANA, "idempotency_key": "row-1"},
         {"email": "bo@example.com", "idempotency_key": "row-2"},
-        {"email": "nobody at example"},
+        {"email": "absent at example"},
         {"phone_number": "+447700900123"},
         "text",
         {**ANA, "kind": "login_with_email"},

@@ -59,7 +59,7 @@ def test_any_json_option_is_an_object_or_is_refused(tmp_path: Path, content: str
     assert found is None or isinstance(found, dict)
 
 
-@pytest.mark.parametrize("name", ["", "nowhere.json", "\0", "~nobody-here/x", "x" * 5000])
+@pytest.mark.parametrize("name", ["", "nowhere.json", "\0", "~absent-here/x", "x" * 5000])
 def test_a_file_that_cannot_be_read_is_refused(name: str) -> None:
     """A name that is no path included."""
     with pytest.raises(InvalidCommand, match="auth_params"):

@@ -70,11 +70,11 @@ def test_a_skew_within_the_precision_is_none() -> None:
 def test_no_worker_is_a_failure_and_a_queue_without_one_a_warning() -> None:
     """Each has the command that repairs it."""
     queues = ["gatepost.login", "gatepost.send", "gatepost.bulk"]
-    nobody = judge_workers({}, queues)
+    absent = judge_workers({}, queues)
     some = judge_workers({"one": ["gatepost.login", "gatepost.send"]}, queues)
     every = judge_workers({"one": queues[:2], "two": queues[2:]}, queues)
 
-    assert (nobody.status, some.status, every.status) == (Status.FAILED, Status.WARNING, Status.OK)
+    assert (absent.status, some.status, every.status) == (Status.FAILED, Status.WARNING, Status.OK)
     assert some.advice.endswith("gatepost worker --queues bulk")
 
 

@@ -71,7 +71,7 @@ def test_an_outcome_gives_its_exit_code(state: State, reason: Reason | None, cod
         (["email", "language"], ["ana", "--language", "?"], False),
         (["address"], ["ana"], False),
         (["guest-list"], ["--guest-list", "guests.csv"], False),
-        (["to 2"], ["--to", "ana@example.com", "--to", "nobody"], True),
+        (["to 2"], ["--to", "ana@example.com", "--to", "absent"], True),
         (["auth_params"], ["--auth-params", "@params.json"], False),
         (["auth_params"], ["--auth-params", "[1]"], True),
     ],

@@ -68,7 +68,7 @@ def test_a_field_is_masked_by_its_name_and_by_its_look(log: io.StringIO, fields:
 
 def test_a_foreign_librarys_record_is_masked_too(log: io.StringIO) -> None:
     """Celery, urllib3 and the rest go through the same pipeline."""
-    logging.getLogger("somebody.else").warning("mail for %s", f"{CANARY}@example.com", extra={"data": {"args": CANARY}})
+    logging.getLogger("someone.else").warning("mail for %s", f"{CANARY}@example.com", extra={"data": {"args": CANARY}})
 
     assert lines(log)[0]["event"] == "mail for ***"
     assert CANARY not in log.getvalue()

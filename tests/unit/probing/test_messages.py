@@ -58,7 +58,7 @@ def test_the_code_is_the_only_number_of_its_form_that_a_person_sees(raw: bytes, 
 @pytest.mark.parametrize(
     ("raw", "cause"),
     [
-        (message("Somebody asked for a code."), Cause.MESSAGE_WITHOUT_CODE),
+        (message("Someone asked for a code."), Cause.MESSAGE_WITHOUT_CODE),
         (message("Your code is 12345"), Cause.MESSAGE_WITHOUT_CODE),
         (b"", Cause.MESSAGE_WITHOUT_CODE),
         (message(f"Sign in: {LINK}"), Cause.MESSAGE_WITH_LINK),

@@ -86,7 +86,7 @@ def test_a_try_can_be_spent_without_a_verdict() -> None:
     code = live.issue(ADA, NOW).code
     for _ in range(3):
         live.spend_try(ADA)
-    live.spend_try("nobody@example.com")
+    live.spend_try("absent@example.com")
 
     assert live.check(ADA, code, NOW) is CodeCheck.EXHAUSTED
 
