@@ -39,7 +39,7 @@ FORMS: Final = (
         "messages",
         MESSAGE_VERSION,
         "the argument `version`",
-        "The message becomes a dead letter, and the reconciler publishes the work again. The sender of a submission gets an error.",
+        "The message becomes a dead letter. The reconciler publishes a new message, except for a submission: its sender gets an error.",
     ),
     StoredForm(
         "operations",
@@ -57,13 +57,13 @@ FORMS: Final = (
         "idempotency keys",
         1,
         "the field `form`",
-        "A new command with this key is not recorded. The caller gets `NewerForm`.",
+        "A command with this idempotency key is not recorded. The caller gets `NewerForm`.",
     ),
     StoredForm(
         "campaigns",
         1,
         "the field `form`, or an unknown member of `options`",
-        "The campaign does not change, and commands on it fail with `NewerForm`. Its batches wait for a newer worker.",
+        "The campaign does not change, and calls for this campaign fail with `NewerForm`. Its batches wait for a newer worker.",
     ),
     StoredForm(
         "rows",
