@@ -74,10 +74,10 @@ class EventType(StrEnum):
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "The share of a campaign's recipients that have ended, or that have failed, has reached one of the percentages below.",
+        "A campaign has made progress: 25, 50 or 75 percent of its recipients have a final state. Or many recipients have failed: at least 1, 5, 10, 25 or 50 percent.",
         {
             **_OF_CAMPAIGN,
-            "measure": "whether the recipients have `ended` or `failed`",
+            "measure": "`ended` for the percentage of recipients in a final state, `failed` for the percentage of failed recipients",
             "percent": "the percentage, such as 25",
         },
     )
@@ -93,7 +93,7 @@ class EventType(StrEnum):
     )
     DEAD_LETTER_ARRIVED = Entry(
         "dead_letter.arrived",
-        "Gatepost stored a message as a [dead letter](glossary.md#dead-letter), because no worker could accept it.",
+        "Gatepost stored a message from the queue as a [dead letter](glossary.md#dead-letter), because no worker could accept it.",
         {
             "dead_letter_id": "the id of the dead letter",
             "dead_letters": "the number of dead letters, including this one",
@@ -111,7 +111,7 @@ class EventType(StrEnum):
     )
     TEST = Entry(
         "webhook.test",
-        "An operator ran `gatepost webhooks test`. Only the tested endpoint gets it.",
+        "An operator ran `gatepost webhooks test`. Only the tested endpoint gets this event.",
         {"endpoint_id": "the id of the endpoint"},
     )
 

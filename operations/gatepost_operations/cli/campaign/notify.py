@@ -23,7 +23,7 @@ NotifyOption = Annotated[
     typer.Option(
         "--notify",
         metavar="COMMAND",
-        help="Run this command when the campaign ends or pauses itself. It runs without a shell, and gets variables such as CAMPAIGN_OUTCOME.",
+        help="Run this command when the campaign ends, or Gatepost pauses it. The command runs without a shell, and gets variables such as CAMPAIGN_OUTCOME.",
     ),
 ]
 LONGEST_S: Final = 30.0

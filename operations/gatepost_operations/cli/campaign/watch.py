@@ -44,7 +44,7 @@ def watch_command(
     ] = False,
     notify: NotifyOption = None,
 ) -> ExitCode:
-    """Watch a campaign until it ends or pauses itself.
+    """Watch a campaign until it ends, or Gatepost pauses it.
 
     On a terminal, draws a screen. Elsewhere, writes a line every few seconds. Ctrl-C stops watching, and the campaign continues. If an
     operator pauses the campaign, watching continues.

@@ -127,9 +127,9 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send again to recipients who failed. With `dry_run`, only count them.
 
-    By default, the retry skips recipients for whom it cannot succeed. To include them, list the reasons of their failures in `reasons`. The
-    retry also skips recipients in the state `unknown`, who may already have a message. To include them, list this state in `states`, or the
-    reason in `reasons`.
+    By default, the retry leaves out recipients whose failure would occur again, such as a wrong address. To select such recipients, list the
+    reasons of their failures in `reasons`. By default, the retry also leaves out recipients in the state `unknown`, because they may already
+    have a message. To select recipients in this state, list `unknown` in `states`, or their reason in `reasons`.
     Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))

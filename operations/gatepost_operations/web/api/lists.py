@@ -28,7 +28,7 @@ async def get_quota(
     tenant: Annotated[str | None, Query(max_length=32, description="Only this tenant.")] = None,
     endpoint: Annotated[Endpoint | None, Query(description="Only this endpoint of Auth0.")] = None,
 ) -> Response:
-    """Return Auth0's quota for each tenant, separately for messages and logins, as last learned from Auth0. Scope: `read`."""
+    """Return the quota of each tenant, as Auth0 last reported it. Messages and logins have separate quotas. Scope: `read`."""
     caller.require(Scope.READ)
     return await caller.run(_quota, caller, tenant, endpoint)
 
@@ -53,7 +53,7 @@ class Clearing(BodyModel):
     responses={200: answer(schemas.LiftedBlocks), **_WITH_BODY},
 )
 async def clear_quota(request: Request, caller: CallerOf) -> Response:
-    """Let workers send again early, if they wait because Auth0 answered 429. They continue within a minute.
+    """If workers wait because Auth0 answered 429, end this wait early. The workers send again within a minute.
 
     The audit log records the request. Scope: `console`.
     """

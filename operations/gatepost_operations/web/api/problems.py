@@ -57,10 +57,10 @@ class Type(Enum):
         "not-found",
         404,
         "There is no such resource.",
-        "It never existed, has expired, or belongs to another API key. A token set expires together with its login.",
+        "The resource never existed, has expired, or belongs to another API key. A token set expires together with its login.",
     )
     METHOD = Entry(
-        "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists its methods."
+        "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists the methods of the resource."
     )
     TOO_SLOW = Entry(
         "too-slow",
@@ -105,7 +105,7 @@ class Type(Enum):
         "quota-exceeded",
         429,
         "A limit of the HTTP API is reached.",
-        "`violated-policies` names the limit, which is not a limit of Auth0. `Retry-After` gives the seconds to wait.",
+        "`violated-policies` names the limit. `Retry-After` gives the seconds to wait.",
     )
     INTERNAL = Entry(
         "internal",

@@ -48,8 +48,8 @@ async def list_recipients(
 ) -> Response:
     """Return a page of a campaign's recipients. `state` and `reason` filter the recipients, and `reveal=true` adds their addresses.
 
-    Pass `next_cursor` of each page as `cursor` to get the next page, until `next_cursor` is null. A page before the last one can be empty.
-    Scope: `read`, and also `reveal` for addresses.
+    Pass `next_cursor` of each page as `cursor` to get the next page, until `next_cursor` is null. A page can be empty although
+    more pages follow. Scope: `read`. For addresses, the key needs the scope `reveal` too.
     """
     return await caller.run(_list, caller, campaign_id, _Page(_only(states, reasons), limit, cursor, reveal))
 
