@@ -68,13 +68,13 @@ class EventType(StrEnum):
         "Gatepost has paused a campaign because of errors.",
         {
             **_OF_CAMPAIGN,
-            "reason": "why the campaign paused: `refused`, `failures_in_a_row` or `error_share`",
+            "reason": "why Gatepost paused the campaign: `refused`, `failures_in_a_row` or `error_share`",
             "cause": "the [reason](failures.md#exceptions) of the last failure before the pause, such as `client_rejected`",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "A campaign has made progress: 25, 50 or 75 percent of its recipients have a final state. Or many recipients have failed: at least 1, 5, 10, 25 or 50 percent.",
+        "A campaign has made progress: 25, 50 or 75 percent of its recipients have a final state. Or recipients have failed: at least 1, 5, 10, 25 or 50 percent.",
         {
             **_OF_CAMPAIGN,
             "measure": "`ended` for the percentage of recipients in a final state, `failed` for the percentage of failed recipients",

@@ -60,7 +60,10 @@ class Type(Enum):
         "The resource never existed, has expired, or belongs to another API key. A token set expires together with its login.",
     )
     METHOD = Entry(
-        "method-not-allowed", 405, "The resource does not have this method.", "The header `Allow` lists the methods of the resource."
+        "method-not-allowed",
+        405,
+        "The resource does not have this method.",
+        "The header `Allow` lists the methods of the resource.",
     )
     TOO_SLOW = Entry(
         "too-slow",
