@@ -25,7 +25,9 @@ class EndpointState(StrEnum):
 REDIS_UP: Final = Metric("gatepost_redis_up", Type.GAUGE, "1 if Redis (`GATEPOST_REDIS_URL`) answered, otherwise 0.")
 BROKER_UP: Final = Metric("gatepost_broker_up", Type.GAUGE, "1 if the broker answered, otherwise 0.")
 REDIS_MEMORY: Final = Metric(
-    "gatepost_redis_memory_used_ratio", Type.GAUGE, "The used share of Redis's `maxmemory`; absent without a limit."
+    "gatepost_redis_memory_used_ratio",
+    Type.GAUGE,
+    "The used share of Redis's `maxmemory` (0 to 1). Absent if Redis has no `maxmemory`.",
 )
 QUEUE_MESSAGES: Final = Metric(
     "gatepost_queue_messages", Type.GAUGE, "Messages that wait on a queue of the broker.", ("queue",)
@@ -33,7 +35,7 @@ QUEUE_MESSAGES: Final = Metric(
 QUEUE_OLDEST: Final = Metric(
     "gatepost_queue_oldest_seconds",
     Type.GAUGE,
-    "Seconds for which the oldest work of a queue has waited for a worker; 0 if no work waits.",
+    "Seconds for which the oldest work of a queue has waited for a worker. 0 if no work waits.",
     ("queue",),
 )
 OPERATIONS_OPEN: Final = Metric(
@@ -45,11 +47,11 @@ OPERATIONS_ENDED: Final = Metric(
 CAMPAIGNS: Final = Metric(
     "gatepost_campaigns",
     Type.GAUGE,
-    "Campaigns by status: at most 1,000 open campaigns, and the 1,000 that were created last.",
+    "Campaigns, by status. A scrape reads at most 1,000 open campaigns, and the 1,000 campaigns that were created last.",
     ("status",),
 )
 CAMPAIGNS_PAUSED: Final = Metric(
-    "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns by the reason of the pause.", ("reason",)
+    "gatepost_campaigns_paused", Type.GAUGE, "Paused campaigns, by the reason for the pause.", ("reason",)
 )
 CAMPAIGNS_SENDING: Final = Metric(
     "gatepost_campaigns_sending",
@@ -57,35 +59,45 @@ CAMPAIGNS_SENDING: Final = Metric(
     "Running campaigns that have open recipients and could send now.",
 )
 CAMPAIGNS_BLOCKED: Final = Metric(
-    "gatepost_campaigns_blocked", Type.GAUGE, "Open campaigns with batches that workers could not send."
+    "gatepost_campaigns_blocked", Type.GAUGE, "Open campaigns with batches that a worker could not send."
 )
 CAMPAIGNS_WRONG: Final = Metric(
-    "gatepost_campaigns_inconsistent", Type.GAUGE, "Open campaigns whose counts do not add up to their total."
+    "gatepost_campaigns_inconsistent",
+    Type.GAUGE,
+    "Open campaigns in which the numbers of recipients by state do not add up to the number of all recipients.",
 )
 CAMPAIGNS_UNREAD: Final = Metric(
-    "gatepost_campaigns_unread", Type.GAUGE, "Campaigns that a scrape did not read, because there are too many."
+    "gatepost_campaigns_unread",
+    Type.GAUGE,
+    "Campaigns that this scrape left out, because there are too many campaigns.",
 )
 RECIPIENTS: Final = Metric(
-    "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns by state.", ("state",)
+    "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns, by state.", ("state",)
 )
 CAMPAIGN_RATE: Final = Metric(
-    "gatepost_campaign_rate", Type.GAUGE, "The present rate of all running campaigns together, in recipients a second."
+    "gatepost_campaign_rate",
+    Type.GAUGE,
+    "The present rate of all running campaigns together, in recipients per second.",
 )
 DEAD_LETTERS: Final = Metric(
     "gatepost_dead_letters", Type.GAUGE, "Stored dead letters: messages that no worker could accept."
 )
 RECONCILER_LAG: Final = Metric(
-    "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran; absent if it never ran."
+    "gatepost_reconciler_lag_seconds", Type.GAUGE, "Seconds since the reconciler last ran. Absent if it never ran."
 )
 BULK_WORKERS: Final = Metric(
     "gatepost_bulk_workers", Type.GAUGE, "Worker processes that took a batch in the last minute."
 )
-SUPPRESSION: Final = Metric("gatepost_suppression_entries", Type.GAUGE, "Entries of the suppression list.")
-WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Webhook endpoints by state.", ("state",))
+SUPPRESSION: Final = Metric(
+    "gatepost_suppression_entries",
+    Type.GAUGE,
+    "Number of entries of the suppression list: the people who get no message from any campaign.",
+)
+WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Webhook endpoints, by state.", ("state",))
 WEBHOOK_OLDEST: Final = Metric(
     "gatepost_webhook_oldest_seconds",
     Type.GAUGE,
-    "Seconds for which the oldest event has waited for an enabled webhook endpoint; 0 if no event waits.",
+    "Seconds for which the oldest event has waited for an enabled webhook endpoint. 0 if no event waits.",
 )
 PROBE_SUCCESS: Final = Metric(
     "gatepost_probe_success",
@@ -102,7 +114,7 @@ PROBE_RUN: Final = Metric(
 PROBE_LAST_SUCCESS: Final = Metric(
     "gatepost_probe_last_success_timestamp_seconds",
     Type.GAUGE,
-    "When a run of the login probe last succeeded, in seconds since the epoch; absent before the first success.",
+    "When a run of the login probe last succeeded, in seconds since the epoch. Absent before the first success.",
     ("tenant", "channel"),
 )
 PROBE_STEP: Final = Metric(

@@ -51,7 +51,7 @@ class Metric:
     Attributes:
         name: its name in Prometheus. The name of a counter ends in `_total`.
         type: its type.
-        meaning: one sentence for its `# HELP` line and the reference page.
+        meaning: the text of its `# HELP` line and of the reference page.
         labels: the names of its labels.
     """
 
@@ -67,7 +67,7 @@ BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 ATTEMPTS: Final = Metric(
     "gatepost_attempts_total",
     Type.COUNTER,
-    "Attempts that ended, by the state after the attempt.",
+    "Attempts that ended. The label `outcome` has the state after the attempt.",
     ("kind", "outcome", "reason"),
 )
 ANSWERS: Final = Metric(
@@ -85,13 +85,13 @@ THROTTLED: Final = Metric(
 WAITS: Final = Metric(
     "gatepost_limiter_waits_total",
     Type.COUNTER,
-    "How often the limiter told a caller to wait.",
+    "How often the limiter told this worker to wait before a request.",
     ("tenant", "endpoint", "lane"),
 )
 WAITED: Final = Metric(
     "gatepost_limiter_wait_seconds_total",
     Type.COUNTER,
-    "Seconds that the limiter told callers to wait.",
+    "Seconds for which the limiter told this worker to wait, in total.",
     ("tenant", "endpoint", "lane"),
 )
 QUOTA_LIMIT: Final = Metric(
@@ -115,24 +115,24 @@ QUOTA_USED: Final = Metric(
 SUPPRESSED: Final = Metric(
     "gatepost_suppressed_total",
     Type.COUNTER,
-    "Campaign recipients whose final state is `suppressed`.",
+    "Recipients of campaigns that this worker set to `suppressed`.",
 )
 BLOCKED: Final = Metric(
     "gatepost_blocked_total",
     Type.COUNTER,
-    "Operations and batches that this worker put back, because it could not send them.",
+    "How often this worker could not carry out an operation or a batch, and put it back for later.",
     ("work", "why"),
 )
 REPAIRS: Final = Metric(
     "gatepost_reconciler_repairs_total",
     Type.COUNTER,
-    "Repairs by the reconciler in this worker.",
+    "Repairs that the reconciler made in this worker.",
     ("repair",),
 )
 WEBHOOKS: Final = Metric(
     "gatepost_webhook_attempts_total",
     Type.COUNTER,
-    "Attempts to deliver an event to a webhook endpoint, by result.",
+    "Attempts to deliver an event to a webhook endpoint.",
     ("result",),
 )
 HEALTHY: Final = Metric("gatepost_worker_healthy", Type.GAUGE, "1 if the worker makes progress, otherwise 0.")
@@ -140,9 +140,11 @@ CONNECTED: Final = Metric(
     "gatepost_worker_connected", Type.GAUGE, "1 if the worker has a connection to the broker, otherwise 0."
 )
 LOOP_AGE: Final = Metric(
-    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the worker's message loop last ran."
+    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the worker's loop that takes messages last ran."
 )
-TAKEN: Final = Metric("gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took.")
+TAKEN: Final = Metric(
+    "gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took from its queues."
+)
 SLOTS_FREE: Final = Metric(
     "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run when it last checked."
 )
