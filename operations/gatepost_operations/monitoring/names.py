@@ -39,10 +39,10 @@ QUEUE_OLDEST: Final = Metric(
     ("queue",),
 )
 OPERATIONS_OPEN: Final = Metric(
-    "gatepost_operations_open", Type.GAUGE, "Single operations without a final state.", ("kind", "state")
+    "gatepost_operations_open", Type.GAUGE, "Operations without a final state.", ("kind", "state")
 )
 OPERATIONS_ENDED: Final = Metric(
-    "gatepost_operations_ended_total", Type.COUNTER, "Single operations that ended, by final state.", ("kind", "state")
+    "gatepost_operations_ended_total", Type.COUNTER, "Operations that ended, by final state.", ("kind", "state")
 )
 CAMPAIGNS: Final = Metric(
     "gatepost_campaigns",
