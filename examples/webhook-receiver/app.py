@@ -43,6 +43,6 @@ def handle(event: dict[str, Any]) -> None:
         case {"type": "campaign.finished", "data": {"campaign_id": campaign, "counts": counts}}:
             print(f"campaign {campaign} has ended: {counts['accepted']} accepted", flush=True)
         case {"type": "campaign.paused", "data": {"campaign_id": campaign, "reason": reason}}:
-            print(f"campaign {campaign} paused itself: {reason}", flush=True)
+            print(f"Gatepost paused campaign {campaign}: {reason}", flush=True)
         case {"type": name}:
             print(f"event {name}", flush=True)
