@@ -87,11 +87,11 @@ def table() -> str:
     ]
     rows = {
         "packages": f"{distributions}, Gatepost included",
-        "on disk, without compiled modules": f"{sum(sizes.values()):.0f} MB; Gatepost itself {ours:.1f} MB",
-        "the largest": ", ".join(f"{name} {size:.0f} MB" for size, name in largest),
-        "import and construct a `Producer`": f"{cost['seconds']:.2f} s",
+        "size on disk, without `.pyc` files": f"{sum(sizes.values()):.0f} MB; Gatepost itself {ours:.1f} MB",
+        "largest packages": ", ".join(f"{name} {size:.0f} MB" for size, name in largest),
+        "time to import and construct a `Producer`": f"{cost['seconds']:.2f} s",
         "memory of the process afterwards": f"{cost['memory']:.0f} MB",
-        "modules loaded": f"{cost['modules']:.0f}, {cost['ours']:.0f} of them from Gatepost",
+        "modules loaded by then": f"{cost['modules']:.0f}, {cost['ours']:.0f} of them from Gatepost",
     }
     lines = [
         f"| Python {platform.python_version()} | |",
