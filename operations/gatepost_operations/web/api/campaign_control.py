@@ -125,7 +125,7 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
     responses={200: answer(schemas.Retried), **_WITH_BODY},
 )
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
-    """Send again to recipients who failed. With `dry_run`, only count them.
+    """Send the message again to recipients who failed. With `dry_run`, only count them.
 
     By default, the retry leaves out recipients whose failure would occur again, such as a wrong address. To select such recipients, list the
     reasons of their failures in `reasons`. By default, the retry also leaves out recipients in the state `unknown`, because they may already
