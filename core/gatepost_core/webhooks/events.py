@@ -69,12 +69,12 @@ class EventType(StrEnum):
         {
             **_OF_CAMPAIGN,
             "reason": "why Gatepost paused the campaign: `refused`, `failures_in_a_row` or `error_share`",
-            "cause": "the [reason](failures.md#exceptions) of the last failure before the pause, such as `client_rejected`",
+            "cause": "the last [failure](failures.md#exceptions) before the pause, such as `client_rejected`",
         },
     )
     CAMPAIGN_THRESHOLD_REACHED = Entry(
         "campaign.threshold_reached",
-        "A campaign has made progress: 25, 50 or 75 percent of its recipients have a final state. Or recipients have failed: at least 1, 5, 10, 25 or 50 percent.",
+        "A campaign has reached one of these percentages: 25, 50 or 75 percent of its recipients have a final state, or 1, 5, 10, 25 or 50 percent have failed.",
         {
             **_OF_CAMPAIGN,
             "measure": "`ended` for the percentage of recipients in a final state, `failed` for the percentage of failed recipients",
@@ -106,7 +106,7 @@ class EventType(StrEnum):
             "tenant": "the name of the tenant that the probe used",
             "channel": "`email` or `sms`",
             "step": "the step that failed: `mailbox`, `send`, `arrival`, `login` or `tokens`",
-            "reason": "why it failed, such as `mailbox_unreachable`: see [all reasons](../how-to/runbook.md#the-login-probe-fails)",
+            "reason": "why the probe failed, such as `mailbox_unreachable`: see [all reasons](../how-to/runbook.md#the-login-probe-fails)",
         },
     )
     TEST = Entry(
