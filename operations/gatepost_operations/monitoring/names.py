@@ -35,7 +35,7 @@ QUEUE_MESSAGES: Final = Metric(
 QUEUE_OLDEST: Final = Metric(
     "gatepost_queue_oldest_seconds",
     Type.GAUGE,
-    "Seconds for which the oldest work of a queue has waited for a worker. 0 if no work waits.",
+    "Seconds for which the oldest operation or batch has waited for a worker. 0 if none waits.",
     ("queue",),
 )
 OPERATIONS_OPEN: Final = Metric(
@@ -47,7 +47,7 @@ OPERATIONS_ENDED: Final = Metric(
 CAMPAIGNS: Final = Metric(
     "gatepost_campaigns",
     Type.GAUGE,
-    "Campaigns, by status. A scrape reads at most 1,000 open campaigns, and the 1,000 campaigns that were created last.",
+    "Campaigns that this scrape read, by status.",
     ("status",),
 )
 CAMPAIGNS_PAUSED: Final = Metric(
@@ -56,7 +56,7 @@ CAMPAIGNS_PAUSED: Final = Metric(
 CAMPAIGNS_SENDING: Final = Metric(
     "gatepost_campaigns_sending",
     Type.GAUGE,
-    "Running campaigns that have open recipients and could send now.",
+    "Running campaigns with open recipients, except campaigns that wait for their start, their sending hours or the rate limit.",
 )
 CAMPAIGNS_BLOCKED: Final = Metric(
     "gatepost_campaigns_blocked", Type.GAUGE, "Open campaigns with batches that a worker could not send."
@@ -69,7 +69,7 @@ CAMPAIGNS_WRONG: Final = Metric(
 CAMPAIGNS_UNREAD: Final = Metric(
     "gatepost_campaigns_unread",
     Type.GAUGE,
-    "Campaigns that this scrape left out, because there are too many campaigns.",
+    "Campaigns that this scrape did not read, because there are too many.",
 )
 RECIPIENTS: Final = Metric(
     "gatepost_campaign_recipients", Type.GAUGE, "Recipients of open campaigns, by state.", ("state",)
@@ -91,7 +91,7 @@ BULK_WORKERS: Final = Metric(
 SUPPRESSION: Final = Metric(
     "gatepost_suppression_entries",
     Type.GAUGE,
-    "Number of entries of the suppression list: the people who get no message from any campaign.",
+    "Entries of the suppression list, which names the people who get no message from any campaign.",
 )
 WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Webhook endpoints, by state.", ("state",))
 WEBHOOK_OLDEST: Final = Metric(
@@ -108,13 +108,13 @@ PROBE_SUCCESS: Final = Metric(
 PROBE_RUN: Final = Metric(
     "gatepost_probe_last_run_timestamp_seconds",
     Type.GAUGE,
-    "When the login probe last ended, in seconds since the epoch.",
+    "Time when the login probe last ended, in seconds since the epoch.",
     ("tenant", "channel"),
 )
 PROBE_LAST_SUCCESS: Final = Metric(
     "gatepost_probe_last_success_timestamp_seconds",
     Type.GAUGE,
-    "When a run of the login probe last succeeded, in seconds since the epoch. Absent before the first success.",
+    "Time when the login probe last succeeded, in seconds since the epoch. Absent before the first success.",
     ("tenant", "channel"),
 )
 PROBE_STEP: Final = Metric(
@@ -126,7 +126,7 @@ PROBE_STEP: Final = Metric(
 PROBE_FAILURE: Final = Metric(
     "gatepost_probe_failure",
     Type.GAUGE,
-    "1 for the step and the reason of the failure, if the last run of the login probe failed.",
+    "If the last run of the login probe failed: 1, with the step and the reason in the labels.",
     ("tenant", "channel", "step", "reason"),
 )
 

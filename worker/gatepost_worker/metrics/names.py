@@ -79,7 +79,7 @@ ANSWERS: Final = Metric(
 THROTTLED: Final = Metric(
     "gatepost_throttled_total",
     Type.COUNTER,
-    "Answers with status 429, because the quota was used up.",
+    "Answers with status 429, because Auth0's rate limit was reached.",
     ("tenant", "endpoint"),
 )
 WAITS: Final = Metric(
@@ -120,13 +120,13 @@ SUPPRESSED: Final = Metric(
 BLOCKED: Final = Metric(
     "gatepost_blocked_total",
     Type.COUNTER,
-    "How often this worker could not carry out an operation or a batch, and put it back for later.",
+    "Operations and batches that this worker could not carry out, and put back for later.",
     ("work", "why"),
 )
 REPAIRS: Final = Metric(
     "gatepost_reconciler_repairs_total",
     Type.COUNTER,
-    "Repairs that the reconciler made in this worker.",
+    "Repairs that the reconciler made while it ran in this worker.",
     ("repair",),
 )
 WEBHOOKS: Final = Metric(
@@ -140,13 +140,13 @@ CONNECTED: Final = Metric(
     "gatepost_worker_connected", Type.GAUGE, "1 if the worker has a connection to the broker, otherwise 0."
 )
 LOOP_AGE: Final = Metric(
-    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the worker's loop that takes messages last ran."
+    "gatepost_worker_loop_age_seconds", Type.GAUGE, "Seconds since the last run of the loop that takes messages."
 )
 TAKEN: Final = Metric(
     "gatepost_worker_messages_taken_total", Type.COUNTER, "Messages that the worker took from its queues."
 )
 SLOTS_FREE: Final = Metric(
-    "gatepost_worker_slots_free", Type.GAUGE, "How many more tasks the worker could run when it last checked."
+    "gatepost_worker_slots_free", Type.GAUGE, "Number of further tasks that the worker could start, at its last check."
 )
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
