@@ -30,8 +30,8 @@ def crashes(report: Mapping[str, Any]) -> list[str]:
     recipients = next(iter(found.values()))["recipients"]
     text = f"""## Losses and repetitions in a crash
 
-This test kills all workers in the middle of a run, and counts messages that are lost or sent twice. Each program sends to {recipients} recipients with two processes. A process has {CALLS}
-calls in flight, but only one in the usual way. Gatepost puts these recipients into one [batch](glossary.md#batch), so only one of its two processes sends.
+This test kills all workers in the middle of a run, and counts messages that are lost or sent twice. Each program sends to {recipients} recipients with two processes. In *the usual
+way*, a process has one call in flight. In all other programs, a process has {CALLS}. Gatepost puts these recipients into one [batch](glossary.md#batch), so only one of its two processes sends.
 
 The stub of this test is a Python program that answers after {ANSWER_S:g} s. When it has received {BEFORE_THE_KILL} requests, the test kills both processes with `SIGKILL` and starts them again. Then
 the test waits {report["crash_s"]:g} s for tasks that return to the queue. With Gatepost, the test already ends when every recipient has a final state.
@@ -94,7 +94,10 @@ def memory(report: Mapping[str, Any]) -> list[str]:
         return []
     rows = [
         ["a send that waits, with its message on the queue", f"{found['queued']:,.0f}"],
-        ["an accepted send, with its entry in the list by which Gatepost erases a person", f"{found['settled']:,.0f}"],
+        [
+            "an accepted send, with its entry in the list that Gatepost reads to erase a person",
+            f"{found['settled']:,.0f}",
+        ],
         ["the outcome of an accepted send as a Celery result", f"{found['celery_result']:,.0f}"],
         ["the [idempotency key](glossary.md#idempotency-key) of an accepted send", f"{found['idempotency_key']:,.0f}"],
     ]
