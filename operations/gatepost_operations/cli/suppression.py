@@ -47,7 +47,7 @@ def suppression() -> None:
 
     No campaign sends to the people on this list. The list contains keyed hashes of addresses, not the addresses.
 
-    Workers check the list when they take a batch of recipients, and about every 10 s while they send it.
+    Workers check the list when they take a batch of recipients, and about every 10 s while they send the batch.
     """
 
 

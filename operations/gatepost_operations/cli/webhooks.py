@@ -156,8 +156,8 @@ def send_test(
 ) -> ExitCode:
     """Send a test event to one endpoint, and show the result.
 
-    A worker sends the event. If the attempt fails, it is repeated like any other event. The exit code is 3 if the endpoint did not accept
-    the event in time.
+    A worker sends the event. If the attempt fails, workers send the event again, like any other event. The exit code is 3 if the endpoint
+    did not accept the event in time.
     """
     with _control() as (settings, control):
         before = control.find(endpoint)

@@ -22,7 +22,7 @@ from gatepost_operations.planning.plan import RecentCampaign, RecentlySent
 
 DEFAULT_RECENT = "7d"
 AgainOption = Annotated[
-    bool, typer.Option("--again", help="Use the file even if another campaign has already sent to it.")
+    bool, typer.Option("--again", help="Use the file even if another campaign has already used it.")
 ]
 
 
