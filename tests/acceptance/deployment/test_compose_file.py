@@ -101,6 +101,18 @@ def test_only_those_who_seal_or_send_hold_keys_and_the_credential(services: dict
     assert mounted == named
 
 
+@pytest.mark.parametrize("variable", ["AUTH0_CLIENT_SECRET", "AUTH0_CLIENT_SIGNING_KEY"])
+def test_a_service_without_the_credential_does_not_look_for_its_file(
+    services: dict[str, Service], variable: str
+) -> None:
+    """The .env of all services names the file; only those that call Auth0 have it."""
+    others = {name: one.environment for name, one in services.items() if one.definition.get("env_file")}
+    others = {name: others[name] for name in others.keys() - {"worker", "worker-bulk", "operator"}}
+
+    assert others
+    assert {environment.get(f"{variable}_FILE") for environment in others.values()} == {""}
+
+
 def test_every_service_has_limits_of_memory_and_of_its_log(services: dict[str, Service]) -> None:
     """One service fills neither the memory nor the disk of its host, and Redis has room to rewrite its file."""
     logs = [service.definition["logging"] for service in services.values()]
