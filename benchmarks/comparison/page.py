@@ -213,7 +213,7 @@ def _quota(report: Mapping[str, Any], place: Path) -> list[str]:
         return []
     text = f"""## Use of a quota over time
 
-Another stub allows 100 requests per second, like the rate limit of a tenant. Other users take 20 to 80 of them. A campaign runs at the same time. The stub counted its requests:
+Another stub allows 100 requests per second, like the rate limit of a tenant. Other users take 20 to 80 of them. A campaign runs at the same time. The stub counted all requests:
 
 - The campaign used {quota["share_used"]:.1%} of the requests that the other users left.
 - {quota["share_429"]:.2%} of the campaign's requests got a 429.
