@@ -69,7 +69,7 @@ class Type(Enum):
         "too-slow",
         408,
         "The body came too slowly.",
-        "No data arrived for a minute, or the body was slower than 500 bytes per second. In an upload, the rows that arrived before stay in the campaign.",
+        "No data arrived for a minute, or the body was slower than 500 bytes per second. In an upload, rows that have already arrived stay in the campaign.",
     )
     CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "`detail` says how to continue.")
     RECORD_GONE = Entry(
