@@ -36,10 +36,11 @@ def simulator_server() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture
-def simulator(simulator_server: SimulatorServer) -> SimulatorServer:
-    """The session's simulator, reset for this test."""
+def simulator(simulator_server: SimulatorServer) -> Iterator[SimulatorServer]:
+    """The session's simulator, reset for this test, and after it for stacks that last for a whole file."""
     simulator_server.control.reset()
-    return simulator_server
+    yield simulator_server
+    simulator_server.control.reset()
 
 
 @pytest.fixture
