@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ import structlog
 from gatepost_core.logs import QUIET
 from gatepost_core.settings import Settings
 from gatepost_operations.local.embedded_valkey import EmbeddedValkey
-from support.long_files import mark_long
+from support.long_files import is_long, mark_long
 from support.sealing_keys import SEALING_KEY
 from support.tls_authority import Authority
 from support.whole_files import WholeFiles, slow_first
@@ -29,6 +30,9 @@ sys.dont_write_bytecode = False
 sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parents[1] / "build" / "bytecode")
 )
+
+# Collecting ten thousand tests makes objects that live until the end; the garbage collector does not go through them again and again.
+gc.disable()
 
 # A shell starts its background jobs with SIGINT ignored, and programs inherit that; those of the tests are there to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -54,6 +58,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the long files, and begin with the slow ones."""
     mark_long(items)
     items[:] = slow_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, among new objects only."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the files that `make test` leaves out."""
+    return True if config.option.markexpr == "not long" and is_long(collection_path) else None
 
 
 @pytest.hookimpl(optionalhook=True)

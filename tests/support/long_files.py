@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from support.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 # By the beginnings of their paths.
 LONG: Final = (
@@ -33,6 +36,11 @@ LONG: Final = (
     "tests/integration/cli/test_processes_end_together",
     "tests/outside/test_pacing",
 )
+
+
+def is_long(path: Path) -> bool:
+    """Return whether a file is one of these."""
+    return path.is_file() and path.relative_to(CHECKOUT).as_posix().startswith(LONG)
 
 
 def mark_long(items: Iterable[pytest.Item]) -> None:
