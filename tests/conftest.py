@@ -31,9 +31,6 @@ sys.pycache_prefix = os.environ.setdefault(
     "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parents[1] / "build" / "bytecode")
 )
 
-# Collecting ten thousand tests makes objects that live until the end; the garbage collector does not go through them again and again.
-gc.disable()
-
 # A shell starts its background jobs with SIGINT ignored, and programs inherit that; those of the tests are there to be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,7 +46,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("gatepost")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import Any
 
 
@@ -60,11 +57,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = slow_first(items)
 
 
-def pytest_collection_finish() -> None:
-    """Collect garbage again, among new objects only."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector the objects of ten thousand tests, which live until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
