@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 NOT_IN_PLAN: Final = "is not in its country's number plan; correct it, or check only its length (--numbers length)"
 NO_SMS: Final = "cannot receive SMS, because it is a land line, toll-free or premium number; remove it, or allow such numbers (--allow-landlines)"
 _WRONG_LENGTH: Final = "has the wrong number of digits for its country; write it in E.164"
-_NO_COUNTRY: Final = (
-    "has no country code; write it in E.164, with + and the country code first; for a file, --region names the country"
-)
+_NO_COUNTRY: Final = "has no country code; write it in E.164, with + and the country code first, or, for a file, give the country with --region"
 _UNKNOWN_CODE: Final = "has a country code that does not exist; write it in E.164, with + and the country code first"
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 _LONGEST: Final = 15
