@@ -75,8 +75,8 @@ class Type(Enum):
     RECORD_GONE = Entry(
         "record-gone",
         409,
-        "The record of this idempotency key was lost.",
-        "The outcome of the first request with this key is therefore not known. This request sent nothing.",
+        "The record of the message or login was lost.",
+        "The outcome of the first request with this idempotency key is therefore not known. This request sent nothing.",
     )
     NOT_FINISHED = Entry(
         "not-finished", 409, "The login has not ended.", "Ask again later, for example with `Prefer: wait=20`."
