@@ -68,7 +68,7 @@ FORMS: Final = (
     StoredForm(
         "rows",
         ROWS_FORM,
-        "in the first column of the encrypted rows. An unknown letter in `states` also shows a later form",
+        "in the first column of the encrypted rows. The field `states` has one letter per row. An unknown letter also means a later form",
         "The batch waits for a newer version. The campaign's status shows `newer_form` or `damaged`.",
     ),
     StoredForm(
@@ -104,7 +104,7 @@ FORMS: Final = (
     StoredForm(
         "tenants",
         1,
-        "none: a later form is JSON, and form 1 is the text `client_id@domain`",
+        "there is no number, but a later form is JSON, and form 1 is the text `client_id@domain`",
         "The tenant's operations and batches go back to their queues.",
     ),
     StoredForm(
