@@ -4,7 +4,7 @@ SHELL  := /bin/bash
 DEV    := .venv
 DEMO   := .venv-demo
 # Many tests wait for real processes, so there are more test processes than cores.
-JOBS   ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 8) + 1)')
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(3 * min(os.cpu_count() or 1, 6))')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
 SITE   := .venv-site
@@ -52,7 +52,7 @@ demo: $(DEMO)/.ready ## Run the main job: embedded Valkey, local simulator, real
 test: $(DEV)/.ready ## Run the unit, integration and acceptance tests; about six minutes on two cores
 	@$(DEV)/bin/python -m pytest -n $(JOBS) -m "not long"
 
-test-long: $(DEV)/.ready ## Run the rest: whole deployments, brokers, outages and browsers; about six minutes
+test-long: $(DEV)/.ready ## Run the rest: whole deployments, brokers, outages, browsers and type checkers; about six minutes
 	@$(DEV)/bin/python -m pytest -n $(JOBS) -m long
 
 $(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml

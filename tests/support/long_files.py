@@ -1,4 +1,4 @@
-"""The files of tests that `make test` leaves to `make test-long`: whole deployments, brokers, outages and browsers."""
+"""The files of tests that `make test` leaves to `make test-long`: whole deployments, brokers, outages, browsers and type checkers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ LONG: Final = (
     "tests/acceptance/deployment/test_compose_services",
     "tests/acceptance/deployment/test_kubernetes_pods",
     "tests/acceptance/deployment/test_log_lines",
+    "tests/acceptance/deployment/test_remote_commands",
+    "tests/acceptance/deployment/test_signals",
+    "tests/acceptance/deployment/test_starting_workers",
+    "tests/acceptance/embedding/test_pytest_plugin",
     "tests/acceptance/examples/test_web_examples",
     "tests/acceptance/operations/test_login_probe",
     "tests/acceptance/operations/test_rotated_credentials",
     "tests/acceptance/sealed/test_canaries",
     "tests/acceptance/sealed/test_error_trackers",
     "tests/acceptance/trust/test_health",
+    "tests/acceptance/trust/test_redis_roles_of_services",
     "tests/acceptance/trust/test_rotation_under_load",
     "tests/acceptance/trust/test_tls",
     "tests/acceptance/web/",
@@ -35,6 +40,7 @@ LONG: Final = (
     "tests/chaos/",
     "tests/integration/cli/test_processes_end_together",
     "tests/outside/test_pacing",
+    "tests/unit/producer/test_typed_options",
 )
 
 
