@@ -68,7 +68,7 @@ FORMS: Final = (
     StoredForm(
         "rows",
         ROWS_FORM,
-        "in the first column of the encrypted rows. The field `states` has one letter per row. An unknown letter also means a later form",
+        "in the first column of the encrypted rows. An unknown letter in the field `states`, which has one letter per row, also means a later form",
         "The batch waits for a newer version. The campaign's status shows `newer_form` or `damaged`.",
     ),
     StoredForm(
@@ -104,7 +104,7 @@ FORMS: Final = (
     StoredForm(
         "tenants",
         1,
-        "there is no number, but a later form is JSON, and form 1 is the text `client_id@domain`",
+        "there is no number, but form 1 is the text `client_id@domain`, and a later form is JSON",
         "The tenant's operations and batches go back to their queues.",
     ),
     StoredForm(

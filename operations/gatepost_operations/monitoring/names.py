@@ -47,7 +47,7 @@ OPERATIONS_ENDED: Final = Metric(
 CAMPAIGNS: Final = Metric(
     "gatepost_campaigns",
     Type.GAUGE,
-    "Campaigns that this scrape read, by status.",
+    "Campaigns that `gatepost metrics` has read for this scrape, by status.",
     ("status",),
 )
 CAMPAIGNS_PAUSED: Final = Metric(
@@ -97,7 +97,7 @@ WEBHOOK_ENDPOINTS: Final = Metric("gatepost_webhook_endpoints", Type.GAUGE, "Web
 WEBHOOK_OLDEST: Final = Metric(
     "gatepost_webhook_oldest_seconds",
     Type.GAUGE,
-    "Seconds for which the oldest event has waited for an enabled webhook endpoint. 0 if no event waits.",
+    "Seconds for which the oldest event has waited for its delivery to an enabled webhook endpoint. 0 if no event waits.",
 )
 PROBE_SUCCESS: Final = Metric(
     "gatepost_probe_success",

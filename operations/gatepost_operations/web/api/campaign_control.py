@@ -127,9 +127,9 @@ def _change(caller: Caller, campaign_id: str, body: Body) -> Response:
 async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: CallerOf) -> Response:
     """Send the message again to recipients who failed. With `dry_run`, only count them.
 
-    By default, the retry leaves out recipients whose failure would occur again, such as a wrong address. To select such recipients, list the
+    By default, the retry leaves out recipients whose failure would occur again, such as a wrong address. To retry such recipients, list the
     reasons of their failures in `reasons`. By default, the retry also leaves out recipients in the state `unknown`, because they may already
-    have a message. To select recipients in this state, list `unknown` in `states`, or the reasons for this state in `reasons`.
+    have a message. To retry recipients in this state, list `unknown` in `states`, or the reasons for this state in `reasons`.
     Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
