@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # By the beginnings of their paths.
 LONG: Final = (
+    "tests/acceptance/campaign_cli/test_campaigns_from_a_shell",
     "tests/acceptance/campaign_cli/test_screens",
     "tests/acceptance/campaigns/",
     "tests/acceptance/console/",
@@ -27,6 +28,7 @@ LONG: Final = (
     "tests/acceptance/deployment/test_starting_workers",
     "tests/acceptance/embedding/test_pytest_plugin",
     "tests/acceptance/examples/test_web_examples",
+    "tests/acceptance/operations/test_faults",
     "tests/acceptance/operations/test_login_probe",
     "tests/acceptance/operations/test_rotated_credentials",
     "tests/acceptance/sealed/test_canaries",
