@@ -5,6 +5,8 @@ DEV    := .venv
 DEMO   := .venv-demo
 # Many tests wait for real processes, so there are more test processes than cores.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(3 * min(os.cpu_count() or 1, 6))')
+# Outages are sensitive to a busy machine.
+LONG_JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 8) + 1)')
 FUZZ   := .venv-fuzz
 AUDIT  := .venv-audit
 SITE   := .venv-site
@@ -53,7 +55,7 @@ test: $(DEV)/.ready ## Run the unit, integration and acceptance tests; about six
 	@$(DEV)/bin/python -m pytest -n $(JOBS) -m "not long"
 
 test-long: $(DEV)/.ready ## Run the rest: whole deployments, brokers, outages, browsers and type checkers; about six minutes
-	@$(DEV)/bin/python -m pytest -n $(JOBS) -m long
+	@$(DEV)/bin/python -m pytest -n $(LONG_JOBS) -m long
 
 $(LOWEST)/.ready: requirements/uv.txt requirements/lowest.txt pyproject.toml
 	$(call environment,$(LOWEST),requirements/lowest.txt)
