@@ -114,4 +114,4 @@ FORMS: Final = (
         "Gatepost sends nothing for the tenant. Its operations and batches go back to their queues.",
     ),
 )
-"""The forms that can change. `docs/reference/stored-forms.md` names their keys, and the keys that have no form."""
+"""The forms that can change. `docs/reference/stored-forms.md` names their keys."""

@@ -1,4 +1,4 @@
-"""Everything that was ever stored in Redis, key by key and field by field, and the list of it in SECURITY.md."""
+"""Everything that was ever stored in Redis, key by key and field by field, and the list of it in the documentation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from support.checkout import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SECURITY: Final = CHECKOUT / "SECURITY.md"
-_TITLE: Final = "## What is stored, and in which form"
-_ROW: Final = re.compile(r"\| (?P<keys>`[^|]+) \| (?P<fields>[^|]*)\| (?P<form>[a-z]+) \| [^|]+ \|")
+_PAGE: Final = CHECKOUT / "docs" / "reference" / "stored-data.md"
+_ROW: Final = re.compile(r"\| (?P<keys>`[^|]+) \| (?P<fields>[^|]*)\| (?P<protection>[a-z]+) \| [^|]+ \|")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(x[0-9a-f]{2}|.)")
@@ -53,11 +52,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One field of SECURITY.md's list."""
+    """One field of the page's list."""
 
     key: str
     field: str
-    form: str
+    protection: str
 
     def fits(self, written: Written) -> bool:
         """Whether it lists this value."""
@@ -66,18 +65,17 @@ class Listed:
 
 @cache
 def listed() -> list[Listed]:
-    """Return what SECURITY.md lists."""
-    section = _SECURITY.read_text(encoding="utf-8").partition(_TITLE)[2].partition("\n## ")[0]
+    """Return what the page of stored data lists."""
     return [
-        Listed(key, field, row["form"])
-        for row in _ROW.finditer(section)
+        Listed(key, field, row["protection"])
+        for row in _ROW.finditer(_PAGE.read_text(encoding="utf-8"))
         for key in re.findall(r"`([^`]+)`", row["keys"])
         for field in re.findall(r"`([^`]+)`", row["fields"]) or [""]
     ]
 
 
 def unlisted(written: Iterable[Written]) -> set[tuple[str, str]]:
-    """Return the keys and fields that SECURITY.md does not list, with ID for every UUID."""
+    """Return the keys and fields that the page does not list, with ID for every UUID."""
     known = listed()
     return {(_UUID.sub("ID", one.key), one.field) for one in written if not any(line.fits(one) for line in known)}
 

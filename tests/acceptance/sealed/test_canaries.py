@@ -97,7 +97,7 @@ def test_nothing_secret_is_readable(journey: Journey, subtests: pytest.Subtests)
         with subtests.test(surface):
             assert found(SURFACES[surface], text) == SURFACES[surface]
             assert set(found(journey.secrets, text)) == journey.meant.get(surface, set())
-    with subtests.test("SECURITY.md lists every field that was stored"):
+    with subtests.test("the page of stored data lists every field that was stored"):
         assert unlisted(written_in(journey.surfaces["broker, events and results"])) == set()
     with subtests.test("files that hold people are for their owner alone"):
         written = {file.name: file for file in journey.files}

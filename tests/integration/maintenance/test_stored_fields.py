@@ -1,4 +1,4 @@
-"""SECURITY.md lists every field that is stored and its form; a journey through everything stores nothing else."""
+"""The page of stored data lists every field and its protection; a journey through everything stores nothing else."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def written(valkey_server: EmbeddedValkey) -> list[Written]:
 
 
 def test_nothing_is_stored_that_is_not_listed(written: list[Written]) -> None:
-    """A new field is listed with its form and why before it is stored."""
+    """A new field is listed with its protection and content before it is stored."""
     assert len(written) > 500
     assert unlisted(written) == set()
 
@@ -266,14 +266,18 @@ def test_nothing_is_listed_that_is_not_stored(written: list[Written]) -> None:
     assert {key for key, _ in never} == BY_WORKERS
 
 
-def test_each_field_has_the_form_that_is_listed(written: list[Written]) -> None:
+def test_each_field_has_the_protection_that_is_listed(written: list[Written]) -> None:
     """Sealed fields name a key of the ring, fingerprints are fingerprints, and clear fields contain no planted value."""
-    forms = {one: form_of(one) for one in written}
-    sealed = {one.value for one, form in forms.items() if form == "sealed"} - {"not a seal"}
+    protections = {one: protection_of(one) for one in written}
+    sealed = {one.value for one, protection in protections.items() if protection == "sealed"} - {"not a seal"}
     fingerprints = {
-        one.field if ":i:" in one.key else one.value for one, form in forms.items() if form == "fingerprint"
+        one.field if ":i:" in one.key else one.value
+        for one, protection in protections.items()
+        if protection == "fingerprint"
     }
-    clear = "\n".join(f"{one.key} {one.field} {one.value}" for one, form in forms.items() if form == "clear")
+    clear = "\n".join(
+        f"{one.key} {one.field} {one.value}" for one, protection in protections.items() if protection == "clear"
+    )
 
     assert {kid_of(value) for value in sealed} == {"test"}
     assert {value.count(".") for value in sealed} == {4}
@@ -281,7 +285,7 @@ def test_each_field_has_the_form_that_is_listed(written: list[Written]) -> None:
     assert found([NAME, PHONE], clear) == []
 
 
-def form_of(written: Written) -> str:
-    """The form that SECURITY.md gives."""
-    (form,) = {one.form for one in listed() if one.fits(written)}
-    return form
+def protection_of(written: Written) -> str:
+    """The protection that the page gives."""
+    (protection,) = {one.protection for one in listed() if one.fits(written)}
+    return protection

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from gatepost_core.settings import Settings
 
-SECURITY = CHECKOUT / "SECURITY.md"
+PAGE = CHECKOUT / "docs" / "reference" / "stored-data.md"
 NOT_NAMES = {"lua", "of_libraries", "control_exchange", "event_exchange", "campaign_pattern", "batch_pattern"}
 NOT_KEYS = {"operation_id_of", "campaign_id_of", "queue", "queue_key"}
-# Placeholders in the table of SECURITY.md.
+# Placeholders in the tables of the page.
 PLACES = {"operation_id": "ID", "campaign_id": "ID", "letter_id": "ID", "batch": "N", "bucket": "N", "tenant": "WORD"}
 
 
@@ -121,10 +121,10 @@ def test_no_other_source_spells_a_key() -> None:
     assert found == []
 
 
-@pytest.mark.skipif(not SECURITY.exists(), reason="the wheel's tests run without the documentation")
+@pytest.mark.skipif(not PAGE.exists(), reason="the wheel's tests run without the documentation")
 def test_the_documented_keys_are_those_that_exist() -> None:
-    """The table in SECURITY.md has every key of the module, and no other key of Gatepost's."""
-    rows = re.findall(r"^\| ((?:`[^`|]+` ?)+)\|", SECURITY.read_text("utf-8"), re.MULTILINE)
+    """The page of stored data has every key of the module, and no other key of Gatepost's."""
+    rows = re.findall(r"^\| ((?:`[^`|]+` ?)+)\|", PAGE.read_text("utf-8"), re.MULTILINE)
     documented = {_plain(name) for row in rows for name in re.findall(r"`([^`]+)`", row)}
     # The page's own test stores everything else; a recovery needs a backup.
     existing = {_plain(key) for key in keys_of(RedisKeys())} - {RedisKeys().recovered}
