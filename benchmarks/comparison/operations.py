@@ -95,7 +95,7 @@ def memory(report: Mapping[str, Any]) -> list[str]:
     rows = [
         ["a send that waits, with its message on the queue", f"{found['queued']:,.0f}"],
         [
-            "an accepted send, with its entry in the list that Gatepost reads to erase a person",
+            "an accepted send, with its entry in the index that finds a person's sends",
             f"{found['settled']:,.0f}",
         ],
         ["the outcome of an accepted send as a Celery result", f"{found['celery_result']:,.0f}"],
