@@ -98,7 +98,7 @@ class Refusal(Exception):
 
 
 class Shape(StrEnum):
-    """The shape of an error body; the letters are those of docs/reference/simulator.md."""
+    """The shape of an error body; the letters are those of docs/reference/simulator-faults.md."""
 
     A = "A"  # {error, error_description}: what both endpoints normally answer
     B = "B"  # {name, code, description, statusCode}: older endpoints

@@ -242,7 +242,7 @@ def _refuse_unknown_variables() -> None:
         field = name.split(_NESTED)[0].lower()
         if variable.upper().startswith(_PREFIX) and field not in SimulatorSettings.model_fields:
             raise ValueError(
-                f"unknown setting {variable}; correct or unset it (docs/reference/simulator.md lists the settings)"
+                f"unknown setting {variable}; correct or unset it (docs/reference/simulator-settings.md lists the settings)"
             )
 
 

@@ -35,5 +35,5 @@ class Outbox:
         return self._control.count(recipient)
 
     def messages(self, recipient: str) -> list[dict[str, Any]]:
-        """Return the newest messages to an address or number, the newest first. docs/reference/simulator.md describes them."""
+        """Return the newest messages to an address or number, the newest first. docs/reference/simulator-control-api.md describes the outbox."""
         return self._control.messages(recipient)
