@@ -53,9 +53,7 @@ def create(
     kind: Annotated[
         list[Kind] | None, typer.Option("--kind", help="Operation that the key may enqueue; repeatable.")
     ] = None,
-    scope: Annotated[
-        list[Scope] | None, typer.Option("--scope", help="Right of the key besides --kind; repeatable.")
-    ] = None,
+    scope: Annotated[list[Scope] | None, typer.Option("--scope", help="Other right of the key; repeatable.")] = None,
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", metavar="NAME", help="Only this tenant; repeatable [default: all].")
     ] = None,
@@ -70,7 +68,7 @@ def create(
         typer.Option(
             "--country",
             metavar="CODE",
-            help="Only phone numbers of this country, such as GB, or of any country (any). Repeatable. Required for SMS.",
+            help="Only phone numbers of this country, such as GB. The word any allows all countries. Repeatable. Required for SMS.",
         ),
     ] = None,
     per_hour: Annotated[

@@ -54,7 +54,7 @@ TABLE: Final = (
     Entry(
         "dead-letters",
         "cli.dead_letters:app",
-        "Show, replay and delete messages that no worker could accept.",
+        "Show, replay and delete queue messages that no worker could accept.",
         OPERATIONS,
     ),
     Entry("probe", "cli.probe:app", "Send a code to the team's own mailbox, and log in with it.", OPERATIONS),

@@ -21,9 +21,7 @@ _SECURITY = "gatepost_operations.web.console.security"
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
 
 
-@app.callback(
-    epilog=examples("gatepost console-users add ana --level admin", "gatepost console-users remove ana --yes")
-)
+@app.callback(epilog=examples("gatepost console-users add ana --level admin"))
 def console_users() -> None:
     """Manage the local accounts that sign in to the console.
 

@@ -21,16 +21,12 @@ ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Only dead letters whose reason contains this text.")
 ]
 IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this dead letter; repeatable.")]
-DoItOption = Annotated[
-    bool, typer.Option("--yes", "-y", help="Apply the change. Without it, the command only shows the effect.")
-]
+DoItOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply the change.")]
 
 
-@app.callback(
-    epilog=examples("gatepost dead-letters list --since 2h", "gatepost dead-letters replay --reason task --yes")
-)
+@app.callback(epilog=examples("gatepost dead-letters replay --reason task --yes"))
 def dead_letters() -> None:
-    """Show, replay and delete messages that no worker could accept."""
+    """Show, replay and delete queue messages that no worker could accept."""
 
 
 @app.command(
@@ -75,7 +71,7 @@ def show(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before revealing.")] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show a dead letter's queue, time and reason, and the sizes of its parts.
+    """Show a dead letter's queue, time and reason, and the sizes of its headers and body.
 
     With --reveal, shows the whole message, which may contain an address or a code.
     """

@@ -37,8 +37,7 @@ def erase(
     Cancels the person's operations that have not ended. Suppresses the person in campaigns that have not sent to the person yet. Campaigns
     keep their counts. The suppression list keeps a keyed hash of the address, so that no campaign sends to the person again.
 
-    The command never prints the address. To keep the address out of the shell's history, write - as ADDRESS, and give the address on
-    standard input.
+    The command never prints the address. To keep the address out of the shell's history, give it on standard input.
 
     The exit code is 3 if something could not be erased, for example because an attempt is under way. Then run the command
     again.

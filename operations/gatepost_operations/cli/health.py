@@ -52,7 +52,7 @@ def health(
 ) -> ExitCode:
     """Ask a worker whether it makes progress.
 
-    The exit code is 0 if the worker makes progress. It is 1 if the worker makes no progress or does not answer.
+    The exit code is 0 if the worker makes progress, and 1 if it makes no progress or does not answer.
 
     A worker makes no progress if its consumer loop does not run, or if the broker is down. It also makes no progress if messages wait
     although the worker has free threads. The worker reports such a problem after 30 s (GATEPOST_HEALTH_PATIENCE).

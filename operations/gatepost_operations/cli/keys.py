@@ -38,7 +38,7 @@ _NOUNS: Final = {
 }
 
 
-@app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status", "gatepost keys rotate"))
+@app.callback(epilog=examples("gatepost keys new >> .env", "gatepost keys status"))
 def keys() -> None:
     """Create and rotate the keys that encrypt stored values."""
 
@@ -154,7 +154,7 @@ def forget(
 
     Use this command after you have lost a sealing key, or set another fingerprint key. After a rotation, it is not needed.
 
-    Values that were encrypted with a lost key can never be decrypted. Their operations expire, and you must delete their campaigns. With
+    Values that were encrypted with a lost key can never be decrypted. Operations with such values expire. Campaigns with such values must be deleted. With
     another fingerprint key, the existing suppressions and idempotency keys have no effect, and the check of the audit log fails.
     """
     with _parts() as parts:

@@ -74,7 +74,7 @@ class CommandOptions:
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="Key of this command. If you give the command again with the same key, it sends nothing, and returns the first operation.",
+            help="If you repeat the command with the same key, it sends nothing, and returns the first operation.",
         ),
     ] = None
 

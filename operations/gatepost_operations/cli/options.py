@@ -42,7 +42,9 @@ LanguageOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="MOMENT", help="Start: a time such as 2026-05-04T18:00+02:00, or 90m or 2d ago."),
+    typer.Option(
+        "--since", metavar="MOMENT", help="Start: a time such as 2026-05-04T18:00+02:00, or 2d for two days ago."
+    ),
 ]
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="MOMENT", help="End, in the same form [default: now].")

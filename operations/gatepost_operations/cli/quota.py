@@ -20,7 +20,7 @@ app = command_app()
 
 EndpointOption = Annotated[
     Endpoint | None,
-    typer.Option("--endpoint", help="Only sends or only logins [default: both]."),
+    typer.Option("--endpoint", help="Only sends (passwordless/start) or only logins (oauth/token) [default: both]."),
 ]
 
 
@@ -80,9 +80,9 @@ def clear(
     endpoint: EndpointOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """End the wait after a 429 early.
+    """End the wait that follows a 429.
 
-    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. The output of this command calls the wait a block.
+    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. In its output, the command calls this wait a block.
 
     After the command, campaigns and single sends continue within a minute. If Auth0 answers 429 again, the requests wait again. The audit
     log records the command.

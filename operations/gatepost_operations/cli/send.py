@@ -60,7 +60,7 @@ def send_email(
 ) -> ExitCode:
     """Send a one-time code or a magic link to an e-mail address.
 
-    The state accepted means that Auth0 accepted the request. It does not mean that the message was delivered.
+    The state accepted means that Auth0 accepted the request, not that the message was delivered.
     """
     fields = shared.fields(send=send, **sending.fields())
     email = address_from(address)
@@ -86,7 +86,7 @@ def send_sms(
 ) -> ExitCode:
     """Send a one-time code to a phone number.
 
-    The state accepted means that Auth0 accepted the request. It does not mean that the message was delivered.
+    The state accepted means that Auth0 accepted the request, not that the message was delivered.
     """
     fields = shared.fields(**sending.fields(), numbers=numbers, allow_landlines=allow_landlines)
     phone_number = address_from(address)

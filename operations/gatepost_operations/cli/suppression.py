@@ -31,7 +31,7 @@ ExpiresOption = Annotated[
     typer.Option(
         "--expires",
         metavar="MOMENT",
-        help="End of the entry: a time such as 2027-01-01T00:00Z, or 90d from now [default: never].",
+        help="End of the entry: a time such as 2027-01-01T00:00Z, or 90d for 90 days from now [default: never].",
     ),
 ]
 

@@ -24,7 +24,7 @@ NameArgument = Annotated[
 ]
 
 
-@app.callback(epilog=examples("gatepost tenants list", "gatepost tenants accept default"))
+@app.callback(epilog=examples("gatepost tenants accept default"))
 def tenants() -> None:
     """Show and change the Auth0 application that belongs to a tenant name."""
 

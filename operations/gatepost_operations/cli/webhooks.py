@@ -41,7 +41,7 @@ _POLL_S: Final = 0.2
 _STATES: Final = {"operator": "disabled", "gone": "disabled: answered 410", "failing": "disabled: failed for a day"}
 
 
-@app.callback(epilog=examples("gatepost webhooks add https://example.com/gatepost", "gatepost webhooks list"))
+@app.callback(epilog=examples("gatepost webhooks add https://example.com/gatepost"))
 def webhooks() -> None:
     """Send events to other systems, such as the end of a campaign.
 
@@ -95,7 +95,7 @@ def _types(given: list[str] | None) -> list[EventType]:
 
 @app.command("list", epilog=examples("gatepost webhooks list", "gatepost webhooks list --json | jq '.endpoints[].id'"))
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
-    """List the endpoints, their states, and the numbers of their events.
+    """List the endpoints with their states, and count their events.
 
     Shows only the host of a URL, because the rest may be a secret.
     """

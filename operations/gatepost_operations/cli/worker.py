@@ -32,7 +32,7 @@ def worker(
     ] = "login,send,webhooks",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Tasks at once in each process [default: 8]."),
+        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Threads of each process [default: 8]."),
     ] = None,
     processes: Annotated[
         int,
@@ -51,7 +51,7 @@ def worker(
             metavar="N",
             min=1,
             max=10_000,
-            help="Maximum requests to Auth0 at once for campaigns, in each process [default: 400].",
+            help="Maximum number of simultaneous requests to Auth0 for campaigns, in each process [default: 400].",
         ),
     ] = None,
     beat: Annotated[

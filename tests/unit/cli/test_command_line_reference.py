@@ -1,4 +1,4 @@
-"""docs/reference/command-line.md repeats every command's own help, word for word."""
+"""The pages of the command line repeat every command's own help, word for word, and each help once."""
 
 from __future__ import annotations
 
@@ -6,44 +6,53 @@ import re
 
 import pytest
 
-from gatepost_operations.cli.command_table import TABLE
-from gatepost_operations.cli.entry import load, main
 from gatepost_operations.cli.exit_codes import ExitCode
-from support.checkout import CHECKOUT
+from support.command_line_pages import COLUMNS, ELSEWHERE, OVERVIEW, PAGES, commands, helps_on, printed_help
 
-PAGE = CHECKOUT / "docs" / "reference" / "command-line.md"
-HELP = dict(
-    re.findall(
-        r"^## (gatepost[^\n]*)\n\n```text\n(.*?)\n```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-)
-# Its options are another program's.
-ELSEWHERE = {"gatepost simulator"}
-
-
-def commands() -> list[str]:
-    """Every command and verb, as it is typed."""
-    found = ["gatepost"]
-    for entry in TABLE:
-        verbs = getattr(load(entry), "commands", {})
-        found += [f"gatepost {entry.name}", *(f"gatepost {entry.name} {verb}" for verb in verbs)]
-    return [command for command in found if command not in ELSEWHERE]
+SHOWN = [(command, text, page) for page in PAGES for command, text in helps_on(page)]
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_page_shows_the_help(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page that says something else than the program misleads; renew it with COLUMNS=100 and the command's --help."""
-    monkeypatch.setenv("COLUMNS", "100")
-    main([*command.split()[1:], "--help"])
-    shown = "\n".join(line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines())
+def test_one_page_shows_the_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that says something else than the program misleads; `command_line_pages` renews it."""
+    monkeypatch.setenv("COLUMNS", COLUMNS)
 
-    assert HELP.get(command) == shown
+    assert [text for name, text, _ in SHOWN if name == command] == [printed_help(command)]
 
 
-def test_the_page_explains_every_exit_code() -> None:
+def test_no_page_shows_a_command_that_does_not_exist() -> None:
+    """A heading of a command has the help of a command below it."""
+    headings = [
+        heading
+        for page in PAGES
+        for heading in re.findall(r"^#+ (gatepost.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+    assert sorted(headings) == sorted(commands())
+
+
+def test_the_overview_leads_to_the_page_of_each_command() -> None:
+    """Its table lists each command once, or each verb of a command that has several pages."""
+    rows = re.findall(
+        r"^\| (`.+`) \| \[[^]]+\]\(([\w/-]+\.md)[^)]*\) \|$", OVERVIEW.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    listed = [
+        (f"gatepost {name}", OVERVIEW.parent / page) for names, page in rows for name in names[1:-1].split("`, `")
+    ]
+    names = [name for name, _ in listed]
+    on_own_page = {
+        command: page for command, _, page in SHOWN if not any(name.startswith(f"{command} ") for name in names)
+    }
+
+    assert len(names) == len(set(names))
+    assert set(names) <= {*commands(), *ELSEWHERE}
+    assert {
+        command: [page for name, page in listed if f"{command} ".startswith(f"{name} ")] for command in on_own_page
+    } == {command: [page] for command, page in on_own_page.items()}
+
+
+def test_the_overview_explains_every_exit_code() -> None:
     """A script's author finds them in one table."""
-    text = PAGE.read_text(encoding="utf-8")
+    text = OVERVIEW.read_text(encoding="utf-8")
 
     assert [code for code in ExitCode if f"| {code.value} |" not in text] == []

@@ -38,13 +38,13 @@ def check(
     force: ForceOption = False,
     errors: Annotated[
         int,
-        typer.Option("--errors", metavar="N", min=0, help="Maximum number of lines to name for each kind of error."),
+        typer.Option("--errors", metavar="N", min=0, help="Maximum number of lines to show for each kind of error."),
     ] = EXAMPLES,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Check a whole file, and send nothing.
 
-    Shows the column of each field, the number of valid and invalid rows, and the first lines with each kind of error.
+    Shows which column contains each field, how many rows are valid and invalid, and the first lines with each kind of error.
 
     Writes the invalid rows to a file. Correct the rows in that file. Then check and send it like any other file.
 

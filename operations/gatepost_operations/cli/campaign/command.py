@@ -19,8 +19,6 @@ app = command_app()
         "gatepost campaign plan people.csv",
         "gatepost campaign test people.csv --to me@example.com",
         "gatepost campaign send people.csv",
-        "gatepost campaign export people --state failed --output failed.ndjson",
-        "gatepost campaign retry people --watch",
     )
 )
 def campaign() -> None:
@@ -90,7 +88,7 @@ _verb(
     codes=(
         "0    all recipients are accepted or suppressed, or the campaign is being",
         "     deleted",
-        "1    the counts do not add up, the campaign was deleted, or Redis does not",
+        "1    the counts do not add up, the campaign is gone, or Redis does not",
         "     answer",
         "3    the campaign has ended with other outcomes",
         "4    a worker paused the campaign, because Auth0 refused the credential",

@@ -84,7 +84,7 @@ def change(
         typer.Option(
             "--deadline",
             metavar="MOMENT|none",
-            help="New deadline: a time such as 2026-05-04T18:00+02:00, 2d from now, or none for no deadline.",
+            help="New deadline: a time such as 2026-05-04T18:00+02:00, 2d for two days from now, or none for no deadline.",
         ),
     ] = None,
     timezone: DeadlineZoneOption = None,

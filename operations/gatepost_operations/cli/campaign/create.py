@@ -44,7 +44,7 @@ def create(
     delivery: DeliveryOptions,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Record a campaign as a draft, and print its id.
+    """Create a campaign as a draft, and print its id.
 
     Then add recipients with `gatepost campaign add`, and start the campaign with `gatepost campaign start`.
     """
@@ -77,7 +77,7 @@ def add(
 
     Recipients that the campaign already has are skipped. So you can run the command again after an interruption.
 
-    If the campaign runs or has finished, workers send to the new recipients at once.
+    If the campaign runs or has finished, workers send to the new recipients immediately.
     """
     with open_recipient_file(file, reading) as recipients, open_campaign(campaign) as (campaigns, found):
         if found.options.guests is None:

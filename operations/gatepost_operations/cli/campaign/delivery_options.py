@@ -57,7 +57,7 @@ class DeliveryOptions(CampaignMessageOptions):
         typer.Option(
             "--start-at",
             metavar=Moment,
-            help="Send nothing before this time: 2026-05-04T09:00+02:00, or 90m or 2d from now.",
+            help="Send nothing before this time, such as 2026-05-04T09:00+02:00, or 2d for two days from now.",
         ),
     ] = None
     hours: Annotated[
@@ -112,7 +112,7 @@ class DeliveryOptions(CampaignMessageOptions):
         typer.Option(
             "--guest-list",
             metavar="FILE",
-            help="Rehearse: send only to the people in this file.",
+            help="Rehearsal: send only to recipients who are in this file.",
         ),
     ] = None
 

@@ -61,7 +61,7 @@ def plan_command(
     The estimate uses the quota that the workers have learned. If they have not learned it yet, this command makes one request, and
     learns the quota from the answer. Auth0 refuses this request, and sends nothing.
 
-    The exit code is 1 if the counts of another running campaign do not add up.
+    The exit code is 1 if the counts of another running campaign do not add up (see `gatepost campaign recount`).
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)

@@ -46,7 +46,7 @@ class ListFileOptions:
         Channel,
         typer.Option(
             "--channel",
-            help="Use the e-mail address of each row (email), or its phone number (sms). auto uses the phone number if a row has no e-mail address.",
+            help="Address to use in each row. auto: the phone number only if there is no e-mail address.",
         ),
     ] = Channel.AUTO
     region: Annotated[
@@ -64,7 +64,7 @@ class ListFileOptions:
     encoding: Annotated[
         str | None,
         typer.Option(
-            "--encoding", metavar="NAME", help="Text encoding [default: detected by the byte order mark, or UTF-8]."
+            "--encoding", metavar="NAME", help="Text encoding [default: that of the byte order mark, or UTF-8]."
         ),
     ] = None
     delimiter: Annotated[

@@ -45,7 +45,9 @@ def retry(
     deadline: Annotated[
         str | None,
         typer.Option(
-            "--deadline", metavar="MOMENT", help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d from now."
+            "--deadline",
+            metavar="MOMENT",
+            help="New deadline: a time such as 2026-05-04T18:00+02:00, or 2d for two days from now.",
         ),
     ] = None,
     timezone: DeadlineZoneOption = None,
@@ -57,7 +59,7 @@ def retry(
 
     By default, retries the recipients that are rejected, exhausted or expired. To choose others, give --state or --reason.
 
-    Without --reason, skips recipients for whom a retry cannot succeed, such as those with a wrong address, and shows their number. To retry
+    Without --reason, skips recipients for whom a retry cannot succeed, such as those with a wrong address, and shows how many it skips. To retry
     them too, name their reason with --reason.
 
     Accepted recipients cannot be retried. To retry unknown recipients, give --state unknown. They may already have a message. A second

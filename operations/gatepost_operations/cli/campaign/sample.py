@@ -75,12 +75,12 @@ def send_test(
     message: CampaignMessageOptions,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send the message of some rows to yourself.
+    """Send sample messages from a file to yourself.
 
     Sends the message of the file's first row to your own addresses and phone numbers. --rows 3 sends the messages of three rows, if
     possible of rows with different languages or authParams.
 
-    The messages are sent at once. The people in the file get nothing, and nothing is stored about them. If an address gets several
+    The messages are sent immediately. The people in the file get nothing, and nothing is stored about them. If an address gets several
     messages, only the last code works.
     """
     with open_recipient_file(file, reading) as recipients, open_producer() as producer:

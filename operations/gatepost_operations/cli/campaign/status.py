@@ -81,7 +81,7 @@ def list_command(
 def show_recipient(campaign: CampaignArgument, recipient: AddressArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Show the outcome of one recipient of a campaign.
 
-    To keep the address out of the shell's history, write - as ADDRESS, and give the address on standard input.
+    To keep the address out of the shell's history, give it on standard input.
     """
     with open_campaign(campaign) as (campaigns, found), naming("recipient"):
         report = campaigns.show(found.campaign_id, address_from(recipient))
