@@ -112,6 +112,6 @@ def test_contributing_lists_every_folder_of_the_source() -> None:
 def test_guides_and_explanations_link_the_glossary() -> None:
     """A term has one definition, and its reader gets there in one step."""
     glossary = DOCS / "reference" / "glossary.md"
-    pages = [*(DOCS / "how-to").glob("*.md"), *(DOCS / "explanation").rglob("*.md"), DOCS / "tutorial.md"]
+    pages = [*(DOCS / "how-to").rglob("*.md"), *(DOCS / "explanation").rglob("*.md"), DOCS / "tutorial.md"]
 
     assert [page.name for page in pages if glossary not in _links_of(page)] == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.stack import Program, Stack
 
 TESTS = str(Path(__file__).parents[1])
-RUNBOOK = CHECKOUT / "docs" / "how-to" / "runbook.md"
+RUNBOOK = CHECKOUT / "docs" / "how-to" / "runbook"
 _DOCKER = """#!{python}
 import json, sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:{port}/", json.dumps(sys.argv[1:]).encode())
@@ -122,7 +122,8 @@ class Fleet:
             anchor_title: the section's title.
             without: beginnings of commands that are for another fault of the section.
         """
-        section = RUNBOOK.read_text(encoding="utf-8").split(f"\n## {anchor_title}\n")[1].split("\n## ")[0]
+        pages = [page.read_text(encoding="utf-8") for page in RUNBOOK.glob("*.md")]
+        (section,) = [rest.split("\n## ")[0] for page in pages for rest in page.split(f"\n## {anchor_title}\n")[1:]]
         lines = [
             line.strip()
             for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)

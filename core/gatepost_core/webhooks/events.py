@@ -106,7 +106,7 @@ class EventType(StrEnum):
             "tenant": "the name of the tenant that the probe used",
             "channel": "`email` or `sms`",
             "step": "the step that failed: `mailbox`, `send`, `arrival`, `login` or `tokens`",
-            "reason": "why the probe failed, such as `mailbox_unreachable`: see [all reasons](../how-to/runbook.md#the-login-probe-fails)",
+            "reason": "why the probe failed, such as `mailbox_unreachable`: see [all reasons](../how-to/runbook/login-probe.md#the-login-probe-fails)",
         },
     )
     TEST = Entry(

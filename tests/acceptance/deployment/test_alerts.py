@@ -56,9 +56,10 @@ def exported() -> set[str]:
     return plain | parts
 
 
-def section_of(anchor: str) -> str:
-    """The runbook's section behind an anchor; empty if there is none."""
-    text = (CHECKOUT / "docs" / "how-to" / "runbook.md").read_text(encoding="utf-8")
+def section_of(runbook_url: str) -> str:
+    """The section of the runbook that a URL names; empty if there is none."""
+    page, _, anchor = runbook_url.partition("#")
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title = section.splitlines()[0]
         if re.sub(r"[^a-z0-9_ -]", "", title.lower()).replace(" ", "-") == anchor:
@@ -110,17 +111,25 @@ def test_every_label_in_an_expression_is_one_of_its_metrics() -> None:
 @pytest.mark.parametrize("rule", rules() if ALERTS.exists() else [], ids=lambda rule: rule["alert"])
 def test_each_alert_has_a_runbook_section_that_names_it(rule: dict[str, Any]) -> None:
     """With commands to type."""
-    anchor = rule["annotations"]["runbook_url"].removeprefix("docs/how-to/runbook.md#")
-    section = section_of(anchor)
+    section = section_of(rule["annotations"]["runbook_url"])
 
     assert f"`{rule['alert']}`" in section
     assert "```sh" in section
 
 
+def test_the_runbook_lists_each_alert_with_its_section() -> None:
+    """And no alert that is gone."""
+    text = (CHECKOUT / "docs" / "how-to" / "runbook.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`Gatepost.+`) \| \[.+\]\((\S+)\) \|$", text, re.MULTILINE)
+    listed = {alert: f"docs/how-to/{link}" for alerts, link in rows for alert in re.findall(r"`(\w+)`", alerts)}
+
+    assert listed == {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules()}
+
+
 def test_the_alert_about_pauses_holds_for_each_reason() -> None:
     """A campaign does not pause itself after a restored backup: `gatepost recover` pauses it."""
     alert = next(rule for rule in rules() if rule["alert"] == "GatepostCampaignPaused")
-    section = section_of(alert["annotations"]["runbook_url"].partition("#")[2])
+    section = section_of(alert["annotations"]["runbook_url"])
 
     assert "gatepost recover" in alert["annotations"]["summary"]
     assert {reason for reason in PauseReason if f"`{reason}`" not in section} == set()
