@@ -92,6 +92,7 @@ def test_what_may_have_taken_effect_says_so() -> None:
     assert ServerFailed().may_have_taken_effect
     assert AnswerTimedOut().may_have_taken_effect
     assert not ClientRejected().may_have_taken_effect
+    assert authentication.IdTokenInvalid("iss").may_have_taken_effect
 
 
 def test_an_error_prints_its_facts_and_not_auth0s_text() -> None:

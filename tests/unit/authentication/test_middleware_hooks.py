@@ -17,6 +17,7 @@ from gatepost_worker.authentication import (
     Middleware,
     MiddlewareFailed,
     RateLimited,
+    Remedy,
     RetryPolicy,
 )
 from support.scripted_adapter import STARTED, Answer
@@ -160,17 +161,17 @@ def test_hooks_see_every_attempt(make_client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "answer", "delivery"),
+    ("place", "answer", "delivery", "remedy"),
     [
-        ("before", Answer(), Delivery.NOT_SENT),
-        ("after", Answer(), Delivery.ANSWERED),
-        ("on_error", Answer(500, b""), Delivery.ANSWERED),
-        ("on_error", requests.exceptions.ReadTimeout(), Delivery.MAYBE_SENT),
-        ("on_error", ConnectionRefusedError(), Delivery.NOT_SENT),
+        ("before", Answer(), Delivery.NOT_SENT, Remedy.AFTER_FIX),
+        ("after", Answer(), Delivery.ANSWERED, Remedy.AMBIGUOUS),
+        ("on_error", Answer(500, b""), Delivery.ANSWERED, Remedy.AMBIGUOUS),
+        ("on_error", requests.exceptions.ReadTimeout(), Delivery.MAYBE_SENT, Remedy.AMBIGUOUS),
+        ("on_error", ConnectionRefusedError(), Delivery.NOT_SENT, Remedy.AFTER_FIX),
     ],
 )
 def test_a_hook_that_raises_does_not_hide_how_far_the_request_got(
-    make_client: MakeClient, place: str, answer: Answer | Exception, delivery: Delivery
+    make_client: MakeClient, place: str, answer: Answer | Exception, delivery: Delivery, remedy: Remedy
 ) -> None:
     """Its exception may hold the request, so only its name and place are kept."""
     client, _ = make_client(answer, configuration={"middleware": [Careless(place)]})
@@ -182,6 +183,8 @@ def test_a_hook_that_raises_does_not_hide_how_far_the_request_got(
         delivery,
         "KeyError",
     )
+    assert caught.value.remedy is remedy
+    assert caught.value.may_have_taken_effect is (remedy is Remedy.AMBIGUOUS)
     assert "test_middleware_hooks.py:" in str(caught.value)
     assert EMAIL not in str(caught.value)
     assert caught.value.__context__ is None

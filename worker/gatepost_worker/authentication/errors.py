@@ -56,7 +56,7 @@ class AuthenticationError(Exception):
 
     Attributes:
         cause: why the call failed; set for each class.
-        remedy: whether the call may be repeated; set for each class.
+        remedy: whether the call may be repeated; set for each class. If nothing was sent, it is never `ambiguous`.
         delivery: how far the request got.
         status: the HTTP status, if a status line came.
         code: Auth0's error code, if the body has one.
@@ -68,7 +68,7 @@ class AuthenticationError(Exception):
     """
 
     cause: ClassVar[Cause] = Cause.REFUSED
-    remedy: ClassVar[Remedy] = Remedy.AMBIGUOUS
+    remedy: Remedy = Remedy.AMBIGUOUS
     delivery: Delivery = Delivery.MAYBE_SENT
 
     def __init__(
@@ -86,6 +86,8 @@ class AuthenticationError(Exception):
         super().__init__(message or _first_paragraph(type(self).__doc__))
         if delivery is not None:
             self.delivery = delivery
+        if self.delivery is Delivery.NOT_SENT and self.remedy is Remedy.AMBIGUOUS:
+            self.remedy = Remedy.AFTER_FIX
         self.status = status
         self.code = code
         self.description = description
@@ -289,6 +291,11 @@ class LoginUnusable(AuthenticationError):
     cause = Cause.TOKEN_RESPONSE_UNREADABLE
     remedy = Remedy.NEVER
     delivery = Delivery.ANSWERED
+
+    @property
+    def may_have_taken_effect(self) -> bool:
+        """True: Auth0 has used the code."""
+        return True
 
 
 class TokenResponseUnreadable(LoginUnusable):

@@ -17,7 +17,7 @@ from gatepost_core.commands import OnUnknown
 from gatepost_core.doubt import end_after
 from gatepost_core.reasons import Reason
 from gatepost_core.states import State
-from gatepost_worker.authentication import AuthenticationError, Cause, NotReached, RateLimited
+from gatepost_worker.authentication import AuthenticationError, Cause, NotReached, RateLimited, Remedy
 from gatepost_worker.authentication.rate_limits import LONGEST_HINT_S, plausible
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _decide(failure: AuthenticationError, attempt: Attempt, limits: RetryLimits)
         decision = _within_deadline(Deferred(wait), attempt)
         # `quota clear` can end the block early, so the wait is one hop at most.
         return Deferred(min(wait, LONGEST_HOP)) if isinstance(decision, Deferred) else decision
-    if failure.may_have_taken_effect:
+    if failure.may_have_taken_effect and failure.remedy is not Remedy.NEVER:
         if attempt.kind.is_login or attempt.on_unknown is OnUnknown.HOLD or _used_up(attempt, limits):
             return Unknown(reason)
         return _again(attempt, limits, reason)
