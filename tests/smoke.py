@@ -124,6 +124,7 @@ def single_operations(smoke: Smoke, simulator: ControlClient) -> None:
     smoke.run("send-sms", "+447700900123")
     smoke.run("status", sent["operation_id"])
     smoke.run("result", sent["operation_id"])
+    smoke.run("cancel", sent["operation_id"], expected=5)
     code = simulator.latest_code("ana@example.com", wait_s=START_S)
     smoke.run("login", "ana@example.com", "--redeem", given=code)
 
@@ -177,7 +178,7 @@ def upkeep(smoke: Smoke, directory: Path) -> None:
     smoke.run("suppression add", "left@example.com", "--reason", "unsubscribed")
     smoke.run("suppression import", "bounced.csv", "--reason", "bounced")
     smoke.run("suppression show", "left@example.com")
-    smoke.run("suppression list-count")
+    smoke.run("suppression count")
     smoke.run("suppression remove", "left@example.com")
     smoke.run("quota")
     smoke.run("quota clear")

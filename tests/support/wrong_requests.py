@@ -14,7 +14,7 @@ _JSON: Final = {"content-type": "application/json"}
 _ID: Final = "0f8fad5b-d9cb-469f-a165-70867728950e"
 _PATHS: Final = [
     ("POST", "/v1/messages"), ("POST", "/v1/logins"), ("POST", f"/v1/operations/{_ID}/redeem"), ("POST", "/v1/campaigns"),
-    ("POST", "/v1/suppressions"), ("POST", "/v1/suppressions/find"), ("DELETE", "/v1/suppressions"),
+    ("POST", f"/v1/operations/{_ID}/cancel"), ("POST", "/v1/suppressions"), ("POST", "/v1/suppressions/find"), ("DELETE", "/v1/suppressions"),
 ]  # fmt: skip
 _BODIES: Final[list[Any]] = [
     {"email": f"{NAME} at example.com", "code": CODE},

@@ -51,6 +51,7 @@ TABLE: Final = (
         "Wait for the result of an operation, and print its tokens with --redeem.",
         OPERATIONS,
     ),
+    Entry("cancel", "cli.operation:cancel_app", "Cancel a send or login that waits in a queue.", OPERATIONS),
     Entry(
         "dead-letters",
         "cli.dead_letters:app",

@@ -1,4 +1,4 @@
-"""Single operations: the options that sends and logins share, waiting and output; `gatepost status` and `gatepost result`."""
+"""Single operations: the options that sends and logins share, waiting and output; `gatepost status`, `result` and `cancel`."""
 
 import json
 from dataclasses import dataclass
@@ -13,13 +13,15 @@ from gatepost_core.errors import MfaRequired, NotFinished, OperationFailed, Reje
 from gatepost_core.outcomes import Outcome, TokenSet
 from gatepost_core.states import State
 from gatepost_operations.cli.connection import open_producer
-from gatepost_operations.cli.exit_codes import ExitCode, exit_code_of_outcome
+from gatepost_operations.cli.exit_codes import ExitCode, Refused, exit_code_of_outcome
 from gatepost_operations.cli.inputs import deadline_in, given_only, json_object, reference_from
 from gatepost_operations.cli.options import JsonOption, TenantOption, command_app, examples, listed
 from gatepost_operations.cli.output import say, write, write_json
+from gatepost_operations.maintenance.cancellation import NotCancelled, cancel_operation
 
 status_app = command_app()
 result_app = command_app()
+cancel_app = command_app()
 
 # `sub` is Auth0's id of the user. The claims that name the person (email, phone_number, name) stay sealed.
 _NO_REFERENCE: Final = (
@@ -139,6 +141,26 @@ def result(
     with open_producer() as producer:
         waiting = WaitOptions(timeout=timeout, as_json=as_json)
         return follow(producer.handle(reference), waiting, redeem=redeem)
+
+
+@cancel_app.command(
+    epilog=listed(
+        "Exit codes:",
+        "0  the operation is cancelled",
+        "5  a request to Auth0 is under way, or the operation has already ended",
+    )
+    + examples("gatepost cancel 0f8fad5b-d9cb-469f-a165-70867728950e")
+)
+def cancel(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
+    """Cancel a send or login that waits in a queue."""
+    with open_producer() as producer:
+        try:
+            with producer.campaigns.audit.act("operation.cancel", operation_id=operation):
+                outcome = cancel_operation(producer.handle(operation))
+        except NotCancelled as refused:
+            raise Refused(str(refused)) from None
+        _show_state(outcome, as_json=as_json)
+    return ExitCode.DONE
 
 
 def follow(handle: Handle, waiting: WaitOptions, *, redeem: bool = False) -> ExitCode:

@@ -139,8 +139,8 @@ def import_file(
     return ExitCode.DONE
 
 
-@app.command("list-count", epilog=examples("gatepost suppression list-count"))
-def list_count(*, as_json: JsonOption = False) -> ExitCode:
+@app.command("count", epilog=examples("gatepost suppression count"))
+def count_entries(*, as_json: JsonOption = False) -> ExitCode:
     """Show the number of entries on the list."""
     with open_campaigns() as campaigns:
         number = len(campaigns.suppressions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,20 @@ def test_the_http_api_sends_logs_in_and_redeems(services: Services, program: htt
     assert (state, logged_in, redeemed["type"]) == ("accepted", "accepted", "token_set")
     assert (again["operation_id"], again["existing"]) == (login["operation_id"], True)
     assert [result["status"] for result in results] == [202, 202]
+
+
+def test_the_http_api_cancels(services: Services, program: httpx.Client, guest: str) -> None:
+    """A message that no worker has taken."""
+    # An ended operation cannot be cancelled, so the worker must not be quicker.
+    worker = services.stack.programs[0].process
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        sent = answered(program.post("/v1/messages", json={"email": guest}))
+        cancelled = answered(program.post(f"/v1/operations/{sent['operation_id']}/cancel"))
+    finally:
+        worker.send_signal(signal.SIGCONT)
+
+    assert cancelled["state"] == "cancelled"
 
 
 def test_the_http_api_runs_campaigns(services: Services, program: httpx.Client, guest: str) -> None:

@@ -202,7 +202,7 @@ LONG = "Einladung zur Mitgliederversammlung 2027, zweite Erinnerung an alle, 会
         "campaign show {} person0@example.com",
         "campaign status nothing-with-this-name",
         "suppression add ana@example.com --reason bounced --expires 2099-05-04T18:00Z",
-        "suppression list-count",
+        "suppression count",
         "quota",
         "audit list",
         "audit verify",

@@ -46,7 +46,7 @@ def test_people_are_put_on_the_list_and_taken_off(run: Run) -> None:
     _, added = run("suppression", "add", "Ana@Example.com", "--reason", "bounced", "--expires", "90d")
     _, again = run("suppression", "add", "ana@example.com")
     _, shown = run("suppression", "show", "ana@example.com")
-    _, counted = run("suppression", "list-count")
+    _, counted = run("suppression", "count")
     _, removed = run("suppression", "remove", "ana@example.com")
     _, gone = run("suppression", "show", "ana@example.com")
 

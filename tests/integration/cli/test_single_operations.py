@@ -179,6 +179,42 @@ def test_an_end_is_told_to_people_too(producer: Producer, run: Run, capsys: pyte
     assert "bad.email" in seen.err
 
 
+def test_a_waiting_operation_is_cancelled(run: Run, producer: Producer) -> None:
+    """A second time, too. The audit log names the operation, and no worker sends it."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait")
+    operation_id = queued["operation_id"]
+    code, cancelled = run("cancel", operation_id)
+    again, same = run("cancel", operation_id)
+    entry = list(producer.campaigns.audit.entries())[-1]
+
+    assert (code, cancelled["state"], cancelled["reason"]) == (0, "cancelled", "cancelled_by_caller")
+    assert (again, same) == (0, cancelled)
+    assert (entry.action, entry.about) == ("operation.cancel", {"operation_id": operation_id})
+    assert not isinstance(producer.ledger.ready(operation_id), Operation)
+
+
+def test_an_operation_is_not_cancelled_during_a_request(run: Run, producer: Producer) -> None:
+    """Auth0 may be sending the message. The operation goes on."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait")
+    begin_attempt(producer.ledger, queued["operation_id"], "attempt", 60)
+    code, refused = run("cancel", queued["operation_id"])
+
+    assert (code, refused["error"]["type"]) == (5, "Refused")
+    assert "under way" in refused["error"]["message"]
+    assert producer.handle(queued["operation_id"]).state() is State.IN_FLIGHT
+
+
+def test_an_ended_operation_is_not_cancelled(run: Run, producer: Producer) -> None:
+    """The error says how it ended."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait")
+    settle(producer, queued["operation_id"], State.ACCEPTED)
+    code, refused = run("cancel", queued["operation_id"])
+    missing, error = run("cancel", "no-such-operation")
+
+    assert (code, refused["error"]["message"]) == (5, "The operation has ended: it is accepted.")
+    assert (missing, error["error"]["type"]) == (1, "OperationNotFound")
+
+
 def test_an_unknown_operation_is_an_error(run: Run) -> None:
     """Its record may have expired."""
     code, error = run("status", "no-such-operation")

@@ -1,4 +1,4 @@
-"""GET /v1/operations/{id} and its redemption: for the API key that asked for the operation."""
+"""Operations: their state, redemption and cancellation, for the API key that asked for the operation."""
 
 import re
 from typing import Annotated, Any, Final
@@ -11,6 +11,7 @@ from gatepost.handles import AsyncHandle
 from gatepost_core.errors import MfaRequired, NotFinished, OperationNotFound, Rejected
 from gatepost_core.outcomes import Outcome
 from gatepost_operations.maintenance.api_keys import Scope
+from gatepost_operations.maintenance.cancellation import cancel_operation
 from gatepost_operations.web.api import schemas
 from gatepost_operations.web.api.access import Caller, CallerOf, bare_problem, is_id
 from gatepost_operations.web.api.bodies import Body, BodyModel, read_json
@@ -61,6 +62,26 @@ async def _ended(caller: Caller, operation_id: str, seconds: int) -> Outcome | N
     except Exception as error:  # noqa: BLE001 - as in `Caller.run`
         failure = bare_problem(error)
     raise failure
+
+
+@router.post(
+    "/v1/operations/{operation_id}/cancel",
+    operation_id="cancel_operation",
+    responses={200: answer(schemas.Operation), **problems(Type.NOT_FOUND, Type.CONFLICT)},
+)
+async def cancel(operation_id: IdOfOperation, caller: CallerOf) -> Response:
+    """Cancel a message or login that waits in a queue.
+
+    If a request to Auth0 is under way, or the operation has ended, the status is 409. Only the API key that made the request can cancel it.
+    """
+    return await caller.run(_cancelled, caller, operation_id)
+
+
+def _cancelled(caller: Caller, operation_id: str) -> Response:
+    producer = caller.services.producer
+    if not is_id(operation_id) or producer.ledger.owner(operation_id) != caller.key.id:
+        raise OperationNotFound
+    return JSONResponse(cancel_operation(producer.handle(operation_id)).as_json())
 
 
 class Redemption(BodyModel):

@@ -14,6 +14,7 @@ from gatepost_core.dead_letters import DeadLetterNotFound
 from gatepost_core.error_boundary import account
 from gatepost_core.reasons import Reason
 from gatepost_operations.files.text_reader import FileError
+from gatepost_operations.maintenance.cancellation import NotCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -207,6 +208,7 @@ _BY_CLASS: Final[dict[type[BaseException], Type]] = {
     errors.OperationNotFound: Type.NOT_FOUND,
     DeadLetterNotFound: Type.NOT_FOUND,
     errors.CampaignConflict: Type.CONFLICT,
+    NotCancelled: Type.CONFLICT,
     errors.WrongApplication: Type.CONFLICT,
     errors.IdempotencyConflict: Type.KEY_REUSED,
     errors.RecordGone: Type.RECORD_GONE,

@@ -1,4 +1,4 @@
-"""The result of a login is given once, over HTTP, for its redeem token: a token set, or a challenge for a second factor."""
+"""Operations over HTTP: a result is given once, for its redeem token, and a waiting operation can be cancelled."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
+    from support.web_api import Api
 
 # Celery's result backend stores with a call that redis-py would have written otherwise.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
@@ -29,8 +30,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:Depreca
 class World:
     """The API, and the part of a worker that runs an operation."""
 
-    def __init__(self, client: httpx.Client, process: Process, simulator: SimulatorServer) -> None:
-        self.client, self._process, self._simulator = client, process, simulator
+    def __init__(self, api: Api, process: Process, simulator: SimulatorServer) -> None:
+        self.api, self.client = api, api.client(scopes=["redeem"])
+        self._process, self._simulator = process, simulator
 
     def logged_in(self, email: str) -> dict[str, Any]:
         """The answer to a login that has ended."""
@@ -69,7 +71,7 @@ def world(valkey_server: EmbeddedValkey) -> Iterator[World]:
         process = Process(settings)
         process.prepare()
         with running_api(settings) as api, closing(process):
-            yield World(api.client(scopes=["redeem"]), process, simulator)
+            yield World(api, process, simulator)
 
 
 def test_a_token_set_is_given_once(world: World) -> None:
@@ -102,3 +104,22 @@ def test_a_refused_login_has_its_reason(world: World) -> None:
 
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:gatepost:problem:not-accepted")
     assert {"reason", "advice"} <= refused.json().keys()
+
+
+def test_a_waiting_message_is_cancelled(world: World) -> None:
+    """Only by the key that sent it, and only before its request begins."""
+    sent = world.client.post("/v1/messages", json={"email": "eva@example.com"}).json()
+    where = f"/v1/operations/{sent['operation_id']}/cancel"
+    foreign = [client.post(where) for client in (world.api.client(), world.api.client(scopes=["console"]))]
+    first, second = world.client.post(where), world.client.post(where)
+    world.run(sent)
+    accepted = world.client.post("/v1/messages", json={"email": "eva@example.com"}).json()
+    world.run(accepted)
+    late = world.client.post(f"/v1/operations/{accepted['operation_id']}/cancel")
+
+    assert [one.status_code for one in foreign] == [404, 404]
+    assert (first.status_code, first.json()["state"]) == (200, "cancelled")
+    assert second.json() == first.json()
+    assert world.client.get(where.removesuffix("/cancel")).json() == first.json()
+    assert (late.status_code, late.json()["type"]) == (409, "urn:gatepost:problem:conflict")
+    assert late.json()["detail"] == "The operation has ended: it is accepted."
