@@ -98,7 +98,7 @@ FORMS: Final = (
     StoredForm(
         "audit entries",
         1,
-        "in the member `form`",
+        "in the member `form` of the JSON",
         "`gatepost audit` fails and says that a newer version wrote the entry. Gatepost still adds new entries.",
     ),
     StoredForm(
