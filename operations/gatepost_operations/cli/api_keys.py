@@ -30,7 +30,7 @@ _TEXTS = CAMPAIGN_KINDS[Channel.SMS]
 def api_keys() -> None:
     """Manage the keys of the HTTP API.
 
-    Redis stores a keyed digest of each key, not the key. The audit log records when a key is created or revoked.
+    Redis stores an HMAC of each key, not the key. The audit log records when a key is created or revoked.
     """
 
 

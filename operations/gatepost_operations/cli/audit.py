@@ -52,7 +52,7 @@ def list_entries(
     ] = 100,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """List the latest entries, the oldest first."""
+    """List the latest entries, in chronological order."""
     first, last = read_period(since, until)
     with open_campaigns() as campaigns:
         found = (

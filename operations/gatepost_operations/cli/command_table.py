@@ -39,7 +39,7 @@ TABLE: Final = (
         CAMPAIGNS,
     ),
     Entry("suppression", "cli.suppression:app", "Manage the suppression list.", CAMPAIGNS),
-    Entry("quota", "cli.quota:app", "Show the learned quota.", CAMPAIGNS),
+    Entry("quota", "cli.quota:app", "Show the quota that workers have learned.", CAMPAIGNS),
     *(
         Entry(name, f"cli.{name.partition('-')[0]}:{name.replace('-', '_')}_app", summary, OPERATIONS)
         for name, summary in SHELL_COMMANDS.items()
@@ -48,7 +48,7 @@ TABLE: Final = (
     Entry(
         "result",
         "cli.operation:result_app",
-        "Wait for the result of an operation, and print its tokens with --redeem.",
+        "Wait for the result of an operation, or get the tokens of a login.",
         OPERATIONS,
     ),
     Entry("cancel", "cli.operation:cancel_app", "Cancel a send or login that waits in a queue.", OPERATIONS),
@@ -74,7 +74,7 @@ TABLE: Final = (
     ),
     Entry("doctor", "cli.doctor.command:app", "Check the configuration, Redis, the workers and Auth0.", SETTING_UP),
     Entry(
-        "tenants", "cli.tenants:app", "Show and change the Auth0 application that belongs to a tenant name.", SETTING_UP
+        "tenants", "cli.tenants:app", "Show the Auth0 application of each tenant, or accept a changed one.", SETTING_UP
     ),
     Entry("api-keys", "cli.api_keys:app", "Manage the keys of the HTTP API.", SETTING_UP),
     Entry("keys", "cli.keys:app", "Create and rotate the keys that encrypt stored values.", SETTING_UP),

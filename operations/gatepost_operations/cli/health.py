@@ -42,9 +42,7 @@ def health(
         ),
     ] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="URL of a worker on another machine.")] = None,
-    reconciler: Annotated[
-        bool, typer.Option("--reconciler", help="Check beat instead: ask Redis whether the reconciler ran lately.")
-    ] = False,
+    reconciler: Annotated[bool, typer.Option("--reconciler", help="Check beat instead of a worker.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for the answer.")
     ] = 5.0,

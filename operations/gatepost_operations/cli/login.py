@@ -79,7 +79,9 @@ def login(
     ] = None,
     logging_in: LoginOptions,
     shared: CommandOptions,
-    redeem: Annotated[bool, typer.Option("--redeem", help="Print the token set, and delete it from Redis.")] = False,
+    redeem: Annotated[
+        bool, typer.Option("--redeem", help="Print the token set, and delete it from Redis. This works only once.")
+    ] = False,
     reference_file: Annotated[
         Path | None,
         typer.Option(
@@ -94,8 +96,6 @@ def login(
     """Log a person in: exchange a one-time code for a token set.
 
     An address with an @ is an e-mail address. Any other address is a phone number.
-
-    The command asks for the code without echo, or reads the code from standard input or a file.
 
     Without --redeem, the command prints some claims of the id_token, but no tokens. To get the tokens later, use --reference-file FILE. Then
     run `gatepost result - --redeem < FILE`.

@@ -29,7 +29,7 @@ class MessageOptions:
         typer.Option(
             "--auth-params",
             metavar="JSON|@FILE",
-            help="authParams of the request, such as the scope and redirect_uri of a magic link.",
+            help="authParams of the request, such as scope and redirect_uri.",
         ),
     ] = None
 

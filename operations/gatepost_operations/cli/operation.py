@@ -127,15 +127,18 @@ def result(
     operation: ReferenceArgument,
     *,
     redeem: Annotated[
-        bool, typer.Option("--redeem", help="Print the token set of a login, and delete it from Redis.")
+        bool,
+        typer.Option(
+            "--redeem", help="Print the token set of a login, and delete it from Redis. This works only once."
+        ),
     ] = False,
     timeout: TimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Wait for the result of an operation, and print its tokens with --redeem.
+    """Wait for the result of an operation, or get the tokens of a login.
 
-    To get the tokens of a login, you need its reference. `gatepost login --reference-file` writes the reference to a file. It is a secret,
-    so give it on standard input.
+    To get the tokens of a login, give --redeem and the reference of the login. `gatepost login --reference-file` writes the reference to a
+    file. It is a secret, so give it on standard input.
     """
     reference = reference_from(operation)
     with open_producer() as producer:

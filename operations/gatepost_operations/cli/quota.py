@@ -31,7 +31,7 @@ EndpointOption = Annotated[
         "left     tokens that are in the bucket now",
         "limit    size of the bucket",
         "reserve  tokens that campaigns leave for logins and other applications",
-        "free     tokens per second that other applications do not use",
+        "free     tokens per second that are left for Gatepost: refill minus others",
         "refill   tokens per second that Auth0 adds: the highest measured value",
         "others   requests per second of other applications",
     )
@@ -46,12 +46,12 @@ def quota(
         bool,
         typer.Option(
             "--probe",
-            help="If the quota is unknown, learn it with one request. Auth0 refuses this request, and sends nothing.",
+            help="If the quota is unknown, learn it from the answer to an invalid request. Auth0 sends nothing.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Show the learned quota.
+    """Show the quota that workers have learned.
 
     Auth0 counts the requests of a tenant with a token bucket. Each request takes a token, and Auth0 adds tokens at a fixed rate. Workers
     learn the size of the bucket and the rate from Auth0's answers.
@@ -82,10 +82,9 @@ def clear(
 ) -> ExitCode:
     """End the wait that follows a 429.
 
-    After a 429, all requests to the endpoint wait for the time that Auth0 asks for. In its output, the command calls this wait a block.
+    After a 429, all requests to the same endpoint wait for the time that Auth0 asks for. The output calls this wait a block.
 
-    After the command, campaigns and single sends continue within a minute. If Auth0 answers 429 again, the requests wait again. The audit
-    log records the command.
+    After the command, the requests continue within a minute. If Auth0 answers 429 again, they wait again. The audit log records the command.
     """
     # `quota --tenant acme clear` means that tenant too.
     before = context.parent.params if context.parent is not None else {}

@@ -51,7 +51,8 @@ def recover(
     Stop all workers first.
 
     The backup does not show which messages were sent after the time of the backup. So this command pauses the campaigns that have not
-    ended. Recipients, sends and logins without a final state become unknown. Commands that other programs have put on the queue become dead letters.
+    ended. Recipients, sends and logins without a final state become unknown. Sends and
+    logins that programs in other languages have put on the queue become dead letters.
 
     A second run for the same backup changes nothing. The exit code is 3 if operations cannot be read.
     """

@@ -33,7 +33,7 @@ class SendOptions(MessageOptions):
 
     connection: Annotated[
         str | None,
-        typer.Option("--connection", metavar="NAME", help="Passwordless connection [default: email or sms]."),
+        typer.Option("--connection", metavar="NAME", help="Passwordless connection [default: email, or sms for SMS]."),
     ] = None
     on_unknown: OnUnknownOption = OnUnknown.HOLD
 

@@ -26,7 +26,7 @@ NameArgument = Annotated[
 
 @app.callback(epilog=examples("gatepost tenants accept default"))
 def tenants() -> None:
-    """Show and change the Auth0 application that belongs to a tenant name."""
+    """Show the Auth0 application of each tenant, or accept a changed one."""
 
 
 @contextmanager

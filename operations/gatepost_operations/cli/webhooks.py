@@ -198,9 +198,9 @@ def replay(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Send the events of a time range again, with the same webhook-id.
+    """Send the events of a time range again.
 
-    --since is required. Gatepost keeps events for three days (GATEPOST_WEBHOOK_RETENTION). Events to which no endpoint subscribes are not
+    Each event keeps its header webhook-id. --since is required. Gatepost keeps events for three days (GATEPOST_WEBHOOK_RETENTION). Events to which no endpoint subscribes are not
     kept.
     """
     start, end = read_period(since, until)

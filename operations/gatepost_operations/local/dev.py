@@ -95,8 +95,6 @@ def dev(
 
     Ctrl-C stops everything. If a worker ends, it is started again. If a port is in use, the command takes a free one.
 
-    In a second terminal, use `gatepost --dev COMMAND`.
-
     `gatepost dev` prints the environment variables that other programs need. While it runs, the file dev.env in the data directory contains
     them.
     """

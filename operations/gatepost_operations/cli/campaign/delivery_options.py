@@ -104,7 +104,7 @@ class DeliveryOptions(CampaignMessageOptions):
             metavar="N",
             min=1,
             max=1000,
-            help="Maximum batches of 256 recipients in progress at once.",
+            help="Maximum batches in progress at once. A batch has up to 256 recipients.",
         ),
     ] = 256
     guest_list: Annotated[
@@ -112,7 +112,7 @@ class DeliveryOptions(CampaignMessageOptions):
         typer.Option(
             "--guest-list",
             metavar="FILE",
-            help="Rehearsal: send only to recipients who are in this file.",
+            help="Rehearsal: send only to recipients who are also in this file.",
         ),
     ] = None
 

@@ -58,10 +58,10 @@ def plan_command(
     Estimates when the campaign would finish. Shows how many rows would be skipped, and how many recipients are already accepted in another
     recent campaign.
 
-    The estimate uses the quota that the workers have learned. If they have not learned it yet, this command makes one request, and
-    learns the quota from the answer. Auth0 refuses this request, and sends nothing.
+    The estimate uses the quota that the workers have learned. If they have not learned it yet, this command learns it
+    from the answer to an invalid request. Auth0 sends nothing.
 
-    The exit code is 1 if the counts of another running campaign do not add up (see `gatepost campaign recount`).
+    The exit code is 1 if the counts of a running campaign do not add up (see `gatepost campaign recount`).
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)

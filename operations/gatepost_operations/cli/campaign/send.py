@@ -71,7 +71,7 @@ def send(
     After a crash, run the same command again. It continues the campaign, and adds the rows that are new in the file. No recipient gets a
     second message.
 
-    The exit code is 6 if a row is invalid. Otherwise, the exit codes are those of `gatepost campaign watch`.
+    Without --skip-invalid, the exit code is 6 if a row is invalid. The other exit codes are those of `gatepost campaign watch`.
     """
     events = Events() if as_json else None
     notifier = notifier_of(notify, watch=watch)

@@ -74,7 +74,7 @@ def doctor(
 ) -> ExitCode:
     """Check the configuration, Redis, the workers and Auth0.
 
-    Makes one request to Auth0 for each tenant. Auth0 refuses this request, and sends nothing.
+    Makes one invalid request to Auth0 for each tenant, so Auth0 sends nothing.
     """
     checks = list(_examine(tenant, offline=offline))
     if as_json:
