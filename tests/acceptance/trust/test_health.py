@@ -118,7 +118,7 @@ def test_messages_that_wait_while_none_is_taken_make_a_worker_unhealthy(stack: S
         for queue in ("gatepost.login", "gatepost.send"):
             producer.app.control.cancel_consumer(queue, reply=True, timeout=5)
         handle = producer.send_email(f"guest-{uuid.uuid4().hex}@example.com")
-        found = watched.until(503, "none has been taken")
+        found = watched.until(503, "no message has been taken")
         producer.app.control.add_consumer("gatepost.send", reply=True, timeout=5)
         watched.until(200)
 

@@ -112,7 +112,7 @@ def test_messages_that_no_worker_takes_are_noticed(watch: Watch) -> None:
     watch.pass_time(10, waiting=0)
     watch.pass_time(32, waiting=5)
 
-    assert watch.problems == ("Messages wait and slots are free, but none has been taken for 31 s.",)
+    assert watch.problems == ("Messages wait and slots are free, but no message has been taken for 31 s.",)
     watch.liveness.took()
     assert watch.problems == ()
 

@@ -164,7 +164,7 @@ class Liveness:
         if self._turned_at is not None and self._down_since is None:
             self._add_if_long(found, now - self._turned_at, "The consumer's loop has not turned for {0:.0f} s.")
         if self._idle_since is not None and self._taken == self._idle_taken:
-            text = "Messages wait and slots are free, but none has been taken for {0:.0f} s."
+            text = "Messages wait and slots are free, but no message has been taken for {0:.0f} s."
             self._add_if_long(found, now - self._idle_since, text)
         return found
 
