@@ -24,7 +24,7 @@ _SCENARIOS: Final = tuple(_SLUGS.values())
 _HEAD: Final = """## In short
 
 Each value is a ratio. For example, 2.00 in the row *Gatepost's rate / BullMQ's rate* means that Gatepost sent twice as fast as BullMQ."""
-_COLUMNS: Final = """If the stub answers after 50 ms, Gatepost runs twice: with default settings, and with [more calls at once](#settings). *Gatepost's rate* is the higher of the two rates. The
+_COLUMNS: Final = """If the stub answers after 50 ms, Gatepost runs twice: with default settings, and with [more calls in flight](#settings). *Gatepost's rate* is the higher of the two rates. The
 ratios of CPU seconds use the run with default settings."""
 
 
