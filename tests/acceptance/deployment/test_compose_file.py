@@ -14,6 +14,7 @@ import yaml
 
 from gatepost_core.settings import Settings, environment_names
 from gatepost_core.settings.known_names import probe_names
+from gatepost_operations.web.console.security.settings import console_environment_names
 from support.checkout import CHECKOUT
 from support.compose_file import read_services, size_in_bytes
 from support.new_secrets import new_secrets
@@ -183,6 +184,20 @@ def test_a_namespace_of_the_env_file_reaches_every_service(compose_directory: Pa
 
     assert {one.environment.get("GATEPOST_NAMESPACE") for one in ours} == {"staging"}
     assert spelled == []
+
+
+def test_the_console_gets_its_identity_provider_from_the_env_file(compose_directory: Path, tmp_path: Path) -> None:
+    """Every setting of the provider reaches the console, and the client secret comes from its file."""
+    shutil.copy(compose_directory / "docker-compose.yml", tmp_path)
+    provider = {"ISSUER": "https://id.example.com", "CLIENT_ID": "console", "ADMIN": "platform", "ROLE_CLAIM": "groups"}
+    text = "".join(f"GATEPOST_CONSOLE_OIDC_{name}={value}\n" for name, value in provider.items())
+    (tmp_path / ".env").write_text((compose_directory / ".env").read_text(encoding="utf-8") + text, encoding="utf-8")
+    console = read_services(tmp_path)["console"]
+    settings = {name for name in console_environment_names() if "OIDC" in name}
+
+    assert {name.removesuffix("_FILE") for name in console.environment if "OIDC" in name} == settings
+    assert {name: console.environment[f"GATEPOST_CONSOLE_OIDC_{name}"] for name in provider} == provider
+    assert "console_client" in console.definition["secrets"]
 
 
 def test_every_variable_of_the_example_is_read_by_something() -> None:
