@@ -68,7 +68,7 @@ def accept(
         typer.Option(
             "--from",
             metavar="CLIENT_ID@DOMAIN",
-            help="Application whose open operations are moved [default: the one that is registered].",
+            help="Application whose open operations are moved [default: the one registered so far].",
         ),
     ] = None,
     dry_run: DryRunOption = False,
