@@ -134,7 +134,7 @@ def delete(
         typer.Option(
             "--confirm",
             metavar="ID",
-            help="Whole id of the campaign, instead of a question. Required without a terminal.",
+            help="Whole id of the campaign. The command then asks no question. Required without a terminal.",
         ),
     ] = None,
     as_json: JsonOption = False,

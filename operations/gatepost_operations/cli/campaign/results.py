@@ -63,7 +63,7 @@ def export(
 
     Writes all recipients, or only those with the given states or reasons. You can use the file as a recipient file.
 
-    In CSV, an apostrophe precedes text that a spreadsheet could read as a formula, such as '+34600000001. Gatepost removes the apostrophe
+    In CSV, an apostrophe precedes text that a spreadsheet could read as a formula: +34600000001 becomes '+34600000001. Gatepost removes the apostrophe
     when it reads the file.
     """
     states = states_of(state) or None

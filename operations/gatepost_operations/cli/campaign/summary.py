@@ -34,15 +34,12 @@ def cost_text(campaign: Campaign) -> str:
     if campaign.status not in _ENDED or not campaign.adds_up:
         return ""
     accepted, unknown = campaign.counts[State.ACCEPTED], campaign.counts[State.UNKNOWN]
-    free = campaign.done - accepted - unknown
     # An accepted recipient may have had an earlier attempt without an answer.
     least = "at least " if campaign.options.on_unknown is OnUnknown.RESEND else ""
-    parts = [f"{least}{counted(accepted, 'message')} accepted"]
+    parts = [f"{least}{counted(accepted, 'message')}"]
     if unknown:
-        parts.append(f"up to {unknown:,} more for unknown")
-    if free:
-        parts.append(f"none for the {counted(free, 'other recipient')}")
-    return ", ".join(parts)
+        parts.append(f"and up to {unknown:,} more for unknown recipients")
+    return " ".join(parts)
 
 
 def what_next(campaign: Campaign) -> Iterator[str]:
