@@ -104,7 +104,7 @@ FORMS: Final = (
     StoredForm(
         "tenants",
         1,
-        "there is no number, but form 1 is the text `client_id@domain`, and a later form is JSON",
+        "no number: form 1 is the text `client_id@domain`, and later forms are JSON",
         "The tenant's operations and batches go back to their queues.",
     ),
     StoredForm(

@@ -31,9 +31,9 @@ EndpointOption = Annotated[
         "left     tokens that are in the bucket now",
         "limit    size of the bucket",
         "reserve  tokens that campaigns leave for logins and other applications",
-        "free     tokens per second that are left for Gatepost: refill minus others",
         "refill   tokens per second that Auth0 adds: the highest measured value",
         "others   requests per second of other applications",
+        "free     refill minus others: tokens per second that are left for Gatepost",
     )
     + examples("gatepost quota", "gatepost quota --probe", "gatepost quota --json | jq '.quotas[].bucket.level'"),
 )

@@ -48,7 +48,7 @@ def send(
         typer.Option(
             "--name",
             metavar="NAME",
-            help="Name of the campaign [default: the name of the file; with --guest-list, followed by -rehearsal].",
+            help="Name of the campaign [default: the name of the file; with --guest-list, FILE-rehearsal].",
         ),
     ] = None,
     reading: FileOptions,
