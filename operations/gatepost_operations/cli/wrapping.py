@@ -37,11 +37,11 @@ def wrapped(line: str, width: int) -> list[str]:
     words = list(_words(line, width - len(indent)))
     lines = words[:1]
     for word in words[1:]:
-        if columns_of(lines[-1] + word) <= width:
+        if columns_of((lines[-1] + word).rstrip()) <= width:
             lines[-1] += word
         else:
             lines.append(indent + word.lstrip())
-    return lines
+    return [line.rstrip() for line in lines]
 
 
 def _words(line: str, width: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatepost_operations.cli import output
@@ -60,6 +60,7 @@ def test_a_long_line_wraps_at_words(line: str, lines: list[str]) -> None:
     assert [one.rstrip() for one in wrapped(line, 80)] == lines
 
 
+@example("a gatepost campaign list a ", 26)
 @given(
     st.lists(st.sampled_from(["a", " ", "漢", "-", ";", "`", "gatepost campaign list "]), max_size=100).map("".join),
     st.integers(20, 200),

@@ -51,7 +51,7 @@ class ListFileOptions:
     ] = Channel.AUTO
     region: Annotated[
         str | None,
-        typer.Option("--region", metavar="CODE", help="Country of phone numbers without a country code, such as GB."),
+        typer.Option("--region", metavar="CODE", help="Country, such as GB, of phone numbers without a country code."),
     ] = None
     column: Annotated[
         list[str] | None,
