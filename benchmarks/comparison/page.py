@@ -215,7 +215,7 @@ def _quota(report: Mapping[str, Any], place: Path) -> list[str]:
 
 Another stub allows 100 requests per second. While a campaign runs, other users of this stub make 20 to 80 requests per second. The stub counted all requests:
 
-- The other users left a part of the 100 requests per second unused. The campaign used {quota["share_used"]:.1%} of this part. This figure leaves out the campaign's first seconds, and the time of the last tenth of its recipients.
+- The other users left a part of the 100 requests per second unused. The campaign used {quota["share_used"]:.1%} of this part. This was measured from a few seconds after the start until 90% of the recipients had a result.
 - {quota["share_429"]:.2%} of the campaign's requests got a 429.
 - {quota["share_blamed"]:.2%} of the other users' requests got a 429 because of the campaign.
 

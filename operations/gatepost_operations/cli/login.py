@@ -56,7 +56,7 @@ class LoginOptions:
             "--max-age",
             metavar="SECONDS",
             min=0,
-            help="Maximum age of the authentication: the time since auth_time in the id_token.",
+            help="Refuse an id_token whose auth_time is more than this many seconds ago.",
         ),
     ] = None
 

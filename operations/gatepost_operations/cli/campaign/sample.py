@@ -77,8 +77,8 @@ def send_test(
 ) -> ExitCode:
     """Send sample messages from a file to yourself.
 
-    Sends the message of the file's first row to your own addresses and phone numbers. --rows 3 sends the messages of three rows, if
-    possible of rows with different languages or authParams.
+    Sends the message of the file's first row to your own addresses and phone numbers. --rows 3 sends the messages of three rows, with
+    different languages or authParams if possible.
 
     The messages are sent immediately. The people in the file get nothing, and nothing is stored about them. If an address gets several
     messages, only the last code works.
