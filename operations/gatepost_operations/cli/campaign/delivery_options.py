@@ -69,7 +69,7 @@ class DeliveryOptions(CampaignMessageOptions):
         typer.Option(
             "--timezone",
             metavar="NAME",
-            help="Time zone, such as Europe/Berlin, of --hours and of times without a zone.",
+            help="Time zone of --hours and of times without a zone. Example: Europe/Berlin.",
         ),
     ] = None
     rate: RateText = None
