@@ -61,7 +61,7 @@ def plan_command(
     The estimate uses the quota that the workers have learned. If they have not learned it yet, this command learns it
     from the answer to an invalid request. Auth0 sends nothing.
 
-    The exit code is 1 if the counts of a running campaign do not add up (see `gatepost campaign recount`).
+    If the counts of another campaign that is running do not add up, the exit code is 1 (see `gatepost campaign recount`).
     """
     with open_recipient_file(file, reading) as recipients, open_campaigns() as campaigns:
         options = delivery.options(reading.channel)
