@@ -14,8 +14,6 @@ from gatepost_core.redis.quick import QuickScript
 from support.chaos_proxy import NO_ANSWER, Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
 
 COUNT = "#!lua\nreturn redis.call('INCRBY', KEYS[1], ARGV[1])\n"
@@ -97,19 +95,27 @@ def test_an_error_after_a_lost_reply_says_that_the_call_was_tried_before(valkey:
     assert getattr(caught.value, REPEATED)
 
 
-def test_a_forked_process_uses_connections_of_its_own(count: QuickScript) -> None:
+def test_a_forked_process_uses_connections_of_its_own(count: QuickScript, valkey: EmbeddedValkey) -> None:
     """Two processes on one connection would read each other's replies."""
     count(keys=["n"], args=[1])
+    observer = redis.Redis(port=valkey.port)
+    before = len(observer.client_list())
+    (answered, answer), (ended, end) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        answered = count(keys=["child"], args=[7])
-        os._exit(0 if answered == 7 else 1)
-    answers: Iterator[int] = (count(keys=["n"], args=[1]) for _ in range(20))
-    counted = list(answers)
-    _, status = os.waitpid(child, 0)
+        try:
+            os.write(answer, b"%d" % count(keys=["child"], args=[7]))
+            os.read(ended, 1)
+        finally:
+            os._exit(0)
+    os.close(answer)
+    told, connections = os.read(answered, 1), len(observer.client_list())
+    os.write(end, b"x")
+    os.waitpid(child, 0)
+    observer.close()
 
-    assert counted == list(range(2, 22))
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert (told, connections) == (b"7", before + 1)
+    assert count(keys=["n"], args=[1]) == 2
 
 
 def test_producers_that_nobody_closes_leave_the_pool_its_connections(redis_client: redis.Redis) -> None:
