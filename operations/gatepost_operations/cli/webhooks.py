@@ -245,7 +245,7 @@ def rotate(
 def enable(endpoint: EndpointArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Enable an endpoint, and send the events that waited for it.
 
-    `gatepost doctor` reports how many events were lost or given up. This command sets these numbers to 0.
+    `gatepost doctor` reports how many events were lost or given up. `enable` sets these numbers to 0.
     """
     with _control() as (_, control):
         before = control.enable(endpoint)
