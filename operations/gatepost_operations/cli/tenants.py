@@ -39,8 +39,8 @@ def _control() -> Iterator[TenantControl]:
 def list_command(*, as_json: JsonOption = False) -> ExitCode:
     """List tenant names and their applications.
 
-    Shows the number of open operations of each Auth0 application. The exit code is 4 if the application of a tenant in Redis differs from
-    the one in this configuration.
+    Shows the number of open operations of each Auth0 application. The exit code is 4 if Redis and this configuration name different
+    applications for a tenant.
     """
     with _control() as control:
         found = control.look()

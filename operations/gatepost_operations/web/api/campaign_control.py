@@ -129,7 +129,7 @@ async def retry_campaign(request: Request, campaign_id: IdOfCampaign, caller: Ca
 
     By default, the retry leaves out recipients whose failure would occur again, such as a wrong address. To retry such recipients, list the
     reasons of their failures in `reasons`. By default, the retry also leaves out recipients in the state `unknown`, because they may already
-    have a message. To retry recipients in this state, list `unknown` in `states`, or the reasons for this state in `reasons`.
+    have a message. To retry these recipients, list `unknown` in `states`, or list their reasons in `reasons`.
     Scope: `campaigns`.
     """
     return await caller.run(_retry, caller, campaign_id, await read_json(request))
