@@ -68,7 +68,7 @@ def create(
         typer.Option(
             "--country",
             metavar="CODE",
-            help="Only phone numbers of this country, such as GB. The word any allows all countries. Repeatable. Required for SMS.",
+            help="Only phone numbers of this country, such as GB, or `any` for all countries. Repeatable. Required for SMS.",
         ),
     ] = None,
     per_hour: Annotated[
