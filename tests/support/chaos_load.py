@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gatepost_core.campaigns.model import PauseReason, Status
 from gatepost_core.campaigns.row import Row
 from gatepost_core.kinds import Channel
 from support.chaos_accounts import Account, account_of_campaign, account_of_logins, account_of_sends
@@ -60,9 +61,28 @@ class Load:
         singles = sum(not handle.state().is_terminal for handle in handles)
         return singles + sum(self.producer.campaigns.status(one).open for one in self.campaigns)
 
-    def until_ended(self, timeout: float = 90) -> None:
-        """Wait for every end, with the reconciler running."""
-        self.stack.until_swept(lambda: self.open == 0, "everything has ended", timeout=timeout)
+    def until_ended(self, timeout: float = 90, *, resuming: bool = False) -> None:
+        """Wait for every end, with the reconciler running.
+
+        Args:
+            timeout: seconds.
+            resuming: also be the operator who resumes a campaign that paused after many lost answers.
+        """
+
+        def has_ended() -> bool:
+            if resuming:
+                self._resume_paused()
+            return self.open == 0
+
+        self.stack.until_swept(has_ended, "everything has ended", timeout=timeout)
+
+    def _resume_paused(self) -> None:
+        campaigns = self.producer.campaigns
+        for campaign in map(campaigns.status, self.campaigns):
+            if campaign.status is Status.PAUSED:
+                assert campaign.pause is not None
+                assert campaign.pause.reason is PauseReason.FAILURES_IN_A_ROW
+                campaigns.resume(campaign.campaign_id)
 
     def account(self) -> Account:
         """Compare everything with the simulator, one by one."""
