@@ -39,7 +39,7 @@ _SENTENCES: Final[dict[BlockKind, str]] = {
         "The workers lack the sealing key {detail}. Add it to their GATEPOST_SEALING_KEYS and restart them."
     ),
     BlockKind.UNUSABLE: "The workers' configuration of the tenant is unusable: {detail}",
-    BlockKind.DAMAGED: "It cannot be opened: {detail} Cancel it, or repair it as docs/how-to/runbook/campaigns.md says (Damaged batches).",
+    BlockKind.DAMAGED: "It cannot be opened: {detail} Cancel it, or repair it: see docs/how-to/runbook/blocked-operations.md.",
     BlockKind.NEWER_FORM: "A newer version of Gatepost wrote it in a form that the workers do not know. Upgrade them.",
 }
 

@@ -149,21 +149,25 @@ def result(
 @cancel_app.command(
     epilog=listed(
         "Exit codes:",
-        "0  the operation is cancelled",
-        "5  a request to Auth0 is under way, or the operation has already ended",
+        "0  cancelled",
+        "3  unknown: an earlier request may have been carried out; none follows",
+        "5  not cancelled: a request is under way, or the operation has ended",
     )
     + examples("gatepost cancel 0f8fad5b-d9cb-469f-a165-70867728950e")
 )
 def cancel(operation: OperationArgument, *, as_json: JsonOption = False) -> ExitCode:
     """Cancel a send or login that waits in a queue."""
     with open_producer() as producer:
+        handle = producer.handle(operation)
+        # Before the act: a text that names no operation may be anything, and the audit log must not keep it.
+        handle.outcome()
         try:
-            with producer.campaigns.audit.act("operation.cancel", operation_id=operation):
-                outcome = cancel_operation(producer.handle(operation))
+            with producer.campaigns.audit.act("operation.cancel", operation_id=handle.operation_id):
+                outcome = cancel_operation(handle)
         except NotCancelled as refused:
             raise Refused(str(refused)) from None
         _show_state(outcome, as_json=as_json)
-    return ExitCode.DONE
+    return ExitCode.DONE if outcome.state is State.CANCELLED else exit_code_of_outcome(outcome)
 
 
 def follow(handle: Handle, waiting: WaitOptions, *, redeem: bool = False) -> ExitCode:

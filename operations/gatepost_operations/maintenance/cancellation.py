@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gatepost_core.errors import GatepostError
+from gatepost_core.states import State
 
 if TYPE_CHECKING:
     from gatepost.handles import Handle
     from gatepost_core.outcomes import Outcome
 
-_UNDER_WAY: Final = "A request to Auth0 is under way, so the operation cannot be cancelled. Nothing was changed."
+_UNDER_WAY: Final = "A request to Auth0 is under way, so the operation cannot be cancelled. Wait for its end."
 
 
 class NotCancelled(GatepostError):
@@ -18,15 +19,23 @@ class NotCancelled(GatepostError):
 
 
 def cancel_operation(handle: Handle) -> Outcome:
-    """Cancel an operation that waits, and return its outcome. A cancelled operation stays as it is.
+    """Cancel an operation that waits, and return its outcome: `cancelled`, or `unknown` if an earlier request may have been carried out.
+
+    An operation that is cancelled already stays as it is.
 
     Raises:
         OperationNotFound: there is no such operation.
         NotCancelled: a request to Auth0 is under way, or the operation has ended otherwise.
     """
-    is_cancelled = handle.cancel()
-    outcome = handle.outcome()
-    if is_cancelled:
+    before = handle.outcome()
+    if before.state.is_terminal:
+        return _if(before, State.CANCELLED)
+    handle.cancel()
+    return _if(handle.outcome(), State.CANCELLED, State.UNKNOWN)
+
+
+def _if(outcome: Outcome, *states: State) -> Outcome:
+    if outcome.state in states:
         return outcome
-    state = outcome.state
-    raise NotCancelled(f"The operation has ended: it is {state}." if state.is_terminal else _UNDER_WAY)
+    ended = outcome.state.is_terminal
+    raise NotCancelled(f"The operation has ended: it is {outcome.state}." if ended else _UNDER_WAY)

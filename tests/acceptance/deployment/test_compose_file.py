@@ -189,14 +189,16 @@ def test_a_namespace_of_the_env_file_reaches_every_service(compose_directory: Pa
 def test_the_console_gets_its_identity_provider_from_the_env_file(compose_directory: Path, tmp_path: Path) -> None:
     """Every setting of the provider reaches the console, and the client secret comes from its file."""
     shutil.copy(compose_directory / "docker-compose.yml", tmp_path)
-    provider = {"ISSUER": "https://id.example.com", "CLIENT_ID": "console", "ADMIN": "platform", "ROLE_CLAIM": "groups"}
-    text = "".join(f"GATEPOST_CONSOLE_OIDC_{name}={value}\n" for name, value in provider.items())
+    secret = "GATEPOST_CONSOLE_OIDC_CLIENT_SECRET"
+    given = {name: name.lower() for name in console_environment_names() if "OIDC" in name and name != secret}
+    text = "".join(f"{name}={value}\n" for name, value in given.items())
     (tmp_path / ".env").write_text((compose_directory / ".env").read_text(encoding="utf-8") + text, encoding="utf-8")
     console = read_services(tmp_path)["console"]
-    settings = {name for name in console_environment_names() if "OIDC" in name}
 
-    assert {name.removesuffix("_FILE") for name in console.environment if "OIDC" in name} == settings
-    assert {name: console.environment[f"GATEPOST_CONSOLE_OIDC_{name}"] for name in provider} == provider
+    assert {name: value for name, value in console.environment.items() if "OIDC" in name} == {
+        **given,
+        f"{secret}_FILE": "/run/secrets/console_client",
+    }
     assert "console_client" in console.definition["secrets"]
 
 

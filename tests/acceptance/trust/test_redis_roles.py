@@ -292,7 +292,7 @@ def test_a_reader_sees_counts(guarded: Stack, guest: str) -> None:
 
 
 def test_an_operator_runs_campaigns_and_looks_after_the_rest(guarded: Stack) -> None:
-    """Every command of the command line that touches Redis."""
+    """Commands of the command line that touch Redis."""
     environment = {"GATEPOST_REDIS_URL": url_of("operator", guarded.valkey.port)}
 
     def ran(*arguments: str) -> str:

@@ -204,15 +204,36 @@ def test_an_operation_is_not_cancelled_during_a_request(run: Run, producer: Prod
     assert producer.handle(queued["operation_id"]).state() is State.IN_FLIGHT
 
 
+def test_a_cancelled_resend_is_unknown(run: Run, producer: Producer) -> None:
+    """The first message may have been sent. The exit code differs from that of a cancelled operation, and nothing is repeated."""
+    _, queued = run("send-email", "ana@example.com", "--no-wait", "--on-unknown", "resend")
+    begin_attempt(producer.ledger, queued["operation_id"], "attempt", 60)
+    producer.ledger.postpone(queued["operation_id"], 60, attempt="attempt", free=False, doubt=Reason.SERVER_FAILED)
+    code, ended = run("cancel", queued["operation_id"])
+
+    assert (code, ended["state"], ended["reason"]) == (3, "unknown", "server_failed")
+    assert not isinstance(producer.ledger.ready(queued["operation_id"]), Operation)
+
+
 def test_an_ended_operation_is_not_cancelled(run: Run, producer: Producer) -> None:
     """The error says how it ended."""
     _, queued = run("send-email", "ana@example.com", "--no-wait")
     settle(producer, queued["operation_id"], State.ACCEPTED)
     code, refused = run("cancel", queued["operation_id"])
-    missing, error = run("cancel", "no-such-operation")
 
     assert (code, refused["error"]["message"]) == (5, "The operation has ended: it is accepted.")
-    assert (missing, error["error"]["type"]) == (1, "OperationNotFound")
+
+
+def test_the_audit_log_keeps_no_word_that_names_no_operation(
+    run: Run, producer: Producer, queued_login: Handle
+) -> None:
+    """A person can type an address or a reference by mistake."""
+    cancelled, _ = run("cancel", queued_login.reference)
+    missing = [run("cancel", text)[0] for text in ("ana-canary@example.com", "no-such-operation")]
+    entries = [entry.about for entry in producer.campaigns.audit.entries()]
+
+    assert (cancelled, missing) == (0, [1, 1])
+    assert entries == [{"operation_id": queued_login.operation_id}]
 
 
 def test_an_unknown_operation_is_an_error(run: Run) -> None:

@@ -9,9 +9,11 @@ import pytest
 import redis
 
 from gatepost_core.settings import Settings
+from gatepost_core.states import State
 from gatepost_simulator.server import SimulatorServer
 from gatepost_simulator.settings import DEV_CLIENT_ID, DEV_CLIENT_SECRET
 from gatepost_worker.process import Process
+from support.ledger_calls import begin_attempt
 from support.sealing_keys import SEALING_KEY
 from support.web_api import running_api
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from gatepost_core.ledger import Ledger
     from gatepost_operations.local.embedded_valkey import EmbeddedValkey
     from support.web_api import Api
 
@@ -42,6 +45,16 @@ class World:
         login: dict[str, Any] = self.client.post("/v1/logins", json={"email": email, "code": code}).json()
         self.run(login)
         return login
+
+    @property
+    def ledger(self) -> Ledger:
+        """The API's ledger."""
+        ledger: Ledger = self.api.app.state.services.producer.ledger
+        return ledger
+
+    def messages_to(self, email: str) -> list[Any]:
+        """What Auth0 sent to an address."""
+        return self._simulator.control.messages(email)
 
     def run(self, accepted: dict[str, Any]) -> None:
         """Carry out an operation, as a worker does."""
@@ -107,19 +120,31 @@ def test_a_refused_login_has_its_reason(world: World) -> None:
 
 
 def test_a_waiting_message_is_cancelled(world: World) -> None:
-    """Only by the key that sent it, and only before its request begins."""
+    """Only by the key that sent it. Nothing is sent."""
     sent = world.client.post("/v1/messages", json={"email": "eva@example.com"}).json()
     where = f"/v1/operations/{sent['operation_id']}/cancel"
     foreign = [client.post(where) for client in (world.api.client(), world.api.client(scopes=["console"]))]
     first, second = world.client.post(where), world.client.post(where)
     world.run(sent)
-    accepted = world.client.post("/v1/messages", json={"email": "eva@example.com"}).json()
-    world.run(accepted)
-    late = world.client.post(f"/v1/operations/{accepted['operation_id']}/cancel")
 
     assert [one.status_code for one in foreign] == [404, 404]
     assert (first.status_code, first.json()["state"]) == (200, "cancelled")
     assert second.json() == first.json()
     assert world.client.get(where.removesuffix("/cancel")).json() == first.json()
-    assert (late.status_code, late.json()["type"]) == (409, "urn:gatepost:problem:conflict")
-    assert late.json()["detail"] == "The operation has ended: it is accepted."
+    assert world.messages_to("eva@example.com") == []
+
+
+def test_a_message_is_not_cancelled_once_its_request_has_begun(world: World) -> None:
+    """The problem says whether a request is under way, or how the message has ended."""
+    sent = world.client.post("/v1/messages", json={"email": "ida@example.com"}).json()
+    where = f"/v1/operations/{sent['operation_id']}/cancel"
+    begin_attempt(world.ledger, sent["operation_id"], "attempt", 60)
+    during = world.client.post(where)
+    world.ledger.settle(sent["operation_id"], "attempt", State.ACCEPTED)
+    after = world.client.post(where)
+
+    assert {(one.status_code, one.json()["type"]) for one in (during, after)} == {
+        (409, "urn:gatepost:problem:conflict")
+    }
+    assert "under way" in during.json()["detail"]
+    assert after.json()["detail"] == "The operation has ended: it is accepted."

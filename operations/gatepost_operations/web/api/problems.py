@@ -72,7 +72,7 @@ class Type(Enum):
         "The body came too slowly.",
         "No data arrived for a minute, or the body was slower than 500 bytes per second. In an upload, rows that have already arrived stay in the campaign.",
     )
-    CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "`detail` says how to continue.")
+    CONFLICT = Entry("conflict", 409, "The current state does not allow this.", "`detail` says why.")
     RECORD_GONE = Entry(
         "record-gone",
         409,

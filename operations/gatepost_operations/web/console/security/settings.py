@@ -77,7 +77,9 @@ class ConsoleSettings(Configuration):
     def _is_complete(self) -> ConsoleSettings:
         if self.oidc_issuer is not None:
             if self.oidc_client_id is None or self.oidc_client_secret is None:
-                raise ValueError("OIDC_CLIENT_ID and OIDC_CLIENT_SECRET_FILE must be set with OIDC_ISSUER")
+                raise ValueError(
+                    "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET_FILE must be set with OIDC_ISSUER, and the file must not be empty"
+                )
             if not self.roles():
                 raise ValueError("one of OIDC_READ_ONLY, OIDC_OPERATOR and OIDC_ADMIN must be set with OIDC_ISSUER")
             if "openid" not in self.oidc_scopes.split():
