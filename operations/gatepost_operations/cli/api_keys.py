@@ -87,7 +87,7 @@ def create(
 ) -> ExitCode:
     """Create a key, and print it once.
 
-    Without --kind, the key cannot send or log in. Without --scope, it can read only the operations that it has enqueued.
+    Without --kind, the key cannot send or log in. Without --scope, it can only read and cancel the operations that it has enqueued.
 
     A key for SMS needs --country. This limits the damage of a stolen key, because SMS to some countries are expensive.
     """
