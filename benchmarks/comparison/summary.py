@@ -96,7 +96,16 @@ def _beside_first(
         return {}
     base, *ways = runs
     of_base = _best(runs, (base,), figure, choose)
-    return {f"{what}: {way} / {base}": _ratio(_best(runs, (way,), figure, choose), of_base) for way in ways}
+    return {
+        f"{what}: {_with_way(way)} / {_with_way(base)}": _ratio(_best(runs, (way,), figure, choose), of_base)
+        for way in ways
+    }
+
+
+def _with_way(name: str) -> str:
+    """Return a contender's name with its way in parentheses: `Gatepost (send_many)` for `Gatepost, send_many`."""
+    program, _, way = name.partition(", ")
+    return f"{program} ({way})" if way else program
 
 
 def _best(runs: Runs, names: tuple[str, ...], figure: str, choose: Callable[[list[float]], float]) -> float | None:

@@ -150,7 +150,7 @@ def result(
     epilog=listed(
         "Exit codes:",
         "0  cancelled",
-        "3  unknown: an earlier request may have been carried out; none follows",
+        "3  unknown: Auth0 may have carried out an earlier request",
         "5  not cancelled: a request is under way, or the operation has ended",
     )
     + examples("gatepost cancel 0f8fad5b-d9cb-469f-a165-70867728950e")

@@ -72,8 +72,8 @@ async def _ended(caller: Caller, operation_id: str, seconds: int) -> Outcome | N
 async def cancel(operation_id: IdOfOperation, caller: CallerOf) -> Response:
     """Cancel a message or login that waits in a queue.
 
-    If an earlier request may have been carried out, the state becomes `unknown` instead of `cancelled`. If a request is under way, or the
-    operation has ended, the status is 409. Only the API key that created the operation can cancel it.
+    If Auth0 may have carried out an earlier request of Gatepost, the state becomes `unknown` instead of `cancelled`. If a request to Auth0 is
+    under way, or the operation has ended, the status is 409. Only the API key that created the operation can cancel it.
     """
     return await caller.run(_cancelled, caller, operation_id)
 
