@@ -29,12 +29,12 @@ def cancel_operation(handle: Handle) -> Outcome:
     """
     before = handle.outcome()
     if before.state.is_terminal:
-        return _if(before, State.CANCELLED)
+        return _in_state(before, State.CANCELLED)
     handle.cancel()
-    return _if(handle.outcome(), State.CANCELLED, State.UNKNOWN)
+    return _in_state(handle.outcome(), State.CANCELLED, State.UNKNOWN)
 
 
-def _if(outcome: Outcome, *states: State) -> Outcome:
+def _in_state(outcome: Outcome, *states: State) -> Outcome:
     if outcome.state in states:
         return outcome
     ended = outcome.state.is_terminal
